@@ -1,0 +1,98 @@
+# The one door to everything that is done with this clone. `make` lists the tasks.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+# How many seeds of the simulator `make sim` and `make test` play.
+SEEDS ?= 2000
+# The version of the package; the default is the one in src/hapair/__init__.py.
+VERSION ?=
+PYTHON_FOLDERS := $(wildcard src tests tools bench)
+# All cores; what cannot be run beside itself is grouped in tests/conftest.py, guests come last.
+PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
+# Every branch of the pure parts is covered by these tests, which need neither root nor guests.
+PURE_TESTS := tests/build tests/core tests/jobs tests/config tests/arch tests/runtime/test_timeline.py
+COVERAGE := --cov --cov-report=term-missing:skip-covered
+
+.PHONY: help
+help: ## list the tasks
+	@echo "make TASK, where TASK is one of"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
+		while IFS='|' read -r task text; do printf '  %-10s %s\n' "$$task" "$$text"; done
+
+.PHONY: ready
+ready: ## install what development needs (every task does it by itself)
+	@tools/bootstrap
+
+.PHONY: ready-lab
+ready-lab:
+	@tools/bootstrap lab
+
+.PHONY: format
+format: ready ## lay out the code and mend what can be mended mechanically
+	$(PYTHON) -m ruff format $(PYTHON_FOLDERS)
+	$(PYTHON) -m ruff check --fix $(PYTHON_FOLDERS)
+
+.PHONY: lint
+lint: ready
+	$(PYTHON) -m ruff format --check --quiet $(PYTHON_FOLDERS)
+	$(PYTHON) -m ruff check --quiet $(PYTHON_FOLDERS)
+
+.PHONY: types
+types: ready
+	$(PYTHON) -m mypy $(PYTHON_FOLDERS)
+
+.PHONY: coverage
+coverage: ready ## every branch of model, config and core is covered
+	$(PYTEST) --quiet $(PURE_TESTS) $(PARALLEL) $(COVERAGE)
+
+.PHONY: check
+check: lint types coverage ## layout, lint, types and all tests without guests and root: about a minute
+	$(PYTEST) -m "not lab and not native" $(PARALLEL)
+
+.PHONY: sim
+sim: ready ## the simulator alone: make sim SEEDS=20000
+	$(PYTEST) tests/sim $(PARALLEL) --seeds=$(SEEDS)
+
+.PHONY: images
+images: ready-lab deb
+	$(PYTHON) -m hapair_lab prepare
+
+.PHONY: formed
+formed: ready-lab deb
+	$(PYTHON) -m hapair_lab prepare --cluster
+
+.PHONY: lab
+lab: formed ## the scenarios on guests with real kernels and real DRBD
+	$(PYTEST) -m lab
+
+.PHONY: test
+test: lint types coverage formed ## all of it, as continuous integration runs it
+	$(PYTEST) $(PARALLEL) --seeds=$(SEEDS)
+
+.PHONY: demo
+demo: images ## build a cluster, pull the power of the active node, watch the service return
+	@$(PYTHON) -m hapair_lab demo
+
+.PHONY: deb
+deb: ready ## build the Debian package into dist/ (make deb VERSION=1.2.3)
+	@$(PYTHON) -m tools.build_package $(if $(VERSION),--version $(VERSION))
+
+.PHONY: wheel
+wheel: ready ## build the wheel for pip and pipx into dist/
+	@mkdir -p dist
+	@$(PYTHON) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+.PHONY: bench
+bench: images ## measure failover and planned move, write the figures
+	$(PYTHON) -m bench.failover
+
+.PHONY: reference
+reference: ready ## write the documents that are made from the code
+	$(PYTEST) tests/arch/test_reference.py --rewrite --quiet
+
+.PHONY: clean
+clean: ## remove what was built here (the caches in the home folder stay)
+	rm -rf build dist .venv .coverage .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
