@@ -1,0 +1,68 @@
+"""built.json: what clbuild and clbuildapp committed, as a file."""
+
+import json
+from collections import Counter
+from typing import Final
+
+from hapair.config.codec import DamagedError, decode, encode
+from hapair.config.codec import loads as loads_json
+from hapair.model.built import Built
+
+FORMAT: Final = 1  # Grows when an older version could misread what a newer one wrote.
+
+
+def dumps(built: Built) -> bytes:
+    """Return the file's content; the same value gives the same bytes."""
+    document = {"format": FORMAT, "built": encode(built)}
+    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def loads(content: bytes) -> Built:
+    """Return what was dumped; DamagedError says in one sentence why that is impossible."""
+    document = loads_json(content)
+    match document:
+        case {"format": int(written), "built": data, **rest} if not rest:
+            if written != FORMAT:
+                raise DamagedError(
+                    f"it has format {written}, this version of hapair reads format {FORMAT}: "
+                    "install the version that wrote it, or run clbuild"
+                )
+        case _:
+            raise DamagedError('it does not consist of "format" and "built"')
+    built = decode(Built, data)
+    if contradiction := _contradiction(built):
+        raise DamagedError(contradiction)
+    return built
+
+
+def _contradiction(built: Built) -> str:
+    """Say what no build can have made; empty when it is consistent in itself."""
+    cluster = built.cluster
+    first, second = cluster.nodes
+    if first == second:
+        return f"both nodes are called {first}"
+    if sum(network.replication for network in cluster.networks) != 1:
+        return "not exactly one network replicates"
+    for network in cluster.networks:
+        if tuple(attachment.node for attachment in network.attachments) != cluster.nodes:
+            return f"network {network.name} does not attach both nodes"
+    if not cluster.ports.first < cluster.ports.last or built.generation < 0:
+        return "the ports or the generation are impossible"
+    return _twice(built)
+
+
+def _twice(built: Built) -> str:
+    volumes = [volume for one in built.applications for volume in one.volumes]
+    unique = {
+        "application": [one.application.name for one in built.applications],
+        "resource": [volume.resource for volume in volumes],
+        "device": [volume.device for volume in volumes],
+        "port": [str(volume.port) for volume in volumes],
+        "volume": [path for v in volumes for path in (v.backing_device, v.meta_device)],
+        "mount point": [volume.mount_point for volume in volumes],
+    }
+    for what, names in unique.items():
+        for name, count in Counter(names).items():
+            if count > 1:
+                return f"{what} {name} is allocated twice"
+    return ""

@@ -1,0 +1,189 @@
+"""Our values as JSON and back, strictly, led by the types of the dataclasses.
+
+Where several dataclasses are possible (a Union), the chosen one is named by the member "is".
+A member that is missing takes its default, so that what an older version wrote stays readable;
+a member that nobody knows, a wrong type or a wrong word is damage.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from types import NoneType, UnionType
+from typing import Final, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+TAG: Final = "is"
+_INTERFACES: Final = (IPv4Interface, IPv6Interface)
+_SCALARS: Final = (str, int, float, bool)
+
+
+class DamagedError(ValueError):
+    """What was read cannot have been written by us."""
+
+
+def encode(value: object, *, defaults: bool = True) -> dict[str, object]:
+    """Return a dataclass as JSON objects.
+
+    Without ``defaults`` members at their default are left out: a form of the meaning that does
+    not change when a later version adds a member.
+    """
+    return _encode_record(value, defaults=defaults)
+
+
+def decode(kind: type[T], data: object) -> T:
+    """Return the value that was encoded; DamagedError when it cannot have been."""
+    return cast("T", _decode(kind, data, kind.__name__))
+
+
+def loads(text: bytes | str) -> object:
+    """Return what the JSON says; DamagedError when it is none."""
+    try:
+        parsed: object = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"this is no JSON: {error}") from error
+    return parsed
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+@cache
+def _kinds(record: type) -> Mapping[str, object]:
+    hints: dict[str, object] = get_type_hints(record)
+    return {field.name: hints[field.name] for field in fields(record)}
+
+
+@cache
+def _defaults(record: type) -> Mapping[str, object]:
+    return {field.name: field.default for field in fields(record) if field.default is not MISSING}
+
+
+@cache
+def _choices(kind: object) -> tuple[object, ...]:
+    return get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
+
+
+@cache
+def _records(kind: object) -> Mapping[str, type]:
+    """Return the dataclasses that a value of this kind may be, by name."""
+    choices = _choices(kind)
+    return {c.__name__: c for c in choices if isinstance(c, type) and is_dataclass(c)}
+
+
+def _encode_record(value: object, *, defaults: bool) -> dict[str, object]:
+    record: type = type(value)
+    encoded: dict[str, object] = {}
+    standard = _defaults(record)
+    for name, kind in _kinds(record).items():
+        member: object = getattr(value, name)
+        if defaults or name not in standard or member != standard[name]:
+            encoded[name] = _encode(kind, member, defaults=defaults)
+    return encoded
+
+
+def _encode(kind: object, value: object, *, defaults: bool) -> object:
+    match value:
+        case StrEnum():
+            return value.value
+        case None | str() | int() | float():
+            return value
+        case tuple():
+            kinds = _kinds_of_items(kind, len(value))
+            pairs = zip(kinds, value, strict=True)
+            return [_encode(one, item, defaults=defaults) for one, item in pairs]
+        case IPv4Interface() | IPv6Interface():
+            return str(value)
+        case _:
+            tag = {TAG: type(value).__name__} if len(_records(kind)) > 1 else {}
+            return tag | _encode_record(value, defaults=defaults)
+
+
+def _kinds_of_items(kind: object, count: int) -> Sequence[object]:
+    """Return the kind of each item of a tuple; of another length when ``count`` is wrong."""
+    for choice in _choices(kind):
+        if get_origin(choice) is tuple:
+            kinds = get_args(choice)
+            return kinds[:1] * count if kinds[-1:] == (...,) else kinds
+    raise TypeError(f"{kind} is no tuple")
+
+
+def _decode(kind: object, data: object, where: str) -> object:
+    choices = _choices(kind)
+    match data:
+        case None if NoneType in choices:
+            return None
+        case dict() if records := _records(kind):
+            if len(records) == 1:
+                (record,) = records.values()
+                return _decode_record(record, data, where)
+            members = {name: member for name, member in data.items() if name != TAG}
+            return _decode_record(_chosen(records, data, where), members, where)
+        case list() if any(get_origin(choice) is tuple for choice in choices):
+            kinds = _kinds_of_items(kind, len(data))
+            if len(kinds) != len(data):
+                raise DamagedError(f"{where}: {len(data)} items instead of {len(kinds)}")
+            pairs = enumerate(zip(kinds, data, strict=True))
+            return tuple(_decode(one, item, f"{where}[{n}]") for n, (one, item) in pairs)
+        case str() if _INTERFACES[0] in choices or _INTERFACES[1] in choices:
+            return _decode_interface(choices, data, where)
+        case int() if not isinstance(data, bool) and float in choices and int not in choices:
+            return _decode(kind, _as_float(data, where), where)
+        case _:
+            return _decode_scalar(choices, data, where)
+
+
+def _decode_scalar(choices: Sequence[object], data: object, where: str) -> object:
+    for choice in choices:
+        if isinstance(choice, type) and issubclass(choice, StrEnum) and isinstance(data, str):
+            if data in tuple(choice):
+                return choice(data)
+        elif choice in _SCALARS and type(data) is choice:
+            if isinstance(data, float) and not math.isfinite(data):
+                raise DamagedError(f"{where}: the number is too large")
+            return data
+    names = " or ".join(getattr(choice, "__name__", str(choice)) for choice in choices)
+    raise DamagedError(f"{where}: {str(data)[:60]!r} is no {names}")
+
+
+def _as_float(data: int, where: str) -> float:
+    try:
+        return float(data)
+    except OverflowError as error:
+        raise DamagedError(f"{where}: the number is too large") from error
+
+
+def _decode_interface(choices: Sequence[object], data: str, where: str) -> object:
+    try:
+        interface = ip_interface(data)
+    except ValueError as error:
+        raise DamagedError(f"{where}: {data[:60]!r} is no address") from error
+    if type(interface) not in choices or str(interface) != data:
+        raise DamagedError(f"{where}: {data[:60]!r} is not written as we do")
+    return interface
+
+
+def _chosen(records: Mapping[str, type], data: Mapping[str, object], where: str) -> type:
+    name = data.get(TAG)
+    if not isinstance(name, str) or name not in records:
+        raise DamagedError(f'{where}: "{TAG}" is none of {", ".join(records)}')
+    return records[name]
+
+
+def _decode_record(record: type, data: Mapping[str, object], where: str) -> object:
+    kinds, defaults = _kinds(record), _defaults(record)
+    if unknown := sorted(set(data) - set(kinds)):
+        raise DamagedError(f"{where}: {unknown[0][:60]!r} is unknown")
+    members: dict[str, object] = {}
+    for name, kind in kinds.items():
+        if name in data:
+            members[name] = _decode(kind, data[name], f"{where}.{name}")
+        elif name not in defaults:
+            raise DamagedError(f"{where}: {name} is missing")
+    made: object = record(**members)
+    return made

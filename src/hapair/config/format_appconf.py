@@ -1,0 +1,251 @@
+"""The format of /etc/cluster/<application>/appconf.xml."""
+
+from typing import Final
+
+from hapair.config import addresses, kinds
+from hapair.config.format_clconf import NETWORKS_MAX, PARAMETER, PARAMETER_NAME, PARAMETER_VALUE
+from hapair.config.grammar import MANY, Attribute, Child, Element
+from hapair.model.application import TimeLimits
+
+__all__ = ("APPLICATION", "PARAMETER_NAME", "PARAMETER_VALUE")
+
+LIMIT_MAX_S: Final = 3600.0
+
+RAW: Final = Element(
+    "raw",
+    "A logical volume without a file system that is replicated too.",
+    (
+        Attribute("volume", kinds.text(), "The logical volume.", required=True),
+        Attribute("owner", kinds.text(), "Owner of the device file.", default="root"),
+        Attribute("group", kinds.text(), "Group of the device file.", default="disk"),
+        Attribute("mode", kinds.whole(0, 777), "Its permissions.", default="660"),
+    ),
+    example='<raw volume="lv_data"/>',
+    later="clbuildapp takes over mounted file systems only",
+)
+VOLUME_GROUP_NAME: Final = Attribute(
+    "name",
+    kinds.VOLUME_GROUP,
+    "The volume group; it has the same name on both nodes.",
+    required=True,
+)
+VOLUME_GROUP: Final = Element(
+    "volumegroup",
+    "An LVM volume group that belongs to this application alone. `clbuildapp` takes over the file "
+    "systems that are mounted from it.",
+    (VOLUME_GROUP_NAME,),
+    (Child(RAW, 0, MANY),),
+    example='<volumegroup name="vg_orders"/>',
+)
+
+ADDRESS: Final = Element(
+    "address",
+    "One address, or all addresses of a range.",
+    text=addresses.RANGE,
+    example="<address>10.77.1.50</address>",
+)
+NETWORK_NAME: Final = Attribute(
+    "name", kinds.SIMPLE_NAME, "A network of clconf.xml.", required=True
+)
+NETWORK: Final = Element(
+    "network",
+    "The addresses that follow the application on one network.",
+    (NETWORK_NAME,),
+    (Child(ADDRESS, 1, MANY),),
+    example='<network name="public"> with an <address>',
+)
+
+SCRIPT_PATH: Final = Attribute(
+    "path",
+    kinds.absolute_path(),
+    "The program; it is called with the one argument `start` or `stop`.",
+    required=True,
+)
+SCRIPT: Final = Element(
+    "script",
+    "A script or program that starts and stops the application.",
+    (SCRIPT_PATH,),
+    example='<script path="/etc/cluster/orders/run"/>',
+)
+UNIT_NAME: Final = Attribute("name", kinds.UNIT_NAME, "The unit's full name.", required=True)
+UNIT: Final = Element(
+    "unit",
+    "A systemd unit, used unchanged. Disable it (`systemctl disable`): the cluster starts it.",
+    (UNIT_NAME,),
+    example='<unit name="postgresql@15-main.service"/>',
+)
+OCF_AGENT: Final = Attribute(
+    "agent", kinds.OCF_AGENT, "Standard, provider and agent.", required=True
+)
+OCF: Final = Element(
+    "ocf",
+    "An OCF resource agent, used unchanged.",
+    (OCF_AGENT,),
+    (Child(PARAMETER, 0, MANY, PARAMETER_NAME),),
+    example='<ocf agent="ocf:heartbeat:pgsql"/>',
+)
+RUN: Final = Element(
+    "run",
+    "How the application is started and stopped. Without it the cluster provides the data and "
+    "the addresses only.",
+    children=(Child(SCRIPT), Child(UNIT), Child(OCF)),
+    alternatives=True,
+    example='<run><script path="/etc/cluster/orders/run"/></run>',
+)
+
+LIMITS_START: Final = Attribute(
+    "start",
+    kinds.duration(1, LIMIT_MAX_S),
+    "A start that takes longer has failed.",
+    default=kinds.duration_text(TimeLimits().start_s),
+)
+LIMITS_STOP: Final = Attribute(
+    "stop",
+    kinds.duration(1, LIMIT_MAX_S),
+    "A stop that takes longer is enforced: the application's processes are ended.",
+    default=kinds.duration_text(TimeLimits().stop_s),
+)
+LIMITS: Final = Element(
+    "limits",
+    "How long starting and stopping may take.",
+    (LIMITS_START, LIMITS_STOP),
+    example='<limits start="60s" stop="60s"/>',
+)
+
+_MONITOR: Final = (
+    Attribute("name", kinds.SIMPLE_NAME, "Its name for `lemsctl`.", default_about="its kind"),
+    Attribute("interval", kinds.duration(0.1, 3600), "The time between two checks.", default="10s"),
+    Attribute(
+        "timeout", kinds.duration(0.1, 3600), "A check that takes longer failed.", default="10s"
+    ),
+)
+MONITORS: Final = Element(
+    "monitors",
+    "What is watched while the application runs. File systems always are.",
+    (
+        Attribute("restarts", kinds.whole(0, 100), "Restarts here before it moves.", default="3"),
+        Attribute("period", kinds.duration(1, 604800), "They count for this long.", default="10m"),
+    ),
+    (
+        Child(Element("filesystem", "Limits for the file systems.", _MONITOR), 0, 1),
+        Child(
+            Element(
+                "process",
+                "Its processes are running.",
+                (*_MONITOR, Attribute("match", kinds.text(), "Their command line.", required=True)),
+            ),
+            0,
+            MANY,
+        ),
+        Child(
+            Element(
+                "tcp",
+                "A port accepts connections.",
+                (
+                    *_MONITOR,
+                    Attribute("address", addresses.ADDRESS, "The address.", required=True),
+                    Attribute("port", kinds.whole(1, 65535), "The port.", required=True),
+                ),
+            ),
+            0,
+            MANY,
+        ),
+        Child(
+            Element(
+                "http",
+                "A URL answers.",
+                (
+                    *_MONITOR,
+                    Attribute("url", kinds.text(), "The URL.", required=True),
+                    Attribute("expect", kinds.whole(100, 599), "The status.", default="200"),
+                ),
+            ),
+            0,
+            MANY,
+        ),
+        Child(
+            Element(
+                "check",
+                "A script or a Nagios plug-in ends with 0.",
+                (
+                    *_MONITOR,
+                    Attribute("path", kinds.absolute_path(), "The program.", required=True),
+                    Attribute("arguments", kinds.text(), "Its arguments."),
+                ),
+            ),
+            0,
+            MANY,
+        ),
+        Child(
+            Element(
+                "unit",
+                "A systemd unit is active.",
+                (*_MONITOR, Attribute("unit", kinds.UNIT_NAME, "The unit.", required=True)),
+            ),
+            0,
+            MANY,
+        ),
+        Child(Element("ocf", "The OCF agent's own monitor.", _MONITOR), 0, 1),
+    ),
+    example='<monitors restarts="3" period="10m"/>',
+    later="a program that fails while it runs is not noticed yet",
+)
+WHEN: Final = Element(
+    "when",
+    "What to do when something fails that leaves a choice.",
+    (
+        Attribute(
+            "disk_fails",
+            kinds.choice("stay", "move"),
+            "Use the peer's copy, or move.",
+            default="stay",
+        ),
+        Attribute(
+            "clients_lost",
+            kinds.choice("stay", "move"),
+            "The client network fails here and is proven better on the peer.",
+            default="move",
+        ),
+        Attribute(
+            "stop_hangs",
+            kinds.choice("alarm", "reset"),
+            "Every step of the stop ladder failed: wait for a person, or reset the node.",
+            default="alarm",
+        ),
+    ),
+    example='<when disk_fails="stay"/>',
+    later="it stays where it is, and a stop that hangs raises an alarm",
+)
+
+APPLICATION_NAME: Final = Attribute(
+    "name",
+    kinds.SIMPLE_NAME,
+    "The application's name; its folder has the same name.",
+    required=True,
+)
+APPLICATION_PREFERRED: Final = Attribute(
+    "preferred", kinds.NODE_NAME, "The node that it runs on when both could run it.", required=True
+)
+APPLICATION_AUTOSTART: Final = Attribute(
+    "autostart", kinds.flag(), "Start it when the cluster forms.", default="yes"
+)
+APPLICATION_FAILBACK: Final = Attribute(
+    "failback",
+    kinds.flag(),
+    "Move it back by itself when the preferred node has returned and its data is UpToDate.",
+    default="no",
+)
+APPLICATION: Final = Element(
+    "application",
+    "A service that runs on one node at a time, with its data and its addresses.",
+    (APPLICATION_NAME, APPLICATION_PREFERRED, APPLICATION_AUTOSTART, APPLICATION_FAILBACK),
+    (
+        Child(VOLUME_GROUP, 0, 64, VOLUME_GROUP_NAME),
+        Child(NETWORK, 0, NETWORKS_MAX, NETWORK_NAME),
+        Child(RUN),
+        Child(LIMITS),
+        Child(MONITORS),
+        Child(WHEN),
+    ),
+    example='<application name="orders" preferred="node1">',
+)

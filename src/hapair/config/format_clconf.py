@@ -1,0 +1,296 @@
+"""The format of /etc/cluster/clconf.xml."""
+
+from typing import Final
+
+from hapair.config import addresses, kinds
+from hapair.config.grammar import MANY, Attribute, Child, Element
+from hapair.model.cluster import Timing
+
+NETWORKS_MAX: Final = 8
+DEVICES_MAX: Final = 1000
+DETECTION_MIN_S: Final = 0.5
+DETECTION_MAX_S: Final = 60.0
+HEARTBEAT_MIN_S: Final = 0.05
+HEARTBEAT_MAX_S: Final = 10.0
+
+NODE_NAME: Final = Attribute(
+    "name",
+    kinds.NODE_NAME,
+    "The node's name, exactly as `uname -n` prints it there.",
+    required=True,
+)
+NODE: Final = Element(
+    "node",
+    "One of the two machines.",
+    (NODE_NAME,),
+    example='<node name="node1"/>',
+)
+
+ON_NODE: Final = Attribute(
+    "node", kinds.NODE_NAME, "The node that is described here.", required=True
+)
+ON_ADDRESS: Final = Attribute(
+    "address",
+    addresses.INTERFACES,
+    "The node's own static addresses on this network. Heartbeats and replication use the first. "
+    "The subnets of applications' addresses are taken from here: for IPv6 addresses of "
+    "applications write an IPv6 address here too.",
+    required=True,
+)
+ON_CARDS: Final = Attribute(
+    "cards",
+    kinds.CARDS,
+    "The node's network cards in this network. The first one is the default card: it holds the "
+    "static address. The others are stand-by.",
+    required=True,
+)
+ON: Final = Element(
+    "on",
+    "How one node is attached to the network; one of these for each node.",
+    (ON_NODE, ON_ADDRESS, ON_CARDS),
+    example='<on node="node1" address="10.77.1.1/24" cards="eth0 eth1"/>',
+)
+
+NETWORK_NAME: Final = Attribute(
+    "name", kinds.SIMPLE_NAME, "A name for the network; applications refer to it.", required=True
+)
+NETWORK_REPLICATION: Final = Attribute(
+    "replication",
+    kinds.flag(),
+    "DRBD replicates over this network. Exactly one network has it.",
+    default="no",
+    default_about='"yes" when there is only one network, else "no"',
+)
+NETWORK_ATTRIBUTE: Final = Attribute(
+    "attribute",
+    kinds.choice("crossover"),
+    "With `crossover` (the nodes' cards are joined by a cable, without a switch) link checking is "
+    "off for this network: a peer without power looks like a dead card there.",
+)
+NETWORK_REFERENCE: Final = Attribute(
+    "reference",
+    addresses.ADDRESS,
+    "The address of something else on this network that answers pings while the network works, "
+    'usually the gateway. `<arbitration by="paths"/>` needs at least one.',
+)
+NETWORK_RETURN: Final = Attribute(
+    "return_after",
+    kinds.duration(1, 86400),
+    "Addresses return to the default card after its link was up for this long.",
+    later="addresses stay on the card that works",
+)
+NETWORK: Final = Element(
+    "network",
+    "Cards of both nodes that can reach each other. Every network carries heartbeats.",
+    (NETWORK_NAME, NETWORK_REPLICATION, NETWORK_ATTRIBUTE, NETWORK_REFERENCE, NETWORK_RETURN),
+    (Child(ON, 2, 2, ON_NODE),),
+    example='<network name="public"> with an <on .../> for each node',
+)
+
+PARAMETER_NAME: Final = Attribute(
+    "name",
+    kinds.PARAMETER_NAME,
+    "The parameter's name, as the agent's meta-data lists it.",
+    required=True,
+)
+PARAMETER_VALUE: Final = Attribute("value", kinds.text(), "Its value.", required=True)
+PARAMETER: Final = Element(
+    "parameter",
+    "A parameter of the agent.",
+    (PARAMETER_NAME, PARAMETER_VALUE),
+    example='<parameter name="ip" value="10.0.0.5"/>',
+)
+
+WITNESS: Final = Element(
+    "witness",
+    "The third place that records which node holds an epoch.",
+    (
+        Attribute("kind", kinds.choice("clwitness", "etcd", "file"), "What it is.", required=True),
+        Attribute(
+            "at",
+            kinds.text(),
+            "Where it is: host:port, URLs of etcd, or a folder on a shared mount.",
+            required=True,
+        ),
+        Attribute(
+            "timeout", kinds.duration(0.1, 60), "How long to wait for its answer.", default="1s"
+        ),
+    ),
+    example='<witness kind="clwitness" at="witness.example.net:7790"/>',
+    later="nobody asks a third place",
+)
+METHOD: Final = Element(
+    "method",
+    "One way to switch a node off; tried in the written order.",
+    (
+        Attribute("node", kinds.NODE_NAME, "The node that it switches off.", required=True),
+        Attribute(
+            "agent", kinds.SIMPLE_NAME, "A program of the fence-agents package.", required=True
+        ),
+        Attribute(
+            "timeout", kinds.duration(1, 600), "How long to wait for its answer.", default="60s"
+        ),
+    ),
+    (Child(PARAMETER, 0, MANY, PARAMETER_NAME),),
+    example='<method node="node1" agent="fence_ipmilan"/> with its <parameter .../>s',
+    later="no node is switched off",
+)
+ARBITRATION_BY: Final = Attribute(
+    "by",
+    kinds.choice("paths", "operator", later=("witness", "fencing")),
+    "`operator`: a person types `clconfirm` after each loss of a node. `paths`: the node acts "
+    "alone when at least two networks are silent, its own links are up and a reference address "
+    "still answers. With `paths`, two cables cut at once can leave both sides running: their data "
+    "then diverges. `witness` (a third place decides) and `fencing` (the peer is switched off "
+    "first) are not available in this version.",
+    required=True,
+)
+ARBITRATION: Final = Element(
+    "arbitration",
+    "Who gives one node the right to act alone when it no longer hears the other one. "
+    "There is no default: it is your choice.",
+    (
+        ARBITRATION_BY,
+        Attribute(
+            "window",
+            kinds.duration(0, 60),
+            "How long a passive node lets the active one go first, at the witness and in fencing.",
+            later="neither node waits for the other",
+        ),
+    ),
+    (Child(WITNESS, 0, 3), Child(METHOD, 0, 16)),
+    example='<arbitration by="paths"/> or <arbitration by="operator"/>',
+)
+
+TIMING_DETECTION: Final = Attribute(
+    "detection",
+    kinds.duration(DETECTION_MIN_S, DETECTION_MAX_S),
+    "A node that is not heard on any network for this long is lost. At least three heartbeats.",
+    default=kinds.duration_text(Timing().detection_s),
+)
+TIMING_HEARTBEAT: Final = Attribute(
+    "heartbeat",
+    kinds.duration(HEARTBEAT_MIN_S, HEARTBEAT_MAX_S),
+    "The time between two heartbeats on each network.",
+    default_about="a fifth of `detection`",
+)
+TIMING: Final = Element(
+    "timing",
+    "How fast the loss of a node is noticed.",
+    (TIMING_DETECTION, TIMING_HEARTBEAT),
+    example='<timing detection="2s"/>',
+)
+
+WATCHDOG: Final = Element(
+    "watchdog",
+    "A watchdog device that resets a node whose daemon hangs.",
+    (
+        Attribute("device", kinds.absolute_path(), "Its device file.", default="/dev/watchdog"),
+        Attribute(
+            "timeout", kinds.duration(1, 600), "It resets the node after this long.", default="10s"
+        ),
+    ),
+    example="<watchdog/>",
+    later="systemd restarts a daemon that hangs, the node is not reset",
+)
+RESYNC: Final = Element(
+    "resync",
+    "How a copy that is behind is completed.",
+    (
+        Attribute(
+            "snapshot",
+            kinds.flag(),
+            "Keep an LVM snapshot of the older, consistent copy meanwhile, where there is room.",
+            default="yes",
+        ),
+        Attribute("rate", kinds.text(), "At most this much each second, e.g. 100M."),
+        Attribute("verify", kinds.duration(3600, 3600000), "Compare both copies this often."),
+    ),
+    example='<resync rate="100M"/>',
+    later="DRBD chooses the rate, no snapshot is kept",
+)
+NOTIFY_FROM: Final = Attribute(
+    "from", kinds.choice("info", "warning", "alarm"), "The least severity.", default="warning"
+)
+NOTIFY: Final = Element(
+    "notify",
+    "Who is told what happens.",
+    children=(
+        Child(
+            Element(
+                "mail",
+                "Sends a mail.",
+                (NOTIFY_FROM, Attribute("to", kinds.text(), "The receiver.", required=True)),
+            ),
+            0,
+            MANY,
+        ),
+        Child(
+            Element(
+                "hook",
+                "Runs a program with the event as JSON on its standard input.",
+                (
+                    NOTIFY_FROM,
+                    Attribute("path", kinds.absolute_path(), "The program.", required=True),
+                ),
+            ),
+            0,
+            MANY,
+        ),
+        Child(
+            Element(
+                "webhook",
+                "Posts the event as JSON.",
+                (NOTIFY_FROM, Attribute("url", kinds.text(), "Where to.", required=True)),
+            ),
+            0,
+            MANY,
+        ),
+        Child(
+            Element(
+                "trap",
+                "Sends an SNMP trap.",
+                (
+                    NOTIFY_FROM,
+                    Attribute("to", kinds.text(), "The receiver: host:port.", required=True),
+                ),
+            ),
+            0,
+            MANY,
+        ),
+    ),
+    example='<notify> with <mail to="admin@example.net"/>',
+    later="clstat, clevents and the journal tell",
+)
+
+CLUSTER_NAME: Final = Attribute(
+    "name", kinds.SIMPLE_NAME, "The cluster's name, shown everywhere.", required=True
+)
+CLUSTER_PORTS: Final = Attribute(
+    "ports",
+    kinds.PORTS,
+    "The TCP and UDP ports that the cluster may use between its nodes: the first one for the "
+    "nodes' own traffic, one more for each DRBD device.",
+    default="7700-7799",
+)
+CLUSTER_DEVICES: Final = Attribute(
+    "devices",
+    kinds.whole(1, DEVICES_MAX),
+    "How many DRBD devices may be allocated: one for each replicated file system.",
+    default="16",
+)
+CLUSTER: Final = Element(
+    "cluster",
+    "Two nodes that act as one.",
+    (CLUSTER_NAME, CLUSTER_PORTS, CLUSTER_DEVICES),
+    (
+        Child(NODE, 2, 2, NODE_NAME),
+        Child(NETWORK, 1, NETWORKS_MAX, NETWORK_NAME),
+        Child(ARBITRATION, 1, 1),
+        Child(TIMING),
+        Child(WATCHDOG),
+        Child(RESYNC),
+        Child(NOTIFY),
+    ),
+    example='<cluster name="shop">',
+)

@@ -1,0 +1,125 @@
+"""Checks that need clconf.xml and the applications at once."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import ip_interface
+
+from hapair.config.addresses import reserved_in
+from hapair.config.appconf import PREFERRED, address_key, network_key, volume_group_key
+from hapair.config.complaints import did_you_mean
+from hapair.config.document import shown
+from hapair.model.application import Application, ServiceAddress
+from hapair.model.cluster import Address, Cluster, Network
+from hapair.model.problem import Problem
+
+# Per application what Reading.places says; applications without one are named by their file.
+Places = Mapping[str, Mapping[str, str]]
+
+
+def check_together(
+    cluster: Cluster, applications: tuple[Application, ...], *, places: Places | None = None
+) -> tuple[Problem, ...]:
+    """Return what contradicts between the cluster and its applications, and among these."""
+    check = _Together(cluster, places or {})
+    for application in applications:
+        check.application(application)
+    return tuple(check.problems)
+
+
+def in_subnets(cluster: Cluster, application: Application) -> Application:
+    """Return the application with the prefix lengths of its networks' subnets.
+
+    Call it only after check_together() found no error; KeyError or ValueError otherwise.
+    """
+    addresses = tuple(_in_subnet(cluster, service) for service in application.addresses)
+    return replace(application, addresses=addresses)
+
+
+def _in_subnet(cluster: Cluster, service: ServiceAddress) -> ServiceAddress:
+    subnet = cluster.network(service.network).subnet_of(service.address.ip)
+    if subnet is None:
+        raise ValueError(f"{service.address.ip} is in no subnet of network {service.network}")
+    return replace(service, address=ip_interface(f"{service.address.ip}/{subnet.prefixlen}"))
+
+
+class _Together:
+    def __init__(self, cluster: Cluster, places: Places) -> None:
+        self.problems: list[Problem] = []
+        self._cluster = cluster
+        self._places = places
+        self._names: set[str] = set()
+        self._volume_groups: dict[str, str] = {}
+        self._networks = {network.name: network for network in cluster.networks}
+        self._taken: dict[Address, str] = {}  # Address to the words for its owner.
+        for network in cluster.networks:
+            for attachment in network.attachments:
+                for interface in attachment.addresses:
+                    self._taken[interface.ip] = f"the address of {attachment.node}"
+            if network.reference is not None:
+                reference = ip_interface(network.reference).ip
+                self._taken[reference] = f'the reference address of network "{network.name}"'
+
+    def _error(
+        self, application: Application, key: str, field: str, words: tuple[str, str]
+    ) -> None:
+        known = self._places.get(application.name, {})
+        where = known.get(key, f"{application.name}/appconf.xml")
+        self.problems.append(Problem(where, field, *words))
+
+    def application(self, application: Application) -> None:
+        nodes = self._cluster.nodes
+        if application.name in self._names:
+            words = (f"{shown(application.name)} exists already", "choose another name")
+            self._error(application, "", "<application> name", words)
+        self._names.add(application.name)
+        if application.preferred not in nodes:
+            what = f"{shown(application.preferred)} is not one of the cluster's nodes"
+            words = (what, did_you_mean(application.preferred, nodes))
+            self._error(application, PREFERRED, "<application> preferred", words)
+        for group in application.volume_groups:
+            owner = self._volume_groups.setdefault(group, application.name)
+            if owner != application.name:
+                what = f'{shown(group)} belongs to application "{owner}"'
+                words = (what, "give each application volume groups of its own")
+                self._error(application, volume_group_key(group), "<volumegroup> name", words)
+        self._check_networks(application)
+        for service in application.addresses:
+            self._check_address(application, service)
+
+    def _check_networks(self, application: Application) -> None:
+        for name in dict.fromkeys(service.network for service in application.addresses):
+            network = self._networks.get(name)
+            if network is None:
+                what = f"clconf.xml has no network {shown(name)}"
+                words = (what, did_you_mean(name, tuple(self._networks)))
+                self._error(application, network_key(name), "<network> name", words)
+            elif network.crossover:
+                known = self._places.get(application.name, {})
+                where = known.get(network_key(name), f"{application.name}/appconf.xml")
+                what = f"{shown(name)} is a crossover network: only the two nodes reach it"
+                mend = "put addresses for clients on another network"
+                self.problems.append(Problem(where, "<network> name", what, mend, warning=True))
+
+    def _check_address(self, application: Application, service: ServiceAddress) -> None:
+        network = self._networks.get(service.network)
+        address = service.address.ip
+        if network is None:
+            return
+        words = _outside(address, network)
+        owner = self._taken.setdefault(address, f'an address of application "{application.name}"')
+        if owner != f'an address of application "{application.name}"':
+            words = (f"{address} is {owner}", "write an address that nobody else has")
+        if words is not None:
+            self._error(application, address_key(service), "<address>", words)
+
+
+def _outside(address: Address, network: Network) -> tuple[str, str] | None:
+    subnet = network.subnet_of(address)
+    if subnet is not None:
+        reason = reserved_in(address, subnet)
+        return (f"{address} {reason}", "write another address") if reason else None
+    subnets = " ".join(str(one) for one in network.subnets)
+    mend = "write an address of that subnet"
+    if address.version not in {one.version for one in network.subnets}:
+        mend = f"give both nodes an IPv{address.version} address on that network in clconf.xml"
+    return (f'{address} is not in {subnets} of network "{network.name}"', mend)

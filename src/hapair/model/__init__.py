@@ -1,0 +1,1 @@
+"""Words: immutable values that every layer shares. No I/O, no clock, no chance."""

@@ -1,0 +1,122 @@
+"""What an administrator wrote in clconf.xml, as values."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+from typing import TypeAlias
+
+Interface: TypeAlias = IPv4Interface | IPv6Interface
+Address: TypeAlias = IPv4Address | IPv6Address
+Subnet: TypeAlias = IPv4Network | IPv6Network
+
+
+class ArbitrationKind(StrEnum):
+    """Who gives one node the right to act alone (safety contract, "the grant")."""
+
+    WITNESS = "witness"
+    FENCING = "fencing"
+    PATHS = "paths"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """How one node is attached to one network."""
+
+    node: str
+    address: Interface  # The node's own static address with its prefix length.
+    cards: tuple[str, ...]  # The default card first; the others are stand-by.
+    further: tuple[Interface, ...] = ()  # Its static addresses in other subnets there, e.g. IPv6.
+
+    @property
+    def addresses(self) -> tuple[Interface, ...]:
+        return (self.address, *self.further)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    name: str
+    attachments: tuple[Attachment, ...]  # One per node, in the order of the nodes.
+    crossover: bool = False  # Link checking is off: a powered-off peer looks like a dead card.
+    replication: bool = False  # DRBD traffic uses this network; exactly one network has it.
+    reference: str | None = None  # An address on it that answers pings while the network works.
+
+    def attachment(self, node: str) -> Attachment:
+        """Return the attachment of ``node``; KeyError for a stranger."""
+        for attachment in self.attachments:
+            if attachment.node == node:
+                return attachment
+        raise KeyError(node)
+
+    @property
+    def subnets(self) -> tuple[Subnet, ...]:
+        """Return the subnets on this network; both nodes are in all of them."""
+        return tuple(address.network for address in self.attachments[0].addresses)
+
+    def subnet_of(self, address: Address) -> Subnet | None:
+        """Return the subnet of this network that holds ``address``."""
+        for subnet in self.subnets:
+            if address in subnet:
+                return subnet
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    first: int
+    last: int
+
+    @property
+    def peer(self) -> int:
+        """UDP port of the heartbeats and TCP port of the peers' TLS connection."""
+        return self.first
+
+    def replication(self, minor: int, minors_first: int) -> int:
+        """Return the TCP port of the DRBD device with this minor."""
+        return self.first + 1 + minor - minors_first
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds on the monotonic clock."""
+
+    detection_s: float = 2.0  # A peer silent on every path for this long is lost.
+    heartbeat_s: float = 0.4  # Interval between two heartbeats on each network.
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    name: str
+    nodes: tuple[str, str]
+    ports: PortRange
+    devices: int  # How many DRBD devices may be allocated.
+    networks: tuple[Network, ...]
+    arbitration: ArbitrationKind
+    timing: Timing = Timing()
+
+    def peer_of(self, node: str) -> str:
+        """Return the other node; KeyError for a stranger."""
+        first, second = self.nodes
+        if node == first:
+            return second
+        if node == second:
+            return first
+        raise KeyError(node)
+
+    def network(self, name: str) -> Network:
+        """Return the network with this name; KeyError if there is none."""
+        for network in self.networks:
+            if network.name == name:
+                return network
+        raise KeyError(name)
+
+    @property
+    def replication_network(self) -> Network:
+        return next(network for network in self.networks if network.replication)

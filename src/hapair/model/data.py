@@ -1,0 +1,60 @@
+"""DRBD's words for the state of a replicated volume, and what we conclude from them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    PRIMARY = "Primary"
+    SECONDARY = "Secondary"
+    UNKNOWN = "Unknown"
+
+
+class Disk(StrEnum):
+    UP_TO_DATE = "UpToDate"
+    CONSISTENT = "Consistent"
+    OUTDATED = "Outdated"
+    INCONSISTENT = "Inconsistent"
+    NEGOTIATING = "Negotiating"
+    ATTACHING = "Attaching"
+    DETACHING = "Detaching"
+    FAILED = "Failed"
+    DISKLESS = "Diskless"
+    UNKNOWN = "DUnknown"
+
+
+class Connection(StrEnum):
+    """Only the differences that matter to us; the adapter maps DRBD's many words to these."""
+
+    STAND_ALONE = "StandAlone"  # Does not even try: DRBD refused the peer's data, or was told to.
+    CONNECTING = "Connecting"  # Tries to reach the peer.
+    CONNECTED = "Connected"  # Every write goes to both copies.
+    SYNC_SOURCE = "SyncSource"  # Connected, the peer's copy is being completed from ours.
+    SYNC_TARGET = "SyncTarget"  # Connected, our copy is being completed from the peer's.
+
+
+REPLICATING = (Connection.CONNECTED, Connection.SYNC_SOURCE, Connection.SYNC_TARGET)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFacts:
+    """What the local kernel says about one DRBD resource at one moment."""
+
+    resource: str
+    role: Role
+    peer_role: Role
+    disk: Disk
+    peer_disk: Disk
+    connection: Connection
+    suspended: bool = False  # Writes are frozen.
+    out_of_sync_bytes: int = 0
+    sync_done: float | None = None  # 0.0 to 1.0 while a resync runs, else None.
+
+    @property
+    def kernel_answers(self) -> bool:
+        """Tell whether the peer's kernel is proven alive by this connection."""
+        return self.connection in REPLICATING
+
+    @property
+    def current(self) -> bool:
+        return self.disk is Disk.UP_TO_DATE and self.connection is not Connection.SYNC_TARGET

@@ -1,0 +1,53 @@
+"""Names of what a node and an application are doing."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Standing(StrEnum):
+    """The place of this node in the cluster."""
+
+    HALTED = "halted"  # Not part of the cluster; starts nothing.
+    FORMING = "forming"  # Waits for the peer before it acts.
+    TOGETHER = "together"  # Both nodes hear each other and have agreed on the records.
+    CUT = "cut"  # The peer is silent and nobody granted the right to act alone.
+    ALONE = "alone"  # Holds the grant: may act without the peer.
+    LEAVING = "leaving"  # Stops or hands over its applications, then halts.
+
+
+class Wanted(StrEnum):
+    """How much of an application is to be up."""
+
+    DOWN = "down"
+    DATA = "data"  # Promoted and mounted, no address, no program.
+    UP = "up"
+
+
+class Phase(StrEnum):
+    """What an application is doing on this node."""
+
+    UNKNOWN = "unknown"  # Not looked yet.
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"  # Everything that is wanted is up.
+    STOPPING = "stopping"
+    STUCK = "stuck"  # The stop ladder is exhausted; a person is needed.
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """Records with a higher version win. Epochs are granted, serials counted by the owner."""
+
+    epoch: int
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Who may run an application. Only its owner, or the holder of a new epoch, writes it."""
+
+    application: str
+    owner: str
+    version: Version
+    wanted: Wanted
+    failed_on: tuple[str, ...] = ()  # Nodes on which the last start failed.

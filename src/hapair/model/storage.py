@@ -1,0 +1,51 @@
+"""What clbuildapp sees of an application's volume groups on one node. Facts only."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LogicalVolume:
+    name: str
+    size_bytes: int
+    content: str = ""  # What it holds, e.g. "ext4"; empty when nothing is recognised.
+    in_use: bool = False  # Something holds the device open.
+
+
+@dataclass(frozen=True, slots=True)
+class NativeMount:
+    """A file system of the group that is mounted straight from its logical volume."""
+
+    logical_volume: str
+    mount_point: str
+    file_system: str
+    options: str = ""
+    journal: bool = True
+    in_fstab: bool = False
+    holders: tuple[str, ...] = ()  # Processes that use it, e.g. "bash (4711)".
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStorage:
+    name: str
+    exists: bool
+    extent_bytes: int = 0
+    free_bytes: int = 0
+    volumes: tuple[LogicalVolume, ...] = ()
+    mounts: tuple[NativeMount, ...] = ()
+
+    def volume(self, name: str) -> LogicalVolume | None:
+        return next((volume for volume in self.volumes if volume.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStorage:
+    node: str
+    groups: tuple[GroupStorage, ...]
+    missing_tools: tuple[str, ...] = ()
+    program_error: str = ""  # Why the application's program cannot be run there.
+    file_systems: tuple[str, ...] = ()  # Types that this kernel can mount and check.
+
+    def group(self, name: str) -> GroupStorage:
+        """Return the facts of a group; one that does not exist when nothing is known of it."""
+        found = (group for group in self.groups if group.name == name)
+        return next(found, GroupStorage(name, exists=False))

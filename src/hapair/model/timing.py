@@ -1,0 +1,12 @@
+"""Upper bounds of everything that waits, in seconds."""
+
+from typing import Final
+
+MOUNT_S: Final = 120.0  # A journal replay or a file system check may need it.
+REPLICATION_S: Final = 30.0
+ADDRESSES_S: Final = 10.0
+LEAVE_S: Final = 60.0  # Beside twice the longest stop limit.
+COMMAND_S: Final = 60.0  # Beside the application's own limits.
+FORM_ANSWER_S: Final = 10.0
+# DRBD counts in whole seconds: it notices a lost peer at most so much after the detection time.
+KERNEL_LATER_S: Final = 1.0
