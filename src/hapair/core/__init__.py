@@ -1,0 +1,1 @@
+"""Decisions: step(state, event) -> (state, effects). Pure."""

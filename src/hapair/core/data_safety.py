@@ -1,0 +1,150 @@
+"""What is known about the copies of an application's data (safety contract, "Facts about data")."""
+
+from hapair.core.state import NodeState
+from hapair.core.turn import Turn
+from hapair.model import timing
+from hapair.model.application import Volume
+from hapair.model.data import Connection, Disk, Role, VolumeFacts
+
+
+def volumes(state: NodeState, application: str) -> tuple[Volume, ...]:
+    """Return the replicated volumes of a built application; empty when it is not built."""
+    for built in state.built.applications:
+        if built.application.name == application:
+            return built.volumes
+    return ()
+
+
+def volume_facts(state: NodeState, application: str) -> tuple[VolumeFacts | None, ...]:
+    return tuple(state.facts.get(v.resource) for v in volumes(state, application))
+
+
+def data_current(state: NodeState, application: str) -> bool:
+    """Tell whether every copy here is UpToDate and cannot miss a write (rule R2)."""
+    return all(is_current(state, v.resource) for v in volumes(state, application))
+
+
+def is_current(state: NodeState, resource: str) -> bool:
+    facts = state.facts.get(resource)
+    doubtful = (*state.stored.behind, *state.stored.unproven)
+    return facts is not None and facts.current and resource not in doubtful
+
+
+def peer_is_primary(state: NodeState, application: str) -> bool:
+    """Tell whether the kernel says that the peer still is Primary of a copy that we are not."""
+    return any(
+        facts is not None and facts.peer_role is Role.PRIMARY and facts.role is not Role.PRIMARY
+        for facts in volume_facts(state, application)
+    )
+
+
+def peer_complete(state: NodeState, application: str) -> bool:
+    """Tell whether this kernel knows that every copy on the peer has all writes.
+
+    What the peer says of its copy is older than the last write here.
+    """
+    return all(
+        facts is not None
+        and facts.connection is Connection.CONNECTED
+        and facts.peer_disk is Disk.UP_TO_DATE
+        for facts in volume_facts(state, application)
+    )
+
+
+def is_bare(facts: VolumeFacts) -> bool:
+    """Tell whether the kernel knows only the resource's name: neither a disk nor the peer."""
+    return facts.disk is Disk.DISKLESS and facts.connection is Connection.STAND_ALONE
+
+
+def kernel_answers(state: NodeState) -> bool:
+    """Tell whether any replication link proves that the peer's kernel is alive."""
+    return any(facts.kernel_answers for facts in state.facts.values())
+
+
+def unprotected(state: NodeState) -> tuple[str, ...]:
+    """Return the resources that this node writes without the peer getting the writes."""
+    return tuple(
+        name
+        for name, facts in sorted(state.facts.items())
+        if facts.role is Role.PRIMARY and facts.disk is Disk.UP_TO_DATE and not facts.kernel_answers
+    )
+
+
+def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
+    """Take in what the kernel says now, and since when its connections prove something."""
+    state = turn.state
+    # What a new daemon finds connected may be a connection whose loss is not noticed yet.
+    new_from_s = state.now_s if state.facts_read else state.now_s + proof_s(state)
+    turn.change(
+        facts={each.resource: each for each in facts},
+        facts_read=True,
+        joined_from_s={
+            each.resource: state.joined_from_s.get(each.resource, new_from_s)
+            for each in facts
+            if _says_joined(each)
+        },
+    )
+
+
+def _says_joined(facts: VolumeFacts) -> bool:
+    together = (Connection.CONNECTED, Connection.SYNC_SOURCE)
+    return facts.disk is Disk.UP_TO_DATE and facts.connection in together
+
+
+def proof_s(state: NodeState) -> float:
+    """Return how old a connection must be before it proves that the peer was there just now."""
+    return state.detection_s + timing.KERNEL_LATER_S
+
+
+def is_joined(state: NodeState, resource: str) -> bool:
+    """Tell whether DRBD has compared this copy with the peer's, and it gets every write.
+
+    A connection proves it at once when this daemon saw it being made. Otherwise it proves it
+    when it has lasted so long that the kernel would have noticed the loss of its peer.
+    """
+    from_s = state.joined_from_s.get(resource)
+    return from_s is not None and state.now_s >= from_s
+
+
+def doubt_connections(turn: Turn, resources: tuple[str, ...]) -> None:
+    """The peer, or a pause, gives reason to think that these connections are lost already."""
+    from_s = turn.state.now_s + proof_s(turn.state)
+    joined = turn.state.joined_from_s
+    turn.change(joined_from_s={n: from_s if n in resources else s for n, s in joined.items()})
+
+
+def distrust(turn: Turn, *, but_own: bool = False) -> None:
+    """Trust no local copy until it was connected to the peer's (rows 8, 9 and 14).
+
+    DRBD takes a copy for UpToDate that was so when it was last attached, however long ago.
+    The peer may have written alone since; only a connection, or the operator, can tell. With
+    ``but_own`` the copies of which this node is Primary are still trusted: nobody else wrote.
+    """
+    facts = turn.state.facts
+    named = {v.resource for built in turn.state.built.applications for v in built.volumes}
+    proven = {name for name in named if is_joined(turn.state, name)}
+    own = {n for n in named if but_own and n in facts and facts[n].role is Role.PRIMARY}
+    doubtful = named - proven - own | set(turn.state.stored.unproven)
+    turn.store(unproven=tuple(sorted(doubtful)))
+
+
+def update_doubts(turn: Turn) -> None:
+    """Keep the lists of resources whose local copy misses writes, or may (rows 3, 9 and 14).
+
+    A copy falls behind when the peer says that it writes without us, or when our disk
+    dropped out under a running resource. Only DRBD clears it: UpToDate while connected.
+    """
+    state = turn.state
+    behind, unproven = set(state.stored.behind), set(state.stored.unproven)
+    told = set(state.peer.beat.unprotected) if state.peer.beat is not None else set()
+    if told & set(state.joined_from_s):
+        doubt_connections(turn, tuple(sorted(told)))
+    for name, facts in sorted(state.facts.items()):
+        if name in told or (facts.disk is Disk.DISKLESS and facts.kernel_answers):
+            behind.add(name)
+        elif is_joined(state, name):
+            behind.discard(name)
+            unproven.discard(name)
+    doubts = (tuple(sorted(behind)), tuple(sorted(unproven)))
+    if doubts != (state.stored.behind, state.stored.unproven):
+        turn.store(behind=doubts[0], unproven=doubts[1])

@@ -1,0 +1,191 @@
+"""Everything that can reach the decision core. Time and results of actions come in as data."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from hapair.model.built import Built
+from hapair.model.data import VolumeFacts
+from hapair.model.outcome import Outcome
+from hapair.model.status import Phase, Record, Standing, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a heartbeat says. It was authenticated and was no replay when it gets here."""
+
+    incarnation: int  # Counts the sender's daemon starts; stored, only grows.
+    echo: int  # The receiver's incarnation as the sender heard it; 0 before it heard any.
+    standing: Standing
+    epoch: int
+    unprotected: tuple[str, ...] = ()  # Resources on which the sender writes without the peer.
+
+
+@dataclass(frozen=True, slots=True)
+class PeerApplication:
+    """What the peer says about one application on its side."""
+
+    application: str
+    phase: Phase
+    data_current: bool  # All volumes UpToDate there.
+
+
+@dataclass(frozen=True, slots=True)
+class PeerState:
+    """All that the two cores tell each other. The newest one replaces all earlier ones."""
+
+    incarnation: int
+    accepted: int  # The receiver's incarnation that the sender acts together with; 0: none.
+    standing: Standing
+    epoch: int
+    generation: int  # Of the built configuration.
+    records: tuple[Record, ...]
+    applications: tuple[PeerApplication, ...]
+    left: bool = False  # Halted: runs nothing and starts nothing before it agreed with us again.
+    holds_right: bool = False  # The sender stored that it may act alone.
+
+
+class Start(StrEnum):
+    """Which boot policy applies while forming."""
+
+    BY_COMMAND = "command"  # clform
+    BY_BOOT = "boot"  # clstartup
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Become a member. Wait at most ``timeout_s`` for the peer, then alone only if allowed."""
+
+    start: Start = Start.BY_COMMAND
+    timeout_s: float = 60.0
+    allow_single_node: bool = True
+    join_existing_cluster: bool = True
+    autostart: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Halt this node. With ``handover`` its applications move to the peer, else they stop."""
+
+    handover: bool
+    last: bool = False  # Wait (bounded) until the peer has left, so that this side keeps the right.
+
+
+@dataclass(frozen=True, slots=True)
+class Introduce:
+    """clbuildapp made a new application on this node; its data is here."""
+
+    application: str
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    application: str
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    application: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    application: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmPeerDown:
+    """A person states that the peer is off (clconfirm)."""
+
+
+Command: TypeAlias = Form | Leave | Introduce | Run | Halt | Move | ConfirmPeerDown
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    at_s: float
+    network: str
+    beat: Beat
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStated:
+    at_s: float
+    state: PeerState
+
+
+@dataclass(frozen=True, slots=True)
+class DataChanged:
+    """The kernel's newest facts of all resources; a resource that is not listed is down."""
+
+    at_s: float
+    facts: tuple[VolumeFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    at_s: float
+    network: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencesProbed:
+    """Which networks' reference addresses answered just now."""
+
+    at_s: float
+    answering: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The action of ``effect_id`` ended."""
+
+    at_s: float
+    effect_id: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The look of ``effect_id`` found the item up, down, or in part (None)."""
+
+    at_s: float
+    effect_id: int
+    up: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    at_s: float
+    request_id: int
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """clbuild or clbuildapp committed a new configuration on this node."""
+
+    at_s: float
+    built: Built
+
+
+Event: TypeAlias = (
+    Tick
+    | Heard
+    | PeerStated
+    | DataChanged
+    | LinkChanged
+    | ReferencesProbed
+    | Ended
+    | Looked
+    | Commanded
+    | Configured
+)

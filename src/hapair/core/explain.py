@@ -1,0 +1,182 @@
+"""Say what this node knows and why it does what it does: the content of clstat."""
+
+from dataclasses import dataclass
+
+from hapair.core import commands, data_safety, membership, placement
+from hapair.core.arbitration import Verdict, judge
+from hapair.core.lifecycle import ORDER, at
+from hapair.core.rules import first_match
+from hapair.core.state import NodeState
+from hapair.model.application import Application
+from hapair.model.data import VolumeFacts
+from hapair.model.status import Phase, Standing, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    table: str
+    rule: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    name: str
+    text: str
+    application: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemReport:
+    layer: str
+    resource: str
+    known: str
+    busy: bool
+    rung: int
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationReport:
+    name: str
+    owner: str  # Empty while no node was told to run it.
+    wanted: Wanted
+    phase: Phase
+    reasons: tuple[Reason, ...]  # The row of each table that holds, the decisive one first.
+    failed_on: tuple[str, ...]
+    data_current: bool
+    items: tuple[ItemReport, ...]
+    facts: tuple[VolumeFacts | None, ...]  # In the order of the volumes; None: not up.
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    node: str
+    peer: str
+    standing: Standing
+    epoch: int
+    holds_right: bool
+    heard_ago_s: tuple[tuple[str, float | None], ...]  # Per network.
+    alarms: tuple[Alarm, ...]
+    behind: tuple[str, ...]  # Resources whose copy here misses writes.
+    applications: tuple[ApplicationReport, ...]
+
+
+def report(state: NodeState, now_s: float) -> Report:
+    """Return everything that clstat shows of this node; ``now_s`` is monotonic."""
+    heard = state.peer.heard_at_s
+    networks = [network.name for network in state.built.cluster.networks]
+    return Report(
+        node=state.me,
+        peer=state.peer_name,
+        standing=state.standing,
+        epoch=state.stored.epoch,
+        holds_right=state.stored.holds_right,
+        heard_ago_s=tuple((n, now_s - heard[n] if n in heard else None) for n in networks),
+        alarms=alarms(state),
+        behind=state.stored.behind,
+        applications=tuple(
+            _application(state, built.application) for built in state.built.applications
+        ),
+    )
+
+
+def _application(state: NodeState, application: Application) -> ApplicationReport:
+    name = application.name
+    record = state.record(name)
+    items = tuple(
+        ItemReport(item.layer, item.resource, s.known, s.busy != 0, s.rung, s.last_error)
+        for layer in ORDER
+        for item, s in at(state, name, layer)
+    )
+    return ApplicationReport(
+        name=name,
+        owner=record.owner if record is not None else "",
+        wanted=record.wanted if record is not None else Wanted.DOWN,
+        phase=commands.phase(state, application),
+        reasons=why(state, application),
+        failed_on=record.failed_on if record is not None else (),
+        data_current=data_safety.data_current(state, name),
+        items=items,
+        facts=data_safety.volume_facts(state, name),
+    )
+
+
+def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
+    """Return the row of each table that decides about an application now."""
+    goal = placement.goal(state, application)
+    hand = first_match(placement.HANDS, placement.view(state, application))
+    reasons = [
+        Reason("goal", goal.name, goal.because),
+        Reason("hand-over", hand.name, hand.because),
+    ]
+    membership_reason = _membership_reason(state)
+    if membership_reason is not None:
+        reasons.append(membership_reason)
+    return tuple(reasons)
+
+
+def _membership_reason(state: NodeState) -> Reason | None:
+    match state.standing:
+        case Standing.CUT:
+            silence = judge(membership.silence(state))
+            return Reason("arbitration", silence.name, silence.because)
+        case Standing.FORMING:
+            formation = first_match(membership.FORMATION, state)
+            return Reason("formation", formation.name, formation.because)
+        case _:
+            return None
+
+
+def alarms(state: NodeState) -> tuple[Alarm, ...]:
+    """Return what a person should look at now, most urgent first."""
+    found: list[Alarm] = []
+    if state.standing is Standing.CUT:
+        silence = judge(membership.silence(state))
+        if silence.answer in (Verdict.ALARM, Verdict.ISOLATED):
+            found.append(Alarm(silence.name, silence.because))
+    if state.standing is Standing.FORMING:
+        formation = first_match(membership.FORMATION, state)
+        if formation.answer is Verdict.ALARM:
+            found.append(Alarm(formation.name, formation.because))
+    if state.standing is Standing.ALONE:
+        found.append(Alarm("no-redundancy", f"{state.peer_name} is not there: no redundancy"))
+    for built in state.built.applications:
+        found += _application_alarms(state, built.application)
+    theirs = state.peer.state
+    if theirs is not None and theirs.generation != state.built.generation:
+        text = f"{state.peer_name} has another configuration; type: clbuild"
+        found.append(Alarm("configuration-differs", text))
+    return tuple(found)
+
+
+def _lack(state: NodeState, application: str) -> str:
+    resources = {volume.resource for volume in data_safety.volumes(state, application)}
+    if resources & set(state.stored.behind):
+        return "misses writes"
+    if resources & set(state.stored.unproven):
+        return "may miss writes; only if these do not matter: clconfirm peer-is-down"
+    return "is not UpToDate"
+
+
+def _application_alarms(state: NodeState, application: Application) -> list[Alarm]:
+    name = application.name
+    found: list[Alarm] = []
+    goal = placement.goal(state, application)
+    seen = placement.view(state, application)
+    if seen.mine and goal.name in placement.LOUD:
+        found.append(Alarm(goal.name, goal.because, name))
+    if state.standing is Standing.ALONE and placement.is_lost(seen):
+        text = f"it ran on {state.peer_name}, and the copy of the data here {_lack(state, name)}"
+        found.append(Alarm("stale-data", text, name))
+    if commands.phase(state, application) is Phase.STUCK:
+        text = "it cannot be stopped on this node; see: clstat --why " + name
+        found.append(Alarm("stuck", text, name))
+    if state.reasons.get(f"{name}/owners") == "two-owners":
+        text = "it was started on both nodes while they could not hear each other"
+        found.append(Alarm("two-owners", text, name))
+    lost = [r for r in data_safety.unprotected(state) if r.startswith(name + ".")]
+    if lost and state.standing is not Standing.ALONE:
+        text = f"writes are not replicated: {', '.join(lost)}"
+        found.append(Alarm("unprotected", text, name))
+    return found

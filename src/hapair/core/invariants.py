@@ -1,0 +1,45 @@
+"""What must hold after every step. A broken one stops the deciding, never an application."""
+
+from hapair.core import placement
+from hapair.core.effects import Act, Do, Effect
+from hapair.core.state import NodeState
+from hapair.model.status import Standing
+
+
+class BrokenInvariantError(Exception):
+    """A bug: the runtime logs it and exits; systemd starts the daemon anew and it adopts."""
+
+
+def check(condition: bool, sentence: str) -> None:  # noqa: FBT001 - reads as a sentence
+    """Raise BrokenInvariantError with the sentence when the condition does not hold."""
+    if not condition:
+        raise BrokenInvariantError(sentence)
+
+
+def check_step(before: NodeState, after: NodeState, effects: tuple[Effect, ...]) -> None:
+    """Check one step (rules R1 to R3 as far as one node can see them)."""
+    check(after.stored.epoch >= before.stored.epoch, "an epoch never goes back")
+    check(
+        after.standing is not Standing.ALONE or after.stored.holds_right,
+        "a node that acts alone has stored its right",
+    )
+    check(
+        after.standing is not Standing.TOGETHER or not after.stored.holds_right,
+        "a node that acts together has given up its right",
+    )
+    for effect in effects:
+        if isinstance(effect, Act) and effect.do in (Do.PROMOTE, Do.START_PROGRAM):
+            _check_start(after, effect)
+
+
+def _check_start(after: NodeState, act: Act) -> None:
+    check(
+        after.standing in (Standing.ALONE, Standing.TOGETHER),
+        "nothing is started without the peer's agreement or the right to act alone",
+    )
+    record = after.record(act.application)
+    check(record is not None and record.owner == after.me, "only the owner starts an application")
+    if act.do is Do.PROMOTE:
+        built = after.built.application(act.application).application
+        seen = placement.view(after, built)
+        check(seen.promotable, "only a current copy is promoted (R2)")

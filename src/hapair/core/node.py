@@ -1,0 +1,243 @@
+"""The one door of the decision core: begin() and step().
+
+Pure: no clock, no chance, no I/O. One step absorbs one event, then lets every part bring its
+piece of the state up to date, and returns the effects in the order in which they must be done:
+what must survive is stored first.
+"""
+
+from dataclasses import replace
+
+from hapair.core import commands, data_safety, lifecycle, membership, placement
+from hapair.core.effects import Effect, Layer, Publish, SetBeat, Store, Stored
+from hapair.core.events import (
+    Beat,
+    Commanded,
+    Configured,
+    DataChanged,
+    Ended,
+    Event,
+    Form,
+    Heard,
+    LinkChanged,
+    Looked,
+    PeerApplication,
+    PeerState,
+    PeerStated,
+    ReferencesProbed,
+    Start,
+    Tick,
+)
+from hapair.core.invariants import check_step
+from hapair.core.state import NodeState
+from hapair.core.turn import Turn
+from hapair.model.built import Built
+from hapair.model.outcome import Done
+from hapair.model.status import Phase, Standing
+
+Step = tuple[NodeState, tuple[Effect, ...]]
+
+
+def begin(
+    me: str, boot_id: str, incarnation: int, built: Built, stored: Stored, at_s: float
+) -> Step:
+    """Return the state of a daemon that has just started, and its first effects.
+
+    After a crash of the daemon the node goes on where it was: it adopts what runs. After a
+    boot it is halted until clstartup or clform forms it.
+    """
+    state = NodeState(
+        me=me,
+        boot_id=boot_id,
+        incarnation=incarnation,
+        built=built,
+        stored=stored,
+        now_s=at_s,
+        quiet_since_s=at_s,
+    )
+    turn = Turn(state)
+    lifecycle.sync_items(turn)
+    if stored.formed and stored.formed_boot_id == boot_id:
+        if stored.joined_boot_id != boot_id:
+            form = Form(start=Start.BY_BOOT, allow_single_node=False)
+            turn.change(
+                standing=Standing.FORMING,
+                form=form,
+                form_until_s=at_s + form.timeout_s,
+                fresh=tuple(b.application.name for b in built.applications),
+            )
+        else:
+            turn.change(standing=Standing.ALONE if stored.holds_right else Standing.CUT)
+    elif stored.formed:
+        turn.store(formed=False)
+    _settle(turn)
+    return _finish(state, turn)
+
+
+def step(state: NodeState, event: Event) -> Step:
+    """Return the next state and the effects that the event asks for.
+
+    Raises:
+        BrokenInvariantError: a bug; nothing of the returned effects was to be done.
+    """
+    turn = Turn(state)
+    _advance_clock(turn, event.at_s)
+    _absorb(turn, event)
+    _settle(turn)
+    return _finish(state, turn)
+
+
+def _advance_clock(turn: Turn, at_s: float) -> None:
+    """Move on to the time of the event; after a pause this node is a stranger (row 21)."""
+    state = turn.state
+    gap_s = at_s - state.now_s
+    turn.change(now_s=max(at_s, state.now_s))
+    if gap_s <= state.detection_s:
+        return
+    turn.change(quiet_since_s=at_s)
+    data_safety.doubt_connections(turn, tuple(state.joined_from_s))
+    turn.change_peer(heard_at_s={})
+    if state.standing in (Standing.TOGETHER, Standing.CUT):
+        turn.store(joined_boot_id="")
+        data_safety.distrust(turn, but_own=True)
+    if state.standing is Standing.TOGETHER:
+        turn.change(standing=Standing.CUT, accepted=0)
+        turn.note("paused", f"this node stood still for {gap_s:.1f} s; it asks the peer first")
+
+
+def _absorb(turn: Turn, event: Event) -> None:
+    match event:
+        case Tick():
+            pass
+        case Heard(at_s, network, beat):
+            membership.absorb_beat(turn, network, beat, at_s)
+        case PeerStated(_, peer_state):
+            membership.absorb_state(turn, peer_state)
+        case DataChanged(_, facts):
+            data_safety.absorb_facts(turn, facts)
+            lifecycle.absorb_facts(turn)
+        case LinkChanged(_, network, up):
+            turn.change(links={**turn.state.links, network: up})
+        case ReferencesProbed(at_s, answering):
+            membership.absorb_probe(turn, answering, at_s)
+        case Ended(_, effect_id, outcome):
+            lifecycle.absorb_end(turn, effect_id, outcome)
+            if not isinstance(outcome, Done):  # What was done is newer than the known facts.
+                lifecycle.absorb_facts(turn)
+        case Looked():
+            lifecycle.absorb_look(turn, event)
+        case Commanded(_, request_id, command):
+            commands.handle(turn, request_id, command)
+        case Configured(_, built):
+            turn.change(built=built)
+            lifecycle.sync_items(turn)
+            lifecycle.absorb_facts(turn)  # The kernel may have nothing new to say about them.
+
+
+def _settle(turn: Turn) -> None:
+    data_safety.update_doubts(turn)
+    membership.settle(turn)
+    for application, goal in placement.settle(turn):
+        match goal:
+            case placement.Goal.RELEASE:
+                lifecycle.take_down(turn, application, None)
+            case placement.Goal.STANDBY if not lifecycle.is_stopped(turn.state, application.name):
+                lifecycle.take_down(turn, application, Layer.ATTACHED)
+            case placement.Goal.STANDBY:
+                lifecycle.bring_up(turn, application, Layer.ATTACHED)
+            case placement.Goal.DATA:
+                lifecycle.bring_up(turn, application, Layer.MOUNTED)
+            case placement.Goal.UP:
+                lifecycle.bring_up(turn, application, Layer.PROGRAM)
+            case placement.Goal.KEEP:
+                lifecycle.bring_up(turn, application, Layer.ATTACHED)
+    _finish_leaving(turn)
+    _forget_fresh(turn)
+    commands.settle(turn)
+
+
+def _finish_leaving(turn: Turn) -> None:
+    """Halt when everything is down and the peer has taken the right over, if it can."""
+    state = turn.state
+    leave = state.leave
+    if state.standing is not Standing.LEAVING or leave is None:
+        return
+    names = [b.application.name for b in state.built.applications]
+    stopped = all(lifecycle.is_stopped(state, name) for name in names)
+    late = state.now_s >= state.leave_until_s
+    theirs = state.peer.state
+    peer_gone = not membership.peer_heard(state) or theirs is None or theirs.left
+    if stopped and state.stored.formed and (not leave.last or peer_gone or late):
+        turn.store(formed=False)
+        return
+    if state.stored.formed or not lifecycle.is_released(state):
+        return
+    peer_took_over = theirs is not None and theirs.holds_right
+    if state.stored.holds_right or peer_gone or peer_took_over or late:
+        turn.change(standing=Standing.HALTED, leave=None, accepted=0, form=None)
+        turn.note("halted", "this node left the cluster in order")
+
+
+def _forget_fresh(turn: Turn) -> None:
+    """An application that ran once, here or there, is no longer placed as if all were new."""
+    theirs = turn.state.peer.state
+    said = theirs.applications if theirs is not None else ()
+    runs_there = {a.application for a in said if a.phase in (Phase.STARTING, Phase.RUNNING)}
+    fresh = tuple(
+        name
+        for name in turn.state.fresh
+        if lifecycle.is_stopped(turn.state, name) and name not in runs_there
+    )
+    if fresh != turn.state.fresh:
+        turn.change(fresh=fresh)
+
+
+def _finish(before: NodeState, turn: Turn) -> Step:
+    lifecycle.note_progress(turn, before)
+    state = turn.state
+    head: list[Effect] = []
+    if state.stored != before.stored:
+        head.append(Store(state.stored))
+    peer_state = peer_state_of(state)
+    beat = beat_of(state)
+    if peer_state != state.published:
+        head.append(Publish(peer_state))
+        state = replace(state, published=peer_state)
+    if beat != state.beaten:
+        head.append(SetBeat(beat))
+        state = replace(state, beaten=beat)
+    effects = (*head, *turn.effects)
+    check_step(before, state, effects)
+    return state, effects
+
+
+def beat_of(state: NodeState) -> Beat:
+    """Return what the heartbeats say in this state."""
+    return Beat(
+        incarnation=state.incarnation,
+        echo=state.peer.incarnation,
+        standing=state.standing,
+        epoch=state.stored.epoch,
+        unprotected=data_safety.unprotected(state),
+    )
+
+
+def peer_state_of(state: NodeState) -> PeerState:
+    """Return what the peer's core is told in this state."""
+    leaving = state.standing is Standing.LEAVING and not state.stored.formed
+    return PeerState(
+        incarnation=state.incarnation,
+        accepted=state.accepted,
+        standing=state.standing,
+        epoch=state.stored.epoch,
+        generation=state.built.generation,
+        records=state.stored.records,
+        applications=tuple(_say(state, b.application.name) for b in state.built.applications),
+        left=(leaving or state.standing is Standing.HALTED) and lifecycle.is_released(state),
+        holds_right=state.stored.holds_right,
+    )
+
+
+def _say(state: NodeState, name: str) -> PeerApplication:
+    application = state.built.application(name).application
+    phase: Phase = commands.phase(state, application)
+    return PeerApplication(name, phase, data_safety.data_current(state, name))

@@ -1,0 +1,1 @@
+"""Plans: what a command would change, and why it may not."""

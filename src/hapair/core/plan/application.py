@@ -1,0 +1,259 @@
+"""What clbuildapp would change: problems, or the steps that put an application under DRBD."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hapair.core.plan.steps import Step, Work
+from hapair.model.application import Application, FileSystem, Volume
+from hapair.model.built import Built, BuiltApplication
+from hapair.model.problem import Problem
+from hapair.model.storage import GroupStorage, NativeMount, NodeStorage
+
+SECTOR_BYTES: Final = 512
+META_SUFFIX: Final = "_drbdmeta"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    built: Built
+    application: Application
+    fingerprint: str  # Of its appconf.xml.
+    file: str  # The appconf.xml, for messages.
+    here: NodeStorage  # The node on which the command was typed.
+    peer: NodeStorage
+    owner: str = ""  # Who runs it now; empty when no node was told to.
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    built: Built  # What will be installed.
+    steps: tuple[Step, ...]
+    added: tuple[Volume, ...]
+    summary: tuple[str, ...]  # One sentence for each thing that changes.
+
+
+def meta_data_bytes(data_bytes: int) -> int:
+    """Return the size of external DRBD meta-data for one peer.
+
+    DRBD's formula, in sectors of 512 bytes: ceil(data / 2^18) * 8 for the bitmap (one bit for
+    each 4 KiB), plus 72 for super-block and activity log.
+    """
+    sectors = -(-data_bytes // SECTOR_BYTES)
+    return (-(-sectors // 2**18) * 8 + 72) * SECTOR_BYTES
+
+
+def make_plan(situation: Situation) -> Plan | tuple[Problem, ...]:
+    """Return the plan, or everything that is in its way; warnings alone do not stop it."""
+    planner = _Planner(situation)
+    planner.check_nodes()
+    added = planner.new_volumes()
+    if planner.problems:
+        return tuple(planner.problems)
+    return planner.plan(added)
+
+
+class _Planner:
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.problems: list[Problem] = []
+        name = situation.application.name
+        known = [b for b in situation.built.applications if b.application.name == name]
+        self.former = known[0] if known else None
+        self.kept = self.former.volumes if self.former else ()
+
+    def refuse(self, field: str, what: str, mend: str, *, node: str = "") -> None:
+        self.problems.append(Problem(node or self.situation.file, field, what, mend))
+
+    def check_nodes(self) -> None:
+        s = self.situation
+        name = s.application.name
+        if s.owner not in ("", s.here.node):
+            mend = f"type there: clbuildapp {name}"
+            self.refuse("node", f"{name} belongs to {s.owner}", mend, node=s.here.node)
+        for storage in (s.here, s.peer):
+            for tool in storage.missing_tools:
+                mend = f"install the package that has {tool}"
+                self.refuse("tools", f"{tool} is missing", mend, node=storage.node)
+            if storage.program_error:
+                mend = "install the program in the same place on both nodes, or mend appconf.xml"
+                self.refuse("run", storage.program_error, mend, node=storage.node)
+            for group in s.application.volume_groups:
+                if not storage.group(group).exists:
+                    mend = f"vgcreate {group} DEVICE"
+                    what = f"there is no volume group {group}"
+                    self.refuse("volumegroup", what, mend, node=storage.node)
+        for volume in self.kept:
+            if volume.volume_group not in s.application.volume_groups:
+                what = f"{volume.resource} is still replicated in {volume.volume_group}"
+                self.refuse("volumegroup", what, f"keep {volume.volume_group} in the file")
+
+    def new_volumes(self) -> tuple[Volume, ...]:
+        """Allocate what is mounted natively from the groups and not yet replicated."""
+        s = self.situation
+        added: list[Volume] = []
+        for name in s.application.volume_groups:
+            group = s.here.group(name)
+            mounts = sorted(group.mounts, key=lambda m: m.mount_point)
+            for mount in mounts:
+                if self._mount_is_good(group, mount):
+                    volume = self._allocate(group, mount, len(added))
+                    if volume is not None:
+                        added.append(volume)
+            new = tuple(v for v in added if v.volume_group == name)
+            self._check_space(s.here.group(name), new, s.here.node, with_data=False)
+            self._check_space(s.peer.group(name), new, s.peer.node, with_data=True)
+        for volume in added:
+            self._check_peer_volume(volume)
+        if s.application.volume_groups and not added and not self.kept and not self.problems:
+            what = "no file system of its volume groups is mounted on this node"
+            mend = "make the file systems, mount them where the application wants them, try again"
+            self.refuse("volumegroup", what, mend, node=s.here.node)
+        return tuple(added)
+
+    def _mount_is_good(self, group: GroupStorage, mount: NativeMount) -> bool:
+        before = len(self.problems)
+        node = self.situation.here.node
+        where = f"{group.name}/{mount.logical_volume} on {mount.mount_point}"
+        if mount.file_system not in tuple(FileSystem):
+            what = f"{where} is {mount.file_system}, which is not supported"
+            self.refuse("file system", what, "use ext4 or xfs", node=node)
+        elif not mount.journal:
+            what = f"{where} has no journal: after a power loss it could not be trusted"
+            mend = f"unmount it, then: tune2fs -O has_journal /dev/{group.name}/"
+            self.refuse("file system", what, mend + mount.logical_volume, node=node)
+        elif mount.file_system not in self.situation.peer.file_systems:
+            what = f"{mount.file_system} cannot be mounted or checked there"
+            mend = f"install its tools and kernel module on {self.situation.peer.node}"
+            self.refuse("file system", what, mend, node=self.situation.peer.node)
+        if mount.holders:
+            what = f"{where} is in use by {', '.join(mount.holders)}"
+            mend = "stop them: the file system is unmounted for a moment"
+            self.refuse("mount", what, mend, node=node)
+        return len(self.problems) == before
+
+    def _allocate(self, group: GroupStorage, mount: NativeMount, number: int) -> Volume | None:
+        s = self.situation
+        taken = {v.minor for built in s.built.applications for v in built.volumes}
+        first = s.built.minors_first
+        minors = [m for m in range(first, first + s.built.cluster.devices) if m not in taken]
+        logical = group.volume(mount.logical_volume)
+        if number >= len(minors) or logical is None:
+            what = f"all {s.built.cluster.devices} DRBD devices of the cluster are in use"
+            self.refuse("devices", what, "raise devices in clconf.xml and type: clbuild --force")
+            return None
+        minor = minors[number]
+        return Volume(
+            resource=f"{s.application.name}.{mount.logical_volume}",
+            minor=minor,
+            port=s.built.cluster.ports.replication(minor, first),
+            volume_group=group.name,
+            logical_volume=mount.logical_volume,
+            meta_volume=mount.logical_volume + META_SUFFIX,
+            size_bytes=logical.size_bytes,
+            mount_point=mount.mount_point,
+            file_system=FileSystem(mount.file_system),
+            mount_options=mount.options,
+        )
+
+    def _check_space(
+        self, group: GroupStorage, new: tuple[Volume, ...], node: str, *, with_data: bool
+    ) -> None:
+        if not group.exists or not new:
+            return
+        needed = 0
+        for volume in new:
+            needed += _in_extents(meta_data_bytes(volume.size_bytes), group.extent_bytes)
+            if with_data and group.volume(volume.logical_volume) is None:
+                needed += _in_extents(volume.size_bytes, group.extent_bytes)
+        if needed > group.free_bytes:
+            what = f"{group.name} has {_mib(group.free_bytes)} free, {_mib(needed)} are needed"
+            mend = f"add a disk: vgextend {group.name} DEVICE"
+            self.refuse("space", what, mend, node=node)
+
+    def _check_peer_volume(self, volume: Volume) -> None:
+        """Nothing that lies on the peer is overwritten unless it is plainly empty."""
+        s = self.situation
+        there = s.peer.group(volume.volume_group).volume(volume.logical_volume)
+        path = f"{volume.volume_group}/{volume.logical_volume}"
+        for storage in (s.here, s.peer):
+            if storage.group(volume.volume_group).volume(volume.meta_volume) is not None:
+                what = f"{volume.volume_group}/{volume.meta_volume} exists already"
+                mend = f"if it is a left-over: lvremove {volume.volume_group}/{volume.meta_volume}"
+                self.refuse("volume", what, mend, node=storage.node)
+        if there is None:
+            return
+        mend = f"save what you need of it, then on {s.peer.node}: lvremove {path}"
+        if there.in_use or there.content:
+            holds = "is in use" if there.in_use else f"holds {there.content}"
+            self.refuse("volume", f"{path} exists and {holds}", mend, node=s.peer.node)
+        elif there.size_bytes != volume.size_bytes:
+            what = f"{path} has {there.size_bytes} bytes instead of {volume.size_bytes}"
+            self.refuse("volume", what, mend, node=s.peer.node)
+
+    def plan(self, added: tuple[Volume, ...]) -> Plan:
+        s = self.situation
+        entry = BuiltApplication(s.application, (*self.kept, *added), s.fingerprint)
+        others = [b for b in s.built.applications if b is not self.former]
+        applications = tuple(sorted([*others, entry], key=lambda b: b.application.name))
+        if self.former == entry:
+            return Plan(s.built, (), (), ())
+        built = replace(s.built, generation=s.built.generation + 1, applications=applications)
+        install = tuple(
+            Step(node, Work.INSTALL, (Work.INSTALL_FORMER,)) for node in (s.here.node, s.peer.node)
+        )
+        steps = tuple(step for volume in added for step in self._prepare(volume))
+        switch = tuple(step for volume in added for step in self._switch(volume))
+        return Plan(built, (*steps, *switch, *install), added, self._summary(added))
+
+    def _prepare(self, volume: Volume) -> list[Step]:
+        """Everything that can fail without touching the mounted file system."""
+        s = self.situation
+        here, peer = s.here.node, s.peer.node
+        of = (volume,)
+        steps = []
+        if s.peer.group(volume.volume_group).volume(volume.logical_volume) is None:
+            steps.append(Step(peer, Work.CREATE_DATA_VOLUME, (Work.REMOVE_DATA_VOLUME,), of))
+        for node in (here, peer):
+            steps += [
+                Step(node, Work.CREATE_META_VOLUME, (Work.REMOVE_META_VOLUME,), of),
+                Step(node, Work.WRITE_RESOURCE, (Work.REMOVE_RESOURCE,), of),
+                Step(node, Work.WRITE_META_DATA, (), of),
+            ]
+        steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of))
+        steps.append(Step(peer, Work.BRING_UP, (Work.TAKE_DOWN,), of))
+        return steps
+
+    def _switch(self, volume: Volume) -> list[Step]:
+        """The short pause: from the native mount to the mount over DRBD."""
+        here = self.situation.here.node
+        of = (volume,)
+        return [
+            Step(here, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of),
+            Step(here, Work.UNMOUNT_NATIVE, (Work.MOUNT_NATIVE,), of),
+            Step(here, Work.BRING_UP, (Work.TAKE_DOWN,), of),
+            Step(here, Work.MAKE_SOURCE, (Work.DEMOTE,), of),
+            Step(here, Work.MOUNT, (Work.UNMOUNT,), of),
+        ]
+
+    def _summary(self, added: tuple[Volume, ...]) -> tuple[str, ...]:
+        s = self.situation
+        lines = [
+            f"{v.mount_point} ({v.file_system}, {_mib(v.size_bytes)}) of {v.volume_group}/"
+            f"{v.logical_volume} is put under {v.device}; its content stays where it is and is "
+            f"copied to {s.peer.node} in the background"
+            for v in added
+        ]
+        if self.former is None:
+            lines.append(f"{s.application.name} becomes an application of the cluster")
+        elif self.former.application != s.application:
+            lines.append(f"the configuration of {s.application.name} changes")
+        return tuple(lines)
+
+
+def _in_extents(size_bytes: int, extent_bytes: int) -> int:
+    extent_bytes = max(extent_bytes, 1)
+    return -(-size_bytes // extent_bytes) * extent_bytes
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:.0f} MiB"

@@ -1,0 +1,111 @@
+"""The whole state of one node's decision core."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from hapair.core.effects import Do, Layer, Stored
+from hapair.core.events import Beat, Form, Leave, PeerState
+from hapair.model.built import Built
+from hapair.model.data import VolumeFacts
+from hapair.model.status import Record, Standing
+
+
+class Is(StrEnum):
+    """What is known about one item of an application."""
+
+    UNKNOWN = "unknown"
+    DOWN = "down"
+    PART = "in part"  # Some of it is up: a start or a stop was interrupted, or goes on.
+    UP = "up"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Item:
+    application: str
+    layer: Layer
+    resource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    known: Is = Is.UNKNOWN
+    busy: int = 0  # The effect_id that works on it; 0 when nothing does.
+    doing: Do | None = None  # The action of ``busy``; None while it is only looked at.
+    rung: int = 0  # How far up the stop ladder this item is.
+    tries: int = 0  # Failed attempts since the last success.
+    retry_at_s: float = 0.0
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """What this node heard of its peer."""
+
+    heard_at_s: Mapping[str, float] = field(default_factory=dict)  # Per network, echoed beats only.
+    alive_at_s: float | None = None  # Any beat, also one that does not echo this node.
+    beat: Beat | None = None
+    state: PeerState | None = None  # Of the current incarnation only.
+    incarnation: int = 0
+    probed_at_s: float | None = None  # When the references were last asked in this silence.
+    answered_at_s: float | None = None
+    answering: tuple[str, ...] = ()  # Networks whose reference address answered then.
+    unanswered: int = 0  # How many times in a row, in this silence, not all of them answered.
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A command that will be answered when its goal is reached."""
+
+    request_id: int
+    verb: str  # "run", "halt", "move", "form" or "leave".
+    application: str
+    node: str
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    me: str
+    boot_id: str
+    incarnation: int
+    built: Built
+    stored: Stored
+    standing: Standing = Standing.HALTED
+    now_s: float = 0.0
+    quiet_since_s: float = 0.0  # Silence is counted from here at the earliest.
+    next_effect_id: int = 1
+    form: Form | None = None
+    form_until_s: float = 0.0
+    together_since_s: float = 0.0
+    leave: Leave | None = None
+    leave_until_s: float = 0.0
+    accepted: int = 0  # Incarnation of the peer that this node acts together with.
+    confirmed: bool = False  # The operator stated that the peer is down.
+    isolated: bool = False  # Neither the peer nor a reference address answers.
+    fresh: tuple[str, ...] = ()  # Applications not yet placed since this node was formed.
+    moving: tuple[str, ...] = ()  # Applications that stop here to start on the peer.
+    peer: PeerView = PeerView()
+    facts: Mapping[str, VolumeFacts] = field(default_factory=dict)
+    joined_from_s: Mapping[str, float] = field(default_factory=dict)  # See data_safety.is_joined.
+    facts_read: bool = False  # The kernel has said what it knows since this daemon started.
+    links: Mapping[str, bool] = field(default_factory=dict)  # Own link per network.
+    items: Mapping[Item, ItemState] = field(default_factory=dict)
+    pending: tuple[Pending, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)  # Table key -> name of the row.
+    published: PeerState | None = None
+    beaten: Beat | None = None
+
+    @property
+    def peer_name(self) -> str:
+        return self.built.cluster.peer_of(self.me)
+
+    @property
+    def detection_s(self) -> float:
+        return self.built.cluster.timing.detection_s
+
+    def record(self, application: str) -> Record | None:
+        for record in self.stored.records:
+            if record.application == application:
+                return record
+        return None
