@@ -1,0 +1,1 @@
+"""Hands: each does one thing and reports what is known."""

@@ -1,0 +1,1 @@
+"""DRBD 8.4 and 9 through drbd-utils."""

@@ -1,0 +1,188 @@
+"""The port ``Replication``: DRBD through drbd-utils."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Final
+
+from hapair.adapters.drbd.argv import SETUP_OF_8_4, Argv, Commands, Dialect
+from hapair.adapters.drbd.events import Events
+from hapair.adapters.drbd.parse import disk_of, proc_devices
+from hapair.adapters.process import follow
+from hapair.model.application import Volume
+from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.ports import CommandRunner, Finished, TimedOut
+
+# drbdsetup's exit codes when the kernel answered with a clear no: 5, 11, 16, 17 are refused
+# changes of state, 10 is a wrong or missing object. 20 and above tell nothing certain.
+REFUSED_CODES: Final = frozenset({5, 10, 11, 16, 17})
+NOT_STARTED_CODES: Final = frozenset({126, 127})  # The program itself is missing.
+NO_DEMOTE: Final = "failed to demote"  # "down" changes nothing when its first step fails.
+DETACHED: Final = (Disk.FAILED, Disk.DISKLESS)
+LOOK_INTERVAL_S: Final = 0.05
+
+Lines = AsyncGenerator[tuple[str, ...]]
+
+
+class Drbd:
+    """Decides nothing. ``facts`` and ``watch`` know what the newest event said."""
+
+    def __init__(
+        self,
+        run: CommandRunner,
+        *,
+        follow_lines: Callable[[Argv, Callable[[], float]], Lines] | None = None,
+        proc: Path = Path("/proc/drbd"),
+        module: Path = Path("/sys/module/drbd"),
+        file_systems: Path = Path("/proc/filesystems"),
+    ) -> None:
+        self._run = run
+        self._file_systems = file_systems
+        self._proc = proc
+        self._module = module
+        self._events = Events(
+            follow=follow_lines or (lambda argv, idle_s: follow(argv, idle_s=idle_s)),
+            argv=lambda: self._commands().events(),
+            proc_text=self._proc_text,
+            loaded=module.exists,
+        )
+
+    def watch(self) -> AsyncGenerator[tuple[VolumeFacts, ...]]:
+        return self._events.watch()
+
+    def facts(self, resource: str) -> VolumeFacts | None:
+        return self._events.facts(resource)
+
+    async def bring_up(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Attach and connect. A failure may leave one of the two done: Unknown.
+
+        The file system's kernel module is loaded here as well: at the first mount, which may be
+        in a take-over, it would cost seconds on a slow machine.
+        """
+        await self._load_file_system(volume, timeout_s)
+        facts = self.facts(volume.resource)
+        if facts and facts.disk is not Disk.DISKLESS and (
+            facts.connection is not Connection.STAND_ALONE
+        ):  # fmt: skip
+            return Done("it already is up")
+        if not self._module.exists():
+            loaded = await self._run(("modprobe", "drbd"), timeout_s=timeout_s)
+            if not isinstance(loaded, Finished) or loaded.exit_code != 0:
+                return Refused("the kernel module drbd cannot be loaded: modprobe drbd failed")
+        argv = self._commands().adjust(volume)
+        match await self._run(argv, timeout_s=timeout_s):
+            case TimedOut(after_s):
+                return _no_answer(argv, after_s)
+            case Finished(exit_code=0):
+                return Done()
+            case Finished(exit_code=code) as finished if code in NOT_STARTED_CODES:
+                return Refused(_said(argv, finished))
+            case finished:
+                return Unknown(_said(argv, finished))
+
+    async def _load_file_system(self, volume: Volume, timeout_s: float) -> None:
+        """Whether it succeeds will show at the mount, with a better message."""
+        if f"\t{volume.file_system}\n" not in self._file_systems.read_text():
+            await self._run(("modprobe", volume.file_system), timeout_s=timeout_s)
+
+    async def take_down(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Disconnect, detach and forget; Refused while somebody holds the device open."""
+        argv = self._commands().down(volume)
+        match await self._run(argv, timeout_s=timeout_s):
+            case TimedOut(after_s):
+                return _no_answer(argv, after_s)
+            case Finished(exit_code=0):
+                self._events.confirm(volume.resource, None)
+                return Done()
+            case finished if NO_DEMOTE in finished.stderr:
+                return Refused(_said(argv, finished))
+            case finished:
+                return Unknown(_said(argv, finished))
+
+    async def promote(self, volume: Volume, *, timeout_s: float, force: bool = False) -> Outcome:
+        """Make this node Primary. ``force`` makes even an old or incomplete copy the valid one."""
+        outcome = await self._change(self._commands().primary(volume, force=force), timeout_s)
+        if isinstance(outcome, Done):
+            self._events.confirm(volume.resource, Role.PRIMARY)
+        return outcome
+
+    async def demote(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Make this node Secondary; Refused while somebody holds the device open."""
+        outcome = await self._change(self._commands().secondary(volume), timeout_s)
+        if isinstance(outcome, Done):
+            self._events.confirm(volume.resource, Role.SECONDARY)
+        return outcome
+
+    async def detach_by_force(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Give up the local disk, so that writes that hang or are frozen end with an error.
+
+        Frozen writes are let go only after the disk is proven detached: before, they would be
+        acknowledged on this side alone. When the disk itself hangs, DRBD 8.4 waits for it all
+        the same, and panics should it answer later: then only a reset of the node helps.
+        """
+        commands = self._commands()
+        detached = await self._change(commands.detach_by_force(volume), timeout_s)
+        if not isinstance(detached, Done):
+            return detached
+        for _ in range(round(timeout_s / LOOK_INTERVAL_S)):
+            if self._disk(volume) in DETACHED:
+                break
+            await asyncio.sleep(LOOK_INTERVAL_S)
+        else:
+            return Unknown(f"{volume.resource} is not detached after {timeout_s} s")
+        if not self._suspended(volume):
+            return Done()
+        resumed = await self._change(commands.resume_io(volume), timeout_s)
+        return resumed if isinstance(resumed, Done) else Unknown(resumed.why)
+
+    async def _change(self, argv: Argv, timeout_s: float) -> Outcome:
+        match await self._run(argv, timeout_s=timeout_s):
+            case TimedOut(after_s):
+                return _no_answer(argv, after_s)
+            case Finished(exit_code=0):
+                return Done()
+            case finished if finished.exit_code in REFUSED_CODES | NOT_STARTED_CODES:
+                return Refused(_said(argv, finished))
+            case finished:
+                return Unknown(_said(argv, finished))
+
+    def _commands(self) -> Commands:
+        """Look at the kernel each time: the module may be loaded, or replaced, while we run."""
+        try:
+            version = (self._module / "version").read_text().strip()
+        except OSError:
+            version = "8.4"
+        dialect = Dialect.of_version(version)
+        if dialect is Dialect.V8_4 and os.access(SETUP_OF_8_4, os.X_OK):
+            return Commands(dialect, SETUP_OF_8_4)
+        return Commands(dialect)
+
+    def _disk(self, volume: Volume) -> Disk:
+        """Return the disk's state from the kernel itself where it tells (DRBD 8.4)."""
+        if device := proc_devices(self._proc_text()).get(volume.minor):
+            return disk_of(device.disk)
+        facts = self.facts(volume.resource)
+        return facts.disk if facts else Disk.DISKLESS
+
+    def _suspended(self, volume: Volume) -> bool:
+        if device := proc_devices(self._proc_text()).get(volume.minor):
+            return device.suspended
+        facts = self.facts(volume.resource)
+        return facts is not None and facts.suspended
+
+    def _proc_text(self) -> str:
+        try:
+            return self._proc.read_text()
+        except OSError:
+            return ""
+
+
+def _no_answer(argv: Argv, after_s: float) -> Unknown:
+    return Unknown(f"{' '.join(argv)} gave no answer within {after_s} s")
+
+
+def _said(argv: Argv, finished: Finished) -> str:
+    said = " ".join((finished.stderr or finished.stdout).split())
+    return f"{' '.join(argv)} ended with {finished.exit_code}: {said}"

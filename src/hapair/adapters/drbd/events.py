@@ -1,0 +1,154 @@
+"""The newest facts, from one long-lived ``drbdsetup events2``."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final
+
+from hapair.adapters.drbd.argv import Argv
+from hapair.adapters.drbd.parse import (
+    Picture,
+    Resource,
+    agrees,
+    events_line,
+    proc_devices,
+    syncing,
+    tells_loss,
+)
+from hapair.model.data import Role, VolumeFacts
+
+RESTART_FIRST_S: Final = 0.1
+RESTART_MAX_S: Final = 5.0
+SETTLE_S: Final = 0.005  # One change of the kernel is several lines; they come within this time.
+SETTLE_MAX_S: Final = 0.05  # A kernel that never pauses is listened to this long at a time.
+PROGRESS_S: Final = 1.0  # While a resync runs its progress is read this often.
+CROSS_CHECK_S: Final = 10.0
+DOUBT_S: Final = 0.5  # A second look, before the stream is called wrong.
+
+Lines = AsyncGenerator[tuple[str, ...]]
+Facts = tuple[VolumeFacts, ...]
+
+
+class Events:
+    """Follows the kernel; restarts the program with back-off when it dies or lost events."""
+
+    def __init__(
+        self,
+        *,
+        follow: Callable[[Argv, Callable[[], float]], Lines],
+        argv: Callable[[], Argv],
+        proc_text: Callable[[], str],
+        loaded: Callable[[], bool],
+    ) -> None:
+        self._follow = follow
+        self._argv = argv
+        self._proc_text = proc_text
+        self._loaded = loaded
+        self._picture = Picture()
+        self._facts: dict[str, VolumeFacts] = {}
+
+    def facts(self, resource: str) -> VolumeFacts | None:
+        return self._facts.get(resource)
+
+    def confirm(self, resource: str, role: Role | None) -> None:
+        """Believe what a command's success proved, before its event comes; None: it is gone.
+
+        The event may need a while on a busy machine, and nobody may read the old role meanwhile.
+        """
+        if role is None:
+            self._facts.pop(resource, None)
+            self._picture = self._picture.having(resource, None)
+            return
+        if facts := self._facts.get(resource):
+            self._facts[resource] = replace(facts, role=role)
+        if old := self._picture.resources.get(resource):
+            self._picture = self._picture.having(resource, replace(old, role=role.value))
+
+    def _remember(self, facts: Facts) -> None:
+        self._facts = {fact.resource: fact for fact in facts}
+
+    async def watch(self) -> AsyncGenerator[Facts]:
+        """Yield all facts, first at once, then whenever one of them changed. Never ends.
+
+        While the program is being restarted the last facts stay: they may be old by at most
+        the back-off. Without the kernel module no resource exists.
+        """
+        pause_s = RESTART_FIRST_S
+        while True:
+            if not self._loaded():
+                self._picture = Picture()
+                self._remember(())
+                yield ()
+            async with aclosing(self._one_run()) as run:
+                async for facts in run:
+                    pause_s = RESTART_FIRST_S
+                    yield facts
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, RESTART_MAX_S)
+
+    async def _one_run(self) -> AsyncGenerator[Facts]:
+        """Yield facts until the program ends, lost events, or contradicts /proc/drbd twice."""
+        self._picture = Picture()
+        known: Facts | None = None
+        doubted: frozenset[str] = frozenset()
+        idle_s = SETTLE_S
+        dirty_since_s: float | None = None
+        now_s = asyncio.get_running_loop().time
+        async with aclosing(self._follow(self._argv(), lambda: idle_s)) as lines:
+            async for batch in lines:
+                if any(tells_loss(text) for text in batch):
+                    return
+                self._picture = _after(self._picture, batch)
+                if batch:
+                    dirty_since_s = now_s() if dirty_since_s is None else dirty_since_s
+                    idle_s = SETTLE_S
+                if not self._picture.complete or (
+                    dirty_since_s is not None and batch and now_s() - dirty_since_s < SETTLE_MAX_S
+                ):
+                    continue
+                dirty_since_s = None
+                self._picture, disagreeing = self._compared(self._picture)
+                if disagreeing & doubted:
+                    return
+                doubted = disagreeing
+                if (facts := self._picture.facts()) != known:
+                    known = facts
+                    self._remember(facts)
+                    yield facts
+                idle_s = _patience_s(facts, in_doubt=bool(doubted))
+
+    def _compared(self, picture: Picture) -> tuple[Picture, frozenset[str]]:
+        """Return the picture with the progress of resyncs, and the resources that disagree.
+
+        Both come from /proc/drbd and so from DRBD 8.4 only; elsewhere nothing disagrees.
+        """
+        devices = proc_devices(self._proc_text())
+        resources: dict[str, Resource] = {}
+        disagreeing: list[str] = []
+        for name, resource in picture.resources.items():
+            resources[name] = resource
+            device = devices.get(resource.minor) if resource.minor is not None else None
+            if device is None:
+                continue
+            resources[name] = replace(
+                resource, out_of_sync_bytes=device.out_of_sync_bytes, sync_done=device.sync_done
+            )
+            if not agrees(resource, device):
+                disagreeing.append(name)
+        return replace(picture, resources=resources), frozenset(disagreeing)
+
+
+def _after(picture: Picture, batch: tuple[str, ...]) -> Picture:
+    for text in batch:
+        if line := events_line(text):
+            picture = picture.after(line)
+    return picture
+
+
+def _patience_s(facts: Facts, *, in_doubt: bool) -> float:
+    if in_doubt:
+        return DOUBT_S
+    if any(syncing(fact.connection) for fact in facts):
+        return PROGRESS_S
+    return CROSS_CHECK_S

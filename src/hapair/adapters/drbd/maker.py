@@ -1,0 +1,50 @@
+"""Resource files and meta-data: what a resource needs before it can be brought up."""
+
+from pathlib import Path
+from typing import Final
+
+from hapair.adapters.drbd.resource_file import file_name, resource_text
+from hapair.model.application import Volume
+from hapair.model.built import Built
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.ports import CommandRunner, Finished, Storage, TimedOut
+
+META_DATA_LIMIT_S: Final = 120.0
+
+
+class DrbdMaker:
+    """``folder`` is kept through ``storage``, so that a file is there whole or not at all."""
+
+    def __init__(self, run: CommandRunner, storage: Storage, folder: Path) -> None:
+        self._run = run
+        self._storage = storage
+        self._folder = folder
+
+    def write(self, built: Built, volume: Volume) -> Outcome:
+        """Write the resource file for drbdadm and for an administrator's eyes."""
+        try:
+            text = resource_text(built, volume)
+            self._storage.store(file_name(volume.resource), text.encode())
+        except OSError as error:
+            return Refused(f"{self._folder / file_name(volume.resource)}: {error.strerror}")
+        return Done()
+
+    def remove(self, volume: Volume) -> Outcome:
+        """Remove the resource file; Done also when there is none."""
+        try:
+            (self._folder / file_name(volume.resource)).unlink(missing_ok=True)
+        except OSError as error:
+            return Refused(f"{self._folder / file_name(volume.resource)}: {error.strerror}")
+        return Done()
+
+    async def make_meta_data(self, volume: Volume) -> Outcome:
+        """Write fresh meta-data into the meta volume, replacing what is there."""
+        argv = ("drbdadm", "--", "--force", "create-md", volume.resource)
+        match await self._run(argv, timeout_s=META_DATA_LIMIT_S):
+            case TimedOut(after_s):
+                return Unknown(f"drbdadm create-md gave no answer within {after_s:.0f} s")
+            case Finished(exit_code=0):
+                return Done()
+            case finished:
+                said = " ".join((finished.stderr or finished.stdout).split())
+                return Refused(f"drbdadm create-md ended with {finished.exit_code}: {said}")

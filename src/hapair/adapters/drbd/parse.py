@@ -1,0 +1,294 @@
+"""Read what drbdsetup and /proc/drbd print. Pure: text in, values out."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from hapair.model.data import Connection, Disk, Role, VolumeFacts
+
+_WORDS: Final = {
+    Connection.STAND_ALONE: ("StandAlone", "Disconnecting"),
+    Connection.SYNC_SOURCE: ("SyncSource", "PausedSyncS", "StartingSyncS", "WFBitMapS", "Ahead"),
+    Connection.SYNC_TARGET: (
+        *("SyncTarget", "PausedSyncT", "StartingSyncT", "WFBitMapT", "WFSyncUUID", "Behind"),
+    ),
+    # An online verification reads; it does not change who has which copy.
+    Connection.CONNECTED: ("Established", "VerifyS", "VerifyT"),
+}
+_CONNECTIONS: Final = {word: connection for connection, words in _WORDS.items() for word in words}
+KIB: Final = 1024
+
+
+def connection_of(connection: str, replication: str) -> Connection:
+    """Map DRBD's words, as ``events2`` prints them, to ours.
+
+    While a connection is being made or broken (Timeout, Unconnected, NetworkFailure...) it is
+    CONNECTING: nothing is replicated and the peer's kernel is not proven to be alive.
+    """
+    if connection == "Connected":
+        return _CONNECTIONS.get(replication, Connection.CONNECTING)
+    if _CONNECTIONS.get(connection) is Connection.STAND_ALONE:
+        return Connection.STAND_ALONE
+    return Connection.CONNECTING
+
+
+def role_of(word: str) -> Role:
+    """Return the role; a word that we do not know proves nothing."""
+    return Role(word) if word in tuple(Role) else Role.UNKNOWN
+
+
+def disk_of(word: str) -> Disk:
+    """Return the disk's state; a word that we do not know proves nothing."""
+    return Disk(word) if word in tuple(Disk) else Disk.UNKNOWN
+
+
+class Action(StrEnum):
+    EXISTS = "exists"
+    CREATE = "create"
+    CHANGE = "change"
+    DESTROY = "destroy"
+    RENAME = "rename"
+    CALL = "call"
+    RESPONSE = "response"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of ``drbdsetup events2``."""
+
+    action: Action
+    kind: str  # resource, connection, device, peer-device, helper; "-" ends the first dump.
+    values: Mapping[str, str]
+
+
+def events_line(text: str) -> Line | None:
+    """Return the line's parts, or None for a line that announces no state."""
+    words = text.split()
+    try:
+        action = Action(words[0])
+    except (ValueError, IndexError):
+        return None
+    kind = words[1] if len(words) > 1 else "-"
+    pairs = (word.partition(":") for word in words[2:])
+    return Line(action, kind, {key: value for key, _, value in pairs})
+
+
+def tells_loss(text: str) -> bool:
+    """Tell whether drbdsetup says that it missed events of the kernel."""
+    return text.startswith("- skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The newest words of one resource with one volume and one peer."""
+
+    role: str = "Unknown"
+    suspended: bool = False
+    disk: str = "Diskless"
+    minor: int | None = None
+    connection: str = "StandAlone"
+    peer_role: str = "Unknown"
+    replication: str = "Off"
+    peer_disk: str = "DUnknown"
+    out_of_sync_bytes: int = 0
+    sync_done: float | None = None
+
+    def facts(self, name: str) -> VolumeFacts:
+        connection = connection_of(self.connection, self.replication)
+        return VolumeFacts(
+            resource=name,
+            role=role_of(self.role),
+            peer_role=role_of(self.peer_role),
+            disk=disk_of(self.disk),
+            peer_disk=disk_of(self.peer_disk),
+            connection=connection,
+            suspended=self.suspended,
+            out_of_sync_bytes=self.out_of_sync_bytes,
+            sync_done=self.sync_done if syncing(connection) else None,
+        )
+
+
+def syncing(connection: Connection) -> bool:
+    return connection in (Connection.SYNC_SOURCE, Connection.SYNC_TARGET)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything that the lines of one ``events2`` run said so far."""
+
+    complete: bool = False  # The first dump was read to its end.
+    resources: Mapping[str, Resource] = field(default_factory=dict)
+
+    def after(self, line: Line) -> "Picture":
+        """Return the picture with ``line`` in it."""
+        if line.kind == "-":
+            return replace(self, complete=True)
+        name = line.values.get("name", "")
+        if line.action in (Action.CALL, Action.RESPONSE) or line.kind == "helper" or not name:
+            return self
+        old = self.resources.get(name, Resource())
+        if line.action is Action.DESTROY:
+            new = _without(old, line)
+        elif line.action is Action.RENAME:
+            return self._renamed(name, line.values.get("new_name", name))
+        else:
+            new = _with(old, line)
+        return self.having(name, new)
+
+    def having(self, name: str, resource: Resource | None) -> "Picture":
+        """Return the picture with this resource, or without it."""
+        resources = {key: value for key, value in self.resources.items() if key != name}
+        if resource is not None:
+            resources[name] = resource
+        return replace(self, resources=resources)
+
+    def _renamed(self, old: str, new: str) -> "Picture":
+        resources = {new if key == old else key: value for key, value in self.resources.items()}
+        return replace(self, resources=resources)
+
+    def facts(self) -> tuple[VolumeFacts, ...]:
+        return tuple(self.resources[name].facts(name) for name in sorted(self.resources))
+
+
+def _with(old: Resource, line: Line) -> Resource:
+    """A line of a change names only the values that changed."""
+    values = line.values
+    match line.kind:
+        case "resource":
+            suspended = values.get("suspended")
+            return replace(
+                old,
+                role=values.get("role", old.role),
+                suspended=old.suspended if suspended is None else suspended != "no",
+            )
+        case "device":
+            return replace(
+                old,
+                disk=values.get("disk", old.disk),
+                minor=int(values["minor"]) if "minor" in values else old.minor,
+            )
+        case "connection":
+            return replace(
+                old,
+                connection=values.get("connection", old.connection),
+                peer_role=values.get("role", old.peer_role),
+            )
+        case "peer-device":
+            return _with_peer_device(old, values)
+        case _:  # A newer DRBD (path) tells things that we do not ask.
+            return old
+
+
+def _with_peer_device(old: Resource, values: Mapping[str, str]) -> Resource:
+    """``done`` is printed by DRBD 9 only; 8.4 leaves ``out-of-sync`` out when it is zero."""
+    missing = old.out_of_sync_bytes if "received" not in values else 0
+    if "out-of-sync" in values:
+        missing = int(values["out-of-sync"]) * KIB
+    return replace(
+        old,
+        replication=values.get("replication", old.replication),
+        peer_disk=values.get("peer-disk", old.peer_disk),
+        out_of_sync_bytes=missing,
+        sync_done=_share(values["done"]) if "done" in values else old.sync_done,
+    )
+
+
+def _share(percent: str) -> float:
+    return round(float(percent) / 100, 4)
+
+
+def _without(old: Resource, line: Line) -> Resource | None:
+    gone = Resource()
+    match line.kind:
+        case "resource":
+            return None
+        case "device":
+            return replace(old, disk=gone.disk, minor=gone.minor)
+        case "connection":
+            return replace(old, connection=gone.connection, peer_role=gone.peer_role)
+        case "peer-device":
+            return replace(old, replication=gone.replication, peer_disk=gone.peer_disk)
+        case _:
+            return old
+
+
+@dataclass(frozen=True, slots=True)
+class ProcDevice:
+    """One device of /proc/drbd (DRBD 8.4 only)."""
+
+    minor: int
+    connection: str  # 8.4's own words, e.g. WFConnection, or Connected.
+    role: str
+    peer_role: str
+    disk: str
+    peer_disk: str
+    suspended: bool
+    out_of_sync_bytes: int
+    sync_done: float | None
+
+
+_PROC_DEVICE: Final = re.compile(
+    r"^\s*(?P<minor>\d+): cs:(?P<cs>\w+)(?: ro:(?P<ro>\w+)/(?P<peer>\w+)"
+    r" ds:(?P<ds>\w+)/(?P<pdsk>\w+)\s+(?:[ABC]\s+)?(?P<io>[rs])\S*)?$"
+)
+_PROC_OUT_OF_SYNC: Final = re.compile(r"\boos:(\d+)")
+_PROC_DONE: Final = re.compile(r"sync'ed:\s*([0-9.]+)%")
+_VERSION: Final = re.compile(r"version: (\d+\.\d+\.\d+)")
+
+
+def proc_version(text: str) -> str | None:
+    """Return the kernel module's version as /proc/drbd tells it, e.g. "8.4.11"."""
+    match = _VERSION.search(text)
+    return match.group(1) if match else None
+
+
+def proc_devices(text: str) -> dict[int, ProcDevice]:
+    """Return the configured devices of /proc/drbd by minor number."""
+    devices: dict[int, ProcDevice] = {}
+    current: int | None = None
+    for line in text.splitlines():
+        if match := _PROC_DEVICE.match(line):
+            current = int(match["minor"])
+            if match["ro"] is None:  # cs:Unconfigured
+                current = None
+                continue
+            devices[current] = ProcDevice(
+                minor=current,
+                connection=match["cs"],
+                role=match["ro"],
+                peer_role=match["peer"],
+                disk=match["ds"],
+                peer_disk=match["pdsk"],
+                suspended=match["io"] == "s",
+                out_of_sync_bytes=0,
+                sync_done=None,
+            )
+        elif current is not None:
+            devices[current] = _proc_details(devices[current], line)
+    return devices
+
+
+def _proc_details(device: ProcDevice, line: str) -> ProcDevice:
+    if match := _PROC_OUT_OF_SYNC.search(line):
+        return replace(device, out_of_sync_bytes=int(match.group(1)) * KIB)
+    if match := _PROC_DONE.search(line):
+        return replace(device, sync_done=_share(match.group(1)))
+    return device
+
+
+def agrees(resource: Resource, device: ProcDevice) -> bool:
+    """Tell whether the event stream's picture is what /proc/drbd says at the same moment."""
+    return (
+        resource.role == device.role
+        and resource.disk == device.disk
+        and resource.suspended == device.suspended
+        and (resource.connection == "Connected") == (device.connection in _PROC_CONNECTED)
+    )
+
+
+_PROC_CONNECTED: Final = frozenset({"Connected", "WFReportParams"}) | {
+    word for connection, words in _WORDS.items() if connection is not Connection.STAND_ALONE
+    for word in words
+}  # fmt: skip

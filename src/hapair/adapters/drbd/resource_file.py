@@ -1,0 +1,116 @@
+"""The text of one resource in DRBD's own language, so that drbdadm works as everywhere."""
+
+from typing import Final
+
+from hapair.adapters.drbd.argv import Dialect
+from hapair.model.application import Volume
+from hapair.model.built import Built
+from hapair.model.cluster import Attachment, Interface
+from hapair.model.drbd_timing import DrbdTiming, drbd_timing
+
+FOLDER: Final = "/etc/drbd.d"
+# A Primary that loses its peer goes on writing. Arbitration with frozen writes replaces this by
+# resource-and-stonith and a handler.
+FENCING: Final = "dont-care"
+# Nothing is ever discarded automatically: a person resolves a split brain.
+SPLIT_BRAIN: Final = "disconnect"
+
+
+def file_name(resource: str) -> str:
+    return f"hapair-{resource}.res"
+
+
+def resource_text(
+    built: Built, volume: Volume, *, dialect: Dialect = Dialect.V8_4, secret: str = ""
+) -> str:
+    """Return the file for ``volume``; the same on both nodes when their DRBDs are alike.
+
+    With a ``secret`` the two kernels prove to each other that they know it; the file must then
+    be readable by root only.
+    """
+    network = built.cluster.replication_network
+    nodes = (
+        _node(attachment, number, volume, dialect)
+        for number, attachment in enumerate(network.attachments)
+    )
+    return (
+        "# Written by hapair. clbuild and clbuildapp replace it: do not edit it here.\n"
+        f'resource "{volume.resource}" {{\n'
+        + _section("options", _options(dialect))
+        + _section("net", _net(drbd_timing(built.cluster.timing), dialect, secret))
+        + _section("disk", _disk(dialect))
+        + "".join(nodes)
+        + "}\n"
+    )
+
+
+def _section(name: str, lines: list[str]) -> str:
+    body = "".join(f"        {line};\n" for line in lines)
+    return f"    {name} {{\n{body}    }}\n"
+
+
+def _options(dialect: Dialect) -> list[str]:
+    """A Primary without any UpToDate copy fails its writes instead of hanging for ever."""
+    common = ["on-no-data-accessible io-error"]
+    match dialect:
+        case Dialect.V8_4:
+            return common
+        case Dialect.V9:
+            # Opening the device must never promote: only hapair decides who is Primary.
+            return [*common, "auto-promote no", "quorum off"]
+
+
+def _net(timing: DrbdTiming, dialect: Dialect, secret: str) -> list[str]:
+    lines = [
+        "protocol C",
+        "allow-two-primaries no",
+        f"timeout {timing.write_timeout_tenths}",
+        f"ko-count {timing.slow_writes_max}",
+        f"ping-int {timing.ping_interval_s}",
+        f"ping-timeout {timing.ping_timeout_tenths}",
+        f"connect-int {timing.connect_interval_s}",
+        f"after-sb-0pri {SPLIT_BRAIN}",
+        f"after-sb-1pri {SPLIT_BRAIN}",
+        f"after-sb-2pri {SPLIT_BRAIN}",
+        "rr-conflict disconnect",
+    ]
+    if dialect is Dialect.V9:
+        lines.append(f"fencing {FENCING}")
+    if secret:
+        lines += ["cram-hmac-alg sha256", f'shared-secret "{secret}"']
+    return lines
+
+
+def _disk(dialect: Dialect) -> list[str]:
+    """A resync uses what the application leaves over, and never starves."""
+    lines = [
+        "on-io-error detach",
+        "resync-rate 30M",
+        "c-plan-ahead 20",
+        "c-fill-target 1M",
+        "c-min-rate 10M",
+        "c-max-rate 1000M",
+    ]
+    if dialect is Dialect.V8_4:
+        lines.append(f"fencing {FENCING}")
+    return lines
+
+
+def _node(attachment: Attachment, number: int, volume: Volume, dialect: Dialect) -> str:
+    node_id = f"        node-id {number};\n" if dialect is Dialect.V9 else ""
+    return (
+        f'    on "{attachment.node}" {{\n'
+        + node_id
+        + f"        address {_endpoint(attachment.address, volume.port)};\n"
+        + "        volume 0 {\n"
+        + f"            device {volume.device} minor {volume.minor};\n"
+        + f'            disk "{volume.backing_device}";\n'
+        + f'            meta-disk "{volume.meta_device}";\n'
+        + "        }\n    }\n"
+    )
+
+
+def _endpoint(address: Interface, port: int) -> str:
+    if address.version == 6:  # noqa: PLR2004 - The protocol's own name.
+        return f"ipv6 [{address.ip}]:{port}"
+    return f"ipv4 {address.ip}:{port}"

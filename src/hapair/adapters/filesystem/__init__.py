@@ -1,0 +1,1 @@
+"""Mount, unmount, and end what holds a mount."""

@@ -1,0 +1,61 @@
+"""The system calls mount(2) and umount2(2), and what fstab's words mean to them."""
+
+import ctypes
+import os
+from typing import Final
+
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+# From linux/mount.h. A word that is not here goes to the file system itself.
+_FLAGS: Final = {
+    "ro": 1,
+    "nosuid": 1 << 1,
+    "nodev": 1 << 2,
+    "noexec": 1 << 3,
+    "sync": 1 << 4,
+    "dirsync": 1 << 7,
+    "noatime": 1 << 10,
+    "nodiratime": 1 << 11,
+    "relatime": 1 << 21,
+    "strictatime": 1 << 24,
+    "lazytime": 1 << 25,
+}
+_CLEARING: Final = {"rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec", "async": "sync",
+                    "atime": "noatime", "diratime": "nodiratime"}  # fmt: skip
+# Words for mount(8), systemd and people that mean nothing to the kernel.
+_FOR_OTHERS: Final = frozenset({"defaults", "auto", "noauto", "nofail", "user", "nouser", "users",
+                                "owner", "group", "_netdev"})  # fmt: skip
+_FOR_OTHERS_PREFIX: Final = ("x-", "comment=", "X-")
+
+
+def mount_arguments(options: str) -> tuple[int, str]:
+    """Return flags and data of mount(2) for options as fstab has them, e.g. "noatime,usrquota"."""
+    flags = 0
+    data: list[str] = []
+    for word in filter(None, (part.strip() for part in options.split(","))):
+        if word in _FLAGS:
+            flags |= _FLAGS[word]
+        elif word in _CLEARING:
+            flags &= ~_FLAGS[_CLEARING[word]]
+        elif word not in _FOR_OTHERS and not word.startswith(_FOR_OTHERS_PREFIX):
+            data.append(word)
+    return flags, ",".join(data)
+
+
+def mount(device: str, mount_point: str, kind: str, options: str) -> int:
+    """Mount; return an errno, or 0 for success."""
+    flags, data = mount_arguments(options)
+    result = _LIBC.mount(
+        os.fsencode(device),
+        os.fsencode(mount_point),
+        kind.encode(),
+        ctypes.c_ulong(flags),
+        data.encode() or None,
+    )
+    return 0 if result == 0 else ctypes.get_errno()
+
+
+def unmount(mount_point: str) -> int:
+    """Unmount; return an errno, or 0 for success."""
+    result = _LIBC.umount2(os.fsencode(mount_point), 0)
+    return 0 if result == 0 else ctypes.get_errno()

@@ -1,0 +1,64 @@
+"""Read /proc/self/mountinfo."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MOUNT_INFO: Final = Path("/proc/self/mountinfo")
+_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+_FIELDS_BEFORE_OPTIONAL: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    device: tuple[int, int]  # Major and minor number.
+    mount_point: str
+    source: str
+    kind: str
+
+
+def mount_info(place: Path = MOUNT_INFO) -> str:
+    """Return the kernel's list. Any user may mount at a name that is no text; it is kept."""
+    return place.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def mounts_with_options(text: str) -> Iterator[tuple[Mount, str]]:
+    """Return the mounts and their options in the order in which they were made.
+
+    Only a line feed ends a line: other characters that look like an end may be part of a name.
+    """
+    for line in text.split("\n"):
+        before, dash, after = line.partition(" - ")
+        fields, tail = before.split(" "), after.split(" ")
+        if not dash or len(fields) < _FIELDS_BEFORE_OPTIONAL:
+            continue
+        major, _, minor = fields[2].partition(":")
+        device = (int(major), int(minor))
+        yield Mount(device, _plain(fields[4]), _plain(tail[1]), tail[0]), fields[5]
+
+
+def mounts(text: str) -> Iterator[Mount]:
+    return (mount for mount, _ in mounts_with_options(text))
+
+
+def mount_at(mount_point: str) -> Mount | None:
+    """Return what is mounted at ``mount_point``; of several the uppermost."""
+    found = None
+    for mount in mounts(mount_info()):
+        if mount.mount_point == mount_point:
+            found = mount
+    return found
+
+
+def mounts_below(mount_point: str) -> tuple[str, ...]:
+    """Return the mount points inside ``mount_point``."""
+    prefix = mount_point.rstrip("/") + "/"
+    found = mounts(mount_info())
+    return tuple(one.mount_point for one in found if one.mount_point.startswith(prefix))
+
+
+def _plain(text: str) -> str:
+    """The kernel writes blanks and the like in octal."""
+    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), text)

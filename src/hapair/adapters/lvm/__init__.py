@@ -1,0 +1,1 @@
+"""LVM: what lies in a volume group, and making and removing its volumes."""

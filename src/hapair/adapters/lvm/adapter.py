@@ -1,0 +1,81 @@
+"""Speak to LVM through its own tools."""
+
+from typing import Final
+
+from hapair.adapters.lvm.parse import LvmReportError, extent_and_free, volumes_of
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.storage import GroupStorage, LogicalVolume
+from hapair.ports import CommandRunner, Finished, TimedOut
+
+LIMIT_S: Final = 60.0
+REPORT: Final = ("--reportformat", "json", "--units", "b", "--nosuffix")
+NO_SIGNATURE: Final = 2  # The exit code of blkid when nothing is recognised.
+
+
+class LvmAdapter:
+    def __init__(self, run: CommandRunner) -> None:
+        self._run = run
+
+    async def group(self, name: str) -> GroupStorage:
+        """Return what lies in a group; LvmReportError when LVM's answer makes no sense."""
+        seen = await self._run(
+            ("vgs", *REPORT, "-o", "vg_name,vg_extent_size,vg_free", name), timeout_s=LIMIT_S
+        )
+        if isinstance(seen, TimedOut):
+            raise LvmReportError(f"vgs {name} gave no answer within {LIMIT_S:.0f} s")
+        if seen.exit_code != 0:
+            return GroupStorage(name, exists=False)
+        extent_bytes, free_bytes = extent_and_free(seen.stdout)
+        listed = await self._run(
+            ("lvs", *REPORT, "-o", "lv_name,lv_size,lv_device_open,lv_active", name),
+            timeout_s=LIMIT_S,
+        )
+        if isinstance(listed, TimedOut) or listed.exit_code != 0:
+            raise LvmReportError(f"lvs {name} gave no answer")
+        volumes = [await self._with_content(name, v) for v in volumes_of(listed.stdout)]
+        return GroupStorage(
+            name,
+            exists=True,
+            extent_bytes=extent_bytes,
+            free_bytes=free_bytes,
+            volumes=tuple(volumes),
+        )
+
+    async def _with_content(self, group: str, volume: LogicalVolume) -> LogicalVolume:
+        path = f"/dev/{group}/{volume.name}"
+        match await self._run(
+            ("blkid", "-p", "-o", "value", "-s", "TYPE", path), timeout_s=LIMIT_S
+        ):
+            case Finished(exit_code=0, stdout=text):
+                content = text.strip() or "something that blkid does not name"
+            case Finished(exit_code=code) if code == NO_SIGNATURE:
+                content = ""
+            case _:
+                content = "something that cannot be read"
+        return LogicalVolume(volume.name, volume.size_bytes, content, volume.in_use)
+
+    async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
+        """Make a linear volume, its first sectors wiped so that no old signature remains."""
+        return await self._change(
+            (
+                "lvcreate", "--yes", "--wipesignatures", "y", "--zero", "y",
+                "--size", f"{size_bytes}b", "--name", name, group,
+            )
+        )  # fmt: skip
+
+    async def remove(self, group: str, name: str) -> Outcome:
+        """Remove a volume; Done also when there is none."""
+        found = await self.group(group)
+        if found.volume(name) is None:
+            return Done()
+        return await self._change(("lvremove", "--yes", f"{group}/{name}"))
+
+    async def _change(self, argv: tuple[str, ...]) -> Outcome:
+        match await self._run(argv, timeout_s=LIMIT_S):
+            case TimedOut(after_s):
+                return Unknown(f"{argv[0]} gave no answer within {after_s:.0f} s")
+            case Finished(exit_code=0):
+                return Done()
+            case finished:
+                said = " ".join((finished.stderr or finished.stdout).split())
+                return Refused(f"{argv[0]} ended with {finished.exit_code}: {said}")

@@ -1,0 +1,42 @@
+"""Read the JSON reports of LVM's tools."""
+
+import json
+from typing import Any
+
+from hapair.model.storage import LogicalVolume
+
+
+class LvmReportError(ValueError):
+    """LVM did not answer, or with something that is no report of ours."""
+
+
+def _rows(text: str, kind: str) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(text)["report"][0][kind]
+        return [dict(row) for row in rows]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise LvmReportError(f"no report of LVM: {error}") from error
+
+
+def extent_and_free(text: str) -> tuple[int, int]:
+    """Return extent size and free space, in bytes, of the one group in a vgs report."""
+    try:
+        row = _rows(text, "vg")[0]
+        return int(row["vg_extent_size"]), int(row["vg_free"])
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise LvmReportError(f"no report of one group: {error}") from error
+
+
+def volumes_of(text: str) -> tuple[LogicalVolume, ...]:
+    """Return the volumes of an lvs report; their content is not known from it."""
+    try:
+        return tuple(
+            LogicalVolume(
+                name=str(row["lv_name"]),
+                size_bytes=int(row["lv_size"]),
+                in_use=row.get("lv_device_open") == "open",
+            )
+            for row in _rows(text, "lv")
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise LvmReportError(f"no report of volumes: {error}") from error

@@ -1,0 +1,189 @@
+"""The port ``Addresses``: add and remove service addresses, and tell the neighbours."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from hapair.adapters.network import netlink
+from hapair.adapters.network.cards import Cards
+from hapair.adapters.network.frames import Address, Claim, announcement, mac_text, question
+from hapair.adapters.network.neighbours import answer_for_own_only
+from hapair.adapters.network.netlink import Card, Held
+from hapair.adapters.network.wire import Wire
+from hapair.model.application import ServiceAddress
+from hapair.model.cluster import Cluster
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+
+# A live machine answers within a millisecond; two questions, because one may be lost.
+PROBES: Final = 2
+PROBE_INTERVAL_S: Final = 0.05
+# Neighbours may miss an announcement, and switches may just be learning.
+ANNOUNCE_AGAIN_AFTER_S: Final = (0.2, 1.0, 3.0)
+
+ByCard = dict[Card, tuple[ServiceAddress, ...]]
+
+
+class ServiceAddresses:
+    """Keeps no state but open sockets and announcements that are still to be repeated."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        me: str,
+        *,
+        probes: int = PROBES,
+        probe_interval_s: float = PROBE_INTERVAL_S,
+        announce_again_after_s: tuple[float, ...] = ANNOUNCE_AGAIN_AFTER_S,
+    ) -> None:
+        self._me = me
+        self._cards = Cards(cluster, me)
+        self._wire = Wire()
+        self._probes = probes
+        self._probe_interval_s = probe_interval_s
+        self._announce_again_after_s = announce_again_after_s
+        self._announcing: set[asyncio.Task[None]] = set()
+        self._present: set[bytes] = set()  # Only these are announced again.
+
+    def use(self, cluster: Cluster) -> None:
+        self._cards.use(cluster)
+        answer_for_own_only(cluster, self._me)
+
+    def close(self) -> None:
+        for task in self._announcing:
+            task.cancel()
+        self._wire.close()
+
+    def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
+        """Tell whether this machine has the addresses, on whichever card."""
+        held = {one.packed for one in netlink.held_addresses()}
+        here = [address.address.ip.packed in held for address in addresses]
+        if all(here):
+            return True
+        return None if any(here) else False
+
+    async def add(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
+        """Probe, add and announce. An address on another card of ours is moved to the right one.
+
+        Refused: another machine answers, or a card is missing; nothing was added.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._add(addresses)
+        except TimeoutError:
+            return Unknown(f"the addresses were not added within {timeout_s} s")
+        except OSError as error:
+            return Unknown(f"the kernel's list of addresses cannot be read: {error.strerror}")
+
+    async def remove(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
+        """Remove the addresses wherever this machine has them; Done also when it has none."""
+        del timeout_s  # The kernel answers within the call.
+        wanted = {address.address.ip.packed for address in addresses}
+        self._present -= wanted
+        try:
+            held = [one for one in netlink.held_addresses() if one.packed in wanted]
+            codes = netlink.remove_addresses(held)
+        except OSError as error:
+            return Unknown(f"the addresses cannot be removed: {error.strerror}")
+        for code in filter(None, codes):
+            return Unknown(f"not all addresses were removed: {netlink.reason(code)}")
+        return Done(f"{len(held)} removed")
+
+    async def _add(self, addresses: tuple[ServiceAddress, ...]) -> Outcome:
+        by_network = self._cards.now()
+        for network in sorted({one.network for one in addresses} - set(by_network)):
+            return Refused(f"no card of this node holds its own address on network {network}")
+        by_card = _grouped(addresses, by_network)
+        held: dict[bytes, Held] = {one.packed: one for one in netlink.held_addresses()}
+        conflict = await self._conflict(by_card, frozenset(held))
+        if conflict:
+            return Refused(conflict)
+        missing = [
+            (card, one)
+            for card, ones in by_card.items()
+            for one in ones
+            if (there := held.get(one.address.ip.packed)) is None or there.card != card.index
+        ]
+        codes = netlink.add_addresses([(card.index, one.address) for card, one in missing])
+        for (card, one), code in zip(missing, codes, strict=True):
+            if code:
+                why = f"{one.address.ip} cannot be added to {card.name}: {netlink.reason(code)}"
+                return self._taken_back([(card, one) for card, one in missing], held, why)
+        elsewhere = [there for _, one in missing if (there := held.get(one.address.ip.packed))]
+        netlink.remove_addresses(elsewhere)
+        self._present |= {one.address.ip.packed for one in addresses}
+        await self._announce(by_card)
+        self._announce_again(by_card)
+        return Done(f"{len(missing)} added")
+
+    async def _conflict(self, by_card: ByCard, ours: frozenset[bytes]) -> str:
+        """Return a sentence about an address that another machine has, or nothing."""
+        found: dict[bytes, bytes] = {}
+        async with asyncio.TaskGroup() as group:
+            for card, ones in by_card.items():
+                asked = tuple(one.address.ip for one in ones if one.address.ip.packed not in ours)
+                if asked and card.resolves and card.link_up:
+                    group.create_task(self._probe(card, asked, found))
+        for ones in by_card.values():
+            for one in ones:
+                if (mac := found.get(one.address.ip.packed)) is not None:
+                    return (
+                        f"{one.address.ip} already answers on network {one.network} from "
+                        f"{mac_text(mac)}: another machine has this address"
+                    )
+        return ""
+
+    async def _probe(
+        self, card: Card, asked: tuple[Address, ...], found: dict[bytes, bytes]
+    ) -> None:
+        wanted = {address.packed for address in asked}
+
+        def heard(claim: Claim) -> None:
+            if claim.packed in wanted and claim.mac != card.mac:
+                found.setdefault(claim.packed, claim.mac)
+
+        with self._wire.claims(card, heard):
+            for _ in range(self._probes):
+                await self._wire.send(card, asked, question)
+                await asyncio.sleep(self._probe_interval_s)
+
+    def _taken_back(
+        self,
+        added: list[tuple[Card, ServiceAddress]],
+        before: dict[bytes, Held],
+        why: str,
+    ) -> Outcome:
+        """Remove what this call added. An address that was here before stays."""
+        codes = netlink.remove_addresses(
+            [
+                Held(card.index, one.address.ip.packed, one.address.network.prefixlen)
+                for card, one in added
+                if one.address.ip.packed not in before
+            ]
+        )
+        return (
+            Unknown(f"{why}; the others could not be removed again") if any(codes) else Refused(why)
+        )
+
+    async def _announce(self, by_card: ByCard) -> None:
+        for card, ones in by_card.items():
+            here = tuple(one.address.ip for one in ones if one.address.ip.packed in self._present)
+            if here and card.resolves:
+                await self._wire.send(card, here, announcement)
+
+    def _announce_again(self, by_card: ByCard) -> None:
+        async def repeat() -> None:
+            for pause_s in self._announce_again_after_s:
+                await asyncio.sleep(pause_s)
+                await self._announce(by_card)
+
+        task = asyncio.get_running_loop().create_task(repeat(), name="announce addresses")
+        self._announcing.add(task)
+        task.add_done_callback(self._announcing.discard)
+
+
+def _grouped(addresses: Iterable[ServiceAddress], by_network: dict[str, Card]) -> ByCard:
+    grouped: defaultdict[Card, list[ServiceAddress]] = defaultdict(list)
+    for address in addresses:
+        grouped[by_network[address.network]].append(address)
+    return {card: tuple(ones) for card, ones in grouped.items()}

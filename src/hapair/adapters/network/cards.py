@@ -1,0 +1,47 @@
+"""Which card is a network's card: the one that holds the node's own address on it."""
+
+from hapair.adapters.network import netlink
+from hapair.adapters.network.netlink import Card, Held
+from hapair.model.cluster import Attachment, Cluster
+
+
+class Cards:
+    """Asks the kernel every time, because a network may move to a stand-by card."""
+
+    def __init__(self, cluster: Cluster, me: str) -> None:
+        self._me = me
+        self._attachments: dict[str, Attachment] = {}
+        self.use(cluster)
+
+    def use(self, cluster: Cluster) -> None:
+        self._attachments = {
+            network.name: network.attachment(self._me) for network in cluster.networks
+        }
+
+    def attachment(self, network: str) -> Attachment | None:
+        return self._attachments.get(network)
+
+    def networks(self) -> tuple[str, ...]:
+        return tuple(self._attachments)
+
+    def own_addresses(self) -> frozenset[bytes]:
+        return frozenset(one.address.ip.packed for one in self._attachments.values())
+
+    def by_network(self, cards: tuple[Card, ...], held: tuple[Held, ...]) -> dict[str, Card]:
+        """Return the card of each network; a network without one is missing.
+
+        A network whose own address is nowhere falls back to its default card, which may have
+        lost the address together with its link.
+        """
+        by_index = {card.index: card for card in cards}
+        by_name = {card.name: card for card in cards}
+        holder = {one.packed: by_index[one.card] for one in held if one.card in by_index}
+        found: dict[str, Card] = {}
+        for network, attachment in self._attachments.items():
+            card = holder.get(attachment.address.ip.packed) or by_name.get(attachment.cards[0])
+            if card is not None:
+                found[network] = card
+        return found
+
+    def now(self) -> dict[str, Card]:
+        return self.by_network(netlink.cards(), netlink.held_addresses())

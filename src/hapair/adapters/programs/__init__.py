@@ -1,0 +1,1 @@
+"""Start and stop applications: scripts, systemd units, OCF resource agents."""

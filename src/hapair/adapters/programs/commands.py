@@ -1,0 +1,72 @@
+"""What is run for which kind of program. Pure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from hapair.model.application import OcfAgent, Script, Unit
+
+Argv = tuple[str, ...]
+
+OCF_ROOT: Final = "/usr/lib/ocf"
+# The shell enters the application's control group, takes off what the daemon has for itself
+# (protection from the out-of-memory killer, a strict umask), and becomes the program.
+_ENTER: Final = 'echo 0 >"$1" || exit 125; echo 0 >/proc/self/oom_score_adj; umask 022; cd /; '
+_BECOME: Final = _ENTER + 'shift; exec "$@"'
+# A start notes its own success, so that it counts even when the daemon died meanwhile.
+_START: Final = _ENTER + 'note=$2; shift 2; "$@" && echo started >"$note"'
+GROUP_NOT_ENTERED: Final = 125
+
+
+def entering(entrance: str, argv: Argv) -> Argv:
+    """Run ``argv`` in the control group whose cgroup.procs is ``entrance``."""
+    return ("/bin/sh", "-c", _BECOME, "hapair", entrance, *argv)
+
+
+def starting(entrance: str, note: str, argv: Argv) -> Argv:
+    """Run ``argv`` there, and write ``note`` when it succeeded."""
+    return ("/bin/sh", "-c", _START, "hapair", entrance, note, *argv)
+
+
+def action(program: Script | OcfAgent, verb: str) -> Argv:
+    match program:
+        case Script(path):
+            return (path, verb)
+        case OcfAgent(provider, kind):
+            return (f"{OCF_ROOT}/resource.d/{provider}/{kind}", verb)
+
+
+def environment(
+    plain: Mapping[str, str], program: Script | OcfAgent, application: str, node: str
+) -> dict[str, str]:
+    """Return what a script may rely on; agents get the variables of the OCF standard besides."""
+    made = {**plain, "HAPAIR_APPLICATION": application, "HAPAIR_NODE": node}
+    if isinstance(program, OcfAgent):
+        made |= {
+            "OCF_ROOT": OCF_ROOT,
+            "OCF_RA_VERSION_MAJOR": "1",
+            "OCF_RA_VERSION_MINOR": "1",
+            "OCF_RESOURCE_INSTANCE": application,
+            "OCF_RESOURCE_TYPE": program.kind,
+            "OCF_RESOURCE_PROVIDER": program.provider,
+        }
+        made |= {f"OCF_RESKEY_{name}": value for name, value in program.parameters}
+    return made
+
+
+def limit(program: Script | OcfAgent, timeout_s: float) -> dict[str, str]:
+    """Agents ask for their time limit in milliseconds."""
+    if isinstance(program, Script):
+        return {"HAPAIR_TIMEOUT": f"{timeout_s:g}"}
+    return {"OCF_RESKEY_CRM_meta_timeout": str(round(timeout_s * 1000))}
+
+
+def unit(verb: str, program: Unit) -> Argv:
+    return ("systemctl", "--no-ask-password", verb, program.name)
+
+
+def unit_killed(program: Unit) -> Argv:
+    return ("systemctl", "kill", "--signal=SIGKILL", program.name)
+
+
+def unit_state(program: Unit) -> Argv:
+    return ("systemctl", "show", "--property=LoadState,ActiveState,SubState", program.name)

@@ -1,0 +1,147 @@
+"""Scripts and OCF agents: everything that they start lives in the application's control group."""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from hapair.adapters.process import (
+    COMMAND_NOT_EXECUTABLE,
+    COMMAND_NOT_FOUND,
+    plain_environment,
+    run_apart,
+)
+from hapair.adapters.programs import commands
+from hapair.adapters.programs.groups import Group
+from hapair.adapters.programs.journal import identifier, output
+from hapair.model.application import OcfAgent, Script
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.ports import TimedOut
+
+MONITOR_S: Final = 20.0  # The limit that the OCF standard proposes.
+LEAVE_S: Final = 2.0  # After a stop the last processes may need a moment to be gone.
+TERM_SHARE: Final = 0.5  # Of the time limit of kill; then SIGKILL.
+STARTED: Final = "started"  # The start succeeded; nothing lived in the group afterwards.
+LIVES: Final = "lives"  # The start succeeded and processes live in the group.
+_OCF_RUNNING: Final = (0, 8)  # 8 is a promoted one.
+_OCF_STOPPED: Final = 7
+
+
+class GroupedPrograms:
+    """Knows a program by its control group and by a note that a successful start leaves."""
+
+    def __init__(self, node: str, root: Path, notes: Path, log_folder: Path | None = None) -> None:
+        self._node = node
+        self._root = root
+        self._notes = notes
+        self._log_folder = log_folder
+
+    async def start(
+        self, application: str, program: Script | OcfAgent, *, timeout_s: float
+    ) -> Outcome:
+        """Refused: it failed and nothing of it lives. Unknown: something of it may live."""
+        group, note = self._group(application), self._note(application)
+        try:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.unlink(missing_ok=True)
+            group.make()
+        except OSError as error:
+            return Refused(f"{error.filename}: {error.strerror}: is hapair-apps.service running?")
+        argv = commands.starting(str(group.entrance), str(note), commands.action(program, "start"))
+        outcome = await self._run(application, program, argv, timeout_s)
+        if isinstance(outcome, Done) and group.populated():
+            note.write_text(LIVES)
+        if isinstance(outcome, Unknown) and not group.populated():
+            return Refused(outcome.why)
+        return outcome
+
+    async def stop(
+        self, application: str, program: Script | OcfAgent, *, timeout_s: float
+    ) -> Outcome:
+        """Unknown: it failed, or it succeeded but left processes behind, which are named."""
+        group = self._group(application)
+        try:
+            group.make()
+            # From now on it does not count as started, also for a daemon that takes over from
+            # one that dies while the stop goes on.
+            self._note(application).unlink(missing_ok=True)
+        except OSError as error:
+            return Unknown(f"{error.filename}: {error.strerror}: is hapair-apps.service running?")
+        argv = commands.entering(str(group.entrance), commands.action(program, "stop"))
+        outcome = await self._run(application, program, argv, timeout_s)
+        if not isinstance(outcome, Done):
+            return Unknown(outcome.why)
+        if not await group.emptied(LEAVE_S):
+            return Unknown(f"the stop of {application} left {group.named()}")
+        group.remove()
+        return outcome
+
+    async def kill(self, application: str, *, timeout_s: float) -> Outcome:
+        """TERM, then KILL. Unknown names what even SIGKILL did not end."""
+        group = self._group(application)
+        was = group.named()
+        group.terminate()
+        if not await group.emptied(timeout_s * TERM_SHARE):
+            group.kill()
+            if not await group.emptied(timeout_s * (1 - TERM_SHARE)):
+                return Unknown(f"SIGKILL did not end {group.named()} of {application}")
+        self._note(application).unlink(missing_ok=True)
+        group.remove()
+        return Done(f"ended {was}" if was else "nothing lived")
+
+    async def running(self, application: str, program: Script | OcfAgent) -> bool | None:
+        if isinstance(program, OcfAgent):
+            return await self._monitored(application, program)
+        note = ""
+        with contextlib.suppress(OSError):
+            note = self._note(application).read_text().strip()
+        if self._group(application).populated():
+            return True if note else None
+        return note == STARTED
+
+    async def _monitored(self, application: str, program: OcfAgent) -> bool | None:
+        group = self._group(application)
+        try:
+            group.make()
+        except OSError:
+            return None
+        argv = commands.entering(str(group.entrance), commands.action(program, "monitor"))
+        code = await self._exit_code(application, program, argv, MONITOR_S)
+        if code in _OCF_RUNNING:
+            return True
+        return False if code == _OCF_STOPPED else None
+
+    async def _run(
+        self, application: str, program: Script | OcfAgent, argv: commands.Argv, timeout_s: float
+    ) -> Outcome:
+        deed = " ".join(argv[-2:])
+        match await self._exit_code(application, program, argv, timeout_s):
+            case 0:
+                return Done()
+            case TimedOut(after_s):
+                return Unknown(f"{deed} was not ready after {after_s} s")
+            case commands.GROUP_NOT_ENTERED:
+                return Refused(f"{deed}: the control group cannot be entered")
+            case code if code in (COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE):
+                return Refused(f"{deed}: not found or not executable")
+            case code:
+                return Unknown(
+                    f"{deed} ended with {code}; see journalctl -t {identifier(application)}"
+                )
+
+    async def _exit_code(
+        self, application: str, program: Script | OcfAgent, argv: commands.Argv, timeout_s: float
+    ) -> int | TimedOut:
+        environment: Mapping[str, str] = commands.environment(
+            plain_environment(), program, application, self._node
+        ) | commands.limit(program, timeout_s)
+        with output(application, self._log_folder) as descriptor:
+            return await run_apart(
+                argv, environment=environment, output=descriptor, timeout_s=timeout_s
+            )
+
+    def _group(self, application: str) -> Group:
+        return Group(self._root / application)
+
+    def _note(self, application: str) -> Path:
+        return self._notes / application

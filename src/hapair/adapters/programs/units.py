@@ -1,0 +1,59 @@
+"""systemd units, started and stopped unchanged."""
+
+from typing import Final
+
+from hapair.adapters.programs import commands
+from hapair.model.application import Unit
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.ports import CommandRunner, Finished, TimedOut
+
+LOOK_S: Final = 10.0
+
+
+class Units:
+    def __init__(self, run: CommandRunner) -> None:
+        self._run = run
+
+    async def start(self, program: Unit, *, timeout_s: float) -> Outcome:
+        """Refused: the unit is down afterwards."""
+        outcome = await self._act(commands.unit("start", program), timeout_s)
+        if isinstance(outcome, Unknown) and await self.running(program) is False:
+            return Refused(f"{outcome.why}; see journalctl -u {program.name}")
+        return outcome
+
+    async def stop(self, program: Unit, *, timeout_s: float) -> Outcome:
+        return await self._act(commands.unit("stop", program), timeout_s)
+
+    async def kill(self, program: Unit, *, timeout_s: float) -> Outcome:
+        """KILL its processes, then stop it, so that systemd does not start it again."""
+        killed = await self._act(commands.unit_killed(program), timeout_s / 2)
+        stopped = await self._act(commands.unit("stop", program), timeout_s / 2)
+        return stopped if isinstance(stopped, Done) else killed
+
+    async def running(self, program: Unit) -> bool | None:
+        match await self._run(commands.unit_state(program), timeout_s=LOOK_S):
+            case Finished(exit_code=0, stdout=text):
+                return state(text)
+            case _:
+                return None
+
+    async def _act(self, argv: commands.Argv, timeout_s: float) -> Outcome:
+        match await self._run(argv, timeout_s=timeout_s):
+            case TimedOut(after_s):
+                return Unknown(f"{' '.join(argv)} was not ready after {after_s} s")
+            case Finished(exit_code=0):
+                return Done()
+            case finished:
+                said = " ".join(finished.stderr.split())
+                return Unknown(f"{' '.join(argv)} ended with {finished.exit_code}: {said}")
+
+
+def state(text: str) -> bool | None:
+    """Read the properties that ``systemctl show`` printed; None while the unit is in between."""
+    match dict(line.split("=", 1) for line in text.splitlines() if "=" in line).get("ActiveState"):
+        case "active" | "reloading" | "refreshing":
+            return True
+        case "inactive" | "failed":
+            return False
+        case _:
+            return None

@@ -1,0 +1,1 @@
+"""Look at this machine. Nothing here changes anything."""

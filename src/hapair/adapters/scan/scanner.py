@@ -1,0 +1,75 @@
+"""All facts of this machine that clbuild asks for, gathered side by side."""
+
+import asyncio
+import os
+import platform
+from pathlib import Path
+from typing import Final
+
+from hapair import __version__
+from hapair.adapters.scan import network, software, storage
+from hapair.adapters.scan.software import text_of
+from hapair.model.node_facts import Daemon, NodeFacts, ScanRequest, Space
+from hapair.ports import CommandRunner
+
+SPACE_FOLDERS: Final = ("etc", "var/lib", "cmbackup")
+EPHEMERAL_DEFAULT: Final = ("32768", "60999")
+
+
+class Scanner:
+    """A pure reader: it loads no module, writes no file, and every question is bounded."""
+
+    def __init__(self, run: CommandRunner, root: Path) -> None:
+        self._run = run
+        self._root = root
+
+    async def scan(self, request: ScanRequest) -> NodeFacts:
+        """Return what was seen; the configuration and the daemon's words are not asked here."""
+        run, root = self._run, self._root
+        units = (*software.FIREWALLS, *software.OTHER_MANAGERS, "hapaird")
+        async with asyncio.TaskGroup() as group:
+            drbd = group.create_task(software.drbd(run, root))
+            lvm = group.create_task(storage.lvm(run, root))
+            cards = group.create_task(network.cards(run))
+            names = group.create_task(network.names(run, request.names))
+            logins = group.create_task(network.logins(run, request.login_addresses))
+            enabled = group.create_task(software.units_enabled(run))
+            active = await software.active_units(run, units)
+            firewall = await software.firewall(run, active)
+        random = root / "proc/sys/kernel/random"
+        net = root / "proc/sys/net/ipv4"
+        first, last = (text_of(net / "ip_local_port_range").split() or EPHEMERAL_DEFAULT)[:2]
+        return NodeFacts(
+            hostname=platform.node(),
+            version=__version__,
+            machine_id=text_of(root / "etc/machine-id").strip(),
+            boot_id=text_of(random / "boot_id").strip(),
+            kernel=platform.release(),
+            kernels=software.kernels(root),
+            drbd=drbd.result(),
+            lvm=lvm.result(),
+            tools=software.tools(root),
+            cards=cards.result(),
+            names=names.result(),
+            logins=logins.result(),
+            busy_ports=network.busy_ports(root, request.port_first, request.port_last),
+            ephemeral_first=int(first),
+            ephemeral_last=int(last),
+            reserved_ports=text_of(net / "ip_local_reserved_ports").strip(),
+            firewall=firewall,
+            other_managers=tuple(name for name in active if name in software.OTHER_MANAGERS),
+            spaces=tuple(_spaces(root)),
+            daemon=Daemon(running="hapaird" in active, enabled=enabled.result()),
+            wall_ms=0,  # Taken when everything else is known.
+        )
+
+
+def _spaces(root: Path) -> list[Space]:
+    found = []
+    for folder in SPACE_FOLDERS:
+        place = root / folder
+        while not place.exists():
+            place = place.parent
+        usage = os.statvfs(place)
+        found.append(Space(f"/{folder}", usage.f_bavail * usage.f_frsize))
+    return found

@@ -1,0 +1,134 @@
+"""Kernel modules, tools, services."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from hapair.adapters.scan import parse
+from hapair.model.node_facts import Drbd, Kernel
+from hapair.ports import CommandRunner, Finished, TimedOut
+
+COMMAND_TIMEOUT_S: Final = 20.0
+FOLDERS: Final = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")
+TOOLS: Final = (
+    "drbdadm", "drbdmeta", "drbdsetup", "e2fsck", "ip", "lvcreate", "lvs", "modprobe", "openssl",
+    "ssh", "systemctl", "vgs", "xfs_repair",
+)  # fmt: skip
+OWN_PREFIX: Final = "hapair-"  # Of our resource files in /etc/drbd.d.
+OWN_UNITS: Final = ("hapair-apps.service", "hapair-node.service", "hapaird.service")
+FIREWALLS: Final = ("firewalld", "ufw")
+OTHER_MANAGERS: Final = ("corosync", "heartbeat", "pacemaker")
+
+
+def text_of(path: Path) -> str:
+    """Return what a file says; nothing when it is not there or cannot be read."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def tools(root: Path) -> tuple[str, ...]:
+    return tuple(
+        tool
+        for tool in TOOLS
+        if any(os.access(root / folder / tool, os.X_OK) for folder in FOLDERS)
+    )
+
+
+def kernels(root: Path) -> tuple[Kernel, ...]:
+    """Return the installed kernels that the machine could boot."""
+    found = []
+    for folder in sorted((root / "lib/modules").glob("*")):
+        release = folder.name
+        bootable = (root / f"boot/vmlinuz-{release}").exists() or (folder / "vmlinuz").exists()
+        if bootable:
+            lists = (text_of(folder / "modules.dep"), text_of(folder / "modules.builtin"))
+            found.append(Kernel(release, parse.has_module("drbd", *lists)))
+    return tuple(found)
+
+
+async def output(run: CommandRunner, *argv: str) -> str:
+    """Return what a command printed, however it ended; nothing when it did not end."""
+    match await run(argv, timeout_s=COMMAND_TIMEOUT_S):
+        case Finished(stdout=stdout):
+            return stdout
+        case TimedOut():
+            return ""
+
+
+async def drbd(run: CommandRunner, root: Path) -> Drbd:
+    own, foreign_minors, main = _resource_files(root)
+    loaded = (root / "sys/module/drbd").exists()
+    reads = "drbd.d/" in main
+    dkms = (root / "var/lib/dkms/drbd").exists()
+    if loaded:
+        version = text_of(root / "sys/module/drbd/version").strip() or "unknown"
+        in_kernel = parse.kernel_minors(await output(run, "drbdsetup", "events2", "--now"))
+        foreign_minors |= {minor for name, minor in in_kernel if name not in own}
+        return Drbd(
+            version=version,
+            loaded=True,
+            protocols=parse.protocols(text_of(root / "proc/drbd"))
+            or parse.protocols_of_version(version),
+            minors=tuple(sorted(foreign_minors)),
+            ours_up=any(name in own for name, _ in in_kernel),
+            reads_our_folder=reads,
+            dkms=dkms,
+        )
+    version, error = await _version_on_disk(run)
+    return Drbd(
+        version=version,
+        error=error,
+        protocols=parse.protocols_of_version(version),
+        minors=tuple(sorted(foreign_minors)),
+        reads_our_folder=reads,
+        dkms=dkms,
+    )
+
+
+async def _version_on_disk(run: CommandRunner) -> tuple[str, str]:
+    """Return the version of the module that would be loaded, or why none would."""
+    match await run(("modprobe", "--dry-run", "drbd"), timeout_s=COMMAND_TIMEOUT_S):
+        case Finished(exit_code=0):
+            version = (await output(run, "modinfo", "-F", "version", "drbd")).strip()
+            return version or "unknown", ""
+        case Finished(stderr=stderr):
+            return "", stderr.strip()
+        case TimedOut(after_s):
+            return "", f"modprobe gave no answer within {after_s:.0f} s"
+
+
+def _resource_files(root: Path) -> tuple[set[str], set[int], str]:
+    """Return the names of our resources, the minors of all others, and the main file."""
+    own: set[str] = set()
+    minors: set[int] = set()
+    for file in sorted((root / "etc/drbd.d").glob("*.res")):
+        if file.name.startswith(OWN_PREFIX):
+            own.add(file.name.removeprefix(OWN_PREFIX).removesuffix(".res"))
+        else:
+            minors |= parse.configured_minors(text_of(file))
+    main = text_of(root / "etc/drbd.conf")
+    return own, minors | parse.configured_minors(main), main
+
+
+async def active_units(run: CommandRunner, names: tuple[str, ...]) -> tuple[str, ...]:
+    states = (await output(run, "systemctl", "is-active", *names)).split()
+    return tuple(
+        name for name, state in zip(names, states, strict=False) if state in {"active", "reloading"}
+    )
+
+
+async def units_enabled(run: CommandRunner) -> bool:
+    """Tell whether all our units start at boot."""
+    states = (await output(run, "systemctl", "is-enabled", *OWN_UNITS)).split()
+    return len(states) == len(OWN_UNITS) and set(states) == {"enabled"}
+
+
+async def firewall(run: CommandRunner, active: tuple[str, ...]) -> str:
+    """Name what filters incoming packets; nothing when nothing seems to."""
+    named = [name for name in active if name in FIREWALLS]
+    if named:
+        return named[0]
+    ruleset = await output(run, "nft", "list", "ruleset")
+    return "nftables" if parse.input_is_filtered(ruleset) else ""

@@ -1,0 +1,83 @@
+"""LVM, and what its physical volumes lie on."""
+
+from pathlib import Path
+from typing import Final
+
+from hapair.adapters.scan import parse
+from hapair.model.node_facts import Lvm, PhysicalVolume, StorageKind, VolumeGroup
+from hapair.ports import CommandRunner, TimedOut
+
+# A hung disk makes LVM wait; the scan must not.
+LVM_TIMEOUT_S: Final = 30.0
+STACK_DEPTH_MAX: Final = 16
+NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "ncpfs", "nfs", "nfs4", "smb3"}
+)
+NETWORK_BLOCK_DEVICES: Final = ("nbd", "rbd")
+
+
+async def lvm(run: CommandRunner, root: Path) -> Lvm:
+    version = await run(("lvm", "version"), timeout_s=LVM_TIMEOUT_S)
+    if isinstance(version, TimedOut):
+        return Lvm(error=f"no answer within {version.after_s:.0f} s")
+    if not parse.lvm_version(version.stdout):
+        return Lvm(error=version.stderr.strip())
+    listed = await run(
+        ("pvs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o", parse.PVS_FIELDS),
+        timeout_s=LVM_TIMEOUT_S,
+    )
+    if isinstance(listed, TimedOut):
+        return Lvm(error=f"pvs gave no answer within {listed.after_s:.0f} s: a disk may hang")
+    if listed.exit_code != 0:
+        return Lvm(error=listed.stderr.strip() or f"pvs ended with {listed.exit_code}")
+    configured = await run(("lvmconfig", "devices/global_filter"), timeout_s=LVM_TIMEOUT_S)
+    text = configured.stdout if not isinstance(configured, TimedOut) else ""
+    return Lvm(
+        version=parse.lvm_version(version.stdout),
+        global_filter=parse.lvm_filter(text),
+        groups=_groups(parse.physical_volumes(listed.stdout), root),
+    )
+
+
+def _groups(rows: tuple[parse.ReportedVolume, ...], root: Path) -> tuple[VolumeGroup, ...]:
+    mountinfo = (root / "proc/self/mountinfo").read_text(errors="replace")
+    found = []
+    for name in sorted({row.group for row in rows}):
+        members = [row for row in rows if row.group == name]
+        first = members[0]
+        volumes = tuple(_physical_volume(row.device, root, mountinfo) for row in members)
+        found.append(VolumeGroup(name, first.identity, first.size_bytes, first.free_bytes, volumes))
+    return tuple(found)
+
+
+def _physical_volume(device: str, root: Path, mountinfo: str) -> PhysicalVolume:
+    name = Path(root / device.lstrip("/")).resolve().name
+    kind, origin = origin_of(name, root / "sys/class/block", mountinfo)
+    return PhysicalVolume(device, kind, origin)
+
+
+def origin_of(
+    name: str, block: Path, mountinfo: str, depth: int = STACK_DEPTH_MAX
+) -> tuple[StorageKind, str]:
+    """Follow a block device down to what it lies on; the worst that is found counts."""
+    if name.startswith(NETWORK_BLOCK_DEVICES):
+        return StorageKind.NETWORK_BLOCK, name
+    if name.startswith("drbd"):
+        return StorageKind.REPLICATED, name
+    folder = (block / name).resolve()
+    if (folder / "partition").exists():
+        folder = folder.parent
+    backing = folder / "loop/backing_file"
+    if backing.exists():
+        path = backing.read_text().strip()
+        file_system = parse.file_system_of(path, mountinfo)
+        if file_system in NETWORK_FILE_SYSTEMS:
+            return StorageKind.NETWORK_FILE, f"{path} on {file_system}"
+    below = sorted(each.name for each in folder.glob("slaves/*")) if depth else []
+    if folder.name.startswith(NETWORK_BLOCK_DEVICES):
+        return StorageKind.NETWORK_BLOCK, folder.name
+    for each in below:
+        kind, origin = origin_of(each, block, mountinfo, depth - 1)
+        if kind is not StorageKind.LOCAL:
+            return kind, origin
+    return StorageKind.LOCAL, ""

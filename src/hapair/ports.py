@@ -1,0 +1,250 @@
+"""What the daemon needs from the outside world.
+
+Every action ends as an Outcome: Done, Refused (nothing changed) or Unknown (it may have
+happened: look before acting again). A time-out is always Unknown.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hapair.model.application import Program, ServiceAddress, Volume
+from hapair.model.built import Built
+from hapair.model.cluster import Cluster
+from hapair.model.data import VolumeFacts
+from hapair.model.outcome import Outcome
+from hapair.model.storage import GroupStorage, NativeMount
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    after_s: float
+
+
+class CommandRunner(Protocol):
+    async def __call__(
+        self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
+    ) -> Finished | TimedOut: ...
+
+
+class Replication(Protocol):
+    """DRBD. Facts come from one long-lived event stream, never from polling."""
+
+    def watch(self) -> AsyncIterator[tuple[VolumeFacts, ...]]:
+        """Yield the facts of all known resources, first at once, then after every change."""
+        ...
+
+    def facts(self, resource: str) -> VolumeFacts | None:
+        """Return the newest facts, or None when the kernel does not know the resource."""
+        ...
+
+    async def bring_up(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Attach and connect as Secondary; Done also when it already is up."""
+        ...
+
+    async def take_down(self, volume: Volume, *, timeout_s: float) -> Outcome: ...
+    async def promote(
+        self, volume: Volume, *, timeout_s: float, force: bool = False
+    ) -> Outcome: ...
+    async def demote(self, volume: Volume, *, timeout_s: float) -> Outcome: ...
+    async def detach_by_force(self, volume: Volume, *, timeout_s: float) -> Outcome: ...
+
+
+class FileSystems(Protocol):
+    async def mount(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Check if needed and mount ``volume.device``; Done also when it already is mounted."""
+        ...
+
+    async def unmount(self, volume: Volume, *, timeout_s: float) -> Outcome: ...
+    def mounted(self, volume: Volume) -> bool: ...
+
+    async def end_holders(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """TERM, then KILL the processes that hold the mount; each named in the Outcome's text."""
+        ...
+
+
+class Addresses(Protocol):
+    def use(self, cluster: Cluster) -> None:
+        """From now on act on the networks and cards of this configuration."""
+        ...
+
+    async def add(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
+        """Probe, add and announce. Refused (nothing added) when another machine answers."""
+        ...
+
+    async def remove(
+        self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float
+    ) -> Outcome: ...
+    def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
+        """True: all are here; False: none is here; None: some are."""
+        ...
+
+
+class Programs(Protocol):
+    """Runs applications in control groups of their own."""
+
+    async def start(self, application: str, program: Program, *, timeout_s: float) -> Outcome: ...
+    async def stop(self, application: str, program: Program, *, timeout_s: float) -> Outcome: ...
+
+    async def kill(self, application: str, program: Program, *, timeout_s: float) -> Outcome:
+        """TERM, then KILL everything in the application's control group."""
+        ...
+
+    async def running(self, application: str, program: Program) -> bool | None:
+        """True or False when known; None when only some of it runs."""
+        ...
+
+
+class Paths(Protocol):
+    def use(self, cluster: Cluster) -> None:
+        """From now on watch the networks of this configuration."""
+        ...
+
+    async def reference_answers(self, network: str, *, timeout_s: float) -> bool:
+        """Tell whether the network's reference address answers; False when it has none."""
+        ...
+
+    def link_up(self, network: str) -> bool:
+        """Tell whether the card that holds this node's address on the network has a link."""
+        ...
+
+    def on_link_change(self, callback: Callable[[str, bool], None]) -> None:
+        """Call ``callback(network, up)`` after every change of a link."""
+        ...
+
+
+class Storage(Protocol):
+    """Small files that must survive: written beside, fsynced, renamed, directory fsynced."""
+
+    def load(self, name: str) -> bytes | None: ...
+    def store(self, name: str, content: bytes) -> None: ...
+
+
+class Clock(Protocol):
+    def monotonic_s(self) -> float: ...
+    def boot_s(self) -> float: ...
+    def wall_s(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class HeardDatagram:
+    """An authenticated heartbeat that is no replay."""
+
+    network: str
+    incarnation: int
+    body: bytes
+
+
+class Heartbeats(Protocol):
+    """Small authenticated datagrams on every network. Loss is normal; nothing here waits."""
+
+    def open(self, heard: Callable[[HeardDatagram], None]) -> None:
+        """Listen on all networks; an address that is not there yet is retried at each send."""
+        ...
+
+    def send(self, incarnation: int, body: bytes) -> None: ...
+
+    def drain(self) -> None:
+        """Hand over all that the kernel has already received, so that silence is real silence."""
+        ...
+
+    def rejected(self) -> int:
+        """Count datagrams that were forged, replayed or damaged."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LinkListener(Protocol):
+    """What the one connection to the peer reports."""
+
+    def opened(self, network: str) -> None: ...
+    def received(self, message: bytes) -> None: ...
+    def closed(self, why: str) -> None: ...
+
+
+class PeerLink(Protocol):
+    """One mutually authenticated connection to the peer, made again whenever it breaks."""
+
+    def open(self, listener: LinkListener) -> None: ...
+
+    def send(self, message: bytes) -> None:
+        """Queue a message; it is lost when no connection is open or the connection breaks."""
+        ...
+
+    def trouble(self) -> str:
+        """Say why the last attempt to connect failed; empty while a connection is open."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Supervisor(Protocol):
+    """The service manager that started the daemon."""
+
+    def notify(self, *lines: str) -> None:
+        """Tell it e.g. READY=1. Never waits; does nothing when nobody listens."""
+        ...
+
+    def watchdog_s(self) -> float | None:
+        """Return how often it wants to hear WATCHDOG=1, at least; None: it does not care."""
+        ...
+
+
+class LogicalVolumes(Protocol):
+    """LVM, only for building: nothing here is on the path of a failover."""
+
+    async def group(self, name: str) -> GroupStorage:
+        """Return what lies in a group, without mounts; one that does not exist when unknown."""
+        ...
+
+    async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
+        """Make a linear volume of at least this size; Refused when the name is taken."""
+        ...
+
+    async def remove(self, group: str, name: str) -> Outcome:
+        """Remove a volume that is not in use; Done also when there is none."""
+        ...
+
+
+class NativeMounts(Protocol):
+    """File systems as they are before DRBD: mounted straight from the logical volume."""
+
+    def mounts(self, group: GroupStorage) -> tuple[NativeMount, ...]:
+        """Return what is mounted straight from volumes of the group, each mount once."""
+        ...
+
+    async def mount(self, volume: Volume) -> Outcome:
+        """Mount the backing device where it was; Done also when it already is."""
+        ...
+
+    async def unmount(self, volume: Volume) -> Outcome:
+        """Unmount the backing device; Refused, with the holders named, when it is in use."""
+        ...
+
+    def leave_fstab(self, volume: Volume) -> Outcome:
+        """Comment the volume's line out; Done also when there is none."""
+        ...
+
+    def restore_fstab(self, volume: Volume) -> Outcome:
+        """Take the comment away again; Done also when there is none."""
+        ...
+
+    def make_mount_point(self, volume: Volume) -> Outcome: ...
+
+
+class ReplicationFiles(Protocol):
+    """DRBD's resource files and meta-data on this node's disks."""
+
+    def write(self, built: Built, volume: Volume) -> Outcome: ...
+    def remove(self, volume: Volume) -> Outcome: ...
+    async def make_meta_data(self, volume: Volume) -> Outcome:
+        """Write fresh meta-data: this copy counts as empty until it has met a valid one."""
+        ...
