@@ -1,0 +1,1 @@
+"""The node daemon: turns the world into events and effects into actions."""

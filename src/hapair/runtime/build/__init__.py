@@ -1,0 +1,1 @@
+"""clbuild and clrestore: look at both nodes, then change both or neither."""

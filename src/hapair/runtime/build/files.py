@@ -1,0 +1,135 @@
+"""Files as a build writes them: whole, on the disk, with their mode."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hapair.runtime.places import Places
+
+PRIVATE_MODE = 0o600
+PUBLIC_MODE = 0o644
+FOLDER_MODE = 0o755
+PRIVATE_FOLDER_MODE = 0o700
+BUSY = "another clbuild or clrestore works on this node now"
+BUSY_MEND = "wait until it has ended, then try again"
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file below the root that is written, or removed. Bytes are kept as Latin-1 text."""
+
+    path: str  # Relative to the root, e.g. "etc/cluster/clconf.xml".
+    text: str = ""
+    mode: int = PUBLIC_MODE
+    remove: bool = False
+
+    @property
+    def content(self) -> bytes:
+        return to_bytes(self.text)
+
+
+def to_text(content: bytes) -> str:
+    """Carry any bytes through JSON, unchanged."""
+    return content.decode("latin-1")
+
+
+def to_bytes(text: str) -> bytes:
+    return text.encode("latin-1")
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_or_empty(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return b""
+
+
+def write_durably(path: Path, content: bytes, mode: int) -> None:
+    """Replace ``path`` atomically; afterwards, and after a power cut, it is old or new.
+
+    Raises OSError: it is unchanged, or it is new but not certain to survive a power cut.
+    """
+    make_folders(path.parent)
+    beside = path.with_name(f".{path.name}.hapair-new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it. The one of the keys is for root alone."""
+    if folder.is_dir():
+        return
+    make_folders(folder.parent)
+    folder.mkdir(PRIVATE_FOLDER_MODE if folder.name == "keys" else FOLDER_MODE, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def remove_durably(path: Path) -> None:
+    """Remove a file, if it is there, and the folder that became empty by it."""
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class BusyError(Exception):
+    """Another clbuild or clrestore works on this node."""
+
+
+@contextlib.contextmanager
+def only_builder(places: Places) -> Iterator[None]:
+    """Hold this node's build lock; BusyError at once when somebody else does.
+
+    The kernel drops the lock with the process, however that ends.
+    """
+    places.run.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(places.run / "build.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def somebody_builds(places: Places) -> bool:
+    """Tell whether somebody holds the lock, without making it."""
+    try:
+        descriptor = os.open(places.run / "build.lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,1 @@
+"""Long changes of configuration: steps with progress that are finished or taken back whole."""

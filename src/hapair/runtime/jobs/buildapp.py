@@ -1,0 +1,374 @@
+"""clbuildapp: survey both nodes, plan, then run the job and tell the cores."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hapair import __version__
+from hapair.config.appconf import examine_appconf
+from hapair.config.built_json import dumps as dump_built
+from hapair.config.built_json import loads as load_built
+from hapair.config.codec import DamagedError, encode
+from hapair.config.fingerprint import fingerprint
+from hapair.config.together import check_together, in_subnets
+from hapair.core.events import Command, Introduce
+from hapair.core.plan.application import Plan, Situation, make_plan
+from hapair.core.plan.steps import Step, Work
+from hapair.core.state import NodeState
+from hapair.model.application import Application, Volume
+from hapair.model.built import Built, BuiltApplication
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.problem import Problem
+from hapair.model.status import Wanted
+from hapair.model.storage import NodeStorage
+from hapair.ports import CommandRunner, Storage
+from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
+from hapair.runtime.build import archive
+from hapair.runtime.build.files import PUBLIC_MODE, write_durably
+from hapair.runtime.codec import decode, dumps, loads
+from hapair.runtime.jobs.job import Job, JobFailedError, run, take_back
+from hapair.runtime.jobs.parcel import Parcel, ParcelError, is_inside, pack
+from hapair.runtime.jobs.survey import survey
+from hapair.runtime.jobs.workshop import Workshop
+from hapair.runtime.node import Node
+from hapair.runtime.peer import Peer
+from hapair.runtime.places import Places
+from hapair.runtime.verbs import Call, Handler
+
+JOB: Final = "job.json"
+SURVEY_LIMIT_S: Final = 120.0
+STEP_LIMIT_S: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A job as it lies on disk: built configurations in their own strict form."""
+
+    application: str
+    before: str
+    built: str
+    steps: tuple[Step, ...]
+    begun: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the builder needs of the running daemon."""
+
+    node: Callable[[], Node]  # RpcError when no cluster is built.
+    reload: Callable[[], Awaitable[None]]  # Use what was just written to built.json.
+    command: Callable[[Command], Awaitable[JsonObject]]  # RpcError when the core refuses.
+    run: CommandRunner
+    places: Places
+    memory: Storage
+
+
+class ApplicationBuilder:
+    def __init__(self, around: Surroundings, workshop: Callable[[], Workshop]) -> None:
+        self._around = around
+        self._make_workshop = workshop
+        self._busy = False
+        self._at_work = asyncio.Lock()  # Jobs are run, and taken back, one after the other.
+
+    def for_peer(self) -> dict[str, Handler]:
+        """Return what the peer's builder may ask of this node."""
+        return {
+            "build-survey": self._answer_survey,
+            "build-step": self._answer_step,
+            "build-install": self._answer_install,
+        }
+
+    @property
+    def _workshop(self) -> Workshop:
+        return self._make_workshop()
+
+    @property
+    def _state(self) -> NodeState:
+        return self._around.node().state
+
+    @property
+    def _peer(self) -> Peer:
+        return self._around.node().peer
+
+    async def buildapp(self, call: Call) -> JsonObject:
+        """Handle the verb ``buildapp`` {application, plan}.
+
+        Raises RpcError: refused with all problems before anything changed, or failed half-way
+        and taken back.
+        """
+        name = call.text("application")
+        application, print_, warnings = self._read(name)
+        if call.flag("plan"):
+            return _result(name, await self._look(call, application, print_), warnings)
+        if self._busy:
+            raise _somebody_builds(self._state.me)
+        self._busy = True  # From the survey on: two nodes that plan at once would both refuse.
+        try:
+            async with self._at_work:
+                await self._clear_former(call)
+                plan = await self._look(call, application, print_)
+                if plan.steps:
+                    await self._run_job(call, name, plan)
+        finally:
+            self._busy = False
+        if self._state.record(name) is None:
+            # Also when a former run was built and died before it came to this.
+            has_data = self._state.built.application(name).volumes
+            await self._around.command(Introduce(name, Wanted.DATA if has_data else Wanted.DOWN))
+        return _result(name, plan, warnings) | {"changed": bool(plan.steps)}
+
+    async def _look(self, call: Call, application: Application, print_: str) -> Plan:
+        call.progress(f"looking at the storage of {application.name} on both nodes")
+        return await self._plan(application, print_)
+
+    def has_interrupted(self) -> bool:
+        """Tell whether a killed daemon left a job behind."""
+        return bool(self._around.memory.load(JOB))
+
+    async def finish_interrupted(self, call: Call) -> tuple[str, ...]:
+        """Take back a job that a killed daemon left behind; return what could not be."""
+        async with self._at_work:
+            return await self._take_back_former(call)
+
+    async def _take_back_former(self, call: Call) -> tuple[str, ...]:
+        content = self._around.memory.load(JOB)
+        if not content:
+            return ()
+        try:
+            job = decode_job(content)
+        except (Malformed, DamagedError) as error:
+            return (f"{self._around.places.job} is damaged, remove it by hand: {error}",)
+        return await take_back(job, self._do, self._keep, call.progress)
+
+    async def _clear_former(self, call: Call) -> None:
+        left = await self._take_back_former(call)
+        if left:
+            raise RpcError(
+                f"an earlier clbuildapp could not be taken back: {'; '.join(left)}",
+                "mend the cause and type it again",
+            )
+
+    def _read(self, name: str) -> tuple[Application, str, tuple[Problem, ...]]:
+        path = self._around.places.appconf(name)
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            mend = "write it; samples: /usr/share/hapair/samples"
+            raise RpcError(f"{path}: {error.strerror}", mend, exit_code=ExitCode.USAGE) from None
+        reading = examine_appconf(text, file=str(path))
+        built = self._state.built
+        if reading.value is None:
+            raise _refused(name, reading.problems)
+        application = in_subnets(built.cluster, reading.value)
+        others = tuple(
+            b.application for b in built.applications if b.application.name != application.name
+        )
+        together = check_together(
+            built.cluster,
+            (*others, application),
+            places={application.name: reading.places},
+        )
+        problems = (*reading.problems, *together)
+        if any(not problem.warning for problem in problems):
+            raise _refused(name, problems)
+        return application, fingerprint(reading.value), problems
+
+    async def _plan(self, application: Application, print_: str) -> Plan:
+        state = self._state
+        here = await self._survey(application)
+        answer = await self._peer.request(
+            "build-survey",
+            {"application": application.name, "built": _as_text(state.built, application)},
+            timeout_s=SURVEY_LIMIT_S,
+        )
+        record = state.record(application.name)
+        situation = Situation(
+            built=state.built,
+            application=application,
+            fingerprint=print_,
+            file=str(self._around.places.appconf(application.name)),
+            here=here,
+            peer=decode(NodeStorage, answer.get("storage")),
+            owner=record.owner if record is not None else "",
+        )
+        plan = make_plan(situation)
+        if isinstance(plan, Plan):
+            return plan
+        raise _refused(application.name, plan)
+
+    async def _survey(self, application: Application) -> NodeStorage:
+        me = self._state.me
+        workshop = self._workshop
+        try:
+            async with asyncio.timeout(SURVEY_LIMIT_S):
+                return await survey(
+                    me, application, workshop.volumes, workshop.natives, self._around.run
+                )
+        except (TimeoutError, ValueError) as error:
+            raise RpcError(
+                f"the storage of {me} does not answer: {str(error) or 'no answer in time'}",
+                f"look there for a disk or file system that hangs: {me}# dmesg | tail; vgs; mount",
+                exit_code=ExitCode.NOT_NOW,
+            ) from None
+
+    async def _run_job(self, call: Call, name: str, plan: Plan) -> None:
+        job = Job(name, self._state.built, plan.built, plan.steps)
+        try:
+            await run(job, self._do, self._keep, call.progress)
+        except JobFailedError as error:
+            if error.not_undone:
+                left = "; ".join(error.not_undone)
+                mend = (
+                    f"this could not be taken back: {left}; systemctl restart hapaird tries again"
+                )
+            else:
+                mend = "everything was taken back; mend the cause and type it again"
+            raise RpcError(str(error), mend) from None
+
+    async def _do(self, step: Step, work: Work, job: Job) -> Outcome:
+        me = self._state.me
+        built = job.before if work is Work.INSTALL_FORMER else job.built
+        if work in (Work.INSTALL, Work.INSTALL_FORMER):
+            return await self._install(step.node, job.application, built)
+        if step.node == me:
+            return await self._workshop.do(work, step.volume[0], built)
+        args: JsonObject = {
+            "work": work.value,
+            "volume": encode(step.volume[0]),
+            "built": dump_built(built).decode(),
+        }
+        return await self._ask_peer("build-step", args)
+
+    async def _ask_peer(self, verb: str, args: JsonObject) -> Outcome:
+        try:
+            answer = await self._peer.request(verb, args, timeout_s=STEP_LIMIT_S)
+        except RpcError as error:
+            return Unknown(error.error)
+        why = answer.get("refused")
+        return Refused(str(why)) if why else Done()
+
+    async def _install(self, node: str, application: str, built: Built) -> Outcome:
+        try:
+            files = pack(self._around.places.appconf(application).parent)
+        except (ParcelError, OSError) as error:
+            return Refused(str(error))
+        parcel = Parcel(application, dump_built(built).decode(), files)
+        if node == self._state.me:
+            return await self._unpack(replace(parcel, files=()))
+        return await self._ask_peer("build-install", {"parcel": encode(parcel)})
+
+    async def _unpack(self, parcel: Parcel) -> Outcome:
+        """Write the files, then built.json, then use it."""
+        try:
+            await asyncio.to_thread(self._write, parcel)
+        except OSError as error:
+            return Refused(f"{error.filename}: {error.strerror}")
+        try:
+            await self._around.reload()
+        except RpcError as error:
+            return Unknown(str(error))
+        return Done()
+
+    def _write(self, parcel: Parcel) -> None:
+        places = self._around.places
+        state = self._state
+        name = archive.archive_name_now(state.built.generation)
+        archive.make(places, name, node=state.me, version=__version__)
+        folder = places.appconf(parcel.application).parent
+        for file in parcel.files:
+            write_durably(folder / file.name, file.text.encode(), file.mode)
+        write_durably(places.built, parcel.built.encode(), PUBLIC_MODE)
+
+    async def _keep(self, job: Job | None) -> None:
+        """Store the job, or forget it: clbuild refuses while there is one."""
+        if job is None:
+            await asyncio.to_thread(self._around.places.job.unlink, missing_ok=True)
+        else:
+            await asyncio.to_thread(self._around.memory.store, JOB, encode_job(job))
+
+    # What the peer's builder asks of this node.
+
+    async def _answer_survey(self, call: Call) -> JsonObject:
+        if self._busy:
+            raise _somebody_builds(self._state.me)
+        name = call.text("application")
+        built = load_built(call.text("built").encode())
+        storage = await self._survey(built.application(name).application)
+        return {"storage": encode(storage)}
+
+    async def _answer_step(self, call: Call) -> JsonObject:
+        try:
+            work = Work(call.text("work"))
+            volume = decode(Volume, call.args.get("volume"))
+        except (ValueError, Malformed) as error:
+            raise RpcError(f"a step that is not understood: {error}") from None
+        built = load_built(call.text("built").encode())
+        return _as_answer(await self._workshop.do(work, volume, built))
+
+    async def _answer_install(self, call: Call) -> JsonObject:
+        parcel = decode(Parcel, call.args.get("parcel"))
+        if not is_inside(parcel.application) or not all(is_inside(f.name) for f in parcel.files):
+            raise RpcError("a file's name points out of the application's folder")
+        return _as_answer(await self._unpack(parcel))
+
+
+def encode_job(job: Job) -> bytes:
+    before, built = dump_built(job.before).decode(), dump_built(job.built).decode()
+    return dumps(_Stored(job.application, before, built, job.steps, job.begun))
+
+
+def decode_job(content: bytes) -> Job:
+    """Read a stored job; Malformed or DamagedError when it is damaged."""
+    stored = loads(_Stored, content)
+    before, built = load_built(stored.before.encode()), load_built(stored.built.encode())
+    return Job(stored.application, before, built, stored.steps, stored.begun)
+
+
+def _as_text(built: Built, application: Application) -> str:
+    """Carry the application in the form that the peer can read strictly."""
+    return dump_built(
+        replace(built, applications=(BuiltApplication(application, (), ""),))
+    ).decode()
+
+
+def _as_answer(outcome: Outcome) -> JsonObject:
+    return {} if isinstance(outcome, Done) else {"refused": outcome.why}
+
+
+def _result(name: str, plan: Plan, warnings: tuple[Problem, ...]) -> JsonObject:
+    return {
+        "application": name,
+        "summary": list(plan.summary),
+        "steps": [step.text for step in plan.steps],
+        "warnings": [str(problem) for problem in warnings],
+        "changed": False,
+        "volumes": [encode(volume) for volume in plan.added],
+    }
+
+
+def _somebody_builds(node: str) -> RpcError:
+    return RpcError(
+        f"another clbuildapp is at work on {node}",
+        "wait for it; see: clevents",
+        exit_code=ExitCode.NOT_NOW,
+    )
+
+
+def _refused(name: str, problems: tuple[Problem, ...]) -> RpcError:
+    return RpcError(
+        f"{name} cannot be built as it is; nothing was changed",
+        "mend what is listed and type it again",
+        exit_code=ExitCode.USAGE,
+        problems=tuple(_problem_object(problem) for problem in problems),
+    )
+
+
+def _problem_object(problem: Problem) -> JsonObject:
+    return {
+        "where": problem.where,
+        "field": problem.field,
+        "what": problem.what,
+        "mend": problem.mend,
+        "warning": problem.warning,
+    }

@@ -1,0 +1,55 @@
+"""What INSTALL carries: the built configuration and the application's own folder."""
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+FILE_BYTES_MAX: Final = 1024 * 1024
+FILES_MAX: Final = 200
+
+
+class ParcelError(Exception):
+    """The folder cannot be sent as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelFile:
+    name: str  # Relative to the application's folder, with "/" between the parts.
+    mode: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    application: str
+    built: str  # The text of built.json.
+    files: tuple[ParcelFile, ...] = ()
+
+
+def pack(folder: Path) -> tuple[ParcelFile, ...]:
+    """Return the files of an application's folder: appconf.xml and the scripts beside it.
+
+    Raises:
+        ParcelError: a file is too large or no text; it does not belong into the folder.
+    """
+    files: list[ParcelFile] = []
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            continue
+        if status.st_size > FILE_BYTES_MAX or len(files) >= FILES_MAX:
+            raise ParcelError(f"{path} is too large for a folder that is copied to the peer")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ParcelError(f"{path} is no text; only text files are copied") from None
+        name = path.relative_to(folder).as_posix()
+        files.append(ParcelFile(name, stat.S_IMODE(status.st_mode), text))
+    return tuple(files)
+
+
+def is_inside(name: str) -> bool:
+    """Tell whether a file's name stays inside the application's folder."""
+    parts = name.split("/")
+    return bool(name) and not name.startswith("/") and not {"", ".", ".."} & set(parts)

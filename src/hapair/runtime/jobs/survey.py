@@ -1,0 +1,66 @@
+"""Collect what clbuildapp has to know of this node's storage."""
+
+import asyncio
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from hapair.model.application import Application, OcfAgent, Script, Unit
+from hapair.model.storage import NodeStorage
+from hapair.ports import CommandRunner, Finished, LogicalVolumes, NativeMounts
+
+TOOLS: Final = ("lvs", "vgs", "lvcreate", "lvremove", "blkid", "drbdadm", "drbdsetup")
+# The tools that a file system needs beside its kernel module.
+FILE_SYSTEM_TOOLS: Final = {"ext4": ("e2fsck",), "xfs": ("xfs_repair",)}
+UNIT_LIMIT_S: Final = 10.0
+
+
+async def survey(
+    node: str,
+    application: Application,
+    volumes: LogicalVolumes,
+    natives: NativeMounts,
+    run: CommandRunner,
+) -> NodeStorage:
+    """Return the facts about an application's groups and program on this node; changes nothing."""
+    groups = []
+    for name in application.volume_groups:
+        group = await volumes.group(name)
+        # It looks at every process of the machine: in a thread, so that heartbeats go on.
+        mounts = await asyncio.to_thread(natives.mounts, group)
+        groups.append(replace(group, mounts=mounts))
+    needed = TOOLS if application.volume_groups else ()
+    return NodeStorage(
+        node=node,
+        groups=tuple(groups),
+        missing_tools=tuple(tool for tool in needed if shutil.which(tool) is None),
+        program_error=await _program_error(application, run),
+        file_systems=tuple(
+            kind
+            for kind, tools in FILE_SYSTEM_TOOLS.items()
+            if all(shutil.which(tool) for tool in tools)
+        ),
+    )
+
+
+async def _program_error(application: Application, run: CommandRunner) -> str:
+    match application.program:
+        case None:
+            return ""
+        case Script(path):
+            return _file_error(Path(path))
+        case OcfAgent(provider, kind):
+            return _file_error(Path("/usr/lib/ocf/resource.d") / provider / kind)
+        case Unit(name):
+            argv = ("systemctl", "show", "--property=LoadState", "--value", name)
+            seen = await run(argv, timeout_s=UNIT_LIMIT_S)
+            loaded = isinstance(seen, Finished) and seen.stdout.strip() == "loaded"
+            return "" if loaded else f"systemd has no unit {name}"
+
+
+def _file_error(path: Path) -> str:
+    if not path.is_file():
+        return f"{path} does not exist"
+    return "" if os.access(path, os.X_OK) else f"{path} is not executable"

@@ -1,0 +1,107 @@
+"""Do one step of a job on this node."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from hapair.core.plan.application import meta_data_bytes
+from hapair.core.plan.steps import Work
+from hapair.model import timing
+from hapair.model.application import Volume
+from hapair.model.built import Built
+from hapair.model.outcome import Done, Outcome, Unknown
+from hapair.ports import (
+    FileSystems,
+    LogicalVolumes,
+    NativeMounts,
+    Replication,
+    ReplicationFiles,
+)
+
+LIMIT_S: Final = timing.REPLICATION_S
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """The tools for building on this node. Every work is idempotent."""
+
+    volumes: LogicalVolumes
+    natives: NativeMounts
+    files: ReplicationFiles
+    replication: Replication
+    file_systems: FileSystems
+
+    async def do(self, work: Work, volume: Volume, built: Built) -> Outcome:
+        """Do ``work`` on ``volume``; ``built`` is the configuration that the job leads to.
+
+        Unknown also when a tool or a file says what makes no sense: a job must be able to go on
+        taking itself back. What writes to the disk does so in a thread: heartbeats go on.
+        """
+        try:
+            return await self._do(work, volume, built)
+        except (OSError, ValueError) as error:
+            return Unknown(str(error))
+
+    async def _do(self, work: Work, volume: Volume, built: Built) -> Outcome:
+        if work is Work.WRITE_RESOURCE:
+            return await asyncio.to_thread(self.files.write, built, volume)
+        at_once: dict[Work, Callable[[Volume], Outcome]] = {
+            Work.REMOVE_RESOURCE: self.files.remove,
+            Work.LEAVE_FSTAB: self.natives.leave_fstab,
+            Work.RESTORE_FSTAB: self.natives.restore_fstab,
+            Work.MAKE_MOUNT_POINT: self.natives.make_mount_point,
+        }
+        if work in at_once:
+            return await asyncio.to_thread(at_once[work], volume)
+        in_time: dict[Work, Callable[[Volume], Awaitable[Outcome]]] = {
+            Work.CREATE_DATA_VOLUME: self._create_data,
+            Work.REMOVE_DATA_VOLUME: self._remove_data,
+            Work.CREATE_META_VOLUME: self._create_meta,
+            Work.REMOVE_META_VOLUME: self._remove_meta,
+            Work.WRITE_META_DATA: self.files.make_meta_data,
+            Work.UNMOUNT_NATIVE: self.natives.unmount,
+            Work.MOUNT_NATIVE: self.natives.mount,
+            Work.BRING_UP: self._bring_up,
+            Work.TAKE_DOWN: self._take_down,
+            Work.MAKE_SOURCE: self._make_source,
+            Work.DEMOTE: self._demote,
+            Work.MOUNT: self._mount,
+            Work.UNMOUNT: self._unmount,
+        }
+        return await in_time[work](volume)
+
+    async def _create_data(self, volume: Volume) -> Outcome:
+        return await self.volumes.create(
+            volume.volume_group, volume.logical_volume, volume.size_bytes
+        )
+
+    async def _remove_data(self, volume: Volume) -> Outcome:
+        return await self.volumes.remove(volume.volume_group, volume.logical_volume)
+
+    async def _create_meta(self, volume: Volume) -> Outcome:
+        size_bytes = meta_data_bytes(volume.size_bytes)
+        return await self.volumes.create(volume.volume_group, volume.meta_volume, size_bytes)
+
+    async def _remove_meta(self, volume: Volume) -> Outcome:
+        return await self.volumes.remove(volume.volume_group, volume.meta_volume)
+
+    async def _bring_up(self, volume: Volume) -> Outcome:
+        return await self.replication.bring_up(volume, timeout_s=LIMIT_S)
+
+    async def _take_down(self, volume: Volume) -> Outcome:
+        return await self.replication.take_down(volume, timeout_s=LIMIT_S)
+
+    async def _make_source(self, volume: Volume) -> Outcome:
+        return await self.replication.promote(volume, timeout_s=LIMIT_S, force=True)
+
+    async def _demote(self, volume: Volume) -> Outcome:
+        if self.replication.facts(volume.resource) is None:
+            return Done()
+        return await self.replication.demote(volume, timeout_s=LIMIT_S)
+
+    async def _mount(self, volume: Volume) -> Outcome:
+        return await self.file_systems.mount(volume, timeout_s=timing.MOUNT_S)
+
+    async def _unmount(self, volume: Volume) -> Outcome:
+        return await self.file_systems.unmount(volume, timeout_s=timing.MOUNT_S)

@@ -1,0 +1,127 @@
+"""The only place that knows who the hands are."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hapair.adapters.clock import SystemClock
+from hapair.adapters.drbd.adapter import Drbd
+from hapair.adapters.drbd.maker import DrbdMaker
+from hapair.adapters.files import FileStorage
+from hapair.adapters.filesystem.adapter import MountedFileSystems
+from hapair.adapters.filesystem.native import NativeFileSystems
+from hapair.adapters.heartbeat import ReplayGuard, UdpHeartbeats
+from hapair.adapters.lvm.adapter import LvmAdapter
+from hapair.adapters.network.addresses import ServiceAddresses
+from hapair.adapters.network.paths import NetworkPaths
+from hapair.adapters.peerlink import LinkFiles, TlsPeerLink
+from hapair.adapters.process import ProcessRunner, watch_children_by_pidfd
+from hapair.adapters.programs.adapter import ApplicationPrograms
+from hapair.adapters.programs.groups import root_of_applications
+from hapair.adapters.systemd_notify import SystemdSupervisor
+from hapair.model.cluster import Cluster
+from hapair.ports import Clock, CommandRunner, Storage, Supervisor
+from hapair.rpc.messages import ExitCode, RpcError
+from hapair.runtime.jobs.workshop import Workshop
+from hapair.runtime.node import Wires
+from hapair.runtime.perform import Hands
+from hapair.runtime.places import Places
+
+KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What the daemon gets of the outside world."""
+
+    clock: Clock
+    storage: Storage
+    supervisor: Supervisor
+    keep: Callable[[str, bytes], Awaitable[None]]
+    hands: Callable[[Cluster, str], Hands]
+    workshop: Callable[[Hands], Workshop]
+    run: CommandRunner
+    connect: Callable[[Cluster, str], Wires]
+
+
+def wire(places: Places) -> Wiring:
+    storage = FileStorage(places.memory)
+    guard = ReplayGuard()
+    # A thread of its own: a disk that hangs must not keep heartbeats from being sent.
+    keeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
+
+    async def keep(name: str, content: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(keeper, storage.store, name, content)
+
+    watch_children_by_pidfd()
+    return Wiring(
+        clock=SystemClock(),
+        storage=storage,
+        supervisor=SystemdSupervisor(os.environ),
+        keep=keep,
+        hands=lambda cluster, me: make_hands(places, cluster, me),
+        workshop=lambda hands: make_workshop(places, hands),
+        run=ProcessRunner(),
+        connect=lambda cluster, me: connect(places, guard, cluster, me),
+    )
+
+
+def make_hands(places: Places, cluster: Cluster, me: str) -> Hands:
+    run = ProcessRunner()
+    programs = ApplicationPrograms(
+        run,
+        me,
+        root=root_of_applications(),
+        notes=places.started,
+        log_folder=None if places.real else places.logs,
+    )
+    return Hands(
+        Drbd(run),
+        MountedFileSystems(run),
+        ServiceAddresses(cluster, me),
+        programs,
+        NetworkPaths(cluster, me),
+    )
+
+
+def make_workshop(places: Places, hands: Hands) -> Workshop:
+    run = ProcessRunner()
+    folder = places.drbd_resources
+    return Workshop(
+        LvmAdapter(run),
+        NativeFileSystems(run),
+        DrbdMaker(run, FileStorage(folder), folder),
+        hands.replication,
+        hands.file_systems,
+    )
+
+
+def read_key(place: Path) -> bytes:
+    key = bytes.fromhex(place.read_text().strip())
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{place} does not hold {KEY_BYTES} bytes")
+    return key
+
+
+def connect(places: Places, guard: ReplayGuard, cluster: Cluster, me: str) -> Wires:
+    """Read the keys and prepare the connections; RpcError when a key is missing or damaged."""
+    files = LinkFiles(places.node_key, places.node_certificate, places.peer_certificate)
+    try:
+        key = read_key(places.cluster_key)
+        contents = [place.read_bytes() for place in (files.key, files.certificate)]
+        contents += [key, files.peer_certificate.read_bytes()]
+        link = TlsPeerLink(cluster, me, files)
+    except (OSError, ValueError) as error:
+        raise RpcError(
+            f"the keys of this cluster cannot be used: {error}",
+            "make them anew on the node that has clconf.xml: clbuild",
+            exit_code=ExitCode.NOT_NOW,
+        ) from None
+    digest = hashlib.sha256(b"\0".join(contents)).hexdigest()
+    return Wires(UdpHeartbeats(cluster, me, key, guard), link, digest)
