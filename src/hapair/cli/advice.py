@@ -1,0 +1,36 @@
+"""What an administrator does about each alarm. The names are those of the core's tables."""
+
+from typing import Final
+
+CONFIRM: Final = "only if {peer} is surely off: clconfirm peer-is-down"
+ADVICE: Final = {
+    "kernel-answers": "on {peer}: systemctl status hapaird; its applications go on meanwhile",
+    "never-joined": f"start {{peer}}; {CONFIRM}",
+    "one-network": f"bring {{peer}} back; {CONFIRM}",
+    "own-link-down": f"mend this node's link; {CONFIRM}",
+    "ask-operator": f"bring {{peer}} back; {CONFIRM}",
+    "isolated": "mend this node's network; it joins by itself",
+    "single-not-allowed": "start {peer}, or type: clform --alone",
+    "peer-may-be-ahead": f"start {{peer}}; {CONFIRM}",
+    "no-redundancy": "bring {peer} back; it joins by itself (after clhalt: clform)",
+    "configuration-differs": "clbuild gives both nodes the newer configuration",
+    "unprotected": "look at the replication network; the copies are completed by themselves",
+    "failed-everywhere": "clevents --application {application} tells the cause; mend it, then:"
+    " clrunapp {application}",
+    "failed-here": "clevents --application {application} tells the cause; mend it, then:"
+    " clrunapp {application}",
+    "stale-data": "bring {peer} back: its copy is newer than this one",
+    "stuck": "clstat --why {application} names what holds it; end that, the stop is tried again",
+    "two-owners": "keep both nodes as they are until the two copies were compared; nothing is"
+    " discarded by itself",
+}
+# What costs redundancy but stops nothing; every other alarm is one.
+MILD: Final = frozenset({"no-redundancy", "configuration-differs", "unprotected"})
+
+
+def advice_for(alarm: str, application: str, peer: str) -> str:
+    """Return what to do about an alarm; where there is no better advice, where to look."""
+    advice = ADVICE.get(alarm)
+    if advice is None:
+        return f"clstat --why {application}" if application else "clevents tells how it came about"
+    return advice.format(application=application, peer=peer or "the peer")

@@ -1,0 +1,159 @@
+"""clconfirm: a person states that the peer is down."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from hapair.cli import parsers
+from hapair.cli.asking import ask_status
+from hapair.cli.common import ExitCode, call, print_json, run
+from hapair.cli.reading import Reader
+from hapair.cli.render_status import STANDINGS, ago_text
+from hapair.cli.status import NodeStatus, Status, VolumeStatus
+from hapair.cli.terminal import Style, columns, filled, paint_for, size_text
+from hapair.rpc.messages import RpcError
+
+STATEMENT: Final = "peer-is-down"
+WAITING: Final = ("cut", "forming")
+
+PAGE: Final = parsers.Page(
+    name="clconfirm",
+    summary="state that the peer is switched off, so that this node may act alone",
+    does="""
+        Needed when the peer is silent and nothing else can prove that it is down: arbitration by
+        operator, a single network, or a start with the peer missing. The command shows when the
+        peer was heard last, what this node knows of the data, and what might be lost. Then it
+        asks for the peer's name to be typed.
+
+        Make sure first that the peer is off: switch it off, or pull its power cables. A peer that
+        runs unheard and goes on writing would leave two different copies of the data. After the
+        statement this node takes the right to act alone and starts the applications whose copy
+        here is current.
+    """,
+    never=(
+        "It never switches the peer off: that is what you state to have done.",
+        (
+            "It never accepts the statement while the peer answers on any network, or while its"
+            " kernel answers on a replication link."
+        ),
+        "It never uses a copy of the data that is known to miss writes.",
+    ),
+    examples=(
+        parsers.Example("clconfirm peer-is-down", "look at what is shown, then type the name"),
+        parsers.Example("clconfirm peer-is-down --yes node1", "the same without the question"),
+    ),
+    see_also=("clstat(1)", "clform(8)", "clevents(1)"),
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = parsers.make_parser(PAGE)
+    made.add_argument(
+        "statement", choices=(STATEMENT,), metavar=STATEMENT, help="the words of the statement"
+    )
+    made.add_argument(
+        "--yes",
+        metavar="NODE",
+        help="the name of the peer that is down; without it the command asks",
+    )
+    parsers.add_json(made)
+    return made
+
+
+def body(options: argparse.Namespace) -> int:
+    status = ask_status()
+    local = status.local
+    _refuse_what_is_not_needed(status)
+    print("\n".join(facts(local)), file=sys.stderr)
+    typed = options.yes if options.yes is not None else _ask(local.peer)
+    if typed.strip() != local.peer:
+        raise RpcError(
+            f"{typed.strip()!r} is not the name of the peer, so nothing was stated",
+            f"the peer is {local.peer}; type exactly that once it is off",
+            exit_code=ExitCode.USAGE,
+        )
+    result = call("confirm", {}, timeout_s=30.0)
+    text = Reader(result).text("text") or f"{local.peer} is stated to be down"
+    if options.json:
+        print_json({"text": text, "peer": local.peer})
+    else:
+        print(f"{text}; follow what happens with: clstat --watch")
+    return int(ExitCode.DONE)
+
+
+def _refuse_what_is_not_needed(status: Status) -> None:
+    local = status.local
+    if local.standing in WAITING:
+        return
+    meaning = STANDINGS.get(local.standing, "")
+    raise RpcError(
+        f"nothing waits for a statement: {local.node} is {local.standing} ({meaning})",
+        "clform starts the cluster" if local.standing == "halted" else "see: clstat",
+        exit_code=ExitCode.NOT_NOW if local.standing == "halted" else ExitCode.REFUSED,
+    )
+
+
+def facts(local: NodeStatus) -> Iterator[str]:
+    """Yield what a person should know before stating that the peer is down."""
+    paint = paint_for(sys.stderr)
+    seen = local.peer_seen
+    heard = (
+        "never since the daemon's start"
+        if seen.heard_ago_s is None
+        else (ago_text(seen.heard_ago_s))
+    )
+    was = f"; it was {seen.standing}" if seen.standing else ""
+    yield f"{local.node} is {local.standing}: {STANDINGS.get(local.standing, '')}."
+    yield f"{local.peer} was heard {heard}{was}."
+    rows = [
+        (
+            f"  network {network.name}:",
+            "no link here" if network.link_up is False else "link up here",
+            "never heard"
+            if network.heard_ago_s is None
+            else f"heard {ago_text(network.heard_ago_s)}",
+        )
+        for network in local.networks
+    ]
+    yield from columns(rows)
+    volumes = [(a.name, volume) for a in local.applications for volume in a.volumes]
+    if volumes:
+        yield f"The data, as {local.node} knows it:"
+    for name, volume in volumes:
+        yield from filled(f"{name}, {volume.resource}: {worth(volume, local.peer)}", "  ")
+    yield from filled(
+        f"If {local.peer} still runs, both nodes would write and one side's writes would have to be"
+        " given up later. Make sure that it is off: look at it, switch it off, pull its cables.",
+        paint(Style.WARNING, ""),
+    )
+
+
+def worth(volume: VolumeStatus, peer: str) -> str:
+    """Say what the local copy is worth, and what its use might lose."""
+    if volume.connection in {"Connected", "SyncSource", "SyncTarget"}:
+        return f"still connected: the kernel of {peer} is alive, so {peer} is not down"
+    if volume.disk != "UpToDate":
+        return f"{volume.disk or 'not attached'}: this copy is not used, nothing starts from it"
+    if volume.behind:
+        return "misses writes that were made on the peer alone: it is not used"
+    lost = "every acknowledged write up to the loss of the connection is here"
+    if volume.out_of_sync_bytes:
+        lost += f"; {size_text(volume.out_of_sync_bytes)} were written here since then"
+    return f"{volume.disk}, {lost}"
+
+
+def _ask(peer: str) -> str:
+    if not sys.stdin.isatty():
+        raise RpcError(
+            "there is no terminal to ask at, so nothing was stated",
+            f"clconfirm {STATEMENT} --yes {peer}",
+            exit_code=ExitCode.USAGE,
+        )
+    print(f"\nIs {peer} off? Type its name to state it (Ctrl-C leaves): ", end="", file=sys.stderr)
+    sys.stderr.flush()
+    return sys.stdin.readline()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(parser(), body, arguments)

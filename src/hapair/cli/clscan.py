@@ -1,0 +1,81 @@
+"""clscan: show the facts of this node that clbuild looks at."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from hapair.cli import parsers
+from hapair.cli.common import ExitCode, places, run
+from hapair.cli.terminal import columns, size_text
+from hapair.model.node_facts import NodeFacts, ScanRequest
+from hapair.runtime.build.scanning import dump_facts, pack_facts
+from hapair.runtime.build.wiring import node_scan, run_interruptible
+from hapair.runtime.codec import loads
+
+PAGE: Final = parsers.Page(
+    name="clscan",
+    summary="show the facts of this node that clbuild looks at",
+    does="""
+        Looks at kernel, DRBD, LVM, tools, cards, addresses, services and the configuration of this
+        node, and prints what it saw. clbuild runs it on both nodes and judges the facts; use it to
+        see with clbuild's eyes.
+    """,
+    never=(
+        "It never changes anything: it loads no module and writes no file.",
+        "It never prints a secret: of keys it shows digests only.",
+    ),
+    examples=(
+        parsers.Example("clscan", "the most important facts, for people"),
+        parsers.Example("clscan --json", "all facts, one JSON document"),
+    ),
+    exits=((ExitCode.DONE, "done"), (ExitCode.USAGE, "wrong arguments")),
+    see_also=("clbuild(8)",),
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = parsers.make_parser(PAGE)
+    parsers.add_json(made, "print all facts as one JSON document")
+    made.add_argument("--request", action="store_true", help=argparse.SUPPRESS)
+    return made
+
+
+def body(options: argparse.Namespace) -> int:
+    request = loads(ScanRequest, sys.stdin.buffer.read()) if options.request else ScanRequest()
+    facts = run_interruptible(node_scan(places()).scan(request))
+    if options.request:
+        print(pack_facts(facts))
+    elif options.json:
+        print(dump_facts(facts))
+    else:
+        print("\n".join(fact_lines(facts)))
+    return int(ExitCode.DONE)
+
+
+def fact_lines(facts: NodeFacts) -> list[str]:
+    drbd, lvm = facts.drbd, facts.lvm
+    rows = [
+        ("node", facts.hostname),
+        ("hapair", facts.version),
+        ("kernel", facts.kernel),
+        ("DRBD", f"{drbd.version or drbd.error}{'' if drbd.loaded else ' (not loaded)'}"),
+        ("LVM", lvm.version or lvm.error),
+        ("daemon", facts.daemon.standing or ("running" if facts.daemon.running else "not running")),
+    ]
+    for card in facts.cards:
+        addresses = " ".join(each.address for each in card.addresses) or "no address"
+        told = "" if card.reports_link else ", does not report its link"
+        rows.append((f"card {card.name}", f"link {card.link}{told}, {addresses}"))
+    rows += [
+        (
+            f"volume group {group.name}",
+            f"{size_text(group.free_bytes)} of {size_text(group.size_bytes)} free",
+        )
+        for group in lvm.groups
+    ]
+    return columns(rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(parser(), body, arguments)

@@ -1,0 +1,137 @@
+"""clstat: the state of the cluster on one page."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from hapair.cli import parsers
+from hapair.cli.attention import Finding, findings
+from hapair.cli.common import ExitCode, call, print_json, run
+from hapair.cli.render_status import Page, page_lines
+from hapair.cli.resync import measured_rates
+from hapair.cli.status import Status, read_status
+from hapair.cli.terminal import paint_for
+from hapair.rpc.messages import DaemonDown, JsonObject
+
+ASK_TIMEOUT_S: Final = 10.0
+MEMBERS: Final = ("together", "alone", "cut")
+
+PAGE: Final = parsers.Page(
+    name="clstat",
+    summary="show the state of the cluster on one page",
+    does="""
+        The page begins with the two nodes and then says what needs you, worst first, each with
+        what to do about it. Networks and applications follow: where each application runs, how
+        good both copies of its data are, how far a resync is, and what blocks it.
+
+        The page comes from the daemon of this node, which also asks the peer. When the daemon is
+        down, the page says so and shows what the files and the kernel tell. It needs neither an
+        unchanged clconf.xml nor any at all. Root and the members of the group hapair may use it.
+
+        --why explains one application: every table of decisions with the row that holds now,
+        what happens next and what blocks it.
+    """,
+    never=(
+        "It changes nothing, on either node.",
+        "It never waits more than two seconds for the peer: what is not known is called unknown.",
+    ),
+    examples=(
+        parsers.Example("clstat", "the page, once"),
+        parsers.Example("clstat --watch", "the page, kept current until Ctrl-C"),
+        parsers.Example("clstat --why orders", "why orders runs where it runs, or why it does not"),
+        parsers.Example("clstat --json | jq .findings", "what needs a person, for monitoring"),
+    ),
+    exits=(
+        (int(ExitCode.DONE), "the cluster is formed and nothing needs a person"),
+        (int(ExitCode.REFUSED), "refused, for example because you are not in the group hapair"),
+        (int(ExitCode.USAGE), "wrong arguments, or there is no such application (--why)"),
+        (int(ExitCode.NOT_NOW), "the daemon is down, or this node is not in a formed cluster"),
+        (parsers.EXIT_ATTENTION, "something needs a person: see NEEDS YOU on the page"),
+    ),
+    files=(
+        ("/run/hapair/control.sock", "where the daemon answers"),
+        ("/etc/cluster/built/built.json", "what was built last; shown when the daemon is down"),
+        ("/var/lib/hapair/state.json", "what this node remembers; shown when the daemon is down"),
+    ),
+    see_also=("clevents(1)", "clrunapp(8)", "clmoveapp(8)", "clconfirm(8)"),
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = parsers.make_parser(PAGE)
+    what = made.add_mutually_exclusive_group()
+    what.add_argument("--watch", action="store_true", help="keep the page current until Ctrl-C")
+    what.add_argument(
+        "--why",
+        dest="application",
+        metavar="APP",
+        help="explain the decisions about one application",
+    )
+    parsers.add_json(made, "print the state as JSON; with --watch one object per line")
+    return made
+
+
+def ask() -> tuple[JsonObject, Status]:
+    answer = call("status", timeout_s=ASK_TIMEOUT_S)
+    return answer, read_status(answer)
+
+
+def exit_code(status: Status, found: tuple[Finding, ...]) -> int:
+    if found:
+        return parsers.EXIT_ATTENTION
+    formed = status.local.standing in MEMBERS
+    return int(ExitCode.DONE if formed else ExitCode.NOT_NOW)
+
+
+def json_content(answer: JsonObject, status: Status) -> JsonObject:
+    """Return what --json prints; its fields are documented in docs/reference/json.md."""
+    found = findings(status)
+    return {
+        "daemon": "up",
+        "exit_code": exit_code(status, found),
+        "findings": [
+            {
+                "weight": finding.weight.name.lower(),
+                "about": finding.about,
+                "text": finding.text,
+                "to_do": finding.to_do,
+            }
+            for finding in found
+        ],
+        **answer,
+    }
+
+
+def show_page(*, as_json: bool) -> int:
+    try:
+        answer, status = ask()
+    except DaemonDown as down:
+        from hapair.cli.offline import show_offline  # noqa: PLC0415 - only when it is needed
+
+        return show_offline(down, as_json=as_json)
+    found = findings(status)
+    if as_json:
+        print_json(json_content(answer, status))
+        return exit_code(status, found)
+    rates = measured_rates(status, lambda: ask()[1])
+    page = Page(status, found, time.strftime("%Y-%m-%d %H:%M:%S"), rates)
+    print("\n".join(page_lines(page, paint_for(sys.stdout))))
+    return exit_code(status, found)
+
+
+def body(options: argparse.Namespace) -> int:
+    if options.application:
+        from hapair.cli.why import show_why  # noqa: PLC0415 - only when it is needed
+
+        return show_why(options.application, as_json=options.json)
+    if options.watch:
+        from hapair.cli.watching import watch  # noqa: PLC0415 - only when it is needed
+
+        return watch(as_json=options.json)
+    return show_page(as_json=options.json)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(parser(), body, arguments)

@@ -1,0 +1,170 @@
+"""How every command describes itself: one page each for --help, man and the reference.
+
+A command module has a function ``parser`` that makes its parser from a ``Page``.
+"""
+
+import argparse
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hapair import __version__
+from hapair.rpc.messages import ExitCode
+
+WIDTH: Final = 80
+
+
+# clstat alone: the page could be shown, and something on it needs a person.
+EXIT_ATTENTION: Final = 5
+
+EXIT_TEXTS: Final = {
+    ExitCode.DONE: "done, or nothing needed to be done",
+    ExitCode.REFUSED: "refused or failed; the message says why and how to mend it",
+    ExitCode.USAGE: "wrong arguments or configuration; nothing was changed",
+    ExitCode.NOT_NOW: "not now: the daemon is down, the peer cannot be reached, or no cluster is"
+    " formed",
+    ExitCode.UNFINISHED: "done in part, or not finished within the time limit; the daemon goes on",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; the message says what goes on",
+}
+EXITS: Final[tuple[tuple[int, str], ...]] = tuple(
+    (int(code), text) for code, text in EXIT_TEXTS.items()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    command: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a command tells about itself. Paragraphs are separated by empty lines."""
+
+    name: str
+    summary: str  # One line, without a full stop.
+    does: str
+    never: tuple[str, ...]
+    examples: tuple[Example, ...]
+    exits: tuple[tuple[int, str], ...] = EXITS
+    files: tuple[tuple[str, str], ...] = ()
+    see_also: tuple[str, ...] = ()
+
+    def sections(self) -> tuple[tuple[str, str], ...]:
+        """Return the headings and texts that follow the options, indented by two columns."""
+        exits = [(str(int(code)), text) for code, text in self.exits]
+        found = (
+            ("What it never does", _items(self.never)),
+            ("Examples", "\n\n".join(_example(example) for example in self.examples)),
+            ("Exit codes", _terms(exits, 5)),
+            ("Files", _terms(self.files, 2)),
+            ("See also", _filled(", ".join(self.see_also), "  ")),
+        )
+        return tuple((heading, text) for heading, text in found if text)
+
+
+def _filled(text: str, indent: str, first: str | None = None) -> str:
+    return textwrap.fill(
+        " ".join(text.split()),
+        WIDTH - 2,
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _items(texts: Sequence[str]) -> str:
+    return "\n".join(_filled(text, "    ", "  - ") for text in texts)
+
+
+def _example(example: Example) -> str:
+    return f"  {example.command}\n{_filled(example.text, '      ')}"
+
+
+def _terms(terms: Sequence[tuple[str, str]], width: int) -> str:
+    """Lay out terms with their texts: beside them where they are short, else below."""
+    lines = []
+    for term, text in terms:
+        if len(term) <= width:
+            indent = " " * (width + 2)
+            lines.append(_filled(text, indent, f"  {term:<{width}}"))
+        else:
+            lines.append(f"  {term}\n{_filled(text, '      ')}")
+    return "\n".join(lines)
+
+
+def paragraphs(text: str) -> str:
+    """Fill each paragraph; empty lines separate them."""
+    parts = re.split(r"\n\s*\n", text.strip())
+    return "\n\n".join(_filled(part, "") for part in parts)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that knows its page; generators of manuals read ``page``."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.man_short_description = page.summary
+        epilog = "\n\n".join(f"{heading}:\n{text}" for heading, text in page.sections())
+        super().__init__(
+            prog=page.name,
+            description=f"{page.summary[0].upper()}{page.summary[1:]}.\n\n{paragraphs(page.does)}",
+            epilog=epilog,
+            formatter_class=_PageFormatter,
+            allow_abbrev=False,
+        )
+        self.add_argument("--version", action="version", version=f"hapair {__version__}")
+
+
+class _PageFormatter(argparse.RawDescriptionHelpFormatter):
+    """The same page whatever the width of the terminal: it is quoted in manuals and tests."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=WIDTH)
+
+
+def make_parser(page: Page) -> CommandParser:
+    return CommandParser(page)
+
+
+def duration_s(text: str) -> float:
+    """Read "90", "90s", "5m", "2h" or "3d" as seconds; made for argparse's ``type``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write for example 90s or 5m")
+    factor = {"ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+    return float(match[1]) * factor.get(match[2] or "s", 1.0)
+
+
+# Completion scripts complete arguments by their destination: ``application`` and ``node``.
+
+
+def add_application(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("application", metavar="APP", help=text)
+
+
+def add_node(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--node", metavar="NODE", help=text)
+
+
+def add_json(parser: argparse.ArgumentParser, text: str = "print the result as JSON") -> None:
+    parser.add_argument("--json", action="store_true", help=text)
+
+
+def add_waiting(parser: argparse.ArgumentParser) -> None:
+    """Add the options of commands that start something the daemon then carries out."""
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="return as soon as the daemon has accepted it; the daemon goes on",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="TIME",
+        type=duration_s,
+        help="wait at most this long, e.g. 90s or 5m; the daemon goes on after it"
+        " (without it: until the daemon says how it ended; the daemon's own limits bound that)",
+    )
