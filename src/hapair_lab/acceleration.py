@@ -1,0 +1,84 @@
+"""Finds out whether hardware virtualisation really works here, by booting something with it.
+
+``/dev/kvm`` may exist and still hang a guest before its first line. The answer is remembered until
+the host boots again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from hapair_lab import initrd
+from hapair_lab.errors import LabError
+from hapair_lab.folders import cache_folder
+from hapair_lab.images import Image
+from hapair_lab.progress import say
+
+PROBE_TIMEOUT_S: Final = 12
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+VARIABLE: Final = "HAPAIR_LAB_ACCELERATION"
+
+
+class Acceleration(StrEnum):
+    """How the guests' instructions are executed."""
+
+    KVM = "kvm"
+    TCG = "tcg"
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The emulator's arguments for it."""
+        match self:
+            case Acceleration.KVM:
+                return ("-accel", "kvm", "-cpu", "host")
+            case Acceleration.TCG:
+                return ("-accel", "tcg,thread=multi,tb-size=128", "-cpu", "max")
+
+
+def _probe(image: Image) -> Acceleration:
+    """Boot kernel and ram disk alone with KVM; they say one word and power off."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return Acceleration.TCG
+    with tempfile.TemporaryDirectory() as folder:
+        console = Path(folder) / "console"
+        arguments = [
+            "qemu-system-x86_64",
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", "128"),
+            *Acceleration.KVM.arguments,
+            *("-kernel", str(image.kernel), "-initrd", str(image.initrd)),
+            *("-append", f"console=ttyS0 quiet panic=-1 {initrd.PROBE_WORD}"),
+            *("-serial", f"file:{console}"),
+        ]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(arguments, capture_output=True, check=False, timeout=PROBE_TIMEOUT_S)
+        said = console.read_text(errors="replace") if console.exists() else ""
+    return Acceleration.KVM if initrd.PROBE_ANSWER in said else Acceleration.TCG
+
+
+def acceleration_for(image: Image) -> Acceleration:
+    """Return what works on this host; the variable HAPAIR_LAB_ACCELERATION overrides it."""
+    wanted = os.environ.get(VARIABLE)
+    if wanted is not None:
+        try:
+            return Acceleration(wanted)
+        except ValueError as error:
+            raise LabError(f"{VARIABLE} is {wanted!r}", hint="use kvm or tcg") from error
+    boot_id = BOOT_ID.read_text().strip()
+    remembered = cache_folder() / "acceleration.json"
+    try:
+        answer = json.loads(remembered.read_text())
+        if answer["boot_id"] == boot_id:
+            return Acceleration(answer["acceleration"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    found = _probe(image)
+    say(f"hardware virtualisation was probed by booting with it: the guests will use {found}")
+    remembered.write_text(json.dumps({"boot_id": boot_id, "acceleration": found}))
+    return found

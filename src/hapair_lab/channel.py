@@ -1,0 +1,180 @@
+"""The host's end of the agent's port: runs commands in a guest without logging in.
+
+Several commands may run at once; a thread reads the answers and gives each to who waits for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hapair_lab.errors import LabError
+
+CHUNK_BYTES: Final = 128 * 1024
+CONNECT_TIMEOUT_S: Final = 20.0
+RETRY_S: Final = 0.05
+HELLO_TIMEOUT_S: Final = 1.0
+GRACE_S: Final = 20.0  # A guest that is slow to answer after the time limit of a command.
+
+Answer = Mapping[str, object]
+
+
+class GuestGoneError(LabError):
+    """The guest lost power, or was reset, while something was asked of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that ran in a guest to its end, or to its time limit."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the command ended with exit code 0."""
+        return self.exit_code == 0
+
+
+def _text(answer: Answer, name: str) -> str:
+    return base64.b64decode(str(answer.get(name, ""))).decode(errors="replace")
+
+
+class Channel:
+    """A connection to the agent of one guest."""
+
+    def __init__(self, guest: str, path: Path) -> None:
+        self._guest = guest
+        self._path = path
+        self._waiting: dict[int, Future[Answer]] = {}
+        self._lock = threading.Lock()
+        # Numbers differ between connections, so that an answer to an old one is never taken.
+        self._number = time.time_ns()
+        self._socket = self._connect()
+        self._reader = threading.Thread(target=self._read, name=f"channel {guest}", daemon=True)
+        self._reader.start()
+
+    def _connect(self) -> socket.socket:
+        deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
+        while True:
+            attempt = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                attempt.connect(str(self._path))
+            except OSError as error:
+                attempt.close()
+                if time.monotonic() > deadline_s:
+                    raise GuestGoneError(f"{self._guest} is not reached: {error}") from error
+                time.sleep(RETRY_S)
+            else:
+                # Whatever half a line an earlier host left, it ends here.
+                attempt.sendall(b"\n")
+                return attempt
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError), self._socket.makefile("rb") as lines:
+            for line in lines:
+                self._take(line)
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(GuestGoneError(f"{self._guest} lost power or was closed"))
+
+    def _take(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return  # The tail of an answer that an earlier host asked for.
+        if isinstance(message, dict) and isinstance(message.get("id"), int):
+            with self._lock:
+                future = self._waiting.pop(message["id"], None)
+            if future is not None:
+                future.set_result(message)
+
+    def ask(self, request: Mapping[str, object]) -> Future[Answer]:
+        """Send a request; the answer comes into the future."""
+        future: Future[Answer] = Future()
+        with self._lock:
+            self._number += 1
+            self._waiting[self._number] = future
+            data = json.dumps({"id": self._number, **request}).encode() + b"\n"
+            try:
+                self._socket.sendall(data)
+            except OSError as error:
+                self._waiting.pop(self._number, None)
+                future.set_exception(GuestGoneError(f"{self._guest} is not reached: {error}"))
+        return future
+
+    def answer(self, request: Mapping[str, object], timeout_s: float) -> Answer:
+        """Send a request and wait for its answer; LabError if the agent could not do it."""
+        try:
+            answer = self.ask(request).result(timeout_s)
+        except FutureTimeoutError as error:
+            raise GuestGoneError(f"{self._guest} gave no answer within {timeout_s} s") from error
+        if "error" in answer:
+            raise LabError(f"{self._guest}: {answer['error']}")
+        return answer
+
+    def answers_hello(self) -> bool:
+        """Tell whether the agent runs and answers at once."""
+        try:
+            return "hello" in self.answer({"do": "hello"}, HELLO_TIMEOUT_S)
+        except GuestGoneError:
+            return False
+
+    def run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Finished:
+        """Run a command; after ``timeout_s`` it is killed and the result says so."""
+        request = {
+            "do": "run",
+            "argv": list(argv),
+            "timeout_s": timeout_s,
+            "stdin": base64.b64encode(stdin).decode(),
+        }
+        answer = self.answer(request, timeout_s + GRACE_S)
+        return Finished(
+            exit_code=int(str(answer["exit_code"])),
+            stdout=_text(answer, "stdout"),
+            stderr=_text(answer, "stderr"),
+            timed_out=bool(answer.get("timed_out", False)),
+        )
+
+    def put(self, path: str, content: bytes, mode: int) -> None:
+        """Write a file in the guest."""
+        for start in range(0, max(len(content), 1), CHUNK_BYTES):
+            data = base64.b64encode(content[start : start + CHUNK_BYTES]).decode()
+            append = start > 0
+            request = {"do": "put", "path": path, "mode": mode, "data": data, "append": append}
+            self.answer(request, GRACE_S)
+
+    def get(self, path: str) -> bytes:
+        """Read a file of the guest."""
+        content = b""
+        while True:
+            request = {"do": "get", "path": path, "offset": len(content), "size": CHUNK_BYTES}
+            part = base64.b64decode(str(self.answer(request, GRACE_S)["data"]))
+            content += part
+            if len(part) < CHUNK_BYTES:
+                return content
+
+    def set_clock(self, wall_clock_s: float) -> None:
+        """Set the guest's wall clock, e.g. after it was restored from a snapshot."""
+        self.answer({"do": "clock", "wall_clock_s": wall_clock_s}, GRACE_S)
+
+    def close(self) -> None:
+        """Close the connection; the agent waits for the next."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.join()
+        self._socket.close()

@@ -1,0 +1,167 @@
+"""The command ``cllab``: play with two nodes, their power, cables and disks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from hapair_lab import cli_commands as commands
+from hapair_lab import topology
+from hapair_lab.errors import LabError
+
+FAILED: Final = 1
+INTERRUPTED: Final = 130
+
+DESCRIPTION: Final = """\
+play with a cluster of two nodes in guests on this machine
+
+The guests node1, node2 and outside are real Debian systems with real DRBD. Nothing of the lab
+touches your network, and no root is needed.
+"""
+EPILOG: Final = """\
+a first tour:
+  cllab up                        start the three guests (the first time builds them: minutes)
+  cllab ssh node1                 look around; the data disks are /dev/vdb and /dev/vdc
+  cllab cable pull node1 pub0     its card has no carrier at once
+  cllab power off node1           pull the plug; see what node2 does
+  cllab restore installed         everything as it was, in about a second
+  cllab down                      end it all
+
+cards:  pub0 (10.77.1.1 and .2) and pub1 hang on the public network with outside (10.77.1.254),
+        priv0 (10.77.2.1 and .2) and priv1 on the private one; mgmt0 is for ssh from here.
+
+exit codes: 0 done, 1 failed (the reason and the mend are printed), 2 wrong use, 130 interrupted.
+"""
+
+Subcommands = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no other name.
+
+
+def _node(parser: argparse.ArgumentParser, name: str = "node") -> None:
+    names = [guest.name for guest in topology.GUESTS]
+    parser.add_argument(name, choices=names, metavar=name.upper(), help=", ".join(names))
+
+
+def _life(subcommands: Subcommands[argparse.ArgumentParser]) -> None:
+    up = subcommands.add_parser("up", help="start the lab from a snapshot, or as it boots")
+    up.add_argument(
+        "--snapshot",
+        default="",
+        metavar="NAME",
+        help="start from this one (see cllab list); default: the furthest link of the chain",
+    )
+    up.set_defaults(run=commands.up)
+    down = subcommands.add_parser("down", help="end the lab and remove its disks; may be repeated")
+    down.set_defaults(run=commands.down)
+    status = subcommands.add_parser("status", help="what runs, and where its files are")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(run=commands.status)
+    ssh = subcommands.add_parser("ssh", help="log in as root, or run a command")
+    _node(ssh)
+    ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    ssh.set_defaults(run=commands.ssh)
+    install = subcommands.add_parser("install", help="install our package on both nodes")
+    install.add_argument(
+        "package", nargs="?", default="", metavar="DEB", help="default: from dist/"
+    )
+    install.set_defaults(run=commands.install)
+
+
+def _power(subcommands: Subcommands[argparse.ArgumentParser]) -> None:
+    power = subcommands.add_parser("power", help="pull the plug, give power, press reset")
+    power.add_argument("what", choices=("off", "on", "reset"))
+    _node(power)
+    power.set_defaults(run=commands.power)
+    for name, text in (
+        ("freeze", "stop the processor: nothing runs, the cards keep their carrier"),
+        ("thaw", "let a frozen machine go on as if nothing had happened"),
+    ):
+        parser = subcommands.add_parser(name, help=text)
+        _node(parser)
+        parser.set_defaults(run=commands.freeze if name == "freeze" else commands.thaw)
+
+
+def _faults(subcommands: Subcommands[argparse.ArgumentParser]) -> None:
+    cable = subcommands.add_parser("cable", help="pull or plug the cable of a card")
+    cable.add_argument("what", choices=("pull", "plug"))
+    _node(cable)
+    cable.add_argument("card", metavar="CARD", help="pub0, pub1, priv0, priv1")
+    cable.set_defaults(run=commands.cable)
+    cut = subcommands.add_parser("cut", help="let the switch lose what one guest sends to another")
+    _node(cut, "source")
+    _node(cut, "target")
+    cut.add_argument("segment", choices=[segment.value for segment in topology.Segment])
+    cut.set_defaults(run=commands.cut)
+    mend = subcommands.add_parser("mend", help="let the switches carry everything again")
+    mend.set_defaults(run=commands.mend)
+    disk = subcommands.add_parser("disk", help="let a disk fail, hang, or be well again")
+    disk.add_argument("what", choices=("error", "write-error", "hang", "unplug", "mend"))
+    _node(disk)
+    disk.add_argument(
+        "device",
+        metavar="DEVICE",
+        help="a logical volume such as /dev/vg/data; unplug: data, spare",
+    )
+    disk.set_defaults(run=commands.disk)
+    kill = subcommands.add_parser("kill", help="send a signal to a process")
+    _node(kill)
+    kill.add_argument("who", metavar="WHO", help="a process number, a pid file, or a systemd unit")
+    kill.add_argument("--signal", default="KILL", help="KILL (default), STOP, CONT, TERM, ...")
+    kill.set_defaults(run=commands.kill)
+
+
+def _snapshots(subcommands: Subcommands[argparse.ArgumentParser]) -> None:
+    snapshot = subcommands.add_parser("snapshot", help="save the running lab under a name")
+    snapshot.add_argument("name", metavar="NAME")
+    snapshot.set_defaults(run=commands.snapshot)
+    restore = subcommands.add_parser("restore", help="throw away what is, go on from a snapshot")
+    restore.add_argument("name", metavar="NAME")
+    restore.set_defaults(run=commands.restore)
+    forget = subcommands.add_parser("forget", help="remove a snapshot")
+    forget.add_argument("name", metavar="NAME")
+    forget.set_defaults(run=commands.forget)
+    clean = subcommands.add_parser("clean", help="remove images and snapshots that nobody uses")
+    clean.add_argument("--all", action="store_true", help="all of them; the next start builds anew")
+    clean.set_defaults(run=commands.clean)
+    prepare = subcommands.add_parser("prepare", help="build the images and the snapshots now")
+    prepare.add_argument("--cluster", action="store_true", help="and the one of a formed cluster")
+    prepare.set_defaults(run=commands.prepare)
+
+
+def _stories(subcommands: Subcommands[argparse.ArgumentParser]) -> None:
+    listing = subcommands.add_parser("list", help="the scenarios and the snapshots that there are")
+    listing.add_argument("--json", action="store_true", help="for programs")
+    listing.set_defaults(run=commands.listing)
+    run = subcommands.add_parser("run", help="play a scenario in a lab of its own")
+    run.add_argument("scenario", metavar="SCENARIO", help="see cllab list")
+    run.set_defaults(run=commands.play)
+    demo = subcommands.add_parser("demo", help="the same as: cllab run demo")
+    demo.set_defaults(run=commands.play, scenario="demo")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; manual page and shell completion are made from it too."""
+    made = argparse.ArgumentParser(
+        prog="cllab",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subcommands = made.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    for add in (_life, _power, _faults, _snapshots, _stories):
+        add(subcommands)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except LabError as error:
+        print(f"cllab: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("cllab: interrupted; what was half done is undone", file=sys.stderr)
+        return INTERRUPTED

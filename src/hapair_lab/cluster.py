@@ -1,0 +1,155 @@
+"""The reference cluster of the lab, made in the way an administrator makes one.
+
+Two files are edited, four commands are typed. The application ``orders`` has one replicated
+file system, one service address and the lab's own small server, which acknowledges a line
+only after fdatasync.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hapair_lab.lab import Lab
+from hapair_lab.ledger import PORT, SERVER_PATH, install_server
+from hapair_lab.machine import Machine
+from hapair_lab.packages import installed_step, package_file
+from hapair_lab.recipe import PAYLOAD
+from hapair_lab.snapshots import Step
+
+SERVICE_ADDRESS: Final = "10.77.1.50"
+MOUNT_POINT: Final = "/srv/orders"
+LINES_FILE: Final = f"{MOUNT_POINT}/lines.txt"
+DATA_MIB: Final = 64
+COMMAND_S: Final = 300.0
+
+CLCONF: Final = """\
+<cluster name="lab" ports="7700-7799" devices="16">
+  <node name="node1"/>
+  <node name="node2"/>
+  <network name="public" reference="10.77.1.254">
+    <on node="node1" address="10.77.1.1/24" cards="pub0 pub1"/>
+    <on node="node2" address="10.77.1.2/24" cards="pub0 pub1"/>
+  </network>
+  <network name="private" replication="yes" attribute="crossover">
+    <on node="node1" address="10.77.2.1/24" cards="priv0 priv1"/>
+    <on node="node2" address="10.77.2.2/24" cards="priv0 priv1"/>
+  </network>
+  <arbitration by="{arbitration}"/>
+  <timing detection="{detection}" heartbeat="{heartbeat}"/>
+</cluster>
+"""
+
+APPCONF: Final = """\
+<application name="{name}" preferred="{preferred}">
+  <volumegroup name="vg_{name}"/>
+  <network name="public"><address>{address}</address></network>
+  <run><script path="/etc/cluster/{name}/run"/></run>
+  <limits start="60s" stop="60s"/>
+</application>
+"""
+
+# What an administrator would write for any simple server.
+RUN_SCRIPT: Final = """\
+#!/bin/sh
+# Called by hapair with "start" or "stop". The server returns when it listens.
+pid_file=/run/{name}.pid
+case "$1" in
+  start) exec python3 -I -S {server} {mount_point}/lines.txt {port} --pid-file "$pid_file" ;;
+  stop) [ ! -e "$pid_file" ] || kill "$(cat "$pid_file")" 2>/dev/null; rm -f "$pid_file" ;;
+esac
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """What varies between the labs of different scenarios."""
+
+    arbitration: str = "paths"
+    detection: str = "2s"
+    heartbeat: str = "400ms"
+
+    @property
+    def clconf(self) -> str:
+        return CLCONF.format(
+            arbitration=self.arbitration, detection=self.detection, heartbeat=self.heartbeat
+        )
+
+
+REFERENCE: Final = ClusterPlan()
+QUICK: Final = ClusterPlan(detection="1s", heartbeat="200ms")
+
+
+def appconf(name: str = "orders", preferred: str = "node1", address: str = SERVICE_ADDRESS) -> str:
+    return APPCONF.format(name=name, preferred=preferred, address=address)
+
+
+def run_script(name: str = "orders", port: int = PORT) -> str:
+    mount_point = f"/srv/{name}"
+    return RUN_SCRIPT.format(name=name, server=SERVER_PATH, mount_point=mount_point, port=port)
+
+
+def make_storage(lab: Lab, name: str = "orders", *, disk: str = "/dev/vdb") -> None:
+    """Make the volume group on both nodes, and on node1 a mounted file system with some data."""
+    for node in lab.nodes:
+        node.check(f"vgcreate -q vg_{name} {disk}")
+    lab.node1.check(
+        f"lvcreate -q -L {DATA_MIB}m -n data vg_{name} && mkfs.ext4 -q /dev/vg_{name}/data && "
+        f"mkdir -p /srv/{name} && mount /dev/vg_{name}/data /srv/{name} && "
+        f"echo precious > /srv/{name}/before-the-cluster"
+    )
+
+
+def form(lab: Lab, plan: ClusterPlan, say: Callable[[str], None] = lambda _: None) -> None:
+    """Edit two files and type four commands, then wait until both copies are UpToDate."""
+    make_storage(lab)
+    for node in lab.nodes:
+        install_server(node)
+    node1 = lab.node1
+    node1.put("/etc/cluster/clconf.xml", plan.clconf)
+    node1.check("mkdir -p /etc/cluster/orders")
+    node1.put("/etc/cluster/orders/appconf.xml", appconf())
+    node1.put("/etc/cluster/orders/run", run_script(), mode=0o755)
+    lab.node2.check("mkdir -p /etc/cluster/orders")
+    lab.node2.put("/etc/cluster/orders/run", run_script(), mode=0o755)
+    for command in ("clbuild", "clform", "clbuildapp orders", "clrunapp orders"):
+        say(f"node1# {command}")
+        node1.check(command, timeout_s=COMMAND_S)
+    wait_until_redundant(lab)
+
+
+def status(machine: Machine) -> dict[str, object]:
+    """Return what ``clstat --json`` says on a machine."""
+    answer = json.loads(machine.run("clstat --json").stdout or "{}")
+    return dict(answer)
+
+
+def wait_until_redundant(lab: Lab, timeout_s: float = 120.0) -> float:
+    """Wait until both nodes are together and every copy is UpToDate on both."""
+    return lab.wait_until(
+        "both copies of the data are UpToDate", lambda: is_redundant(lab), timeout_s=timeout_s
+    )
+
+
+def is_redundant(lab: Lab) -> bool:
+    return all(machine_is_redundant(node) for node in lab.nodes)
+
+
+def machine_is_redundant(machine: Machine) -> bool:
+    """Read it from the kernel itself: this must not depend on what our own commands say."""
+    seen = machine.run("cat /proc/drbd").stdout
+    lines = [line for line in seen.splitlines() if "cs:" in line]
+    return bool(lines) and all(
+        "cs:Connected" in line and "ds:UpToDate/UpToDate" in line for line in lines
+    )
+
+
+def formed_step(plan: ClusterPlan = REFERENCE) -> Step:
+    """The snapshot of a formed, settled cluster that runs ``orders`` on node1."""
+    server = (PAYLOAD / "server.py").read_text()
+    ingredients = (plan.clconf, server, Path(__file__).read_text())
+    name = f"formed-{plan.arbitration}-{plan.detection}"
+    return Step(name, installed_step(package_file()), ingredients, lambda lab: form(lab, plan))

@@ -1,0 +1,73 @@
+"""A person's lab, which outlives a command: ``cllab up`` makes it, ``cllab down`` ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+from hapair_lab.errors import LabError
+from hapair_lab.folders import runs_folder
+from hapair_lab.lab import DESCRIPTION, Lab
+from hapair_lab.saved import Saved
+
+POINTER: Final = "current"
+YOUNG_S: Final = 600
+
+
+def _pointer() -> Path:
+    return runs_folder() / POINTER
+
+
+def current_folder() -> Path | None:
+    """Return the folder of the person's lab, or None if there is none."""
+    pointer = _pointer()
+    if not pointer.is_symlink():
+        return None
+    folder = pointer.resolve()
+    return folder if (folder / DESCRIPTION).exists() else None
+
+
+def current() -> Lab:
+    """Return the person's running lab; LabError if there is none."""
+    folder = current_folder()
+    if folder is None:
+        raise LabError("the lab is not up", hint="cllab up")
+    return Lab.attach(folder)
+
+
+def bring_up(saved: Saved) -> Lab:
+    """Start the person's lab from a snapshot, and let it run on after this process."""
+    lab = Lab.from_saved(saved, dies_with_parent=False)
+    pointer = _pointer()
+    pointer.unlink(missing_ok=True)
+    pointer.symlink_to(lab.folder)
+    return lab
+
+
+def bring_down() -> bool:
+    """End the person's lab and all that belongs to it; tell whether there was one."""
+    folder = current_folder()
+    if folder is not None:
+        Lab.attach(folder).close()
+    _pointer().unlink(missing_ok=True)
+    return folder is not None
+
+
+def sweep() -> None:
+    """Remove the folders of labs whose processes are all gone, e.g. after a killed test run.
+
+    Young folders are left alone: somebody may just be starting a lab in them.
+    """
+    kept = current_folder()
+    for folder in runs_folder().iterdir():
+        young = time.time() - folder.lstat().st_mtime < YOUNG_S
+        if folder.is_symlink() or folder == kept or young:
+            continue
+        with contextlib.suppress(LabError):
+            lab = Lab.attach(folder)
+            if lab.is_running():
+                continue
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,142 @@
+"""Builds the guests' image from the distribution's packages and keeps it in the cache.
+
+An image is a folder: ``root.img`` (ext4), ``kernel`` and ``initrd``.
+It is built under a temporary name and renamed when it is whole, so an interrupted build leaves
+nothing that could be mistaken for an image. The slow part, the packages, is kept on its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hapair_lab import initrd, keys, package_sources, recipe
+from hapair_lab.folders import cache_folder
+from hapair_lab.progress import step
+from hapair_lab.tools import check_tools, locked, run_tool
+
+LEFT_OUT: Final = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A built image in the cache."""
+
+    folder: Path
+    key: str
+
+    @property
+    def root_disk(self) -> Path:
+        """The raw root disk; it is never written to."""
+        return self.folder / "root.img"
+
+    @property
+    def kernel(self) -> Path:
+        """The kernel, booted directly."""
+        return self.folder / "kernel"
+
+    @property
+    def initrd(self) -> Path:
+        """The initial ram disk."""
+        return self.folder / "initrd"
+
+
+def _as_root(script: str, cwd: Path) -> None:
+    """Run a shell script as root; an ordinary user is root in a user name space of his own."""
+    prefix = () if os.geteuid() == 0 else ("unshare", "--map-root-user", "--map-auto", "--")
+    run_tool(*prefix, "sh", "-euc", script, cwd=cwd)
+
+
+def _packages_tar(release: str) -> Path:
+    """Return the tar of the release with its packages, fetched if it is not in the cache."""
+    digest = hashlib.sha256(repr((recipe.PACKAGES, LEFT_OUT)).encode()).hexdigest()[:12]
+    target = cache_folder() / f"packages-{release}-{digest}.tar"
+    if target.exists():
+        return target
+    partial = target.with_suffix(".part")
+    sources = package_sources.lines_for(release, tuple(package_sources.host_sources()))
+    with step(
+        f"fetching and unpacking Debian {release} ({len(recipe.PACKAGES)} packages and more)"
+    ):
+        run_tool(
+            "mmdebstrap",
+            "--variant=minbase",
+            "--format=tar",
+            f"--include={','.join(recipe.PACKAGES)}",
+            *(f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT),
+            *(f"--aptopt={setting}" for setting in package_sources.host_settings()),
+            release,
+            str(partial),
+            *sources,
+        )
+    partial.rename(target)
+    return target
+
+
+def _assemble(release: str, work: Path, result: Path) -> None:
+    """Make all files of an image in ``result``, with ``work`` for what is in between."""
+    packages = _packages_tar(release)
+    additions = recipe.tar_of((*recipe.guest_files(), *keys.lab_keys().guest_files()))
+    (work / "additions.tar").write_bytes(additions)
+    with step("laying out the guests' root disk"):
+        _as_root(
+            f"mkdir tree; tar -C tree --exclude './dev/*' -xf '{packages}'\n"
+            "tar -C tree -xf additions.tar; chmod 700 tree/root/.ssh\n"
+            "rm -f tree/etc/ssh/ssh_host_rsa_key* tree/etc/ssh/ssh_host_ecdsa_key*\n",
+            work,
+        )
+        tree = work / "tree"
+        kernel = next((tree / "boot").glob("vmlinuz-*"))
+        shutil.copyfile(kernel, result / "kernel")
+        modules = next((tree / "usr/lib/modules").iterdir())
+        (result / "initrd").write_bytes(initrd.build(tree / "usr/bin/busybox", modules))
+        _as_root(
+            "rm -rf tree/boot/*\n"
+            f"truncate -s {recipe.ROOT_DISK_BYTES} '{result}/root.img'\n"
+            "mke2fs -q -F -t ext4 -O ^metadata_csum -E lazy_itable_init=1 -m 0 -L root "
+            f"-d tree '{result}/root.img'\n"
+            "rm -rf tree\n",
+            work,
+        )
+
+
+def image_for(release: str = recipe.DEFAULT_RELEASE) -> Image:
+    """Return the image of a Debian release, built now if the cache has none by this recipe."""
+    check_tools()
+    key = recipe.key_of(release, keys.lab_keys().guest_files())
+    folder = cache_folder() / f"image-{release}-{key}"
+    if not folder.exists():
+        with locked(f"image-{release}"):
+            if not folder.exists():
+                _build(release, folder)
+    os.utime(folder)
+    return Image(folder, key)
+
+
+def _build(release: str, folder: Path) -> None:
+    work = Path(tempfile.mkdtemp(prefix="build-", dir=cache_folder()))
+    try:
+        result = work / "image"
+        result.mkdir()
+        _assemble(release, work, result)
+        result.rename(folder)
+    finally:
+        _as_root(f"rm -rf '{work}'", cache_folder())
+
+
+def images_to_json(images: Mapping[str, Image]) -> dict[str, dict[str, str]]:
+    """Return the images of all guests as JSON can carry them."""
+    return {
+        guest: {"folder": str(image.folder), "key": image.key} for guest, image in images.items()
+    }
+
+
+def images_from_json(content: Mapping[str, Mapping[str, str]]) -> dict[str, Image]:
+    """Read what ``images_to_json`` made; KeyError or TypeError if it is something else."""
+    return {guest: Image(Path(image["folder"]), image["key"]) for guest, image in content.items()}

@@ -1,0 +1,353 @@
+"""The lab as a ``with`` block: three guests, the cables between them, and their snapshots."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from hapair_lab import emulator, hub, topology
+from hapair_lab.acceleration import Acceleration, acceleration_for
+from hapair_lab.emulator import EmulatorPlan
+from hapair_lab.errors import LabError
+from hapair_lab.folders import SOCKET_PATH_MAX_BYTES, new_run_folder
+from hapair_lab.images import Image, image_for, images_from_json, images_to_json
+from hapair_lab.machine import Machine
+from hapair_lab.process import Process
+from hapair_lab.saved import Saved, find
+from hapair_lab.turns import TURN
+
+POLL_S: Final = 0.1
+HUB_START_TIMEOUT_S: Final = 20.0
+DESCRIPTION: Final = "lab.json"
+CUTS: Final = "cuts.json"
+
+# Which Debian release each guest runs; a pair in the middle of an upgrade has two of them.
+BOOKWORM: Final = {guest.name: "bookworm" for guest in topology.GUESTS}
+TRIXIE: Final = {**BOOKWORM, "node1": "trixie", "node2": "trixie"}
+MIXED: Final = {**BOOKWORM, "node2": "trixie"}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What another process must know to use a running lab."""
+
+    images: dict[str, Image]
+    acceleration: Acceleration
+    ssh_ports: dict[str, int]
+    origin: str
+    origin_folder: str
+
+
+class Lab:
+    """Three guests that run, or can be made to run.
+
+    Use ``Lab.from_snapshot`` or ``Lab.cold``; as a ``with`` block it leaves nothing behind.
+    """
+
+    def __init__(self, folder: Path, description: Description, *, dies_with_parent: bool) -> None:
+        longest = folder / "hub" / "outside-mgmt0"
+        if len(str(longest)) > SOCKET_PATH_MAX_BYTES:
+            raise LabError(
+                f"{folder} is too long a path for sockets", hint="set XDG_CACHE_HOME to a short one"
+            )
+        self.folder = folder
+        self.description = description
+        self._dies_with_parent = dies_with_parent
+        self._has_turn = dies_with_parent
+        if self._has_turn:
+            TURN.take()
+        folder.mkdir(exist_ok=True)  # Somebody may have tidied up while we waited.
+        self.machines = tuple(
+            Machine(
+                EmulatorPlan(
+                    guest=guest,
+                    folder=folder,
+                    image=description.images[guest.name],
+                    acceleration=description.acceleration,
+                    ssh_port=description.ssh_ports[guest.name],
+                    dies_with_parent=dies_with_parent,
+                ),
+                self.note,
+            )
+            for guest in topology.GUESTS
+        )
+        self.node1, self.node2, self.outside = self.machines
+        self.nodes = (self.node1, self.node2)
+        self._hub = Process(
+            pid_file=folder / "hub.pid", word=str(folder / "hub"), log=folder / "hub.log"
+        )
+
+    # Making one.
+
+    @classmethod
+    def cold(cls, releases: Mapping[str, str] = BOOKWORM, *, dies_with_parent: bool = True) -> Lab:
+        """Return a lab whose guests have just booted from the bare images of their releases."""
+        images = images_of(releases)
+        acceleration = acceleration_for(images[topology.OUTSIDE.name])
+        description = Description(images, acceleration, ssh_ports(), "cold", "")
+        lab = cls(new_run_folder(), description, dies_with_parent=dies_with_parent)
+        with ClosingOnError(lab):
+            lab.boot()
+        return lab
+
+    @classmethod
+    def from_snapshot(cls, name: str, *, dies_with_parent: bool = True) -> Lab:
+        """Return a lab that continues from the snapshot of that name that was used last."""
+        return cls.from_saved(find(name), dies_with_parent=dies_with_parent)
+
+    @classmethod
+    def from_saved(cls, saved: Saved, *, dies_with_parent: bool = True) -> Lab:
+        """Return a lab that continues where ``saved`` was taken; the saved one stays as it is."""
+        description = Description(
+            saved.images, saved.acceleration, ssh_ports(), saved.name, str(saved.folder)
+        )
+        lab = cls(new_run_folder(), description, dies_with_parent=dies_with_parent)
+        with ClosingOnError(lab):
+            lab.continue_from(saved)
+        return lab
+
+    @classmethod
+    def attach(cls, folder: Path) -> Lab:
+        """Return the lab that another process started in ``folder``."""
+        return cls(folder, read_description(folder), dies_with_parent=False)
+
+    def boot(self) -> None:
+        """Boot all guests from new disks on the bare image."""
+        write_description(self.folder, self.description)
+        for machine in self.machines:
+            emulator.create_disks(machine.plan, None)
+        self._start_hub()
+        for machine in self.machines:
+            machine.power_on(wait=False)
+        in_parallel(Machine.wait_until_booted, self.machines)
+
+    def _start_hub(self) -> None:
+        if self._hub.pid() is not None:
+            return
+        sockets = self.folder / "hub"
+        shutil.rmtree(sockets, ignore_errors=True)
+        sockets.mkdir()
+        source = str(Path(hub.__file__).parent.parent)
+        self._hub.start(
+            [sys.executable, "-c", HUB_PROGRAM, source, str(sockets)],
+            dies_with_parent=self._dies_with_parent,
+        )
+        self.wait_until(
+            "the cable plant listens",
+            (sockets / hub.CONTROL).exists,
+            timeout_s=HUB_START_TIMEOUT_S,
+        )
+
+    def continue_from(self, saved: Saved) -> None:
+        """Throw away what the guests are now, and let all go on at once from a saved state."""
+        self.description = replace(
+            self.description, origin=saved.name, origin_folder=str(saved.folder)
+        )
+        write_description(self.folder, self.description)
+        for machine in self.machines:
+            machine.emulator.kill()
+            machine.close_channel()
+            emulator.create_disks(machine.plan, saved.folder)
+            copy_if_there(saved.folder / machine.plan.path(emulator.PULLED).name, self.folder)
+        self._start_hub()
+        self._set_cuts(frozenset())
+        running = [machine for machine in self.machines if machine.name in saved.running]
+        for machine in running:
+            machine.emulator.start(incoming=saved.state_file(machine.name))
+        in_parallel(lambda machine: machine.emulator.wait_until_loaded(), running)
+        for machine in running:
+            machine.emulator.resume()
+        in_parallel(lambda machine: machine.set_clock(time.time()), running)
+        self.note(f"continues from snapshot {saved.name}")
+
+    # Snapshots.
+
+    def save_to(self, folder: Path) -> tuple[str, ...]:
+        """Move the frozen lab into ``folder``; afterwards the lab has no guests that run.
+
+        Returns the names of the guests that had power. The caller continues from the saved state
+        with ``Lab.from_saved``, or closes the lab.
+        """
+        running = [machine for machine in self.machines if machine.is_on()]
+        for machine in running:
+            machine.emulator.pause()
+        in_parallel(
+            lambda machine: machine.emulator.save(folder / f"{machine.name}.state"), running
+        )
+        for machine in running:
+            machine.emulator.kill()
+            machine.close_channel()
+        for machine in self.machines:
+            for name in machine.plan.disk_names():
+                disk = machine.plan.disk_path(name)
+                shutil.move(disk, folder / disk.name)
+            copy_if_there(machine.plan.path(emulator.PULLED), folder)
+        return tuple(machine.name for machine in running)
+
+    # Its life.
+
+    def is_running(self) -> bool:
+        """Tell whether any process of the lab lives."""
+        return self._hub.pid() is not None or any(machine.is_on() for machine in self.machines)
+
+    def close(self) -> None:
+        """End all processes of the lab and remove its folder. May be called again."""
+        for machine in self.machines:
+            machine.emulator.kill()
+            machine.close_channel()
+        self._hub.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._has_turn:
+            self._has_turn = False
+            TURN.give()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # The story.
+
+    def machine(self, name: str) -> Machine:
+        """Return the guest called ``name``."""
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        names = ", ".join(machine.name for machine in self.machines)
+        raise LabError(f"there is no guest {name!r}", hint=f"the guests are {names}")
+
+    def note(self, text: str) -> None:
+        """Write a line into the lab's own timeline, with the wall clock of host and guests."""
+        line = json.dumps({"wall_clock_s": time.time(), "what": text})
+        with (self.folder / "timeline.jsonl").open("a") as timeline:
+            timeline.write(f"{line}\n")
+
+    def wait_until(self, what: str, holds: Callable[[], bool], *, timeout_s: float) -> float:
+        """Wait until ``holds()``; return the seconds it took. LabError names ``what`` if it never.
+
+        ``what`` is a sentence: "node2 runs the application".
+        """
+        begun_s = time.monotonic()
+        while not holds():
+            if time.monotonic() - begun_s > timeout_s:
+                raise LabError(f"not within {timeout_s:.0f} s: {what}")
+            time.sleep(POLL_S)
+        return time.monotonic() - begun_s
+
+    def cut(self, source: Machine, target: Machine, *, segment: topology.Segment) -> None:
+        """Let the switch lose all frames from ``source`` to ``target`` on a segment: one way."""
+        self._set_cuts(self.cuts() | {hub.Cut(source.name, target.name, segment)})
+
+    def mend_all_cuts(self) -> None:
+        """Let the switches carry everything again."""
+        self._set_cuts(frozenset())
+
+    def cuts(self) -> frozenset[hub.Cut]:
+        """Return what the switches lose at the moment."""
+        kept = self.folder / CUTS
+        return hub.read_cuts(kept.read_bytes()) if kept.exists() else frozenset()
+
+    def _set_cuts(self, cuts: frozenset[hub.Cut]) -> None:
+        said = ", ".join(f"{c.source} to {c.target} ({c.segment})" for c in sorted(cuts))
+        self.note(f"network cut: {said or 'none'}")
+        (self.folder / CUTS).write_bytes(hub.write_cuts(cuts))
+        hub.set_cuts(self.folder / "hub", cuts)
+
+
+HUB_PROGRAM: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from hapair_lab import hub; hub.main()"
+)
+
+
+class ClosingOnError:
+    """Close a lab whose making fails, so that nothing is left running."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._lab.close()
+
+
+def in_parallel(work: Callable[[Machine], object], machines: Iterable[Machine]) -> None:
+    """Do the same for several machines at once; the first error is raised when all are done."""
+    chosen = tuple(machines)
+    with ThreadPoolExecutor(max_workers=max(len(chosen), 1)) as pool:
+        for future in [pool.submit(work, machine) for machine in chosen]:
+            future.result()
+
+
+def images_of(releases: Mapping[str, str]) -> dict[str, Image]:
+    """Return the image of each guest, built now where the cache has none."""
+    return {guest.name: image_for(releases[guest.name]) for guest in topology.GUESTS}
+
+
+def copy_if_there(source: Path, folder: Path) -> None:
+    """Copy a file into a folder, in place of an older one; without a source there is none."""
+    target = folder / source.name
+    target.unlink(missing_ok=True)
+    if source.exists():
+        shutil.copyfile(source, target)
+
+
+def ssh_ports() -> dict[str, int]:
+    """Return for each guest a port of the loopback address that nobody listens on at the moment."""
+    sockets = {guest.name: socket.socket() for guest in topology.GUESTS}
+    try:
+        for each in sockets.values():
+            each.bind(("127.0.0.1", 0))
+        return {name: int(each.getsockname()[1]) for name, each in sockets.items()}
+    finally:
+        for each in sockets.values():
+            each.close()
+
+
+def write_description(folder: Path, description: Description) -> None:
+    """Leave in the lab's folder what ``attach`` reads."""
+    content = {
+        "images": images_to_json(description.images),
+        "acceleration": description.acceleration,
+        "ssh_ports": description.ssh_ports,
+        "origin": description.origin,
+        "origin_folder": description.origin_folder,
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(content, indent=2))
+
+
+def read_description(folder: Path) -> Description:
+    """Read what ``write_description`` left; LabError if there is no lab."""
+    try:
+        content = json.loads((folder / DESCRIPTION).read_text())
+        return Description(
+            images=images_from_json(content["images"]),
+            acceleration=Acceleration(content["acceleration"]),
+            ssh_ports=dict(content["ssh_ports"]),
+            origin=content["origin"],
+            origin_folder=content["origin_folder"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError(f"there is no lab in {folder}: {error}", hint="cllab up") from error

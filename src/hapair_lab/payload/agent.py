@@ -1,0 +1,214 @@
+"""The lab's hand inside a guest: runs commands that the host sends over a virtio serial port.
+
+It is faster than ssh (no login), works without any network, and survives a snapshot: the port is
+a device of the guest, so the next emulator process finds the same agent waiting.
+
+The protocol is one JSON object per line in both directions. Requests carry an ``id``; answers
+repeat it. After a restore the host may see the tail of an old line: it ignores what it did not
+ask for, and so does the agent with what it cannot parse.
+
+    {"id": 1, "do": "run", "argv": [..], "stdin": base64, "timeout_s": 30}
+      -> {"id": 1, "exit_code": 0, "stdout": base64, "stderr": base64, "timed_out": false}
+    {"id": 2, "do": "put", "path": "/x", "mode": 420, "data": base64, "append": false}
+    {"id": 3, "do": "get", "path": "/x", "offset": 0, "size": 262144}
+    {"id": 4, "do": "clock", "wall_clock_s": 1700000000.0}
+    {"id": 5, "do": "hello"}
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+PORTS = "/sys/class/virtio-ports"
+PORT = "hapair-lab"
+IDLE_S = 0.05
+OPEN_TRIES_MAX = 600
+READ_BYTES = 65536
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LANG": "C.UTF-8",
+}
+
+Message = dict[str, object]
+
+
+def open_port() -> int:
+    """Return the port's file descriptor; the device may take a moment to appear at boot.
+
+    It is looked up in sysfs: udev would give it a name later than needed.
+    """
+    for _ in range(OPEN_TRIES_MAX):
+        for name in Path(PORTS).glob("*/name"):
+            if name.read_text().strip() == PORT:
+                return os.open(f"/dev/{name.parent.name}", os.O_RDWR)
+        time.sleep(IDLE_S)
+    sys.exit(f"there is no virtio port {PORT}")
+
+
+def text_of(data: bytes) -> str:
+    """Return bytes as JSON can carry them."""
+    return base64.b64encode(data).decode()
+
+
+def bytes_of(request: Message, name: str) -> bytes:
+    """Return the bytes that a field of a request carries."""
+    return base64.b64decode(str(request.get(name) or ""))
+
+
+def number_of(request: Message, name: str) -> float:
+    """Return a number that a request carries; ValueError if it is none."""
+    return float(str(request[name]))
+
+
+def run(request: Message) -> Message:
+    """Run a command in a session of its own; after ``timeout_s`` the whole session is killed.
+
+    It is over when the command itself ends, even if something that it left in the background still
+    holds its output open: so the output goes into files in memory, not into pipes.
+    """
+    argv = request["argv"]
+    if not isinstance(argv, list):
+        return {"error": "argv is no list"}
+    stdin, stdout, stderr = (memory_file(name) for name in ("stdin", "stdout", "stderr"))
+    with stdin, stdout, stderr:
+        stdin.write(bytes_of(request, "stdin"))
+        stdin.seek(0)
+        with subprocess.Popen(
+            argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            cwd="/",
+            env=ENVIRONMENT,
+        ) as child:
+            timed_out = False
+            try:
+                child.wait(number_of(request, "timeout_s"))
+            except subprocess.TimeoutExpired:
+                timed_out = True
+                os.killpg(child.pid, signal.SIGKILL)
+        stdout.seek(0)
+        stderr.seek(0)
+        return {
+            "exit_code": -1 if timed_out else child.returncode,
+            "stdout": text_of(stdout.read()),
+            "stderr": text_of(stderr.read()),
+            "timed_out": timed_out,
+        }
+
+
+def memory_file(name: str) -> BinaryIO:
+    """Return a file that is nowhere on a disk."""
+    return os.fdopen(os.memfd_create(name), "w+b", buffering=0)
+
+
+def put(request: Message) -> Message:
+    """Write a file, or append to one that an earlier request began."""
+    path = Path(str(request["path"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab" if request["append"] else "wb") as target:
+        target.write(bytes_of(request, "data"))
+    path.chmod(int(number_of(request, "mode")))
+    return {}
+
+
+def get(request: Message) -> Message:
+    """Read a part of a file."""
+    with Path(str(request["path"])).open("rb") as source:
+        source.seek(int(number_of(request, "offset")))
+        return {"data": text_of(source.read(int(number_of(request, "size"))))}
+
+
+def answer(request: Message) -> Message:
+    """Do what one request asks and return the answer."""
+    try:
+        match request.get("do"):
+            case "run":
+                return run(request)
+            case "put":
+                return put(request)
+            case "get":
+                return get(request)
+            case "clock":
+                time.clock_settime(time.CLOCK_REALTIME, number_of(request, "wall_clock_s"))
+                return {}
+            case "hello":
+                return {"hello": os.uname().nodename}
+            case other:
+                return {"error": f"unknown request {other}"}
+    except (OSError, KeyError, ValueError) as error:
+        return {"error": str(error)}
+
+
+class Agent:
+    """Reads requests from the port, answers each in a thread of its own."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.writing = threading.Lock()
+
+    def send(self, message: Message) -> None:
+        """Write one line; blocks while no host listens, and that is right."""
+        data = json.dumps(message).encode() + b"\n"
+        with self.writing:
+            while data:
+                data = data[os.write(self.port, data) :]
+
+    def handle(self, line: bytes) -> None:
+        """Start a thread for one request; what is no request is the rest of an old one."""
+        try:
+            request = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(request, dict) or "id" not in request:
+            return
+
+        def work() -> None:
+            self.send({"id": request["id"], **answer(request)})
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def serve(self) -> None:
+        """Read for ever; reading nothing means that no host is connected at the moment."""
+        rest = b""
+        while True:
+            data = os.read(self.port, READ_BYTES)
+            if not data:
+                rest = b""
+                time.sleep(IDLE_S)
+                continue
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self.handle(line)
+
+
+def tell_systemd() -> None:
+    """Report readiness, as ``sd_notify`` does."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.sendto(b"READY=1", "\0" + path[1:] if path[0] == "@" else path)
+
+
+def main() -> None:
+    """Serve the host until the guest ends."""
+    agent = Agent(open_port())
+    tell_systemd()
+    agent.serve()
+
+
+if __name__ == "__main__":
+    main()

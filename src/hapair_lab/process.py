@@ -1,0 +1,77 @@
+"""A long-lived process of the lab, known by its pid file: any process may find and end it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from hapair_lab.errors import LabError
+
+END_TIMEOUT_S: Final = 20.0
+POLL_S: Final = 0.02
+
+
+@dataclass(slots=True)
+class Process:
+    """One process: ``word`` is a part of its command line that no other process has."""
+
+    pid_file: Path
+    word: str
+    log: Path
+    _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def start(self, argv: list[str], *, dies_with_parent: bool) -> None:
+        """Start it in a session of its own, where a Ctrl-C at the terminal does not reach it.
+
+        With ``dies_with_parent`` the kernel kills it when the thread that called this ends, however
+        it ends.
+        """
+        prefix = ["setpriv", "--pdeathsig", "KILL", "--"] if dies_with_parent else []
+        with self.log.open("ab") as output:
+            self._child = subprocess.Popen(
+                [*prefix, *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self.pid_file.write_text(f"{self._child.pid}\n")
+
+    def pid(self) -> int | None:
+        """Return its number, or None if it does not run (any more)."""
+        if self._child is not None and self._child.poll() is None:
+            return self._child.pid
+        try:
+            pid = int(self.pid_file.read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return None
+        # The kernel may have given the number to another process since.
+        return pid if self.word.encode() in command else None
+
+    def kill(self) -> None:
+        """End it at once, whatever it does; it may already be gone."""
+        pid = self.pid()
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.wait_for_end()
+
+    def wait_for_end(self) -> None:
+        """Wait until it is gone."""
+        deadline_s = time.monotonic() + END_TIMEOUT_S
+        while self.pid() is not None:
+            if time.monotonic() > deadline_s:
+                raise LabError(f"process {self.pid()} does not end: {self.word}")
+            time.sleep(POLL_S)
+        self.pid_file.unlink(missing_ok=True)
+
+    def last_words(self) -> str:
+        """Return the end of what it said on its error output, for error messages."""
+        return self.log.read_text(errors="replace")[-2000:].strip() if self.log.exists() else ""

@@ -1,0 +1,106 @@
+"""Saved labs: states and disks of all guests at one moment, cached and never changed.
+
+A saved lab may be continued any number of times, also by several labs at once: each gets overlays
+of its own on the frozen disks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hapair_lab.acceleration import Acceleration
+from hapair_lab.errors import LabError
+from hapair_lab.folders import cache_folder
+from hapair_lab.images import Image, images_from_json, images_to_json
+
+DESCRIPTION: Final = "saved.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """One saved lab in the cache."""
+
+    name: str
+    key: str
+    folder: Path
+    images: dict[str, Image]
+    acceleration: Acceleration
+    running: tuple[str, ...]
+    parent_folder: str
+
+    def state_file(self, guest: str) -> Path:
+        """The memory and devices of a guest that had power."""
+        return self.folder / f"{guest}.state"
+
+    def write(self) -> None:
+        """Write the description beside the states; it is what makes the folder a saved lab."""
+        content = {
+            "name": self.name,
+            "key": self.key,
+            "images": images_to_json(self.images),
+            "acceleration": self.acceleration,
+            "running": self.running,
+            "parent_folder": self.parent_folder,
+        }
+        (self.folder / DESCRIPTION).write_text(json.dumps(content, indent=2))
+
+
+def snapshots_folder() -> Path:
+    """Return the folder of all saved labs."""
+    folder = cache_folder() / "snapshots"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def read_saved(folder: Path) -> Saved:
+    """Read a saved lab; LabError if the folder is none, or its image was removed."""
+    try:
+        content = json.loads((folder / DESCRIPTION).read_text())
+        saved = Saved(
+            name=content["name"],
+            key=content["key"],
+            folder=folder,
+            images=images_from_json(content["images"]),
+            acceleration=Acceleration(content["acceleration"]),
+            running=tuple(content["running"]),
+            parent_folder=content["parent_folder"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{folder} is no saved lab: {error}") from error
+    if not all(image.root_disk.exists() for image in saved.images.values()):
+        raise LabError(f"the image of {folder} is gone", hint="cllab clean, and build it again")
+    return saved
+
+
+def _folders() -> list[Path]:
+    found = [folder for folder in snapshots_folder().iterdir() if folder.name[0] != "."]
+    return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
+
+
+def all_saved() -> list[Saved]:
+    """Return all usable snapshots, the last used first."""
+    found = []
+    for folder in _folders():
+        with contextlib.suppress(LabError):
+            found.append(read_saved(folder))
+    return found
+
+
+def unusable() -> list[Path]:
+    """Return the folders that no version of today can read, e.g. because their image is gone."""
+    usable = {saved.folder for saved in all_saved()}
+    return [folder for folder in _folders() if folder not in usable]
+
+
+def find(name: str) -> Saved:
+    """Return the most recently used snapshot of that name."""
+    saved = all_saved()
+    for each in saved:
+        if each.name == name:
+            return each
+    names = ", ".join(sorted({each.name for each in saved})) or "none yet"
+    raise LabError(f"there is no snapshot {name!r}", hint=f"snapshots: {names}")

@@ -1,0 +1,1 @@
+"""One module per story, each with a ``SCENARIO``; ``cllab list`` shows them."""

@@ -1,0 +1,275 @@
+"""The chain of snapshots: each step is built once on the running lab of its parent, then reused.
+
+    os-booted -> installed (our package) -> formed (a cluster with an application)
+
+A step's key is the hash of its own ingredients and its parent's key, so a changed package makes
+new snapshots of what depends on it and of nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hapair_lab import emulator, topology
+from hapair_lab.acceleration import Acceleration, acceleration_for
+from hapair_lab.errors import LabError
+from hapair_lab.folders import cache_folder, runs_folder
+from hapair_lab.images import Image
+from hapair_lab.lab import BOOKWORM, MIXED, TRIXIE, Lab, images_of, read_description
+from hapair_lab.progress import say, step
+from hapair_lab.saved import Saved, all_saved, read_saved, snapshots_folder, unusable
+from hapair_lab.tools import locked
+from hapair_lab.turns import TURN
+
+# Older variants of one name that are kept, for who works on several branches.
+KEPT_PER_NAME: Final = 2
+SPARED_S: Final = 1800.0
+PROCESSOR: Final = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One link of the chain.
+
+    ``build`` works on a running lab that continues from the parent's snapshot and leaves it as
+    the snapshot shall be; ``ingredients`` are all things that its result depends on. Only the
+    first link has ``releases``: those of the guests that are booted for it.
+    """
+
+    name: str
+    parent: Step | None
+    ingredients: tuple[str, ...]
+    build: Callable[[Lab], None]
+    releases: tuple[tuple[str, str], ...] = tuple(BOOKWORM.items())
+
+    @property
+    def first(self) -> Step:
+        """The link with which the chain begins."""
+        return self if self.parent is None else self.parent.first
+
+
+def _settle(lab: Lab) -> None:
+    """Let the guests come to rest, so that a scenario does not begin amid the end of the boot."""
+    for machine in lab.machines:
+        machine.check("udevadm settle; sync")
+
+
+OS_BOOTED: Final = Step("os-booted", None, (), _settle)
+TRIXIE_BOOTED: Final = Step("trixie-booted", None, (), _settle, tuple(TRIXIE.items()))
+MIXED_BOOTED: Final = Step("mixed-booted", None, (), _settle, tuple(MIXED.items()))
+
+
+def file_hash(path: Path) -> str:
+    """Return the hash of a file's content, as an ingredient."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _processor() -> str:
+    """Return the model of this host's processor: saved states carry its clock rate with them."""
+    for line in PROCESSOR.read_text().splitlines():
+        if line.startswith("model name"):
+            return line
+    return ""
+
+
+def _machine_ingredients(
+    images: Mapping[str, Image], acceleration: Acceleration
+) -> tuple[str, ...]:
+    """Return what a saved state depends on besides the guests' own doing."""
+    emulator_source = Path(emulator.__file__).read_text()
+    image_keys = repr([(guest, image.key) for guest, image in sorted(images.items())])
+    return (image_keys, acceleration, emulator_source, repr(topology.GUESTS), _processor())
+
+
+def key_of(wanted: Step, images: Mapping[str, Image], acceleration: Acceleration) -> str:
+    """Return the hash that names the snapshot of a step."""
+    if wanted.parent is None:
+        before: tuple[str, ...] = _machine_ingredients(images, acceleration)
+    else:
+        before = (key_of(wanted.parent, images, acceleration),)
+    text = repr((wanted.name, before, wanted.ingredients))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def folder_of(name: str, key: str) -> Path:
+    """Return where the snapshot of that name and key is kept."""
+    return snapshots_folder() / f"{name}-{key}"
+
+
+def ensure(wanted: Step) -> Saved:
+    """Return the snapshot of a step, built now (with its parents) if the cache has none."""
+    images = images_of(dict(wanted.first.releases))
+    acceleration = acceleration_for(images[topology.OUTSIDE.name])
+    key = key_of(wanted, images, acceleration)
+    folder = folder_of(wanted.name, key)
+    if not folder.exists():
+        # The turn comes before the lock: who has a lab may want another one's snapshot.
+        with TURN, locked(f"snapshot-{wanted.name}"):
+            if not folder.exists():
+                _build(wanted, key)
+    os.utime(folder)
+    return read_saved(folder)
+
+
+def lab_from(wanted: Step) -> Lab:
+    """Return a lab that continues from the snapshot of a step, which is built if need be.
+
+    The turn is taken first, so that nobody prunes the snapshot while we wait.
+    """
+    with TURN:
+        return Lab.from_saved(ensure(wanted))
+
+
+def _build(wanted: Step, key: str) -> None:
+    with _lab_before(wanted) as lab:
+        with step(f"snapshot {wanted.name}: preparing the guests"):
+            wanted.build(lab)
+        with step(f"snapshot {wanted.name}: saving"):
+            save(lab, wanted.name, key)
+    prune(wanted.name)
+
+
+@contextlib.contextmanager
+def _lab_before(wanted: Step) -> Iterator[Lab]:
+    """Yield the running lab on which a step is built."""
+    if wanted.parent is not None:
+        parent = ensure(wanted.parent)
+        with Lab.from_saved(parent) as lab:
+            yield lab
+        return
+    with step("booting node1, node2 and outside"):
+        lab = Lab.cold(dict(wanted.releases))
+    with lab:
+        yield lab
+
+
+def save(lab: Lab, name: str, key: str) -> Saved:
+    """Freeze the lab into a snapshot; its guests are then powered off and may continue from it."""
+    target = folder_of(name, key)
+    if target.exists():
+        raise LabError(f"there is already a snapshot {name}", hint=f"cllab forget {name}")
+    work = Path(tempfile.mkdtemp(prefix=".saving-", dir=snapshots_folder()))
+    try:
+        running = lab.save_to(work)
+        saved = Saved(
+            name=name,
+            key=key,
+            folder=work,
+            images=lab.description.images,
+            acceleration=lab.description.acceleration,
+            running=running,
+            parent_folder=lab.description.origin_folder,
+        )
+        saved.write()
+        work.rename(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return read_saved(target)
+
+
+def _ancestors(folder: str) -> Iterator[str]:
+    while folder:
+        yield folder
+        try:
+            folder = read_saved(Path(folder)).parent_folder
+        except LabError:
+            return
+
+
+def _folders_in_use() -> set[str]:
+    """Return the snapshots that running labs stand on."""
+    used: set[str] = set()
+    for folder in runs_folder().iterdir():
+        try:
+            used.update(_ancestors(read_description(folder).origin_folder))
+        except LabError:
+            continue
+    return used
+
+
+def forget(saved: Saved) -> None:
+    """Remove a snapshot; LabError if another one, or a running lab, stands on it."""
+    for other in all_saved():
+        if str(saved.folder) in _ancestors(other.parent_folder):
+            raise LabError(f"snapshot {other.name} stands on {saved.name}: remove it first")
+    if str(saved.folder) in _folders_in_use():
+        raise LabError(f"a lab runs on {saved.name}", hint="cllab down")
+    shutil.rmtree(saved.folder)
+
+
+def _image_folders(images: Mapping[str, Image]) -> set[str]:
+    return {str(image.folder) for image in images.values()}
+
+
+def _images_in_use() -> set[str]:
+    """Return the images that running labs stand on, also those that no snapshot was taken of."""
+    used: set[str] = set()
+    for folder in runs_folder().iterdir():
+        with contextlib.suppress(LabError):
+            used.update(_image_folders(read_description(folder).images))
+    return used
+
+
+def prune(name: str, *, kept: int = KEPT_PER_NAME, spared_s: float = SPARED_S) -> None:
+    """Remove old variants of a snapshot, and images that nothing stands on any more.
+
+    What something else stands on stays, and so does what was used in the last ``spared_s``
+    seconds: another process may be about to start a lab from it.
+    """
+    young_s = time.time() - spared_s
+    saved = all_saved()
+    needed = _folders_in_use()
+    for each in saved:
+        needed.update(_ancestors(each.parent_folder))
+    for each in [each for each in saved if each.name == name][kept:]:
+        if str(each.folder) not in needed and each.folder.stat().st_mtime < young_s:
+            say(f"removing an old snapshot {each.name}")
+            shutil.rmtree(each.folder, ignore_errors=True)
+    for folder in unusable():
+        if folder.stat().st_mtime < young_s:
+            shutil.rmtree(folder, ignore_errors=True)
+    used = _images_in_use()
+    for each in all_saved():
+        used.update(_image_folders(each.images))
+    for folder in cache_folder().glob("image-*-*"):
+        if str(folder) not in used and folder.stat().st_mtime < young_s:
+            say(f"removing an old image {folder.name}")
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def clean(*, everything: bool) -> list[str]:
+    """Remove unused images and package archives, and with ``everything`` all snapshots too.
+
+    What a running lab stands on stays. Returns the names of what was removed.
+    """
+    used = _folders_in_use()
+    saved = all_saved()
+    if not everything:
+        used.update(str(each.folder) for each in saved)
+    images: set[str] = set()
+    images.update(_images_in_use())
+    removed = []
+    for each in saved:
+        if str(each.folder) in used:
+            images.update(_image_folders(each.images))
+        else:
+            removed.append(each.folder)
+    patterns = ("image-*-*", "packages-*.tar", "packages-*.part") if everything else ("image-*-*",)
+    for pattern in patterns:
+        removed += [path for path in cache_folder().glob(pattern) if str(path) not in images]
+    removed += [*unusable(), *snapshots_folder().glob(".saving-*")]
+    for path in removed:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+    return [path.name for path in removed]
