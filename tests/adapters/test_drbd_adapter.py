@@ -1,0 +1,201 @@
+"""Commands and answers of drbd-utils, as seen with DRBD 8.4.11."""
+
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import pytest
+
+from hapair.adapters.drbd.adapter import Drbd
+from hapair.adapters.drbd.argv import Commands, Dialect
+from hapair.model.data import Role
+from hapair.model.outcome import Done, Refused, Unknown
+from hapair.ports import Finished, TimedOut
+from tests.adapters.loops import volume_at
+from tests.fakes.small import FakeRunner
+
+VOLUME = volume_at(Path("/srv/orders"), minor=10)
+PROC = "version: 8.4.11\n10: cs:WFConnection ro:Primary/Unknown ds:{}/DUnknown C {}\n"
+ALONE = (
+    "exists resource name:orders.data role:Secondary suspended:no",
+    "exists device name:orders.data volume:0 minor:10 disk:UpToDate",
+    "exists connection name:orders.data connection:{} role:Unknown",
+    "exists -",
+)
+
+
+class Node:
+    """A machine whose /proc and /sys are files of the test."""
+
+    def __init__(self, folder: Path, version: str | None = "8.4.11") -> None:
+        self.run = FakeRunner()
+        self.proc = folder / "proc-drbd"
+        self.module = folder / "module"
+        if version is not None:
+            self.module.mkdir()
+            (self.module / "version").write_text(version + "\n")
+        self.lines: tuple[str, ...] = ("exists -",)
+        self.file_systems = folder / "filesystems"
+        self.file_systems.write_text("nodev\ttmpfs\n\text4\n")
+        self.drbd = Drbd(
+            self.run,
+            follow_lines=self._follow,
+            proc=self.proc,
+            module=self.module,
+            file_systems=self.file_systems,
+        )
+
+    async def _follow(
+        self, argv: tuple[str, ...], idle_s: Callable[[], float]
+    ) -> AsyncGenerator[tuple[str, ...]]:
+        del argv, idle_s
+        yield self.lines
+        yield ()
+
+    async def see(self, *lines: str) -> None:
+        self.lines = lines
+        async for _ in self.drbd.watch():
+            break
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+async def test_promotion_is_exactly_one_process(node: Node) -> None:
+    assert isinstance(await node.drbd.promote(VOLUME, timeout_s=5), Done)
+    assert len(node.run.ran) == 1
+    assert node.run.ran[0].endswith(" primary 10")
+
+
+async def test_a_confirmed_change_is_a_fact_before_its_event_comes(node: Node) -> None:
+    """On a busy machine the event comes later than the command's success."""
+    await node.see(*(line.format("Connecting") for line in ALONE))
+    for act, role in ((node.drbd.promote, Role.PRIMARY), (node.drbd.demote, Role.SECONDARY)):
+        await act(VOLUME, timeout_s=5)
+        facts = node.drbd.facts(VOLUME.resource)
+        assert facts is not None
+        assert facts.role is role
+    await node.drbd.take_down(VOLUME, timeout_s=5)
+    assert node.drbd.facts(VOLUME.resource) is None
+    await node.drbd.promote(VOLUME, timeout_s=5)
+    assert node.drbd.facts(VOLUME.resource) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "kind"),
+    [
+        (11, "10: State change failed: (-1) Multiple primaries not allowed by config", Refused),
+        (17, "10: State change failed: (-2) Need access to UpToDate data", Refused),
+        (10, "10: Failure: (127) Device minor not allocated", Refused),
+        (127, "drbdsetup: command not found", Refused),
+        (20, "error receiving config reply", Unknown),
+        (-9, "", Unknown),
+    ],
+)
+async def test_only_a_clear_no_of_the_kernel_is_a_refusal(
+    node: Node, code: int, said: str, kind: type[Refused | Unknown]
+) -> None:
+    for program in ("drbdsetup", "/lib/drbd/drbdsetup-84"):
+        node.run.answers[program] = Finished(code, "", said)
+    for outcome in (
+        await node.drbd.promote(VOLUME, timeout_s=5),
+        await node.drbd.demote(VOLUME, timeout_s=5),
+    ):
+        assert isinstance(outcome, kind)
+        assert said in outcome.why
+
+
+async def test_no_answer_in_time_is_unknown(node: Node) -> None:
+    node.run.answers[""] = TimedOut(5)
+    for outcome in (
+        await node.drbd.promote(VOLUME, timeout_s=5),
+        await node.drbd.demote(VOLUME, timeout_s=5),
+        await node.drbd.bring_up(VOLUME, timeout_s=5),
+        await node.drbd.take_down(VOLUME, timeout_s=5),
+        await node.drbd.detach_by_force(VOLUME, timeout_s=5),
+    ):
+        assert isinstance(outcome, Unknown)
+        assert "within 5 s" in outcome.why
+
+
+async def test_taking_down_a_device_that_is_open_changes_nothing(node: Node) -> None:
+    said = "orders.data: State change failed: (-12) Device is held open by someone\nadditional "
+    node.run.answers[""] = Finished(11, "", said + "info from kernel:\nfailed to demote")
+    assert isinstance(await node.drbd.take_down(VOLUME, timeout_s=5), Refused)
+    node.run.answers[""] = Finished(11, "", "failed to detach")
+    assert isinstance(await node.drbd.take_down(VOLUME, timeout_s=5), Unknown)
+
+
+async def test_bringing_up_what_is_up_runs_nothing(node: Node) -> None:
+    await node.see(*(line.format("Connecting") for line in ALONE))
+    assert isinstance(await node.drbd.bring_up(VOLUME, timeout_s=5), Done)
+    assert node.run.ran == []
+
+
+async def test_bringing_up_connects_again_what_stands_alone(node: Node) -> None:
+    await node.see(*(line.format("StandAlone") for line in ALONE))
+    assert isinstance(await node.drbd.bring_up(VOLUME, timeout_s=5), Done)
+    assert node.run.ran == ["drbdadm adjust orders.data"]
+
+
+async def test_bringing_up_loads_the_module_first(tmp_path: Path) -> None:
+    node = Node(tmp_path, version=None)
+    await node.drbd.bring_up(VOLUME, timeout_s=5)
+    assert node.run.ran == ["modprobe drbd", "drbdadm adjust orders.data"]
+    node.run.answers["modprobe"] = Finished(1, "", "modprobe: FATAL: Module drbd not found")
+    outcome = await node.drbd.bring_up(VOLUME, timeout_s=5)
+    assert isinstance(outcome, Refused)
+    assert "modprobe drbd" in outcome.why
+
+
+async def test_the_module_of_the_file_system_is_loaded_long_before_a_take_over(node: Node) -> None:
+    await node.see(*(line.format("Connecting") for line in ALONE))
+    node.file_systems.write_text("nodev\ttmpfs\n\text3\n")
+    assert isinstance(await node.drbd.bring_up(VOLUME, timeout_s=5), Done)
+    assert node.run.ran == ["modprobe ext4"]
+
+
+async def test_a_failed_bring_up_may_be_half_done(node: Node) -> None:
+    node.run.answers["drbdadm"] = Finished(10, "", "Can not open backing device.")
+    assert isinstance(await node.drbd.bring_up(VOLUME, timeout_s=5), Unknown)
+    node.run.answers["drbdadm"] = Finished(127, "", "drbdadm: command not found")
+    assert isinstance(await node.drbd.bring_up(VOLUME, timeout_s=5), Refused)
+
+
+async def test_frozen_writes_are_let_go_only_after_the_disk_is_detached(node: Node) -> None:
+    node.proc.write_text(PROC.format("Diskless", "s-----"))
+    assert isinstance(await node.drbd.detach_by_force(VOLUME, timeout_s=5), Done)
+    assert [line.split(" ", 1)[1] for line in node.run.ran] == ["detach 10 --force", "resume-io 10"]
+
+
+async def test_writes_stay_frozen_while_the_disk_is_not_proven_detached(node: Node) -> None:
+    node.proc.write_text(PROC.format("UpToDate", "s-----"))
+    assert isinstance(await node.drbd.detach_by_force(VOLUME, timeout_s=0.2), Unknown)
+    assert [line.split(" ", 1)[1] for line in node.run.ran] == ["detach 10 --force"]
+
+
+async def test_nothing_is_resumed_that_is_not_frozen(node: Node) -> None:
+    """``resume-io`` waits for all I/O, which on a hung disk never ends."""
+    node.proc.write_text(PROC.format("Failed", "r-----"))
+    assert isinstance(await node.drbd.detach_by_force(VOLUME, timeout_s=5), Done)
+    assert len(node.run.ran) == 1
+
+
+async def test_drbd_9_is_addressed_by_the_resources_name(tmp_path: Path) -> None:
+    node = Node(tmp_path, version="9.2.8")
+    await node.drbd.promote(VOLUME, timeout_s=5, force=True)
+    await node.drbd.demote(VOLUME, timeout_s=5)
+    assert node.run.ran == [
+        "drbdsetup primary orders.data --force",
+        "drbdsetup secondary orders.data",
+    ]
+
+
+def test_the_command_lines() -> None:
+    commands = Commands(Dialect.V8_4)
+    assert commands.events() == ("drbdsetup", "events2", "--statistics")
+    assert commands.down(VOLUME) == ("drbdsetup", "down", "orders.data")
+    assert commands.secondary(VOLUME) == ("drbdsetup", "secondary", "10")
+    assert Dialect.of_version("8.4.11") is Dialect.V8_4
+    assert Dialect.of_version("9.2.8") is Dialect.V9

@@ -1,0 +1,126 @@
+"""The event stream is followed, doubted and started again."""
+
+from collections.abc import AsyncGenerator, Callable
+
+from hapair.adapters.drbd.events import Events
+from hapair.model.data import Role, VolumeFacts
+
+UP = (
+    "exists resource name:r0 role:Secondary suspended:no",
+    "exists device name:r0 volume:0 minor:0 disk:UpToDate",
+    "exists connection name:r0 peer-node-id:0 conn-name:peer connection:Connected role:Secondary",
+    "exists peer-device name:r0 volume:0 replication:Established peer-disk:UpToDate",
+)
+PROC = "version: 8.4.11 (api:1)\n 0: cs:Connected ro:{}/Secondary ds:UpToDate/UpToDate C r-----\n"
+Batches = list[tuple[str, ...]]
+
+
+class Kernel:
+    """Each run of the program prints the next list of batches and ends."""
+
+    def __init__(self, *runs: Batches, proc: str = "", loaded: bool = True) -> None:
+        self.runs = list(runs)
+        self.proc = proc
+        self.loaded = loaded
+        self.idle_s: list[float] = []
+
+    def events(self) -> Events:
+        return Events(
+            follow=self._follow,
+            argv=lambda: ("drbdsetup", "events2"),
+            proc_text=lambda: self.proc,
+            loaded=lambda: self.loaded,
+        )
+
+    async def _follow(
+        self, argv: tuple[str, ...], idle_s: Callable[[], float]
+    ) -> AsyncGenerator[tuple[str, ...]]:
+        assert argv == ("drbdsetup", "events2")
+        for batch in self.runs.pop(0) if self.runs else []:
+            self.idle_s.append(idle_s())
+            yield batch
+
+
+async def first(events: Events, count: int) -> list[tuple[VolumeFacts, ...]]:
+    found: list[tuple[VolumeFacts, ...]] = []
+    async for facts in events.watch():
+        found.append(facts)
+        if len(found) == count:
+            break
+    return found
+
+
+async def test_nothing_is_told_before_the_first_dump_is_complete() -> None:
+    kernel = Kernel([UP[:2], (), UP[2:], (), ("exists -",), ()])
+    events = kernel.events()
+    ((facts,),) = await first(events, 1)
+    assert facts.kernel_answers
+    assert events.facts("r0") == facts
+    assert events.facts("unknown") is None
+
+
+async def test_lines_of_one_change_are_told_as_one() -> None:
+    lost = ("change connection name:r0 connection:Connecting role:Unknown",)
+    off = ("change peer-device name:r0 volume:0 replication:Off peer-disk:DUnknown",)
+    kernel = Kernel([(*UP, "exists -"), (), lost, off, (), ()])
+    told = await first(kernel.events(), 2)
+    assert told[0][0].kernel_answers
+    assert told[1][0].peer_disk.value == "DUnknown"
+
+
+async def test_what_did_not_change_is_not_told_again() -> None:
+    same = ("change device name:r0 volume:0 minor:0 read:512 written:0",)
+    changed = ("change resource name:r0 role:Primary",)
+    kernel = Kernel([(*UP, "exists -"), (), same, (), (), changed, ()])
+    told = await first(kernel.events(), 2)
+    assert told[1][0].role is Role.PRIMARY
+
+
+async def test_a_program_that_died_is_started_again_and_the_facts_stay_meanwhile() -> None:
+    kernel = Kernel([(*UP, "exists -"), ()], [], [("exists -",), ()])
+    events = kernel.events()
+    told = await first(events, 2)
+    assert [len(facts) for facts in told] == [1, 0]
+
+
+async def test_lost_events_start_it_again() -> None:
+    kernel = Kernel(
+        [(*UP, "exists -"), (), ("- skipped 2",), ("change resource name:r0 role:Primary",), ()],
+        [("exists -",), ()],
+    )
+    told = await first(kernel.events(), 2)
+    assert told[1] == ()
+
+
+async def test_a_stream_that_contradicts_the_kernel_twice_is_started_again() -> None:
+    kernel = Kernel([(*UP, "exists -"), (), (), ()], [("exists -",), ()])
+    kernel.proc = PROC.format("Primary")
+    told = await first(kernel.events(), 2)
+    assert told[0][0].role is Role.SECONDARY
+    assert told[1] == ()
+
+
+async def test_a_stream_that_agrees_with_the_kernel_goes_on() -> None:
+    changed = ("change resource name:r0 role:Primary",)
+    kernel = Kernel([(*UP, "exists -"), (), (), (), changed], [("exists -",), ()])
+    kernel.proc = PROC.format("Secondary")
+    told = await first(kernel.events(), 2)
+    assert told[1] == ()  # The first run went to its end.
+    assert kernel.idle_s[3] == 10.0  # In peace it looks rarely.
+
+
+async def test_progress_of_a_resync_comes_from_the_kernel() -> None:
+    syncing = ("change peer-device name:r0 volume:0 replication:SyncSource",)
+    kernel = Kernel([(*UP, *syncing, "exists -"), (), ()])
+    kernel.proc = (
+        PROC.format("Secondary").replace("cs:Connected", "cs:SyncSource")
+        + "    ns:1 oos:2048\n\t[====>....] sync'ed: 42.5% (1/2)K\n"
+    )
+    ((facts,),) = await first(kernel.events(), 1)
+    assert facts.sync_done == 0.425
+    assert facts.out_of_sync_bytes == 2048 * 1024
+
+
+async def test_without_the_module_no_resource_exists() -> None:
+    kernel = Kernel(loaded=False)
+    assert await first(kernel.events(), 1) == [()]

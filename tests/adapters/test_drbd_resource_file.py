@@ -1,0 +1,86 @@
+"""The resource file, in the two languages of DRBD."""
+
+from pathlib import Path
+
+from hapair.adapters.drbd.argv import Dialect
+from hapair.adapters.drbd.resource_file import file_name, resource_text
+from hapair.model.built import Built
+from tests.adapters.clusters import cluster
+from tests.adapters.loops import volume_at
+
+VOLUME = volume_at(Path("/srv/orders"), minor=10)
+BUILT = Built(generation=1, cluster=cluster(), fingerprint="", minors_first=10)
+
+EXPECTED = """\
+# Written by hapair. clbuild and clbuildapp replace it: do not edit it here.
+resource "orders.data" {
+    options {
+        on-no-data-accessible io-error;
+    }
+    net {
+        protocol C;
+        allow-two-primaries no;
+        timeout 9;
+        ko-count 47;
+        ping-int 1;
+        ping-timeout 10;
+        connect-int 2;
+        after-sb-0pri disconnect;
+        after-sb-1pri disconnect;
+        after-sb-2pri disconnect;
+        rr-conflict disconnect;
+    }
+    disk {
+        on-io-error detach;
+        resync-rate 30M;
+        c-plan-ahead 20;
+        c-fill-target 1M;
+        c-min-rate 10M;
+        c-max-rate 1000M;
+        fencing dont-care;
+    }
+    on "node1" {
+        address ipv4 10.77.1.1:7701;
+        volume 0 {
+            device /dev/drbd10 minor 10;
+            disk "/dev/vg/data";
+            meta-disk "/dev/vg/data_meta";
+        }
+    }
+    on "node2" {
+        address ipv4 10.77.1.2:7701;
+        volume 0 {
+            device /dev/drbd10 minor 10;
+            disk "/dev/vg/data";
+            meta-disk "/dev/vg/data_meta";
+        }
+    }
+}
+"""
+
+
+def test_the_file_for_drbd_8_4_as_real_guests_accepted_it() -> None:
+    assert resource_text(BUILT, VOLUME) == EXPECTED
+    assert file_name(VOLUME.resource) == "hapair-orders.data.res"
+
+
+def test_drbd_9_gets_node_ids_and_never_promotes_by_itself() -> None:
+    text = resource_text(BUILT, VOLUME, dialect=Dialect.V9)
+    assert "node-id 0;" in text
+    assert "node-id 1;" in text
+    assert "auto-promote no;" in text
+    assert text.count("fencing dont-care;") == 1
+    assert text.index("fencing") < text.index("disk {")
+
+
+def test_a_secret_is_asked_of_the_peer() -> None:
+    text = resource_text(BUILT, VOLUME, secret="abc123")  # noqa: S106 - An example.
+    assert 'shared-secret "abc123";' in text
+    assert "cram-hmac-alg sha256;" in text
+
+
+def test_nothing_is_ever_discarded_automatically() -> None:
+    for dialect in Dialect:
+        text = resource_text(BUILT, VOLUME, dialect=dialect)
+        policies = [line.split()[-1] for line in text.splitlines() if "after-sb" in line]
+        assert policies == ["disconnect;"] * 3

@@ -1,0 +1,219 @@
+"""Addresses and paths on real cards: two network namespaces joined by a cable."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from hapair.adapters.network.addresses import ServiceAddresses
+from hapair.adapters.network.paths import NetworkPaths
+from hapair.model.outcome import Done, Refused
+from tests.adapters.clusters import cluster, service
+from tests.adapters.namespaces import Network, cable, new_network
+
+pytestmark = pytest.mark.native
+V4 = "10.77.1.50/24"
+V6 = "fd77:1::50/64"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    here: Network
+    there: Network
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """This test runs inside ``here``, as node1."""
+    with new_network() as here, new_network() as there:
+        cable(here, "pub0", there, "pub0")
+        for network, number in ((here, 1), (there, 2)):
+            network.ip("address", "add", f"10.77.1.{number}/24", "dev", "pub0")
+            network.ip("address", "add", f"fd77:1::{number}/64", "dev", "pub0", "nodad")
+        with here.entered():
+            yield Pair(here, there)
+
+
+@contextlib.contextmanager
+def addresses(**options: float) -> Iterator[ServiceAddresses]:
+    made = ServiceAddresses(cluster(), "node1", announce_again_after_s=(), **options)  # type: ignore[arg-type]
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+async def test_adds_finds_and_removes_addresses_of_both_families(pair: Pair) -> None:
+    wanted = service(V4, V6)
+    with addresses() as made:
+        assert made.present(wanted) is False
+        assert isinstance(await made.add(wanted, timeout_s=5), Done)
+        assert made.present(wanted) is True
+        listing = pair.here.ip("address", "show", "dev", "pub0")
+        assert "10.77.1.50/24" in listing
+        assert "noprefixroute" in listing
+        assert "tentative" not in listing.split("fd77:1::50")[1].splitlines()[0]
+        assert isinstance(await made.remove(service(V4), timeout_s=5), Done)
+        assert made.present(wanted) is None
+        assert isinstance(await made.remove(wanted, timeout_s=5), Done)
+        assert made.present(wanted) is False
+
+
+async def test_adding_and_removing_twice_is_done(pair: Pair) -> None:
+    wanted = service(V4, V6)
+    with addresses() as made:
+        for _ in range(2):
+            assert isinstance(await made.add(wanted, timeout_s=5), Done)
+        for _ in range(2):
+            assert isinstance(await made.remove(wanted, timeout_s=5), Done)
+    assert "10.77.1.1/24" in pair.here.ip("address", "show", "dev", "pub0")
+
+
+@pytest.mark.parametrize("taken", [V4, V6])
+async def test_refuses_an_address_that_another_machine_has(pair: Pair, taken: str) -> None:
+    pair.there.ip("address", "add", taken, "dev", "pub0", *(["nodad"] if ":" in taken else []))
+    mac = pair.there.ip("link", "show", "pub0").split("link/ether ")[1].split()[0]
+    with addresses() as made:
+        outcome = await made.add(service(V4, V6), timeout_s=5)
+        assert isinstance(outcome, Refused)
+        assert taken.split("/", maxsplit=1)[0] in outcome.why
+        assert mac in outcome.why
+        assert made.present(service(V4, V6)) is False
+
+
+async def test_two_applications_that_start_at_once_both_notice_a_conflict(pair: Pair) -> None:
+    first, second = "10.77.1.50/24", "10.77.1.51/24"
+    for taken in (first, second):
+        pair.there.ip("address", "add", taken, "dev", "pub0")
+    with addresses() as made:
+        outcomes = await asyncio.gather(
+            made.add(service(first), timeout_s=5), made.add(service(second), timeout_s=5)
+        )
+        for outcome in outcomes:
+            assert isinstance(outcome, Refused)
+            assert "another machine has this address" in outcome.why
+
+
+async def test_a_card_that_was_replaced_is_used_again(pair: Pair) -> None:
+    with addresses() as made:
+        await made.add(service(V4), timeout_s=5)
+        pair.here.ip("link", "delete", "pub0")
+        cable(pair.here, "pub0", pair.there, "pub0")
+        pair.here.ip("address", "add", "10.77.1.1/24", "dev", "pub0")
+        pair.there.ip("address", "add", V4, "dev", "pub0")
+        assert isinstance(await made.add(service(V4), timeout_s=5), Refused)
+
+
+async def test_refuses_when_the_network_has_no_card(pair: Pair) -> None:
+    pair.here.ip("link", "delete", "pub0")
+    with addresses() as made:
+        outcome = await made.add(service(V4), timeout_s=5)
+        assert isinstance(outcome, Refused)
+        assert "public" in outcome.why
+
+
+async def test_moves_an_address_from_another_card(pair: Pair) -> None:
+    pair.here.ip("address", "add", "10.77.1.50/32", "dev", "lo")
+    with addresses() as made:
+        assert isinstance(await made.add(service(V4), timeout_s=5), Done)
+    assert "10.77.1.50" not in pair.here.ip("address", "show", "dev", "lo")
+    assert "10.77.1.50/24" in pair.here.ip("address", "show", "dev", "pub0")
+
+
+async def test_the_neighbour_learns_the_new_card_at_once(pair: Pair) -> None:
+    """A neighbour that remembers the dead node's card must not wait for its own time-out."""
+    for address in ("10.77.1.50", "fd77:1::50"):
+        pair.there.ip(
+            *("neighbour", "replace", address, "lladdr", "02:00:00:00:00:99", "dev", "pub0"),
+            *("nud", "reachable"),
+        )
+    mac = pair.here.ip("link", "show", "pub0").split("link/ether ")[1].split()[0]
+    with addresses() as made:
+        await made.add(service(V4, V6), timeout_s=5)
+        neighbours = pair.there.ip("neighbour", "show")
+    for line in neighbours.splitlines():
+        if line.startswith(("10.77.1.50 ", "fd77:1::50 ")):
+            assert mac in line
+    assert "02:00:00:00:00:99" not in neighbours
+
+
+@pytest.mark.usefixtures("pair")
+async def test_a_thousand_addresses_come_and_go() -> None:
+    wanted = service(*(f"10.77.1.{n}/24" for n in range(10, 210)))
+    wanted += service(*(f"10.77.{net}.{n}/24" for net in (2, 3) for n in range(10, 210)))
+    wanted += service(*(f"fd77:1::{n:x}/64" for n in range(0x100, 0x100 + 400)))
+    assert len(wanted) == 1000
+    with addresses() as made:
+        started_s = time.monotonic()
+        assert isinstance(await made.add(wanted, timeout_s=10), Done)
+        took_s = time.monotonic() - started_s
+        assert made.present(wanted) is True
+        assert isinstance(await made.remove(wanted, timeout_s=10), Done)
+        assert made.present(wanted) is False
+    assert took_s < 2
+
+
+async def test_announcements_are_repeated_until_the_address_goes(pair: Pair) -> None:
+    with pair.there.entered():
+        tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+        tap.bind(("pub0", 0x0806))
+    made = ServiceAddresses(cluster(), "node1", announce_again_after_s=(0.05, 0.05, 0.3))
+    try:
+        await made.add(service(V4), timeout_s=5)
+        await asyncio.sleep(0.2)
+        await made.remove(service(V4), timeout_s=5)
+        await asyncio.sleep(0.3)
+    finally:
+        made.close()
+    announced = 0
+    with tap, contextlib.suppress(BlockingIOError):
+        while True:
+            sender = tap.recv(2048)[28:32]
+            announced += sender == socket.inet_aton("10.77.1.50")
+    assert announced == 3
+
+
+async def test_the_reference_answers_only_through_its_own_network(pair: Pair) -> None:
+    paths = NetworkPaths(cluster(), "node1")
+    assert await paths.reference_answers("public", timeout_s=3)
+    assert await paths.reference_answers("six", timeout_s=3)
+    pair.there.ip("address", "flush", "dev", "pub0")
+    assert not await paths.reference_answers("public", timeout_s=0.3)
+    assert not await paths.reference_answers("six", timeout_s=0.3)
+    assert not await paths.reference_answers("unheard-of", timeout_s=0.3)
+
+
+async def test_a_pulled_cable_is_told_at_once(pair: Pair) -> None:
+    told: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
+    paths = NetworkPaths(cluster(), "node1")
+    assert paths.link_up("public")
+    paths.on_link_change(lambda network, up: told.put_nowait((network, up)))
+    try:
+        pair.there.ip("link", "set", "pub0", "down")
+        async with asyncio.timeout(2):
+            assert {await told.get(), await told.get()} == {("public", False), ("six", False)}
+        pair.there.ip("link", "set", "pub0", "up")
+        async with asyncio.timeout(2):
+            assert ("public", True) in {await told.get(), await told.get()}
+        assert paths.link_up("public")
+    finally:
+        paths.close()
+
+
+async def test_a_machine_without_the_cards_has_no_link() -> None:
+    with new_network() as empty, empty.entered():
+        paths = NetworkPaths(cluster(), "node1")
+        assert not paths.link_up("public")
+        assert not await paths.reference_answers("public", timeout_s=0.1)
+
+
+@pytest.mark.usefixtures("pair")
+async def test_probing_takes_a_tenth_of_a_second() -> None:
+    with addresses() as made:
+        started_s = time.monotonic()
+        await made.add(service(V4, V6), timeout_s=5)
+        assert time.monotonic() - started_s < 0.3

@@ -1,0 +1,136 @@
+"""Programs are run to their end, or killed with everything that they started."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from hapair.adapters.process import (
+    OUTPUT_BYTES_MAX,
+    ProcessRunner,
+    follow,
+    plain_environment,
+    run_apart,
+)
+from hapair.ports import Finished, TimedOut
+
+run = ProcessRunner()
+
+
+async def test_returns_exit_code_and_both_outputs() -> None:
+    finished = await run(("sh", "-c", "cat; echo said >&2; exit 7"), timeout_s=10, stdin=b"given")
+    assert finished == Finished(7, "given", "said\n")
+
+
+async def test_no_shell_reads_the_words() -> None:
+    finished = await run(("echo", "$HOME; `id`", "*"), timeout_s=10)
+    assert finished == Finished(0, "$HOME; `id` *\n", "")
+
+
+async def test_programs_speak_english_whatever_the_daemon_was_started_with() -> None:
+    finished = await run(("env",), timeout_s=10)
+    assert isinstance(finished, Finished)
+    assert dict(line.split("=", 1) for line in finished.stdout.splitlines()) == plain_environment()
+
+
+@pytest.mark.parametrize(
+    ("program", "code"), [("/no/such/program", 127), ("/etc/hostname", 126), ("/etc", 126)]
+)
+async def test_a_program_that_cannot_start_ends_like_in_a_shell(program: str, code: int) -> None:
+    finished = await run((program,), timeout_s=10)
+    assert isinstance(finished, Finished)
+    assert finished.exit_code == code
+    assert program in finished.stderr
+
+
+async def test_a_program_may_leave_its_input_unread() -> None:
+    finished = await run(("true",), timeout_s=10, stdin=b"x" * (1 << 20))
+    assert finished == Finished(0, "", "")
+
+
+async def test_endless_output_is_cut_and_does_not_block() -> None:
+    size = OUTPUT_BYTES_MAX * 3
+    finished = await run(("head", "-c", str(size), "/dev/zero"), timeout_s=30)
+    assert isinstance(finished, Finished)
+    assert finished.exit_code == 0
+    assert len(finished.stdout) == OUTPUT_BYTES_MAX
+
+
+async def test_after_the_time_out_the_whole_group_is_dead(tmp_path: Path) -> None:
+    script = f"sleep 1000 & echo $! >{tmp_path}/pid; wait"
+    assert await run(("sh", "-c", script), timeout_s=1) == TimedOut(1)
+    assert not _lives(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_cancelled_caller_takes_the_program_with_it(tmp_path: Path) -> None:
+    script = f"echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; sleep 1000"
+    task = asyncio.ensure_future(run(("sh", "-c", script), timeout_s=60))
+    pid = await _pid(tmp_path / "pid")
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert not _lives(pid)
+
+
+async def test_a_daemon_that_the_program_left_behind_is_not_waited_for() -> None:
+    started_s = asyncio.get_running_loop().time()
+    finished = await run(("sh", "-c", "echo done; exec sleep 5 & exit 0"), timeout_s=10)
+    assert finished == Finished(0, "done\n", "")
+    assert asyncio.get_running_loop().time() - started_s < 4
+
+
+async def test_lines_are_followed_as_they_come_and_idle_times_are_told() -> None:
+    script = "echo one; echo two; printf half; read _; echo"
+    batches = [batch async for batch in follow(("sh", "-c", script), idle_s=lambda: 0.05)]
+    flat = [line for batch in batches for line in batch]
+    assert flat == ["one", "two", "half"]
+
+
+async def test_following_a_program_that_is_missing_ends_at_once() -> None:
+    assert [batch async for batch in follow(("/no/such",), idle_s=lambda: 1)] == []
+
+
+async def test_a_follower_that_leaves_kills_the_program() -> None:
+    lines = follow((sys.executable, "-c", _PRINT_PID), idle_s=lambda: 5)
+    batch = await anext(lines)
+    await lines.aclose()
+    assert not _lives(int(batch[0]))
+
+
+async def test_what_runs_apart_writes_where_it_was_told(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        code = await run_apart(
+            ("/bin/sh", "-c", "echo $WHO; exit 4"),
+            environment={"WHO": "orders", "PATH": "/bin:/usr/bin"},
+            output=log.fileno(),
+            timeout_s=10,
+        )
+    assert code == 4
+    assert (tmp_path / "log").read_text() == "orders\n"
+
+
+_PRINT_PID = "import os, time; print(os.getpid(), flush=True); time.sleep(1000)"
+
+
+async def _pid(file: Path) -> int:
+    for _ in range(500):
+        if pid := _read_pid(file):
+            return pid
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{file} never came")
+
+
+def _read_pid(file: Path) -> int:
+    return int(file.read_text()) if file.exists() else 0
+
+
+def _lives(pid: int) -> bool:
+    """Tell whether the process runs; a dead one that nobody reaped yet does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    assert os.getpid() != pid
+    return state not in "ZX"

@@ -1,0 +1,199 @@
+"""Scripts and agents in real control groups."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hapair.adapters.process import ProcessRunner
+from hapair.adapters.programs.adapter import ApplicationPrograms
+from hapair.adapters.programs.groups import root_of_applications
+from hapair.model.application import Script
+from hapair.model.outcome import Done, Refused, Unknown
+from tests.adapters.namespaces import need_root
+
+pytestmark = pytest.mark.native
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    folder: Path
+    root: Path
+    programs: ApplicationPrograms
+
+    def script(self, text: str) -> Script:
+        path = self.folder / "run"
+        path.write_text("#!/bin/sh\n" + text)
+        path.chmod(0o755)
+        return Script(str(path))
+
+    def pids(self) -> list[int]:
+        return [int(pid) for pid in (self.root / "orders" / "cgroup.procs").read_text().split()]
+
+    def log(self) -> str:
+        return (self.folder / "orders.log").read_text()
+
+    def anew(self) -> ApplicationPrograms:
+        """Return what a restarted daemon has."""
+        return ApplicationPrograms(
+            ProcessRunner(),
+            "node1",
+            root=self.root,
+            notes=self.folder / "notes",
+            log_folder=self.folder,
+        )
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    need_root()
+    root = root_of_applications().parents[1] / f"hapair-test-{os.getpid()}"
+    root.mkdir()
+    first = Place(tmp_path, root, None)  # type: ignore[arg-type]
+    try:
+        yield Place(tmp_path, root, first.anew())
+    finally:
+        (root / "cgroup.kill").write_text("1")
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                for folder in (*root.glob("*/"), root):
+                    folder.rmdir()
+                break
+            signal.sigtimedwait([], 0.01)
+
+
+STARTS = """
+echo "$1 $HAPAIR_APPLICATION on $HAPAIR_NODE within $HAPAIR_TIMEOUT s, umask $(umask)"
+case $1 in
+start) sleep 1000 & echo $! >"$0.pid" ;;
+stop) kill "$(cat "$0.pid")" ;;
+esac
+"""
+
+
+async def test_a_script_lives_in_a_group_of_its_own_until_it_is_stopped(place: Place) -> None:
+    script = place.script(STARTS)
+    assert await place.programs.running("orders", script) is False
+    assert isinstance(await place.programs.start("orders", script, timeout_s=10), Done)
+    assert await place.programs.running("orders", script) is True
+    (pid,) = place.pids()
+    assert pid == int((place.folder / "run.pid").read_text())
+    assert isinstance(await place.programs.stop("orders", script, timeout_s=10), Done)
+    assert await place.programs.running("orders", script) is False
+    assert not (place.root / "orders").exists()
+    assert "start orders on node1 within 10 s, umask 0022" in place.log()
+
+
+async def test_a_restarted_daemon_finds_what_runs(place: Place) -> None:
+    script = place.script(STARTS)
+    await place.programs.start("orders", script, timeout_s=10)
+    assert await place.anew().running("orders", script) is True
+    os.kill(place.pids()[0], signal.SIGKILL)
+    for _ in range(100):
+        if not place.pids():
+            break
+        await asyncio.sleep(0.01)
+    assert await place.anew().running("orders", script) is False
+
+
+async def test_a_start_that_ends_after_the_daemon_died_counts(place: Place) -> None:
+    script = place.script('[ "$1" = start ] && { sleep 1000 & sleep 0.3; }')
+    task = asyncio.ensure_future(place.programs.start("orders", script, timeout_s=10))
+    for _ in range(200):
+        if (place.root / "orders").exists() and len(place.pids()) > 1:
+            break
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task])
+    assert await place.anew().running("orders", script) is None
+    await asyncio.sleep(0.5)
+    assert await place.anew().running("orders", script) is True
+
+
+async def test_a_script_that_leaves_nothing_running_is_believed(place: Place) -> None:
+    """It may have told another service to start; only the script knows."""
+    script = place.script("exit 0")
+    assert isinstance(await place.programs.start("orders", script, timeout_s=10), Done)
+    assert await place.anew().running("orders", script) is True
+    assert isinstance(await place.programs.stop("orders", script, timeout_s=10), Done)
+    assert await place.anew().running("orders", script) is False
+
+
+async def test_a_failed_start_that_left_nothing_is_refused(place: Place) -> None:
+    script = place.script("exit 3")
+    outcome = await place.programs.start("orders", script, timeout_s=10)
+    assert isinstance(outcome, Refused)
+    assert "ended with 3" in outcome.why
+    assert "journalctl -t hapair-orders" in outcome.why
+    assert await place.programs.running("orders", script) is False
+
+
+async def test_a_failed_start_that_left_something_is_unknown(place: Place) -> None:
+    script = place.script("sleep 1000 & exit 3")
+    assert isinstance(await place.programs.start("orders", script, timeout_s=10), Unknown)
+    assert await place.programs.running("orders", script) is None
+
+
+@pytest.mark.parametrize("path", ["/no/such/script", "/etc/hostname"])
+async def test_a_script_that_cannot_run_is_refused(place: Place, path: str) -> None:
+    outcome = await place.programs.start("orders", Script(path), timeout_s=10)
+    assert isinstance(outcome, Refused)
+    assert path in outcome.why
+
+
+async def test_a_slow_start_is_unknown_and_its_script_is_ended(place: Place) -> None:
+    script = place.script("setsid sleep 1000 & sleep 1001")
+    assert isinstance(await place.programs.start("orders", script, timeout_s=0.5), Unknown)
+    assert await place.programs.running("orders", script) is None
+    for _ in range(200):
+        if len(place.pids()) == 1:  # The killed ones need a moment to be gone.
+            break
+        await asyncio.sleep(0.01)
+    assert len(place.pids()) == 1
+
+
+async def test_a_stop_that_leaves_processes_names_them(place: Place) -> None:
+    script = place.script('[ "$1" = stop ] || sleep 1000 &')
+    await place.programs.start("orders", script, timeout_s=10)
+    outcome = await place.programs.stop("orders", script, timeout_s=10)
+    assert isinstance(outcome, Unknown)
+    assert "sleep (" in outcome.why
+    killed = await place.programs.kill("orders", script, timeout_s=2)
+    assert isinstance(killed, Done)
+    assert "sleep (" in killed.note
+    assert await place.programs.running("orders", script) is False
+
+
+async def test_kill_ends_what_ignores_term_and_nothing_else(place: Place) -> None:
+    script = place.script('trap "" TERM; sh -c "while :; do sleep 1; done" &')
+    bystander = await asyncio.create_subprocess_exec("sleep", "1000")
+    try:
+        await place.programs.start("orders", script, timeout_s=10)
+        assert isinstance(await place.programs.kill("orders", script, timeout_s=1), Done)
+        assert bystander.returncode is None
+        assert await place.programs.running("orders", script) is False
+    finally:
+        bystander.kill()
+        await bystander.wait()
+
+
+async def test_killing_what_does_not_live_is_done(place: Place) -> None:
+    outcome = await place.programs.kill("orders", Script("/no/such/script"), timeout_s=1)
+    assert isinstance(outcome, Done)
+
+
+async def test_without_the_delegated_group_a_start_is_refused_with_the_mend(
+    tmp_path: Path,
+) -> None:
+    need_root()
+    programs = ApplicationPrograms(
+        ProcessRunner(), "node1", root=tmp_path / "missing", notes=tmp_path / "notes"
+    )
+    outcome = await programs.start("orders", Script("/bin/true"), timeout_s=1)
+    assert isinstance(outcome, Refused)
+    assert "hapair-apps.service" in outcome.why

@@ -1,0 +1,113 @@
+"""What is run for a script, an agent and a unit, and how a unit's state is read."""
+
+from pathlib import Path
+
+import pytest
+
+from hapair.adapters.programs import commands
+from hapair.adapters.programs.adapter import ApplicationPrograms
+from hapair.adapters.programs.units import Units, state
+from hapair.model.application import OcfAgent, Script, Unit
+from hapair.model.outcome import Done, Refused, Unknown
+from hapair.ports import Finished, TimedOut
+from tests.fakes.small import FakeRunner
+
+SCRIPT = Script("/etc/cluster/orders/run")
+AGENT = OcfAgent("heartbeat", "pgsql", (("pgdata", "/srv/orders"),))
+UNIT = Unit("orders.service")
+
+
+def test_a_script_gets_its_verb_and_what_it_may_rely_on() -> None:
+    assert commands.action(SCRIPT, "start") == ("/etc/cluster/orders/run", "start")
+    environment = commands.environment({"PATH": "/bin"}, SCRIPT, "orders", "node1")
+    assert environment == {
+        "PATH": "/bin",
+        "HAPAIR_APPLICATION": "orders",
+        "HAPAIR_NODE": "node1",
+    }
+    assert commands.limit(SCRIPT, 60) == {"HAPAIR_TIMEOUT": "60"}
+
+
+def test_an_agent_gets_the_variables_of_its_standard() -> None:
+    assert commands.action(AGENT, "monitor") == (
+        "/usr/lib/ocf/resource.d/heartbeat/pgsql",
+        "monitor",
+    )
+    environment = commands.environment({}, AGENT, "orders", "node1")
+    assert environment["OCF_ROOT"] == "/usr/lib/ocf"
+    assert environment["OCF_RESOURCE_INSTANCE"] == "orders"
+    assert environment["OCF_RESKEY_pgdata"] == "/srv/orders"
+    assert commands.limit(AGENT, 20) == {"OCF_RESKEY_CRM_meta_timeout": "20000"}
+
+
+def test_words_are_passed_as_words() -> None:
+    argv = commands.entering("/sys/fs/cgroup/x/cgroup.procs", ("/a b", "start"))
+    assert argv[:2] == ("/bin/sh", "-c")
+    assert argv[-3:] == ("/sys/fs/cgroup/x/cgroup.procs", "/a b", "start")
+    assert commands.starting("/e", "/note", ("/a", "start"))[-4:] == ("/e", "/note", "/a", "start")
+
+
+@pytest.mark.parametrize(
+    ("active", "expected"),
+    [
+        ("active", True),
+        ("reloading", True),
+        ("inactive", False),
+        ("failed", False),
+        ("activating", None),
+        ("deactivating", None),
+    ],
+)
+def test_the_state_of_a_unit(active: str, *, expected: bool | None) -> None:
+    assert state(f"LoadState=loaded\nActiveState={active}\nSubState=x\n") is expected
+
+
+def programs(run: FakeRunner) -> ApplicationPrograms:
+    return ApplicationPrograms(run, "node1", root=Path("/nowhere"), notes=Path("/nowhere"))
+
+
+async def test_a_unit_is_started_stopped_and_looked_at_by_systemctl() -> None:
+    run = FakeRunner({"systemctl show": Finished(0, "ActiveState=active\n", "")})
+    made = programs(run)
+    assert isinstance(await made.start("orders", UNIT, timeout_s=5), Done)
+    assert await made.running("orders", UNIT) is True
+    assert isinstance(await made.stop("orders", UNIT, timeout_s=5), Done)
+    assert run.ran == [
+        "systemctl --no-ask-password start orders.service",
+        "systemctl show --property=LoadState,ActiveState,SubState orders.service",
+        "systemctl --no-ask-password stop orders.service",
+    ]
+
+
+async def test_a_unit_that_fails_to_start_is_refused_with_the_place_to_look() -> None:
+    run = FakeRunner(
+        {
+            "systemctl --no-ask-password start": Finished(1, "", "Job for orders.service failed."),
+            "systemctl show": Finished(0, "ActiveState=failed\n", ""),
+        }
+    )
+    outcome = await programs(run).start("orders", UNIT, timeout_s=5)
+    assert isinstance(outcome, Refused)
+    assert "journalctl -u orders.service" in outcome.why
+
+
+async def test_a_unit_that_is_still_starting_is_unknown() -> None:
+    run = FakeRunner(
+        {
+            "systemctl --no-ask-password start": TimedOut(5),
+            "systemctl show": Finished(0, "ActiveState=activating\n", ""),
+        }
+    )
+    assert isinstance(await programs(run).start("orders", UNIT, timeout_s=5), Unknown)
+    assert await programs(run).running("orders", UNIT) is None
+
+
+async def test_a_killed_unit_is_stopped_too_or_systemd_would_start_it_again() -> None:
+    run = FakeRunner()
+    assert isinstance(await programs(run).kill("orders", UNIT, timeout_s=5), Done)
+    assert [line.split()[1] for line in run.ran] == ["kill", "--no-ask-password"]
+
+
+async def test_what_systemd_does_not_tell_is_not_known() -> None:
+    run = FakeRunner({"systemctl show": TimedOut(10)})
+    assert await Units(run).running(UNIT) is None

@@ -1,0 +1,60 @@
+"""Names of processes and files are any bytes; nobody's choice of them disturbs the daemon."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hapair.adapters.filesystem.holders import holders, holds
+from hapair.adapters.filesystem.mounts import Mount
+from hapair.adapters.filesystem.native import NativeFileSystems
+from hapair.adapters.programs.groups import Group
+from hapair.model.outcome import Done
+from tests.fakes.small import FakeRunner
+from tests.runtime.fakes import VOLUME
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> Iterator[int]:
+    """A process whose name is no text, with its folder in ``tmp_path``."""
+    program = tmp_path / os.fsdecode(b"\xff\x0bsleep")
+    program.symlink_to(shutil.which("sleep") or "/bin/sleep")
+    with subprocess.Popen([program, "60"], cwd=tmp_path) as process:
+        yield process.pid
+        process.kill()
+
+
+def test_a_process_whose_name_is_no_text_can_be_named(strange: int, tmp_path: Path) -> None:
+    (tmp_path / "cgroup.procs").write_text(f"{strange}\n")
+    assert f"({strange})" in Group(tmp_path).named()
+
+
+def test_a_holder_whose_name_is_no_text_is_found(strange: int, tmp_path: Path) -> None:
+    device = tmp_path.stat().st_dev
+    mount = Mount((os.major(device), os.minor(device)), str(tmp_path), "/dev/x", "ext4")
+    assert strange in {holder.pid for holder in holders(mount, frozenset())}
+
+
+def test_a_map_of_a_file_with_a_strange_name_is_read(tmp_path: Path) -> None:
+    process = tmp_path / "77"
+    process.mkdir()
+    (process / "maps").write_bytes(
+        b"00-01 r--p 00 08:01 5 /srv/a\x0bb\rc\xff\n02-03 r--p 00 93:0a 6 /srv/orders/x\n"
+    )
+    assert holds(process, Mount((0x93, 0x0A), "/srv/orders", "/dev/drbd10", "ext4"))
+    assert not holds(process, Mount((0x93, 0x0B), "/srv/log", "/dev/drbd11", "ext4"))
+
+
+def test_an_fstab_with_other_letters_keeps_them(tmp_path: Path) -> None:
+    fstab = tmp_path / "fstab"
+    line = f"/dev/vg_orders/data {VOLUME.mount_point} ext4 defaults 0 2\n".encode()
+    before = b"# gr\xfc\xdfe\r\n" + line
+    fstab.write_bytes(before)
+    natives = NativeFileSystems(FakeRunner(), fstab)
+    assert isinstance(natives.leave_fstab(VOLUME), Done)
+    assert b"gr\xfc\xdfe\r\n# hapair mounts this over DRBD: " in fstab.read_bytes()
+    assert isinstance(natives.restore_fstab(VOLUME), Done)
+    assert fstab.read_bytes() == before

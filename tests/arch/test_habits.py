@@ -1,0 +1,81 @@
+"""Habits that no linter knows."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+# One place in the daemon and one in the commands turn a bug into a message.
+MAY_CATCH_EVERYTHING: Final = {"src/hapair/runtime/loop.py", "src/hapair/cli/main.py"}
+CATCHES_EVERYTHING: Final = {"Exception", "BaseException"}
+# Places of the machine that somebody happened to work on.
+MACHINE_PLACES: Final = re.compile(r"/work/|/home/|/tmp/brief|/root/\.cache|\.\./shared")
+PURE: Final = ("model", "config", "core")
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+
+
+def name_of(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+def tracked_files() -> list[Path]:
+    """Return the files that git knows or would add; a tarball without git has none to check."""
+    listing = subprocess.run(
+        ("git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z"),
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    names = [name for name in listing.stdout.split("\0") if name]
+    return sorted(file for name in names if (file := ROOT / name).is_file())
+
+
+def caught_names(handler: ast.ExceptHandler) -> set[str]:
+    if handler.type is None:
+        return {"BaseException"}
+    return {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)}
+
+
+@pytest.mark.parametrize("file", python_files("src"), ids=name_of)
+def test_only_two_modules_catch_everything(file: Path) -> None:
+    handlers = [
+        node
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ExceptHandler) and caught_names(node) & CATCHES_EVERYTHING
+    ]
+    assert not handlers or name_of(file) in MAY_CATCH_EVERYTHING
+
+
+def test_no_file_names_places_of_one_machine() -> None:
+    this_test = Path(__file__)
+    found = [
+        f"{name_of(file)}: {match.group()}"
+        for file in tracked_files()
+        if file != this_test and (match := MACHINE_PLACES.search(file.read_text(errors="replace")))
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "file", [file for layer in PURE for file in python_files(f"src/hapair/{layer}")], ids=name_of
+)
+def test_the_pure_layers_hide_no_line_from_coverage(file: Path) -> None:
+    assert "no cover" not in file.read_text()
+    assert "no branch" not in file.read_text()
+
+
+@pytest.mark.parametrize("file", python_files("tests"), ids=name_of)
+def test_no_test_is_skipped_or_patches_our_own_modules(file: Path) -> None:
+    if file == Path(__file__):
+        return
+    text = file.read_text()
+    forbidden = ("mark.skip", "pytest.skip", "mark.xfail", "importorskip", "unittest.mock")
+    assert not [word for word in forbidden if word in text]
+    assert not re.search(r"monkeypatch\.setattr\(\s*[\"']?hapair", text)

@@ -1,0 +1,109 @@
+"""The dependency rule, as a test. ``MAY_IMPORT`` is the architecture diagram."""
+
+import ast
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+SRC: Final = Path(__file__).parents[2] / "src"
+MAY_IMPORT: Final[dict[str, set[str]]] = {
+    "model": set(),
+    "config": {"model"},
+    "core": {"model"},
+    "ports": {"model"},
+    "adapters": {"model", "ports"},
+    "rpc": {"model"},
+    "runtime": {"model", "config", "core", "ports", "adapters", "rpc"},
+    "lems": {"model", "ports", "adapters", "rpc"},
+    "cli": {"model", "config", "core", "rpc", "runtime"},
+    "web": {"model", "rpc"},
+    "witness": {"model", "rpc"},
+}
+PURE: Final = {"model", "config", "core"}
+# Clocks, chance, the outside world: their results come into the pure layers as data.
+IMPURE_MODULES: Final = {
+    "asyncio", "concurrent", "datetime", "fcntl", "glob", "io", "logging", "multiprocessing",
+    "os", "pathlib", "random", "secrets", "select", "selectors", "shutil", "signal", "socket",
+    "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid",
+}  # fmt: skip
+IMPURE_CALLS: Final = {"breakpoint", "eval", "exec", "globals", "input", "open", "print"}
+MAY_NAME_ADAPTERS: Final = {"runtime/wiring.py", "runtime/build/wiring.py", "lems/main.py"}
+SHARED_BY_ADAPTERS: Final = {"process"}
+# Nodes are servers: beyond Python's own library they need nothing, and use this where it is there.
+OPTIONAL: Final = {"rich"}
+# The lab sees the product as an administrator does: as a package, commands and files.
+LAB_MAY_IMPORT: Final = {"model"}
+
+
+def imports_of(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "write absolute imports, so that this test can read them"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def our_parts(names: set[str]) -> list[list[str]]:
+    """Split ``hapair.core.events`` and the like; the bare package is no layer."""
+    return [name.split(".") for name in sorted(names) if name.startswith("hapair.")]
+
+
+def modules_of(package: str) -> list[Path]:
+    return sorted((SRC / package).rglob("*.py"))
+
+
+def name_of(file: Path) -> str:
+    return str(file.relative_to(SRC))
+
+
+@pytest.mark.parametrize("file", modules_of("hapair"), ids=name_of)
+def test_imports_point_downwards_only(file: Path) -> None:
+    place = file.relative_to(SRC / "hapair")
+    layer = place.parts[0].removesuffix(".py")
+    tree = ast.parse(file.read_text())
+    names = imports_of(tree)
+    ours = our_parts(names)
+    if layer == "__init__":
+        assert not names, "importing the package must cost nothing"
+        return
+
+    allowed = MAY_IMPORT[layer] | {layer, "__version__"}
+    assert {part[1] for part in ours} <= allowed
+    assert not {name for name in names if name.split(".")[0] == "hapair_lab"}
+    if layer in PURE:
+        assert not {name.split(".")[0] for name in names} & IMPURE_MODULES
+    if layer == "adapters":
+        siblings = {part[2] for part in ours if part[1] == "adapters"}
+        assert siblings <= SHARED_BY_ADAPTERS | {place.parts[1].removesuffix(".py")}
+    elif str(place) not in MAY_NAME_ADAPTERS:
+        assert "adapters" not in {part[1] for part in ours}
+
+
+@pytest.mark.parametrize(
+    "file", [file for layer in sorted(PURE) for file in modules_of(f"hapair/{layer}")], ids=name_of
+)
+def test_the_pure_layers_call_nothing_that_reaches_outside(file: Path) -> None:
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not calls & IMPURE_CALLS
+
+
+@pytest.mark.parametrize("file", modules_of("hapair_lab"), ids=name_of)
+def test_the_lab_does_not_look_inside_the_product(file: Path) -> None:
+    ours = our_parts(imports_of(ast.parse(file.read_text())))
+    assert {part[1] for part in ours} <= LAB_MAY_IMPORT
+
+
+@pytest.mark.parametrize("file", modules_of("hapair") + modules_of("hapair_lab"), ids=name_of)
+def test_only_pythons_own_library_is_needed(file: Path) -> None:
+    outside = {name.split(".")[0] for name in imports_of(ast.parse(file.read_text()))}
+    outside -= sys.stdlib_module_names | {"hapair", "hapair_lab"}
+    assert outside <= (OPTIONAL if file.is_relative_to(SRC / "hapair" / "cli") else set())

@@ -1,0 +1,155 @@
+"""One row per way to be wrong. A check that is taken out of the table fails its rows."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from hapair.core.plan.cluster_checks import CHECKS, problems_of, run_checks
+from hapair.core.plan.machine_checks import rejects_drbd
+from hapair.core.plan.situation import Situation
+from hapair.model.cluster import PortRange
+from hapair.model.node_facts import (
+    BusyPort,
+    Card,
+    Drbd,
+    Kernel,
+    Link,
+)
+from tests.build.hurts import (
+    Row,
+    both,
+    card,
+    crossover,
+    drbd,
+    fact,
+    moved,
+    without_card,
+    without_tool,
+)
+from tests.build.machine_rows import MACHINE_ROWS
+from tests.build.material import (
+    CLUSTER,
+    EMPTY,
+    WITH_ORDERS,
+    formed,
+    healthy,
+    logins,
+    situation,
+    unhurt,
+)
+from tests.build.network_rows import NETWORK_ROWS
+
+ROWS: Final = MACHINE_ROWS | NETWORK_ROWS
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_what_is_wrong_is_said_with_its_place_and_its_mend(row: Row) -> None:
+    problems = problems_of(run_checks(row.situation()))
+    found = [each for each in problems if row.words in each.what and row.mend in each.mend]
+    assert [(each.where, each.warning) for each in found[:1]] == [(row.where, row.warning)], (
+        problems
+    )
+
+
+FINE: Final[dict[str, Callable[[], Situation]]] = {
+    "two healthy nodes": situation,
+    "a built cluster": lambda: situation(built=WITH_ORDERS),
+    "no module is said once": lambda: situation(drbd(protocols=()), unhurt),
+    "the running kernel is no other kernel": lambda: situation(
+        fact(kernels=(Kernel("6.1.0-37-amd64", has_drbd=False),))
+    ),
+    "crossover cards need not report": lambda: situation(
+        both(card("priv0", reports_link=False), card("priv0", link=Link.DOWN)),
+        cluster=crossover("private"),
+    ),
+    "our own sockets": lambda: situation(
+        fact(busy_ports=(BusyPort("udp", 7700, "hapaird"), BusyPort("tcp", 7701))), built=EMPTY
+    ),
+    "ports that are not needed": lambda: situation(
+        fact(busy_ports=(BusyPort("tcp", 7717, "nginx"), BusyPort("udp", 7701, "nginx")))
+    ),
+    "reserved ports": lambda: situation(
+        fact(ephemeral_first=1024, reserved_ports="5000,7700-7799")
+    ),
+    "clocks within the bound": lambda: situation(unhurt, fact(wall_ms=9_000)),
+    "a live stand-by card": lambda: situation(
+        both(moved("10.77.1.1/24", "pub1"), formed), cluster=CLUSTER
+    ),
+    "a filter of the administrator": lambda: situation(
+        fact(lvm=replace(healthy("node1").lvm, global_filter=("r|/dev/drbd.*|", "a|.*|")))
+    ),
+}
+
+
+@pytest.mark.parametrize("make", FINE.values(), ids=FINE)
+def test_what_is_right_is_not_called_an_error(make: Callable[[], Situation]) -> None:
+    assert not [each for each in problems_of(run_checks(make())) if not each.warning]
+
+
+def test_two_healthy_nodes_get_no_warning_either() -> None:
+    assert problems_of(run_checks(situation())) == ()
+
+
+def test_every_check_is_exercised_by_a_row() -> None:
+    """The table of rows and the table of checks cannot drift apart."""
+    failing: set[str] = set()
+    for row in ROWS.values():
+        failing |= {each.title for each in run_checks(row.situation()) if each.problems}
+    assert {check.title for check in CHECKS} == failing
+
+
+def test_everything_is_reported_at_once_and_sorted_by_node() -> None:
+    hurt = both(without_tool("drbdmeta"), fact(firewall="ufw"), without_card("priv0"))
+    problems = problems_of(run_checks(situation(hurt, hurt)))
+    places = [each.where for each in problems]
+    assert places == sorted(places)
+    assert {"node1", "node2"} == set(places)
+    own = [each for each in problems if each.where == "node1"]
+    assert [each.warning for each in own] == sorted(each.warning for each in own)
+
+
+def test_a_failed_check_is_told_from_one_that_warns() -> None:
+    warned = run_checks(situation(fact(firewall="ufw")))
+    assert [each.title for each in warned if each.problems] == ["firewall"]
+    assert not any(each.failed for each in warned)
+    assert [each.title for each in run_checks(situation(without_tool("ip"))) if each.failed] == [
+        "tools"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "rejected"),
+    [
+        (("r|^/dev/drbd|",), True),
+        (("r|/dev/drbd.*|", "a|.*|"), True),
+        (("a|/dev/vd.*|", "r|.*|"), True),
+        (("a|.*|",), False),
+        (("a|/dev/vd.*|",), False),
+        (("a|/dev/drbd5|", "r|.*|"), False),
+        ((), False),
+    ],
+)
+def test_a_filter_of_lvm_is_read(patterns: tuple[str, ...], *, rejected: bool) -> None:
+    assert rejects_drbd(patterns) is rejected
+
+
+def test_a_card_is_found_by_name() -> None:
+    facts = healthy("node1")
+    assert facts.card("pub1") == Card("pub1", enabled=True, link=Link.UP, reports_link=True)
+    assert facts.card("eth7") is None
+
+
+def test_ports_beyond_the_devices_are_free_for_others() -> None:
+    narrow = replace(CLUSTER, ports=PortRange(7700, 7710), devices=4)
+    busy = fact(busy_ports=(BusyPort("tcp", 7705, "nginx"),))
+    assert not problems_of(run_checks(situation(busy, cluster=narrow)))
+
+
+def test_logins_of_healthy_nodes_cover_all_pairs() -> None:
+    assert len(logins()) == len(CLUSTER.nodes) * len(CLUSTER.networks)
+
+
+def test_drbd_facts_without_a_version_mean_no_module() -> None:
+    assert not Drbd().version

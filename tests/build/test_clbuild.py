@@ -1,0 +1,285 @@
+"""Whole runs of clbuild on two nodes that are two folders."""
+
+import json
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from hapair.cli.both_nodes import explained
+from hapair.model.node_facts import NodeFacts
+from hapair.ports import Finished
+from hapair.rpc.messages import ExitCode, RpcError
+from hapair.runtime.build.change import ChangeError
+from hapair.runtime.build.files import NewFile
+from hapair.runtime.build.staging import Staging, leftovers
+from hapair.runtime.build.steps import Answer, StepKind
+from tests.build.command_world import CLCONF, World
+from tests.build.hurts import without_tool
+from tests.build.two_nodes import FakeHands, FakeNode, Wire
+
+
+def test_two_bare_nodes_become_a_cluster(world: World) -> None:
+    assert world.clbuild() == 0
+    first, second = world.built()
+    assert first == second
+    assert (first.generation, first.cluster.name, first.minors_first) == (1, "shop", 0)
+    assert "cluster shop is built, generation 1" in world.out
+    assert world.out.endswith("next: clform\n")
+    assert world.nodes[1].places.clconf.read_text() == CLCONF
+    for node in world.nodes:
+        assert node.commands.ran("modprobe drbd")
+        assert node.commands.ran("systemctl enable hapair-apps.service hapaird.service")
+        assert node.commands.ran("systemctl start hapair-apps.service")
+        assert node.commands.ran("systemctl restart hapaird.service")
+
+
+def test_keys_are_pinned_crosswise_and_never_travel(world: World) -> None:
+    world.clbuild()
+    first, second = (node.places for node in world.nodes)
+    assert first.peer_certificate.read_text() == second.node_certificate.read_text()
+    assert second.peer_certificate.read_text() == first.node_certificate.read_text()
+    assert first.cluster_key.read_text() == second.cluster_key.read_text()
+    assert first.node_key.read_text() != second.node_key.read_text()
+    sent = b"\n".join(world.wire.heard)
+    for places in (first, second):
+        assert b"PRIVATE KEY" not in sent
+        assert places.node_key.read_text().splitlines()[1].encode() not in sent
+        for key in (places.node_key, places.cluster_key):
+            assert key.stat().st_mode & 0o777 == 0o600
+        assert places.keys.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_secret_is_never_on_a_command_line(world: World) -> None:
+    world.clbuild()
+    secret = world.nodes[0].places.cluster_key.read_text().strip()
+    for node in world.nodes:
+        assert not node.commands.ran(secret)
+    assert all(secret.encode() not in line.partition(b"{")[0] for line in world.wire.heard)
+
+
+def test_a_second_build_has_nothing_to_do(world: World) -> None:
+    world.clbuild()
+    before = world.files()
+    assert world.clbuild() == 0
+    assert "nothing to do: cluster shop, generation 1" in world.out
+    assert world.files() == before
+    assert world.archives() == [[], []]
+
+
+def test_comments_are_no_change(world: World) -> None:
+    world.clbuild()
+    world.edit(CLCONF.replace("<network", "<!-- ours -->\n<network", 1))
+    assert world.clbuild() == 0
+    assert "nothing to do" in world.out
+
+
+EDITED: Final = CLCONF.replace('devices="16"', 'devices="20"')
+
+
+def test_a_plan_shows_the_difference_and_changes_nothing(world: World) -> None:
+    world.clbuild()
+    world.edit(EDITED)
+    before = world.files()
+    assert world.clbuild("--plan") == 0
+    assert "~ DRBD devices: 16, the first is /dev/drbd0\n      -> 20" in world.out
+    assert "~ clconf.xml: another one" in world.out
+    assert world.files() == before
+
+
+def test_an_edit_is_the_next_generation_with_the_old_one_in_the_archive(world: World) -> None:
+    world.clbuild()
+    world.edit(EDITED)
+    assert world.clbuild() == 0
+    assert [built.generation for built in world.built()] == [2, 2]
+    first, second = world.archives()
+    assert first == second
+    assert first[0].endswith("-1.tar.gz")
+    for node in world.nodes:
+        assert node.daemon.asked[-1] == "reload"
+
+
+def test_a_formed_cluster_is_changed_by_force_only(world: World) -> None:
+    world.clbuild()
+    world.let_daemons_say("together")
+    world.edit(EDITED)
+    assert world.clbuild() == 1
+    assert "formed cluster: the cluster is formed" in world.err
+    assert world.clbuild("--plan") == 1
+    assert "~ DRBD devices" in world.out, "the plan is shown before it is refused"
+    assert [built.generation for built in world.built()] == [1, 1]
+    assert world.clbuild("--force") == 0
+    assert [built.generation for built in world.built()] == [2, 2]
+    assert "next: clform" not in world.out
+
+
+def test_a_daemon_that_cannot_reload_is_restarted(world: World) -> None:
+    world.clbuild()
+    for node in world.nodes:
+        node.daemon.reloads = False
+        node.commands.calls[:] = [each for each in node.commands.calls if "restart" in each]
+    world.edit(EDITED)
+    assert world.clbuild() == 0
+    assert all(node.commands.ran("systemctl restart hapaird.service") for node in world.nodes)
+
+
+def test_a_daemon_that_does_not_start_leaves_the_build_committed(world: World) -> None:
+    world.nodes[1].commands.failing["systemctl restart"] = Finished(1, "", "see journalctl")
+    assert world.clbuild() == 4
+    assert "the configuration is committed, but node2: the daemon does not start" in world.err
+    assert [built.generation for built in world.built()] == [1, 1]
+
+
+def test_services_that_cannot_be_enabled_are_named(world: World) -> None:
+    world.nodes[0].commands.failing["systemctl enable"] = Finished(1, "", "no such unit")
+    assert world.clbuild() == 4
+    assert "node1: the services cannot be enabled: no such unit" in world.err
+
+
+def test_everything_wrong_is_shown_and_nothing_changed(world: World) -> None:
+    for node in world.nodes:
+        node.hurt = without_tool("drbdmeta")
+    before = world.files()
+    assert world.clbuild() == 1
+    assert world.err.count("the command drbdmeta is missing") == 2
+    assert "mend: on node2: install the package drbd-utils" in world.err
+    assert "2 errors; nothing was changed" in world.err
+    assert world.files() == before
+
+
+def test_the_choice_of_paths_is_commented_each_time(world: World) -> None:
+    world.clbuild()
+    assert "two cables cut" in " ".join(world.err.split())
+
+
+def test_every_check_is_shown_when_asked_for(world: World) -> None:
+    world.clbuild("--verbose")
+    assert "  ok       SSH without a prompt between all addresses" in world.err
+    assert "+ name: shop" in world.out
+
+
+def test_the_result_as_json(world: World) -> None:
+    assert world.clbuild("--json", "--plan") == 0
+    planned = json.loads(world.out)
+    assert (planned["outcome"], planned["generation"]) == ("planned", 1)
+    assert {"where": "cluster", "what": "name", "before": "", "after": "shop"} in planned["changes"]
+    assert world.clbuild("--json") == 0
+    assert json.loads(world.out)["outcome"] == "built"
+
+
+def test_a_refusal_as_json(world: World) -> None:
+    world.nodes[1].hurt = without_tool("ip")
+    assert world.clbuild("--json") == 1
+    refused = json.loads(world.out)
+    assert [each["field"] for each in refused["problems"] if not each["warning"]] == ["tools"]
+
+
+# --- clconf.xml ----------------------------------------------------------------------------------
+
+
+def test_without_a_configuration_the_sample_is_named(world: World) -> None:
+    world.nodes[0].places.clconf.unlink()
+    assert world.clbuild() == 2
+    assert "cp /usr/share/hapair/samples/clconf.xml" in world.err
+
+
+def test_a_wrong_configuration_is_refused_with_all_its_errors(world: World) -> None:
+    world.edit(CLCONF.replace("10.77.1.1/24", "10.77.1.1000/24").replace("16", "-3"))
+    assert world.clbuild() == 2
+    assert world.err.count("error  ") == 2
+    assert "nothing was changed" in world.err
+
+
+def test_a_wrong_configuration_as_json(world: World) -> None:
+    world.edit("<cluster/>")
+    assert world.clbuild("--json") == 2
+    assert json.loads(world.out)["problems"]
+
+
+def test_a_stranger_is_told_that_it_is_none_of_the_nodes(world: World) -> None:
+    world.hands.name, world.hands.addresses = "web7", ("192.0.2.7",)
+    assert world.clbuild() == 2
+    assert "this machine, web7, is none of the nodes node1 and node2" in world.err
+
+
+# --- The other node ------------------------------------------------------------------------------
+
+
+def test_a_peer_that_lets_nobody_in_is_named_with_each_address(world: World) -> None:
+    world.hands.refused = "Permission denied (publickey)."
+    assert world.clbuild() == 3
+    for address in ("10.77.1.2", "10.77.2.2"):
+        assert f"ssh-copy-id root@{address}" in world.err
+
+
+def test_a_connection_that_breaks_while_scanning(world: World) -> None:
+    world.wire.down = True
+    assert world.clbuild() == 3
+    assert "node2: the SSH connection broke" in world.err
+
+
+def test_a_connection_that_breaks_while_building(world: World) -> None:
+    world.wire.cut_before = StepKind.STAGE
+    before = world.nodes[0].files()
+    assert world.clbuild() == 1
+    assert "both nodes are as they were before" in world.err
+    assert world.nodes[0].files() == before
+
+
+def test_an_interrupted_build_is_settled_by_the_next_one(world: World) -> None:
+    for node in world.nodes:
+        staging = Staging(node.places, 1)
+        staging.begin()
+        staging.stage((NewFile("etc/cluster/clconf.xml", "half of it"),))
+    assert world.clbuild("--plan") == 0
+    assert all(leftovers(node.places) for node in world.nodes), "a plan changes nothing"
+    assert world.clbuild("--verbose") == 0
+    assert "undoing the interrupted build of generation 1" in world.err
+    assert not any(leftovers(node.places) for node in world.nodes)
+    assert [built.generation for built in world.built()] == [1, 1]
+
+
+def test_an_unknown_end_is_no_clean_refusal() -> None:
+    lost = ChangeError("node2", Answer("no answer within 90 s", "run clbuild again"), undone=False)
+    unknown = pytest.raises(RpcError, match="it is not known whether node2 has it")
+    with unknown as caught, explained("node1", "node2"):
+        raise lost
+    assert caught.value.exit_code == ExitCode.UNFINISHED
+
+
+def test_a_replaced_node_gets_everything_again(world: World) -> None:
+    world.clbuild()
+    key = world.nodes[0].places.cluster_key.read_text()
+    bare = FakeNode("node2", world.folder / "3")
+    world.nodes = (world.nodes[0], bare)
+    world.wire = Wire(bare)
+    world.hands = FakeHands(world.nodes, world.wire)
+    assert world.clbuild() == 0
+    first, second = world.built()
+    assert first == second
+    assert first.generation == 1
+    assert bare.places.cluster_key.read_text() == key
+    own = world.nodes[0].places
+    assert own.peer_certificate.read_text() == bare.places.node_certificate.read_text()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_clbuildapp_that_is_under_way_is_waited_for(world: World, number: int) -> None:
+    world.clbuild()
+    world.nodes[number].write("var/lib/hapair/job.json", "{}")
+    world.edit(EDITED)
+    assert world.clbuild() == 1
+    assert "another clbuild or clrestore works on this node now" in " ".join(world.err.split())
+
+
+def test_a_cluster_whose_daemon_died_still_counts_as_formed(world: World) -> None:
+    def up(facts: NodeFacts) -> NodeFacts:
+        return replace(facts, drbd=replace(facts.drbd, ours_up=True))
+
+    world.clbuild()
+    for node in world.nodes:
+        node.commands.calls.clear()
+    world.nodes[0].hurt = up
+    world.edit(EDITED)
+    assert world.clbuild() == 1
+    assert "formed cluster" in world.err

@@ -1,0 +1,232 @@
+"""What a scan adds to the scanner's facts, and how it travels."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hapair import __version__
+from hapair.adapters.process import OUTPUT_BYTES_MAX
+from hapair.core.effects import Stored
+from hapair.model.leftover import Stage
+from hapair.model.node_facts import Configuration, ScanRequest, TextFile
+from hapair.ports import Finished, TimedOut
+from hapair.rpc.client import ROOT_VARIABLE
+from hapair.rpc.messages import JsonObject, Malformed
+from hapair.runtime.build.files import only_builder
+from hapair.runtime.build.scanning import (
+    FORMED_BEFORE,
+    MARK,
+    NodeScan,
+    OtherVersionError,
+    dump_facts,
+    load_facts,
+    pack_facts,
+    unpack_facts,
+)
+from hapair.runtime.build.seats import NoScan, RemoteSeat
+from hapair.runtime.build.staging import Staging
+from hapair.runtime.build.steps import Answer, Step, StepKind
+from hapair.runtime.codec import dumps, loads
+from hapair.runtime.places import Places
+from tests.build.material import formed, healthy
+from tests.build.two_nodes import FakeCommands, FakeNode, FakeScanner
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> FakeNode:
+    return FakeNode("node1", tmp_path)
+
+
+async def test_the_configuration_is_carried_unchanged(node: FakeNode) -> None:
+    content = "<cluster name='n\u00e4he'/>".encode("latin-1")
+    node.places.clconf.write_bytes(content)
+    node.write("etc/cluster/orders/appconf.xml", "<application/>")
+    Staging(node.places, 4).begin()
+    facts = load_facts(dump_facts(await node.scan.scan(ScanRequest())))
+    configuration = facts.configuration
+    assert configuration.clconf.encode("latin-1") == content
+    assert [file.name for file in configuration.applications] == ["orders"]
+    assert [(each.generation, each.stage) for each in configuration.leftovers] == [(4, Stage.EMPTY)]
+
+
+async def test_a_held_lock_is_seen(node: FakeNode) -> None:
+    assert not (await node.scan.scan(ScanRequest())).building
+    with only_builder(node.places):
+        assert (await node.scan.scan(ScanRequest())).building
+        assert not (await node.scan.scan(ScanRequest(), lock_is_ours=True)).building
+
+
+@pytest.mark.parametrize(
+    ("answer", "standing"),
+    [
+        ({"local": "n", "nodes": {"n": {"standing": "alone"}}}, "alone"),
+        ({"local": "n", "nodes": {}}, ""),
+        ({"local": "n", "nodes": {"n": {"standing": 7}}}, ""),
+        ({}, ""),
+    ],
+)
+async def test_a_daemon_tells_its_standing(
+    node: FakeNode, answer: JsonObject, standing: str
+) -> None:
+    scan = NodeScan(node.places, FakeCommands(), FakeScanner(node), lambda _verb, _limit: answer)
+    facts = await scan.scan(ScanRequest())
+    assert facts.daemon.standing == standing
+    assert facts.daemon.running is bool(standing)
+
+
+@pytest.mark.parametrize(
+    ("stored", "standing"),
+    [
+        (dumps(Stored(formed=True, formed_boot_id="b1")), FORMED_BEFORE),
+        (dumps(Stored(formed=True, formed_boot_id="b0")), ""),
+        (dumps(Stored(formed_boot_id="b1")), ""),
+        (b"{", ""),
+    ],
+)
+async def test_a_dead_daemon_may_have_left_a_formed_cluster(
+    node: FakeNode, stored: bytes, standing: str
+) -> None:
+    node.write("proc/sys/kernel/random/boot_id", "b1\n")
+    node.write("var/lib/hapair/state.json", stored.decode())
+    assert (await node.scan.scan(ScanRequest())).daemon.standing == standing
+
+
+# --- On the way ----------------------------------------------------------------------------------
+
+
+def test_facts_survive_the_way() -> None:
+    facts = formed(healthy("node2"))
+    assert load_facts(dump_facts(facts)) == facts
+    assert unpack_facts(f"Welcome to node2!\n{pack_facts(facts)}\nlast login: today\n") == facts
+
+
+def test_two_hundred_applications_fit_well() -> None:
+    text = "<application name='orders'>" + "x" * 3000
+    files = tuple(TextFile(f"application{number}", text) for number in range(200))
+    facts = replace(healthy("node2"), configuration=Configuration(applications=files))
+    packed = pack_facts(facts)
+    assert unpack_facts(packed) == facts
+    assert len(packed) < OUTPUT_BYTES_MAX / 20
+
+
+@pytest.mark.parametrize("text", ["", "noise", f"{MARK}%%%", f"{MARK}aGVsbG8="])
+def test_what_was_not_packed_is_refused(text: str) -> None:
+    with pytest.raises(Malformed):
+        unpack_facts(text)
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "{}", '{"format": 1, "version": 3, "facts": {}}'])
+def test_what_is_no_scan_is_refused(text: str) -> None:
+    with pytest.raises(Malformed):
+        load_facts(text)
+
+
+def document(**changes: object) -> str:
+    return json.dumps(json.loads(dump_facts(healthy("node2"))) | changes)
+
+
+def test_a_damaged_scan_of_our_version_is_refused() -> None:
+    with pytest.raises(Malformed):
+        load_facts(document(facts={}))
+
+
+@pytest.mark.parametrize("changes", [{"format": 2}, {"version": "9.0", "facts": {"new": 1}}])
+def test_a_scan_of_another_version_names_that(changes: dict[str, object]) -> None:
+    with pytest.raises(OtherVersionError):
+        load_facts(document(**changes))
+
+
+def packed(**changes: object) -> Finished:
+    content = base64.b64encode(zlib.compress(document(**changes).encode())).decode()
+    return Finished(0, f"{MARK}{content}\n", "")
+
+
+def seat(result: Finished | TimedOut) -> RemoteSeat:
+    return RemoteSeat("node2", FakeCommands(failing={"cl": result}), wall_s=lambda: 100.0)
+
+
+@pytest.mark.parametrize(
+    ("result", "why"),
+    [
+        (TimedOut(240.0), "the scan did not end within 240 s"),
+        (Finished(127, "", "clscan: not found"), "hapair is not installed there"),
+        (Finished(255, "", "banner\nclosed"), "the SSH connection broke (closed)"),
+        (Finished(1, "", ""), "the scan failed there (exit code 1)"),
+        (Finished(0, "noise", ""), "its answer is not understood"),
+        (packed(version="9.0", format=2), "it has version 9.0 of hapair"),
+    ],
+)
+async def test_it_says_why_there_is_no_scan(result: Finished | TimedOut, why: str) -> None:
+    found = await seat(result).scan(ScanRequest())
+    assert isinstance(found, NoScan)
+    assert why in found.why
+    assert found.mend
+
+
+async def test_clocks_are_compared_when_the_scan_arrives() -> None:
+    found = await seat(packed()).scan(ScanRequest())
+    assert not isinstance(found, NoScan)
+    assert found.wall_ms == -100_000
+
+
+@pytest.mark.parametrize(
+    "result",
+    [TimedOut(90.0), Finished(255, "", "closed"), Finished(1, "", ""), Finished(0, "", "")],
+)
+async def test_a_step_without_an_answer_may_have_been_done(result: Finished | TimedOut) -> None:
+    answer = await seat(result).perform(Step(StepKind.LOOK, "node2"))
+    assert answer.lost
+    assert answer.error
+    assert "node2" in answer.mend
+
+
+# --- The commands themselves ---------------------------------------------------------------------
+
+
+def command(root: Path, module: str, *words: str, stdin: bytes = b"") -> str:
+    script = f"from hapair.cli.{module} import main; raise SystemExit(main())"
+    done = subprocess.run(
+        (sys.executable, "-c", script, *words),
+        check=True,
+        capture_output=True,
+        env=os.environ | {ROOT_VARIABLE: str(root)},
+        input=stdin,
+    )
+    return done.stdout.decode()
+
+
+def test_clscan_prints_what_can_be_loaded(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    request = dumps(ScanRequest(names=("localhost",)))
+    facts = unpack_facts(command(tmp_path, "clscan", "--request", stdin=request))
+    assert facts.version == __version__
+    assert facts.names[0].addresses
+    assert load_facts(command(tmp_path, "clscan", "--json")).version == __version__
+
+
+def test_clscan_shows_people_the_most_important_facts(tmp_path: Path) -> None:
+    shown = command(tmp_path, "clscan")
+    assert "kernel" in shown
+    assert "daemon not running" in " ".join(shown.split())
+
+
+def test_a_step_is_carried_out_by_the_command(tmp_path: Path) -> None:
+    Staging(Places(tmp_path), 3).begin()
+    step = dumps(Step(StepKind.LOOK, "node1", 3))
+    assert loads(
+        Answer, command(tmp_path, "clbuild", "--carry-out", stdin=step).encode()
+    ) == Answer(stage="empty")
+
+
+def test_a_step_waits_for_nobody(tmp_path: Path) -> None:
+    step = dumps(Step(StepKind.LOOK, "node1", 3))
+    with only_builder(Places(tmp_path)):
+        answer = command(tmp_path, "clbuild", "--carry-out", stdin=step)
+    assert "another clbuild" in loads(Answer, answer.encode()).error

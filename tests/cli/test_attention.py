@@ -1,0 +1,191 @@
+"""What needs a person: each kind of trouble, one by one."""
+
+import pytest
+
+from hapair.cli.attention import Weight, findings
+from hapair.cli.render_status import data_summary, state_text
+from hapair.cli.status import NodeStatus, Status, read_status
+from hapair.cli.steps import blocks, next_step
+from hapair.rpc.messages import JsonObject
+from tests.cli import situations
+from tests.cli.situations import application, network, node, stand_by, volume
+
+
+def here(**changed: object) -> Status:
+    """Return a healthy cluster of which node1's report is changed."""
+    return read_status(situations.status(node("node1", **changed)))
+
+
+def with_volume(**changed: object) -> Status:
+    return here(applications=[application(volumes=[volume(**changed)])])  # type: ignore[arg-type]
+
+
+def alarm(name: str, about: str = "") -> JsonObject:
+    return {"name": name, "text": f"the text of {name}", "application": about}
+
+
+CASES = {
+    "frozen writes": (with_volume(suspended=True), Weight.ALARM, "writes are frozen on node1"),
+    "stand-alone": (with_volume(connection="StandAlone"), Weight.ALARM, "refuse each other"),
+    "lost disk": (with_volume(disk="Diskless"), Weight.ALARM, "the disk of node1 is lost"),
+    "behind": (with_volume(behind=True), Weight.WARNING, "misses writes and is not used"),
+    "one copy": (with_volume(peer_disk="Outdated"), Weight.WARNING, "only node1 has a current"),
+    "no link": (
+        here(networks=[network("public", link_up=False)]),
+        Weight.WARNING,
+        "no link on node1's card pub0 or pub1",
+    ),
+    "silent network": (
+        here(networks=[network("public", heard_ago_s=None)]),
+        Weight.WARNING,
+        "node2 is not heard on this network",
+    ),
+    "failed there": (
+        here(applications=[application(failed_on=["node2"])]),
+        Weight.WARNING,
+        "its last start failed on node2",
+    ),
+    "down": (
+        here(applications=[application(phase="stopped", why={"rule": "x", "text": "because"})]),
+        Weight.ALARM,
+        "does not run: because",
+    ),
+    "edited": (
+        here(drift={"clconf": "changed", "applications": {}}),
+        Weight.WARNING,
+        "clconf.xml on node1 was edited",
+    ),
+    "damaged": (
+        here(drift={"clconf": "ok", "applications": {"orders": "invalid"}}),
+        Weight.WARNING,
+        "appconf.xml on node1 was edited and has errors",
+    ),
+    "alarm": (here(alarms=[alarm("isolated")]), Weight.ALARM, "the text of isolated"),
+    "mild alarm": (here(alarms=[alarm("unprotected")]), Weight.WARNING, "text of unprotected"),
+    "alarm of tomorrow": (here(alarms=[alarm("novelty")]), Weight.ALARM, "the text of novelty"),
+    "deaf daemon": (
+        read_status(situations.without_peer(node("node1"))),
+        Weight.WARNING,
+        "its daemon does not tell its status",
+    ),
+    "cut without a verdict": (
+        here(standing="cut", networks=[]),
+        Weight.ALARM,
+        "has no right to act alone",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_trouble_is_found_once_and_weighed(name: str) -> None:
+    status, weight, text = CASES[name]
+    found = [finding for finding in findings(status) if text in finding.text]
+    assert [finding.weight for finding in found] == [weight]
+    assert found[0].to_do
+
+
+CALM = {
+    "a crossover cable without a peer": here(
+        networks=[network("private", link_up=False, heard_ago_s=0.2)]
+    ),
+    "an application on its way": here(applications=[application(phase="starting")]),
+    "a halted application": here(applications=[application(phase="stopped", wanted="down")]),
+    "a resync": with_volume(connection="SyncSource", peer_disk="Inconsistent"),
+    "an application of the peer": read_status(
+        situations.status(
+            node("node1", applications=[stand_by(owner="node2")]),
+            node("node2", applications=[application(owner="node2")]),
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALM)
+def test_what_is_normal_needs_nobody(name: str) -> None:
+    assert findings(CALM[name]) == ()
+
+
+def test_the_same_alarm_of_both_nodes_is_told_once() -> None:
+    both = [alarm("two-owners", "orders")]
+    status = read_status(situations.status(node("node1", alarms=both), node("node2", alarms=both)))
+    assert len([f for f in findings(status) if "two-owners" in f.text]) == 1
+
+
+def test_silence_is_not_called_down() -> None:
+    """An application of a silent node may still run there."""
+    lost = stand_by(owner="node2")
+    status = read_status(
+        situations.without_peer(node("node1", standing="cut", applications=[lost]))
+    )
+    assert not [finding for finding in findings(status) if "does not run" in finding.text]
+    assert text_of(status) == "on node2 when last heard"
+
+
+def text_of(status: Status, view: NodeStatus | None = None) -> str:
+    shown = view or status.local
+    return state_text(status, shown, shown.applications[0])
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({}, "running on node1"),
+        ({"wanted": "data"}, "data only, on node1"),
+        ({"phase": "starting"}, "starting on node1"),
+        ({"phase": "stuck"}, "STUCK on node1"),
+        ({"phase": "stopped"}, "stopped"),
+        ({"phase": "stopped", "wanted": "down"}, "halted"),
+        ({"phase": "unknown"}, "unknown on node1"),
+        ({"owner": ""}, "not placed on a node yet"),
+    ],
+)
+def test_a_state_is_said_in_a_few_words(changed: dict[str, object], text: str) -> None:
+    assert text_of(here(applications=[application(**changed)])) == text  # type: ignore[arg-type]
+
+
+def test_a_start_before_the_other_side_has_stopped_is_seen() -> None:
+    stopping = node("node2", applications=[stand_by(phase="stopping")])
+    status = read_status(situations.status(node("node1"), stopping))
+    assert text_of(status) == "running on node1, stopping on node2"
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({}, "data UpToDate on both nodes"),
+        ({"peer_disk": "Outdated"}, "data UpToDate on node1 only"),
+        ({"disk": "Outdated"}, "data UpToDate on node2 only"),
+        ({"disk": "Outdated", "peer_disk": "Outdated"}, "data not UpToDate"),
+        ({"connection": "SyncTarget"}, "data: resync runs"),
+    ],
+)
+def test_the_data_is_said_in_a_few_words(changed: dict[str, object], text: str) -> None:
+    status = with_volume(**changed)
+    assert data_summary(status.local, status.local.applications[0]) == text
+
+
+@pytest.mark.parametrize(
+    ("phase", "reached", "text"),
+    [
+        ("starting", "", "attach and connect the data orders.data"),
+        ("starting", "mounted", "add the addresses"),
+        ("starting", "program", ""),
+        ("stopping", "program", "stop the program"),
+        ("stuck", "mounted", "unmount orders.data"),
+        ("stopping", "attached", ""),
+        ("unknown", "", "look at what is up"),
+        ("running", "program", ""),
+    ],
+)
+def test_the_next_step_is_known(phase: str, reached: str, text: str) -> None:
+    status = here(applications=[application(phase=phase, items=situations.items(reached))])
+    assert next_step(status.local.applications[0]) == text
+
+
+def test_what_went_wrong_last_is_told() -> None:
+    held = situations.items("mounted", "target is busy", rung=3)
+    status = here(applications=[application(items=held, failed_on=["node1"])])
+    assert list(blocks(status.local.applications[0])) == [
+        "mounted orders.data: target is busy (rung 3 of the stop ladder)",
+        "its last start failed on node1",
+    ]

@@ -1,0 +1,401 @@
+"""clform, clhalt, clstartup and clconfirm against a scripted daemon."""
+
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from hapair.cli.clconfirm import worth
+from hapair.cli.status import read_status
+from hapair.rpc.messages import ExitCode, JsonObject, RpcError
+from tests.cli import situations
+from tests.cli.commands import given, started
+from tests.cli.fake_daemon import FakeDaemon, Talk
+
+
+def build_something(root: Path) -> None:
+    built = root / "etc/cluster/built/built.json"
+    built.parent.mkdir(parents=True)
+    built.write_text("{}")
+
+
+def test_forming_tells_what_runs_where(daemon: FakeDaemon) -> None:
+    daemon.answer("form", {"text": "node1 and node2 are together"})
+    daemon.answer("status", situations.status())
+    came = given("clform")
+    assert came.code == ExitCode.DONE
+    assert came.out == (
+        "cluster shop is formed: node1 and node2 act together\n  orders  running on node1\n"
+    )
+    assert daemon.asked_for("form") == [
+        {
+            "start": "command",
+            "timeout_s": 60.0,
+            "allow_single_node": False,
+            "join_existing_cluster": True,
+            "autostart": True,
+            "node": "both",
+        }
+    ]
+
+
+def test_forming_waits_until_applications_have_started(daemon: FakeDaemon) -> None:
+    phases = iter(["starting", "starting"])
+
+    def status(_: Talk) -> JsonObject:
+        phase = next(phases, "running")
+        return situations.formed(phase=phase)
+
+    daemon.answer("form", {})
+    daemon.scripts["status"] = status
+    came = given("clform")
+    assert "orders  running on node1" in came.out
+    assert "starting orders" in came.err
+
+
+def test_an_application_that_cannot_start_does_not_hold_it_up(daemon: FakeDaemon) -> None:
+    daemon.answer("form", {})
+    daemon.answer("status", situations.failed())
+    came = given("clform")
+    assert came.code == ExitCode.DONE
+    assert "orders  stopped" in came.out
+
+
+def test_a_peer_that_does_not_come_is_told_with_the_mend(daemon: FakeDaemon) -> None:
+    text = "the peer did not answer in time; start the peer, or type: clform --alone"
+    daemon.refuse("form", RpcError(text))
+    came = given("clform", "--timeout", "5s")
+    assert came.code == ExitCode.REFUSED
+    assert "clform --alone" in came.err
+    assert daemon.asked_for("form")[0]["timeout_s"] == 5.0
+
+
+def test_alone_is_asked_of_this_node_only(daemon: FakeDaemon) -> None:
+    daemon.answer("form", {})
+    daemon.answer("status", situations.peer_lost())
+    came = given("clform", "--alone", "--json")
+    assert came.json == {
+        "format": 1,
+        "standing": "alone",
+        "applications": {"orders": "running on node1"},
+        "settled": True,
+    }
+    asked = daemon.asked_for("form")[0]
+    assert (asked["allow_single_node"], asked["node"], asked["timeout_s"]) == (True, "local", 15.0)
+
+
+@pytest.mark.parametrize(("word", "node"), [("local", "node1"), ("node2", "node2")])
+def test_one_node_can_be_named(word: str, node: str, daemon: FakeDaemon) -> None:
+    daemon.answer("form", {})
+    daemon.answer("status", situations.status())
+    given("clform", "--node", word)
+    assert daemon.asked_for("form")[0]["node"] == node
+
+
+@pytest.mark.parametrize("command", ["clform", "clhalt"])
+def test_a_stranger_is_refused(command: str, daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.status())
+    came = given(command, "--node", "node9")
+    assert came.code == ExitCode.USAGE
+    assert "there is no node node9 in cluster shop" in came.err
+    assert "the nodes are node1 and node2" in came.err
+
+
+def leaving_in_order(daemon: FakeDaemon) -> list[str]:
+    """Script a cluster whose local node leaves only after its peer; return what happened."""
+    order: list[str] = []
+    told, peer_left = threading.Event(), threading.Event()
+
+    def status(_: Talk) -> JsonObject:
+        standing = "leaving" if told.is_set() else "together"
+        return situations.status(situations.node("node1", standing=standing))
+
+    def leave(talk: Talk) -> JsonObject:
+        node = str(talk.args["node"])
+        order.append(f"{node} told")
+        if node == "node1":
+            told.set()
+            assert peer_left.wait(20)
+        else:
+            peer_left.set()
+        order.append(f"{node} left")
+        return {"text": f"{node} is halted"}
+
+    daemon.scripts.update({"status": status, "leave": leave})
+    return order
+
+
+def test_a_halt_of_the_cluster_lets_neither_node_take_over(daemon: FakeDaemon) -> None:
+    order = leaving_in_order(daemon)
+    came = given("clhalt")
+    assert came.code == ExitCode.DONE
+    assert came.out == "cluster shop is halted\n"
+    assert order == ["node1 told", "node2 told", "node2 left", "node1 left"]
+    asked = {str(args["node"]): args for args in daemon.asked_for("leave")}
+    assert asked["node1"] == {"node": "node1", "handover": False, "last": True}
+    assert asked["node2"] == {"node": "node2", "handover": False, "last": False}
+
+
+def test_a_halt_without_a_peer_halts_this_node(daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.peer_lost())
+    daemon.answer("leave", {"text": "node1 is halted"})
+    came = given("clhalt")
+    assert came.out == "cluster shop is halted; node2 was not part of it\n"
+    assert daemon.asked_for("leave") == [{"node": "node1", "handover": False, "last": False}]
+
+
+def test_one_node_hands_over_when_it_leaves(daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.status())
+    daemon.answer("leave", {"text": "node1 is halted"})
+    came = given("clhalt", "--node", "local")
+    assert came.out == "node1 has left the cluster\n"
+    assert daemon.asked_for("leave") == [{"node": "node1", "handover": True, "last": False}]
+
+
+def test_one_node_may_halt_what_it_runs(daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.status())
+    daemon.answer("halt", {"text": "orders is halted"})
+    daemon.answer("leave", {"text": "node1 is halted"})
+    given("clhalt", "--node", "node1", "--stop")
+    changing = [request.verb for request in daemon.requests if request.verb in {"halt", "leave"}]
+    assert changing == ["halt", "leave"]
+
+
+def test_a_node_that_cannot_stop_does_not_leave(daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.status())
+    daemon.refuse("halt", RpcError("orders is held", "end process 4711"))
+    came = given("clhalt", "--node", "node1", "--stop")
+    assert came.code == ExitCode.REFUSED
+    assert daemon.asked_for("leave") == []
+
+
+def test_stop_alone_is_not_enough(daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.status())
+    came = given("clhalt", "--stop")
+    assert came.code == ExitCode.USAGE
+    assert daemon.asked_for("leave") == []
+
+
+def test_a_shutdown_hands_over(daemon: FakeDaemon, root: Path) -> None:
+    build_something(root)
+    daemon.answer("status", situations.status())
+    daemon.answer("leave", {})
+    assert given("clhalt", "--node", "local", "--shutdown").code == ExitCode.DONE
+    assert daemon.asked_for("leave") == [{"node": "node1", "handover": True, "last": False}]
+
+
+@pytest.mark.usefixtures("root")
+def test_a_shutdown_is_content_when_nothing_is_built() -> None:
+    came = given("clhalt", "--node", "local", "--shutdown")
+    assert came.code == ExitCode.DONE
+    assert "nothing to leave" in came.out
+
+
+def test_a_shutdown_is_content_when_the_node_is_halted(daemon: FakeDaemon, root: Path) -> None:
+    build_something(root)
+    daemon.answer("status", situations.halted())
+    assert given("clhalt", "--node", "local", "--shutdown").code == ExitCode.DONE
+    assert daemon.asked_for("leave") == []
+
+
+def test_a_shutdown_does_not_hang(daemon: FakeDaemon, root: Path) -> None:
+    build_something(root)
+
+    def never(talk: Talk) -> JsonObject:
+        talk.wait_until_gone()
+        return {}
+
+    daemon.answer("status", situations.status())
+    daemon.scripts["leave"] = never
+    came = given("clhalt", "--node", "local", "--shutdown", "--timeout", "100ms")
+    assert came.code == ExitCode.UNFINISHED
+
+
+def test_an_interrupted_halt_goes_on(daemon: FakeDaemon) -> None:
+    def never(talk: Talk) -> JsonObject:
+        talk.wait_until_gone()
+        return {}
+
+    daemon.answer("status", situations.status())
+    daemon.scripts["leave"] = never
+    with started("clhalt", "--node", "node1") as process:
+        assert daemon.asked.wait(20)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert "node1 goes on leaving" in err
+    assert "undo: clform" in err
+
+
+def test_a_boot_asks_for_what_clstart_says(daemon: FakeDaemon, root: Path) -> None:
+    build_something(root)
+    (root / "etc/cluster/clstart.xml").write_text(
+        '<clstart allow_single_node="no" join_existing_cluster="yes" autostart_apps="no"'
+        ' timeout="90s"/>'
+    )
+    daemon.answer("form", {"text": "node1 and node2 are together"})
+    assert given("clstartup").code == ExitCode.DONE
+    assert daemon.asked_for("form") == [
+        {
+            "start": "boot",
+            "timeout_s": 90.0,
+            "allow_single_node": False,
+            "join_existing_cluster": True,
+            "autostart": False,
+            "node": "local",
+        }
+    ]
+
+
+def test_a_boot_does_not_wait_for_the_peer(daemon: FakeDaemon, root: Path) -> None:
+    build_something(root)
+
+    def waits(talk: Talk) -> JsonObject:
+        talk.wait_until_gone()
+        return {}
+
+    daemon.scripts["form"] = waits
+    came = given("clstartup")
+    assert came.code == ExitCode.DONE
+    assert came.out == "accepted; the daemon goes on\n"
+
+
+def test_a_boot_before_the_first_build_does_nothing(daemon: FakeDaemon) -> None:
+    came = given("clstartup")
+    assert came.code == ExitCode.DONE
+    assert "no cluster is built" in came.out
+    assert daemon.requests == []
+
+
+def test_a_clstart_with_errors_starts_nothing(daemon: FakeDaemon, root: Path) -> None:
+    build_something(root)
+    (root / "etc/cluster/clstart.xml").write_text('<clstart timeout="soon"/>')
+    came = given("clstartup")
+    assert came.code == ExitCode.USAGE
+    assert "clstart.xml:1" in came.err
+    assert "clform --node local" in came.err
+    assert daemon.requests == []
+
+
+@pytest.mark.usefixtures("root")
+def test_clstart_can_be_checked_without_a_daemon() -> None:
+    came = given("clstartup", "--check")
+    assert came.code == ExitCode.DONE
+    assert "silent for 60 s, this node forms the cluster alone" in came.out
+
+
+def test_a_statement_shows_what_is_known_first(daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.cut())
+    daemon.answer("confirm", {"text": "the operator confirmed that node2 is down"})
+    came = given("clconfirm", "peer-is-down", "--yes", "node2")
+    assert came.code == ExitCode.DONE
+    assert "node2 was heard 5 min 12 s ago; it was together." in came.err
+    assert "every acknowledged write up to the loss of the connection is here" in " ".join(
+        came.err.split()
+    )
+    assert [line for line in came.err.splitlines() if len(line) > 80] == []
+    assert daemon.asked_for("confirm") == [{}]
+
+
+@pytest.mark.parametrize("name", ["node1", "NODE2", "", "yes"])
+def test_only_the_name_of_the_peer_is_a_statement(name: str, daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.cut())
+    came = given("clconfirm", "peer-is-down", "--yes", name)
+    assert came.code == ExitCode.USAGE
+    assert daemon.asked_for("confirm") == []
+
+
+def test_without_a_terminal_nothing_is_stated(daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.cut())
+    with started("clconfirm", "peer-is-down") as process:
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == ExitCode.USAGE
+    assert "clconfirm peer-is-down --yes node2" in err
+    assert daemon.asked_for("confirm") == []
+
+
+@pytest.mark.parametrize("situation", ["healthy", "peer_lost", "halted"])
+def test_a_statement_that_nobody_waits_for_is_refused(situation: str, daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.SITUATIONS[situation]())
+    came = given("clconfirm", "peer-is-down", "--yes", "node2")
+    assert came.code in {ExitCode.REFUSED, ExitCode.NOT_NOW}
+    assert daemon.asked_for("confirm") == []
+
+
+def test_a_refused_statement_is_told(daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.cut())
+    daemon.refuse("confirm", RpcError("node2 answers heartbeats, so it is not down"))
+    came = given("clconfirm", "peer-is-down", "--yes", "node2")
+    assert came.code == ExitCode.REFUSED
+    assert "so it is not down" in came.err
+
+
+def test_a_failure_that_only_the_peer_tells_does_not_hold_it_up(daemon: FakeDaemon) -> None:
+    """The owner raises the alarm; after a move the owner is the peer."""
+    failed = situations.failed()["nodes"]
+    assert isinstance(failed, dict)
+    here = {**failed["node1"]["applications"][0], "owner": "node2"}
+    there = situations.node("node2", applications=[here], alarms=failed["node1"]["alarms"])
+    daemon.answer("form", {})
+    daemon.answer(
+        "status",
+        situations.status(situations.node("node1", applications=[here], alarms=[]), there),
+    )
+    assert given("clform").code == ExitCode.DONE
+
+
+def test_a_halt_of_one_of_the_two_is_done_in_part(daemon: FakeDaemon) -> None:
+    leaving_in_order(daemon)
+    leave = daemon.scripts["leave"]
+
+    def half(talk: Talk) -> JsonObject:
+        result = leave(talk)
+        if talk.args["node"] == "node2":
+            raise RpcError("orders is held on node2")
+        return result
+
+    daemon.scripts["leave"] = half
+    came = given("clhalt")
+    assert came.code == ExitCode.UNFINISHED
+    assert "orders is held on node2" in came.err
+
+
+def test_a_shutdown_is_about_this_node_only(daemon: FakeDaemon, root: Path) -> None:
+    build_something(root)
+    came = given("clhalt", "--node", "node2", "--shutdown")
+    assert came.code == ExitCode.USAGE
+    assert daemon.requests == []
+
+
+def test_a_boot_waits_for_a_daemon_that_starts(root: Path) -> None:
+    build_something(root)
+    with started("clstartup") as process, FakeDaemon(root) as daemon:
+        daemon.answer("form", {"text": "node1 is alone"})
+        out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == (ExitCode.DONE, "node1 is alone\n")
+
+
+def test_a_shutdown_waits_for_a_daemon_that_is_restarted(root: Path) -> None:
+    build_something(root)
+    command = started("clhalt", "--node", "local", "--shutdown")
+    with command as process, FakeDaemon(root) as daemon:
+        daemon.answer("status", situations.halted())
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == ExitCode.DONE
+    assert "nothing to leave" in out
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"connection": "Connected"}, "so node2 is not down"),
+        ({"connection": "Connecting", "disk": "Inconsistent"}, "nothing starts from it"),
+        ({"connection": "Connecting", "behind": True}, "misses writes"),
+        ({"connection": "Connecting", "out_of_sync_bytes": 4096}, "4.0 KiB were written here"),
+    ],
+)
+def test_a_statement_says_what_each_copy_is_worth(changed: JsonObject, text: str) -> None:
+    told = situations.formed(volumes=[situations.volume(**changed)])  # type: ignore[arg-type]
+    orders = read_status(told).local.applications[0]
+    assert text in worth(orders.volumes[0], "node2")

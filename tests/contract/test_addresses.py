@@ -1,0 +1,79 @@
+"""What every ``Addresses`` promises; the real one in two network namespaces."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from hapair.adapters.network.addresses import ServiceAddresses
+from hapair.model.application import ServiceAddress
+from hapair.model.outcome import Done, Refused
+from hapair.ports import Addresses
+from tests.adapters.clusters import cluster, service
+from tests.adapters.namespaces import cable, new_network
+from tests.fakes.hands import FakeAddresses
+
+ALL = service("10.77.1.50/24", "10.77.1.51/24", "fd77:1::50/64")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    addresses: Addresses
+    give_to_another: Callable[[ServiceAddress], object]
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.native)])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    if request.param == "fake":
+        fake = FakeAddresses()
+        yield World(fake, fake.foreign.add)
+        return
+    with new_network() as here, new_network() as there:
+        cable(here, "pub0", there, "pub0")
+        for network, number in ((here, 1), (there, 2)):
+            network.ip("address", "add", f"10.77.1.{number}/24", "dev", "pub0")
+            network.ip("address", "add", f"fd77:1::{number}/64", "dev", "pub0", "nodad")
+        with here.entered():
+            made = ServiceAddresses(cluster(), "node1", announce_again_after_s=())
+            yield World(
+                made,
+                lambda one: there.ip("address", "add", str(one.address), "dev", "pub0"),
+            )
+            made.close()
+
+
+async def test_what_is_added_is_present_until_it_is_removed(world: World) -> None:
+    assert world.addresses.present(ALL) is False
+    assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
+    assert world.addresses.present(ALL) is True
+    assert isinstance(await world.addresses.remove(ALL, timeout_s=5), Done)
+    assert world.addresses.present(ALL) is False
+
+
+async def test_some_of_them_is_neither_all_nor_none(world: World) -> None:
+    await world.addresses.add(ALL[:1], timeout_s=5)
+    assert world.addresses.present(ALL) is None
+    assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
+    assert world.addresses.present(ALL) is True
+
+
+async def test_every_action_may_be_repeated(world: World) -> None:
+    for _ in range(2):
+        assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
+    for _ in range(2):
+        assert isinstance(await world.addresses.remove(ALL, timeout_s=5), Done)
+
+
+async def test_an_address_of_another_machine_is_refused_and_nothing_is_added(
+    world: World,
+) -> None:
+    world.give_to_another(ALL[1])
+    outcome = await world.addresses.add(ALL, timeout_s=5)
+    assert isinstance(outcome, Refused)
+    assert "10.77.1.51" in outcome.why
+    assert world.addresses.present(ALL) is False
+
+
+async def test_no_addresses_are_all_present(world: World) -> None:
+    assert isinstance(await world.addresses.add((), timeout_s=5), Done)
+    assert world.addresses.present(()) is True

@@ -1,0 +1,90 @@
+"""What every ``FileSystems`` promises; the real one on a loop device of this machine."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hapair.adapters.filesystem.adapter import MountedFileSystems
+from hapair.adapters.process import ProcessRunner
+from hapair.model.application import Volume
+from hapair.model.outcome import Done, Refused
+from hapair.ports import FileSystems
+from tests.adapters.loops import loop_device, make_image, volume_at
+from tests.adapters.namespaces import need_root, own_mounts
+from tests.fakes.hands import FakeFileSystems
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    file_systems: FileSystems
+    volume: Volume
+    missing: Volume
+    held: Callable[[], AbstractContextManager[object]]  # A process "sleep" holds the mount.
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.native)])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    volume = volume_at(tmp_path / "mnt")
+    missing = volume_at(tmp_path / "mnt", minor=volume.minor + 1, resource="orders.missing")
+    if request.param == "fake":
+        fake = FakeFileSystems(missing={missing.resource})
+
+        @contextmanager
+        def noted() -> Iterator[None]:
+            fake.held_by[volume.resource] = "sleep (4711)"
+            yield
+
+        yield World(fake, volume, missing, noted)
+        return
+    need_root()
+
+    @contextmanager
+    def held() -> Iterator[None]:
+        with subprocess.Popen(("sleep", "1000"), cwd=volume.mount_point) as process:
+            try:
+                yield
+            finally:
+                process.kill()
+
+    with loop_device(make_image(tmp_path), Path(volume.device)), own_mounts():
+        yield World(MountedFileSystems(ProcessRunner()), volume, missing, held)
+
+
+async def test_it_is_mounted_from_mount_to_unmount(world: World) -> None:
+    assert not world.file_systems.mounted(world.volume)
+    assert isinstance(await world.file_systems.mount(world.volume, timeout_s=10), Done)
+    assert world.file_systems.mounted(world.volume)
+    assert isinstance(await world.file_systems.unmount(world.volume, timeout_s=10), Done)
+    assert not world.file_systems.mounted(world.volume)
+
+
+async def test_every_action_may_be_repeated(world: World) -> None:
+    for _ in range(2):
+        assert isinstance(await world.file_systems.mount(world.volume, timeout_s=10), Done)
+    for _ in range(2):
+        assert isinstance(await world.file_systems.unmount(world.volume, timeout_s=10), Done)
+    assert isinstance(await world.file_systems.end_holders(world.volume, timeout_s=5), Done)
+
+
+async def test_a_missing_device_is_refused(world: World) -> None:
+    outcome = await world.file_systems.mount(world.missing, timeout_s=10)
+    assert isinstance(outcome, Refused)
+    assert world.missing.device in outcome.why
+    assert not world.file_systems.mounted(world.missing)
+
+
+async def test_a_held_mount_is_refused_until_its_holders_are_ended(world: World) -> None:
+    await world.file_systems.mount(world.volume, timeout_s=10)
+    with world.held():
+        refused = await world.file_systems.unmount(world.volume, timeout_s=10)
+        assert isinstance(refused, Refused)
+        assert "sleep (" in refused.why
+        assert world.file_systems.mounted(world.volume)
+        ended = await world.file_systems.end_holders(world.volume, timeout_s=10)
+        assert isinstance(ended, Done)
+        assert "sleep (" in ended.note
+    assert isinstance(await world.file_systems.unmount(world.volume, timeout_s=10), Done)

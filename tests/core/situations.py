@@ -1,0 +1,151 @@
+"""For every row of every table, one situation in which that row holds."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from hapair.core.arbitration import UNANSWERED_MAX, Silence
+from hapair.core.effects import Layer, Stored
+from hapair.core.events import Beat, Form, Leave, PeerApplication, PeerState
+from hapair.core.placement import View
+from hapair.core.state import Is, Item, ItemState, NodeState, PeerView
+from hapair.model.built import Built
+from hapair.model.cluster import ArbitrationKind
+from hapair.model.data import Connection, Role
+from hapair.model.status import Phase, Standing, Wanted
+from tests.core.bench import ME, NAME, PEER, RESOURCE, built, facts, record
+from tests.sim.settings import application
+
+SILENT: Final = Silence(
+    kind=ArbitrationKind.PATHS,
+    peer_heard=False,
+    peer_alive=False,
+    long_enough=True,
+    kernel_answers=False,
+    was_together=True,
+    confirmed=False,
+    networks=2,
+    own_links_up=True,
+    references=1,
+    probed=True,
+    answering=1,
+    unanswered=0,
+)
+# In every situation all rows above could hold too, were it not for what is named here.
+COMMON: Final = {
+    "peer-heard": replace(SILENT, peer_heard=True),
+    "peer-alive": replace(SILENT, peer_alive=True),
+    "listening": replace(SILENT, long_enough=False),
+    "kernel-answers": replace(SILENT, kernel_answers=True),
+    "confirmed": replace(SILENT, confirmed=True, was_together=False),
+    "never-joined": replace(SILENT, was_together=False),
+}
+PATHS: Final = {
+    **COMMON,
+    "one-network": replace(SILENT, networks=1),
+    "ask-references": replace(SILENT, probed=False, answering=0),
+    "ask-again": replace(SILENT, answering=0, unanswered=1),
+    "isolated": replace(SILENT, answering=0, unanswered=UNANSWERED_MAX),
+    "own-link-down": replace(SILENT, own_links_up=False),
+    "paths-agree": SILENT,
+}
+OPERATOR: Final = {**COMMON, "ask-operator": SILENT}
+
+FORMING: Final = NodeState(
+    me=ME,
+    boot_id="boot1",
+    incarnation=3,
+    built=built(),
+    stored=Stored(formed=True, formed_boot_id="boot1", epoch=4),
+    standing=Standing.FORMING,
+    now_s=200.0,
+    quiet_since_s=100.0,
+    form=Form(),
+    form_until_s=160.0,
+)
+ECHO: Final = Beat(7, 3, Standing.FORMING, 4)
+FORMATION: Final = {
+    "peer-heard": replace(FORMING, peer=PeerView(heard_at_s={"public": 199.5}, beat=ECHO)),
+    "kernel-answers": replace(FORMING, facts={RESOURCE: facts()}),
+    "confirmed": replace(FORMING, confirmed=True),
+    "waiting": replace(FORMING, form_until_s=201.0),
+    "single-not-allowed": replace(FORMING, form=Form(allow_single_node=False)),
+    "right-held": replace(FORMING, stored=replace(FORMING.stored, holds_right=True)),
+    "peer-may-be-ahead": FORMING,
+}
+
+
+def items_of(what: Built, *up: Layer) -> dict[Item, ItemState]:
+    """Return the items of ``orders``; the layers that are named are up, the others down."""
+    every = [Item(NAME, layer, RESOURCE) for layer in tuple(Layer)[:3]]
+    every += [Item(what.applications[0].application.name, layer) for layer in tuple(Layer)[3:]]
+    return {item: ItemState(Is.UP if item.layer in up else Is.DOWN) for item in every}
+
+
+PEER_STATE: Final = PeerState(7, 3, Standing.TOGETHER, 4, 1, (), ())
+TOGETHER: Final = replace(
+    FORMING,
+    standing=Standing.TOGETHER,
+    accepted=7,
+    together_since_s=50.0,
+    peer=PeerView(heard_at_s={"public": 199.5}, beat=ECHO, incarnation=7, state=PEER_STATE),
+    facts={RESOURCE: facts()},
+    joined_from_s={RESOURCE: 0.0},
+    items=items_of(FORMING.built, Layer.ATTACHED),
+)
+STOPPED_THERE: Final = PeerApplication(NAME, Phase.STOPPED, data_current=True)
+CAN_RUN: Final = View(TOGETHER, application(NAME), record(), STOPPED_THERE)
+ELSEWHERE: Final = replace(CAN_RUN, application=application(NAME, preferred=PEER))
+RUNNING: Final = replace(TOGETHER, items=items_of(TOGETHER.built, *Layer))
+
+
+def with_state(seen: View, **changes: Any) -> View:  # noqa: ANN401 - the fields of NodeState
+    """Return the view of a state in which these fields are different."""
+    return replace(seen, state=replace(seen.state, **changes))
+
+
+def leaving(*, formed: bool, handover: bool = True) -> View:
+    stored = replace(TOGETHER.stored, formed=formed)
+    leave = Leave(handover=handover)
+    return with_state(CAN_RUN, standing=Standing.LEAVING, leave=leave, stored=stored)
+
+
+STALE: Final = {RESOURCE: facts(connection=Connection.SYNC_TARGET)}
+GOALS: Final = {
+    "halted": with_state(CAN_RUN, standing=Standing.HALTED),
+    "left": leaving(formed=False),
+    "no-record": replace(CAN_RUN, record=None),
+    "superseded": with_state(
+        CAN_RUN, peer=replace(TOGETHER.peer, beat=replace(ECHO, standing=Standing.ALONE, epoch=5))
+    ),
+    "isolated": with_state(CAN_RUN, isolated=True),
+    "not-owner": replace(CAN_RUN, record=record(PEER)),
+    "wanted-down": replace(CAN_RUN, record=record(wanted=Wanted.DOWN)),
+    "leaving": leaving(formed=True),
+    "moving": with_state(CAN_RUN, moving=(NAME,)),
+    "failed-everywhere": replace(CAN_RUN, record=record(failed_on=(ME, PEER))),
+    "failed-here": replace(CAN_RUN, record=record(failed_on=(ME,))),
+    "not-agreed": with_state(CAN_RUN, standing=Standing.CUT),
+    "stale-data": with_state(CAN_RUN, facts=STALE),
+    "peer-primary": with_state(CAN_RUN, facts={RESOURCE: facts(peer_role=Role.PRIMARY)}),
+    "peer-runs": replace(CAN_RUN, peer=replace(STOPPED_THERE, phase=Phase.STOPPING)),
+    "preferred-elsewhere": with_state(ELSEWHERE, fresh=(NAME,), together_since_s=199.0),
+    "data-only": replace(CAN_RUN, record=record(wanted=Wanted.DATA)),
+    "run": CAN_RUN,
+}
+HANDS: Final = {
+    "not-mine": replace(CAN_RUN, record=record(PEER)),
+    "cannot-move": replace(with_state(CAN_RUN, moving=(NAME,)), peer=None),
+    "moved": with_state(CAN_RUN, moving=(NAME,)),
+    "moving": replace(CAN_RUN, state=replace(RUNNING, moving=(NAME,))),
+    "hand-over": leaving(formed=True),
+    "not-together": leaving(formed=True, handover=False),
+    "let-lie": with_state(CAN_RUN, fresh=(NAME,), form=Form(autostart=False)),
+    "wanted-down": replace(CAN_RUN, record=record(wanted=Wanted.DOWN)),
+    "failed-here": replace(CAN_RUN, record=record(failed_on=(ME,))),
+    "stale-here": with_state(CAN_RUN, facts=STALE, joined_from_s={}),
+    "preferred": with_state(ELSEWHERE, fresh=(NAME,)),
+    "failback": replace(
+        CAN_RUN, state=RUNNING, application=application(NAME, preferred=PEER, failback=True)
+    ),
+    "stay": CAN_RUN,
+}

@@ -1,0 +1,128 @@
+"""When a connection of DRBD proves that a copy has every write, and when not yet."""
+
+from dataclasses import replace
+
+from hapair.core import data_safety, node
+from hapair.core.effects import Do, Stored
+from hapair.core.events import DataChanged, Ended, Halt, Leave, Move
+from hapair.core.lifecycle import is_stopped
+from hapair.core.state import Is
+from hapair.model.data import Connection, Disk, Role
+from hapair.model.outcome import Done, Refused
+from hapair.model.status import Standing
+from tests.core.bench import NAME, PEER, RESOURCE, Bench, built, facts
+
+LOST = facts(
+    role=Role.PRIMARY,
+    peer_role=Role.UNKNOWN,
+    peer_disk=Disk.UNKNOWN,
+    connection=Connection.CONNECTING,
+)
+
+
+def behind(bench: Bench) -> bool:
+    return RESOURCE in bench.state.stored.behind
+
+
+def unproven(bench: Bench) -> bool:
+    return RESOURCE in bench.state.stored.unproven
+
+
+def standby() -> Bench:
+    bench = Bench()
+    bench.together()
+    assert data_safety.is_current(bench.state, RESOURCE)
+    return bench
+
+
+def test_a_peer_that_writes_alone_is_believed_before_the_own_kernel_notices() -> None:
+    bench = standby()
+    bench.hear(unprotected=(RESOURCE,))
+    assert behind(bench)
+    # It gave the role up, while the kernel here still believes in the connection.
+    bench.hear()
+    bench.wait(1.0)
+    assert behind(bench)
+    bench.wait(3.0)
+    assert not behind(bench), "the kernel would have noticed the loss by now"
+
+
+def test_a_new_connection_proves_the_copy_at_once() -> None:
+    bench = standby()
+    bench.hear(unprotected=(RESOURCE,))
+    bench.disconnect()
+    bench.hear()
+    assert behind(bench)
+    bench.data(facts())
+    assert not behind(bench)
+
+
+def test_after_a_pause_a_connection_proves_nothing_until_it_has_lasted() -> None:
+    bench = standby()
+    assert not unproven(bench)
+    bench.do(DataChanged(bench.now_s + 10.0, (facts(),)))
+    assert bench.stands(Standing.CUT)
+    assert unproven(bench)
+    bench.hear()
+    bench.wait(3.5)
+    assert not unproven(bench)
+
+
+def test_the_peers_old_state_is_no_agreement_when_its_beats_say_otherwise() -> None:
+    bench = standby()
+    bench.do(DataChanged(bench.now_s + 10.0, (facts(),)))
+    bench.hear(standing=Standing.HALTED)
+    assert bench.stands(Standing.CUT)
+    bench.hear()
+    assert bench.stands(Standing.TOGETHER)
+
+
+def test_a_demoted_device_is_not_given_away_before_the_kernel_says_so() -> None:
+    bench = Bench()
+    bench.running()
+    bench.deaf = {Do.DEMOTE}
+    bench.command(Move(NAME))
+    (demoting,) = [s.busy for s in bench.state.items.values() if s.busy]
+    bench.do(Ended(bench.now_s, demoting, Done()))
+    assert not is_stopped(bench.state, NAME)
+    assert bench.record.owner == "node1"
+    bench.data(facts())
+    assert is_stopped(bench.state, NAME)
+    assert bench.record.owner == PEER
+
+
+def test_what_was_written_without_the_peer_is_not_given_to_it() -> None:
+    bench = Bench()
+    bench.running()
+    bench.deaf = {Do.UNMOUNT}
+    bench.command(Move(NAME))
+    bench.data(LOST)
+    assert "cannot-move" in bench.notes()
+    assert bench.record.owner == "node1"
+
+
+def test_a_node_that_leaves_with_unprotected_writes_keeps_its_application() -> None:
+    bench = Bench()
+    bench.running()
+    bench.data(LOST)
+    bench.command(Leave(handover=True))
+    bench.data(replace(LOST, role=Role.SECONDARY))
+    bench.wait(1.0)
+    assert bench.record.owner == "node1"
+
+
+def test_a_refusal_before_the_kernel_has_spoken_concludes_nothing() -> None:
+    state, _ = node.begin("node1", "boot1", 1, built(), Stored(), 0.0)
+    state, _ = node.step(state, Ended(0.1, 99, Refused("no")))
+    assert all(item_state.known is Is.UNKNOWN for item_state in state.items.values())
+
+
+def test_a_move_is_refused_while_the_copies_are_not_joined() -> None:
+    bench = Bench()
+    bench.running()
+    bench.data(LOST)
+    reply = bench.command(Move(NAME))
+    assert reply is not None
+    assert not reply.accepted
+    bench.command(Halt(NAME))
+    assert bench.record.owner == "node1"

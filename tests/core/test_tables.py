@@ -1,0 +1,75 @@
+"""Every row of every table can hold, and tells a person what is the matter."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hapair.core import arbitration, membership, placement
+from hapair.core.arbitration import Silence, Verdict
+from hapair.core.rules import Rule, first_match
+from hapair.model.cluster import ArbitrationKind
+from tests.core import situations
+
+TABLES: dict[str, tuple[Sequence[Rule[Any, Any]], Mapping[str, object]]] = {
+    "paths": (arbitration.PATHS, situations.PATHS),
+    "operator": (arbitration.OPERATOR, situations.OPERATOR),
+    "formation": (membership.FORMATION, situations.FORMATION),
+    "goal": (placement.GOALS, situations.GOALS),
+    "hand-over": (placement.HANDS, situations.HANDS),
+}
+ROWS = [(name, row.name) for name, (table, _) in TABLES.items() for row in table]
+
+
+@pytest.mark.parametrize(("name", "row"), ROWS)
+def test_every_row_has_a_situation_in_which_it_holds(name: str, row: str) -> None:
+    table, examples = TABLES[name]
+    assert first_match(table, examples[row]).name == row
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_names_each_row_once_and_each_situation_has_a_row(name: str) -> None:
+    table, examples = TABLES[name]
+    names = [row.name for row in table]
+    assert len(set(names)) == len(names)
+    assert set(examples) == set(names)
+    assert all(row.because for row in table)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_last_row_always_holds(name: str) -> None:
+    table, examples = TABLES[name]
+    assert all(table[-1].applies(situation) for situation in examples.values())
+
+
+@pytest.mark.parametrize("kind", ArbitrationKind)
+def test_every_kind_of_arbitration_has_a_table(kind: ArbitrationKind) -> None:
+    assert arbitration.TABLES[kind][: len(arbitration.COMMON)] == arbitration.COMMON
+
+
+@given(st.builds(Silence))
+def test_nobody_is_granted_the_right_while_the_peer_is_known_to_live(silence: Silence) -> None:
+    """Taking silence for death is how a split brain begins."""
+    if arbitration.judge(silence).answer is Verdict.GRANT:
+        assert not silence.peer_heard
+        assert not silence.peer_alive
+        assert not silence.kernel_answers
+        assert silence.long_enough
+
+
+@given(st.builds(Silence, kind=st.just(ArbitrationKind.OPERATOR)))
+def test_without_a_person_the_kind_operator_grants_nothing(silence: Silence) -> None:
+    if arbitration.judge(silence).answer is Verdict.GRANT:
+        assert silence.confirmed
+
+
+@given(st.builds(Silence, kind=st.just(ArbitrationKind.PATHS), confirmed=st.just(value=False)))
+def test_paths_grant_only_to_a_member_with_two_networks_and_good_links(silence: Silence) -> None:
+    if arbitration.judge(silence).answer is Verdict.GRANT:
+        assert silence.was_together
+        assert silence.networks >= 2
+        assert silence.own_links_up
+        assert silence.probed
+        assert silence.answering >= silence.references

@@ -1,0 +1,159 @@
+"""What clbuildapp refuses before anything is touched, and what it would do."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hapair.core.plan.application import Plan, Situation, make_plan, meta_data_bytes
+from hapair.core.plan.steps import Work
+from hapair.model.application import Application
+from hapair.model.storage import GroupStorage, LogicalVolume
+from tests.jobs.material import BUILT, HERE, MIB, ORDERS, THERE, mounted, situation
+
+
+def planned(given_: Situation) -> Plan:
+    plan = make_plan(given_)
+    assert isinstance(plan, Plan), [str(problem) for problem in plan]
+    return plan
+
+
+def with_missing_tool() -> Situation:
+    s = situation()
+    return replace(s, peer=replace(s.peer, missing_tools=("lvcreate",)))
+
+
+def with_program_error() -> Situation:
+    s = situation()
+    return replace(s, peer=replace(s.peer, program_error="/etc/cluster/orders/run does not exist"))
+
+
+def without_xfs_tools() -> Situation:
+    s = situation(here=mounted(file_system="xfs"))
+    return replace(s, peer=replace(s.peer, file_systems=("ext4",)))
+
+
+def holding(volume: LogicalVolume) -> GroupStorage:
+    return replace(THERE, volumes=(volume,))
+
+
+def after_group_was_dropped() -> Situation:
+    built = planned(situation()).built
+    application = replace(ORDERS, volume_groups=())
+    return situation(built=built, application=application)
+
+
+REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
+    "another node owns it": (lambda: situation(owner="node2"), "orders belongs to node2"),
+    "a tool is missing": (with_missing_tool, "lvcreate is missing"),
+    "the program is missing": (with_program_error, "run does not exist"),
+    "the peer has no group": (
+        lambda: situation(there=GroupStorage("vg_orders", exists=False)),
+        "there is no volume group vg_orders",
+    ),
+    "nothing is mounted": (
+        lambda: situation(here=replace(HERE, mounts=())),
+        "no file system of its volume groups is mounted",
+    ),
+    "the file system is not supported": (
+        lambda: situation(here=mounted(file_system="btrfs")),
+        "is btrfs, which is not supported",
+    ),
+    "the file system has no journal": (
+        lambda: situation(here=mounted(journal=False)),
+        "has no journal",
+    ),
+    "the peer has no tools for it": (without_xfs_tools, "cannot be mounted or checked there"),
+    "the mount is busy": (
+        lambda: situation(here=mounted(holders=("bash (4711)",))),
+        "is in use by bash (4711)",
+    ),
+    "no room for meta-data here": (
+        lambda: situation(here=replace(HERE, free_bytes=0)),
+        "vg_orders has 0 MiB free, 4 MiB are needed",
+    ),
+    "no room for the copy there": (
+        lambda: situation(there=replace(THERE, free_bytes=256 * MIB)),
+        "vg_orders has 256 MiB free, 260 MiB are needed",
+    ),
+    "the peer's volume holds something": (
+        lambda: situation(there=holding(LogicalVolume("data", 256 * MIB, "xfs"))),
+        "vg_orders/data exists and holds xfs",
+    ),
+    "the peer's volume is in use": (
+        lambda: situation(there=holding(LogicalVolume("data", 256 * MIB, in_use=True))),
+        "vg_orders/data exists and is in use",
+    ),
+    "the peer's volume has another size": (
+        lambda: situation(there=holding(LogicalVolume("data", 128 * MIB))),
+        "instead of",
+    ),
+    "a meta-data volume is left over": (
+        lambda: situation(there=holding(LogicalVolume("data_drbdmeta", 4 * MIB))),
+        "vg_orders/data_drbdmeta exists already",
+    ),
+    "no device is free": (
+        lambda: situation(
+            built=replace(BUILT, cluster=replace(BUILT.cluster, devices=0)),
+        ),
+        "all 0 DRBD devices of the cluster are in use",
+    ),
+    "a group in use was dropped": (after_group_was_dropped, "orders.data is still replicated"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_in_the_way_is_said_before_anything_is_touched(case: str) -> None:
+    make, expected = REFUSED[case]
+    problems = make_plan(make())
+    assert isinstance(problems, tuple)
+    assert any(expected in problem.what for problem in problems), [str(p) for p in problems]
+    assert all(problem.mend for problem in problems)
+
+
+def test_an_empty_volume_of_the_right_size_on_the_peer_is_used() -> None:
+    plan = planned(situation(there=holding(LogicalVolume("data", 256 * MIB))))
+    assert Work.CREATE_DATA_VOLUME not in {step.work for step in plan.steps}
+
+
+def test_the_mount_is_touched_only_after_everything_else_has_worked() -> None:
+    works = [step.work for step in planned(situation()).steps]
+    unmount = works.index(Work.UNMOUNT_NATIVE)
+    for earlier in (Work.CREATE_DATA_VOLUME, Work.CREATE_META_VOLUME, Work.WRITE_META_DATA):
+        assert max(i for i, work in enumerate(works) if work is earlier) < unmount
+    assert works[-2:] == [Work.INSTALL, Work.INSTALL]
+
+
+def test_only_the_node_with_the_data_declares_its_copy_valid() -> None:
+    sources = [s.node for s in planned(situation()).steps if s.work is Work.MAKE_SOURCE]
+    assert sources == ["node1"]
+
+
+def test_the_same_configuration_again_changes_nothing() -> None:
+    built = planned(situation()).built
+    again = planned(situation(built=built, here=replace(HERE, mounts=())))
+    assert again.steps == ()
+    assert again.built == built
+
+
+def test_allocations_follow_the_first_free_device() -> None:
+    (volume,) = planned(situation()).added
+    assert (volume.minor, volume.port, volume.resource) == (10, 7701, "orders.data")
+    other = Application("mail", "node2", volume_groups=("vg_orders",))
+    built = planned(situation()).built
+    (second,) = planned(situation(built=built, application=other)).added
+    assert second.minor == 11
+
+
+@pytest.mark.parametrize(
+    ("data_bytes", "sectors"), [(1, 80), (128 * MIB, 80), (129 * MIB, 88), (2**40, 65608)]
+)
+def test_meta_data_is_sized_by_drbds_formula(data_bytes: int, sectors: int) -> None:
+    assert meta_data_bytes(data_bytes) == sectors * 512
+
+
+@given(st.integers(1, 2**50))
+def test_meta_data_holds_one_bit_for_each_four_kibibytes(data_bytes: int) -> None:
+    assert meta_data_bytes(data_bytes) * 8 * 4096 >= data_bytes

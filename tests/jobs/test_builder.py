@@ -1,0 +1,163 @@
+"""What clbuildapp's daemon side does with jobs of the past."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from hapair.adapters.files import FileStorage
+from hapair.adapters.lvm.parse import LvmReportError
+from hapair.config.built_json import dumps
+from hapair.config.codec import encode
+from hapair.core.events import Command
+from hapair.core.plan.application import Plan, make_plan
+from hapair.core.plan.steps import Step, Work
+from hapair.model.application import Volume
+from hapair.model.built import Built
+from hapair.model.outcome import Done, Outcome, Unknown
+from hapair.rpc.messages import JsonObject, RpcError
+from hapair.runtime.build import archive
+from hapair.runtime.build.archive import listed
+from hapair.runtime.build.files import PUBLIC_MODE, write_durably
+from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings, encode_job
+from hapair.runtime.jobs.job import Job
+from hapair.runtime.jobs.parcel import Parcel, ParcelFile
+from hapair.runtime.jobs.workshop import Workshop
+from hapair.runtime.node import Node
+from hapair.runtime.places import Places
+from hapair.runtime.verbs import Call
+from tests.fakes.small import FakeRunner
+from tests.jobs.material import BUILT, situation
+
+
+@dataclass
+class Bench:
+    """A workshop that notes what it does, slowly enough for two at once to meet."""
+
+    works: list[Work] = field(default_factory=list)
+
+    async def do(self, work: Work, _volume: Volume, _built: Built) -> Outcome:
+        self.works.append(work)
+        await asyncio.sleep(0)
+        return Done()
+
+
+def a_job() -> Job:
+    plan = make_plan(situation())
+    assert isinstance(plan, Plan)
+    mine = tuple(step for step in plan.steps if step.node == "node1" and step.volume)
+    return Job("orders", BUILT, plan.built, mine[:1], begun=1)
+
+
+async def no_reload() -> None:
+    """Nothing runs that could take the configuration over."""
+
+
+async def no_command(_: Command) -> JsonObject:
+    return {}
+
+
+def builder(places: Places, bench: Bench) -> ApplicationBuilder:
+    places.memory.mkdir(parents=True)
+    node = cast("Node", SimpleNamespace(state=SimpleNamespace(me="node1", built=BUILT)))
+    around = Surroundings(
+        lambda: node, no_reload, no_command, FakeRunner(), places, FileStorage(places.memory)
+    )
+    return ApplicationBuilder(around, lambda: cast("Workshop", bench))
+
+
+async def test_a_job_that_was_taken_back_leaves_no_file(tmp_path: Path) -> None:
+    """While there is one, clbuild refuses."""
+    places = Places(tmp_path)
+    made = builder(places, Bench())
+    places.job.write_bytes(encode_job(a_job()))
+    assert await made.finish_interrupted(Call()) == ()
+    assert not places.job.exists()
+    assert not made.has_interrupted()
+
+
+@pytest.mark.parametrize("content", [b"{", b"{}", b'{"application": 1}', b"\xff\xfe"])
+async def test_a_damaged_job_is_named_and_nothing_else_happens(
+    tmp_path: Path, content: bytes
+) -> None:
+    places, bench = Places(tmp_path), Bench()
+    made = builder(places, bench)
+    places.job.write_bytes(content)
+    (left,) = await made.finish_interrupted(Call())
+    assert "job.json is damaged" in left
+    assert bench.works == []
+    assert places.job.read_bytes() == content
+
+
+async def test_a_job_is_taken_back_once_even_when_two_ask_for_it(tmp_path: Path) -> None:
+    places, bench = Places(tmp_path), Bench()
+    made = builder(places, bench)
+    job = a_job()
+    places.job.write_bytes(encode_job(job))
+    await asyncio.gather(made.finish_interrupted(Call()), made.finish_interrupted(Call()))
+    assert tuple(bench.works) == job.steps[0].undo
+
+
+class Nonsense:
+    """A tool that answers what makes no sense, whatever it is asked."""
+
+    def __getattr__(self, _name: str) -> Callable[..., None]:
+        def say(*_args: object, **_more: object) -> None:
+            raise LvmReportError("vgs gave no answer")
+
+        return say
+
+
+async def test_what_a_tool_says_without_sense_is_an_unknown_end() -> None:
+    step = next(s for s in a_job_of_both().steps if Work.REMOVE_META_VOLUME in s.undo)
+    tool = Nonsense()
+    made = Workshop(tool, tool, tool, tool, tool)  # type: ignore[arg-type]
+    for work in (Work.REMOVE_META_VOLUME, Work.LEAVE_FSTAB, Work.WRITE_RESOURCE):
+        assert await made.do(work, step.volume[0], BUILT) == Unknown("vgs gave no answer")
+
+
+def a_job_of_both() -> Job:
+    plan = make_plan(situation())
+    assert isinstance(plan, Plan)
+    return Job("orders", BUILT, plan.built, plan.steps)
+
+
+async def test_the_peer_is_not_surveyed_for_two_builders_at_once(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    made = builder(places, Bench())
+    folder = places.appconf("orders").parent
+    folder.mkdir(parents=True)
+    places.appconf("orders").write_text(
+        '<application name="orders" preferred="node1">'
+        '<run><unit name="orders.service"/></run></application>'
+    )
+    places.job.write_bytes(encode_job(replace(a_job(), steps=(a_slow_step(),))))
+    building = asyncio.create_task(made.buildapp(Call({"application": "orders"})))
+    await asyncio.sleep(0)
+    survey = made.for_peer()["build-survey"]
+    with pytest.raises(RpcError, match="another clbuildapp is at work on node1"):
+        await survey(Call({"application": "orders"}))
+    building.cancel()
+    await asyncio.gather(building, return_exceptions=True)
+
+
+def a_slow_step() -> Step:
+    return a_job().steps[0]
+
+
+async def test_installing_keeps_the_former_state(tmp_path: Path) -> None:
+    """M26: whatever writes /etc/cluster leaves what was there in /cmbackup."""
+    places = Places(tmp_path)
+    write_durably(places.built, dumps(BUILT), PUBLIC_MODE)
+    file = ParcelFile("run", 0o755, "#!/bin/sh\n")
+    parcel = Parcel("orders", dumps(a_job().built).decode(), (file,))
+    install = builder(places, Bench()).for_peer()["build-install"]
+    assert await install(Call({"parcel": encode(parcel)})) == {}
+    assert places.built.read_bytes() == dumps(a_job().built)
+    assert (places.appconf("orders").parent / "run").stat().st_mode & 0o777 == 0o755
+    (kept,) = listed(places)
+    assert archive.read(places.archives / kept.name).built == BUILT

@@ -1,0 +1,122 @@
+"""A scenario with the never-stopping client and the checkers around it."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from hapair_lab import cluster
+from hapair_lab.lab import Lab
+from hapair_lab.ledger import NeverStoppingClient, missing
+from hapair_lab.machine import Machine
+from hapair_lab.progress import say
+from tests.checkers.rules import NodeSeen, nothing_lost, one_writer
+
+PATIENCE_S: Final = 240.0  # Emulated guests are slow, and slower when the host is busy.
+SERVER: Final = "server.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    lab: Lab
+    client: NeverStoppingClient
+
+    @property
+    def node1(self) -> Machine:
+        return self.lab.node1
+
+    @property
+    def node2(self) -> Machine:
+        return self.lab.node2
+
+    def service_answers(self, lines: int = 20) -> None:
+        """Wait until so many more lines are acknowledged, and look at rule R1."""
+        self.client.wait_for_answers(lines, timeout_s=PATIENCE_S)
+        one_writer([seen(node) for node in self.lab.nodes if node.is_on()])
+
+    def runs_on(self, name: str = "orders") -> str:
+        """Return the node on which the program really runs; empty when on none."""
+        running = [n.name for n in self.lab.nodes if n.is_on() and name in seen(n).programs]
+        assert len(running) <= 1, running
+        return running[0] if running else ""
+
+    def redundant_again(self) -> None:
+        cluster.wait_until_redundant(self.lab, PATIENCE_S)
+
+    def wait_for_note(self, node: Machine, name: str) -> None:
+        """Wait until the node's history has a line of that name."""
+        self.lab.wait_until(
+            f"{node.name} notes {name}", lambda: name in notes(node), timeout_s=PATIENCE_S
+        )
+
+
+@contextmanager
+def serving(lab: Lab) -> Iterator[Story]:
+    """Let the client write all through the story; then nothing acknowledged may be missing."""
+    client = NeverStoppingClient(lab.outside, cluster.SERVICE_ADDRESS)
+    client.start()
+    client.wait_for_answers(10)
+    story = Story(lab, client)
+    yield story
+    record = client.stop()
+    where = lab.machine(story.runs_on())
+    lines = where.get(cluster.LINES_FILE).decode()
+    present = set(record.numbers) - set(missing(record, lines))
+    nothing_lost(set(record.numbers), present, where.name)
+    gap_s = record.longest_gap.seconds
+    say(f"longest gap {gap_s:.1f} s, {len(record.numbers)} lines acknowledged, none missing")
+
+
+def seen(node: Machine) -> NodeSeen:
+    """Ask the kernel of a node what it really does."""
+    text = node.check(
+        "cat /proc/drbd 2>/dev/null | grep -o 'ro:Primary' | sed 's/^/drbd /'; "
+        "grep ^/dev/drbd /proc/mounts | cut -d' ' -f2 | sed 's/^/mount /'; "
+        "for group in /sys/fs/cgroup/hapair.slice/hapair-apps.service/*/; do "
+        '[ -z "$(cat "$group/cgroup.procs")" ] || echo "program $(basename "$group")"; done'
+    )
+    found: dict[str, list[str]] = {"drbd": [], "mount": [], "program": []}
+    for line in text.splitlines():
+        kind, _, rest = line.partition(" ")
+        found[kind].append(rest)
+    # The lab's applications have one volume each, so that its place among them is its name.
+    return NodeSeen(
+        node=node.name,
+        primary=tuple(found["mount"]) if found["drbd"] else (),
+        mounted=tuple(found["mount"]),
+        programs=tuple(found["program"]),
+    )
+
+
+def server_pid(node: Machine) -> str:
+    """Return the process of the application; it must not change when nothing may restart it."""
+    return node.check("cat /run/orders.pid").strip()
+
+
+def notes(node: Machine) -> tuple[str, ...]:
+    """Return the names of all lines in the node's history."""
+    text = node.run("cat /var/lib/hapair/events.jsonl").stdout
+    return tuple(str(json.loads(line)["name"]) for line in text.splitlines())
+
+
+def standing(node: Machine) -> str:
+    """Return what the node's daemon says of its place; empty when it does not answer."""
+    answer = node.run("clstat --json")
+    try:
+        status = json.loads(answer.stdout)
+        return str(status["nodes"][node.name]["standing"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def wait_for_standing(lab: Lab, wanted: str, *nodes: Machine) -> float:
+    begun_s = time.monotonic()
+    for node in nodes:
+        lab.wait_until(
+            f"{node.name} is {wanted}",
+            lambda node=node: standing(node) == wanted,  # type: ignore[misc]
+            timeout_s=PATIENCE_S,
+        )
+    return time.monotonic() - begun_s

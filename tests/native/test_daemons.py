@@ -1,0 +1,175 @@
+"""Real daemons, real sockets, real networks: what must be seen, not only proven."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.native.__main__ import Client, outage_s
+from bench.native.cluster import APPLICATION, SERVICE, Pair
+from hapair.model.timeline import timelines
+from hapair.rpc.history import read_happening
+from hapair.rpc.messages import JsonObject
+from tests.native.conftest import TIMINGS
+
+pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def happenings(cluster: Pair, node: str) -> list[JsonObject]:
+    events = cluster.nodes[node].ask("events", since=0, limit=1000)["events"]
+    assert isinstance(events, list)
+    return events
+
+
+def names(cluster: Pair, node: str) -> list[object]:
+    return [event["name"] for event in happenings(cluster, node)]
+
+
+def responder(cluster: Pair, node: str) -> str:
+    """Return the process identifier of the application on a node; empty when it does not run."""
+    return cluster.nodes[node].run("pgrep", "-f", "responder.py").stdout.strip()
+
+
+def holds_address(cluster: Pair, node: str) -> bool:
+    return SERVICE in cluster.nodes[node].machine.ip("-o", "address")
+
+
+def test_power_loss_and_return_of_the_active_node(cluster: Pair, tmp_path: Path) -> None:
+    client = Client(cluster, tmp_path / "client.log")
+    cluster.wait_until(lambda: len(client.answered_s()) > 10, "the service answers")
+    cut_s = cluster.power_off("node1")
+    cluster.wait_until(lambda: client.answered_s()[-1] > cut_s + 1.0, "it answers again")
+    answered_s = client.stop()
+    assert outage_s(answered_s) < 2 * TIMINGS.detection_s
+    assert cluster.standing("node2") == "alone"
+
+    (timeline,) = timelines(read_happening(event) for event in happenings(cluster, "node2"))
+    steps = [step.name for step in timeline.steps]
+    assert steps == ["silent", "detected", "granted", "decided", "addresses", "started"]
+
+    cluster.power_on("node1")
+    cluster.wait_until(lambda: cluster.standing("node1") == "halted", "node1 is up")
+    cluster.nodes["node1"].ask("form", node="local", start="boot", timeout_s=20)
+    cluster.wait_until(lambda: cluster.standing("node2") == "together", "they are together")
+    assert cluster.phase("node2") == "running"
+    assert responder(cluster, "node1") == ""
+
+
+def test_a_planned_move_and_back(cluster: Pair) -> None:
+    for source, target in (("node1", "node2"), ("node2", "node1")):
+        answer = cluster.nodes["node1"].ask("move", application=APPLICATION)
+        assert answer == {"text": f"{APPLICATION} runs on {target}"}
+        assert (responder(cluster, source), holds_address(cluster, source)) == ("", False)
+        assert responder(cluster, target) != ""
+        assert holds_address(cluster, target)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_the_end_of_the_daemon_touches_no_application(cluster: Pair, how: signal.Signals) -> None:
+    before = responder(cluster, "node1")
+    node = cluster.nodes["node1"]
+    os.kill(node.daemon_pid(), how)
+    assert node.daemon is not None
+    exit_code = node.daemon.wait(timeout=20)
+    node.start_daemon()  # As quickly as systemd does it.
+    assert exit_code == (0 if how is signal.SIGTERM else -signal.SIGKILL)
+    assert responder(cluster, "node1") == before
+    cluster.wait_until(lambda: cluster.phase("node1") == "running", "it is adopted")
+    cluster.wait_until(lambda: cluster.standing("node1") == "together", "they are together")
+    assert responder(cluster, "node1") == before
+    assert responder(cluster, "node2") == ""
+    assert "granted" not in names(cluster, "node2")
+
+
+def test_one_network_is_enough_and_the_connection_moves_to_it(cluster: Pair) -> None:
+    machine = cluster.nodes["node1"].machine
+    cluster.public.unplug(machine, "pub0")
+
+    def connections() -> list[object]:
+        return [e["text"] for e in happenings(cluster, "node2") if e["name"] == "connected"]
+
+    cluster.wait_until(
+        lambda: connections()[-1] == "connected to node1 over private", "the connection moved"
+    )
+    assert cluster.standing("node2") == "together"
+    assert "detected" not in names(cluster, "node2")
+
+
+def test_a_busy_machine_is_no_dead_machine(cluster: Pair) -> None:
+    """Four processes for each processor compete with both daemons; nothing may happen."""
+    count = 4 * (os.cpu_count() or 1)
+    busy = [
+        subprocess.Popen((sys.executable, "-I", "-S", "-c", "while True: pass"))
+        for _ in range(count)
+    ]
+    try:
+        time.sleep(3 * TIMINGS.detection_s)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    for name in cluster.nodes:
+        assert "detected" not in names(cluster, name)
+        assert "paused" not in names(cluster, name)
+    assert cluster.phase("node1") == "running"
+
+
+def test_a_flood_of_junk_changes_nothing(cluster: Pair) -> None:
+    """Datagrams and connections from a stranger on the client network, as fast as it can."""
+    program = """
+import os, socket, sys, time
+target = ("10.77.1.1", 7700)
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+until_s = time.monotonic() + 6
+while time.monotonic() < until_s:
+    for length in (0, 10, 100, 1400):
+        sender.sendto(os.urandom(length), target)
+    with socket.socket() as connection:
+        connection.settimeout(0.2)
+        try:
+            connection.connect(target)
+            connection.send(os.urandom(100))
+        except OSError:
+            pass
+"""
+    done = cluster.outside.run(sys.executable, "-I", "-S", "-c", program)
+    assert done.returncode == 0, done.stderr
+    for name in cluster.nodes:
+        assert "detected" not in names(cluster, name)
+        assert "malformed" not in names(cluster, name)
+    assert cluster.standing("node1") == cluster.standing("node2") == "together"
+
+
+def test_who_is_cut_off_stops_and_the_other_goes_on(cluster: Pair) -> None:
+    machine = cluster.nodes["node1"].machine
+    cluster.public.unplug(machine, "pub0")
+    cluster.private.unplug(machine, "priv0")
+    cluster.wait_until(lambda: responder(cluster, "node1") == "", "node1 has stopped it")
+    cluster.wait_until(lambda: responder(cluster, "node2") != "", "node2 has started it")
+    assert holds_address(cluster, "node2")
+    assert not holds_address(cluster, "node1")
+
+
+def test_a_user_without_rights_gets_one_clear_refusal(cluster: Pair) -> None:
+    node = cluster.nodes["node1"]
+    for folder in (node.root, node.root.parent, *node.root.parent.parents):
+        if folder.stat().st_mode & 0o001 == 0:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    program = f"""
+import os, socket
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+with socket.socket(socket.AF_UNIX) as asking:
+    asking.connect({str(node.root / "run/hapair/control.sock")!r})
+    asking.send(b'{{"verb": "form"}}\\n')
+    print(asking.recv(10000).decode())
+"""
+    answer = node.run(sys.executable, "-I", "-S", "-c", program)
+    assert "only root may do" in answer.stdout, answer.stderr
+    assert '"ok":false' in answer.stdout
+    assert cluster.standing("node1") == "together"

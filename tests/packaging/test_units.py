@@ -1,0 +1,78 @@
+"""What the systemd units must say, because applications depend on it."""
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+UNITS: Final = Path(__file__).parents[2] / "packaging" / "systemd"
+NAMES: Final = ("hapaird.service", "hapair-apps.service", "hapair-node.service")
+# The commands are not installed where the tests run.
+EXPECTED_COMPLAINT: Final = "is not executable: No such file or directory"
+
+
+def settings(name: str) -> dict[str, list[str]]:
+    """Return every setting of a unit with all the values it was given."""
+    found: dict[str, list[str]] = {}
+    for line in (UNITS / name).read_text().splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def words(name: str, key: str) -> set[str]:
+    return {word for value in settings(name).get(key, []) for word in value.split()}
+
+
+def test_systemd_understands_every_line() -> None:
+    files = [str(UNITS / name) for name in NAMES]
+    verdict = subprocess.run(
+        ("systemd-analyze", "verify", "--man=no", *files),
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    complaints = verdict.stderr.splitlines()
+    assert [line for line in complaints if EXPECTED_COMPLAINT not in line] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("binding", ["Requires", "Requisite", "BindsTo", "PartOf", "Conflicts"])
+def test_no_unit_is_dragged_along_when_another_is_restarted(name: str, binding: str) -> None:
+    """``Requires=hapaird.service`` would halt the node whenever the daemon is upgraded."""
+    assert binding not in settings(name)
+
+
+@pytest.mark.parametrize("name", ["hapaird.service", "hapair-apps.service"])
+def test_stopping_or_losing_a_unit_kills_nothing_but_its_own_process(name: str) -> None:
+    assert settings(name)["KillMode"] == ["process"]
+    assert settings(name)["Restart"] == ["always"]
+    assert settings(name)["StartLimitIntervalSec"] == ["0"]
+
+
+def test_the_node_leaves_before_anything_that_leaving_needs_is_stopped() -> None:
+    assert {
+        "hapaird.service", "hapair-apps.service", "network-online.target", "ssh.service",
+        "dbus.service", "local-fs.target", "remote-fs.target", "drbd.service",
+    } <= words("hapair-node.service", "After")  # fmt: skip
+
+
+def test_a_failed_start_of_the_node_does_not_skip_its_orderly_stop() -> None:
+    """ExecStop of a oneshot is run only when ExecStart succeeded; hence the minus sign."""
+    assert settings("hapair-node.service")["ExecStart"] == ["-/usr/sbin/clstartup"]
+    assert settings("hapair-node.service")["RemainAfterExit"] == ["yes"]
+
+
+def test_mounts_and_addresses_of_the_daemon_are_those_of_the_host() -> None:
+    private = ("Private", "Protect", "ReadOnly", "Inaccessible", "BindPaths", "MountFlags", "Root")
+    keys = settings("hapaird.service")
+    assert not [key for key in keys if key.startswith(private)]
+
+
+def test_a_hanging_daemon_is_ended_for_good_within_the_watchdog_and_a_few_seconds() -> None:
+    """A stopped process (SIGSTOP) does not react to SIGABRT: SIGKILL must follow soon."""
+    daemon = settings("hapaird.service")
+    assert daemon["WatchdogSec"] == ["30"]
+    assert int(daemon["TimeoutAbortSec"][0]) <= 5

@@ -1,0 +1,269 @@
+"""The daemon serves its socket whatever is missing, and never forgets how often it was started."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from hapair.adapters.files import FileStorage
+from hapair.adapters.heartbeat import ReplayGuard
+from hapair.config.built_json import dumps
+from hapair.core.effects import Stored
+from hapair.model.cluster import Cluster
+from hapair.ports import Finished, TimedOut
+from hapair.rpc.messages import ExitCode, RpcError
+from hapair.runtime.codec import dumps as dump_stored
+from hapair.runtime.daemon import Daemon, new_incarnation, next_incarnation, own_name, parser
+from hapair.runtime.journal_log import Journal
+from hapair.runtime.loop import until_broken
+from hapair.runtime.node import STATE, Wires
+from hapair.runtime.perform import Hands
+from hapair.runtime.places import Places
+from hapair.runtime.verbs import Call
+from hapair.runtime.wiring import Wiring, connect
+from tests.runtime.conftest import eventually, names
+from tests.runtime.fakes import Air, Machine, SetClock, Tunnel, built
+
+
+@dataclass(slots=True)
+class Manager:
+    """Stands for systemd."""
+
+    heard: list[str] = field(default_factory=list)
+
+    def notify(self, *lines: str) -> None:
+        self.heard += lines
+
+    def watchdog_s(self) -> float | None:
+        return 0.04
+
+
+@dataclass(slots=True)
+class House:
+    """One node's folder and a daemon in it."""
+
+    places: Places
+    manager: Manager = field(default_factory=Manager)
+    machine: Machine = field(default_factory=Machine)
+    missing_keys: bool = False
+
+    def wiring(self) -> Wiring:
+        storage = FileStorage(self.places.memory)
+
+        async def keep(name: str, content: bytes) -> None:
+            storage.store(name, content)
+
+        async def run(*_: object, **__: object) -> Finished | TimedOut:
+            return Finished(127, "", "not in tests")
+
+        def workshop(_: Hands) -> object:
+            raise AssertionError("no job is begun here")
+
+        return Wiring(
+            clock=SetClock(),
+            storage=storage,
+            supervisor=self.manager,
+            keep=keep,
+            hands=lambda _, __: self.machine.hands(),
+            workshop=workshop,  # type: ignore[arg-type]
+            run=run,
+            connect=self.connect,
+        )
+
+    def connect(self, cluster: Cluster, me: str) -> Wires:
+        if self.missing_keys:
+            raise RpcError("the keys of this cluster cannot be used", "clbuild")
+        assert me in cluster.nodes
+        return Wires(Air(), Tunnel(), "keys")
+
+    @asynccontextmanager
+    async def running(self, journal: Journal) -> AsyncIterator[Daemon]:
+        """Run the daemon until the end of the block; it must end like after SIGTERM."""
+        daemon = Daemon(self.places, self.wiring(), "node1", journal, 5, "boot")
+        working = asyncio.ensure_future(until_broken(daemon.run(), journal))
+        await eventually(lambda: "READY=1" in self.manager.heard or working.done())
+        assert not working.done(), journal.since(0, 100)
+        yield daemon
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await asyncio.wait_for(working, 5) == 0
+        assert "STOPPING=1" in self.manager.heard
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    places = Places(tmp_path)
+    for folder in (*places.made_at_start(), places.built.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    return House(places)
+
+
+async def status(daemon: Daemon) -> object:
+    return await daemon.commands.status(Call())
+
+
+async def trouble(asked: Callable[[Daemon], Awaitable[object]], daemon: Daemon) -> RpcError:
+    with pytest.raises(RpcError) as caught:
+        await asked(daemon)
+    return caught.value
+
+
+async def test_without_a_cluster_the_daemon_serves_and_says_what_to_type(
+    house: House, journal: Journal
+) -> None:
+    async with house.running(journal) as daemon:
+        error = await trouble(status, daemon)
+        assert error.error == "no cluster is built on this node"
+        assert "clbuild" in error.mend
+        assert error.exit_code is ExitCode.NOT_NOW
+        assert await daemon.commands.ping(Call())
+        assert await daemon.commands.events(Call())
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"{}", b'{"format": 99}', b"\xff"])
+async def test_a_damaged_configuration_is_told_and_does_not_end_the_daemon(
+    house: House, journal: Journal, content: bytes
+) -> None:
+    house.places.built.write_bytes(content)
+    async with house.running(journal) as daemon:
+        error = await trouble(status, daemon)
+        assert "built.json cannot be used" in error.error
+        assert error.mend
+
+
+async def test_reload_makes_a_node_of_it_without_a_restart(house: House, journal: Journal) -> None:
+    async with house.running(journal) as daemon:
+        house.places.built.write_bytes(dumps(built()))
+        await daemon.commands.reload_built(Call())
+        assert daemon.running_node().state.standing == "halted"
+        assert daemon.summary() == "node1 is halted"
+
+
+async def test_missing_keys_are_told(house: House, journal: Journal) -> None:
+    house.places.built.write_bytes(dumps(built()))
+    house.missing_keys = True
+    async with house.running(journal) as daemon:
+        assert "keys" in (await trouble(status, daemon)).error
+
+
+async def test_a_damaged_memory_is_not_taken_for_an_empty_one(
+    house: House, journal: Journal
+) -> None:
+    house.places.built.write_bytes(dumps(built()))
+    (house.places.memory / STATE).write_bytes(b'{"epoch": "ten"}')
+    async with house.running(journal) as daemon:
+        error = await trouble(status, daemon)
+        assert "state.json is damaged" in error.error
+        assert (house.places.memory / STATE).read_bytes() == b'{"epoch": "ten"}'
+
+
+async def test_what_was_stored_is_known_again(house: House, journal: Journal) -> None:
+    house.places.built.write_bytes(dumps(built()))
+    (house.places.memory / STATE).write_bytes(dump_stored(Stored(epoch=7, holds_right=True)))
+    async with house.running(journal) as daemon:
+        assert daemon.running_node().state.stored.epoch == 7
+
+
+async def test_status_works_with_every_file_of_the_administrator_deleted(
+    house: House, journal: Journal
+) -> None:
+    house.places.built.write_bytes(dumps(built()))
+    async with house.running(journal) as daemon:
+        told = await daemon.commands.status(Call(from_peer=True))
+        assert told["drift"] == {
+            "clconf": "missing",
+            "applications": {"orders": "missing", "plain": "missing"},
+        }
+
+
+async def test_the_service_manager_hears_that_the_core_decides(
+    house: House, journal: Journal
+) -> None:
+    house.places.built.write_bytes(dumps(built()))
+    async with house.running(journal):
+        await eventually(lambda: "WATCHDOG=1" in house.manager.heard)
+
+
+async def test_a_bug_ends_the_daemon_and_says_so(house: House, journal: Journal) -> None:
+    house.places.built.write_bytes(dumps(built()))
+    daemon = Daemon(house.places, house.wiring(), "node1", journal, 5, "boot")
+    working = asyncio.ensure_future(until_broken(daemon.run(), journal))
+    await eventually(lambda: "READY=1" in house.manager.heard)
+
+    async def bug() -> None:
+        raise ZeroDivisionError
+
+    daemon.spawn(bug())
+    assert await asyncio.wait_for(working, 5) == 70
+    assert journal.since(0, 100)[-1]["name"] == "bug"
+
+
+@pytest.mark.parametrize(
+    ("stored", "wall_s", "expected"),
+    [
+        (None, 1_700_000_000.5, 1_700_000_000),
+        (b"1700000000", 1_700_000_000.5, 1_700_000_001),
+        (b"1800000000", 1_700_000_000.5, 1_800_000_001),
+        (b"12", 0.0, 13),
+        (b"junk", 0.0, 1),
+    ],
+)
+def test_incarnations_only_grow(stored: bytes | None, wall_s: float, expected: int) -> None:
+    assert max(next_incarnation(stored, wall_s), 1) == expected
+
+
+def test_a_start_that_cannot_be_counted_is_told_and_goes_on(
+    tmp_path: Path, journal: Journal
+) -> None:
+    wiring = House(Places(tmp_path)).wiring()  # Its folder does not exist.
+    assert new_incarnation(wiring, journal) == int(wiring.clock.wall_s())
+    assert names(journal) == ["not-stored"]
+
+
+@pytest.mark.parametrize("name", ["node1", "node1.example.org"])
+def test_a_node_is_known_by_its_host_name(name: str) -> None:
+    assert own_name(built(), name) == "node1"
+
+
+def test_a_machine_with_another_name_is_told_what_to_do() -> None:
+    with pytest.raises(RpcError, match="is called other") as caught:
+        own_name(built(), "other")
+    assert "hostnamectl" in caught.value.mend
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--help"])
+    assert "adopts what runs" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("damage", ["missing", "short", "junk", "no certificate"])
+def test_keys_that_cannot_be_used_are_named(
+    tmp_path: Path, certificates: Path, damage: str
+) -> None:
+    places = Places(tmp_path)
+    places.keys.mkdir(parents=True)
+    places.cluster_key.write_text("7f" * 32)
+    places.node_key.write_bytes((certificates / "node1.key").read_bytes())
+    places.node_certificate.write_bytes((certificates / "node1.crt").read_bytes())
+    places.peer_certificate.write_bytes((certificates / "node2.crt").read_bytes())
+    shop = built().cluster
+
+    whole = connect(places, ReplayGuard(), shop, "node1")
+    match damage:
+        case "missing":
+            places.cluster_key.unlink()
+        case "short":
+            places.cluster_key.write_text("7f" * 31)
+        case "junk":
+            places.cluster_key.write_text("not hexadecimal")
+        case _:
+            places.peer_certificate.write_text("junk")
+    with pytest.raises(RpcError, match="keys of this cluster cannot be used") as caught:
+        connect(places, ReplayGuard(), shop, "node1")
+    assert "clbuild" in caught.value.mend
+    assert len(whole.keys) == 64

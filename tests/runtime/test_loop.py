@@ -1,0 +1,180 @@
+"""Store before act, one event at a time, and what happens when something breaks."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from hapair.core.effects import Act, Do, Effect, Note, Publish, SetBeat, Store, Stored
+from hapair.core.events import Event, Heard, LinkChanged, Tick
+from hapair.rpc.messages import RpcError
+from hapair.runtime.journal_log import Journal
+from hapair.runtime.loop import EXIT_BROKEN, WAITING_MAX, Loop, contained, until_broken
+from tests.runtime.conftest import names
+from tests.runtime.fakes import Scripted, beat, node_state, peer_state
+
+BUNDLE: tuple[Effect, ...] = (
+    Store(Stored(epoch=7, holds_right=True)),
+    Publish(peer_state(epoch=7)),
+    SetBeat(beat()),
+    Act(1, Do.PROMOTE, "orders", "orders.data", 5.0),
+    Note("granted", "may act alone"),
+    Store(Stored(epoch=8)),
+    Act(2, Do.MOUNT, "orders", "orders.data", 5.0),
+)
+
+
+class PowerLossError(Exception):
+    """The node died between two effects."""
+
+
+@dataclass(slots=True)
+class Disk:
+    """Performs effects: a store takes several turns of the event loop, like a real disk."""
+
+    dies_after: int = 1000  # So many effects are begun; a begun store may be lost.
+    stored: list[int] = field(default_factory=list)
+    begun: list[Effect] = field(default_factory=list)
+    stored_before: list[tuple[Effect, tuple[int, ...]]] = field(default_factory=list)
+
+    async def perform(self, effect: Effect) -> None:
+        if len(self.begun) >= self.dies_after:
+            raise PowerLossError
+        self.begun.append(effect)
+        self.stored_before.append((effect, tuple(self.stored)))
+        if isinstance(effect, Store):
+            for _ in range(5):
+                await asyncio.sleep(0)
+            self.stored.append(effect.stored.epoch)
+
+
+async def settle() -> None:
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+async def test_nothing_after_a_store_is_begun_before_it_is_on_the_disk() -> None:
+    disk = Disk()
+    loop = Loop(Scripted({Tick: BUNDLE}).step, node_state(), disk)
+    running = asyncio.ensure_future(loop.run(()))
+    loop.offer(Tick(1.0))
+    await settle()
+    running.cancel()
+
+    assert disk.begun == list(BUNDLE)
+    seen = [(type(effect), stored) for effect, stored in disk.stored_before]
+    assert seen == [
+        (Store, ()),
+        (Publish, (7,)),
+        (SetBeat, (7,)),
+        (Act, (7,)),
+        (Note, (7,)),
+        (Store, (7,)),
+        (Act, (7, 8)),
+    ]
+
+
+@pytest.mark.parametrize("dies_after", range(len(BUNDLE) + 1))
+async def test_a_death_between_any_two_effects_leaves_the_disk_ahead_of_the_deeds(
+    dies_after: int,
+) -> None:
+    """Whatever was begun before the death, the next daemon finds the store that it relied on."""
+    disk = Disk(dies_after)
+    loop = Loop(Scripted({Tick: BUNDLE}).step, node_state(), disk)
+    loop.offer(Tick(1.0))
+    if dies_after < len(BUNDLE):
+        with pytest.raises(PowerLossError):
+            await loop.run(())
+    else:
+        running = asyncio.ensure_future(loop.run(()))
+        await settle()
+        running.cancel()
+
+    needed = {1: 7, 2: 8}  # Which epoch each action relies on.
+    for effect in disk.begun:
+        if isinstance(effect, Act):
+            assert needed[effect.effect_id] in disk.stored
+
+
+async def test_events_are_decided_in_the_order_in_which_they_came() -> None:
+    core, disk = Scripted({}), Disk()
+    loop = Loop(core.step, node_state(), disk)
+    events: list[Event] = [
+        Tick(1.0),
+        Heard(1.1, "public", beat()),
+        LinkChanged(1.2, "public", up=False),
+    ]
+    for event in events:
+        loop.offer(event)
+    running = asyncio.ensure_future(loop.run(()))
+    await settle()
+    loop.offer(Tick(2.0))
+    await settle()
+    running.cancel()
+
+    assert core.events == [*events, Tick(2.0)]
+    assert loop.ticked_at_s == 2.0
+
+
+async def test_first_effects_come_before_the_first_event() -> None:
+    core, disk = Scripted({Tick: (Note("tick", ""),)}), Disk()
+    loop = Loop(core.step, node_state(), disk)
+    loop.offer(Tick(1.0))
+    running = asyncio.ensure_future(loop.run((Note("begin", ""),)))
+    await settle()
+    running.cancel()
+
+    assert disk.begun == [Note("begin", ""), Note("tick", "")]
+
+
+async def test_while_the_disk_hangs_only_what_is_repeated_anyway_is_dropped() -> None:
+    core = Scripted({})
+    loop = Loop(core.step, node_state(), Disk())
+    for second in range(WAITING_MAX + 10):
+        loop.offer(Tick(float(second)))
+    loop.offer(LinkChanged(9999.0, "public", up=False))
+    running = asyncio.ensure_future(loop.run(()))
+    await settle()
+    running.cancel()
+
+    assert len(core.events) == WAITING_MAX + 1
+    assert core.events[-1] == LinkChanged(9999.0, "public", up=False)
+
+
+async def test_a_bug_ends_the_daemon_with_a_line_that_tells_where(journal: Journal) -> None:
+    async def broken() -> None:
+        raise ZeroDivisionError("a bug of ours")
+
+    assert await until_broken(broken(), journal) == EXIT_BROKEN
+    (line,) = journal.since(0, 10)
+    assert (line["name"], line["severity"]) == ("bug", "alarm")
+    assert "a bug of ours" in str(line["text"])
+    assert "test_loop.py" in str(line["text"])
+
+
+async def test_a_regular_end_is_no_bug(journal: Journal) -> None:
+    async def ends() -> None:
+        return
+
+    assert await until_broken(ends(), journal) == 0
+    assert names(journal) == []
+
+
+async def test_a_bug_in_answering_a_request_is_the_requests_problem_alone(
+    journal: Journal,
+) -> None:
+    async def broken() -> int:
+        raise KeyError("x")
+
+    with pytest.raises(RpcError, match="internal error: KeyError"):
+        await contained(broken, journal)
+    assert names(journal) == ["bug"]
+
+
+async def test_a_refusal_is_no_bug(journal: Journal) -> None:
+    async def refuses() -> int:
+        raise RpcError("no")
+
+    with pytest.raises(RpcError, match=r"^no$"):
+        await contained(refuses, journal)
+    assert names(journal) == []

@@ -1,0 +1,313 @@
+"""Effects become deeds, and every deed is answered exactly once."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+import pytest
+
+from hapair.core.effects import (
+    Act,
+    Do,
+    Effect,
+    Layer,
+    Look,
+    Note,
+    ProbeReferences,
+    Publish,
+    Reply,
+    SetBeat,
+    Store,
+    Stored,
+)
+from hapair.core.events import Ended, Event, Looked, ReferencesProbed
+from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.runtime.journal_log import Journal
+from hapair.runtime.perform import GRACE_S, LOOK_TIMEOUT_S, Outlets, Performer
+from tests.runtime.conftest import names
+from tests.runtime.fakes import (
+    VOLUME,
+    LoopClock,
+    Machine,
+    beat,
+    built,
+    peer_state,
+)
+from tests.runtime.virtual_time import virtually
+
+DEEDS: Final = {
+    Do.BRING_UP: "bring_up orders.data",
+    Do.TAKE_DOWN: "take_down orders.data",
+    Do.PROMOTE: "promote orders.data",
+    Do.DEMOTE: "demote orders.data",
+    Do.DETACH: "detach_by_force orders.data",
+    Do.MOUNT: "mount orders.data",
+    Do.UNMOUNT: "unmount orders.data",
+    Do.END_HOLDERS: "end_holders orders.data",
+    Do.ADD_ADDRESSES: "add 1",
+    Do.REMOVE_ADDRESSES: "remove 1",
+    Do.START_PROGRAM: "start orders",
+    Do.STOP_PROGRAM: "stop orders",
+    Do.KILL_PROGRAM: "kill orders",
+}
+OF_APPLICATIONS: Final = (
+    Do.ADD_ADDRESSES,
+    Do.REMOVE_ADDRESSES,
+    Do.START_PROGRAM,
+    Do.STOP_PROGRAM,
+    Do.KILL_PROGRAM,
+)
+
+
+@dataclass(slots=True)
+class Stage:
+    """A performer on a machine, with everything that it says."""
+
+    machine: Machine
+    performer: Performer
+    told: list[object]
+    events: list[Event]
+    tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    async def do(self, *effects: Effect) -> None:
+        """Perform the effects and wait until all that they began has ended."""
+        for effect in effects:
+            await self.performer.perform(effect)
+        while self.tasks:
+            await asyncio.gather(*self.tasks)
+
+    def outcomes(self) -> dict[int, Outcome]:
+        return {event.effect_id: event.outcome for event in self.events if isinstance(event, Ended)}
+
+
+@pytest.fixture
+def stage(journal: Journal) -> Stage:
+    machine, told, events = Machine(), list[object](), list[Event]()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def store(stored: Stored) -> None:
+        told.append(stored)
+
+    def spawn(work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    outlets = Outlets(store, told.append, told.append, told.append, told.append, events.append)
+    performer = Performer(machine.hands(), outlets, journal, LoopClock(), spawn)
+    performer.built = built()
+    return Stage(machine, performer, told, events, tasks)
+
+
+def act(do: Do, effect_id: int = 1, resource: str = "orders.data", timeout_s: float = 5.0) -> Act:
+    return Act(effect_id, do, "orders", "" if do in OF_APPLICATIONS else resource, timeout_s)
+
+
+@pytest.mark.parametrize("do", Do)
+async def test_every_action_reaches_its_port_and_is_answered_once(stage: Stage, do: Do) -> None:
+    await stage.do(act(do, 42))
+    assert stage.machine.asked == [DEEDS[do]]
+    assert stage.outcomes() == {42: Done()}
+    assert len(stage.events) == 1
+
+
+@pytest.mark.parametrize("do", Do)
+@pytest.mark.parametrize("outcome", [Refused("no"), Unknown("perhaps"), Done("with a note")])
+async def test_what_the_port_says_is_what_the_core_hears(
+    stage: Stage, do: Do, outcome: Outcome
+) -> None:
+    stage.machine.answers[DEEDS[do]] = outcome
+    await stage.do(act(do))
+    assert stage.outcomes() == {1: outcome}
+
+
+@pytest.mark.parametrize("do", Do)
+@virtually
+async def test_an_action_that_never_ends_is_unknown_soon_after_its_time_limit(
+    stage: Stage, do: Do
+) -> None:
+    stage.machine.gates[DEEDS[do]] = asyncio.Event()
+    began_s = asyncio.get_running_loop().time()
+    await stage.do(act(do, timeout_s=5.0))
+    assert asyncio.get_running_loop().time() - began_s == pytest.approx(5.0 + GRACE_S)
+    assert stage.outcomes() == {1: Unknown(f"{do}: no answer within 5 s")}
+
+
+async def test_an_error_of_the_system_is_unknown_not_the_end_of_the_daemon(stage: Stage) -> None:
+    stage.machine.answers["mount orders.data"] = OSError(5, "Input/output error")
+    await stage.do(act(Do.MOUNT))
+    assert stage.outcomes() == {1: Unknown("mount: [Errno 5] Input/output error")}
+
+
+async def test_a_bug_of_an_adapter_is_not_taken_for_an_outcome(stage: Stage) -> None:
+    stage.machine.answers["mount orders.data"] = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        await stage.do(act(Do.MOUNT))
+    assert stage.events == []
+
+
+async def test_volumes_are_worked_on_in_parallel(stage: Stage) -> None:
+    gate = asyncio.Event()
+    stage.machine.gates["promote orders.data"] = gate
+    await stage.performer.perform(act(Do.PROMOTE, 1))
+    await stage.performer.perform(act(Do.PROMOTE, 2, resource="orders.log"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert list(stage.outcomes()) == [2]
+    gate.set()
+    await stage.do()
+    assert list(stage.outcomes()) == [2, 1]
+
+
+async def test_actions_on_one_volume_wait_for_each_other(stage: Stage) -> None:
+    gate = asyncio.Event()
+    stage.machine.gates["promote orders.data"] = gate
+    await stage.performer.perform(act(Do.PROMOTE, 1))
+    await stage.performer.perform(act(Do.DEMOTE, 2))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert stage.machine.asked == ["promote orders.data"]
+    gate.set()
+    await stage.do()
+    assert stage.machine.asked == ["promote orders.data", "demote orders.data"]
+    assert list(stage.outcomes()) == [1, 2]
+
+
+async def test_addresses_do_not_wait_for_the_program(stage: Stage) -> None:
+    stage.machine.gates["stop orders"] = asyncio.Event()
+    await stage.performer.perform(act(Do.STOP_PROGRAM, 1))
+    await stage.performer.perform(act(Do.REMOVE_ADDRESSES, 2))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert list(stage.outcomes()) == [2]
+    stage.machine.gates["stop orders"].set()
+    await stage.do()
+
+
+async def test_a_kill_does_not_wait_for_the_start_that_it_ends(stage: Stage) -> None:
+    stage.machine.gates["start orders"] = asyncio.Event()
+    await stage.performer.perform(act(Do.START_PROGRAM, 1))
+    await stage.performer.perform(act(Do.KILL_PROGRAM, 2))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert list(stage.outcomes()) == [2]
+    stage.machine.gates["start orders"].set()
+    await stage.do()
+
+
+async def test_what_is_not_built_is_refused(stage: Stage) -> None:
+    await stage.do(
+        Act(1, Do.MOUNT, "nobody", "nobody.data", 5.0),
+        Act(2, Do.MOUNT, "orders", "orders.other", 5.0),
+        Act(3, Do.START_PROGRAM, "plain", "", 5.0),
+        Act(4, Do.MOUNT, "orders", "", 5.0),
+        Act(5, Do.START_PROGRAM, "orders", "orders.data", 5.0),
+    )
+    assert stage.outcomes() == {
+        1: Refused("nobody is not built on this node"),
+        2: Refused("orders.other is not built on this node"),
+        3: Done("it has no program"),
+        4: Refused("mount is done to a volume"),
+        5: Refused("start program is not done to a volume"),
+    }
+    assert stage.machine.asked == []
+
+
+async def test_each_action_is_a_line_of_the_history_with_its_duration(
+    stage: Stage, journal: Journal
+) -> None:
+    stage.machine.answers["demote orders.data"] = Refused("held open")
+    await stage.do(act(Do.PROMOTE), act(Do.DEMOTE, 2))
+    promote, demote = journal.since(0, 10)
+    assert (promote["name"], promote["severity"]) == ("promote", "info")
+    assert (demote["name"], demote["severity"]) == ("demote", "warning")
+    assert demote["text"] == "orders.data: refused: held open"
+    assert "took_s" in promote
+
+
+def facts(role: Role) -> VolumeFacts:
+    return VolumeFacts(
+        VOLUME.resource, role, Role.SECONDARY, Disk.UP_TO_DATE, Disk.UP_TO_DATE,
+        Connection.CONNECTED,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layer", "up", "down"),
+    [
+        (Layer.ATTACHED, {"known": {VOLUME.resource: facts(Role.SECONDARY)}}, {}),
+        (
+            Layer.PROMOTED,
+            {"known": {VOLUME.resource: facts(Role.PRIMARY)}},
+            {"known": {VOLUME.resource: facts(Role.SECONDARY)}},
+        ),
+        (Layer.MOUNTED, {"is_mounted": True}, {"is_mounted": False}),
+        (Layer.ADDRESSED, {"addresses_present": True}, {"addresses_present": False}),
+        (Layer.PROGRAM, {"program_runs": True}, {"program_runs": False}),
+    ],
+)
+async def test_a_look_finds_each_layer_up_or_down(
+    stage: Stage, layer: Layer, up: dict[str, object], down: dict[str, object]
+) -> None:
+    resource = "" if layer in (Layer.ADDRESSED, Layer.PROGRAM) else VOLUME.resource
+    for effect_id, setting in enumerate((up, down), 1):
+        stage.machine.known.clear()
+        for name, value in setting.items():
+            setattr(stage.machine, name, value)
+        await stage.do(Look(effect_id, layer, "orders", resource))
+    found = [(e.effect_id, e.up) for e in stage.events if isinstance(e, Looked)]
+    assert found == [(1, True), (2, False)]
+
+
+@virtually
+async def test_a_program_that_cannot_be_asked_is_left_alone(stage: Stage, journal: Journal) -> None:
+    stage.machine.gates["running orders"] = asyncio.Event()
+    began_s = asyncio.get_running_loop().time()
+    await stage.do(Look(1, Layer.PROGRAM, "orders", ""))
+    assert asyncio.get_running_loop().time() - began_s == pytest.approx(LOOK_TIMEOUT_S)
+    (looked,) = stage.events
+    assert isinstance(looked, Looked)
+    assert looked.up is True
+    assert names(journal) == ["look failed"]
+
+
+async def test_what_was_never_built_is_not_up(stage: Stage) -> None:
+    await stage.do(
+        Look(1, Layer.PROGRAM, "nobody", ""),
+        Look(2, Layer.MOUNTED, "orders", "orders.other"),
+    )
+    assert [e.up for e in stage.events if isinstance(e, Looked)] == [False, False]
+
+
+async def test_references_are_probed_where_there_is_one(stage: Stage) -> None:
+    stage.machine.answering = {"public"}
+    await stage.do(ProbeReferences(0.4))
+    (probed,) = stage.events
+    assert isinstance(probed, ReferencesProbed)
+    assert probed.answering == ("public",)
+    assert stage.machine.asked == ["ping public"]
+
+
+@virtually
+async def test_a_probe_that_hangs_or_fails_is_no_answer(stage: Stage) -> None:
+    stage.machine.answering = {"public"}
+    stage.machine.answers["ping public"] = OSError(101, "Network is unreachable")
+    await stage.do(ProbeReferences(0.4))
+    stage.machine.answers.clear()
+    stage.machine.gates["ping public"] = asyncio.Event()
+    await stage.do(ProbeReferences(0.4))
+    assert [e.answering for e in stage.events if isinstance(e, ReferencesProbed)] == [(), ()]
+
+
+async def test_all_other_effects_go_to_their_outlets(stage: Stage) -> None:
+    effects = (
+        Store(Stored(epoch=3)),
+        Publish(peer_state()),
+        SetBeat(beat()),
+        Reply(9, accepted=True, text="done"),
+        Note("granted", "may act alone"),
+    )
+    await stage.do(*effects)
+    expected = [Stored(epoch=3), peer_state(), beat(), effects[3], effects[4]]
+    assert stage.told == expected

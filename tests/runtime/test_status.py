@@ -1,0 +1,96 @@
+"""What ``status`` says about a node, where only the runtime knows it."""
+
+import json
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from hapair.config.fingerprint import Drift
+from hapair.core.state import NodeState, PeerView
+from hapair.model.application import OcfAgent, Program, Script, Unit
+from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.rpc.messages import JsonObject
+from hapair.runtime.drift import Drifts
+from hapair.runtime.status import LinkView, node_status, program_text
+from tests.runtime.fakes import VOLUME, beat, node_state
+
+DRIFTS: Final = Drifts(Drift.CHANGED, {"orders": Drift.OK, "plain": Drift.MISSING})
+NOW_S: Final = 100.0
+
+
+def told(state: NodeState, link: LinkView) -> JsonObject:
+    status = node_status(state, NOW_S, DRIFTS, link)
+    content = json.loads(json.dumps(status))
+    assert isinstance(content, dict)
+    return content
+
+
+def hearing(state: NodeState) -> NodeState:
+    peer = PeerView(heard_at_s={"public": NOW_S - 0.25}, beat=beat(), incarnation=5)
+    return replace(state, now_s=NOW_S, peer=peer)
+
+
+def test_networks_tell_their_link_and_when_the_peer_was_heard_there() -> None:
+    state = replace(hearing(node_state()), links={"public": True})
+    networks = told(state, LinkView(connected=True))["networks"]
+    assert isinstance(networks, list)
+    assert [(each["link_up"], each["heard_ago_s"]) for each in networks] == [
+        (True, 0.25),
+        (None, None),
+    ]
+
+
+def test_the_view_of_the_peer_tells_what_is_wrong_with_the_connection() -> None:
+    link = LinkView(connected=False, trouble="public: no answer", rejected=7)
+    assert told(hearing(node_state()), link)["peer_view"] == {
+        "standing": "together",
+        "heard_ago_s": 0.25,
+        "connected": False,
+        "trouble": "public: no answer",
+        "rejected": 7,
+    }
+
+
+@pytest.mark.parametrize(
+    ("link", "heard", "alarmed"),
+    [
+        (LinkView(connected=False, trouble="public: refused"), True, True),
+        (LinkView(connected=False, trouble="public: no answer"), False, False),
+        (LinkView(connected=False), True, False),
+        (LinkView(connected=True), True, False),
+    ],
+)
+def test_a_peer_that_lives_but_cannot_be_talked_to_is_an_alarm(
+    link: LinkView, *, heard: bool, alarmed: bool
+) -> None:
+    state = hearing(node_state()) if heard else node_state()
+    alarms = told(state, link)["alarms"]
+    assert isinstance(alarms, list)
+    assert ("not-connected" in {alarm["name"] for alarm in alarms}) is alarmed
+
+
+def test_volumes_tell_what_the_kernel_says_or_nothing() -> None:
+    facts = VolumeFacts(
+        VOLUME.resource, Role.PRIMARY, Role.SECONDARY, Disk.UP_TO_DATE, Disk.INCONSISTENT,
+        Connection.SYNC_SOURCE, out_of_sync_bytes=4096, sync_done=0.5,
+    )  # fmt: skip
+    state = replace(node_state(), facts={VOLUME.resource: facts})
+    applications = told(state, LinkView(connected=True))["applications"]
+    assert isinstance(applications, list)
+    first, second = applications[0]["volumes"]
+    assert (first["role"], first["sync_done"]) == ("Primary", 0.5)
+    assert second == {"resource": "orders.log", "mount_point": "/srv/log", "behind": False}
+
+
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        (None, ""),
+        (Script("/etc/cluster/orders/run"), "/etc/cluster/orders/run"),
+        (Unit("orders.service"), "orders.service"),
+        (OcfAgent("heartbeat", "pgsql"), "ocf:heartbeat:pgsql"),
+    ],
+)
+def test_programs_are_named_as_in_the_configuration(program: Program | None, text: str) -> None:
+    assert program_text(program) == text

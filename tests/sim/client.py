@@ -1,0 +1,98 @@
+"""Clients that write all the time to whoever serves, and remember what they were promised."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from random import Random
+
+from hapair.model.built import Built
+from tests.checkers.rules import nothing_lost
+from tests.sim.clockwork import Clockwork
+from tests.sim.drbd import Resource, Written
+from tests.sim.machine import Machine
+from tests.sim.networks import Wire
+
+WRITES_EVERY_S = (0.2, 0.6)
+
+
+class Clients:
+    """One client for each application; it writes to every volume of the application."""
+
+    def __init__(
+        self,
+        clockwork: Clockwork,
+        chance: Random,
+        machines: Mapping[str, Machine],
+        resources: Mapping[str, Resource],
+        public: Wire,
+    ) -> None:
+        self.clockwork = clockwork
+        self.chance = chance
+        self.machines = machines
+        self.resources = resources
+        self.public = public
+        self.path_works: Callable[[], bool] = lambda: True
+        self.acknowledged: dict[str, set[int]] = {name: set() for name in resources}
+        self.answered_at_s: dict[str, list[float]] = {}  # Per application.
+        self._written = 0
+
+    def begin(self, built: Built) -> None:
+        for entry in built.applications:
+            self.answered_at_s.setdefault(entry.application.name, [])
+            self._again(entry.application.name)
+
+    def _again(self, application: str) -> None:
+        delay_s = self.chance.uniform(*WRITES_EVERY_S)
+        self.clockwork.after(delay_s, partial(self._write, application))
+
+    def serves(self, machine: Machine, application: str) -> bool:
+        """Tell whether a client outside gets an answer of the application on this machine."""
+        return (
+            machine.runs
+            and machine.address(application) is True
+            and machine.program(application) is True
+            and self.public.clients_reach(machine.name)
+        )
+
+    def serving(self, application: str) -> list[str]:
+        return [n for n, machine in self.machines.items() if self.serves(machine, application)]
+
+    def _write(self, application: str) -> None:
+        self._again(application)
+        for node in self.serving(application):
+            served = True
+            for name, resource in self.resources.items():
+                if name.startswith(f"{application}."):
+                    served = self._write_to(resource, node) and served
+            if served:
+                self.answered_at_s[application].append(self.clockwork.now_s)
+
+    def _write_to(self, resource: Resource, node: str) -> bool:
+        if resource.name not in self.machines[node].mounted:
+            return False
+        data = resource.visible(node)
+        if data is None:
+            return False
+        nothing_lost(self.acknowledged[resource.name], data, f"{resource.name} on {node}")
+        self._written += 1
+        written = resource.write(node, self._written, path_works=self.path_works())
+        if written is Written.ACKNOWLEDGED:
+            self.acknowledged[resource.name].add(self._written)
+        return written is Written.ACKNOWLEDGED
+
+    def late(self, resource: Resource, node: str, numbers: tuple[int, ...]) -> None:
+        """The kernel of ``node`` acknowledges writes that it had kept waiting."""
+        machine = self.machines[node]
+        application = resource.name.split(".")[0]
+        reached = self.public.clients_reach(node) and machine.address(application) is True
+        if machine.runs and reached:
+            self.acknowledged[resource.name].update(numbers)
+
+    def accept_loss(self, node: str, *, except_for: tuple[str, ...] = ()) -> tuple[int, ...]:
+        """An operator decided that the copies of ``node`` count, whatever they miss."""
+        lost: list[int] = []
+        for name, resource in self.resources.items():
+            if name not in except_for:
+                present = resource.side(node).data
+                lost += sorted(self.acknowledged[name] - present)
+                self.acknowledged[name] &= present
+        return tuple(lost)

@@ -1,0 +1,389 @@
+"""A model of one DRBD 8.4 resource on its two nodes (protocol C).
+
+The words, the flags and the rules of the handshake are those of the kernel: generation
+identifiers, the crashed-primary flag, the order in which two sides are compared. The order in
+time (when a loss is noticed, how long a resync takes) is decided by whoever drives the model;
+here every operation is instantaneous. The data of a side is the set of the writes that it has.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.outcome import Done, Outcome, Refused
+from tests.sim.sides import FULL_SYNC, RANK, SPLIT_BRAIN, UNRELATED, Meta, Side, compare
+
+
+class Fencing(StrEnum):
+    """DRBD's option of that name: what a Primary does that loses its peer."""
+
+    DONT_CARE = "dont-care"  # It goes on writing.
+    RESOURCE_AND_STONITH = "resource-and-stonith"  # It freezes writes and asks a handler.
+
+
+class Written(StrEnum):
+    """What became of one write."""
+
+    ACKNOWLEDGED = "acknowledged"
+    PENDING = "pending"  # The peer's answer is missing; decided when the loss is noticed.
+    FAILED = "failed"
+
+
+class Resource:
+    """Both sides of one resource. The driver calls ``connect``, ``lose`` and ``finish_resync``."""
+
+    def __init__(self, name: str, nodes: tuple[str, str]) -> None:
+        self.name = name
+        self.nodes = nodes
+        self._next_identifier = 2
+        self.sides = {node: Side(node, Meta(current=1)) for node in nodes}
+        self.resyncs = 0  # How many have begun.
+        self.on_change: Callable[[str], None] = lambda _node: None
+        self.on_resync: Callable[[Side, Side], None] = lambda _source, _target: None
+
+    def side(self, node: str) -> Side:
+        return self.sides[node]
+
+    def other(self, node: str) -> Side:
+        first, second = self.nodes
+        return self.sides[second if node == first else first]
+
+    def facts(self, node: str) -> VolumeFacts | None:
+        side = self.sides[node]
+        return side.facts(self.name) if side.configured else None
+
+    @property
+    def linked(self) -> bool:
+        """Tell whether both kernels believe in the connection."""
+        return all(side.replicating for side in self.sides.values())
+
+    @property
+    def resyncing(self) -> bool:
+        return self.linked and any(
+            side.connection is Connection.SYNC_SOURCE for side in self.sides.values()
+        )
+
+    @property
+    def negotiating(self) -> bool:
+        return any(side.disk is Disk.NEGOTIATING for side in self.sides.values())
+
+    # --- What an administrator or the daemon does ----------------------------------------------
+
+    def bring_up(self, node: str) -> Outcome:
+        side = self.sides[node]
+        if not side.configured:
+            side.configured = True
+            side.role = Role.SECONDARY
+            side.connection = Connection.CONNECTING
+            side.peer_role, side.peer_disk = Role.UNKNOWN, Disk.UNKNOWN
+            side.suspended = False
+            side.pending.clear()
+        elif side.connection is Connection.STAND_ALONE:
+            side.connection = Connection.CONNECTING
+        if side.disk is Disk.DISKLESS:
+            self.attach(node)
+        self._changed(side)
+        return Done()
+
+    def attach(self, node: str) -> Outcome:
+        side = self.sides[node]
+        if side.broken:
+            return Refused("the backing disk gives errors")
+        meta = side.meta
+        if side.replicating:
+            side.disk = Disk.NEGOTIATING  # The peer is asked; see negotiate() and lose().
+            self._changed(side)
+            return Done()
+        exposed = side.role is Role.PRIMARY and not side.replicating
+        if exposed and side.exposed != meta.current:
+            return Refused("can only attach to the data that was shown while diskless")
+        if meta.peer_outdated:
+            side.peer_disk = Disk.OUTDATED
+        self._settle_disk(side)
+        self._changed(side)
+        return Done()
+
+    @staticmethod
+    def _settle_disk(side: Side) -> None:
+        """Take the state of the disk from its meta-data."""
+        meta = side.meta
+        side.disk = Disk.INCONSISTENT
+        if meta.consistent:
+            # With "fencing dont-care" a Consistent disk is taken for UpToDate.
+            side.disk = Disk.UP_TO_DATE if meta.was_up_to_date else Disk.OUTDATED
+        side.crashed_primary = meta.crashed_primary or (
+            meta.primary and side.role is not Role.PRIMARY
+        )
+
+    def negotiate(self) -> None:
+        """The peer answers a disk that was attached while connected."""
+        for side in self.sides.values():
+            if side.disk is Disk.NEGOTIATING:
+                self._settle_disk(side)
+        self.connect(handshake_only=True)
+
+    def take_down(self, node: str) -> Outcome:
+        """Demote, disconnect, detach. The driver refuses it while somebody holds the device."""
+        side = self.sides[node]
+        side.role = Role.SECONDARY
+        self._changed(side)
+        side.configured = False
+        side.disk = Disk.DISKLESS
+        self.on_change(node)
+        return Done()
+
+    def promote(self, node: str, *, force: bool = False) -> Outcome:
+        side = self.sides[node]
+        if not side.configured:
+            return Refused("no such resource")
+        if side.role is Role.PRIMARY:
+            return Done()
+        if side.replicating and side.peer_role is Role.PRIMARY:
+            return Refused("the peer is Primary")
+        good = RANK[side.disk] >= RANK[Disk.UP_TO_DATE]
+        if not side.replicating and not good and not (force and side.attached):
+            return Refused("need access to UpToDate data")
+        usable = max(RANK[side.disk], RANK[side.peer_disk]) > RANK[Disk.INCONSISTENT]
+        if side.replicating and not usable:
+            return Refused("need access to UpToDate data")
+        forced = force and not good and not side.replicating
+        if forced:
+            side.disk = Disk.UP_TO_DATE
+        peer_has_none = not side.replicating or RANK[side.peer_disk] <= RANK[Disk.FAILED]
+        if side.attached and ((peer_has_none and not side.meta.bitmap) or forced):
+            self._new_generation(side)
+        side.role = Role.PRIMARY
+        self._changed(side)
+        return Done()
+
+    def demote(self, node: str) -> Outcome:
+        side = self.sides[node]
+        if not side.configured:
+            return Refused("no such resource")
+        side.role = Role.SECONDARY
+        self._changed(side)
+        return Done()
+
+    def detach(self, node: str) -> Outcome:
+        """Drop the local disk, by force or because it gave an error."""
+        side = self.sides[node]
+        if side.attached:
+            side.exposed = side.meta.current
+            side.disk = Disk.DISKLESS
+            if self.linked and side.connection is not Connection.CONNECTED:
+                side.connection = self.other(node).connection = Connection.CONNECTED
+            self._changed(side)
+        return Done()
+
+    # --- What happens to it --------------------------------------------------------------------
+
+    def crash(self, node: str) -> None:
+        """The node lost power: only the meta-data and the data on its disk remain."""
+        side = self.sides[node]
+        side.configured = False
+        side.role, side.disk = Role.SECONDARY, Disk.DISKLESS
+        side.crashed_primary = False
+        side.suspended = False
+        side.pending.clear()
+
+    def lose(self, node: str) -> tuple[int, ...]:
+        """The kernel of ``node`` notices that the connection is gone.
+
+        Returns the pending writes that it acknowledges now ("fencing dont-care").
+        """
+        side = self.sides[node]
+        had_peer_data = RANK[side.peer_disk] >= RANK[Disk.CONSISTENT]
+        side.connection = Connection.CONNECTING
+        side.peer_role = Role.UNKNOWN
+        if side.disk is Disk.NEGOTIATING:  # "Connection lost while negotiating, no data!"
+            side.disk = Disk.DISKLESS
+            if side.exposed == side.meta.current:
+                self._settle_disk(side)
+        if side.peer_disk not in (Disk.OUTDATED, Disk.INCONSISTENT):
+            side.peer_disk = Disk.UNKNOWN
+        writable = side.role is Role.PRIMARY and side.disk is Disk.UP_TO_DATE
+        if writable and had_peer_data and not side.meta.bitmap:
+            self._new_generation(side)
+        acknowledged = tuple(side.pending) if writable else ()
+        side.unprotected_writes += len(acknowledged)
+        side.pending.clear()
+        self._changed(side)
+        return acknowledged
+
+    def resume_pending(self, node: str) -> tuple[int, ...]:
+        """The path works again before the loss was noticed: the peer gets the writes."""
+        side = self.sides[node]
+        acknowledged = tuple(side.pending)
+        side.pending.clear()
+        peer = self.other(node)
+        if peer.attached:
+            peer.data.update(acknowledged)
+        return acknowledged
+
+    def write(self, node: str, number: int, *, path_works: bool) -> Written:
+        side, peer = self.sides[node], self.other(node)
+        if not side.configured or side.role is not Role.PRIMARY:
+            return Written.FAILED
+        if side.replicating and not (path_works and peer.replicating):
+            if side.attached:
+                side.data.add(number)
+                side.pending.append(number)
+                return Written.PENDING
+            return Written.FAILED
+        if not side.replicating and side.disk is not Disk.UP_TO_DATE:
+            return Written.FAILED
+        if side.attached:
+            side.data.add(number)
+        if side.replicating and peer.attached:
+            peer.data.add(number)
+        else:
+            side.unprotected_writes += 1
+        return Written.ACKNOWLEDGED
+
+    def visible(self, node: str) -> set[int] | None:
+        """Return the writes that a reader on ``node`` finds; None when it gets an I/O error."""
+        side, peer = self.sides[node], self.other(node)
+        if side.attached and side.disk is Disk.UP_TO_DATE:
+            return side.data
+        if side.replicating and peer.attached and peer.disk is Disk.UP_TO_DATE:
+            return peer.data
+        return None
+
+    def connect(self, *, handshake_only: bool = False) -> None:
+        """Let both sides meet: compare the data, then replicate, resync or stay apart."""
+        mine, theirs = (self.sides[node] for node in self.nodes)
+        if mine.role is theirs.role is Role.PRIMARY:
+            self._stay_apart(mine, theirs)
+            return
+        answer = self._handshake(mine, theirs)
+        if abs(answer) >= SPLIT_BRAIN:
+            self._stay_apart(mine, theirs)
+            return
+        target = theirs if answer > 0 else mine
+        source = mine if answer > 0 else theirs
+        reattached = handshake_only  # Its disk is Negotiating: it may become a target.
+        good = RANK[target.disk] >= RANK[Disk.CONSISTENT] and not reattached
+        if answer and target.role is Role.PRIMARY and good:
+            self._stay_apart(target)  # "I shall become SyncTarget, but I am primary!"
+            return
+        if answer and source.disk is Disk.INCONSISTENT:
+            self._stay_apart(source)  # "I shall become SyncSource, but I am inconsistent!"
+            return
+        if not handshake_only and not self._diskless_primary_finds_its_data(mine, theirs):
+            return
+        for side in (mine, theirs):
+            side.crashed_primary = False
+            side.connection = Connection.CONNECTED
+        if answer:
+            self._start_resync(source, target)
+        self._settle_equal(mine, theirs)
+
+    def finish_resync(self) -> None:
+        source = next(
+            side for side in self.sides.values() if side.connection is Connection.SYNC_SOURCE
+        )
+        target = self.other(source.node)
+        target.data = set(source.data)
+        source.meta.remember(source.meta.bitmap)
+        source.meta.bitmap = 0
+        target.meta.current = source.meta.current
+        target.meta.bitmap = 0
+        target.meta.history = source.meta.history
+        source.unprotected_writes = target.unprotected_writes = 0
+        source.connection = target.connection = Connection.CONNECTED
+        target.disk = Disk.UP_TO_DATE
+        target.crashed_primary = source.crashed_primary = False
+        self._changed(target)
+        self._changed(source)
+
+    # --- Inside --------------------------------------------------------------------------------
+
+    def _handshake(self, mine: Side, theirs: Side) -> int:
+        if not mine.attached or not theirs.attached:
+            return 0
+        answer = compare(mine, theirs)
+        if abs(answer) >= UNRELATED:
+            return answer
+        bad = [side for side in (mine, theirs) if side.disk is Disk.INCONSISTENT]
+        if len(bad) == 1:
+            full = FULL_SYNC if abs(answer) in (FULL_SYNC, SPLIT_BRAIN) else 1
+            return -full if bad[0] is mine else full
+        return answer
+
+    def _diskless_primary_finds_its_data(self, mine: Side, theirs: Side) -> bool:
+        for side, peer in ((mine, theirs), (theirs, mine)):
+            diskless = side.role is Role.PRIMARY and not side.attached
+            if diskless and peer.attached and peer.meta.current != side.exposed:
+                self._stay_apart(side)
+                return False
+        return True
+
+    def _stay_apart(self, *sides: Side) -> None:
+        for side in self.sides.values():
+            alone = side in sides
+            side.connection = Connection.STAND_ALONE if alone else Connection.CONNECTING
+            side.peer_role, side.peer_disk = Role.UNKNOWN, Disk.UNKNOWN
+            self._changed(side)
+
+    def _start_resync(self, source: Side, target: Side) -> None:
+        self.resyncs += 1
+        self.on_resync(source, target)
+        if not source.meta.bitmap:
+            source.meta.bitmap = self._identifier()
+        target.meta.remember(target.meta.bitmap)
+        target.meta.current, target.meta.bitmap = source.meta.bitmap, 0
+        target.disk = Disk.INCONSISTENT
+        source.connection, target.connection = Connection.SYNC_SOURCE, Connection.SYNC_TARGET
+
+    def _settle_equal(self, mine: Side, theirs: Side) -> None:
+        """Outdated and Consistent vanish on a connection without a resync; tell both sides."""
+        for side in (mine, theirs):
+            if side.connection is Connection.CONNECTED and side.disk in (
+                Disk.OUTDATED,
+                Disk.CONSISTENT,
+            ):
+                side.disk = Disk.UP_TO_DATE
+        self._changed(mine)
+        self._changed(theirs)
+
+    def _new_generation(self, side: Side) -> None:
+        side.meta.remember(side.meta.bitmap)
+        side.meta.bitmap = side.meta.current
+        side.meta.current = self._identifier()
+
+    def _identifier(self) -> int:
+        self._next_identifier += 1
+        return self._next_identifier
+
+    def _changed(self, side: Side) -> None:
+        """Tell the peer over the connection, write the flags, announce the change."""
+        peer = self.other(side.node)
+        if self.linked:
+            if side.disk is Disk.DISKLESS:
+                self._write_to_one_disk(side, peer)
+            side.peer_role, side.peer_disk = peer.role, peer.disk
+            peer.peer_role, peer.peer_disk = side.role, side.disk
+            self._write_flags(peer)
+            self.on_change(peer.node)
+        self._write_flags(side)
+        self.on_change(side.node)
+
+    def _write_to_one_disk(self, diskless: Side, peer: Side) -> None:
+        """From now on only the disk of ``peer`` gets the writes, if there are any."""
+        primary = Role.PRIMARY in (peer.role, diskless.role)
+        if primary and peer.disk is Disk.UP_TO_DATE and not peer.meta.bitmap:
+            self._new_generation(peer)
+        diskless.exposed = peer.meta.current
+
+    @staticmethod
+    def _write_flags(side: Side) -> None:
+        if not side.attached or side.broken:
+            return
+        meta = side.meta
+        meta.crashed_primary = side.crashed_primary
+        meta.primary = side.role is Role.PRIMARY or (
+            side.peer_role is Role.PRIMARY and RANK[side.peer_disk] < RANK[Disk.INCONSISTENT]
+        )
+        meta.consistent = RANK[side.disk] > RANK[Disk.INCONSISTENT]
+        meta.was_up_to_date = RANK[side.disk] > RANK[Disk.OUTDATED]
+        meta.peer_outdated = side.peer_disk in (Disk.OUTDATED, Disk.INCONSISTENT)

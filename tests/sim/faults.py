@@ -1,0 +1,316 @@
+"""Everything that goes wrong, and everything that an operator types meanwhile, as values."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias, assert_never
+
+from hapair.core.effects import Do
+from hapair.core.events import (
+    Command,
+    ConfirmPeerDown,
+    Form,
+    Halt,
+    Introduce,
+    Leave,
+    Move,
+    Run,
+)
+from tests.sim.machine import Trouble
+from tests.sim.networks import QUIET, Noise
+from tests.sim.settings import PUBLIC, other
+from tests.sim.world import World
+
+LEAVE_LIMIT_S = 120.0  # How long an orderly reboot waits for the applications.
+REBOOT_TAKES_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOff:
+    node: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CrashAtEffect:
+    """Power is lost between two effects of one step."""
+
+    node: str
+    effects: int  # So many are still done.
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class KillDaemon:
+    node: str
+    restart_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class KillAtEffect:
+    node: str
+    effects: int
+    restart_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class HangDaemon:
+    node: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The whole machine stands still, as a virtual machine does while it is moved."""
+
+    node: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Nothing arrives at the listed nodes on this network; the cards notice nothing."""
+
+    network: str
+    deaf: tuple[str, ...]
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PullCable:
+    network: str
+    node: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoseReference:
+    nodes: tuple[str, ...]
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MakeNoise:
+    network: str
+    noise: Noise
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlowStore:
+    node: str
+    store_s: float
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FailActions:
+    node: str
+    do: Do
+    application: str
+    trouble: Trouble
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class HoldMount:
+    """A stranger's process stands in the file system."""
+
+    node: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakDisk:
+    node: str
+    resource: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reboot:
+    """The operating system's own reboot: the unit halts the node first."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """An operator's command; one about an application is passed on to its owner."""
+
+    node: str
+    command: Command
+
+
+Fault: TypeAlias = (
+    PowerOff
+    | CrashAtEffect
+    | KillDaemon
+    | KillAtEffect
+    | HangDaemon
+    | Pause
+    | Cut
+    | PullCable
+    | LoseReference
+    | MakeNoise
+    | SlowStore
+    | FailActions
+    | HoldMount
+    | BreakDisk
+    | Reboot
+    | Typed
+)
+
+
+class Faults:
+    """Inflicts faults on a world and undoes each after its time, or all of them at once."""
+
+    def __init__(self, world: World, allows: Callable[[Fault], bool] = lambda _: True) -> None:
+        self.world = world
+        self.allows = allows  # Asked again when a crash that was planned for later is due.
+        self._undo: dict[int, Callable[[], None]] = {}
+        self._count = 0
+
+    def inflict(self, fault: Fault) -> None:
+        self.world.say("fault", fault)
+        match fault:
+            case PowerOff(node, for_s):
+                self._power_off(node, for_s)
+            case CrashAtEffect(node, effects, for_s):
+                self._crash_later(node, effects, PowerOff(node, for_s))
+            case KillDaemon(node, restart_s):
+                self.world.kill_daemon(node, restart_s)
+            case KillAtEffect(node, effects, restart_s):
+                self._crash_later(node, effects, KillDaemon(node, restart_s))
+            case HangDaemon(node, for_s):
+                self.world.hang_daemon(node)
+                self._later(for_s, partial(self.world.continue_daemon, node))
+            case Pause(node, for_s):
+                self.world.pause(node)
+                self._later(for_s, partial(self.world.resume, node))
+            case SlowStore(node, store_s, for_s):
+                machine = self.world.machines[node]
+                machine.store_s = store_s
+                self._later(for_s, lambda: setattr(machine, "store_s", 0.0))
+            case FailActions(node, do, application, trouble, for_s):
+                troubles = self.world.machines[node].trouble
+                troubles[do, application] = trouble
+                self.world.troubled = True
+                self._later(for_s, partial(troubles.pop, (do, application), None))
+            case HoldMount(node, resource):
+                machine = self.world.machines[node]
+                machine.held |= {resource} & machine.mounted
+            case BreakDisk(node, resource, for_s):
+                self._break_disk(node, resource, for_s)
+            case Reboot(node):
+                self._reboot(node)
+            case Typed(node, command):
+                self._type(node, command)
+            case Cut() | PullCable() | LoseReference() | MakeNoise():
+                self._disturb(fault)
+            case _ as never:
+                assert_never(never)
+
+    def _later(self, delay_s: float, undo: Callable[[], object]) -> None:
+        self._count += 1
+        number = self._count
+
+        def once() -> None:
+            if self._undo.pop(number, None) is not None:
+                self.world.say("fault", f"over: {number}")
+                undo()
+
+        self._undo[number] = once
+        self.world.clockwork.after(delay_s, once)
+
+    def end_all(self) -> None:
+        """Undo everything that is still going on."""
+        for machine in self.world.machines.values():
+            machine.effects_until_crash = 0
+        for undo in tuple(self._undo.values()):
+            undo()
+
+    def _power_off(self, node: str, for_s: float) -> None:
+        self.world.power_off(node)
+        self._later(for_s, partial(self.world.power_on, node))
+
+    def _crash_later(self, node: str, effects: int, fault: PowerOff | KillDaemon) -> None:
+        def crash() -> None:
+            if self.allows(fault):
+                self.inflict(fault)
+
+        machine = self.world.machines[node]
+        machine.effects_until_crash = effects
+        machine.crash = crash
+
+    def _break_disk(self, node: str, resource: str, for_s: float) -> None:
+        hit = self.world.resources[resource]
+        side = hit.side(node)
+        if not side.attached:
+            return
+        side.broken = True
+        self.world.troubled = True
+        hit.detach(node)
+        self.world.replication.check()
+
+        def replace_disk() -> None:
+            side.broken = False
+            self.world.attach_disks()
+
+        self._later(for_s, replace_disk)
+
+    def _reboot(self, node: str) -> None:
+        world = self.world
+        machine = world.machines[node]
+        boot = machine.boots
+        request = world.command(node, Leave(handover=True))
+        until_s = world.clockwork.now_s + LEAVE_LIMIT_S
+
+        def wait() -> None:
+            if machine.boots != boot or not machine.powered:
+                return
+            if request in world.replies or world.clockwork.now_s > until_s:
+                self._power_off(node, REBOOT_TAKES_S)
+            else:
+                world.clockwork.after(0.5, wait)
+
+        wait()
+
+    def _type(self, node: str, command: Command) -> None:
+        match command:
+            case Run(name) | Halt(name) | Move(name):
+                self.world.command(self.world.owner(name) or node, command)
+            case Form() | Leave() | Introduce():
+                self.world.command(node, command)
+            case ConfirmPeerDown():
+                # An operator who looks first: the peer is really off.
+                if not self.world.machines[other(node)].powered:
+                    self.world.confirm(node)
+            case _ as never:
+                assert_never(never)
+
+    def _disturb(self, fault: Cut | PullCable | LoseReference | MakeNoise) -> None:
+        counters: list[tuple[Counter[str], str]]
+        match fault:
+            case Cut(network, deaf):
+                counters = [(self.world.wires[network].deaf, node) for node in deaf]
+            case PullCable(network, node):
+                counters = [(self.world.wires[network].pulled, node)]
+            case LoseReference(nodes):
+                counters = [(self.world.wires[PUBLIC].reference_lost, node) for node in nodes]
+            case MakeNoise(network, noise):
+                counters = []
+                self.world.wires[network].noise = noise
+
+        def end() -> None:
+            for counter, node in counters:
+                counter[node] -= 1
+            if isinstance(fault, MakeNoise):
+                self.world.wires[fault.network].noise = QUIET
+            self.world.networks_changed()
+
+        for counter, node in counters:
+            counter[node] += 1
+        self.world.networks_changed()
+        self._later(fault.for_s, end)

@@ -1,0 +1,279 @@
+"""What one machine's hands do when the core asks: slowly, and not always with success."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from random import Random
+from typing import Final, assert_never
+
+from hapair.core.effects import Act, Do, Layer, Look, ProbeReferences
+from hapair.model.data import Role
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from tests.sim import parcels
+from tests.sim.clockwork import Clockwork
+from tests.sim.drbd import Resource
+from tests.sim.machine import Daemon, Machine, Parcel, Trouble
+from tests.sim.networks import Wire
+
+# Seconds, from quick to slow.
+TAKES_S: Final[dict[Do, tuple[float, float]]] = {
+    Do.BRING_UP: (0.05, 0.3),
+    Do.TAKE_DOWN: (0.05, 0.2),
+    Do.PROMOTE: (0.05, 0.3),
+    Do.DEMOTE: (0.02, 0.1),
+    Do.DETACH: (0.05, 0.4),
+    Do.MOUNT: (0.05, 0.6),
+    Do.UNMOUNT: (0.05, 0.3),
+    Do.END_HOLDERS: (0.1, 0.5),
+    Do.ADD_ADDRESSES: (0.05, 0.2),
+    Do.REMOVE_ADDRESSES: (0.02, 0.1),
+    Do.START_PROGRAM: (0.2, 1.5),
+    Do.STOP_PROGRAM: (0.1, 1.0),
+    Do.KILL_PROGRAM: (0.1, 0.5),
+}
+LOOK_TAKES_S: Final = (0.002, 0.05)
+PING_TAKES_S: Final = (0.005, 0.1)
+KERNEL_RETRY_S: Final = 0.1
+NOT_PRIMARY: Final = Refused("the device is not Primary")
+
+
+class Hands:
+    """Acts on one machine; the other machine matters where both can see each other."""
+
+    def __init__(
+        self,
+        clockwork: Clockwork,
+        chance: Random,
+        machine: Machine,
+        peer: Machine,
+        resources: Mapping[str, Resource],
+    ) -> None:
+        self.clockwork = clockwork
+        self.chance = chance
+        self.machine = machine
+        self.peer = peer
+        self.resources = resources
+        self.scripts: list[tuple[Daemon, Act]] = []  # Start scripts that have not ended.
+        self.wires: Mapping[str, Wire] = {}
+        self.deliver: Callable[[Daemon, Parcel], None] = lambda _daemon, _parcel: None
+        self.on_world: Callable[[Act, Outcome], None] = lambda _act, _outcome: None
+
+    # --- Acting --------------------------------------------------------------------------------
+
+    def act(self, daemon: Daemon, act: Act) -> None:
+        daemon.under_way[act.effect_id] = act
+        trouble = self.machine.trouble.get((act.do, act.application))
+        if act.do is Do.START_PROGRAM:
+            self.scripts.append((daemon, act))
+            if self.machine.program(act.application) is False:
+                self.machine.programs[act.application] = None  # It is on its way up.
+        elif act.do is Do.STOP_PROGRAM and self.machine.program(act.application):
+            self.machine.programs[act.application] = None  # It is on its way down.
+        if trouble in (Trouble.HANGS, Trouble.HAPPENS_LATE):
+            self._later(act.timeout_s, partial(self._time_out, daemon, act, trouble))
+        else:
+            takes_s = self.chance.uniform(*TAKES_S[act.do])
+            until_s = self.clockwork.now_s + act.timeout_s
+            self._later(takes_s, partial(self._finish, daemon, act, trouble, until_s))
+
+    def _later(self, delay_s: float, happening: Callable[[], None]) -> None:
+        """Do it after the delay; a pause of the machine holds it up, a power loss ends it."""
+        boot = self.machine.boots
+
+        def arrive() -> None:
+            if not self.machine.powered or self.machine.boots != boot:
+                return
+            if self.machine.paused:
+                self.machine.deferred.append(happening)
+            else:
+                happening()
+
+        self.clockwork.after(delay_s, arrive)
+
+    def _finish(self, daemon: Daemon, act: Act, trouble: Trouble | None, until_s: float) -> None:
+        if act.effect_id not in daemon.under_way:
+            return
+        if self._kernel_waits(act) and self.clockwork.now_s < until_s:
+            again = partial(self._finish, daemon, act, trouble, until_s)
+            self._later(KERNEL_RETRY_S, again)
+            return
+        outcome: Outcome
+        if trouble in (Trouble.REFUSED, Trouble.HALF):
+            outcome = self._fail(act, trouble)
+        elif self._kernel_waits(act):
+            outcome = Unknown("no answer in time")
+        else:
+            outcome = self.do(act)
+        self._end(daemon, act, outcome)
+
+    def _time_out(self, daemon: Daemon, act: Act, trouble: Trouble) -> None:
+        if act.effect_id not in daemon.under_way:
+            return
+        if trouble is Trouble.HAPPENS_LATE:
+            self.do(act)
+        elif act.do is Do.START_PROGRAM:
+            self.machine.programs[act.application] = None  # The script hung half-way.
+        self._end(daemon, act, Unknown("no answer in time"))
+
+    def _end(self, daemon: Daemon, act: Act, outcome: Outcome) -> None:
+        del daemon.under_way[act.effect_id]
+        if act.do is Do.START_PROGRAM:
+            self.scripts = [s for s in self.scripts if s != (daemon, act)]
+        self.on_world(act, outcome)
+        self.deliver(daemon, partial(parcels.ended, act.effect_id, outcome))
+
+    def orphan(self, daemon: Daemon) -> None:
+        """The daemon was killed: what it had begun happens now, or never, or goes on.
+
+        Scripts live in control groups of their own and go on to their end.
+        """
+        for effect_id, act in tuple(daemon.under_way.items()):
+            if act.do not in (Do.START_PROGRAM, Do.STOP_PROGRAM):
+                del daemon.under_way[effect_id]
+                if self.chance.random() < 0.5 and not self._kernel_waits(act):
+                    self.on_world(act, self.do(act))
+                    self._leave_some_addresses(act)
+
+    def _leave_some_addresses(self, act: Act) -> None:
+        """Of many addresses some may be there and some not when the daemon dies."""
+        changed = act.do in (Do.ADD_ADDRESSES, Do.REMOVE_ADDRESSES)
+        if changed and self.chance.random() < 0.5:
+            self.machine.addresses[act.application] = None
+
+    def _kernel_waits(self, act: Act) -> bool:
+        """Tell whether the kernel waits for the peer that it believes connected.
+
+        A promotion needs its answer, and nothing is unmounted while it has writes under way.
+        """
+        if act.do not in (Do.PROMOTE, Do.UNMOUNT):
+            return False
+        resource = self.resources[act.resource]
+        if act.do is Do.UNMOUNT:
+            return bool(resource.side(self.machine.name).pending)
+        mine, theirs = resource.side(self.machine.name), resource.other(self.machine.name)
+        answers = self.peer.runs and theirs.replicating and self._replication_works()
+        return mine.replicating and not answers
+
+    def _replication_works(self) -> bool:
+        return next(w for w in self.wires.values() if w.network.replication).two_way
+
+    def _fail(self, act: Act, trouble: Trouble) -> Outcome:
+        if act.do is Do.START_PROGRAM:
+            half = trouble is Trouble.HALF
+            self.machine.programs[act.application] = None if half else False
+            if half:
+                return Unknown("it failed on purpose and left something behind")
+        if act.do is Do.STOP_PROGRAM:
+            return Unknown("it failed on purpose")  # Nobody knows how much of it still runs.
+        return Refused("it failed on purpose")
+
+    def do(self, act: Act) -> Outcome:
+        """Do it in the world, now, if the world allows it."""
+        name = self.machine.name
+        match act.do:
+            case Do.BRING_UP:
+                return self.resources[act.resource].bring_up(name)
+            case Do.TAKE_DOWN:
+                if act.resource in self.machine.mounted:
+                    return Refused("the device is held open")
+                return self.resources[act.resource].take_down(name)
+            case Do.PROMOTE:
+                return self.resources[act.resource].promote(name)
+            case Do.DEMOTE:
+                if act.resource in self.machine.mounted:
+                    return Refused("the device is held open")
+                return self.resources[act.resource].demote(name)
+            case Do.DETACH:
+                return self.resources[act.resource].detach(name)
+            case Do.MOUNT | Do.UNMOUNT | Do.END_HOLDERS:
+                return self._do_with_mount(act)
+            case Do.ADD_ADDRESSES | Do.REMOVE_ADDRESSES:
+                return self._do_with_addresses(act)
+            case Do.START_PROGRAM | Do.STOP_PROGRAM | Do.KILL_PROGRAM:
+                return self._do_with_program(act)
+            case _ as never:
+                assert_never(never)
+
+    def _do_with_mount(self, act: Act) -> Outcome:
+        machine = self.machine
+        if act.do is Do.MOUNT:
+            resource = self.resources[act.resource]
+            if resource.side(machine.name).role is not Role.PRIMARY:
+                return NOT_PRIMARY
+            if resource.visible(machine.name) is None:
+                return Refused("input/output error")
+            machine.mounted.add(act.resource)
+        elif act.do is Do.UNMOUNT:
+            runs = machine.program(act.application) is not False
+            if act.resource in machine.mounted and (runs or act.resource in machine.held):
+                return Refused("target is busy")
+            machine.mounted.discard(act.resource)
+        else:
+            machine.held.discard(act.resource)
+            self._kill_start_script(act.application)
+            machine.programs[act.application] = False
+        return Done()
+
+    def _do_with_addresses(self, act: Act) -> Outcome:
+        if act.do is Do.REMOVE_ADDRESSES:
+            self.machine.addresses[act.application] = False
+            return Done()
+        answers = self.peer.runs and self.peer.address(act.application) is not False
+        if answers and self.wires["public"].two_way:
+            return Refused("another machine has that address")
+        self.machine.addresses[act.application] = True
+        return Done()
+
+    def _do_with_program(self, act: Act) -> Outcome:
+        if act.do is Do.START_PROGRAM:
+            resources = [r for r in self.resources if r.startswith(f"{act.application}.")]
+            if not set(resources) <= self.machine.mounted:
+                self.machine.programs[act.application] = False
+                return Refused("the data is not there")
+        elif act.do is Do.KILL_PROGRAM:
+            self._kill_start_script(act.application)
+        self.machine.programs[act.application] = act.do is Do.START_PROGRAM
+        return Done()
+
+    def _kill_start_script(self, application: str) -> None:
+        for daemon, act in tuple(self.scripts):
+            if act.application == application and act.effect_id in daemon.under_way:
+                self._end(daemon, act, Unknown("the start script was killed"))
+
+    # --- Looking -------------------------------------------------------------------------------
+
+    def look(self, daemon: Daemon, look: Look) -> None:
+        def answer() -> None:
+            parcel = partial(parcels.looked, look.effect_id, self.seen(look))
+            self.deliver(daemon, parcel)
+
+        self._later(self.chance.uniform(*LOOK_TAKES_S), answer)
+
+    def seen(self, look: Look) -> bool | None:
+        machine = self.machine
+        match look.layer:
+            case Layer.ATTACHED:
+                return self.resources[look.resource].side(machine.name).configured
+            case Layer.PROMOTED:
+                side = self.resources[look.resource].side(machine.name)
+                return side.configured and side.role is Role.PRIMARY
+            case Layer.MOUNTED:
+                return look.resource in machine.mounted
+            case Layer.ADDRESSED:
+                return machine.address(look.application)
+            case Layer.PROGRAM:
+                return machine.program(look.application)
+            case _ as never:
+                assert_never(never)
+
+    def probe(self, daemon: Daemon, probe: ProbeReferences) -> None:
+        def answer() -> None:
+            answering = tuple(
+                wire.name
+                for wire in self.wires.values()
+                if wire.reference_answers(self.machine.name)
+            )
+            self.deliver(daemon, partial(parcels.probed, answering))
+
+        wanted = [wire for wire in self.wires.values() if wire.network.reference]
+        lost = any(not wire.reference_answers(self.machine.name) for wire in wanted)
+        self._later(probe.timeout_s if lost else self.chance.uniform(*PING_TAKES_S), answer)

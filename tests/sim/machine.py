@@ -1,0 +1,112 @@
+"""One node: what survives a power loss, what survives a kill of the daemon, what does not."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from hapair.core.effects import Act, Do, Effect, Stored
+from hapair.core.events import Beat, Event, PeerState
+from hapair.core.state import NodeState
+from hapair.model.built import Built
+
+
+class Core(Protocol):
+    """The decision core, or a mutant of it."""
+
+    def begin(
+        self,
+        me: str,
+        boot_id: str,
+        incarnation: int,
+        built: Built,
+        stored: Stored,
+        at_s: float,
+    ) -> tuple[NodeState, Sequence[Effect]]: ...
+
+    def step(self, state: NodeState, event: Event) -> tuple[NodeState, Sequence[Effect]]: ...
+
+
+class Trouble(StrEnum):
+    """How an action goes wrong."""
+
+    REFUSED = "refused"
+    HANGS = "hangs"  # The time-out answers; nothing happened.
+    HAPPENS_LATE = "happens late"  # The time-out answers, but it did happen.
+    HALF = "half"  # A start that failed and left something of the program behind.
+
+
+Parcel = Callable[[float], Event]  # Made into an event when it is read: then its time is known.
+
+
+@dataclass(slots=True)
+class Daemon:
+    """One life of the daemon's process."""
+
+    state: NodeState
+    beat: Beat | None = None
+    newest: PeerState | None = None
+    hung: bool = False
+    storing: bool = False
+    inbox: deque[Parcel] = field(default_factory=deque)
+    facts_due: bool = False  # A DataChanged is on its way.
+    tick_due: bool = False  # Ticks do not pile up while the daemon is stopped.
+    under_way: dict[int, Act] = field(default_factory=dict)  # By effect id.
+
+
+@dataclass(slots=True)
+class Machine:
+    name: str
+    built: Built
+    # What the disk keeps.
+    disk: Stored = field(default_factory=Stored)
+    incarnation: int = 0
+    # What a power loss ends.
+    powered: bool = False
+    boots: int = 0
+    booted_at_s: float = 0.0
+    paused: bool = False
+    daemon: Daemon | None = None
+    mounted: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)  # Mounts that a stranger's process keeps busy.
+    # By application; None: some of it is there.
+    addresses: dict[str, bool | None] = field(default_factory=dict)
+    programs: dict[str, bool | None] = field(default_factory=dict)
+    deferred: list[Callable[[], None]] = field(default_factory=list)  # While paused.
+    # Faults.
+    trouble: dict[tuple[Do, str], Trouble] = field(default_factory=dict)
+    store_s: float = 0.0  # How long an fsync takes.
+    effects_until_crash: int = 0  # 0: no crash is planned.
+    crash: Callable[[], None] | None = None
+
+    @property
+    def boot_id(self) -> str:
+        return f"{self.name}-boot{self.boots}"
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether the kernel of this node does anything just now."""
+        return self.powered and not self.paused
+
+    @property
+    def listens(self) -> bool:
+        """Tell whether the daemon of this node does anything just now."""
+        return self.runs and self.daemon is not None and not self.daemon.hung
+
+    def program(self, application: str) -> bool | None:
+        return self.programs.get(application, False)
+
+    def address(self, application: str) -> bool | None:
+        return self.addresses.get(application, False)
+
+    def lose_power(self) -> None:
+        """Forget everything that is not on the disk."""
+        self.powered = self.paused = False
+        self.daemon = None
+        self.mounted.clear()
+        self.held.clear()
+        self.addresses.clear()
+        self.programs.clear()
+        self.deferred.clear()
+        self.effects_until_crash = 0

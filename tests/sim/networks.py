@@ -1,0 +1,66 @@
+"""Networks between two nodes: cables, one-way cuts, noise, the reference address, the clients."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hapair.model.cluster import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What happens to datagrams. Streams only get slower."""
+
+    loss: float = 0.0  # Share of datagrams that vanish.
+    duplicates: float = 0.0
+    delay_max_s: float = 0.005  # Drawn anew for each datagram, so they overtake one another.
+
+
+QUIET = Noise()
+
+
+@dataclass(slots=True)
+class Wire:
+    """One network. Faults are counted, so that two of a kind may overlap."""
+
+    network: Network
+    nodes: tuple[str, str]
+    powered: Callable[[str], bool]
+    pulled: Counter[str] = field(default_factory=Counter)  # Cable out, at this node.
+    deaf: Counter[str] = field(default_factory=Counter)  # Nothing from the peer arrives here.
+    reference_lost: Counter[str] = field(default_factory=Counter)  # Not reached from this node.
+    noise: Noise = QUIET
+
+    @property
+    def name(self) -> str:
+        return self.network.name
+
+    def other(self, node: str) -> str:
+        first, second = self.nodes
+        return second if node == first else first
+
+    def link_up(self, node: str) -> bool:
+        """Tell what the card of ``node`` says: is there a carrier?"""
+        if self.pulled[node]:
+            return False
+        peer = self.other(node)
+        return not self.network.crossover or (not self.pulled[peer] and self.powered(peer))
+
+    def carries(self, sender: str) -> bool:
+        """Tell whether a frame of ``sender`` reaches the other node."""
+        receiver = self.other(sender)
+        return not (self.pulled[sender] or self.pulled[receiver] or self.deaf[receiver])
+
+    @property
+    def two_way(self) -> bool:
+        first, second = self.nodes
+        return self.carries(first) and self.carries(second)
+
+    def reference_answers(self, node: str) -> bool:
+        if self.network.reference is None or self.pulled[node]:
+            return False
+        return not self.reference_lost[node]
+
+    def clients_reach(self, node: str) -> bool:
+        """Clients sit behind the switch, beside the reference address."""
+        return not self.pulled[node]

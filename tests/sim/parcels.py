@@ -1,0 +1,56 @@
+"""Events that are made when they are read, because only then their time is known."""
+
+from hapair.core.events import (
+    Beat,
+    Command,
+    Commanded,
+    DataChanged,
+    Ended,
+    Heard,
+    LinkChanged,
+    Looked,
+    PeerState,
+    PeerStated,
+    ReferencesProbed,
+    Tick,
+)
+from hapair.model.data import VolumeFacts
+from hapair.model.outcome import Outcome
+from tests.sim.machine import Daemon
+
+
+def late_tick(daemon: Daemon, at_s: float) -> Tick:
+    daemon.tick_due = False
+    return Tick(at_s)
+
+
+def heard(network: str, beat: Beat, at_s: float) -> Heard:
+    return Heard(at_s, network, beat)
+
+
+def peer_stated(state: PeerState, at_s: float) -> PeerStated:
+    return PeerStated(at_s, state)
+
+
+def data_changed(facts: tuple[VolumeFacts, ...], at_s: float) -> DataChanged:
+    return DataChanged(at_s, facts)
+
+
+def link_changed(network: str, up: bool, at_s: float) -> LinkChanged:  # noqa: FBT001
+    return LinkChanged(at_s, network, up)
+
+
+def commanded(request_id: int, command: Command, at_s: float) -> Commanded:
+    return Commanded(at_s, request_id, command)
+
+
+def ended(effect_id: int, outcome: Outcome, at_s: float) -> Ended:
+    return Ended(at_s, effect_id, outcome)
+
+
+def looked(effect_id: int, up: bool | None, at_s: float) -> Looked:  # noqa: FBT001
+    return Looked(at_s, effect_id, up)
+
+
+def probed(answering: tuple[str, ...], at_s: float) -> ReferencesProbed:
+    return ReferencesProbed(at_s, answering)

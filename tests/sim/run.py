@@ -1,0 +1,150 @@
+"""One seed, one run: form, let everything fail, heal, demand progress."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import Final
+
+from hapair.core import node as real_core
+from hapair.core.events import Form, Introduce, Run
+from hapair.core.invariants import BrokenInvariantError
+from hapair.model.status import Standing, Wanted
+from tests.checkers.rules import BrokenRuleError
+from tests.sim.faults import Faults
+from tests.sim.machine import Core
+from tests.sim.promise import Promise
+from tests.sim.schedule import Timed, random_schedule
+from tests.sim.settings import NODES, Shape, random_shape
+from tests.sim.watch import Watch
+from tests.sim.world import Trace, World
+
+STARTS_WITHIN_S: Final = 40.0
+HEALS_WITHIN_S: Final = 240.0
+STAYS_WELL_S: Final = 4.0
+OPERATOR_LOOKS_EVERY_S: Final = 5.0
+CORE: Final[Core] = real_core
+BROKEN: Final = (BrokenRuleError, BrokenInvariantError)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything about a run that is decided before it begins."""
+
+    seed: str
+    shape: Shape
+    schedule: tuple[Timed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    plan: Plan
+    at_s: float
+    what: str
+
+
+def plan_of(seed: str) -> Plan:
+    chance = Random(f"{seed}/plan")
+    shape = random_shape(chance)
+    return Plan(seed, shape, random_schedule(chance, shape))
+
+
+def play(plan: Plan, core: Core = CORE, trace: Trace | None = None) -> Failure | None:
+    """Play the plan to its end; return what was broken, or None when every rule held."""
+    world = World(plan.shape, core, plan.seed, trace)
+    watch = Watch(world)
+    try:
+        formed(world, watch)
+        _let_it_fail(world, plan.schedule)
+        heal(world, watch)
+    except BROKEN as error:
+        world.say("broken", error)
+        return Failure(plan, world.clockwork.now_s, f"{type(error).__name__}: {error}")
+    return None
+
+
+def formed(world: World, watch: Watch) -> None:
+    """Boot both nodes, form the cluster, introduce the applications, wait until all run."""
+    for node in NODES:
+        world.power_on(node, form=False)
+    world.clients.begin(world.built)
+    world.run_for(1.0)
+    for node in NODES:
+        world.command(node, Form())
+    _until(world, STARTS_WITHIN_S, lambda: _together(world), "the cluster to form")
+    for entry in world.built.applications:
+        world.command(NODES[0], Introduce(entry.application.name, Wanted.UP))
+    _until(world, STARTS_WITHIN_S, lambda: not watch.missing(), "the applications to start")
+
+
+def _together(world: World) -> bool:
+    states = [world.state(node) for node in NODES]
+    return all(state is not None and state.standing is Standing.TOGETHER for state in states)
+
+
+def _until(world: World, limit_s: float, reached: Callable[[], bool], what: str) -> None:
+    end_s = world.clockwork.now_s + limit_s
+    while not reached():
+        if world.clockwork.now_s >= end_s:
+            raise BrokenRuleError(f"R8: waited {limit_s:.0f} s in vain for {what}")
+        world.run_for(0.5)
+
+
+def _let_it_fail(world: World, schedule: Sequence[Timed]) -> None:
+    promise = Promise(world)
+    faults = Faults(world, promise.allows)
+    world.faults_end = faults.end_all
+    begin_s = world.clockwork.now_s
+
+    def happen(timed: Timed) -> None:
+        if promise.allows(timed.fault):
+            faults.inflict(timed.fault)
+        else:
+            world.say("fault", f"left out, nobody promised to bear it now: {timed.fault}")
+
+    for timed in schedule:
+        world.clockwork.after(timed.at_s, partial(happen, timed))
+    last_s = schedule[-1].at_s if schedule else 0.0
+    # The last faults get the time to do their harm before everything is mended.
+    world.run_for(begin_s + last_s + 6.0 - world.clockwork.now_s)
+
+
+def heal(world: World, watch: Watch) -> None:
+    """Mend everything, let an operator do what the alarms ask for, and demand progress (R8)."""
+    world.say("operator", "mends everything")
+    world.faults_end()
+    for node in NODES:
+        world.power_on(node)
+    end_s = world.clockwork.now_s + HEALS_WITHIN_S
+    well_since_s: float | None = None
+    looks_at_s = world.clockwork.now_s + OPERATOR_LOOKS_EVERY_S
+    while True:
+        world.run_for(1.0)
+        now_s = world.clockwork.now_s
+        if now_s >= looks_at_s:
+            looks_at_s = now_s + OPERATOR_LOOKS_EVERY_S
+            _operator_looks(world)
+        missing = watch.missing()
+        if missing:
+            well_since_s = None
+            if now_s >= end_s:
+                raise BrokenRuleError(f"R8: {HEALS_WITHIN_S:.0f} s after the heal, {missing}")
+        elif well_since_s is None:
+            well_since_s = now_s
+        elif now_s - well_since_s >= STAYS_WELL_S:
+            return
+
+
+def _operator_looks(world: World) -> None:
+    """Form a halted node again; run an application again that failed, once its cause is gone."""
+    world.attach_disks()
+    for node in NODES:
+        state = world.state(node)
+        if state is None:
+            continue
+        if state.standing is Standing.HALTED:
+            world.command(node, Form())
+        for record in state.stored.records:
+            failed = record.failed_on and record.owner == node and record.wanted is not Wanted.DOWN
+            if failed and not world.clients.serving(record.application):
+                world.command(node, Run(record.application))

@@ -1,0 +1,151 @@
+"""A random list of faults from a seed."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from hapair.core.effects import Do
+from hapair.core.events import Command, ConfirmPeerDown, Form, Halt, Leave, Move, Run
+from hapair.model.built import Built
+from hapair.model.cluster import ArbitrationKind
+from tests.sim.faults import (
+    BreakDisk,
+    CrashAtEffect,
+    Cut,
+    FailActions,
+    Fault,
+    HangDaemon,
+    HoldMount,
+    KillAtEffect,
+    KillDaemon,
+    LoseReference,
+    MakeNoise,
+    Pause,
+    PowerOff,
+    PullCable,
+    Reboot,
+    SlowStore,
+    Typed,
+)
+from tests.sim.machine import Trouble
+from tests.sim.networks import Noise
+from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, built_from
+
+FAULTS_MAX: Final = 9
+PAUSE_BETWEEN_S: Final = 5.0  # On the average.
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    at_s: float  # After the applications run.
+    fault: Fault
+
+
+def random_schedule(chance: Random, shape: Shape) -> tuple[Timed, ...]:
+    built = built_from(shape)
+    at_s = 0.0
+    timed: list[Timed] = []
+    for _ in range(chance.randint(1, FAULTS_MAX)):
+        # Many faults come in quick succession, into the middle of the answer to the last one.
+        at_s += chance.expovariate(1 / PAUSE_BETWEEN_S)
+        timed.append(Timed(round(at_s, 3), random_fault(chance, shape, built)))
+    return tuple(timed)
+
+
+def _seconds(chance: Random, low: float, high: float) -> float:
+    return round(chance.uniform(low, high), 2)
+
+
+def random_fault(chance: Random, shape: Shape, built: Built) -> Fault:
+    node = chance.choice(NODES)
+    for_s = _seconds(chance, 0.3, 20.0)
+    kinds = ("power", "process", "network", "action", "storage", "command")
+    match chance.choices(kinds, weights=(4, 4, 4, 3, 2, 5))[0]:
+        case "power":
+            effects = chance.randint(1, 12)
+            crash = CrashAtEffect(node, effects, for_s)
+            return chance.choice((PowerOff(node, for_s), PowerOff(node, for_s), crash))
+        case "process":
+            return _process_fault(chance, shape, node, for_s)
+        case "network":
+            return _network_fault(chance, node, for_s)
+        case "action":
+            return _action_fault(chance, built, node)
+        case "storage":
+            volumes = [v.resource for entry in built.applications for v in entry.volumes]
+            resource = chance.choice(volumes)
+            hold = HoldMount(node, resource)
+            return chance.choice((hold, BreakDisk(node, resource, for_s)))
+        case _:
+            return _command(chance, shape, built, node)
+
+
+def _process_fault(chance: Random, shape: Shape, node: str, for_s: float) -> Fault:
+    restart_s = _seconds(chance, 0.2, 1.5)
+    short_s = _seconds(chance, 0.1, shape.detection_s / 2)
+    long_allowed = shape.arbitration is ArbitrationKind.OPERATOR
+    return chance.choice(
+        (
+            KillDaemon(node, restart_s),
+            KillAtEffect(node, chance.randint(1, 12), restart_s),
+            KillAtEffect(node, chance.randint(1, 12), restart_s),
+            HangDaemon(node, for_s),
+            Pause(node, for_s if long_allowed and chance.random() < 0.5 else short_s),
+            SlowStore(node, _seconds(chance, 0.05, 1.5), for_s),
+        )
+    )
+
+
+def _network_fault(chance: Random, node: str, for_s: float) -> Fault:
+    network = chance.choice((PUBLIC, PRIVATE))
+    noise = Noise(
+        loss=_seconds(chance, 0.0, 0.4),
+        duplicates=_seconds(chance, 0.0, 0.3),
+        delay_max_s=_seconds(chance, 0.01, 0.6),
+    )
+    return chance.choice(
+        (
+            Cut(network, NODES, for_s),
+            Cut(network, (node,), for_s),
+            PullCable(network, node, for_s),
+            LoseReference(chance.choice((NODES, (node,))), for_s),
+            MakeNoise(network, noise, for_s),
+        )
+    )
+
+
+def _action_fault(chance: Random, built: Built, node: str) -> Fault:
+    application = chance.choice(built.applications).application.name
+    troubles: dict[Do, tuple[Trouble, ...]] = {
+        Do.START_PROGRAM: tuple(Trouble),
+        Do.STOP_PROGRAM: (Trouble.REFUSED, Trouble.HANGS, Trouble.HAPPENS_LATE),
+        Do.MOUNT: (Trouble.REFUSED, Trouble.HAPPENS_LATE),
+        Do.UNMOUNT: (Trouble.REFUSED,),
+        Do.ADD_ADDRESSES: (Trouble.REFUSED, Trouble.HANGS, Trouble.HAPPENS_LATE),
+        Do.PROMOTE: (Trouble.REFUSED, Trouble.HAPPENS_LATE),
+        Do.BRING_UP: (Trouble.REFUSED, Trouble.HAPPENS_LATE),
+    }
+    do = chance.choice((*troubles, Do.START_PROGRAM, Do.START_PROGRAM, Do.STOP_PROGRAM))
+    trouble = chance.choice(troubles[do])
+    return FailActions(node, do, application, trouble, _seconds(chance, 5.0, 40.0))
+
+
+def _command(chance: Random, shape: Shape, built: Built, node: str) -> Fault:
+    application = chance.choice(built.applications).application.name
+    commands: tuple[Command, ...] = (
+        Move(application),
+        Move(application),
+        Move(application),
+        Run(application),
+        Run(application, node),
+        Halt(application),
+        Leave(handover=True),
+        Leave(handover=False),
+        Leave(handover=False, last=True),
+        Form(timeout_s=20.0),
+    )
+    if shape.arbitration is ArbitrationKind.OPERATOR and chance.random() < 0.4:
+        return Typed(node, ConfirmPeerDown())
+    if chance.random() < 0.2:
+        return Reboot(node)
+    return Typed(node, chance.choice(commands))

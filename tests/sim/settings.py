@@ -1,0 +1,127 @@
+"""The cluster that the simulator plays with, and the figures of its world."""
+
+from dataclasses import dataclass
+from ipaddress import ip_interface
+from random import Random
+from typing import Final
+
+from hapair.model.application import (
+    Application,
+    FileSystem,
+    Script,
+    ServiceAddress,
+    TimeLimits,
+    Volume,
+)
+from hapair.model.built import Built, BuiltApplication
+from hapair.model.cluster import (
+    ArbitrationKind,
+    Attachment,
+    Cluster,
+    Network,
+    PortRange,
+    Timing,
+)
+
+NODES: Final = ("node1", "node2")
+PUBLIC: Final = "public"
+PRIVATE: Final = "private"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What differs from run to run."""
+
+    arbitration: ArbitrationKind = ArbitrationKind.PATHS
+    applications: tuple[Application, ...] = ()
+    crossover: bool = True
+    detection_s: float = 2.0
+    heartbeat_s: float = 0.5
+
+
+def other(node: str) -> str:
+    first, second = NODES
+    return second if node == first else first
+
+
+def application(
+    name: str,
+    *,
+    preferred: str = NODES[0],
+    failback: bool = False,
+    volumes: int = 1,
+    limits: TimeLimits | None = None,
+) -> Application:
+    number = sum(name.encode()) % 200 + 20
+    return Application(
+        name=name,
+        preferred=preferred,
+        program=Script(f"/etc/cluster/{name}/run"),
+        failback=failback,
+        volume_groups=tuple(f"vg_{name}{index}" for index in range(volumes)),
+        addresses=(ServiceAddress(PUBLIC, ip_interface(f"10.77.1.{number}/24")),),
+        limits=limits or TimeLimits(start_s=20.0, stop_s=10.0),
+    )
+
+
+def volumes_of(wanted: Application) -> tuple[Volume, ...]:
+    return tuple(
+        Volume(
+            resource=f"{wanted.name}.data{index}",
+            minor=0,
+            port=7701,
+            volume_group=group,
+            logical_volume="data",
+            meta_volume="data_meta",
+            size_bytes=1 << 30,
+            mount_point=f"/srv/{wanted.name}/data{index}",
+            file_system=FileSystem.EXT4,
+        )
+        for index, group in enumerate(wanted.volume_groups)
+    )
+
+
+def built_from(shape: Shape, generation: int = 1) -> Built:
+    def network(name: str, prefix: str, *, reference: str | None) -> Network:
+        attachments = tuple(
+            Attachment(node, ip_interface(f"{prefix}.{index}/24"), (f"{name}0",))
+            for index, node in enumerate(NODES, start=1)
+        )
+        private = name == PRIVATE
+        return Network(name, attachments, private and shape.crossover, private, reference)
+
+    cluster = Cluster(
+        name="simulated",
+        nodes=NODES,
+        ports=PortRange(7700, 7799),
+        devices=16,
+        networks=(
+            network(PUBLIC, "10.77.1", reference="10.77.1.254"),
+            network(PRIVATE, "10.77.2", reference=None),
+        ),
+        arbitration=shape.arbitration,
+        timing=Timing(detection_s=shape.detection_s, heartbeat_s=shape.heartbeat_s),
+    )
+    applications = tuple(
+        BuiltApplication(wanted, volumes_of(wanted), fingerprint=wanted.name)
+        for wanted in shape.applications
+    )
+    return Built(generation, cluster, "simulated", 0, applications)
+
+
+def random_shape(chance: Random) -> Shape:
+    kinds = (ArbitrationKind.PATHS, ArbitrationKind.PATHS, ArbitrationKind.OPERATOR)
+    names = ("orders", "web")[: chance.choice((1, 1, 2))]
+    return Shape(
+        arbitration=chance.choice(kinds),
+        applications=tuple(
+            application(
+                name,
+                preferred=chance.choice(NODES),
+                failback=chance.random() < 0.2,
+                volumes=1 if name == "orders" else chance.choice((0, 0, 2)),
+            )
+            for name in names
+        ),
+        crossover=chance.random() < 0.7,
+    )

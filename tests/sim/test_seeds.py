@@ -1,0 +1,54 @@
+"""Random schedules: every seed forms, suffers, heals; no rule is ever broken."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sim.run import Failure, plan_of, play
+from tests.sim.shrink import shrunk
+from tests.sim.trace import printer
+
+SEEDS_PER_TEST = 25
+TRACE_LINES_MAX = 400
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "first_seed" in metafunc.fixturenames:
+        seeds = metafunc.config.getoption("--seeds")
+        metafunc.parametrize("first_seed", range(0, seeds, SEEDS_PER_TEST))
+
+
+def story(failure: Failure) -> str:
+    """Return the end of the trace of the shortest schedule that still breaks the rule."""
+    small = shrunk(failure)
+    stream = io.StringIO()
+    play(small.plan, trace=printer(stream))
+    faults = [f"  {timed.at_s:8.3f} {timed.fault}" for timed in small.plan.schedule]
+    replay = f"replay: python -m tests.sim --seed {small.plan.seed} --shrink --trace"
+    lines = stream.getvalue().splitlines()[-TRACE_LINES_MAX:]
+    return "\n".join([*lines, small.what, *faults, replay])
+
+
+def all_hold(root: Path, seeds: range) -> bool:
+    """Play the seeds in a process of its own: measuring coverage makes them four times slower."""
+    words = (sys.executable, "-m", "tests.sim", "--from", str(seeds.start), "--seeds")
+    done = subprocess.run(
+        (*words, str(len(seeds))), cwd=root, stdout=subprocess.DEVNULL, check=False
+    )
+    return done.returncode == 0
+
+
+@pytest.mark.sim
+@pytest.mark.timeout(300)
+def test_no_schedule_breaks_a_rule(first_seed: int, request: pytest.FixtureRequest) -> None:
+    end: int = request.config.getoption("--seeds")
+    seeds = range(first_seed, min(first_seed + SEEDS_PER_TEST, end))
+    if all_hold(request.config.rootpath, seeds):
+        return
+    for seed in seeds:  # Here again, to tell what went wrong.
+        failure = play(plan_of(str(seed)))
+        assert failure is None, story(failure)
+    pytest.fail(f"only in a process of its own: python -m tests.sim --from {seeds.start}")

@@ -1,0 +1,146 @@
+"""Watches a world all the time for what must never happen, and in the end for progress."""
+
+from typing import Final
+
+from hapair.core.effects import Act, Do
+from hapair.core.events import Halt, Leave, Move, Run
+from hapair.core.state import NodeState
+from hapair.model.cluster import ArbitrationKind
+from hapair.model.data import Connection, Disk
+from hapair.model.status import Standing, Wanted
+from tests.checkers.rules import BrokenRuleError, nothing_lost
+from tests.sim.machine import Machine
+from tests.sim.settings import NODES, other
+from tests.sim.sides import Side
+from tests.sim.world import World
+
+STOPS: Final = (Do.STOP_PROGRAM, Do.KILL_PROGRAM, Do.REMOVE_ADDRESSES, Do.UNMOUNT, Do.DEMOTE)
+ACTION_TAKES_MAX_S: Final = 600.0
+ASKED_FOR_S: Final = 150.0  # So long a command explains that an application stops.
+
+
+class Watch:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.asked_at_s: dict[str, float] = {}  # Applications, and "node1" for a leave.
+        world.on_act = self._act
+        world.on_command = self._command
+        world.on_store = self._store
+        for resource in world.resources.values():
+            resource.on_resync = self._resync
+
+    def _command(self, node: str, command: object) -> None:
+        now_s = self.world.clockwork.now_s
+        match command:
+            case Run(name) | Halt(name) | Move(name):
+                self.asked_at_s[name] = now_s
+            case Leave():
+                self.asked_at_s[node] = now_s
+            case _:
+                return
+
+    def _store(self, machine: Machine) -> None:
+        """R1: by the paths between them, both nodes never get the right to act alone."""
+        peer = self.world.machines[other(machine.name)]
+        both = machine.disk.holds_right and peer.disk.holds_right
+        if both and self.world.shape.arbitration is ArbitrationKind.PATHS:
+            raise BrokenRuleError("R1: both nodes have stored the right to act alone")
+
+    def _asked(self, what: str) -> bool:
+        at_s = self.asked_at_s.get(what)
+        return at_s is not None and self.world.clockwork.now_s - at_s < ASKED_FOR_S
+
+    def _act(self, machine: Machine, state: NodeState, act: Act) -> None:
+        """R5: every action is bounded. R6, R7: nothing that runs is stopped without a reason."""
+        if not 0 < act.timeout_s <= ACTION_TAKES_MAX_S:
+            raise BrokenRuleError(f"R5: {act} is not bounded")
+        name = act.application
+        if act.do is Do.START_PROGRAM and machine.program(name) is True:
+            raise BrokenRuleError(f"R7: {machine.name} starts {name}, which runs already")
+        runs = machine.program(name) is True and machine.address(name) is True
+        if act.do not in STOPS or not runs:
+            return
+        record = state.record(name)
+        wanted = record.wanted if record is not None else Wanted.DOWN
+        failed = record is not None and machine.name in record.failed_on
+        explained = (
+            (state.standing in (Standing.LEAVING, Standing.HALTED) and self._asked(machine.name))
+            or (wanted is Wanted.DOWN and self._asked(name))
+            or (failed and bool(self.world.troubled))
+            or self._explained_by_silence(state)
+            or (name in state.moving and (self._asked(name) or self._falls_back(state, name)))
+        )
+        if not explained:
+            raise BrokenRuleError(f"R6/R7: {machine.name} stops {name} without a reason: {act}")
+
+    def _explained_by_silence(self, state: NodeState) -> bool:
+        """A node that is cut off stops what it runs, when that is how the right is granted."""
+        paths = self.world.shape.arbitration is ArbitrationKind.PATHS
+        return (state.isolated and paths) or self.world.confirmed
+
+    def _falls_back(self, state: NodeState, name: str) -> bool:
+        """R6: only if it was asked for, and never before the data there is UpToDate."""
+        wanted = self.world.built.application(name).application
+        peer = other(state.me)
+        current = all(
+            resource.side(peer).disk is Disk.UP_TO_DATE
+            for resource_name, resource in self.world.resources.items()
+            if resource_name.startswith(f"{name}.")
+        )
+        return wanted.failback and wanted.preferred == peer and current
+
+    def _resync(self, source: Side, target: Side) -> None:
+        """R4: a resync never throws away what a client was told is durable."""
+        for name, resource in self.world.resources.items():
+            if resource.side(source.node) is source:
+                acknowledged = self.world.clients.acknowledged[name] & target.data
+                nothing_lost(acknowledged, source.data, f"{name} on {source.node}, a sync source")
+
+    # --- In the end ----------------------------------------------------------------------------
+
+    def missing(self) -> str:
+        """R8: return what has not yet come back; empty when everything has."""
+        states = {node: self.world.state(node) for node in NODES}
+        for node, state in states.items():
+            if state is None:
+                return f"the daemon of {node} does not run"
+            if state.standing is not Standing.TOGETHER:
+                return f"{node} is {state.standing}"
+            overdue = [p for p in state.pending if p.until_s + 1.0 < state.now_s]
+            if overdue:
+                return f"R5: {node} has not answered {overdue}"
+        for entry in self.world.built.applications:
+            text = self._application_missing(entry.application.name)
+            if text:
+                return text
+        return self._copies_missing()
+
+    def _application_missing(self, name: str) -> str:
+        records = [s.record(name) for node in NODES if (s := self.world.state(node)) is not None]
+        if records[0] != records[1]:
+            return f"the nodes have different records of {name}: {records}"
+        record = records[0]
+        if record is None:
+            return f"nobody knows {name}"
+        serving = self.world.clients.serving(name)
+        touched = [
+            machine.name
+            for machine in self.world.machines.values()
+            if machine.address(name) is not False or machine.program(name) is not False
+        ]
+        if record.wanted is Wanted.DOWN:
+            return f"{name} is halted and still up on {touched}" if touched else ""
+        if serving != [record.owner] or touched != [record.owner]:
+            return f"{name} belongs to {record.owner}, is up on {touched}, served by {serving}"
+        return ""
+
+    def _copies_missing(self) -> str:
+        for name, resource in self.world.resources.items():
+            for side in resource.sides.values():
+                if side.connection is Connection.STAND_ALONE and self.world.confirmed:
+                    break  # A person gave the right away and both sides wrote: stay apart (R4).
+                if side.disk is not Disk.UP_TO_DATE or side.connection is not Connection.CONNECTED:
+                    return f"{name} on {side.node} is {side.disk}, {side.connection}"
+                acknowledged = self.world.clients.acknowledged[name]
+                nothing_lost(acknowledged, side.data, f"{name} on {side.node} in the end")
+        return ""

@@ -1,0 +1,486 @@
+"""Two nodes, their disks, networks, DRBD and clients, in virtual time; everything from one seed."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+from typing import Final, assert_never
+
+from hapair.core.effects import (
+    Act,
+    Effect,
+    Look,
+    Note,
+    ProbeReferences,
+    Publish,
+    Reply,
+    SetBeat,
+    Store,
+)
+from hapair.core.events import (
+    Beat,
+    Command,
+    ConfirmPeerDown,
+    Event,
+    Form,
+    Heard,
+    PeerState,
+    Start,
+    Tick,
+)
+from hapair.core.state import NodeState
+from hapair.model.data import Role
+from hapair.model.outcome import Outcome
+from tests.checkers.rules import NodeSeen, one_writer
+from tests.sim import parcels
+from tests.sim.client import Clients
+from tests.sim.clockwork import Clockwork
+from tests.sim.drbd import Resource
+from tests.sim.hands import Hands
+from tests.sim.machine import Core, Daemon, Machine, Parcel
+from tests.sim.networks import QUIET, Wire
+from tests.sim.replication import Replication
+from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, built_from, other
+from tests.sim.tunnel import Tunnel
+
+FACTS_TAKE_S: Final = (0.002, 0.03)
+SYSTEMD_RESTARTS_AFTER_S: Final = 0.5
+BOOT_UNIT_AFTER_S: Final = 1.0
+INBOX_MAX: Final = 400  # A stopped daemon's socket buffers hold no more.
+
+Trace = Callable[[float, str, object], None]
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+class World:
+    """The driver of a run calls the verbs of this class; the core does the rest."""
+
+    def __init__(self, shape: Shape, core: Core, seed: str, trace: Trace | None = None) -> None:
+        self.shape = shape
+        self.core = core
+        self.trace = trace
+        self.chance = Random(f"{seed}/world")
+        self.clockwork = Clockwork()
+        built = built_from(shape)
+        self.built = built
+        self.machines = {node: Machine(node, built) for node in NODES}
+        self.resources = {
+            volume.resource: Resource(volume.resource, NODES)
+            for entry in built.applications
+            for volume in entry.volumes
+        }
+        self.wires = {
+            network.name: Wire(network, NODES, self._powered) for network in built.cluster.networks
+        }
+        self.replies: dict[int, Reply] = {}
+        self.requests = 0
+        self.notes: list[tuple[float, str, Note]] = []
+        self.confirmed = False  # An operator took responsibility for what a silent peer had.
+        self.troubled = False  # Some action was made to fail.
+        self.on_act: Callable[[Machine, NodeState, Act], None] = _nothing
+        self.on_store: Callable[[Machine], None] = _nothing
+        self.on_command: Callable[[str, Command], None] = _nothing
+        self.faults_end: Callable[[], None] = _nothing
+        self._links: dict[tuple[str, str], bool] = {}
+        self._assemble()
+
+    def _assemble(self) -> None:
+        clockwork, chance = self.clockwork, self.chance
+        self.replication = Replication(
+            clockwork, chance, self.machines, tuple(self.resources.values()), self.wires[PRIVATE]
+        )
+        self.clients = Clients(clockwork, chance, self.machines, self.resources, self.wires[PUBLIC])
+        self.clients.path_works = lambda: self.replication.path_works
+        self.replication.on_acknowledged = self.clients.late
+        self.tunnel = Tunnel(
+            clockwork,
+            chance,
+            tuple(self.wires.values()),
+            alive=lambda node: self.machines[node].listens,
+            newest=self._newest,
+            deliver=self._deliver_state,
+        )
+        self.hands: dict[str, Hands] = {}
+        for node, machine in self.machines.items():
+            peer = self.machines[other(node)]
+            hands = Hands(clockwork, chance, machine, peer, self.resources)
+            hands.wires = self.wires
+            hands.deliver = partial(self.deliver, machine)
+            hands.on_world = partial(self._acted, machine)
+            self.hands[node] = hands
+        for resource in self.resources.values():
+            resource.on_change = self._facts_changed
+
+    # --- Time and what is seen -----------------------------------------------------------------
+
+    def run_for(self, duration_s: float) -> None:
+        self.clockwork.run_until(self.clockwork.now_s + duration_s)
+
+    def say(self, who: str, what: object) -> None:
+        if self.trace is not None:
+            self.trace(self.clockwork.now_s, who, what)
+
+    def _powered(self, node: str) -> bool:
+        return self.machines[node].powered
+
+    def seen(self, machine: Machine) -> NodeSeen:
+        """Return what the kernel of a machine would tell; nothing of it runs without power."""
+        if not machine.powered:
+            return NodeSeen(machine.name, (), (), ())
+        primary = tuple(
+            name
+            for name, resource in self.resources.items()
+            if resource.side(machine.name).configured
+            and resource.side(machine.name).role is Role.PRIMARY
+        )
+        programs = tuple(name for name, runs in machine.programs.items() if runs is not False)
+        return NodeSeen(machine.name, primary, tuple(sorted(machine.mounted)), programs)
+
+    def check_one_writer(self) -> None:
+        one_writer([self.seen(machine) for machine in self.machines.values()])
+
+    def state(self, node: str) -> NodeState | None:
+        daemon = self.machines[node].daemon
+        return daemon.state if daemon is not None else None
+
+    # --- Power and processes -------------------------------------------------------------------
+
+    def power_on(self, node: str, *, form: bool = True) -> None:
+        """Boot the node; the boot unit forms it when ``form`` is set."""
+        machine = self.machines[node]
+        if machine.powered:
+            return
+        machine.powered = True
+        machine.boots += 1
+        machine.booted_at_s = self.clockwork.now_s
+        self.say(node, "power on")
+        self._changed()
+        self.start_daemon(node)
+        if form:
+            boot = machine.boots
+            self.clockwork.after(BOOT_UNIT_AFTER_S, partial(self._boot_unit, machine, boot))
+
+    def _boot_unit(self, machine: Machine, boot: int) -> None:
+        if not machine.powered or machine.boots != boot:
+            return
+        if machine.listens:
+            self.command(machine.name, Form(start=Start.BY_BOOT))
+        else:
+            self.clockwork.after(1.0, partial(self._boot_unit, machine, boot))
+
+    def power_off(self, node: str) -> None:
+        machine = self.machines[node]
+        if not machine.powered:
+            return
+        self.say(node, "power off")
+        machine.lose_power()
+        for resource in self.resources.values():
+            resource.crash(node)
+        self.tunnel.close()
+        self._changed()
+
+    def start_daemon(self, node: str) -> None:
+        machine = self.machines[node]
+        if not machine.powered or machine.daemon is not None:
+            return
+        machine.incarnation += 1
+        self.say(node, f"daemon starts, incarnation {machine.incarnation}")
+        state, effects = self.core.begin(
+            node,
+            machine.boot_id,
+            machine.incarnation,
+            machine.built,
+            machine.disk,
+            self._clock_s(machine),
+        )
+        daemon = machine.daemon = Daemon(state)
+        self._perform(machine, daemon, effects)
+        self._facts_changed(node)
+        for name, wire in self.wires.items():
+            self.deliver(machine, daemon, partial(parcels.link_changed, name, wire.link_up(node)))
+        self._pulse(machine, daemon)
+        self.tunnel.try_to_open()
+
+    def kill_daemon(self, node: str, restart_s: float = SYSTEMD_RESTARTS_AFTER_S) -> None:
+        """Kill the daemon with signal 9; systemd starts it again after ``restart_s``."""
+        machine = self.machines[node]
+        daemon = machine.daemon
+        if daemon is None:
+            return
+        self.say(node, "daemon killed")
+        machine.daemon = None
+        self.hands[node].orphan(daemon)
+        self.tunnel.close()
+        boot = machine.boots
+
+        def start() -> None:
+            if machine.boots == boot:
+                self.start_daemon(node)
+
+        self.clockwork.after(restart_s, start)
+
+    def hang_daemon(self, node: str) -> None:
+        daemon = self.machines[node].daemon
+        if daemon is not None:
+            self.say(node, "daemon stopped (SIGSTOP)")
+            daemon.hung = True
+
+    def continue_daemon(self, node: str) -> None:
+        machine = self.machines[node]
+        if machine.daemon is not None and machine.daemon.hung:
+            self.say(node, "daemon continues")
+            machine.daemon.hung = False
+            self._work(machine, machine.daemon)
+            self.tunnel.try_to_open()
+
+    def pause(self, node: str) -> None:
+        """Freeze the whole machine, kernel included."""
+        machine = self.machines[node]
+        if machine.runs:
+            self.say(node, "machine paused")
+            machine.paused = True
+            self.tunnel.close()
+            self._changed()
+
+    def resume(self, node: str) -> None:
+        machine = self.machines[node]
+        if not machine.paused:
+            return
+        self.say(node, "machine resumes")
+        machine.paused = False
+        deferred, machine.deferred = machine.deferred, []
+        for happening in deferred:
+            happening()
+        if machine.daemon is not None:
+            self._work(machine, machine.daemon)
+        self.tunnel.try_to_open()
+        self._changed()
+
+    def _changed(self) -> None:
+        """Power, pauses or networks changed: all who watch them look again."""
+        self.replication.check()
+        self.tunnel.network_changed()
+        for name, wire in self.wires.items():
+            for node, machine in self.machines.items():
+                up = machine.powered and wire.link_up(node)
+                if self._links.get((name, node), True) is not up:
+                    self._links[name, node] = up
+                    if machine.daemon is not None:
+                        parcel: Parcel = partial(parcels.link_changed, name, up)
+                        self.deliver(machine, machine.daemon, parcel)
+
+    networks_changed = _changed
+
+    # --- Events in, effects out ----------------------------------------------------------------
+
+    def _clock_s(self, machine: Machine) -> float:
+        return self.clockwork.now_s - machine.booted_at_s
+
+    def deliver(self, machine: Machine, daemon: Daemon, parcel: Parcel) -> None:
+        """Give the daemon something to read; one that is no longer there reads nothing."""
+        if machine.daemon is not daemon:
+            return
+        if len(daemon.inbox) < INBOX_MAX:
+            if daemon.storing and machine.listens:
+                event = parcel(self._clock_s(machine))  # It is read now and decided on later.
+                daemon.inbox.append(lambda _at_s: event)
+            else:
+                daemon.inbox.append(parcel)
+        self._work(machine, daemon)
+
+    def _work(self, machine: Machine, daemon: Daemon) -> None:
+        while daemon.inbox and not daemon.storing and machine.listens:
+            event = daemon.inbox.popleft()(self._clock_s(machine))
+            self._step(machine, daemon, event)
+            if machine.daemon is not daemon:
+                return
+
+    def _step(self, machine: Machine, daemon: Daemon, event: Event) -> None:
+        if self.trace is not None and not isinstance(event, Tick | Heard):
+            self.say(machine.name, event)
+        daemon.state, effects = self.core.step(daemon.state, event)
+        if effects:
+            self._perform(machine, daemon, effects)
+
+    def _perform(self, machine: Machine, daemon: Daemon, effects: Sequence[Effect]) -> None:
+        for index, effect in enumerate(effects):
+            if machine.daemon is not daemon:
+                return
+            if machine.effects_until_crash:
+                machine.effects_until_crash -= 1
+                if not machine.effects_until_crash and machine.crash is not None:
+                    self.say(machine.name, f"may crash before {type(effect).__name__}")
+                    machine.crash()
+                    if machine.daemon is not daemon:
+                        return
+            if isinstance(effect, Store) and machine.store_s > 0:
+                self._store_slowly(machine, daemon, effects[index:])
+                return
+            self._do(machine, daemon, effect)
+
+    def _store_slowly(self, machine: Machine, daemon: Daemon, effects: Sequence[Effect]) -> None:
+        """Nothing after the store is done, and no event is read, before the disk has it."""
+        daemon.storing = True
+
+        def stored() -> None:
+            if machine.daemon is not daemon or not machine.powered:
+                return
+            if machine.paused:
+                machine.deferred.append(stored)
+                return
+            daemon.storing = False
+            self._do(machine, daemon, effects[0])
+            self._perform(machine, daemon, effects[1:])
+            self._work(machine, daemon)
+
+        self.clockwork.after(machine.store_s, stored)
+
+    def _do(self, machine: Machine, daemon: Daemon, effect: Effect) -> None:
+        if self.trace is not None:
+            self.say(machine.name, effect)
+        match effect:
+            case Store(stored):
+                machine.disk = stored
+                self.on_store(machine)
+            case Publish(state):
+                daemon.newest = state
+                self.tunnel.send(machine.name, state)
+            case SetBeat(beat):
+                daemon.beat = beat
+                self._send_beats(machine, daemon)  # News does not wait for the next interval.
+            case Act():
+                self.on_act(machine, daemon.state, effect)
+                self.hands[machine.name].act(daemon, effect)
+            case Look():
+                self.hands[machine.name].look(daemon, effect)
+            case ProbeReferences():
+                self.hands[machine.name].probe(daemon, effect)
+            case Reply(request_id):
+                self.replies[request_id] = effect
+            case Note():
+                self.notes.append((self.clockwork.now_s, machine.name, effect))
+            case _ as never:
+                assert_never(never)
+
+    def _acted(self, machine: Machine, act: Act, outcome: Outcome) -> None:
+        self.say(machine.name, f"({act.do} {act.application} {act.resource}: {outcome})")
+        self.replication.check()
+        self.check_one_writer()
+
+    # --- What comes by itself ------------------------------------------------------------------
+
+    def _pulse(self, machine: Machine, daemon: Daemon) -> None:
+        """Send the heartbeats, tick, and do so again an interval later."""
+        if machine.daemon is not daemon:
+            return
+        interval_s = self.shape.heartbeat_s * self.chance.uniform(0.95, 1.05)
+        self.clockwork.after(interval_s, partial(self._pulse, machine, daemon))
+        if machine.listens:
+            self._send_beats(machine, daemon)
+            self._tick_at_deadline(machine, daemon, interval_s)
+            self.deliver(machine, daemon, Tick)
+        elif not daemon.tick_due:
+            daemon.tick_due = True
+            daemon.inbox.append(partial(parcels.late_tick, daemon))
+
+    def _tick_at_deadline(self, machine: Machine, daemon: Daemon, interval_s: float) -> None:
+        """Let the daemon notice the loss of its peer at the moment at which it is due."""
+        heard_at_s = max(daemon.state.peer.heard_at_s.values(), default=None)
+        if heard_at_s is not None:
+            left_s = heard_at_s + self.shape.detection_s + 0.001 - self._clock_s(machine)
+            if 0 < left_s < interval_s:
+                self.clockwork.after(left_s, partial(self._tick, machine, daemon))
+
+    def _tick(self, machine: Machine, daemon: Daemon) -> None:
+        if machine.listens:
+            self.deliver(machine, daemon, Tick)
+
+    def _send_beats(self, machine: Machine, daemon: Daemon) -> None:
+        if daemon.beat is not None and machine.listens:
+            for wire in self.wires.values():
+                self._send_beat(machine, wire, daemon.beat)
+
+    def _send_beat(self, sender: Machine, wire: Wire, beat: Beat) -> None:
+        noise = wire.noise
+        copies = 1
+        if noise is not QUIET:
+            copies = (self.chance.random() >= noise.loss) + (
+                self.chance.random() < noise.duplicates
+            )
+        for _ in range(copies):
+            delay_s = self.chance.uniform(0.0005, noise.delay_max_s)
+            self.clockwork.after(delay_s, partial(self._receive_beat, sender.name, wire, beat))
+
+    def _receive_beat(self, sender: str, wire: Wire, beat: Beat) -> None:
+        receiver = self.machines[other(sender)]
+        if receiver.daemon is not None and not receiver.paused and wire.carries(sender):
+            self.deliver(receiver, receiver.daemon, partial(parcels.heard, wire.name, beat))
+
+    def _newest(self, node: str) -> PeerState | None:
+        daemon = self.machines[node].daemon
+        return daemon.newest if daemon is not None else None
+
+    def _deliver_state(self, node: str, state: PeerState) -> None:
+        machine = self.machines[node]
+        if machine.daemon is not None:
+            self.deliver(machine, machine.daemon, partial(parcels.peer_stated, state))
+
+    def _facts_changed(self, node: str) -> None:
+        """The kernel's event stream wakes the daemon, which reads all facts at once."""
+        machine = self.machines[node]
+        daemon = machine.daemon
+        if daemon is None or daemon.facts_due:
+            return
+        daemon.facts_due = True
+
+        def read() -> None:
+            if machine.paused:
+                machine.deferred.append(read)
+                return
+            daemon.facts_due = False
+            self._tell_facts(machine, daemon)
+
+        self.clockwork.after(self.chance.uniform(*FACTS_TAKE_S), read)
+
+    def _tell_facts(self, machine: Machine, daemon: Daemon) -> None:
+        every = (resource.facts(machine.name) for resource in self.resources.values())
+        facts = tuple(one for one in every if one is not None)
+        self.deliver(machine, daemon, partial(parcels.data_changed, facts))
+
+    def command(self, node: str, command: Command) -> int:
+        """Type a command on the node; return the number under which the reply will be found."""
+        machine = self.machines[node]
+        self.requests += 1
+        self.on_command(node, command)
+        self.say(node, command)
+        if machine.daemon is not None:
+            parcel: Parcel = partial(parcels.commanded, self.requests, command)
+            self.deliver(machine, machine.daemon, parcel)
+        return self.requests
+
+    def owner(self, application: str) -> str | None:
+        """Return who owns the application by the newest record that any daemon knows."""
+        states = [machine.daemon.state for machine in self.machines.values() if machine.daemon]
+        records = [record for state in states if (record := state.record(application))]
+        return max(records, key=lambda record: record.version).owner if records else None
+
+    def attach_disks(self) -> None:
+        """An operator types: drbdadm attach all."""
+        for resource in self.resources.values():
+            for node, side in resource.sides.items():
+                if side.configured and not side.attached and not side.broken:
+                    resource.attach(node)
+        self.replication.check()
+
+    def confirm(self, node: str) -> None:
+        """An operator states that the peer is down, and accepts what the node does not know.
+
+        What the node knows to be missing stays missing: no statement makes a copy current.
+        """
+        known = self.machines[node].disk.behind
+        lost = self.clients.accept_loss(node, except_for=known)
+        self.say("operator", f"confirms on {node} that the peer is down; gives up {lost}")
+        self.confirmed = True
+        self.command(node, ConfirmPeerDown())

@@ -1,0 +1,164 @@
+"""What runs in the guests, run here: agent and channel, the server and its client."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hapair_lab.channel import Channel, GuestGoneError
+from hapair_lab.errors import LabError
+from hapair_lab.ledger import missing, parse_record
+from hapair_lab.payload.agent import Agent
+from hapair_lab.payload.server import cut_torn_line
+from hapair_lab.recipe import PAYLOAD
+
+LINES_WANTED = 5
+
+
+class Port:
+    """A socket in the place of the virtio port, with a real agent behind it."""
+
+    def __init__(self, path: Path) -> None:
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        link, _ = self._listener.accept()
+        with link, link.makefile("rb") as lines:
+            agent = Agent(link.fileno())
+            for line in lines:
+                agent.handle(line)
+
+    def close(self) -> None:
+        self._thread.join()
+        self._listener.close()
+
+
+@pytest.fixture
+def channel(tmp_path: Path) -> Iterator[Channel]:
+    port = Port(tmp_path / "agent")
+    channel = Channel("node1", tmp_path / "agent")
+    yield channel
+    channel.close()
+    port.close()
+
+
+def test_a_command_brings_back_how_it_ended(channel: Channel) -> None:
+    finished = channel.run(["sh", "-c", "cat; echo said >&2; exit 7"], timeout_s=9, stdin=b"given")
+    assert (finished.exit_code, finished.stdout, finished.stderr) == (7, "given", "said\n")
+    assert not finished.ok
+
+
+def test_a_command_that_does_not_end_is_killed(channel: Channel) -> None:
+    finished = channel.run(["sh", "-c", "echo begun; sleep 60"], timeout_s=0.3)
+    assert finished.timed_out
+    assert finished.stdout == "begun\n"
+
+
+def test_what_a_command_leaves_in_the_background_holds_up_nobody(channel: Channel) -> None:
+    finished = channel.run(["sh", "-c", "sleep 30 & echo $!"], timeout_s=9)
+    assert not finished.timed_out
+    os.kill(int(finished.stdout), signal.SIGKILL)
+
+
+def test_commands_run_side_by_side(channel: Channel) -> None:
+    slow = channel.ask({"do": "run", "argv": ["sleep", "0.5"], "timeout_s": 9})
+    assert channel.run(["echo", "quick"], timeout_s=9).stdout == "quick\n"
+    assert not slow.done()
+    assert slow.result(9)["exit_code"] == 0
+
+
+def test_a_command_that_does_not_exist_is_an_error(channel: Channel) -> None:
+    with pytest.raises(LabError, match="no-such-command"):
+        channel.run(["no-such-command"], timeout_s=9)
+
+
+def test_large_files_go_and_come_unchanged(channel: Channel, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 2000
+    path = tmp_path / "new" / "folder" / "file"
+    channel.put(str(path), content, 0o640)
+    assert path.read_bytes() == content
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert channel.get(str(path)) == content
+    channel.put(str(path), b"", 0o640)
+    assert channel.get(str(path)) == b""
+
+
+def test_rubbish_and_unknown_requests_do_no_harm(channel: Channel) -> None:
+    assert channel.answers_hello()
+    with pytest.raises(LabError, match="unknown request"):
+        channel.answer({"do": "dance"}, 9)
+    assert channel.answers_hello()
+
+
+def test_who_waits_is_told_when_the_connection_ends(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(tmp_path / "agent"))
+        listener.listen()
+        channel = Channel("node1", tmp_path / "agent")
+        answer = channel.ask({"do": "hello"})
+        link, _ = listener.accept()
+        link.close()
+        with pytest.raises(GuestGoneError):
+            answer.result(9)
+        channel.close()
+
+
+def test_a_torn_last_line_is_cut_off_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"1 a\n2 b\n3 tor")
+    assert cut_torn_line(path) == 5
+    assert path.read_bytes() == b"1 a\n2 b\n"
+    assert cut_torn_line(path) == 0
+    path.write_bytes(b"torn")
+    assert cut_torn_line(path) == 4
+    assert path.read_bytes() == b""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_the_client_goes_on_when_the_server_is_killed_and_starts_again(tmp_path: Path) -> None:
+    """Nothing acknowledged is lost, and the break shows in the record."""
+    lines, log, port = tmp_path / "lines", tmp_path / "log", str(free_port())
+    lines.write_bytes(b"0 torn")
+    server_argv = (sys.executable, str(PAYLOAD / "server.py"), str(lines), port)
+    client_argv = (sys.executable, str(PAYLOAD / "client.py"), "--address", "127.0.0.1")
+    options = ("--port", port, "--log", str(log), "--pause-s", "0.01")
+
+    def wait_for(acknowledged: int) -> None:
+        while not log.exists() or log.read_text().count("ok ") < acknowledged:
+            assert client.poll() is None
+
+    with subprocess.Popen(server_argv, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith(b"listening")
+        client = subprocess.Popen((*client_argv, *options))
+        try:
+            wait_for(LINES_WANTED)
+        finally:
+            server.kill()
+    with subprocess.Popen(server_argv, stdout=subprocess.PIPE) as server:
+        try:
+            wait_for(4 * LINES_WANTED)
+            client.send_signal(signal.SIGTERM)
+            assert client.wait(20) == 0
+        finally:
+            client.kill()
+            client.wait()
+            server.kill()
+    record = parse_record(log.read_text())
+    assert record.numbers == tuple(range(1, len(record.numbers) + 1))
+    assert len(record.numbers) >= 4 * LINES_WANTED
+    assert missing(record, lines.read_text()) == ()
