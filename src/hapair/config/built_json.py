@@ -20,16 +20,15 @@ def dumps(built: Built) -> bytes:
 def loads(content: bytes) -> Built:
     """Return what was dumped; DamagedError says in one sentence why that is impossible."""
     document = loads_json(content)
-    match document:
-        case {"format": int(written), "built": data, **rest} if not rest:
-            if written != FORMAT:
-                raise DamagedError(
-                    f"it has format {written}, this version of hapair reads format {FORMAT}: "
-                    "install the version that wrote it, or run clbuild"
-                )
-        case _:
-            raise DamagedError('it does not consist of "format" and "built"')
-    built = decode(Built, data)
+    if not isinstance(document, dict) or set(document) != {"format", "built"}:
+        raise DamagedError('it does not consist of "format" and "built"')
+    written = document["format"]
+    if written != FORMAT:
+        raise DamagedError(
+            f"it has format {written!r}, this version of hapair reads format {FORMAT}: "
+            "install the version that wrote it, or run clbuild"
+        )
+    built = decode(Built, document["built"])
     if contradiction := _contradiction(built):
         raise DamagedError(contradiction)
     return built
