@@ -10,10 +10,11 @@ from typing import Protocol
 
 from hapair.model.application import Program, ServiceAddress, Volume
 from hapair.model.built import Built
-from hapair.model.cluster import Cluster
+from hapair.model.cluster import Cluster, FenceMethod, Watchdog, Witness
 from hapair.model.data import VolumeFacts
 from hapair.model.outcome import Outcome
 from hapair.model.storage import GroupStorage, NativeMount
+from hapair.model.witness import WitnessAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,41 @@ class PeerLink(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Witnesses(Protocol):
+    """Third places that record one holder for each epoch of this cluster."""
+
+    async def grant(self, witness: Witness, epoch: int, *, timeout_s: float) -> WitnessAnswer:
+        """Ask one witness to record this node as the holder of ``epoch``.
+
+        GRANTED when no epoch as high was recorded, or this node holds exactly this one: asking
+        again is harmless. Never raises; what fails is UNREACHABLE.
+        """
+        ...
+
+    async def look(self, witness: Witness, *, timeout_s: float) -> WitnessAnswer:
+        """Read what it has recorded; SEEN or UNREACHABLE. Records nothing."""
+        ...
+
+
+class Fencing(Protocol):
+    """Agents of the fence-agents package."""
+
+    async def switch_off(self, method: FenceMethod) -> Outcome:
+        """Switch ``method.node`` off. Done: the agent confirmed that it is off."""
+        ...
+
+
+class WatchdogDevice(Protocol):
+    def open(self, watchdog: Watchdog) -> Outcome:
+        """Open the device and set its time-out; from now on it must be fed. Done if it is open."""
+        ...
+
+    def feed(self) -> None: ...
+    def release(self) -> None:
+        """Close it in the way that does not reset the node; does nothing when it is not open."""
+        ...
 
 
 class Supervisor(Protocol):

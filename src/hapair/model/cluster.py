@@ -26,6 +26,40 @@ class ArbitrationKind(StrEnum):
     OPERATOR = "operator"
 
 
+class WitnessKind(StrEnum):
+    CLWITNESS = "clwitness"  # Our own TLS service.
+    ETCD = "etcd"  # Compare-and-swap through its HTTP gateway.
+    FILE = "file"  # A folder on a mount that both nodes share.
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A third place that records, atomically, one holder for each epoch of a cluster."""
+
+    kind: WitnessKind
+    at: str  # host:port, URLs of etcd, or a folder.
+    timeout_s: float = 1.0
+    pin: str = ""  # clwitness: SHA-256 of its certificate, in hexadecimal digits.
+
+
+@dataclass(frozen=True, slots=True)
+class FenceMethod:
+    """One way to switch a node off: a program of the fence-agents package, run unchanged."""
+
+    node: str  # The node that it switches off.
+    agent: str
+    timeout_s: float = 60.0
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Watchdog:
+    """A device that resets this node when the daemon no longer feeds it."""
+
+    device: str = "/dev/watchdog"
+    timeout_s: float = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """How one node is attached to one network."""
@@ -89,6 +123,9 @@ class Timing:
 
     detection_s: float = 2.0  # A peer silent on every path for this long is lost.
     heartbeat_s: float = 0.4  # Interval between two heartbeats on each network.
+    # Without a right and unheard for this long, a node stops what it runs; None: three times
+    # the detection time.
+    lease_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +137,25 @@ class Cluster:
     networks: tuple[Network, ...]
     arbitration: ArbitrationKind
     timing: Timing = Timing()
+    witnesses: tuple[Witness, ...] = ()
+    fence_methods: tuple[FenceMethod, ...] = ()  # In the order in which they are tried.
+    window_s: float | None = None  # Lead of the active node; None: two heartbeats.
+    watchdog: Watchdog | None = None
+
+    @property
+    def lease_s(self) -> float:
+        """Return how long a node without a right goes on, in seconds since the last heartbeat."""
+        timing = self.timing
+        return timing.lease_s if timing.lease_s is not None else 3 * timing.detection_s
+
+    @property
+    def lead_s(self) -> float:
+        """Return how long a passive node lets the active one ask or fence first."""
+        return self.window_s if self.window_s is not None else 2 * self.timing.heartbeat_s
+
+    def methods_against(self, node: str) -> tuple[FenceMethod, ...]:
+        """Return the ways to switch ``node`` off, in the order in which they are tried."""
+        return tuple(method for method in self.fence_methods if method.node == node)
 
     def peer_of(self, node: str) -> str:
         """Return the other node; KeyError for a stranger."""
