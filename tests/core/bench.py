@@ -8,8 +8,12 @@ from typing import Any, Final
 from hapair.core import node
 from hapair.core.effects import (
     Act,
+    AnswerFence,
+    AskWitnesses,
     Do,
     Effect,
+    FencePeer,
+    Guard,
     Look,
     Note,
     ProbeReferences,
@@ -36,8 +40,8 @@ from hapair.core.events import (
     ReferencesProbed,
     Tick,
 )
+from hapair.core.hearing import peer_heard
 from hapair.core.lifecycle import START
-from hapair.core.membership import peer_heard
 from hapair.core.state import NodeState
 from hapair.model.application import Application
 from hapair.model.built import Built
@@ -240,6 +244,8 @@ class Bench:
                     self.events.append(self.references_answer())
                 case Act() | Store() | Publish() | SetBeat() | Reply() | Note():
                     pass
+                case AskWitnesses() | FencePeer() | AnswerFence() | Guard():
+                    pass  # A test answers in its own words.
 
     def references_answer(self) -> Event:
         return ReferencesProbed(self.now_s, ("public",))

@@ -4,14 +4,16 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hapair.core.arbitration import UNANSWERED_MAX, Silence
+from hapair.core.brake import Frozen
 from hapair.core.effects import Layer, Stored
-from hapair.core.events import Beat, Form, Leave, PeerApplication, PeerState
+from hapair.core.events import Beat, Form, Leave, PeerApplication, PeerState, WitnessTie
 from hapair.core.placement import View
-from hapair.core.state import Is, Item, ItemState, NodeState, PeerView
+from hapair.core.state import Is, Item, ItemState, NodeState, PeerView, WitnessView
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Role
 from hapair.model.status import Phase, Standing, Wanted
+from hapair.model.witness import Answer
 from tests.core.bench import ME, NAME, PEER, RESOURCE, built, facts, record
 from tests.sim.settings import application
 
@@ -49,6 +51,54 @@ PATHS: Final = {
     "paths-agree": SILENT,
 }
 OPERATOR: Final = {**COMMON, "ask-operator": SILENT}
+UNDECIDED: Final = replace(SILENT, unreachable=True, methods=True)
+WITNESS: Final = {
+    "peer-heard": replace(SILENT, peer_heard=True, granted=True),
+    "listening": replace(SILENT, long_enough=False, granted=True),
+    "kernel-answers": replace(SILENT, kernel_answers=True, granted=True),
+    "confirmed": replace(SILENT, confirmed=True, denied=True),
+    "granted": replace(SILENT, granted=True),
+    "denied": replace(SILENT, denied=True, waiver=True, lead_over=False),
+    "fenced": replace(SILENT, fenced=True),
+    "waiver": replace(SILENT, waiver=True, lead_over=False),
+    "let-active-first": replace(UNDECIDED, lead_over=False),
+    "fence-instead": UNDECIDED,
+    "promised": replace(SILENT, records_allow=False, lease_over=True),
+    "lease-over": replace(SILENT, lease_over=True, unreachable=True),
+    "witness-silent": replace(SILENT, unreachable=True),
+    "ask-witness": SILENT,
+}
+FENCING: Final = {
+    "peer-heard": replace(SILENT, peer_heard=True, fenced=True),
+    "listening": replace(SILENT, long_enough=False, fenced=True),
+    "kernel-answers": replace(SILENT, kernel_answers=True),
+    "kernel-lingers": replace(SILENT, kernel_answers=True, fenced=True),
+    "confirmed": replace(SILENT, confirmed=True),
+    "fenced": replace(SILENT, fenced=True),
+    "never-joined": replace(SILENT, was_together=False, methods=True),
+    "let-active-first": replace(SILENT, lead_over=False, methods=True),
+    "no-method": SILENT,
+    "fence": replace(SILENT, methods=True, kernel_answers=True, hung=True),
+}
+UNANSWERED: Final = Frozen(
+    application=NAME,
+    connected=False,
+    alone=False,
+    doubtful=False,
+    gives_way=False,
+    peer_stored_it=False,
+    operator=False,
+)
+BRAKE: Final = {
+    "not-ours": replace(UNANSWERED, application=None, alone=True),
+    "joined": replace(UNANSWERED, connected=True, alone=True),
+    "alone": replace(UNANSWERED, alone=True, gives_way=True),
+    "doubtful": replace(UNANSWERED, doubtful=True, gives_way=True),
+    "gives-way": replace(UNANSWERED, gives_way=True, peer_stored_it=True),
+    "peer-stored-it": replace(UNANSWERED, peer_stored_it=True),
+    "operator-decides": replace(UNANSWERED, operator=True),
+    "undecided": UNANSWERED,
+}
 
 FORMING: Final = NodeState(
     me=ME,
@@ -63,7 +113,24 @@ FORMING: Final = NodeState(
     form_until_s=160.0,
 )
 ECHO: Final = Beat(7, 3, Standing.FORMING, 4)
+ASKS_WITNESS: Final = replace(FORMING, built=built(kind=ArbitrationKind.WITNESS))
+
+
+def answered(answer: Answer, **stored: Any) -> NodeState:  # noqa: ANN401 - the fields of Stored
+    """Return a forming node to which its only witness gave this answer for the next epoch."""
+    return replace(
+        ASKS_WITNESS,
+        witness=WitnessView(epoch=5, answers={0: answer}),
+        stored=replace(FORMING.stored, **stored),
+    )
+
+
 FORMATION: Final = {
+    "promised": answered(Answer.GRANTED, ceded=True),
+    "waiver": answered(Answer.UNREACHABLE, tie=WitnessTie(lost_round=1, waiver=True)),
+    "granted": answered(Answer.GRANTED),
+    "denied": answered(Answer.DENIED, holds_right=True),
+    "ask-witness": answered(Answer.UNREACHABLE, holds_right=True),
     "peer-heard": replace(FORMING, peer=PeerView(heard_at_s={"public": 199.5}, beat=ECHO)),
     "kernel-answers": replace(FORMING, facts={RESOURCE: facts()}),
     "confirmed": replace(FORMING, confirmed=True),
@@ -118,6 +185,7 @@ GOALS: Final = {
         CAN_RUN, peer=replace(TOGETHER.peer, beat=replace(ECHO, standing=Standing.ALONE, epoch=5))
     ),
     "isolated": with_state(CAN_RUN, isolated=True),
+    "lost": with_state(CAN_RUN, lost=True),
     "not-owner": replace(CAN_RUN, record=record(PEER)),
     "wanted-down": replace(CAN_RUN, record=record(wanted=Wanted.DOWN)),
     "leaving": leaving(formed=True),
@@ -127,6 +195,7 @@ GOALS: Final = {
     "not-agreed": with_state(CAN_RUN, standing=Standing.CUT),
     "stale-data": with_state(CAN_RUN, facts=STALE),
     "peer-primary": with_state(CAN_RUN, facts={RESOURCE: facts(peer_role=Role.PRIMARY)}),
+    "peer-lease": with_state(CAN_RUN, leased=(NAME,), lease_until_s=201.0),
     "peer-runs": replace(CAN_RUN, peer=replace(STOPPED_THERE, phase=Phase.STOPPING)),
     "preferred-elsewhere": with_state(ELSEWHERE, fresh=(NAME,), together_since_s=199.0),
     "data-only": replace(CAN_RUN, record=record(wanted=Wanted.DATA)),

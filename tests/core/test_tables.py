@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core import arbitration, membership, placement
+from hapair.core import arbitration, brake, formation, placement
 from hapair.core.arbitration import Silence, Verdict
+from hapair.core.effects import GO_ON
 from hapair.core.rules import Rule, first_match
 from hapair.model.cluster import ArbitrationKind
 from tests.core import situations
@@ -16,7 +17,10 @@ from tests.core import situations
 TABLES: dict[str, tuple[Sequence[Rule[Any, Any]], Mapping[str, object]]] = {
     "paths": (arbitration.PATHS, situations.PATHS),
     "operator": (arbitration.OPERATOR, situations.OPERATOR),
-    "formation": (membership.FORMATION, situations.FORMATION),
+    "witness": (arbitration.WITNESS, situations.WITNESS),
+    "fencing": (arbitration.FENCING, situations.FENCING),
+    "brake": (brake.BRAKE, situations.BRAKE),
+    "formation": (formation.FORMATION, situations.FORMATION),
     "goal": (placement.GOALS, situations.GOALS),
     "hand-over": (placement.HANDS, situations.HANDS),
 }
@@ -46,7 +50,9 @@ def test_the_last_row_always_holds(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ArbitrationKind)
 def test_every_kind_of_arbitration_has_a_table(kind: ArbitrationKind) -> None:
-    assert arbitration.TABLES[kind][: len(arbitration.COMMON)] == arbitration.COMMON
+    names = [row.name for row in arbitration.TABLES[kind]]
+    assert names[0] == "peer-heard"
+    assert {"listening", "kernel-answers", "confirmed"} <= set(names)
 
 
 @given(st.builds(Silence))
@@ -54,9 +60,38 @@ def test_nobody_is_granted_the_right_while_the_peer_is_known_to_live(silence: Si
     """Taking silence for death is how a split brain begins."""
     if arbitration.judge(silence).answer is Verdict.GRANT:
         assert not silence.peer_heard
-        assert not silence.peer_alive
         assert not silence.kernel_answers
         assert silence.long_enough
+        if silence.kind not in (ArbitrationKind.WITNESS, ArbitrationKind.FENCING):
+            assert not silence.peer_alive
+
+
+@given(st.builds(Silence, kind=st.just(ArbitrationKind.WITNESS)))
+def test_a_witness_node_acts_alone_only_with_a_grant_a_promise_or_a_proof(silence: Silence) -> None:
+    if arbitration.judge(silence).answer is Verdict.GRANT:
+        assert silence.granted or silence.waiver or silence.fenced or silence.confirmed
+    if silence.denied and not silence.granted and not silence.confirmed:
+        assert arbitration.judge(silence).answer is not Verdict.GRANT
+
+
+@given(st.builds(Silence, kind=st.just(ArbitrationKind.FENCING)))
+def test_a_node_that_has_not_joined_fences_nobody(silence: Silence) -> None:
+    rule = arbitration.judge(silence)
+    if rule.answer is Verdict.FENCE:
+        assert silence.was_together
+        assert silence.methods
+    if rule.answer is Verdict.GRANT:
+        assert silence.fenced or silence.confirmed
+
+
+@given(st.builds(brake.Frozen))
+def test_frozen_writes_go_on_only_where_the_peer_can_never_use_an_older_copy(
+    frozen: brake.Frozen,
+) -> None:
+    answer = first_match(brake.BRAKE, frozen).answer
+    if answer in GO_ON:
+        assert frozen.alone or frozen.peer_stored_it or frozen.operator
+        assert frozen.alone or not frozen.gives_way
 
 
 @given(st.builds(Silence, kind=st.just(ArbitrationKind.OPERATOR)))

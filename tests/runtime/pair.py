@@ -19,8 +19,9 @@ from hapair.model.outcome import Outcome
 from hapair.model.status import Phase, Standing, Wanted
 from hapair.ports import HeardDatagram
 from hapair.runtime.journal_log import Journal
-from hapair.runtime.node import Identity, Node, Parts, Wires
+from hapair.runtime.node import Identity, Listeners, Node, Parts, Wires
 from hapair.runtime.perform import Hands
+from tests.fakes.third_parties import DeviceSeen, OneWitness, Strip
 from tests.runtime.fakes import Air, LoopClock, Machine, Tunnel, built
 
 NAMES = ("node1", "node2")
@@ -84,6 +85,9 @@ class Side:
     incarnation: int = 0
     connections: int = 0
     disk_full: bool = False
+    witness: OneWitness = field(default_factory=OneWitness)
+    strip: Strip = field(default_factory=Strip)
+    device: DeviceSeen = field(default_factory=DeviceSeen)
     at_step: Callable[[], Awaitable[None]] | None = None  # Called at each step of the daemon.
 
     @property
@@ -129,9 +133,20 @@ class Side:
         self.journal = Journal(
             self.name, self.folder / f"{self.name}.jsonl", self.clock, show=lambda _: None
         )
-        parts = Parts(self.clock, self.journal, self.hands, self.connect, self.keep, self.spawn)
+        parts = Parts(
+            self.clock,
+            self.journal,
+            self.hands,
+            self.connect,
+            self.keep,
+            self.spawn,
+            lambda _cluster, _me: self.witness,
+            self.strip,
+            self.device,
+        )
         identity = Identity(self.name, "boot", self.incarnation)
-        self.node = Node(parts, identity, configuration, stored, self.replied)
+        listeners = Listeners(self.replied, lambda _answer: None)
+        self.node = Node(parts, identity, configuration, stored, listeners)
         self.node.start()
 
     def replied(self, reply: Reply) -> None:

@@ -94,7 +94,10 @@ def stage(journal: Journal) -> Stage:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    outlets = Outlets(store, told.append, told.append, told.append, told.append, events.append)
+    tell = told.append
+    outlets = Outlets(
+        store, tell, tell, tell, tell, events.append, tell, lambda: tell("fence"), tell, tell
+    )
     performer = Performer(machine.hands(), outlets, journal, LoopClock(), spawn)
     performer.built = built()
     return Stage(machine, performer, told, events, tasks)

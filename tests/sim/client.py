@@ -72,7 +72,10 @@ class Clients:
         data = resource.visible(node)
         if data is None:
             return False
-        nothing_lost(self.acknowledged[resource.name], data, f"{resource.name} on {node}")
+        if not resource.side(node).replicating or (self.path_works() and resource.linked):
+            # Else its kernel has not noticed yet that it is alone, and may answer reads from old
+            # data for a moment; it acknowledges nothing.
+            nothing_lost(self.acknowledged[resource.name], data, f"{resource.name} on {node}")
         self._written += 1
         written = resource.write(node, self._written, path_works=self.path_works())
         if written is Written.ACKNOWLEDGED:

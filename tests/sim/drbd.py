@@ -8,6 +8,7 @@ here every operation is instantaneous. The data of a side is the set of the writ
 
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Final
 
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused
@@ -29,17 +30,30 @@ class Written(StrEnum):
     FAILED = "failed"
 
 
+class AsksFirst(Refused):
+    """The kernel calls the fence-peer handler and goes on with ``promote_fenced``."""
+
+
+ASKS_FIRST: Final = AsksFirst("the fence-peer handler is asked first")
+GO_ON: Final = (4, 5, 7)  # Exit codes of the handler after which the peer counts as Outdated.
+
+
 class Resource:
     """Both sides of one resource. The driver calls ``connect``, ``lose`` and ``finish_resync``."""
 
-    def __init__(self, name: str, nodes: tuple[str, str]) -> None:
+    def __init__(
+        self, name: str, nodes: tuple[str, str], fencing: Fencing = Fencing.DONT_CARE
+    ) -> None:
         self.name = name
         self.nodes = nodes
+        self.fencing = fencing
         self._next_identifier = 2
         self.sides = {node: Side(node, Meta(current=1)) for node in nodes}
         self.resyncs = 0  # How many have begun.
         self.on_change: Callable[[str], None] = lambda _node: None
         self.on_resync: Callable[[Side, Side], None] = lambda _source, _target: None
+        self.on_fence: Callable[[str], None] = lambda _node: None  # The handler is started.
+        self.on_released: Callable[[str, tuple[int, ...]], None] = lambda _node, _numbers: None
 
     def side(self, node: str) -> Side:
         return self.sides[node]
@@ -103,14 +117,15 @@ class Resource:
         self._changed(side)
         return Done()
 
-    @staticmethod
-    def _settle_disk(side: Side) -> None:
+    def _settle_disk(self, side: Side) -> None:
         """Take the state of the disk from its meta-data."""
         meta = side.meta
         side.disk = Disk.INCONSISTENT
         if meta.consistent:
             # With "fencing dont-care" a Consistent disk is taken for UpToDate.
-            side.disk = Disk.UP_TO_DATE if meta.was_up_to_date else Disk.OUTDATED
+            sure = self.fencing is Fencing.DONT_CARE or side.peer_disk is Disk.OUTDATED
+            good = Disk.UP_TO_DATE if sure else Disk.CONSISTENT
+            side.disk = good if meta.was_up_to_date else Disk.OUTDATED
         side.crashed_primary = meta.crashed_primary or (
             meta.primary and side.role is not Role.PRIMARY
         )
@@ -126,6 +141,8 @@ class Resource:
         """Demote, disconnect, detach. The driver refuses it while somebody holds the device."""
         side = self.sides[node]
         side.role = Role.SECONDARY
+        self._thaw(side)
+        side.pending.clear()
         self._changed(side)
         side.configured = False
         side.disk = Disk.DISKLESS
@@ -141,8 +158,11 @@ class Resource:
         if side.replicating and side.peer_role is Role.PRIMARY:
             return Refused("the peer is Primary")
         good = RANK[side.disk] >= RANK[Disk.UP_TO_DATE]
-        if not side.replicating and not good and not (force and side.attached):
+        sure = good or (self.fencing is not Fencing.DONT_CARE and side.disk is Disk.CONSISTENT)
+        if not side.replicating and not sure and not (force and side.attached):
             return Refused("need access to UpToDate data")
+        if self._asks_before_promotion(side) and not force:
+            return ASKS_FIRST
         usable = max(RANK[side.disk], RANK[side.peer_disk]) > RANK[Disk.INCONSISTENT]
         if side.replicating and not usable:
             return Refused("need access to UpToDate data")
@@ -156,6 +176,57 @@ class Resource:
         self._changed(side)
         return Done()
 
+    def _asks_before_promotion(self, side: Side) -> bool:
+        """Tell whether the peer's copy may be as good, for all that this kernel knows."""
+        unsure = RANK[side.peer_disk] >= RANK[Disk.UNKNOWN] or side.disk is Disk.CONSISTENT
+        return self.fencing is not Fencing.DONT_CARE and not side.replicating and unsure
+
+    def promote_fenced(self, node: str, exit_code: int) -> Outcome:
+        """Go on with a promotion for which the handler was asked."""
+        side = self.sides[node]
+        if not side.configured or side.replicating or side.role is Role.PRIMARY:
+            return self.promote(node)  # Much may have happened while the handler ran.
+        if exit_code not in GO_ON or not side.attached:
+            return Refused("the fence-peer handler did not agree")
+        side.peer_disk = Disk.OUTDATED
+        if side.disk is Disk.CONSISTENT:
+            side.disk = Disk.UP_TO_DATE
+        return self.promote(node)
+
+    def fenced(self, node: str, exit_code: int) -> None:
+        """The handler that a frozen Primary had started ended with this code."""
+        side = self.sides[node]
+        if side.suspended and exit_code in GO_ON:
+            side.peer_disk = Disk.OUTDATED
+            if not side.meta.bitmap:
+                self._new_generation(side)
+            self._release(side)
+
+    def resume(self, node: str) -> Outcome:
+        """Drbdsetup resume-io: writes go on; the peer's disk stays unknown."""
+        side = self.sides[node]
+        if side.suspended:
+            if side.attached and not side.meta.bitmap:
+                self._new_generation(side)
+            self._release(side)
+        return Done()
+
+    def _release(self, side: Side) -> None:
+        """Let the frozen writes go on: each is acknowledged as soon as it is on this disk."""
+        numbers = self._thaw(side)
+        side.data.update(numbers)
+        side.unprotected_writes += len(numbers)
+        self._changed(side)
+        self.on_released(side.node, numbers)
+
+    @staticmethod
+    def _thaw(side: Side) -> tuple[int, ...]:
+        numbers = tuple(side.pending)
+        if side.suspended:
+            side.suspended = False
+            side.pending.clear()
+        return numbers
+
     def demote(self, node: str) -> Outcome:
         side = self.sides[node]
         if not side.configured:
@@ -165,8 +236,9 @@ class Resource:
         return Done()
 
     def detach(self, node: str) -> Outcome:
-        """Drop the local disk, by force or because it gave an error."""
+        """Drop the local disk, by force or because it gave an error; frozen writes fail then."""
         side = self.sides[node]
+        self._thaw(side)
         if side.attached:
             side.exposed = side.meta.current
             side.disk = Disk.DISKLESS
@@ -202,6 +274,12 @@ class Resource:
         if side.peer_disk not in (Disk.OUTDATED, Disk.INCONSISTENT):
             side.peer_disk = Disk.UNKNOWN
         writable = side.role is Role.PRIMARY and side.disk is Disk.UP_TO_DATE
+        freezes = self.fencing is not Fencing.DONT_CARE and side.peer_disk is Disk.UNKNOWN
+        if writable and freezes:
+            side.suspended = True
+            self._changed(side)
+            self.on_fence(node)
+            return ()
         if writable and had_peer_data and not side.meta.bitmap:
             self._new_generation(side)
         acknowledged = tuple(side.pending) if writable else ()
@@ -224,6 +302,9 @@ class Resource:
         side, peer = self.sides[node], self.other(node)
         if not side.configured or side.role is not Role.PRIMARY:
             return Written.FAILED
+        if side.suspended:
+            side.pending.append(number)
+            return Written.PENDING
         if side.replicating and not (path_works and peer.replicating):
             if side.attached:
                 side.data.add(number)
@@ -243,6 +324,8 @@ class Resource:
     def visible(self, node: str) -> set[int] | None:
         """Return the writes that a reader on ``node`` finds; None when it gets an I/O error."""
         side, peer = self.sides[node], self.other(node)
+        if side.suspended:
+            return None  # A reader hangs as a writer does.
         if side.attached and side.disk is Disk.UP_TO_DATE:
             return side.data
         if side.replicating and peer.attached and peer.disk is Disk.UP_TO_DATE:
@@ -277,6 +360,17 @@ class Resource:
         if answer:
             self._start_resync(source, target)
         self._settle_equal(mine, theirs)
+        self._send_again(mine, theirs)
+
+    def _send_again(self, mine: Side, theirs: Side) -> None:
+        """A frozen Primary that finds its peer again sends it what waited."""
+        for side, peer in ((mine, theirs), (theirs, mine)):
+            if side.suspended:
+                numbers = self._thaw(side)
+                side.data.update(numbers)
+                peer.data.update(numbers)
+                self._changed(side)
+                self.on_released(side.node, numbers)
 
     def finish_resync(self) -> None:
         source = next(
@@ -336,12 +430,9 @@ class Resource:
         source.connection, target.connection = Connection.SYNC_SOURCE, Connection.SYNC_TARGET
 
     def _settle_equal(self, mine: Side, theirs: Side) -> None:
-        """Outdated and Consistent vanish on a connection without a resync; tell both sides."""
+        """Outdated and Consistent vanish with a connection; tell both sides."""
         for side in (mine, theirs):
-            if side.connection is Connection.CONNECTED and side.disk in (
-                Disk.OUTDATED,
-                Disk.CONSISTENT,
-            ):
+            if side.replicating and side.disk in (Disk.OUTDATED, Disk.CONSISTENT):
                 side.disk = Disk.UP_TO_DATE
         self._changed(mine)
         self._changed(theirs)

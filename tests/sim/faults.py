@@ -78,6 +78,14 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Partition:
+    """All networks at once; the third parties are reached as before."""
+
+    deaf: tuple[str, ...]
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PullCable:
     network: str
     node: str
@@ -94,6 +102,30 @@ class LoseReference:
 class MakeNoise:
     network: str
     noise: Noise
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoseWitness:
+    """One witness is down, or not reached from the listed nodes."""
+
+    index: int
+    nodes: tuple[str, ...]  # Empty: it is down.
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlowWitness:
+    """It records what it is asked long after the asker gave up."""
+
+    index: int
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeadStrip:
+    """The power strip answers nobody (row 11)."""
+
     for_s: float
 
 
@@ -151,9 +183,13 @@ Fault: TypeAlias = (
     | HangDaemon
     | Pause
     | Cut
+    | Partition
     | PullCable
     | LoseReference
     | MakeNoise
+    | LoseWitness
+    | SlowWitness
+    | DeadStrip
     | SlowStore
     | FailActions
     | HoldMount
@@ -207,7 +243,9 @@ class Faults:
                 self._reboot(node)
             case Typed(node, command):
                 self._type(node, command)
-            case Cut() | PullCable() | LoseReference() | MakeNoise():
+            case LoseWitness() | SlowWitness() | DeadStrip():
+                self._disturb_third_party(fault)
+            case Cut() | Partition() | PullCable() | LoseReference() | MakeNoise():
                 self._disturb(fault)
             case _ as never:
                 assert_never(never)
@@ -290,11 +328,36 @@ class Faults:
             case _ as never:
                 assert_never(never)
 
-    def _disturb(self, fault: Cut | PullCable | LoseReference | MakeNoise) -> None:
+    def _disturb_third_party(self, fault: LoseWitness | SlowWitness | DeadStrip) -> None:
+        parties = self.world.third_parties
+        strip = parties.strip
+
+        def change(by: int) -> None:
+            match fault:
+                case LoseWitness(index, nodes) if nodes and index < len(parties.servers):
+                    for node in nodes:
+                        parties.servers[index].unreached[node] += by
+                case LoseWitness(index) if index < len(parties.servers):
+                    parties.servers[index].down += by
+                case SlowWitness(index) if index < len(parties.servers):
+                    parties.servers[index].slow += by
+                case DeadStrip():
+                    strip.dead += by
+                case _:
+                    return
+
+        change(1)
+        self._later(fault.for_s, partial(change, -1))
+
+    def _disturb(self, fault: Cut | Partition | PullCable | LoseReference | MakeNoise) -> None:
         counters: list[tuple[Counter[str], str]]
         match fault:
             case Cut(network, deaf):
                 counters = [(self.world.wires[network].deaf, node) for node in deaf]
+            case Partition(deaf):
+                counters = [
+                    (wire.deaf, node) for wire in self.world.wires.values() for node in deaf
+                ]
             case PullCable(network, node):
                 counters = [(self.world.wires[network].pulled, node)]
             case LoseReference(nodes):

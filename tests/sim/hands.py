@@ -10,9 +10,10 @@ from hapair.model.data import Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from tests.sim import parcels
 from tests.sim.clockwork import Clockwork
-from tests.sim.drbd import Resource
+from tests.sim.drbd import AsksFirst, Resource
 from tests.sim.machine import Daemon, Machine, Parcel, Trouble
 from tests.sim.networks import Wire
+from tests.sim.replication import Replication
 
 # Seconds, from quick to slow.
 TAKES_S: Final[dict[Do, tuple[float, float]]] = {
@@ -21,6 +22,7 @@ TAKES_S: Final[dict[Do, tuple[float, float]]] = {
     Do.PROMOTE: (0.05, 0.3),
     Do.DEMOTE: (0.02, 0.1),
     Do.DETACH: (0.05, 0.4),
+    Do.RESUME: (0.05, 0.3),
     Do.MOUNT: (0.05, 0.6),
     Do.UNMOUNT: (0.05, 0.3),
     Do.END_HOLDERS: (0.1, 0.5),
@@ -54,6 +56,7 @@ class Hands:
         self.resources = resources
         self.scripts: list[tuple[Daemon, Act]] = []  # Start scripts that have not ended.
         self.wires: Mapping[str, Wire] = {}
+        self.replication: Replication | None = None
         self.deliver: Callable[[Daemon, Parcel], None] = lambda _daemon, _parcel: None
         self.on_world: Callable[[Act, Outcome], None] = lambda _act, _outcome: None
 
@@ -103,7 +106,30 @@ class Hands:
             outcome = Unknown("no answer in time")
         else:
             outcome = self.do(act)
+        if isinstance(outcome, AsksFirst):
+            self._ask_first(act, partial(self._end_if_waited_for, daemon, act))
+            wait_s = max(0.0, until_s - self.clockwork.now_s)
+            self._later(wait_s, partial(self._time_out, daemon, act, Trouble.HANGS))
+            return
         self._end(daemon, act, outcome)
+
+    def _ask_first(self, act: Act, ended: Callable[[Outcome], None]) -> None:
+        """A promotion goes on when the handler has ended, whether anybody waits for it or not."""
+        node = self.machine.name
+
+        def go_on(exit_code: int) -> None:
+            outcome = self.resources[act.resource].promote_fenced(node, exit_code)
+            if isinstance(outcome, AsksFirst):
+                outcome = Refused("the peer came and went meanwhile")
+            self.on_world(act, outcome)
+            ended(outcome)
+
+        if self.replication is not None and self.replication.handlers is not None:
+            self.replication.handlers.ask(node, act.resource, go_on)
+
+    def _end_if_waited_for(self, daemon: Daemon, act: Act, outcome: Outcome) -> None:
+        if act.effect_id in daemon.under_way:
+            self._end(daemon, act, outcome)
 
     def _time_out(self, daemon: Daemon, act: Act, trouble: Trouble) -> None:
         if act.effect_id not in daemon.under_way:
@@ -130,7 +156,10 @@ class Hands:
             if act.do not in (Do.START_PROGRAM, Do.STOP_PROGRAM):
                 del daemon.under_way[effect_id]
                 if self.chance.random() < 0.5 and not self._kernel_waits(act):
-                    self.on_world(act, self.do(act))
+                    outcome = self.do(act)
+                    if isinstance(outcome, AsksFirst):
+                        self._ask_first(act, lambda _outcome: None)
+                    self.on_world(act, outcome)
                     self._leave_some_addresses(act)
 
     def _leave_some_addresses(self, act: Act) -> None:
@@ -148,7 +177,8 @@ class Hands:
             return False
         resource = self.resources[act.resource]
         if act.do is Do.UNMOUNT:
-            return bool(resource.side(self.machine.name).pending)
+            side = resource.side(self.machine.name)
+            return bool(side.pending) and not side.suspended
         mine, theirs = resource.side(self.machine.name), resource.other(self.machine.name)
         answers = self.peer.runs and theirs.replicating and self._replication_works()
         return mine.replicating and not answers
@@ -182,6 +212,10 @@ class Hands:
                 if act.resource in self.machine.mounted:
                     return Refused("the device is held open")
                 return self.resources[act.resource].demote(name)
+            case Do.RESUME:
+                if self.replication is not None:
+                    self.replication.ask(self.resources[act.resource], name)
+                return Done()
             case Do.DETACH:
                 return self.resources[act.resource].detach(name)
             case Do.MOUNT | Do.UNMOUNT | Do.END_HOLDERS:
@@ -204,7 +238,8 @@ class Hands:
             machine.mounted.add(act.resource)
         elif act.do is Do.UNMOUNT:
             runs = machine.program(act.application) is not False
-            if act.resource in machine.mounted and (runs or act.resource in machine.held):
+            frozen = self.resources[act.resource].side(machine.name).suspended
+            if act.resource in machine.mounted and (runs or frozen or act.resource in machine.held):
                 return Refused("target is busy")
             machine.mounted.discard(act.resource)
         else:

@@ -77,6 +77,8 @@ class Machine:
     # Faults.
     trouble: dict[tuple[Do, str], Trouble] = field(default_factory=dict)
     store_s: float = 0.0  # How long an fsync takes.
+    guarded: bool = False  # The watchdog device counts.
+    fed_at_s: float = 0.0
     effects_until_crash: int = 0  # 0: no crash is planned.
     crash: Callable[[], None] | None = None
 
@@ -100,9 +102,15 @@ class Machine:
     def address(self, application: str) -> bool | None:
         return self.addresses.get(application, False)
 
+    def wake(self) -> None:
+        """Let everything happen that was due while the machine stood still."""
+        deferred, self.deferred = self.deferred, []
+        for happening in deferred:
+            happening()
+
     def lose_power(self) -> None:
         """Forget everything that is not on the disk."""
-        self.powered = self.paused = False
+        self.powered = self.paused = self.guarded = False
         self.daemon = None
         self.mounted.clear()
         self.held.clear()

@@ -6,6 +6,9 @@ from hapair.core.events import (
     Commanded,
     DataChanged,
     Ended,
+    FenceAsked,
+    FenceAskerGone,
+    Fenced,
     Heard,
     LinkChanged,
     Looked,
@@ -13,9 +16,11 @@ from hapair.core.events import (
     PeerStated,
     ReferencesProbed,
     Tick,
+    WitnessAnswered,
 )
 from hapair.model.data import VolumeFacts
 from hapair.model.outcome import Outcome
+from hapair.model.witness import WitnessAnswer
 from tests.sim.machine import Daemon
 
 
@@ -54,3 +59,19 @@ def looked(effect_id: int, up: bool | None, at_s: float) -> Looked:  # noqa: FBT
 
 def probed(answering: tuple[str, ...], at_s: float) -> ReferencesProbed:
     return ReferencesProbed(at_s, answering)
+
+
+def witness_answered(index: int, epoch: int, answer: WitnessAnswer, at_s: float) -> WitnessAnswered:
+    return WitnessAnswered(at_s, index, epoch, answer)
+
+
+def fenced(proven: bool, text: str, at_s: float) -> Fenced:  # noqa: FBT001
+    return Fenced(at_s, proven, text)
+
+
+def fence_asked(request_id: int, resource: str, at_s: float) -> FenceAsked:
+    return FenceAsked(at_s, request_id, resource)
+
+
+def fence_asker_gone(request_id: int, at_s: float) -> FenceAskerGone:
+    return FenceAskerGone(at_s, request_id)

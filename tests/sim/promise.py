@@ -70,7 +70,7 @@ class Promise:
         """Tell whether the fault may happen now, and remember it if so."""
         if isinstance(fault, BreakDisk) and not self._has_another_copy(fault):
             return False
-        if self.world.shape.arbitration is ArbitrationKind.OPERATOR:
+        if self.world.shape.arbitration is not ArbitrationKind.PATHS:
             return True
         now_s = self.world.clockwork.now_s
         way = way_of(fault)

@@ -5,9 +5,10 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from hapair.model.data import Connection
+from hapair.model.data import Connection, Role
 from tests.sim.clockwork import Clockwork
 from tests.sim.drbd import Resource
+from tests.sim.handlers import Handlers
 from tests.sim.machine import Machine
 from tests.sim.networks import Wire
 
@@ -35,17 +36,41 @@ class Replication:
         self.machines = machines
         self.resources = resources
         self.wire = wire
+        self.handlers: Handlers | None = None  # Who is asked; nobody in tests of the model alone.
         self.notices_after_s = NOTICES_AFTER_S
         self.resync_takes_s = RESYNC_TAKES_S
         self.on_acknowledged: Callable[[Resource, str, tuple[int, ...]], None] = (
             lambda _resource, _node, _numbers: None
         )
+        for resource in resources:
+            resource.on_fence = partial(self.ask, resource)
+            resource.on_released = partial(self._released, resource)
         self._resync_seen: dict[str, int] = {}
         self._due: set[tuple[str, str]] = set()  # Resource and what was scheduled for it.
+
+    def ask(self, resource: Resource, node: str) -> None:
+        """The kernel of ``node`` froze its writes and asks whether they may go on."""
+        if self.handlers is not None:
+            self.handlers.ask(node, resource.name, partial(resource.fenced, node))
+
+    def _released(self, resource: Resource, node: str, numbers: tuple[int, ...]) -> None:
+        self.on_acknowledged(resource, node, numbers)
+        self.check()
 
     @property
     def path_works(self) -> bool:
         return self.wire.two_way and all(machine.runs for machine in self.machines.values())
+
+    def writable(self, node: str) -> tuple[str, ...]:
+        """Return the resources on which the kernel of ``node`` would acknowledge a write now."""
+        return tuple(
+            resource.name
+            for resource in self.resources
+            if (side := resource.side(node)).configured
+            and side.role is Role.PRIMARY
+            and not side.suspended
+            and (self.path_works and resource.linked if side.replicating else side.attached)
+        )
 
     def check(self) -> None:
         """Something changed: see what each kernel will notice, and when."""
@@ -74,7 +99,7 @@ class Replication:
                 quick = self.wire.two_way and self.machines[resource.other(node).node].runs
                 takes_s = self.chance.uniform(*(NOTICES_CLOSE_S if quick else self.notices_after_s))
                 self._once(resource, f"lose {node}", takes_s, partial(self._lose, resource, node))
-            elif side.pending and works:
+            elif side.pending and works and not side.suspended:
                 self.on_acknowledged(resource, node, resource.resume_pending(node))
         if works and resource.linked and resource.negotiating:
             resource.negotiate()

@@ -12,6 +12,7 @@ from tests.sim.faults import (
     BreakDisk,
     CrashAtEffect,
     Cut,
+    DeadStrip,
     FailActions,
     Fault,
     HangDaemon,
@@ -19,17 +20,20 @@ from tests.sim.faults import (
     KillAtEffect,
     KillDaemon,
     LoseReference,
+    LoseWitness,
     MakeNoise,
+    Partition,
     Pause,
     PowerOff,
     PullCable,
     Reboot,
     SlowStore,
+    SlowWitness,
     Typed,
 )
 from tests.sim.machine import Trouble
 from tests.sim.networks import Noise
-from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, built_from
+from tests.sim.settings import NODES, PRIVATE, PUBLIC, THIRD_PARTY, Shape, built_from
 
 FAULTS_MAX: Final = 9
 PAUSE_BETWEEN_S: Final = 5.0  # On the average.
@@ -59,8 +63,9 @@ def _seconds(chance: Random, low: float, high: float) -> float:
 def random_fault(chance: Random, shape: Shape, built: Built) -> Fault:
     node = chance.choice(NODES)
     for_s = _seconds(chance, 0.3, 20.0)
-    kinds = ("power", "process", "network", "action", "storage", "command")
-    match chance.choices(kinds, weights=(4, 4, 4, 3, 2, 5))[0]:
+    kinds = ("power", "process", "network", "action", "storage", "third party", "command")
+    third = 4 if shape.arbitration in THIRD_PARTY else 0
+    match chance.choices(kinds, weights=(4, 4, 4, 3, 2, third, 5))[0]:
         case "power":
             effects = chance.randint(1, 12)
             crash = CrashAtEffect(node, effects, for_s)
@@ -68,7 +73,9 @@ def random_fault(chance: Random, shape: Shape, built: Built) -> Fault:
         case "process":
             return _process_fault(chance, shape, node, for_s)
         case "network":
-            return _network_fault(chance, node, for_s)
+            return _network_fault(chance, shape, node, for_s)
+        case "third party":
+            return _third_party_fault(chance, shape, node, for_s)
         case "action":
             return _action_fault(chance, built, node)
         case "storage":
@@ -83,7 +90,7 @@ def random_fault(chance: Random, shape: Shape, built: Built) -> Fault:
 def _process_fault(chance: Random, shape: Shape, node: str, for_s: float) -> Fault:
     restart_s = _seconds(chance, 0.2, 1.5)
     short_s = _seconds(chance, 0.1, shape.detection_s / 2)
-    long_allowed = shape.arbitration is ArbitrationKind.OPERATOR
+    long_allowed = shape.arbitration is not ArbitrationKind.PATHS
     return chance.choice(
         (
             KillDaemon(node, restart_s),
@@ -96,13 +103,26 @@ def _process_fault(chance: Random, shape: Shape, node: str, for_s: float) -> Fau
     )
 
 
-def _network_fault(chance: Random, node: str, for_s: float) -> Fault:
+def _third_party_fault(chance: Random, shape: Shape, node: str, for_s: float) -> Fault:
+    index = chance.randrange(shape.witnesses)
+    return chance.choice(
+        (
+            LoseWitness(index, chance.choice(((), (), (node,), NODES)), for_s * 2),
+            SlowWitness(index, for_s),
+            DeadStrip(for_s),
+        )
+    )
+
+
+def _network_fault(chance: Random, shape: Shape, node: str, for_s: float) -> Fault:
     network = chance.choice((PUBLIC, PRIVATE))
     noise = Noise(
         loss=_seconds(chance, 0.0, 0.4),
         duplicates=_seconds(chance, 0.0, 0.3),
         delay_max_s=_seconds(chance, 0.01, 0.6),
     )
+    if shape.arbitration is not ArbitrationKind.PATHS and chance.random() < 0.3:
+        return Partition(chance.choice((NODES, NODES, (node,))), for_s)
     return chance.choice(
         (
             Cut(network, NODES, for_s),

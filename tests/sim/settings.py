@@ -18,14 +18,20 @@ from hapair.model.cluster import (
     ArbitrationKind,
     Attachment,
     Cluster,
+    FenceMethod,
     Network,
     PortRange,
     Timing,
+    Watchdog,
+    Witness,
+    WitnessKind,
 )
 
 NODES: Final = ("node1", "node2")
 PUBLIC: Final = "public"
 PRIVATE: Final = "private"
+THIRD_PARTY: Final = (ArbitrationKind.WITNESS, ArbitrationKind.FENCING)
+WATCHDOG: Final = Watchdog(timeout_s=5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Shape:
     crossover: bool = True
     detection_s: float = 2.0
     heartbeat_s: float = 0.5
+    witnesses: int = 1  # With the arbitration of that name.
+    methods: bool = False  # A power strip besides the witness.
 
 
 def other(node: str) -> str:
@@ -101,6 +109,9 @@ def built_from(shape: Shape, generation: int = 1) -> Built:
         ),
         arbitration=shape.arbitration,
         timing=Timing(detection_s=shape.detection_s, heartbeat_s=shape.heartbeat_s),
+        witnesses=_witnesses(shape),
+        fence_methods=_methods(shape),
+        watchdog=WATCHDOG if shape.arbitration in THIRD_PARTY else None,
     )
     applications = tuple(
         BuiltApplication(wanted, volumes_of(wanted), fingerprint=wanted.name)
@@ -109,8 +120,28 @@ def built_from(shape: Shape, generation: int = 1) -> Built:
     return Built(generation, cluster, "simulated", 0, applications)
 
 
+def _witnesses(shape: Shape) -> tuple[Witness, ...]:
+    if shape.arbitration is not ArbitrationKind.WITNESS:
+        return ()
+    return tuple(
+        Witness(WitnessKind.CLWITNESS, f"w{number}:7790") for number in range(shape.witnesses)
+    )
+
+
+def _methods(shape: Shape) -> tuple[FenceMethod, ...]:
+    if shape.arbitration is not ArbitrationKind.FENCING and not shape.methods:
+        return ()
+    return tuple(FenceMethod(node, "fence_strip") for node in NODES)
+
+
 def random_shape(chance: Random) -> Shape:
-    kinds = (ArbitrationKind.PATHS, ArbitrationKind.PATHS, ArbitrationKind.OPERATOR)
+    kinds = (
+        ArbitrationKind.WITNESS,
+        ArbitrationKind.WITNESS,
+        ArbitrationKind.FENCING,
+        ArbitrationKind.PATHS,
+        ArbitrationKind.OPERATOR,
+    )
     names = ("orders", "web")[: chance.choice((1, 1, 2))]
     return Shape(
         arbitration=chance.choice(kinds),
@@ -124,4 +155,6 @@ def random_shape(chance: Random) -> Shape:
             for name in names
         ),
         crossover=chance.random() < 0.7,
+        witnesses=chance.choice((1, 1, 2, 3)),
+        methods=chance.random() < 0.3,
     )

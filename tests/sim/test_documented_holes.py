@@ -18,7 +18,7 @@ LONG_S = 10_000.0
 def test_paths_two_cables_cut_at_once_leave_both_sides_running() -> None:
     stage = Stage().begin()
     stage.suffers(Cut(PUBLIC, NODES, LONG_S), Cut(PRIVATE, NODES, LONG_S))
-    with pytest.raises(BrokenRuleError, match="R1: node1 and node2"):
+    with pytest.raises(BrokenRuleError, match="R1: "):
         stage.run_for(60.0)
 
 
@@ -34,7 +34,7 @@ def test_operator_two_cables_cut_at_once_leave_one_side_running() -> None:
 def test_paths_a_machine_that_stands_still_for_long_is_taken_for_dead() -> None:
     stage = Stage().begin()
     stage.suffers(Pause("node1", 30.0))
-    with pytest.raises(BrokenRuleError, match="R1: node1 and node2"):
+    with pytest.raises(BrokenRuleError, match="R1: "):
         stage.run_for(60.0)
 
 
@@ -43,7 +43,7 @@ def test_operator_a_wrong_confirmation_starts_it_twice() -> None:
     stage.suffers(Cut(PUBLIC, NODES, LONG_S), Cut(PRIVATE, NODES, LONG_S))
     stage.run_for(10.0)
     stage.world.confirm("node2")
-    with pytest.raises(BrokenRuleError, match="R1: node1 and node2"):
+    with pytest.raises(BrokenRuleError, match="R1: "):
         stage.run_for(30.0)
 
 

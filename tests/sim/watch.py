@@ -4,6 +4,7 @@ from typing import Final
 
 from hapair.core.effects import Act, Do
 from hapair.core.events import Halt, Leave, Move, Run
+from hapair.core.lifecycle import is_spent
 from hapair.core.state import NodeState
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
@@ -40,10 +41,11 @@ class Watch:
                 return
 
     def _store(self, machine: Machine) -> None:
-        """R1: by the paths between them, both nodes never get the right to act alone."""
+        """R1: both nodes never get the right to act alone, unless a person gives it away."""
         peer = self.world.machines[other(machine.name)]
         both = machine.disk.holds_right and peer.disk.holds_right
-        if both and self.world.shape.arbitration is ArbitrationKind.PATHS:
+        by_person = self.world.shape.arbitration is ArbitrationKind.OPERATOR
+        if both and not by_person and not self.world.confirmed:
             raise BrokenRuleError("R1: both nodes have stored the right to act alone")
 
     def _asked(self, what: str) -> bool:
@@ -68,6 +70,7 @@ class Watch:
             or (wanted is Wanted.DOWN and self._asked(name))
             or (failed and bool(self.world.troubled))
             or self._explained_by_silence(state)
+            or is_spent(state, name)
             or (name in state.moving and (self._asked(name) or self._falls_back(state, name)))
         )
         if not explained:
@@ -76,7 +79,15 @@ class Watch:
     def _explained_by_silence(self, state: NodeState) -> bool:
         """A node that is cut off stops what it runs, when that is how the right is granted."""
         paths = self.world.shape.arbitration is ArbitrationKind.PATHS
-        return (state.isolated and paths) or self.world.confirmed
+        cut_off = (state.isolated and paths) or state.lost
+        return cut_off or self.world.confirmed or self._beaten(state)
+
+    @staticmethod
+    def _beaten(state: NodeState) -> bool:
+        """The peer says that it acts alone in a newer epoch."""
+        beat = state.peer.beat
+        newer = beat is not None and beat.epoch > state.stored.epoch
+        return newer and beat is not None and beat.standing is Standing.ALONE
 
     def _falls_back(self, state: NodeState, name: str) -> bool:
         """R6: only if it was asked for, and never before the data there is UpToDate."""

@@ -7,7 +7,11 @@ from typing import Final, assert_never
 
 from hapair.core.effects import (
     Act,
+    AnswerFence,
+    AskWitnesses,
     Effect,
+    FencePeer,
+    Guard,
     Look,
     Note,
     ProbeReferences,
@@ -17,7 +21,6 @@ from hapair.core.effects import (
     Store,
 )
 from hapair.core.events import (
-    Beat,
     Command,
     ConfirmPeerDown,
     Event,
@@ -28,23 +31,26 @@ from hapair.core.events import (
     Tick,
 )
 from hapair.core.state import NodeState
-from hapair.model.data import Role
 from hapair.model.outcome import Outcome
 from tests.checkers.rules import NodeSeen, one_writer
 from tests.sim import parcels
+from tests.sim.beats import Beats
 from tests.sim.client import Clients
 from tests.sim.clockwork import Clockwork
-from tests.sim.drbd import Resource
+from tests.sim.drbd import Fencing, Resource
+from tests.sim.handlers import Handlers
 from tests.sim.hands import Hands
 from tests.sim.machine import Core, Daemon, Machine, Parcel
-from tests.sim.networks import QUIET, Wire
+from tests.sim.networks import Wire
 from tests.sim.replication import Replication
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, built_from, other
+from tests.sim.third_parties import ThirdParties
 from tests.sim.tunnel import Tunnel
 
 FACTS_TAKE_S: Final = (0.002, 0.03)
 SYSTEMD_RESTARTS_AFTER_S: Final = 0.5
 BOOT_UNIT_AFTER_S: Final = 1.0
+RESET_TAKES_S: Final = 5.0
 INBOX_MAX: Final = 400  # A stopped daemon's socket buffers hold no more.
 
 Trace = Callable[[float, str, object], None]
@@ -67,7 +73,7 @@ class World:
         self.built = built
         self.machines = {node: Machine(node, built) for node in NODES}
         self.resources = {
-            volume.resource: Resource(volume.resource, NODES)
+            volume.resource: Resource(volume.resource, NODES, Fencing.RESOURCE_AND_STONITH)
             for entry in built.applications
             for volume in entry.volumes
         }
@@ -91,9 +97,14 @@ class World:
         self.replication = Replication(
             clockwork, chance, self.machines, tuple(self.resources.values()), self.wires[PRIVATE]
         )
+        self.handlers = Handlers(clockwork, chance, self.machines, self.deliver)
+        self.replication.handlers = self.handlers
         self.clients = Clients(clockwork, chance, self.machines, self.resources, self.wires[PUBLIC])
         self.clients.path_works = lambda: self.replication.path_works
         self.replication.on_acknowledged = self.clients.late
+        self.third_parties = ThirdParties(clockwork, chance, self.built.cluster)
+        self.third_parties.power_off = self.power_off
+        self.third_parties.power_on = self.power_on
         self.tunnel = Tunnel(
             clockwork,
             chance,
@@ -102,11 +113,13 @@ class World:
             newest=self._newest,
             deliver=self._deliver_state,
         )
+        self.beats = Beats(clockwork, chance, self.machines, self.wires, self.deliver)
         self.hands: dict[str, Hands] = {}
         for node, machine in self.machines.items():
             peer = self.machines[other(node)]
             hands = Hands(clockwork, chance, machine, peer, self.resources)
             hands.wires = self.wires
+            hands.replication = self.replication
             hands.deliver = partial(self.deliver, machine)
             hands.on_world = partial(self._acted, machine)
             self.hands[node] = hands
@@ -129,14 +142,19 @@ class World:
         """Return what the kernel of a machine would tell; nothing of it runs without power."""
         if not machine.powered:
             return NodeSeen(machine.name, (), (), ())
-        primary = tuple(
+        writable = self.replication.writable(machine.name)
+        mounted = tuple(sorted(set(writable) & machine.mounted))
+        programs = tuple(
             name
-            for name, resource in self.resources.items()
-            if resource.side(machine.name).configured
-            and resource.side(machine.name).role is Role.PRIMARY
+            for name, runs in machine.programs.items()
+            if runs is not False and self._program_writes(name, writable)
         )
-        programs = tuple(name for name, runs in machine.programs.items() if runs is not False)
-        return NodeSeen(machine.name, primary, tuple(sorted(machine.mounted)), programs)
+        return NodeSeen(machine.name, writable, mounted, programs)
+
+    def _program_writes(self, application: str, writable: tuple[str, ...]) -> bool:
+        """Tell whether a program can change anything; one with frozen data alone cannot."""
+        volumes = self.built.application(application).volumes
+        return not volumes or any(volume.resource in writable for volume in volumes)
 
     def check_one_writer(self) -> None:
         one_writer([self.seen(machine) for machine in self.machines.values()])
@@ -250,9 +268,7 @@ class World:
             return
         self.say(node, "machine resumes")
         machine.paused = False
-        deferred, machine.deferred = machine.deferred, []
-        for happening in deferred:
-            happening()
+        machine.wake()
         if machine.daemon is not None:
             self._work(machine, machine.daemon)
         self.tunnel.try_to_open()
@@ -349,7 +365,7 @@ class World:
                 self.tunnel.send(machine.name, state)
             case SetBeat(beat):
                 daemon.beat = beat
-                self._send_beats(machine, daemon)  # News does not wait for the next interval.
+                self.beats.send(machine, daemon)  # News does not wait for the next interval.
             case Act():
                 self.on_act(machine, daemon.state, effect)
                 self.hands[machine.name].act(daemon, effect)
@@ -357,6 +373,16 @@ class World:
                 self.hands[machine.name].look(daemon, effect)
             case ProbeReferences():
                 self.hands[machine.name].probe(daemon, effect)
+            case AskWitnesses(epoch):
+                self.third_parties.ask(machine, partial(self.deliver, machine, daemon), epoch)
+            case FencePeer():
+                deliver = partial(self.deliver, machine, daemon)
+                self.third_parties.fence(other(machine.name), deliver)
+            case AnswerFence():
+                self.handlers.answered(effect)
+            case Guard(on):
+                machine.guarded = on
+                machine.fed_at_s = self.clockwork.now_s
             case Reply(request_id):
                 self.replies[request_id] = effect
             case Note():
@@ -378,12 +404,28 @@ class World:
         interval_s = self.shape.heartbeat_s * self.chance.uniform(0.95, 1.05)
         self.clockwork.after(interval_s, partial(self._pulse, machine, daemon))
         if machine.listens:
-            self._send_beats(machine, daemon)
+            machine.fed_at_s = self.clockwork.now_s
+            self.beats.send(machine, daemon)
             self._tick_at_deadline(machine, daemon, interval_s)
             self.deliver(machine, daemon, Tick)
+        elif self._watchdog_bites(machine):
+            return
         elif not daemon.tick_due:
             daemon.tick_due = True
             daemon.inbox.append(partial(parcels.late_tick, daemon))
+
+    def _watchdog_bites(self, machine: Machine) -> bool:
+        """Reset a node whose daemon hangs while it runs something; a paused machine is not."""
+        watchdog = self.built.cluster.watchdog
+        starved_s = self.clockwork.now_s - machine.fed_at_s
+        if watchdog is None or not machine.guarded or not machine.runs:
+            return False
+        if starved_s < watchdog.timeout_s:
+            return False
+        self.say(machine.name, "reset by its watchdog")
+        self.power_off(machine.name)
+        self.clockwork.after(RESET_TAKES_S, partial(self.power_on, machine.name))
+        return True
 
     def _tick_at_deadline(self, machine: Machine, daemon: Daemon, interval_s: float) -> None:
         """Let the daemon notice the loss of its peer at the moment at which it is due."""
@@ -396,27 +438,6 @@ class World:
     def _tick(self, machine: Machine, daemon: Daemon) -> None:
         if machine.listens:
             self.deliver(machine, daemon, Tick)
-
-    def _send_beats(self, machine: Machine, daemon: Daemon) -> None:
-        if daemon.beat is not None and machine.listens:
-            for wire in self.wires.values():
-                self._send_beat(machine, wire, daemon.beat)
-
-    def _send_beat(self, sender: Machine, wire: Wire, beat: Beat) -> None:
-        noise = wire.noise
-        copies = 1
-        if noise is not QUIET:
-            copies = (self.chance.random() >= noise.loss) + (
-                self.chance.random() < noise.duplicates
-            )
-        for _ in range(copies):
-            delay_s = self.chance.uniform(0.0005, noise.delay_max_s)
-            self.clockwork.after(delay_s, partial(self._receive_beat, sender.name, wire, beat))
-
-    def _receive_beat(self, sender: str, wire: Wire, beat: Beat) -> None:
-        receiver = self.machines[other(sender)]
-        if receiver.daemon is not None and not receiver.paused and wire.carries(sender):
-            self.deliver(receiver, receiver.daemon, partial(parcels.heard, wire.name, beat))
 
     def _newest(self, node: str) -> PeerState | None:
         daemon = self.machines[node].daemon

@@ -1,7 +1,6 @@
 """Who gets the right to act alone when the peer is silent on every path.
 
-One table for each kind of arbitration. The kinds ``witness`` and ``fencing`` have their place
-here; the configuration refuses them in this version.
+One table for each kind of arbitration.
 """
 
 from dataclasses import dataclass
@@ -17,6 +16,9 @@ class Verdict(StrEnum):
     ALARM = "alarm"  # Wait, and call a person.
     PROBE = "probe"  # Ask the reference addresses first.
     ISOLATED = "isolated"  # This side is the one that is cut off: stop what runs here.
+    ASK = "ask"  # Ask the witnesses for the next epoch.
+    FENCE = "fence"  # Have the peer switched off.
+    LOST = "lost"  # The other side has the right: stop what runs here.
     GRANT = "grant"
 
 
@@ -37,6 +39,16 @@ class Silence:
     probed: bool  # The references were asked during this silence, and a moment ago.
     answering: int  # How many of them answered.
     unanswered: int  # How many times in a row, during this silence, not all of them answered.
+    lead_over: bool = True  # This node is active, or let the active one go first long enough.
+    records_allow: bool = True  # The peer can only be ahead if a witness granted it.
+    waiver: bool = False  # The peer promised to stay passive while the witness is lost.
+    granted: bool = False  # By the witnesses, for the next epoch.
+    denied: bool = False
+    unreachable: bool = False  # They were asked, and too few answered.
+    lease_over: bool = False  # Unheard and without a right for longer than the lease.
+    methods: bool = False  # There is a way to switch the peer off.
+    fenced: bool = False  # An agent confirmed that the peer is off.
+    hung: bool = False  # Only its kernel has answered for so long that nothing restarts its daemon.
 
 
 # One lost answer says little: a busy gateway drops pings, and stopping costs the service.
@@ -44,28 +56,40 @@ UNANSWERED_MAX: Final = 3
 
 SilenceRule = Rule[Silence, Verdict]
 
+HEARD: Final[SilenceRule] = Rule(
+    "peer-heard", lambda s: s.peer_heard, Verdict.WAIT, "the peer still answers"
+)
+LISTENING: Final[SilenceRule] = Rule(
+    "listening", lambda s: not s.long_enough, Verdict.WAIT, "listening for the peer"
+)
+KERNEL_ANSWERS: Final[SilenceRule] = Rule(
+    "kernel-answers",
+    lambda s: s.kernel_answers,
+    Verdict.ALARM,
+    "the peer's kernel still answers on the replication link: it is not down, "
+    "only its daemon is silent",
+)
+CONFIRMED: Final[SilenceRule] = Rule(
+    "confirmed",
+    lambda s: s.confirmed,
+    Verdict.GRANT,
+    "the operator confirmed that the peer is down",
+)
+FENCED: Final[SilenceRule] = Rule(
+    "fenced", lambda s: s.fenced, Verdict.GRANT, "the fence agent confirmed that the peer is off"
+)
+
 COMMON: Final[tuple[SilenceRule, ...]] = (
-    Rule("peer-heard", lambda s: s.peer_heard, Verdict.WAIT, "the peer still answers"),
+    HEARD,
     Rule(
         "peer-alive",
         lambda s: s.peer_alive,
         Verdict.ALARM,
         "the peer sends heartbeats but does not hear this node: it is not down",
     ),
-    Rule("listening", lambda s: not s.long_enough, Verdict.WAIT, "listening for the peer"),
-    Rule(
-        "kernel-answers",
-        lambda s: s.kernel_answers,
-        Verdict.ALARM,
-        "the peer's kernel still answers on the replication link: it is not down, "
-        "only its daemon is silent",
-    ),
-    Rule(
-        "confirmed",
-        lambda s: s.confirmed,
-        Verdict.GRANT,
-        "the operator confirmed that the peer is down",
-    ),
+    LISTENING,
+    KERNEL_ANSWERS,
+    CONFIRMED,
     Rule(
         "never-joined",
         lambda s: not s.was_together,
@@ -122,12 +146,106 @@ OPERATOR: Final[tuple[SilenceRule, ...]] = (
     ),
 )
 
+# A peer that is heard only one way is treated like a silent one: the third party decides.
+WITNESS: Final[tuple[SilenceRule, ...]] = (
+    HEARD,
+    LISTENING,
+    KERNEL_ANSWERS,
+    CONFIRMED,
+    Rule("granted", lambda s: s.granted, Verdict.GRANT, "the witness granted the next epoch"),
+    Rule(
+        "denied",
+        lambda s: s.denied,
+        Verdict.LOST,
+        "the witness gave the right to the peer: this node has lost and stops what it runs",
+    ),
+    FENCED,
+    Rule(
+        "waiver",
+        lambda s: s.waiver,
+        Verdict.GRANT,
+        "the witness is lost, and the peer promised to stay passive",
+    ),
+    Rule(
+        "let-active-first",
+        lambda s: not s.lead_over,
+        Verdict.WAIT,
+        "letting the active node ask the witness first",
+    ),
+    Rule(
+        "fence-instead",
+        lambda s: (s.unreachable or not s.records_allow) and s.was_together and s.methods,
+        Verdict.FENCE,
+        "the witness cannot decide, so the peer is switched off",
+    ),
+    Rule(
+        "promised",
+        lambda s: not s.records_allow,
+        Verdict.ALARM,
+        "this node agreed that the peer may act alone, so it may be ahead; "
+        "start the peer, or make sure that it is off and type: clconfirm peer-is-down",
+    ),
+    Rule(
+        "lease-over",
+        lambda s: s.lease_over,
+        Verdict.LOST,
+        "neither the peer nor the witness answers: this node is the one cut off",
+    ),
+    Rule(
+        "witness-silent",
+        lambda s: s.unreachable,
+        Verdict.ASK,
+        "the witness does not answer either; it is asked again and again",
+    ),
+    Rule("ask-witness", lambda _: True, Verdict.ASK, "asking the witness"),
+)
+
+FENCING: Final[tuple[SilenceRule, ...]] = (
+    HEARD,
+    LISTENING,
+    Rule(
+        "kernel-answers",
+        lambda s: s.kernel_answers and not s.fenced and not s.hung,
+        Verdict.ALARM,
+        "the peer's kernel still answers on the replication link: it is not down, "
+        "only its daemon is silent",
+    ),
+    Rule(
+        "kernel-lingers",
+        lambda s: s.kernel_answers and s.fenced,
+        Verdict.WAIT,
+        "the peer is off, the replication link has not noticed it yet",
+    ),
+    CONFIRMED,
+    FENCED,
+    Rule(
+        "never-joined",
+        lambda s: not s.was_together,
+        Verdict.ALARM,
+        "this node has not met its peer since it was started, so it switches nobody off; "
+        "start the peer, or type: clconfirm peer-is-down",
+    ),
+    Rule(
+        "let-active-first",
+        lambda s: not s.lead_over,
+        Verdict.WAIT,
+        "letting the active node fence first",
+    ),
+    Rule(
+        "no-method",
+        lambda s: not s.methods,
+        Verdict.ALARM,
+        "no method to switch the peer off is configured; type: clconfirm peer-is-down, "
+        "after you made sure",
+    ),
+    Rule("fence", lambda _: True, Verdict.FENCE, "the peer is being switched off"),
+)
+
 TABLES: Final[dict[ArbitrationKind, tuple[SilenceRule, ...]]] = {
     ArbitrationKind.PATHS: PATHS,
     ArbitrationKind.OPERATOR: OPERATOR,
-    # Until these kinds are built, a person decides; the configuration does not let them in.
-    ArbitrationKind.WITNESS: OPERATOR,
-    ArbitrationKind.FENCING: OPERATOR,
+    ArbitrationKind.WITNESS: WITNESS,
+    ArbitrationKind.FENCING: FENCING,
 }
 
 

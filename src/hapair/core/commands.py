@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core import data_safety, lifecycle, membership, placement
+from hapair.core import data_safety, formation, hearing, lifecycle, placement
 from hapair.core.effects import Severity
 from hapair.core.events import (
     Command,
@@ -50,7 +50,7 @@ def _form(turn: Turn, request_id: int, command: Form) -> None:
     elif state.standing is Standing.HALTED:
         turn.store(formed=True, formed_boot_id=state.boot_id)
         if not state.stored.holds_right:
-            data_safety.distrust(turn)
+            data_safety.distrust(turn, away=True)
         names = tuple(b.application.name for b in state.built.applications)
         turn.change(
             standing=Standing.FORMING,
@@ -91,11 +91,11 @@ def _introduce(turn: Turn, request_id: int, application: str, wanted: Wanted) ->
 
 def _confirm(turn: Turn, request_id: int) -> None:
     state = turn.state
-    doubts = state.standing is Standing.ALONE and state.stored.unproven
+    doubts = state.standing is Standing.ALONE and (state.stored.unproven or state.stored.away)
     if state.standing not in (Standing.CUT, Standing.FORMING) and not doubts:
         text = f"nothing waits for a confirmation: this node is {state.standing}"
         turn.reply(request_id, text, accepted=False)
-    elif membership.peer_alive(state):
+    elif hearing.peer_alive(state):
         text = f"{state.peer_name} sends heartbeats, so it is not down"
         turn.reply(request_id, text, accepted=False)
     elif data_safety.kernel_answers(state):
@@ -105,7 +105,7 @@ def _confirm(turn: Turn, request_id: int) -> None:
         turn.reply(request_id, text, accepted=False)
     else:
         if doubts:
-            turn.store(unproven=())
+            turn.store(unproven=(), away=())
         else:
             turn.change(confirmed=True)
         text = f"the operator confirmed that {state.peer_name} is down"
@@ -266,7 +266,7 @@ def _form_answer(state: NodeState) -> tuple[bool, str] | None:
         case Standing.FORMING | Standing.CUT:
             row = state.reasons.get("formation", "")
             gave_up = row in ("single-not-allowed", "peer-may-be-ahead")
-            because = next((r.because for r in membership.FORMATION if r.name == row), "")
+            because = next((r.because for r in formation.FORMATION if r.name == row), "")
             return (False, because) if gave_up else None
 
 
@@ -308,7 +308,7 @@ def phase(state: NodeState, application: Application) -> Phase:
     if lifecycle.is_stuck(state, name):
         return Phase.STUCK
     reached = placement.goal(state, application).answer
-    if reached in (placement.Goal.STANDBY, placement.Goal.RELEASE):
+    if reached in placement.STOPPED:
         return Phase.STOPPING
     layers = lifecycle.ORDER[:3] if reached is placement.Goal.DATA else lifecycle.ORDER
     complete = all(lifecycle.all_up(state, name, layer) for layer in layers)

@@ -4,6 +4,7 @@ from hapair.core.state import NodeState
 from hapair.core.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Volume
+from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 
 
@@ -19,6 +20,14 @@ def volume_facts(state: NodeState, application: str) -> tuple[VolumeFacts | None
     return tuple(state.facts.get(v.resource) for v in volumes(state, application))
 
 
+def application_of(state: NodeState, resource: str) -> str | None:
+    """Return the name of the application that the resource belongs to."""
+    for built in state.built.applications:
+        if any(volume.resource == resource for volume in built.volumes):
+            return built.application.name
+    return None
+
+
 def data_current(state: NodeState, application: str) -> bool:
     """Tell whether every copy here is UpToDate and cannot miss a write (rule R2)."""
     return all(is_current(state, v.resource) for v in volumes(state, application))
@@ -26,8 +35,7 @@ def data_current(state: NodeState, application: str) -> bool:
 
 def is_current(state: NodeState, resource: str) -> bool:
     facts = state.facts.get(resource)
-    doubtful = (*state.stored.behind, *state.stored.unproven)
-    return facts is not None and facts.current and resource not in doubtful
+    return facts is not None and facts.current and not is_doubtful(state, resource)
 
 
 def peer_is_primary(state: NodeState, application: str) -> bool:
@@ -62,11 +70,13 @@ def kernel_answers(state: NodeState) -> bool:
 
 
 def unprotected(state: NodeState) -> tuple[str, ...]:
-    """Return the resources that this node writes without the peer getting the writes."""
+    """Return the resources that this node writes, or is about to, without the peer's copy."""
+    asked = (*state.fence_asked.values(), *state.claims)
     return tuple(
         name
         for name, facts in sorted(state.facts.items())
-        if facts.role is Role.PRIMARY and facts.disk is Disk.UP_TO_DATE and not facts.kernel_answers
+        if not facts.kernel_answers
+        and (name in asked or (facts.role is Role.PRIMARY and facts.disk is Disk.UP_TO_DATE))
     )
 
 
@@ -113,19 +123,36 @@ def doubt_connections(turn: Turn, resources: tuple[str, ...]) -> None:
     turn.change(joined_from_s={n: from_s if n in resources else s for n, s in joined.items()})
 
 
-def distrust(turn: Turn, *, but_own: bool = False) -> None:
+def distrust(turn: Turn, *, but_own: bool = False, away: bool = False) -> None:
     """Trust no local copy until it was connected to the peer's (rows 8, 9 and 14).
 
     DRBD takes a copy for UpToDate that was so when it was last attached, however long ago.
     The peer may have written alone since; only a connection, or the operator, can tell. With
     ``but_own`` the copies of which this node is Primary are still trusted: nobody else wrote.
+    ``away`` says that the peer is not known to have had the right to: then a witness that grants
+    the next epoch can tell too, because the peer would have needed exactly that grant.
     """
     facts = turn.state.facts
     named = {v.resource for built in turn.state.built.applications for v in built.volumes}
     proven = {name for name in named if is_joined(turn.state, name)}
     own = {n for n in named if but_own and n in facts and facts[n].role is Role.PRIMARY}
-    doubtful = named - proven - own | set(turn.state.stored.unproven)
-    turn.store(unproven=tuple(sorted(doubtful)))
+    doubtful = named - proven - own
+    stored = turn.state.stored
+    if away and turn.state.built.cluster.arbitration is ArbitrationKind.WITNESS:
+        turn.store(away=tuple(sorted(doubtful | set(stored.away))))
+    else:
+        turn.store(unproven=tuple(sorted(doubtful | set(stored.unproven))))
+
+
+def _is_owner(state: NodeState, resource: str) -> bool:
+    record = state.record(application_of(state, resource) or "")
+    return record is not None and record.owner == state.me
+
+
+def is_doubtful(state: NodeState, resource: str) -> bool:
+    """Tell whether the local copy misses writes, or may."""
+    stored = state.stored
+    return resource in (*stored.behind, *stored.unproven, *stored.away)
 
 
 def update_doubts(turn: Turn) -> None:
@@ -136,7 +163,10 @@ def update_doubts(turn: Turn) -> None:
     """
     state = turn.state
     behind, unproven = set(state.stored.behind), set(state.stored.unproven)
+    away = set(state.stored.away)
     told = set(state.peer.beat.unprotected) if state.peer.beat is not None else set()
+    # Where this node is the owner the peer has lost: its frozen writes make no copy here old.
+    told -= {name for name in told if _is_owner(state, name)}
     if told & set(state.joined_from_s):
         doubt_connections(turn, tuple(sorted(told)))
     for name, facts in sorted(state.facts.items()):
@@ -145,6 +175,11 @@ def update_doubts(turn: Turn) -> None:
         elif is_joined(state, name):
             behind.discard(name)
             unproven.discard(name)
-    doubts = (tuple(sorted(behind)), tuple(sorted(unproven)))
-    if doubts != (state.stored.behind, state.stored.unproven):
-        turn.store(behind=doubts[0], unproven=doubts[1])
+            away.discard(name)
+    doubts = {
+        "behind": tuple(sorted(behind)),
+        "unproven": tuple(sorted(unproven)),
+        "away": tuple(sorted(away)),
+    }
+    if any(getattr(state.stored, name) != names for name, names in doubts.items()):
+        turn.store(**doubts)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from hapair.core.events import Beat, PeerState
+from hapair.core.events import Beat, PeerState, WitnessTie
 from hapair.model.status import Record
+
+NO_TIE: Final = WitnessTie()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,13 @@ class Stored:
     behind: tuple[str, ...] = ()  # Resources whose local copy is known to miss writes.
     # Resources whose local copy may miss writes: the peer could have gone on without this node.
     unproven: tuple[str, ...] = ()
+    # The same, but only because this node was away. A witness that grants proves them: then
+    # nobody acted alone meanwhile.
+    away: tuple[str, ...] = ()
+    asked: int = 0  # The highest epoch for which a witness was asked.
+    ceded: bool = False  # Left in order: the peer may act alone without asking any witness.
+    tie: WitnessTie = NO_TIE
+    rounds: int = 0  # How many losses of the witness were counted, see WitnessTie.
 
 
 class Do(StrEnum):
@@ -29,6 +38,7 @@ class Do(StrEnum):
     PROMOTE = "promote"
     DEMOTE = "demote"
     DETACH = "detach by force"
+    RESUME = "let frozen writes go on"
     MOUNT = "mount"
     UNMOUNT = "unmount"
     END_HOLDERS = "end holders"
@@ -97,6 +107,46 @@ class ProbeReferences:
 
 
 @dataclass(frozen=True, slots=True)
+class AskWitnesses:
+    """Ask every witness to grant ``epoch`` to this node, or look at it when that is 0.
+
+    Each answers with one WitnessAnswered.
+    """
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class FencePeer:
+    """Try the methods against the peer in their order until one proves it off; Fenced answers."""
+
+
+class FenceVerdict(StrEnum):
+    """What the fence-peer handler tells DRBD, by its exit code 1, 4 or 7."""
+
+    DENIED = "denied"  # Writes stay frozen, nothing is promoted.
+    PEER_OUTDATED = "peer-outdated"  # Go on: the peer stored that its copy is not to be promoted.
+    PEER_FENCED = "peer-fenced"  # Go on: this node has the right to act alone.
+
+
+GO_ON: Final = (FenceVerdict.PEER_OUTDATED, FenceVerdict.PEER_FENCED)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFence:
+    request_id: int
+    verdict: FenceVerdict
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Feed the watchdog device from now on, or release it: nothing runs here any more."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Answer a command. It is sent once: when it is refused, or when it is complete."""
 
@@ -121,4 +171,17 @@ class Note:
     severity: Severity = Severity.INFO
 
 
-Effect: TypeAlias = Store | Publish | SetBeat | Act | Look | ProbeReferences | Reply | Note
+Effect: TypeAlias = (
+    Store
+    | Publish
+    | SetBeat
+    | Act
+    | Look
+    | ProbeReferences
+    | AskWitnesses
+    | FencePeer
+    | AnswerFence
+    | Guard
+    | Reply
+    | Note
+)

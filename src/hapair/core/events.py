@@ -8,6 +8,7 @@ from hapair.model.built import Built
 from hapair.model.data import VolumeFacts
 from hapair.model.outcome import Outcome
 from hapair.model.status import Phase, Record, Standing, Wanted
+from hapair.model.witness import WitnessAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,15 @@ class PeerApplication:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessTie:
+    """What a node says about its tie to the witness, while both nodes hear each other (row 7)."""
+
+    lost_round: int = 0  # Counts this node's losses of the witness; 0 while it answers.
+    waiver: bool = False  # This node may act alone without it: the peer has promised to yield.
+    yields: int = 0  # The round of the receiver's for which this node promised to stay passive.
+
+
+@dataclass(frozen=True, slots=True)
 class PeerState:
     """All that the two cores tell each other. The newest one replaces all earlier ones."""
 
@@ -43,6 +53,9 @@ class PeerState:
     applications: tuple[PeerApplication, ...]
     left: bool = False  # Halted: runs nothing and starts nothing before it agreed with us again.
     holds_right: bool = False  # The sender stored that it may act alone.
+    asked: int = 0  # The highest epoch for which the sender ever asked a witness.
+    behind: tuple[str, ...] = ()  # Resources that the sender stored never to promote.
+    tie: WitnessTie = WitnessTie()
 
 
 class Start(StrEnum):
@@ -145,6 +158,42 @@ class ReferencesProbed:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessAnswered:
+    """One witness answered a question; ``epoch`` is the one asked for, 0 for a mere look."""
+
+    at_s: float
+    index: int  # Which of the configured witnesses.
+    epoch: int
+    answer: WitnessAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """All methods against the peer were tried, or one of them proved that it is off."""
+
+    at_s: float
+    proven: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FenceAsked:
+    """DRBD asks whether a Primary may go on, or begin, without its peer (fence-peer handler)."""
+
+    at_s: float
+    request_id: int
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class FenceAskerGone:
+    """The handler of this request gave up waiting."""
+
+    at_s: float
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The action of ``effect_id`` ended."""
 
@@ -184,6 +233,10 @@ Event: TypeAlias = (
     | DataChanged
     | LinkChanged
     | ReferencesProbed
+    | WitnessAnswered
+    | Fenced
+    | FenceAsked
+    | FenceAskerGone
     | Ended
     | Looked
     | Commanded

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hapair.core import commands, data_safety, membership, placement
+from hapair.core import commands, data_safety, formation, hearing, placement
 from hapair.core.arbitration import Verdict, judge
 from hapair.core.lifecycle import ORDER, at
 from hapair.core.rules import first_match
@@ -119,11 +119,11 @@ def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
 def _membership_reason(state: NodeState) -> Reason | None:
     match state.standing:
         case Standing.CUT:
-            silence = judge(membership.silence(state))
+            silence = judge(hearing.silence(state))
             return Reason("arbitration", silence.name, silence.because)
         case Standing.FORMING:
-            formation = first_match(membership.FORMATION, state)
-            return Reason("formation", formation.name, formation.because)
+            forming = first_match(formation.FORMATION, state)
+            return Reason("formation", forming.name, forming.because)
         case _:
             return None
 
@@ -132,13 +132,13 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
     """Return what a person should look at now, most urgent first."""
     found: list[Alarm] = []
     if state.standing is Standing.CUT:
-        silence = judge(membership.silence(state))
+        silence = judge(hearing.silence(state))
         if silence.answer in (Verdict.ALARM, Verdict.ISOLATED):
             found.append(Alarm(silence.name, silence.because))
     if state.standing is Standing.FORMING:
-        formation = first_match(membership.FORMATION, state)
-        if formation.answer is Verdict.ALARM:
-            found.append(Alarm(formation.name, formation.because))
+        forming = first_match(formation.FORMATION, state)
+        if forming.answer is Verdict.ALARM:
+            found.append(Alarm(forming.name, forming.because))
     if state.standing is Standing.ALONE:
         found.append(Alarm("no-redundancy", f"{state.peer_name} is not there: no redundancy"))
     for built in state.built.applications:
@@ -154,7 +154,7 @@ def _lack(state: NodeState, application: str) -> str:
     resources = {volume.resource for volume in data_safety.volumes(state, application)}
     if resources & set(state.stored.behind):
         return "misses writes"
-    if resources & set(state.stored.unproven):
+    if resources & {*state.stored.unproven, *state.stored.away}:
         return "may miss writes; only if these do not matter: clconfirm peer-is-down"
     return "is not UpToDate"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from hapair.core import data_safety
+from hapair.core import brake, data_safety
 from hapair.core.effects import Do, Layer, Severity
 from hapair.core.events import Looked
 from hapair.core.state import Is, Item, ItemState, NodeState
@@ -44,6 +44,7 @@ REACHED: Final = {
     Layer.ADDRESSED: "addresses",
     Layer.PROGRAM: "started",
 }
+FROZEN_RUNG: Final = 2  # Of a mount's ladder: from here on frozen writes are made to fail.
 START_TRIES_MAX: Final = 3
 RETRY_S: Final = 1.0
 RETRY_DOUBLINGS_MAX: Final = 5  # A disk that stays away must not fill the history.
@@ -122,6 +123,8 @@ def absorb_facts(turn: Turn) -> None:
         if item.layer not in (Layer.ATTACHED, Layer.PROMOTED):
             continue
         facts = turn.state.facts.get(item.resource)
+        if item_state.spent and facts is not None:
+            continue
         if item.layer is Layer.ATTACHED:
             # A start that failed half-way leaves traces in the kernel; it is not up by that.
             up = facts is not None and not item_state.tries and not data_safety.is_bare(facts)
@@ -130,7 +133,7 @@ def absorb_facts(turn: Turn) -> None:
         known = Is.UP if up else Is.DOWN
         if item_state.known is not known and not item_state.busy:
             rung = item_state.rung if up else 0
-            turn.put_item(item, replace(item_state, known=known, rung=rung))
+            turn.put_item(item, replace(item_state, known=known, rung=rung, spent=False))
 
 
 def absorb_look(turn: Turn, looked: Looked) -> None:
@@ -154,7 +157,9 @@ def absorb_end(turn: Turn, effect_id: int, outcome: Outcome) -> None:
     for item, item_state in tuple(turn.state.items.items()):
         if item_state.busy == effect_id and item_state.doing is not None:
             free = replace(item_state, busy=0, doing=None)
-            if item_state.doing is START[item.layer]:
+            if item_state.doing is Do.DETACH:
+                _detach_ended(turn, item, free, outcome)
+            elif item_state.doing is START[item.layer]:
                 _start_ended(turn, item, free, outcome)
             else:
                 _stop_ended(turn, item, free, item_state.doing, outcome)
@@ -195,6 +200,17 @@ def _mark_failed_here(turn: Turn, application: str) -> None:
     version = Version(max(state.stored.epoch, record.version.epoch), record.version.serial + 1)
     failed_on = (*record.failed_on, state.me)
     turn.put_record(replace(record, failed_on=failed_on, version=version))
+
+
+def _detach_ended(turn: Turn, item: Item, item_state: ItemState, outcome: Outcome) -> None:
+    match outcome:
+        case Done():
+            turn.put_item(item, replace(item_state, known=Is.PART, spent=True))
+            text = f"the disk of {item.resource} was given up, so that its frozen writes fail"
+            turn.note("detached", text, item.application, Severity.WARNING)
+        case Refused(why) | Unknown(why):
+            again = replace(item_state, retry_at_s=turn.state.now_s + RETRY_S, last_error=why)
+            turn.put_item(item, again)
 
 
 def _stop_ended(turn: Turn, item: Item, item_state: ItemState, doing: Do, outcome: Outcome) -> None:
@@ -259,7 +275,11 @@ def _start(turn: Turn, application: Application, item: Item, item_state: ItemSta
     it gets the time of a start, then it is killed and started anew.
     """
     limit_s = start_limit_s(application, item.layer)
-    if item.layer is not Layer.PROGRAM or item_state.known is not Is.PART:
+    if item_state.spent:
+        turn.act(item, Do.TAKE_DOWN, limit_s)
+    elif item.layer is Layer.PROMOTED and not brake.may_promote(turn.state, item.resource):
+        turn.change(claims=(*turn.state.claims, item.resource))  # The peer is told, and answers.
+    elif item.layer is not Layer.PROGRAM or item_state.known is not Is.PART:
         turn.act(item, START[item.layer], limit_s)
     elif item_state.tries * RETRY_S < limit_s:
         turn.look(item)
@@ -274,9 +294,50 @@ def take_down(turn: Turn, application: Application, keep: Layer | None) -> None:
     for layer in reversed(ORDER[lowest:]):
         waiting = [(i, s) for i, s in at(turn.state, name, layer) if not is_down(s)]
         for item, item_state in waiting:
+            if item.layer is Layer.MOUNTED and item_state.rung >= FROZEN_RUNG:
+                _give_up_frozen(turn, application)
             _climb(turn, application, item, item_state)
         if waiting:
             return
+
+
+def give_way(turn: Turn, application: Application) -> None:
+    """Stop at once, because the other side goes on: this node's clients must not be served.
+
+    Addresses go first. Frozen writes will never be acknowledged here, so they are made to fail
+    by giving up the disk: a process that hangs in one could not be ended otherwise. The disk is
+    attached again as soon as everything is down.
+    """
+    name = application.name
+    _give_up_frozen(turn, application)
+    for item, item_state in tuple(at(turn.state, name, Layer.ADDRESSED)):
+        if not is_down(item_state):
+            _climb(turn, application, item, item_state)
+    for item, item_state in tuple(at(turn.state, name, Layer.PROGRAM)):
+        if not is_down(item_state) and not item_state.rung:
+            turn.put_item(item, replace(item_state, rung=1))  # Nobody waits for a polite stop.
+    take_down(turn, application, Layer.ATTACHED)
+
+
+def _give_up_frozen(turn: Turn, application: Application) -> None:
+    for item, item_state in tuple(at(turn.state, application.name, Layer.ATTACHED)):
+        facts = turn.state.facts.get(item.resource)
+        frozen = facts is not None and facts.suspended
+        if frozen and not item_state.busy and item_state.retry_at_s <= turn.state.now_s:
+            turn.act(item, Do.DETACH, stop_limit_s(application, item.layer))
+
+
+def is_spent(state: NodeState, application: str) -> bool:
+    """Tell whether a disk was given up by force, so that nothing above it may stay up."""
+    return any(item_state.spent for _, item_state in at(state, application, Layer.ATTACHED))
+
+
+def runs_anything(state: NodeState) -> bool | None:
+    """Tell whether anything above the replication is up or on its way; None: not known yet."""
+    above = [s for item, s in state.items.items() if item.layer is not Layer.ATTACHED]
+    if any(not is_down(each) and each.known is not Is.UNKNOWN for each in above):
+        return True
+    return None if any(each.known is Is.UNKNOWN for each in above) else False
 
 
 def _climb(turn: Turn, application: Application, item: Item, item_state: ItemState) -> None:

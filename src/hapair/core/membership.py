@@ -8,11 +8,11 @@ no moment can both use a right.
 
 from typing import Final
 
-from hapair.core import data_safety
+from hapair.core import data_safety, fencing, right, witness
 from hapair.core.arbitration import Silence, Verdict, judge
 from hapair.core.effects import ProbeReferences, Severity
-from hapair.core.events import Beat, PeerState, Start
-from hapair.core.rules import Rule, first_match
+from hapair.core.events import Beat, PeerState
+from hapair.core.hearing import REPROBE_S, last_heard_s, peer_heard, silence, silent_s
 from hapair.core.state import NodeState
 from hapair.core.turn import Turn
 from hapair.model.status import Standing
@@ -25,35 +25,6 @@ ACTIVE: Final = (
     Standing.LEAVING,
 )
 REFERENCE_TIMEOUT_SHARE: Final = 0.4  # Of the detection time.
-REPROBE_S: Final = 1.0  # While the peer is silent, how often the references are asked again.
-
-
-def superseded(state: NodeState) -> bool:
-    """Tell whether the peer says that it acts alone in an epoch that this node never saw."""
-    beat = state.peer.beat
-    newer = beat is not None and beat.epoch > state.stored.epoch
-    return newer and beat is not None and beat.standing is Standing.ALONE
-
-
-def last_heard_s(state: NodeState) -> float:
-    """Return when the peer was last heard on any network, in monotonic seconds."""
-    return max([state.quiet_since_s, *state.peer.heard_at_s.values()])
-
-
-def peer_heard(state: NodeState) -> bool:
-    """Tell whether a beat that echoes our incarnation came within the detection time."""
-    heard = state.peer.heard_at_s.values()
-    return any(state.now_s - at_s < state.detection_s for at_s in heard)
-
-
-def peer_alive(state: NodeState) -> bool:
-    """Tell whether any beat came within the detection time, even one that does not echo us."""
-    at_s = state.peer.alive_at_s
-    return at_s is not None and state.now_s - at_s < state.detection_s
-
-
-def silent_s(state: NodeState) -> float:
-    return state.now_s - last_heard_s(state)
 
 
 def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
@@ -70,6 +41,7 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
         turn.change_peer(alive_at_s=at_s)
     if turn.state.confirmed:
         turn.change(confirmed=False)  # Whoever sends heartbeats is not down.
+    fencing.forget(turn)
 
 
 def forget_incarnation(turn: Turn, incarnation: int) -> None:
@@ -115,18 +87,17 @@ def settle(turn: Turn) -> None:
             return
         case Standing.FORMING:
             _accept(turn)
-            _form(turn)
         case Standing.TOGETHER:
             _together(turn)
         case Standing.CUT:
             _accept(turn)
             _cut(turn)
             if turn.state.standing is Standing.CUT:
-                _inherit(turn)
+                right.inherit(turn)
         case Standing.ALONE:
             _accept(turn)
         case Standing.LEAVING:
-            _inherit(turn)
+            right.inherit(turn)
 
 
 def _accept(turn: Turn) -> None:
@@ -141,20 +112,28 @@ def _accept(turn: Turn) -> None:
         if theirs.epoch > state.stored.epoch:
             data_safety.distrust(turn)  # It had the right to act alone meanwhile.
         elif not state.stored.holds_right:
-            data_safety.distrust(turn, but_own=True)  # It wrote alone while it was out of sight.
-        turn.store(holds_right=False, epoch=max(state.stored.epoch, theirs.epoch))
+            # It wrote alone while it was out of sight.
+            data_safety.distrust(turn, but_own=True, away=True)
+        # An epoch that was asked for and never used is burned: nobody may claim it any more.
+        epoch = max(state.stored.epoch, theirs.epoch)
+        if witness.uses_witness(state):
+            epoch = max(epoch, state.stored.asked, theirs.asked)
+        turn.store(holds_right=False, epoch=epoch)
         turn.change(accepted=theirs.incarnation)
         if state.standing is Standing.ALONE:
             turn.change(standing=Standing.CUT)  # Without the right; together when both agreed.
     agreed = turn.state.accepted == theirs.incarnation and theirs.accepted == state.incarnation
     if agreed and not theirs.holds_right:
-        turn.store(joined_boot_id=state.boot_id)
+        turn.store(joined_boot_id=state.boot_id, ceded=False)
         turn.change(
             standing=Standing.TOGETHER,
             together_since_s=state.now_s,
             confirmed=False,
             isolated=False,
+            lost=False,
+            stranger=False,
         )
+        witness.forget(turn)
         turn.note("together", f"acts together with {state.peer_name}")
 
 
@@ -184,7 +163,7 @@ def _together(turn: Turn) -> None:
     elif not peer_heard(state):
         _lose_peer(turn)
     elif theirs.left:
-        _inherit(turn)
+        right.inherit(turn)
     elif theirs.accepted != state.incarnation:
         turn.change(standing=Standing.CUT, accepted=0)
         turn.note("peer-withdrew", f"{state.peer_name} does not hear this node well")
@@ -200,58 +179,6 @@ def _lose_peer(turn: Turn) -> None:
     text = f"{state.peer_name} is silent on every network since {ago_s:.1f} s"
     turn.note("detected", text, severity=Severity.WARNING)
     _cut(turn)
-
-
-def _inherit(turn: Turn) -> None:
-    """Take the right over from a peer that has halted in order and runs nothing any more.
-
-    A halted node starts nothing before it has formed and agreed with its peer again, and it
-    stored that before it said so.
-    """
-    state = turn.state
-    theirs = state.peer.state
-    if theirs is None or not theirs.left or theirs.holds_right or not was_member(state):
-        return
-    if state.stored.holds_right or not peer_heard(state):
-        return
-    epoch = max(state.stored.epoch, theirs.epoch) + 1
-    turn.store(holds_right=True, epoch=epoch)
-    if state.standing is Standing.CUT:
-        data_safety.distrust(turn)  # What it wrote while it was out of sight is not known.
-    text = f"{state.peer_name} left in order; this node may act alone in epoch {epoch}"
-    turn.note("peer-left", text)
-    if state.standing is not Standing.LEAVING:
-        turn.change(standing=Standing.ALONE, accepted=0, isolated=False)
-
-
-def was_member(state: NodeState) -> bool:
-    """Tell whether this node has acted together with its peer, or alone, since it booted."""
-    return state.stored.formed and state.stored.joined_boot_id == state.boot_id
-
-
-def silence(state: NodeState) -> Silence:
-    """Collect what the arbitration tables look at."""
-    cluster = state.built.cluster
-    started_s = last_heard_s(state)
-    peer = state.peer
-    watched = [n.name for n in cluster.networks if not n.crossover]
-    return Silence(
-        kind=cluster.arbitration,
-        peer_heard=peer_heard(state),
-        peer_alive=peer_alive(state),
-        long_enough=silent_s(state) >= state.detection_s and state.facts_read,
-        kernel_answers=data_safety.kernel_answers(state),
-        was_together=was_member(state),
-        confirmed=state.confirmed,
-        networks=len(cluster.networks),
-        own_links_up=all(state.links.get(name, True) for name in watched),
-        references=sum(network.reference is not None for network in cluster.networks),
-        probed=peer.answered_at_s is not None
-        and peer.answered_at_s > started_s
-        and state.now_s - peer.answered_at_s <= state.detection_s + REPROBE_S,
-        answering=len(peer.answering),
-        unanswered=peer.unanswered,
-    )
 
 
 def absorb_probe(turn: Turn, answering: tuple[str, ...], at_s: float) -> None:
@@ -285,8 +212,8 @@ def _cut(turn: Turn) -> None:
     severity = Severity.ALARM if rule.answer is Verdict.ALARM else Severity.INFO
     turn.because("arbitration", rule, note_severity=severity)
     match rule.answer:
-        case Verdict.WAIT | Verdict.ALARM:
-            turn.change(isolated=False)
+        case Verdict.WAIT | Verdict.ALARM | Verdict.ASK | Verdict.FENCE:
+            turn.change(isolated=False, lost=False)
             if situation.probed:
                 _probe_early(turn)  # An answer of long ago must not grant anything later.
         case Verdict.PROBE:
@@ -294,80 +221,16 @@ def _cut(turn: Turn) -> None:
         case Verdict.ISOLATED:
             turn.change(isolated=True)
             _probe_early(turn)
+        case Verdict.LOST:
+            turn.change(lost=True)
         case Verdict.GRANT:
-            grant(turn, rule.because)
+            right.grant(turn, rule.because)
+    _turn_to_third_party(turn, situation, rule.answer)
 
 
-def grant(turn: Turn, because: str) -> None:
-    """Take the right to act alone: a new epoch, on disk before anything relies on it."""
-    epoch = turn.state.stored.epoch + 1
-    turn.store(epoch=epoch, holds_right=True, joined_boot_id=turn.state.boot_id)
-    if turn.state.confirmed:
-        turn.store(unproven=())  # The operator saw what may be lost and took it upon himself.
-    turn.change(standing=Standing.ALONE, accepted=0, isolated=False, confirmed=False)
-    turn.note("granted", f"may act alone in epoch {epoch}: {because}")
-
-
-FormRule = Rule[NodeState, Verdict]
-
-
-def _form_is_allowed(state: NodeState) -> bool:
-    return state.form is not None and state.form.allow_single_node
-
-
-FORMATION: Final[tuple[FormRule, ...]] = (
-    Rule("peer-heard", peer_heard, Verdict.WAIT, "the peer answers; agreeing with it"),
-    Rule(
-        "kernel-answers",
-        data_safety.kernel_answers,
-        Verdict.WAIT,
-        "the peer's kernel answers on the replication link; waiting for its daemon",
-    ),
-    Rule("confirmed", lambda s: s.confirmed, Verdict.GRANT, "the operator confirmed: peer is down"),
-    Rule(
-        "waiting",
-        lambda s: s.now_s < s.form_until_s,
-        Verdict.WAIT,
-        "waiting for the peer",
-    ),
-    Rule(
-        "single-not-allowed",
-        lambda s: not _form_is_allowed(s),
-        Verdict.ALARM,
-        "the peer did not answer in time and clstart.xml does not allow a single node; "
-        "start the peer, or type: clform --alone",
-    ),
-    Rule(
-        "right-held",
-        lambda s: s.stored.holds_right,
-        Verdict.GRANT,
-        "this node held the right to act alone when it stopped: nobody can be ahead of it",
-    ),
-    Rule(
-        "peer-may-be-ahead",
-        lambda _: True,
-        Verdict.ALARM,
-        "the peer did not answer in time and may have newer data; start the peer, "
-        "or make sure that it is off and type: clconfirm peer-is-down",
-    ),
-)
-
-
-def _form(turn: Turn) -> None:
-    state = turn.state
-    form = state.form
-    if state.standing is not Standing.FORMING or form is None:
-        return
-    theirs = state.peer.state
-    running = theirs is not None and theirs.standing in (Standing.ALONE, Standing.TOGETHER)
-    if form.start is Start.BY_BOOT and not form.join_existing_cluster and running:
-        turn.change(standing=Standing.HALTED, form=None)
-        turn.store(formed=False)
-        text = "the peer runs the cluster and clstart.xml says not to join; type: clform"
-        turn.note("not-joining", text, severity=Severity.WARNING)
-        return
-    rule = first_match(FORMATION, state)
-    severity = Severity.ALARM if rule.answer is Verdict.ALARM else Severity.INFO
-    turn.because("formation", rule, note_severity=severity)
-    if rule.answer is Verdict.GRANT:
-        grant(turn, rule.because)
+def _turn_to_third_party(turn: Turn, situation: Silence, verdict: Verdict) -> None:
+    if verdict is Verdict.FENCE:
+        fencing.fence(turn)
+    asks = verdict is Verdict.ASK or (verdict is Verdict.LOST and not situation.denied)
+    if asks or (verdict is Verdict.FENCE and situation.unreachable and situation.records_allow):
+        witness.ask(turn, witness.claimed(turn.state))

@@ -7,8 +7,20 @@ what must survive is stored first.
 
 from dataclasses import replace
 
-from hapair.core import commands, data_safety, lifecycle, membership, placement
-from hapair.core.effects import Effect, Layer, Publish, SetBeat, Store, Stored
+from hapair.core import (
+    brake,
+    commands,
+    data_safety,
+    fencing,
+    formation,
+    hearing,
+    lifecycle,
+    membership,
+    placement,
+    reconnect,
+    witness,
+)
+from hapair.core.effects import Effect, Guard, Layer, Publish, SetBeat, Store, Stored
 from hapair.core.events import (
     Beat,
     Commanded,
@@ -16,6 +28,9 @@ from hapair.core.events import (
     DataChanged,
     Ended,
     Event,
+    FenceAsked,
+    FenceAskerGone,
+    Fenced,
     Form,
     Heard,
     LinkChanged,
@@ -26,6 +41,7 @@ from hapair.core.events import (
     ReferencesProbed,
     Start,
     Tick,
+    WitnessAnswered,
 )
 from hapair.core.invariants import check_step
 from hapair.core.state import NodeState
@@ -66,7 +82,8 @@ def begin(
                 fresh=tuple(b.application.name for b in built.applications),
             )
         else:
-            turn.change(standing=Standing.ALONE if stored.holds_right else Standing.CUT)
+            standing = Standing.ALONE if stored.holds_right else Standing.CUT
+            turn.change(standing=standing, stranger=True)
     elif stored.formed:
         turn.store(formed=False)
     _settle(turn)
@@ -98,7 +115,8 @@ def _advance_clock(turn: Turn, at_s: float) -> None:
     turn.change_peer(heard_at_s={})
     if state.standing in (Standing.TOGETHER, Standing.CUT):
         turn.store(joined_boot_id="")
-        data_safety.distrust(turn, but_own=True)
+        turn.change(stranger=True)
+        data_safety.distrust(turn, but_own=True, away=True)
     if state.standing is Standing.TOGETHER:
         turn.change(standing=Standing.CUT, accepted=0)
         turn.note("paused", f"this node stood still for {gap_s:.1f} s; it asks the peer first")
@@ -119,6 +137,14 @@ def _absorb(turn: Turn, event: Event) -> None:
             turn.change(links={**turn.state.links, network: up})
         case ReferencesProbed(at_s, answering):
             membership.absorb_probe(turn, answering, at_s)
+        case WitnessAnswered():
+            witness.absorb(turn, event)
+        case Fenced():
+            fencing.absorb(turn, event)
+        case FenceAsked(_, request_id, resource):
+            brake.absorb_question(turn, request_id, resource)
+        case FenceAskerGone(_, request_id):
+            brake.forget_question(turn, request_id)
         case Ended(_, effect_id, outcome):
             lifecycle.absorb_end(turn, effect_id, outcome)
             if not isinstance(outcome, Done):  # What was done is newer than the known facts.
@@ -136,13 +162,21 @@ def _absorb(turn: Turn, event: Event) -> None:
 def _settle(turn: Turn) -> None:
     data_safety.update_doubts(turn)
     membership.settle(turn)
+    formation.settle(turn)
+    witness.settle(turn)
+    turn.change(claims=())
     for application, goal in placement.settle(turn):
+        stopped = lifecycle.is_stopped(turn.state, application.name)
         match goal:
+            case _ if not stopped and lifecycle.is_spent(turn.state, application.name):
+                lifecycle.give_way(turn, application)
             case placement.Goal.RELEASE:
                 lifecycle.take_down(turn, application, None)
-            case placement.Goal.STANDBY if not lifecycle.is_stopped(turn.state, application.name):
+            case placement.Goal.GIVE_WAY if not stopped:
+                lifecycle.give_way(turn, application)
+            case placement.Goal.STANDBY if not stopped:
                 lifecycle.take_down(turn, application, Layer.ATTACHED)
-            case placement.Goal.STANDBY:
+            case placement.Goal.STANDBY | placement.Goal.GIVE_WAY:
                 lifecycle.bring_up(turn, application, Layer.ATTACHED)
             case placement.Goal.DATA:
                 lifecycle.bring_up(turn, application, Layer.MOUNTED)
@@ -150,6 +184,8 @@ def _settle(turn: Turn) -> None:
                 lifecycle.bring_up(turn, application, Layer.PROGRAM)
             case placement.Goal.KEEP:
                 lifecycle.bring_up(turn, application, Layer.ATTACHED)
+    brake.settle(turn)
+    reconnect.settle(turn)
     _finish_leaving(turn)
     _forget_fresh(turn)
     commands.settle(turn)
@@ -165,9 +201,9 @@ def _finish_leaving(turn: Turn) -> None:
     stopped = all(lifecycle.is_stopped(state, name) for name in names)
     late = state.now_s >= state.leave_until_s
     theirs = state.peer.state
-    peer_gone = not membership.peer_heard(state) or theirs is None or theirs.left
+    peer_gone = not hearing.peer_heard(state) or theirs is None or theirs.left
     if stopped and state.stored.formed and (not leave.last or peer_gone or late):
-        turn.store(formed=False)
+        turn.store(formed=False, ceded=not state.stored.holds_right)
         return
     if state.stored.formed or not lifecycle.is_released(state):
         return
@@ -205,7 +241,12 @@ def _finish(before: NodeState, turn: Turn) -> Step:
     if beat != state.beaten:
         head.append(SetBeat(beat))
         state = replace(state, beaten=beat)
-    effects = (*head, *turn.effects)
+    guarded = lifecycle.runs_anything(state)
+    tail: list[Effect] = []
+    if guarded is not None and guarded is not state.guarded:
+        state = replace(state, guarded=guarded)
+        (head if guarded else tail).append(Guard(guarded))
+    effects = (*head, *turn.effects, *tail)
     check_step(before, state, effects)
     return state, effects
 
@@ -234,6 +275,9 @@ def peer_state_of(state: NodeState) -> PeerState:
         applications=tuple(_say(state, b.application.name) for b in state.built.applications),
         left=(leaving or state.standing is Standing.HALTED) and lifecycle.is_released(state),
         holds_right=state.stored.holds_right,
+        asked=state.stored.asked,
+        behind=state.stored.behind,
+        tie=state.stored.tie,
     )
 
 

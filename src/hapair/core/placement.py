@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from hapair.core import data_safety, lifecycle, membership
+from hapair.core import data_safety, hearing, lifecycle
 from hapair.core.effects import Layer, Severity
 from hapair.core.events import PeerApplication
 from hapair.core.rules import Rule, first_match
@@ -25,6 +25,10 @@ class Goal(StrEnum):
     DATA = "data"
     UP = "up"
     KEEP = "keep"  # Change nothing: neither start nor stop.
+    GIVE_WAY = "give way"  # As STANDBY, at once: addresses first, and frozen writes fail.
+
+
+STOPPED: Final = (Goal.STANDBY, Goal.RELEASE, Goal.GIVE_WAY)  # Where nothing runs.
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class View:
             and self.state.accepted == theirs.incarnation
             and theirs.accepted == self.state.incarnation
             and theirs.standing is Standing.TOGETHER
-            and membership.peer_heard(self.state)
+            and hearing.peer_heard(self.state)
         )
 
     @property
@@ -128,6 +132,14 @@ class View:
         return self.record is not None and self.state.peer_name in self.record.failed_on
 
     @property
+    def leased(self) -> bool:
+        """The silent peer may still run it, and no frozen write would keep it from that."""
+        return (
+            self.application.name in self.state.leased
+            and self.state.now_s < self.state.lease_until_s
+        )
+
+    @property
     def moving(self) -> bool:
         return self.application.name in self.state.moving
 
@@ -165,15 +177,21 @@ GOALS: Final[tuple[GoalRule, ...]] = (
     Rule("no-record", lambda v: v.record is None, Goal.KEEP, "no node has been told to run it yet"),
     Rule(
         "superseded",
-        lambda v: membership.superseded(v.state),
-        Goal.STANDBY,
+        lambda v: hearing.superseded(v.state),
+        Goal.GIVE_WAY,
         "the peer acts alone in a newer epoch, so this node stops",
     ),
     Rule(
         "isolated",
         lambda v: v.state.isolated,
-        Goal.STANDBY,
+        Goal.GIVE_WAY,
         "this node is cut off from the peer and from the reference address",
+    ),
+    Rule(
+        "lost",
+        lambda v: v.state.lost,
+        Goal.GIVE_WAY,
+        "the peer has the right to run it, or nobody can be asked for it, so this node stops it",
     ),
     Rule("not-owner", lambda v: not v.mine, Goal.STANDBY, "it belongs to the peer"),
     Rule("wanted-down", lambda v: v.wanted is Wanted.DOWN, Goal.STANDBY, "an operator halted it"),
@@ -208,6 +226,12 @@ GOALS: Final[tuple[GoalRule, ...]] = (
         lambda v: data_safety.peer_is_primary(v.state, v.application.name),
         Goal.STANDBY,
         "the data is still Primary on the peer",
+    ),
+    Rule(
+        "peer-lease",
+        lambda v: v.stopped and v.leased,
+        Goal.STANDBY,
+        "it has no replicated data that would stop the silent peer: waiting for the peer's lease",
     ),
     Rule(
         "peer-runs",
@@ -362,6 +386,7 @@ LOUD: Final = {  # Rows that a person should read about when they begin to hold.
     "failed-here": Severity.WARNING,
     "stale-data": Severity.WARNING,
     "isolated": Severity.ALARM,
+    "lost": Severity.ALARM,
     "superseded": Severity.ALARM,
 }
 
@@ -403,6 +428,8 @@ def _take_over(turn: Turn, application: Application) -> None:
         return
     if data_safety.peer_is_primary(state, application.name):
         return
+    if not data_safety.volumes(state, application.name):
+        turn.change(leased=(*state.leased, application.name))
     # What once failed to start here is tried again: nobody else is left.
     version = Version(state.stored.epoch, 0)
     turn.put_record(replace(record, owner=state.me, version=version, failed_on=()))

@@ -9,6 +9,7 @@ from hapair.core.events import Beat, Form, Leave, PeerState
 from hapair.model.built import Built
 from hapair.model.data import VolumeFacts
 from hapair.model.status import Record, Standing
+from hapair.model.witness import Answer
 
 
 class Is(StrEnum):
@@ -36,6 +37,7 @@ class ItemState:
     tries: int = 0  # Failed attempts since the last success.
     retry_at_s: float = 0.0
     last_error: str = ""
+    spent: bool = False  # Its disk was given up by force: everything of it comes down first.
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,39 @@ class PeerView:
     answered_at_s: float | None = None
     answering: tuple[str, ...] = ()  # Networks whose reference address answered then.
     unanswered: int = 0  # How many times in a row, in this silence, not all of them answered.
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessView:
+    """What the witnesses answered. Answers to a grant count for one silence only."""
+
+    epoch: int = 0  # For which it was last asked; 0: not in this silence.
+    answers: Mapping[int, Answer] = field(default_factory=dict)  # By index, for that epoch.
+    waiting: tuple[int, ...] = ()  # Which have not answered yet.
+    asked_at_s: float = 0.0  # When a question, or a look, was last sent.
+    newest: int = 0  # The highest epoch that any of them told.
+    holder: str = ""  # Who holds that epoch.
+    seen: Mapping[int, bool] = field(default_factory=dict)  # Did it answer when last spoken to?
+    missed: int = 0  # Looks in a row at which most of them did not answer.
+
+
+@dataclass(frozen=True, slots=True)
+class FencingView:
+    """How it goes with switching the peer off, in this silence."""
+
+    busy: bool = False
+    proven: bool = False
+    tries: int = 0
+    retry_at_s: float = 0.0
+    text: str = ""  # What the last try said.
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnects:
+    """How often a resource that gave its peer up was told to try again."""
+
+    tries: int = 0
+    again_at_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +118,7 @@ class NodeState:
     accepted: int = 0  # Incarnation of the peer that this node acts together with.
     confirmed: bool = False  # The operator stated that the peer is down.
     isolated: bool = False  # Neither the peer nor a reference address answers.
+    lost: bool = False  # The other side has the right, or nobody can be asked for it.
     fresh: tuple[str, ...] = ()  # Applications not yet placed since this node was formed.
     moving: tuple[str, ...] = ()  # Applications that stop here to start on the peer.
     peer: PeerView = PeerView()
@@ -92,6 +128,16 @@ class NodeState:
     links: Mapping[str, bool] = field(default_factory=dict)  # Own link per network.
     items: Mapping[Item, ItemState] = field(default_factory=dict)
     pending: tuple[Pending, ...] = ()
+    witness: WitnessView = WitnessView()
+    fencing: FencingView = FencingView()
+    fence_asked: Mapping[int, str] = field(default_factory=dict)  # Request -> resource.
+    claims: tuple[str, ...] = ()  # Resources that wait for the peer's word before a promotion.
+    reconnects: Mapping[str, Reconnects] = field(default_factory=dict)  # By resource.
+    resume_at_s: Mapping[str, float] = field(default_factory=dict)  # Frozen writes, by resource.
+    stranger: bool = False  # Came back from a pause or a restart: its lease is short.
+    leased: tuple[str, ...] = ()  # Taken over while the silent peer may still run them,
+    lease_until_s: float = 0.0  # until then.
+    guarded: bool | None = None  # The watchdog device is to be fed; None: not known yet.
     reasons: Mapping[str, str] = field(default_factory=dict)  # Table key -> name of the row.
     published: PeerState | None = None
     beaten: Beat | None = None

@@ -55,20 +55,21 @@ class Turn:
             application = key.split("/", maxsplit=1)[0] if "/" in key else ""
             self.note(rule.name, rule.because, application, note_severity)
 
-    def _next_id(self) -> int:
+    def number(self) -> int:
+        """Return a fresh effect_id."""
         effect_id = self.state.next_effect_id
         self.change(next_effect_id=effect_id + 1)
         return effect_id
 
     def act(self, item: Item, do: Do, timeout_s: float) -> None:
         """Ask for an action on an item and remember that the item is busy."""
-        effect_id = self._next_id()
+        effect_id = self.number()
         self.put_item(item, replace(self.state.items[item], busy=effect_id, doing=do))
         self.effects.append(Act(effect_id, do, item.application, item.resource, timeout_s))
 
     def look(self, item: Item) -> None:
         """Ask whether an item is up and remember that the item is busy."""
-        effect_id = self._next_id()
+        effect_id = self.number()
         self.put_item(item, replace(self.state.items[item], busy=effect_id, doing=None))
         layer: Layer = item.layer
         self.effects.append(Look(effect_id, layer, item.application, item.resource))

@@ -57,4 +57,11 @@ class VolumeFacts:
 
     @property
     def current(self) -> bool:
+        """Tell whether this copy is good, as far as this kernel can know.
+
+        Attached without its peer it calls itself Consistent: it was UpToDate, and the peer may
+        have gone on. Whether it did is for the decision core to know (see ``data_safety``).
+        """
+        if self.disk is Disk.CONSISTENT:
+            return not self.kernel_answers
         return self.disk is Disk.UP_TO_DATE and self.connection is not Connection.SYNC_TARGET

@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.core.effects import Reply
+from hapair.core.effects import AnswerFence, Reply
 from hapair.core.events import (
     Command,
     Commanded,
     ConfirmPeerDown,
+    FenceAsked,
+    FenceAskerGone,
     Form,
     Halt,
     Introduce,
@@ -59,6 +61,7 @@ class Commands:
     builder: ApplicationBuilder
     _number: int = 0
     _waiting: dict[int, asyncio.Future[Reply]] = field(default_factory=dict)
+    _asking: dict[int, asyncio.Future[AnswerFence]] = field(default_factory=dict)
 
     def verbs(self) -> Verbs:
         read = Rights.READ
@@ -75,6 +78,7 @@ class Commands:
             "move": Verb(self.move),
             "confirm": Verb(self.confirm),
             "introduce": Verb(self.introduce),
+            "fence-peer": Verb(self.fence_peer, cancellable=True),
             "reload": Verb(self.reload_built),
             "buildapp": Verb(self.builder.buildapp, cancellable=True),
         }
@@ -100,6 +104,31 @@ class Commands:
         waiting = self._waiting.pop(reply.request_id, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)
+
+    def fence_answered(self, answer: AnswerFence) -> None:
+        """Take the core's verdict for DRBD's fence-peer handler."""
+        waiting = self._asking.pop(answer.request_id, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+    async def fence_peer(self, call: Call) -> JsonObject:
+        """Ask the core whether a resource may be written without the peer, for DRBD's handler.
+
+        It waits until the verdict is final; a handler that gives up is forgotten.
+        """
+        node, resource = self.node(), call.text("resource")
+        self._number += 1
+        number = self._number
+        waiting: asyncio.Future[AnswerFence] = asyncio.get_running_loop().create_future()
+        self._asking[number] = waiting
+        node.offer(FenceAsked(self.clock.boot_s(), number, resource))
+        try:
+            answer = await waiting
+        finally:
+            if self._asking.pop(number, None) is not None:
+                node.offer(FenceAskerGone(self.clock.boot_s(), number))
+        self.journal.add("fence-peer", f"{resource}: {answer.because}")
+        return {"verdict": answer.verdict}
 
     async def command(self, command: Command) -> JsonObject:
         """Give the core a command and wait for its answer, which the core bounds in time."""

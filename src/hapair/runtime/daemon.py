@@ -29,7 +29,7 @@ from hapair.runtime.drift import DriftWatch
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.journal_log import Journal
 from hapair.runtime.loop import until_broken
-from hapair.runtime.node import STATE, Identity, Node, Parts
+from hapair.runtime.node import STATE, Identity, Listeners, Node, Parts
 from hapair.runtime.only_one import claim
 from hapair.runtime.places import Places
 from hapair.runtime.priority import protect, settle_memory
@@ -161,9 +161,13 @@ class Daemon:
             self.wiring.connect,
             self.wiring.keep,
             self.spawn,
+            self.wiring.witnesses,
+            self.wiring.fencing,
+            self.wiring.watchdog,
         )
         identity = Identity(me, self.boot_id, self.incarnation)
-        node = Node(parts, identity, built, stored, self.commands.answered)
+        listeners = Listeners(self.commands.answered, self.commands.fence_answered)
+        node = Node(parts, identity, built, stored, listeners)
         catch_up = CatchUp(self.running_node, self.reload, self.places, self.journal)
         for verb, handler in (self.commands.for_peer() | catch_up.for_peer()).items():
             node.peer.on_request(verb, handler)

@@ -6,22 +6,24 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair.core import node as core
-from hapair.core.effects import Note, Reply, Severity, Stored
+from hapair.core.effects import AnswerFence, Note, Reply, Severity, Stored
 from hapair.core.events import Configured, Event, LinkChanged
-from hapair.core.membership import last_heard_s
+from hapair.core.hearing import last_heard_s
 from hapair.core.state import NodeState
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.model.timeline import OPENING
-from hapair.ports import Clock, Heartbeats, PeerLink
+from hapair.ports import Clock, Fencing, Heartbeats, PeerLink, WatchdogDevice, Witnesses
 from hapair.rpc.messages import RpcError
 from hapair.runtime.codec import dumps
+from hapair.runtime.guard import Guard
 from hapair.runtime.journal_log import Journal
 from hapair.runtime.loop import Loop
 from hapair.runtime.peer import Peer
 from hapair.runtime.perform import Hands, Outlets, Performer, Spawn
 from hapair.runtime.sources import Pulse, watch_data
 from hapair.runtime.status import LinkView
+from hapair.runtime.third_parties import ThirdParties
 
 STATE: Final = "state.json"
 STORE_RETRY_S: Final = 1.0
@@ -47,6 +49,17 @@ class Parts:
     connect: Callable[[Cluster, str], Wires]  # RpcError when keys are missing.
     keep: Callable[[str, bytes], Awaitable[None]]  # Returns when the file is on the disk.
     spawn: Spawn  # A task that fails ends the daemon.
+    witnesses: Callable[[Cluster, str], Witnesses]
+    fencing: Fencing
+    watchdog: WatchdogDevice
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who waits for what the core answers."""
+
+    reply: Callable[[Reply], None]
+    fence: Callable[[AnswerFence], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,7 @@ class Node:
         identity: Identity,
         built: Built,
         stored: Stored,
-        on_reply: Callable[[Reply], None],
+        listeners: Listeners,
     ) -> None:
         self.identity = identity
         self._parts = parts
@@ -84,9 +97,29 @@ class Node:
             self._store,
             self.peer.publish,
             self._pulse.set_beat,
-            on_reply,
+            listeners.reply,
             self._note,
             self.offer,
+            self._ask_witnesses,
+            self._fence,
+            listeners.fence,
+            self._set_guard,
+        )
+        self._third_parties = ThirdParties(
+            parts.witnesses(built.cluster, identity.me),
+            parts.fencing,
+            parts.clock,
+            parts.journal,
+            identity.me,
+            self.offer,
+            built.cluster,
+        )
+        self._guard = Guard(
+            parts.watchdog,
+            built.cluster.watchdog,
+            parts.clock,
+            parts.journal,
+            lambda: self.decided_at_s,
         )
         performer = Performer(self._hands, outlets, parts.journal, parts.clock, parts.spawn)
         performer.built = built
@@ -129,6 +162,8 @@ class Node:
     def start(self) -> None:
         hands, clock = self._hands, self._parts.clock
         self._open()
+        self._guard.set(on=True)  # Until it is known that nothing runs here.
+        self._parts.spawn(self._guard.run())
         self._parts.spawn(self._loop.run(self._first))
         self._parts.spawn(self._pulse.run())
         self._parts.spawn(watch_data(hands.replication, clock, self.offer))
@@ -164,9 +199,22 @@ class Node:
         self._wires.heartbeats.close()
         await self._wires.link.close()
 
+    def _ask_witnesses(self, epoch: int) -> None:
+        for index in range(len(self._third_parties.cluster.witnesses)):
+            self._parts.spawn(self._third_parties.ask(index, epoch))
+
+    def _fence(self) -> None:
+        self._parts.spawn(self._third_parties.fence())
+
+    def _set_guard(self, on: bool) -> None:  # noqa: FBT001 - the effect's own words
+        self._guard.set(on)
+
     def _use(self, cluster: Cluster) -> None:
         self._hands.addresses.use(cluster)
         self._hands.paths.use(cluster)
+        self._third_parties.cluster = cluster
+        self._third_parties.witnesses = self._parts.witnesses(cluster, self.identity.me)
+        self._guard.use(cluster.watchdog, needed=self.state.guarded is not False)
 
     def _open(self) -> None:
         self._pulse.open()

@@ -7,8 +7,12 @@ from typing import Final, TypeAlias
 
 from hapair.core.effects import (
     Act,
+    AnswerFence,
+    AskWitnesses,
     Do,
     Effect,
+    FencePeer,
+    Guard,
     Layer,
     Look,
     Note,
@@ -56,6 +60,10 @@ class Outlets:
     reply: Callable[[Reply], None]
     note: Callable[[Note], None]
     offer: Callable[[Event], None]
+    ask_witnesses: Callable[[int], None]  # For this epoch; 0: only look.
+    fence: Callable[[], None]
+    answer_fence: Callable[[AnswerFence], None]
+    guard: Callable[[bool], None]
 
 
 class Performer:
@@ -86,6 +94,14 @@ class Performer:
                 self._spawn(self._look(effect))
             case ProbeReferences():
                 self._spawn(self._probe(effect))
+            case AskWitnesses(epoch):
+                self._outlets.ask_witnesses(epoch)
+            case FencePeer():
+                self._outlets.fence()
+            case AnswerFence():
+                self._outlets.answer_fence(effect)
+            case Guard(on):
+                self._outlets.guard(on)
             case Reply():
                 self._outlets.reply(effect)
             case Note():
@@ -139,6 +155,8 @@ class Performer:
                 return await replication.promote(volume, timeout_s=timeout_s)
             case Do.DEMOTE:
                 return await replication.demote(volume, timeout_s=timeout_s)
+            case Do.RESUME:
+                return await replication.resume(volume, timeout_s=timeout_s)
             case Do.DETACH:
                 return await replication.detach_by_force(volume, timeout_s=timeout_s)
             case Do.MOUNT:

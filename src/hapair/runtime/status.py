@@ -5,7 +5,7 @@ from typing import Final
 
 from hapair import __version__
 from hapair.core.explain import Alarm, ApplicationReport, ItemReport, Reason, Report, report, why
-from hapair.core.membership import peer_heard
+from hapair.core.hearing import peer_heard
 from hapair.core.state import NodeState
 from hapair.model.application import Application, OcfAgent, Program, Script, Unit, Volume
 from hapair.model.built import BuiltApplication

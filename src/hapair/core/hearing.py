@@ -1,0 +1,98 @@
+"""What this node hears of its peer, and what it knows when it hears nothing."""
+
+from typing import Final
+
+from hapair.core import data_safety, fencing, witness
+from hapair.core.arbitration import Silence
+from hapair.core.state import NodeState
+from hapair.model.status import Standing
+
+ASKING_S: Final = 1.5  # What a question to the witness may take.
+REPROBE_S: Final = 1.0  # While the peer is silent, how often the references are asked again.
+
+
+def superseded(state: NodeState) -> bool:
+    """Tell whether the peer says that it acts alone in an epoch that this node never saw."""
+    beat = state.peer.beat
+    newer = beat is not None and beat.epoch > state.stored.epoch
+    return newer and beat is not None and beat.standing is Standing.ALONE
+
+
+def last_heard_s(state: NodeState) -> float:
+    """Return when the peer was last heard on any network, in monotonic seconds."""
+    return max([state.quiet_since_s, *state.peer.heard_at_s.values()])
+
+
+def peer_heard(state: NodeState) -> bool:
+    """Tell whether a beat that echoes our incarnation came within the detection time."""
+    heard = state.peer.heard_at_s.values()
+    return any(state.now_s - at_s < state.detection_s for at_s in heard)
+
+
+def peer_alive(state: NodeState) -> bool:
+    """Tell whether any beat came within the detection time, even one that does not echo us."""
+    at_s = state.peer.alive_at_s
+    return at_s is not None and state.now_s - at_s < state.detection_s
+
+
+def silent_s(state: NodeState) -> float:
+    return state.now_s - last_heard_s(state)
+
+
+def was_member(state: NodeState) -> bool:
+    """Tell whether this node has acted together with its peer, or alone, since it booted."""
+    return state.stored.formed and state.stored.joined_boot_id == state.boot_id
+
+
+def silence(state: NodeState) -> Silence:
+    """Collect what the arbitration tables look at."""
+    cluster = state.built.cluster
+    started_s = last_heard_s(state)
+    peer = state.peer
+    watched = [n.name for n in cluster.networks if not n.crossover]
+    return Silence(
+        kind=cluster.arbitration,
+        peer_heard=peer_heard(state),
+        peer_alive=peer_alive(state),
+        long_enough=silent_s(state) >= state.detection_s and state.facts_read,
+        kernel_answers=data_safety.kernel_answers(state),
+        was_together=was_member(state),
+        confirmed=state.confirmed,
+        networks=len(cluster.networks),
+        own_links_up=all(state.links.get(name, True) for name in watched),
+        references=sum(network.reference is not None for network in cluster.networks),
+        probed=peer.answered_at_s is not None
+        and peer.answered_at_s > started_s
+        and state.now_s - peer.answered_at_s <= state.detection_s + REPROBE_S,
+        answering=len(peer.answering),
+        unanswered=peer.unanswered,
+        **_third_party(state),
+    )
+
+
+def _third_party(state: NodeState) -> dict[str, bool]:
+    """Collect what the tables of the witness and of fencing look at besides."""
+    silent = silent_s(state)
+    led_s = state.detection_s + state.built.cluster.lead_s
+    return {
+        "lead_over": witness.is_active(state) or silent >= led_s,
+        "records_allow": witness.own_records_allow(state.stored),
+        "waiver": state.stored.tie.waiver,
+        "granted": witness.granted(state),
+        "denied": witness.denied(state),
+        "unreachable": witness.unreachable(state),
+        "lease_over": silent >= lease_s(state),
+        "methods": fencing.has_method(state),
+        "fenced": state.fencing.proven,
+        "hung": silent >= fencing.HUNG_S,
+    }
+
+
+def lease_s(state: NodeState) -> float:
+    """Return for how long this node may run what it runs, unheard and without a right.
+
+    A daemon that came back does not know how long its peer had been silent before.
+    """
+    if state.stranger:
+        return state.detection_s + ASKING_S
+    return state.built.cluster.lease_s

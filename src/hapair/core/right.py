@@ -1,0 +1,56 @@
+"""How this node gets the right to act alone: a new epoch, on disk before anything relies on it."""
+
+from hapair.core import data_safety, witness
+from hapair.core.hearing import ASKING_S, last_heard_s, peer_heard, was_member
+from hapair.core.turn import Turn
+from hapair.model.status import Standing
+
+
+def grant(turn: Turn, because: str) -> None:
+    """Take the right to act alone: a new epoch, on disk before anything relies on it."""
+    state = turn.state
+    epoch = witness.claimed(state)
+    if witness.granted(state):
+        turn.store(away=())  # Nobody has acted alone since this node was last a member.
+    elif witness.uses_witness(state):
+        # A person, an agent or a promise is the reason: outrank what the witness may have given.
+        epoch = max(epoch, state.witness.newest + 1)
+    turn.store(epoch=epoch, holds_right=True, ceded=False, joined_boot_id=state.boot_id)
+    if state.confirmed:
+        # The operator saw what may be lost and took it upon himself.
+        turn.store(unproven=(), away=())
+    proven = state.confirmed or state.fencing.proven or not witness.uses_witness(state)
+    lease_s = state.built.cluster.lease_s + state.detection_s + ASKING_S
+    turn.change(
+        leased=(),
+        lease_until_s=0.0 if proven else last_heard_s(state) + lease_s,
+        standing=Standing.ALONE,
+        accepted=0,
+        isolated=False,
+        lost=False,
+        confirmed=False,
+        stranger=False,
+    )
+    turn.note("granted", f"may act alone in epoch {epoch}: {because}")
+
+
+def inherit(turn: Turn) -> None:
+    """Take the right over from a peer that has halted in order and runs nothing any more.
+
+    A halted node starts nothing before it has formed and agreed with its peer again, and it
+    stored that before it said so.
+    """
+    state = turn.state
+    theirs = state.peer.state
+    if theirs is None or not theirs.left or theirs.holds_right or not was_member(state):
+        return
+    if state.stored.holds_right or not peer_heard(state):
+        return
+    epoch = max(state.stored.epoch, theirs.epoch) + 1
+    turn.store(holds_right=True, ceded=False, epoch=epoch)
+    if state.standing is Standing.CUT:
+        data_safety.distrust(turn)  # What it wrote while it was out of sight is not known.
+    text = f"{state.peer_name} left in order; this node may act alone in epoch {epoch}"
+    turn.note("peer-left", text)
+    if state.standing is not Standing.LEAVING:
+        turn.change(standing=Standing.ALONE, accepted=0, isolated=False, lost=False)

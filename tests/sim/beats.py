@@ -1,0 +1,44 @@
+"""Heartbeats on their way: lost, doubled, late and out of order."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+
+from hapair.core.events import Beat
+from tests.sim import parcels
+from tests.sim.clockwork import Clockwork
+from tests.sim.machine import Daemon, Machine, Parcel
+from tests.sim.networks import QUIET, Wire
+from tests.sim.settings import other
+
+
+@dataclass(frozen=True, slots=True)
+class Beats:
+    clockwork: Clockwork
+    chance: Random
+    machines: Mapping[str, Machine]
+    wires: Mapping[str, Wire]
+    deliver: Callable[[Machine, Daemon, Parcel], None]
+
+    def send(self, machine: Machine, daemon: Daemon) -> None:
+        """Send what the daemon says now on every network."""
+        if daemon.beat is not None and machine.listens:
+            for wire in self.wires.values():
+                self._send(machine, wire, daemon.beat)
+
+    def _send(self, sender: Machine, wire: Wire, beat: Beat) -> None:
+        noise = wire.noise
+        copies = 1
+        if noise is not QUIET:
+            copies = (self.chance.random() >= noise.loss) + (
+                self.chance.random() < noise.duplicates
+            )
+        for _ in range(copies):
+            delay_s = self.chance.uniform(0.0005, noise.delay_max_s)
+            self.clockwork.after(delay_s, partial(self._receive, sender.name, wire, beat))
+
+    def _receive(self, sender: str, wire: Wire, beat: Beat) -> None:
+        receiver = self.machines[other(sender)]
+        if receiver.daemon is not None and not receiver.paused and wire.carries(sender):
+            self.deliver(receiver, receiver.daemon, partial(parcels.heard, wire.name, beat))
