@@ -10,7 +10,7 @@ from hapair_lab import snapshots
 from hapair_lab.lab import Lab
 from tests.lab.real_drbd import RealDrbd, State
 from tests.sim.drbd import Resource, Written
-from tests.sim.fence import LetGo, NeedsFence
+from tests.sim.fence import NEEDS_FENCE, LetGo
 from tests.sim.sides import Fencing
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
@@ -58,7 +58,7 @@ class ModelDrbd:
     def promote(self, node: str, answer: int | None) -> Outcome:
         """Promote; ``answer`` is what the handler says whenever it is asked."""
         outcome = self.resource.promote(node)
-        if not isinstance(outcome, NeedsFence):
+        if outcome is not NEEDS_FENCE:
             return outcome
         if answer is None:
             message = f"the model asks before it promotes {node}"

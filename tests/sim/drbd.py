@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from tests.sim.fence import PROMOTION_TRIES, Answered, LetGo, NeedsFence, believe
+from tests.sim.fence import NEEDS_FENCE, PROMOTION_TRIES, Answered, LetGo, believe
 from tests.sim.sides import (
     FULL_SYNC,
     RANK,
@@ -128,8 +128,8 @@ class Resource:
         self.on_change(node)
         return Done()
 
-    def promote(self, node: str, *, force: bool = False) -> Outcome | NeedsFence:
-        """Make the side Primary; NeedsFence when the kernel asks its handler first."""
+    def promote(self, node: str, *, force: bool = False) -> Outcome:
+        """Make the side Primary; NEEDS_FENCE when the kernel asks its handler first."""
         side = self.sides[node]
         if not side.configured:
             return Refused("no such resource")
@@ -142,7 +142,7 @@ class Resource:
         if self._must_ask(side, force=force):
             side.tries = 1
             self._ask(side, Asked.PROMOTION)
-            return NeedsFence()
+            return NEEDS_FENCE
         return self._promote(side, force=force)
 
     def _must_ask(self, side: Side, *, force: bool) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair.model.data import Disk, Role
-from hapair.model.outcome import Outcome
+from hapair.model.outcome import Outcome, Unknown
 from tests.sim.sides import RANK, Side
 
 # DRBD 8.4 asks so often before it gives a promotion up.
@@ -28,9 +28,8 @@ class LetGo:
     failed: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NeedsFence:
-    """A promotion waits for the handler; ``fenced`` goes on with it."""
+# What ``promote`` returns while the kernel waits for its handler; ``fenced`` goes on with it.
+NEEDS_FENCE: Final = Unknown("the promotion waits for the fence-peer handler")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import pytest
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Done, Refused, Unknown
 from tests.sim.drbd import Resource, Written
-from tests.sim.fence import PROMOTION_TRIES, Answered, LetGo, NeedsFence
+from tests.sim.fence import NEEDS_FENCE, PROMOTION_TRIES, Answered, LetGo
 from tests.sim.sides import Asked, Fencing
 
 A, B = "node1", "node2"
@@ -112,7 +112,7 @@ def test_a_connection_that_comes_back_ends_the_freeze_and_the_peer_gets_the_writ
 def test_the_loser_ends_its_writes_with_errors_and_comes_back_as_target() -> None:
     resource = frozen()
     resource.fenced(A, NO_VERDICT)
-    assert resource.promote(B) == NeedsFence()
+    assert resource.promote(B) is NEEDS_FENCE
     assert isinstance(resource.fenced(B, FENCED).promoted, Done)
     resource.write(B, 3, path_works=False)
     resource.detach(A)
@@ -147,7 +147,7 @@ def test_after_a_power_cut_only_who_had_the_answer_trusts_its_copy(code: int, af
     assert resource.fenced(A, FENCED) == Answered()
     resource.bring_up(A)
     assert resource.side(A).disk is after
-    assert (resource.promote(A) == NeedsFence()) is (after is Disk.CONSISTENT)
+    assert (resource.promote(A) is NEEDS_FENCE) is (after is Disk.CONSISTENT)
 
 
 def test_writes_that_went_by_command_leave_a_copy_that_asks_after_a_power_cut() -> None:
@@ -156,7 +156,7 @@ def test_writes_that_went_by_command_leave_a_copy_that_asks_after_a_power_cut() 
     resource.crash(A)
     resource.bring_up(A)
     assert resource.side(A).disk is Disk.CONSISTENT
-    assert resource.promote(A) == NeedsFence()
+    assert resource.promote(A) is NEEDS_FENCE
     assert isinstance(resource.fenced(A, FENCED).promoted, Done)
     assert resource.visible(A) == {1, 2}
 
@@ -165,7 +165,7 @@ def test_writes_that_went_by_command_leave_a_copy_that_asks_after_a_power_cut() 
 def test_a_copy_without_its_peer_is_promoted_once_the_handler_is_sure(code: int) -> None:
     resource = connected(primary="")
     cut(resource)
-    assert resource.promote(B) == NeedsFence()
+    assert resource.promote(B) is NEEDS_FENCE
     assert isinstance(resource.promote(B), Unknown)
     assert isinstance(resource.fenced(B, code).promoted, Done)
     side = resource.side(B)
