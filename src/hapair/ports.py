@@ -57,6 +57,14 @@ class Replication(Protocol):
     async def demote(self, volume: Volume, *, timeout_s: float) -> Outcome: ...
     async def detach_by_force(self, volume: Volume, *, timeout_s: float) -> Outcome: ...
 
+    async def resume(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Let frozen writes go; they are acknowledged without the peer.
+
+        The caller has made sure, on disk, that the peer can never be promoted. Done also when
+        nothing is frozen; Refused without a local disk, where the writes would fail.
+        """
+        ...
+
 
 class FileSystems(Protocol):
     async def mount(self, volume: Volume, *, timeout_s: float) -> Outcome:

@@ -182,6 +182,26 @@ async def test_nothing_is_resumed_that_is_not_frozen(node: Node) -> None:
     assert len(node.run.ran) == 1
 
 
+async def test_frozen_writes_are_let_go_on_command(node: Node) -> None:
+    node.proc.write_text(PROC.format("UpToDate", "s-----"))
+    assert isinstance(await node.drbd.resume(VOLUME, timeout_s=5), Done)
+    assert [line.split(" ", 1)[1] for line in node.run.ran] == ["resume-io 10"]
+    node.run.answers[""] = TimedOut(5)
+    assert isinstance(await node.drbd.resume(VOLUME, timeout_s=5), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("disk", "flags", "kind"),
+    [("UpToDate", "r-----", Done), ("Diskless", "s-----", Refused), ("Failed", "s-----", Refused)],
+)
+async def test_nothing_is_let_go_that_is_not_frozen_or_would_fail(
+    node: Node, disk: str, flags: str, kind: type[Done | Refused]
+) -> None:
+    node.proc.write_text(PROC.format(disk, flags))
+    assert isinstance(await node.drbd.resume(VOLUME, timeout_s=5), kind)
+    assert node.run.ran == []
+
+
 async def test_drbd_9_is_addressed_by_the_resources_name(tmp_path: Path) -> None:
     node = Node(tmp_path, version="9.2.8")
     await node.drbd.promote(VOLUME, timeout_s=5, force=True)

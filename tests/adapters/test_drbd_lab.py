@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import hapair
+from hapair.adapters.drbd.resource_file import FENCE_PEER
 from hapair.config.built_json import dumps
 from hapair.model.application import Application
 from hapair.model.built import Built, BuiltApplication
@@ -22,8 +23,10 @@ from hapair_lab.machine import Machine
 from hapair_lab.saved import Saved
 from tests.adapters.clusters import cluster
 from tests.adapters.loops import volume_at
+from tools.package_tree import ROOT
 
 pytestmark = pytest.mark.lab
+HANDLER = ROOT / "packaging" / "helpers" / "fence-peer"
 SOURCE = Path(hapair.__file__).parent
 VOLUME = replace(volume_at(Path("/srv/orders"), minor=10), port=7711, size_bytes=64 << 20)
 PRIVATE = Network(
@@ -40,7 +43,8 @@ def package_of_source() -> bytes:
     with tarfile.open(fileobj=content, mode="w:gz") as archive:
         for file in sorted(SOURCE.rglob("*.py")):
             archive.add(file, Path("hapair") / file.relative_to(SOURCE))
-        archive.add(Path(__file__).with_name("guest_driver.py"), "guest_driver.py")
+        for name in ("guest_driver.py", "guest_verdict.py"):
+            archive.add(Path(__file__).with_name(name), name)
     return content.getvalue()
 
 
@@ -55,6 +59,14 @@ class Node:
         )
         answers = [json.loads(line) for line in printed.splitlines()]
         return {answer["deed"]: (answer["kind"], str(answer["said"])) for answer in answers}
+
+    def will_hear(self, verdict: str) -> None:
+        """Let the handler get this verdict from now on."""
+        self.machine.check(
+            "systemctl stop verdict 2>/dev/null; systemd-run -q --unit verdict --working-directory"
+            f" /opt/test python3 guest_verdict.py {verdict};"
+            " while [ ! -S /run/hapair/control.sock ]; do sleep 0.1; done"
+        )
 
     def done(self, *deeds: str) -> None:
         """Do the deeds; every one must succeed."""
@@ -78,13 +90,15 @@ def prepare(lab: Lab) -> None:
     built = Built(1, replace(cluster(), networks=(PRIVATE,)), "", 10, (application,))
     nodes = [Node(machine) for machine in lab.nodes]
     for node in nodes:
-        node.machine.check("mkdir -p /opt/test /etc/cluster/built")
+        node.machine.check("mkdir -p /opt/test /etc/cluster/built /usr/lib/hapair")
         node.machine.put("/opt/test.tgz", package_of_source())
         node.machine.put("/etc/cluster/built/built.json", dumps(built))
+        node.machine.put(FENCE_PEER, HANDLER.read_bytes(), mode=0o755)
         node.machine.check(
             "tar xzf /opt/test.tgz -C /opt/test; vgcreate -q vg /dev/vdb;"
             " lvcreate -q -y -L 64M -n data vg; lvcreate -q -y -L 4M -n data_meta vg; sync"
         )
+        node.will_hear("peer-fenced")
         node.done("write", "make_meta_data", "bring_up")
     one, two = nodes
     one.done("wait:Connected", "force")
@@ -158,24 +172,58 @@ def test_a_disk_with_errors_is_detached_and_the_peers_copy_serves(pair: Pair) ->
     assert pair.two.machine.check("stat -c %s /srv/orders/later") == "4096\n"
 
 
+WRITING = (
+    "(dd if=/dev/zero of=/srv/orders/late bs=4k count=1 conv=fsync; echo $? >/run/ended)"
+    " >/dev/null 2>&1 </dev/null & sleep 1"
+)
+
+
 def test_frozen_writes_are_ended_by_a_forced_detach(pair: Pair) -> None:
-    """The loser of a partition comes down without a reboot."""
+    """The loser of a partition comes down without a reboot, and comes back as the target."""
     one = pair.one
     one.done("promote", "mount")
-    one.machine.put("/opt/handler", "#!/bin/sh\nexit 1\n", mode=0o755)
-    one.machine.check(
-        "sed -i -e 's/fencing dont-care/fencing resource-and-stonith/'"
-        " -e 's,^    net {,    handlers { fence-peer /opt/handler; }\\n&,'"
-        " /etc/drbd.d/hapair-orders.data.res && drbdadm adjust orders.data"
-    )
+    one.will_hear("denied")
     one.machine.cable("priv0").pull()
     one.done("wait:Connecting,True")  # True: suspended.
-    one.machine.check(
-        "dd if=/dev/zero of=/srv/orders/lost bs=4k count=1 conv=fsync >/tmp/dd 2>&1 </dev/null &"
-    )
+    one.machine.check(WRITING)
     assert one.does("unmount:3")["unmount:3"][0] in ("Refused", "Unknown")
     one.done("detach_by_force", "end_holders", "unmount", "demote", "take_down")
     assert one.does("mounted")["mounted"] == ("bool", "False")
+    assert one.machine.check("cat /run/ended") == "1\n"
+
+    pair.two.done("wait:Connecting", "promote", "mount")
+    one.machine.cable("priv0").plug()
+    one.done("bring_up", "wait:Connected,UpToDate,Primary")
+
+
+def test_a_primary_without_its_peer_goes_on_once_the_daemon_says_so(pair: Pair) -> None:
+    pair.one.done("promote", "mount")
+    pair.one.machine.cable("priv0").pull()
+    pair.one.done("wait:Connecting,Outdated,False")
+    pair.one.machine.check("dd if=/dev/zero of=/srv/orders/late bs=4k count=1 conv=fsync")
+
+
+def test_frozen_writes_go_on_when_the_verdict_comes_after_the_handler(pair: Pair) -> None:
+    one = pair.one
+    one.done("promote", "mount")
+    one.will_hear("denied")
+    one.machine.cable("priv0").pull()
+    one.done("wait:Connecting,True")
+    one.machine.check(WRITING)
+    one.done("resume", "wait:Connecting,UpToDate,False", "resume")
+    one.machine.check("while [ ! -e /run/ended ]; do sleep 0.1; done", timeout_s=10)
+    assert one.machine.check("cat /run/ended") == "0\n"
+
+
+def test_a_copy_without_its_peer_is_not_promoted_without_a_verdict(pair: Pair) -> None:
+    pair.two.will_hear("denied")
+    pair.one.machine.power_off()
+    pair.two.done("wait:Connecting,UpToDate,Secondary")
+    kind, said = pair.two.does("promote")["promote"]
+    assert kind == "Refused"
+    assert "Refusing to be Primary while peer is not outdated" in said
+    pair.two.will_hear("peer-outdated")
+    pair.two.done("promote", "mount")
 
 
 def test_a_missing_backing_device_is_no_success_and_can_be_tried_again(pair: Pair) -> None:

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from hapair.adapters.drbd.argv import Dialect
-from hapair.adapters.drbd.resource_file import file_name, resource_text
+from hapair.adapters.drbd.resource_file import FENCE_PEER, file_name, resource_text
 from hapair.model.built import Built
 from tests.adapters.clusters import cluster
 from tests.adapters.loops import volume_at
+from tools.package_tree import ROOT
 
 VOLUME = volume_at(Path("/srv/orders"), minor=10)
 BUILT = Built(generation=1, cluster=cluster(), fingerprint="", minors_first=10)
@@ -16,6 +17,9 @@ EXPECTED = """\
 resource "orders.data" {
     options {
         on-no-data-accessible io-error;
+    }
+    handlers {
+        fence-peer "/usr/lib/hapair/fence-peer";
     }
     net {
         protocol C;
@@ -37,7 +41,7 @@ resource "orders.data" {
         c-fill-target 1M;
         c-min-rate 10M;
         c-max-rate 1000M;
-        fencing dont-care;
+        fencing resource-and-stonith;
     }
     on "node1" {
         address ipv4 10.77.1.1:7701;
@@ -69,8 +73,20 @@ def test_drbd_9_gets_node_ids_and_never_promotes_by_itself() -> None:
     assert "node-id 0;" in text
     assert "node-id 1;" in text
     assert "auto-promote no;" in text
-    assert text.count("fencing dont-care;") == 1
-    assert text.index("fencing") < text.index("disk {")
+    assert text.count("fencing resource-and-stonith;") == 1
+    assert text.index("fencing resource") < text.index("disk {")
+
+
+def test_both_dialects_freeze_and_run_the_handler() -> None:
+    for dialect in Dialect:
+        text = resource_text(BUILT, VOLUME, dialect=dialect, fence_peer="/opt/handler 5")
+        assert text.count("fencing resource-and-stonith;") == 1
+        assert 'handlers {\n        fence-peer "/opt/handler 5";\n    }' in text
+
+
+def test_the_handler_is_where_the_package_puts_it() -> None:
+    assert (ROOT / "packaging/helpers" / Path(FENCE_PEER).name).stat().st_mode & 0o111
+    assert Path(FENCE_PEER).parent == Path("/usr/lib/hapair")
 
 
 def test_a_secret_is_asked_of_the_peer() -> None:

@@ -186,6 +186,7 @@ GOALS: Final = {
     ),
     "isolated": with_state(CAN_RUN, isolated=True),
     "lost": with_state(CAN_RUN, lost=True),
+    "overtaken": replace(CAN_RUN, record=record(PEER), state=RUNNING),
     "not-owner": replace(CAN_RUN, record=record(PEER)),
     "wanted-down": replace(CAN_RUN, record=record(wanted=Wanted.DOWN)),
     "leaving": leaving(formed=True),

@@ -206,6 +206,15 @@ class FakeReplication:
             self.set(replace(facts, disk=Disk.DISKLESS, suspended=False))
         return _ended(self.unanswered)
 
+    async def resume(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        del timeout_s
+        facts = self.known.get(volume.resource)
+        if facts and facts.suspended:
+            if facts.disk is not Disk.UP_TO_DATE:
+                return Refused(f"the copy here is {facts.disk}")
+            self.set(replace(facts, suspended=False))
+        return _ended(self.unanswered)
+
 
 def program_name(program: Program) -> str:
     match program:

@@ -10,6 +10,7 @@ from hapair.model.outcome import Done, Outcome, Refused
 from hapair_lab.lab import Lab, in_parallel
 from hapair_lab.machine import Machine
 from hapair_lab.topology import Segment
+from tests.sim.sides import Fencing
 
 SETTLES_WITHIN_S: Final = 60.0
 BLOCK: Final = 4096
@@ -20,13 +21,30 @@ RESOURCE: Final = """resource r0 {
   disk /dev/vg/data;
   meta-disk internal;
   protocol C;
+  options { on-no-data-accessible io-error; }
+  handlers { fence-peer "/opt/fence-peer"; }
   net { timeout 20; connect-int 1; ping-int 1; ping-timeout 5; }
-  disk { resync-rate 400k; c-plan-ahead 0; }
+  disk { resync-rate 400k; c-plan-ahead 0; fencing FENCING; }
   on node1 { address 10.77.2.1:7788; }
   on node2 { address 10.77.2.2:7788; }
 }
 """
-STATE: Final = re.compile(r"^ *0: cs:(\S+)(?: ro:(\S+) ds:(\S+))?", re.MULTILINE)
+# It says that it was asked and waits until the test tells it what to answer.
+HANDLER: Final = """#!/bin/sh
+echo "$DRBD_RESOURCE" >>/run/fence.asked
+for wait in $(seq 300); do
+  [ ! -e /run/fence.answer ] || exit "$(cat /run/fence.answer)"
+  sleep 0.1
+done
+exit 1
+"""
+FROZEN: Final = "s"
+LET_FAIL: Final = (
+    "if grep -q 's-----' /proc/drbd; then drbdsetup detach 0 --force; drbdsetup resume-io 0; fi"
+)
+STATE: Final = re.compile(
+    r"^ *0: cs:(\S+)(?: ro:(\S+) ds:(\S+) +(?:[ABC] +)?([rs])\S*)?", re.MULTILINE
+)
 WORDS: Final = {
     "StandAlone": Connection.STAND_ALONE,
     "Connected": Connection.CONNECTED,
@@ -43,6 +61,7 @@ class State:
     roles: str = ""
     disks: str = ""
     connection: str = ""
+    suspended: bool = False
 
 
 class RealDrbd:
@@ -52,13 +71,13 @@ class RealDrbd:
 
     @staticmethod
     def _make_volume(node: Machine) -> None:
-        node.put("/etc/drbd.d/r0.res", RESOURCE)
+        node.put("/opt/fence-peer", HANDLER, mode=0o755)
         node.check("vgcreate -q vg /dev/vdb && lvcreate -q -y -L 32M -n data vg && modprobe drbd")
 
-    def fresh(self) -> None:
+    def fresh(self, fencing: Fencing) -> None:
         """Make both sides new: connected, UpToDate, Secondary, without any history."""
         self.mend()
-        in_parallel(self._make_fresh, self.lab.nodes)
+        in_parallel(lambda node: self._make_fresh(node, fencing), self.lab.nodes)
         self.lab.wait_until(
             "both sides are connected",
             lambda: all(s.connection == "Connected" for s in self.states()),
@@ -73,9 +92,16 @@ class RealDrbd:
         self.settle()
 
     @staticmethod
-    def _make_fresh(node: Machine) -> None:
+    def _make_fresh(node: Machine, fencing: Fencing) -> None:
+        if not node.is_on():
+            node.power_on()
+        node.put("/etc/drbd.d/r0.res", RESOURCE.replace("FENCING", fencing))
+        # What is frozen, and a handler that still waits, would keep the device in use.
+        node.run(
+            f"echo 1 >/run/fence.answer; {LET_FAIL}; sleep 0.5; rm -f /run/fence.* /run/write.*"
+        )
         node.check(
-            "modprobe drbd; drbdadm secondary r0; drbdadm down r0; "
+            "sync; modprobe drbd; drbdadm secondary r0; drbdadm down r0; "
             "drbdadm create-md --force r0 && drbdadm up r0"
         )
 
@@ -90,7 +116,7 @@ class RealDrbd:
             return State()
         word = found.group(1)
         connection = word if word.startswith(ON_THE_WAY) else WORDS.get(word, "Connecting")
-        return State(found.group(2), found.group(3), connection)
+        return State(found.group(2), found.group(3), connection, found.group(4) == FROZEN)
 
     def settle(self) -> None:
         """Wait until nothing is on its way any more: handshakes, resyncs, time-outs."""
@@ -137,6 +163,29 @@ class RealDrbd:
     def promote(self, node: Machine) -> Outcome:
         return self.run(node, "drbdsetup primary 0")
 
+    def promote_asking(self, node: Machine, answer: int) -> Outcome:
+        """Promote; whenever the handler is asked it gives this answer."""
+        return self.run(
+            node,
+            f"echo {answer} >/run/fence.answer; drbdsetup primary 0; code=$?; "
+            "rm -f /run/fence.*; exit $code",
+        )
+
+    def answer(self, node: Machine, answer: int) -> None:
+        """Let the handler that waits end with this exit code."""
+        node.check("while [ ! -e /run/fence.asked ]; do sleep 0.1; done", timeout_s=30)
+        node.check(
+            f"rm /run/fence.asked; echo {answer} >/run/fence.answer; "
+            "while pgrep -f '[f]ence-peer' >/dev/null; do sleep 0.1; done; rm /run/fence.answer"
+        )
+
+    def asked(self, node: Machine) -> int:
+        """Tell how many handlers run on the node."""
+        return len(node.run("pgrep -f '/bin/sh /opt/[f]ence-peer'").stdout.split())
+
+    def resume(self, node: Machine) -> Outcome:
+        return self.run(node, "drbdsetup resume-io 0")
+
     def demote(self, node: Machine) -> Outcome:
         return self.run(node, "drbdsetup secondary 0")
 
@@ -148,11 +197,18 @@ class RealDrbd:
 
     def write(self, node: Machine, number: int) -> bool:
         """Write one block; tell whether it was acknowledged."""
-        command = (
-            f"yes {number:03d} | head -c {BLOCK} | "
-            f"dd of=/dev/drbd0 bs={BLOCK} seek={number} count=1 iflag=fullblock oflag=direct"
-        )
-        return node.run(command, timeout_s=60).ok
+        return node.run(_writing(number), timeout_s=60).ok
+
+    def begin_write(self, node: Machine, number: int) -> None:
+        """Write one block without waiting for its end."""
+        command = f"{{ {_writing(number)}; echo $? >/run/write.{number}; }}"
+        node.check(f"({command}) >/dev/null 2>&1 </dev/null & sleep 0.3")
+
+    def ended_writes(self, node: Machine) -> dict[int, bool]:
+        """Return for each write that was begun and has ended whether it was acknowledged."""
+        said = node.run("sleep 0.5; cd /run; grep . write.* /dev/null").stdout
+        ended = (line.removeprefix("write.").split(":") for line in said.splitlines())
+        return {int(number): code == "0" for number, code in ended}
 
     def dirty(self, node: Machine) -> None:
         """Write so much that a resync takes some seconds."""
@@ -179,6 +235,13 @@ class RealDrbd:
         )
         blocks = node.check(f"{command} | cut -c1-{BLOCK * BLOCKS * 2}")
         return _numbers_in(blocks)
+
+
+def _writing(number: int) -> str:
+    return (
+        f"yes {number:03d} | head -c {BLOCK} | "
+        f"dd of=/dev/drbd0 bs={BLOCK} seek={number} count=1 iflag=fullblock oflag=direct"
+    )
 
 
 def _numbers_in(encoded: str) -> set[int]:

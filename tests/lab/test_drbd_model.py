@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from hapair.model.data import Connection, Disk, Role
-from hapair.model.outcome import Done
+from hapair.model.outcome import Done, Outcome
 from hapair_lab import snapshots
 from hapair_lab.lab import Lab
 from tests.lab.real_drbd import RealDrbd, State
 from tests.sim.drbd import Resource, Written
+from tests.sim.fence import NEEDS_FENCE, LetGo
+from tests.sim.sides import Fencing
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 NODES = ("node1", "node2")
@@ -19,8 +21,10 @@ UP_TO_DATE = "UpToDate/UpToDate"
 class ModelDrbd:
     """The model, settled at once after each operation."""
 
-    def __init__(self) -> None:
-        self.resource = Resource("r0", NODES)
+    def __init__(self, fencing: Fencing) -> None:
+        self.resource = Resource("r0", NODES, fencing)
+        # Writes that waited, and whether they succeeded.
+        self.ended: dict[str, dict[int, bool]] = {node: {} for node in NODES}
         self.is_cut = False
         self.holds_resync = False
         for node in NODES:
@@ -42,15 +46,35 @@ class ModelDrbd:
             )
             if looking and not self.is_cut:
                 resource.connect()
+            for node in NODES:
+                self.let_go(node, LetGo(acknowledged=resource.resume_pending(node)))
             if resource.resyncing and not self.holds_resync:
                 resource.finish_resync()
+
+    def let_go(self, node: str, writes: LetGo) -> None:
+        self.ended[node] |= dict.fromkeys(writes.acknowledged, True)
+        self.ended[node] |= dict.fromkeys(writes.failed, False)
+
+    def promote(self, node: str, answer: int | None) -> Outcome:
+        """Promote; ``answer`` is what the handler says whenever it is asked."""
+        outcome = self.resource.promote(node)
+        if outcome is not NEEDS_FENCE:
+            return outcome
+        if answer is None:
+            message = f"the model asks before it promotes {node}"
+            raise AssertionError(message)
+        ended: Outcome | None = None
+        while ended is None:
+            ended = self.resource.fenced(node, answer).promoted
+        return ended
 
     def state(self, node: str) -> State:
         facts = self.resource.facts(node)
         if facts is None:
             return State()
         disks = f"{facts.disk}/{facts.peer_disk}"
-        return State(f"{facts.role}/{facts.peer_role}", disks, facts.connection)
+        roles = f"{facts.role}/{facts.peer_role}"
+        return State(roles, disks, facts.connection, facts.suspended)
 
 
 class Both:
@@ -59,19 +83,21 @@ class Both:
     def __init__(self, real: RealDrbd) -> None:
         self.real = real
         self.count = 0
-        self.begin_anew()
+        self.begin_anew(Fencing.DONT_CARE)
 
-    def begin_anew(self) -> None:
-        self.model = ModelDrbd()
-        self.real.fresh()
+    def begin_anew(self, fencing: Fencing) -> None:
+        self.fencing = fencing
+        self.model = ModelDrbd(fencing)
+        self.real.fresh(fencing)
 
-    def ready(self) -> None:
+    def ready(self, fencing: Fencing = Fencing.DONT_CARE) -> None:
         """Be connected, UpToDate and Secondary on both sides; new if a sequence ended otherwise.
 
         The history of the identifiers goes on from one sequence to the next.
         """
-        if any(state.disks != UP_TO_DATE for state in self.real.states()):
-            self.begin_anew()
+        good = all(state.disks == UP_TO_DATE for state in self.real.states())
+        if fencing is not self.fencing or not good:
+            self.begin_anew(fencing)
         for node in NODES:
             self._do("demote", node, refused=False)
         self.same("from the beginning")
@@ -82,12 +108,25 @@ class Both:
         self.model.settle()
         modelled = [self.model.state(node) for node in NODES]
         assert self.real.states() == modelled, when
+        for node in NODES:
+            machine = self.real.lab.machine(node)
+            if machine.is_on() and self.fencing is not Fencing.DONT_CARE:
+                waits = self.model.resource.side(node).asked is not None
+                assert (self.real.asked(machine) > 0) is waits, f"{node} asks, {when}"
 
     def does(self, sequence: str) -> None:
-        """Do ``promote node1; write node1; cut`` step by step; ``!promote`` must be refused."""
+        """Do ``promote node1; write node1; cut`` step by step; ``!promote`` must be refused.
+
+        ``answer node1 7``: the handler that waits ends with 7; ``promote node1 7``: it says so
+        when it is asked. ``begin node1``: a write that is not waited for.
+        """
         for step in sequence.split(";"):
-            operation, _, node = step.strip().partition(" ")
-            self._do(operation.removeprefix("!"), node, refused=operation.startswith("!"))
+            operation, node, answer = (*step.split(), "", "")[:3]
+            name, refused = operation.removeprefix("!"), operation.startswith("!")
+            if name in ("answer", "begin", "resume") or answer:
+                self._do_frozen(name, node, int(answer or -1), refused=refused)
+            else:
+                self._do(name, node, refused=refused)
             self.same(f"after {step.strip()} of: {sequence}")
 
     def _do(self, operation: str, node: str, *, refused: bool) -> None:
@@ -101,16 +140,45 @@ class Both:
             case "crash":
                 self.real.crash(self.real.lab.machine(node))
                 self.model.resource.crash(node)
+                self.model.ended[node].clear()
             case "power-on":
                 self.real.power_on(self.real.lab.machine(node))
             case "write":
                 self._write(node)
+            case "promote":
+                real = self.real.promote(self.real.lab.machine(node))
+                self._agree(real, self.model.promote(node, None), refused=refused)
             case _:
                 machine = self.real.lab.machine(node)
                 real = getattr(self.real, operation.replace("-", "_"))(machine)
                 model = getattr(self.model.resource, operation.replace("-", "_"))(node)
-                done = not refused
-                assert (isinstance(real, Done), isinstance(model, Done)) == (done, done), real
+                self._agree(real, model, refused=refused)
+
+    @staticmethod
+    def _agree(real: Outcome, model: Outcome, *, refused: bool) -> None:
+        done = not refused
+        assert (isinstance(real, Done), isinstance(model, Done)) == (done, done), real
+
+    def _do_frozen(self, operation: str, node: str, answer: int, *, refused: bool) -> None:
+        machine = self.real.lab.machine(node)
+        match operation:
+            case "begin":
+                self.count += 1
+                self.real.begin_write(machine, self.count)
+                self.model.resource.write(node, self.count, path_works=False)
+            case "answer":
+                self.real.answer(machine, answer)
+                self.model.let_go(node, self.model.resource.fenced(node, answer).let_go)
+            case "resume":
+                assert isinstance(self.real.resume(machine), Done)
+                self.model.let_go(node, self.model.resource.resume(node))
+            case _:
+                real = self.real.promote_asking(machine, answer)
+                self._agree(real, self.model.promote(node, answer), refused=refused)
+
+    def ended_the_same(self, node: str) -> None:
+        """The writes that were begun: which have ended, and how."""
+        assert self.real.ended_writes(self.real.lab.machine(node)) == self.model.ended[node]
 
     def _write(self, node: str) -> None:
         self.count += 1
@@ -171,6 +239,42 @@ def test_the_model_does_what_drbd_does(both: Both, sequence: str) -> None:
     for node, side in both.model.resource.sides.items():
         if side.configured and side.role is Role.PRIMARY:
             both.reads_the_same(node)
+
+
+FROZEN_SEQUENCES = """
+promote node1; write node1; cut; begin node1; answer node1 7; write node1; mend; write node1
+promote node1; cut; begin node1; answer node1 4; demote node1; promote node1; mend
+promote node1; cut; begin node1; answer node1 5; mend
+promote node1; cut; begin node1; answer node1 3; mend
+promote node1; cut; begin node1; answer node1 6; mend
+promote node1; cut; begin node1; answer node1 1; mend; write node1
+promote node1; cut; begin node1; answer node1 1; resume node1; write node1; mend
+promote node1; cut; begin node1; mend; write node1
+promote node1; cut; answer node1 1; promote node2 7; write node2; mend
+promote node1; cut; begin node1; answer node1 1; promote node2 7; detach node1; resume node1; mend
+promote node1; take-down node2; begin node1; answer node1 7; bring-up node2; write node1
+cut; promote node2 7; write node2; mend
+cut; promote node2 4; demote node2; promote node2; mend
+cut; !promote node2 1; mend; promote node2
+cut; !promote node2 6; !promote node2; mend; promote node2
+promote node1; cut; answer node1 1; crash node1; power-on node1; bring-up node1; !promote node1 1
+promote node1; cut; answer node1 1; crash node1; power-on node1; bring-up node1; !promote node1 5
+promote node1; cut; answer node1 1; crash node1; power-on node1; bring-up node1; promote node1 7
+promote node1; cut; answer node1 7; crash node1; power-on node1; bring-up node1; promote node1
+promote node1; cut; answer node1 1; resume node1; crash node1; power-on node1; bring-up node1; mend
+promote node1; crash node1; promote node2 7; write node2; power-on node1; bring-up node1
+promote node1; detach node1; cut; promote node2 7; write node2; demote node2; mend
+detach node2; promote node1; cut; answer node1 7; mend; attach node2
+"""
+
+
+@pytest.mark.parametrize("sequence", FROZEN_SEQUENCES.strip().splitlines())
+def test_the_model_freezes_as_drbd_does(both: Both, sequence: str) -> None:
+    both.ready(Fencing.RESOURCE_AND_STONITH)
+    both.does(sequence)
+    for node, side in both.model.resource.sides.items():
+        if side.configured and side.role is Role.PRIMARY:
+            both.ended_the_same(node)
 
 
 def test_an_interrupted_resync_leaves_a_copy_that_is_not_promoted(both: Both) -> None:

@@ -208,6 +208,9 @@ class Machine:
     async def detach_by_force(self, volume: Volume, *, timeout_s: float) -> Outcome:
         return await self._work("detach_by_force", volume.resource)
 
+    async def resume(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        return await self._work("resume", volume.resource)
+
     # File systems.
 
     async def mount(self, volume: Volume, *, timeout_s: float) -> Outcome:

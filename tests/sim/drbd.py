@@ -8,18 +8,21 @@ here every operation is instantaneous. The data of a side is the set of the writ
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final
 
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
-from hapair.model.outcome import Done, Outcome, Refused
-from tests.sim.sides import FULL_SYNC, RANK, SPLIT_BRAIN, UNRELATED, Meta, Side, compare
-
-
-class Fencing(StrEnum):
-    """DRBD's option of that name: what a Primary does that loses its peer."""
-
-    DONT_CARE = "dont-care"  # It goes on writing.
-    RESOURCE_AND_STONITH = "resource-and-stonith"  # It freezes writes and asks a handler.
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from tests.sim.fence import NEEDS_FENCE, PROMOTION_TRIES, Answered, LetGo, believe
+from tests.sim.sides import (
+    FULL_SYNC,
+    RANK,
+    SPLIT_BRAIN,
+    UNRELATED,
+    Asked,
+    Fencing,
+    Meta,
+    Side,
+    compare,
+)
 
 
 class Written(StrEnum):
@@ -30,14 +33,6 @@ class Written(StrEnum):
     FAILED = "failed"
 
 
-class AsksFirst(Refused):
-    """The kernel calls the fence-peer handler and goes on with ``promote_fenced``."""
-
-
-ASKS_FIRST: Final = AsksFirst("the fence-peer handler is asked first")
-GO_ON: Final = (4, 5, 7)  # Exit codes of the handler after which the peer counts as Outdated.
-
-
 class Resource:
     """Both sides of one resource. The driver calls ``connect``, ``lose`` and ``finish_resync``."""
 
@@ -45,15 +40,15 @@ class Resource:
         self, name: str, nodes: tuple[str, str], fencing: Fencing = Fencing.DONT_CARE
     ) -> None:
         self.name = name
-        self.nodes = nodes
         self.fencing = fencing
+        self.nodes = nodes
         self._next_identifier = 2
         self.sides = {node: Side(node, Meta(current=1)) for node in nodes}
         self.resyncs = 0  # How many have begun.
         self.on_change: Callable[[str], None] = lambda _node: None
+        # The kernel of that node starts the handler. Never call ``fenced`` from inside of it.
+        self.on_fence: Callable[[str], None] = lambda _node: None
         self.on_resync: Callable[[Side, Side], None] = lambda _source, _target: None
-        self.on_fence: Callable[[str], None] = lambda _node: None  # The handler is started.
-        self.on_released: Callable[[str, tuple[int, ...]], None] = lambda _node, _numbers: None
 
     def side(self, node: str) -> Side:
         return self.sides[node]
@@ -90,8 +85,6 @@ class Resource:
             side.role = Role.SECONDARY
             side.connection = Connection.CONNECTING
             side.peer_role, side.peer_disk = Role.UNKNOWN, Disk.UNKNOWN
-            side.suspended = False
-            side.pending.clear()
         elif side.connection is Connection.STAND_ALONE:
             side.connection = Connection.CONNECTING
         if side.disk is Disk.DISKLESS:
@@ -113,56 +106,55 @@ class Resource:
             return Refused("can only attach to the data that was shown while diskless")
         if meta.peer_outdated:
             side.peer_disk = Disk.OUTDATED
-        self._settle_disk(side)
+        side.settle_disk(self.fencing)
         self._changed(side)
         return Done()
-
-    def _settle_disk(self, side: Side) -> None:
-        """Take the state of the disk from its meta-data."""
-        meta = side.meta
-        side.disk = Disk.INCONSISTENT
-        if meta.consistent:
-            # With "fencing dont-care" a Consistent disk is taken for UpToDate.
-            sure = self.fencing is Fencing.DONT_CARE or side.peer_disk is Disk.OUTDATED
-            good = Disk.UP_TO_DATE if sure else Disk.CONSISTENT
-            side.disk = good if meta.was_up_to_date else Disk.OUTDATED
-        side.crashed_primary = meta.crashed_primary or (
-            meta.primary and side.role is not Role.PRIMARY
-        )
 
     def negotiate(self) -> None:
         """The peer answers a disk that was attached while connected."""
         for side in self.sides.values():
             if side.disk is Disk.NEGOTIATING:
-                self._settle_disk(side)
+                side.settle_disk(self.fencing)
         self.connect(handshake_only=True)
 
     def take_down(self, node: str) -> Outcome:
         """Demote, disconnect, detach. The driver refuses it while somebody holds the device."""
         side = self.sides[node]
         side.role = Role.SECONDARY
-        self._thaw(side)
-        side.pending.clear()
         self._changed(side)
         side.configured = False
         side.disk = Disk.DISKLESS
+        side.forget_waiting()
         self.on_change(node)
         return Done()
 
     def promote(self, node: str, *, force: bool = False) -> Outcome:
+        """Make the side Primary; NEEDS_FENCE when the kernel asks its handler first."""
         side = self.sides[node]
         if not side.configured:
             return Refused("no such resource")
+        if side.asked is Asked.PROMOTION:
+            return Unknown("the device is locked by a promotion that waits for the handler")
         if side.role is Role.PRIMARY:
             return Done()
         if side.replicating and side.peer_role is Role.PRIMARY:
             return Refused("the peer is Primary")
+        if self._must_ask(side, force=force):
+            side.tries = 1
+            self._ask(side, Asked.PROMOTION)
+            return NEEDS_FENCE
+        return self._promote(side, force=force)
+
+    def _must_ask(self, side: Side, *, force: bool) -> bool:
+        if self.fencing is Fencing.DONT_CARE or side.replicating or not side.attached:
+            return False
+        good = side.disk in (Disk.UP_TO_DATE, Disk.CONSISTENT)
+        return (good or force) and RANK[side.peer_disk] >= RANK[Disk.UNKNOWN]
+
+    def _promote(self, side: Side, *, force: bool = False) -> Outcome:
         good = RANK[side.disk] >= RANK[Disk.UP_TO_DATE]
-        sure = good or (self.fencing is not Fencing.DONT_CARE and side.disk is Disk.CONSISTENT)
-        if not side.replicating and not sure and not (force and side.attached):
+        if not side.replicating and not good and not (force and side.attached):
             return Refused("need access to UpToDate data")
-        if self._asks_before_promotion(side) and not force:
-            return ASKS_FIRST
         usable = max(RANK[side.disk], RANK[side.peer_disk]) > RANK[Disk.INCONSISTENT]
         if side.replicating and not usable:
             return Refused("need access to UpToDate data")
@@ -176,57 +168,6 @@ class Resource:
         self._changed(side)
         return Done()
 
-    def _asks_before_promotion(self, side: Side) -> bool:
-        """Tell whether the peer's copy may be as good, for all that this kernel knows."""
-        unsure = RANK[side.peer_disk] >= RANK[Disk.UNKNOWN] or side.disk is Disk.CONSISTENT
-        return self.fencing is not Fencing.DONT_CARE and not side.replicating and unsure
-
-    def promote_fenced(self, node: str, exit_code: int) -> Outcome:
-        """Go on with a promotion for which the handler was asked."""
-        side = self.sides[node]
-        if not side.configured or side.replicating or side.role is Role.PRIMARY:
-            return self.promote(node)  # Much may have happened while the handler ran.
-        if exit_code not in GO_ON or not side.attached:
-            return Refused("the fence-peer handler did not agree")
-        side.peer_disk = Disk.OUTDATED
-        if side.disk is Disk.CONSISTENT:
-            side.disk = Disk.UP_TO_DATE
-        return self.promote(node)
-
-    def fenced(self, node: str, exit_code: int) -> None:
-        """The handler that a frozen Primary had started ended with this code."""
-        side = self.sides[node]
-        if side.suspended and exit_code in GO_ON:
-            side.peer_disk = Disk.OUTDATED
-            if not side.meta.bitmap:
-                self._new_generation(side)
-            self._release(side)
-
-    def resume(self, node: str) -> Outcome:
-        """Drbdsetup resume-io: writes go on; the peer's disk stays unknown."""
-        side = self.sides[node]
-        if side.suspended:
-            if side.attached and not side.meta.bitmap:
-                self._new_generation(side)
-            self._release(side)
-        return Done()
-
-    def _release(self, side: Side) -> None:
-        """Let the frozen writes go on: each is acknowledged as soon as it is on this disk."""
-        numbers = self._thaw(side)
-        side.data.update(numbers)
-        side.unprotected_writes += len(numbers)
-        self._changed(side)
-        self.on_released(side.node, numbers)
-
-    @staticmethod
-    def _thaw(side: Side) -> tuple[int, ...]:
-        numbers = tuple(side.pending)
-        if side.suspended:
-            side.suspended = False
-            side.pending.clear()
-        return numbers
-
     def demote(self, node: str) -> Outcome:
         side = self.sides[node]
         if not side.configured:
@@ -236,9 +177,8 @@ class Resource:
         return Done()
 
     def detach(self, node: str) -> Outcome:
-        """Drop the local disk, by force or because it gave an error; frozen writes fail then."""
+        """Drop the local disk, by force or because it gave an error."""
         side = self.sides[node]
-        self._thaw(side)
         if side.attached:
             side.exposed = side.meta.current
             side.disk = Disk.DISKLESS
@@ -246,6 +186,62 @@ class Resource:
                 side.connection = self.other(node).connection = Connection.CONNECTED
             self._changed(side)
         return Done()
+
+    def resume(self, node: str) -> LetGo:
+        """Let frozen writes go by command ("resume-io"); the peer's copy is not marked."""
+        side = self.sides[node]
+        if not side.suspended:
+            return LetGo()
+        return self._let_go(side)
+
+    def fenced(self, node: str, exit_code: int) -> Answered:
+        """The handler that ``on_fence`` announced ends with this exit code."""
+        side = self.sides[node]
+        asked, side.asked = side.asked, None
+        if asked is None:  # The node crashed or the resource went down meanwhile.
+            return Answered()
+        if not side.replicating:  # Otherwise the kernel ignores what the handler says.
+            believe(side, exit_code)
+            self._changed(side)
+        sure = RANK[side.peer_disk] <= RANK[Disk.OUTDATED]
+        if asked is Asked.PROMOTION:
+            return Answered(promoted=self._go_on_promoting(side, sure=sure))
+        let_go = self._let_go(side) if side.suspended and sure else LetGo()
+        self._changed(side)
+        return Answered(let_go)
+
+    def _go_on_promoting(self, side: Side, *, sure: bool) -> Outcome | None:
+        if side.replicating and side.peer_role is Role.PRIMARY:
+            return Refused("the peer is Primary")
+        if sure and side.disk is Disk.CONSISTENT:
+            side.disk = Disk.UP_TO_DATE
+        if sure or side.replicating or side.disk is Disk.OUTDATED:
+            return self._promote(side)
+        if side.tries >= PROMOTION_TRIES:
+            return Refused("refusing to be Primary while peer is not outdated")
+        side.tries += 1
+        self._ask(side, Asked.PROMOTION)
+        return None
+
+    def _ask(self, side: Side, why: Asked) -> None:
+        side.asked = why
+        self.on_fence(side.node)
+
+    def _let_go(self, side: Side) -> LetGo:
+        """End the freeze: on the own disk alone, or with errors where there is none."""
+        waiting = (*side.pending, *side.blocked)
+        side.pending.clear()
+        side.blocked.clear()
+        side.suspended = False
+        if side.disk is not Disk.UP_TO_DATE:
+            self._changed(side)
+            return LetGo(failed=waiting)
+        if not side.meta.bitmap:
+            self._new_generation(side)
+        side.data.update(waiting)
+        side.unprotected_writes += len(waiting)
+        self._changed(side)
+        return LetGo(acknowledged=waiting)
 
     # --- What happens to it --------------------------------------------------------------------
 
@@ -255,13 +251,13 @@ class Resource:
         side.configured = False
         side.role, side.disk = Role.SECONDARY, Disk.DISKLESS
         side.crashed_primary = False
-        side.suspended = False
-        side.pending.clear()
+        side.forget_waiting()
 
     def lose(self, node: str) -> tuple[int, ...]:
         """The kernel of ``node`` notices that the connection is gone.
 
-        Returns the pending writes that it acknowledges now ("fencing dont-care").
+        Returns the pending writes that it acknowledges now. With "resource-and-stonith" there are
+        none: a Primary with a disk freezes, and its handler is asked.
         """
         side = self.sides[node]
         had_peer_data = RANK[side.peer_disk] >= RANK[Disk.CONSISTENT]
@@ -270,16 +266,15 @@ class Resource:
         if side.disk is Disk.NEGOTIATING:  # "Connection lost while negotiating, no data!"
             side.disk = Disk.DISKLESS
             if side.exposed == side.meta.current:
-                self._settle_disk(side)
+                side.settle_disk(self.fencing)
         if side.peer_disk not in (Disk.OUTDATED, Disk.INCONSISTENT):
             side.peer_disk = Disk.UNKNOWN
-        writable = side.role is Role.PRIMARY and side.disk is Disk.UP_TO_DATE
-        freezes = self.fencing is not Fencing.DONT_CARE and side.peer_disk is Disk.UNKNOWN
-        if writable and freezes:
+        if self._freezes(side):
             side.suspended = True
             self._changed(side)
-            self.on_fence(node)
+            self._ask(side, Asked.LOSS)
             return ()
+        writable = side.role is Role.PRIMARY and side.disk is Disk.UP_TO_DATE
         if writable and had_peer_data and not side.meta.bitmap:
             self._new_generation(side)
         acknowledged = tuple(side.pending) if writable else ()
@@ -288,11 +283,27 @@ class Resource:
         self._changed(side)
         return acknowledged
 
+    def _freezes(self, side: Side) -> bool:
+        return (
+            self.fencing is Fencing.RESOURCE_AND_STONITH
+            and side.role is Role.PRIMARY
+            and side.attached
+            and RANK[side.peer_disk] > RANK[Disk.OUTDATED]
+        )
+
     def resume_pending(self, node: str) -> tuple[int, ...]:
-        """The path works again before the loss was noticed: the peer gets the writes."""
+        """The path works again before the loss was noticed, or a frozen side is connected again.
+
+        The peer gets the writes.
+        """
         side = self.sides[node]
-        acknowledged = tuple(side.pending)
+        if not self.linked or side.suspended:
+            return ()
+        acknowledged = (*side.pending, *side.blocked)
         side.pending.clear()
+        side.blocked.clear()
+        if side.attached:
+            side.data.update(acknowledged)
         peer = self.other(node)
         if peer.attached:
             peer.data.update(acknowledged)
@@ -303,7 +314,7 @@ class Resource:
         if not side.configured or side.role is not Role.PRIMARY:
             return Written.FAILED
         if side.suspended:
-            side.pending.append(number)
+            side.blocked.append(number)
             return Written.PENDING
         if side.replicating and not (path_works and peer.replicating):
             if side.attached:
@@ -335,6 +346,8 @@ class Resource:
     def connect(self, *, handshake_only: bool = False) -> None:
         """Let both sides meet: compare the data, then replicate, resync or stay apart."""
         mine, theirs = (self.sides[node] for node in self.nodes)
+        if Asked.PROMOTION in (mine.asked, theirs.asked):
+            return  # The kernel makes no connection while a promotion waits for its handler.
         if mine.role is theirs.role is Role.PRIMARY:
             self._stay_apart(mine, theirs)
             return
@@ -357,20 +370,10 @@ class Resource:
         for side in (mine, theirs):
             side.crashed_primary = False
             side.connection = Connection.CONNECTED
+            side.suspended = False  # What waited goes to the peer: see resume_pending().
         if answer:
             self._start_resync(source, target)
         self._settle_equal(mine, theirs)
-        self._send_again(mine, theirs)
-
-    def _send_again(self, mine: Side, theirs: Side) -> None:
-        """A frozen Primary that finds its peer again sends it what waited."""
-        for side, peer in ((mine, theirs), (theirs, mine)):
-            if side.suspended:
-                numbers = self._thaw(side)
-                side.data.update(numbers)
-                peer.data.update(numbers)
-                self._changed(side)
-                self.on_released(side.node, numbers)
 
     def finish_resync(self) -> None:
         source = next(
@@ -454,9 +457,9 @@ class Resource:
                 self._write_to_one_disk(side, peer)
             side.peer_role, side.peer_disk = peer.role, peer.disk
             peer.peer_role, peer.peer_disk = side.role, side.disk
-            self._write_flags(peer)
+            peer.write_flags()
             self.on_change(peer.node)
-        self._write_flags(side)
+        side.write_flags()
         self.on_change(side.node)
 
     def _write_to_one_disk(self, diskless: Side, peer: Side) -> None:
@@ -465,16 +468,3 @@ class Resource:
         if primary and peer.disk is Disk.UP_TO_DATE and not peer.meta.bitmap:
             self._new_generation(peer)
         diskless.exposed = peer.meta.current
-
-    @staticmethod
-    def _write_flags(side: Side) -> None:
-        if not side.attached or side.broken:
-            return
-        meta = side.meta
-        meta.crashed_primary = side.crashed_primary
-        meta.primary = side.role is Role.PRIMARY or (
-            side.peer_role is Role.PRIMARY and RANK[side.peer_disk] < RANK[Disk.INCONSISTENT]
-        )
-        meta.consistent = RANK[side.disk] > RANK[Disk.INCONSISTENT]
-        meta.was_up_to_date = RANK[side.disk] > RANK[Disk.OUTDATED]
-        meta.peer_outdated = side.peer_disk in (Disk.OUTDATED, Disk.INCONSISTENT)

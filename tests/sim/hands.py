@@ -10,7 +10,8 @@ from hapair.model.data import Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from tests.sim import parcels
 from tests.sim.clockwork import Clockwork
-from tests.sim.drbd import AsksFirst, Resource
+from tests.sim.drbd import Resource
+from tests.sim.fence import NEEDS_FENCE
 from tests.sim.machine import Daemon, Machine, Parcel, Trouble
 from tests.sim.networks import Wire
 from tests.sim.replication import Replication
@@ -106,26 +107,22 @@ class Hands:
             outcome = Unknown("no answer in time")
         else:
             outcome = self.do(act)
-        if isinstance(outcome, AsksFirst):
-            self._ask_first(act, partial(self._end_if_waited_for, daemon, act))
+        if outcome is NEEDS_FENCE:
+            self._wait_for_handler(act, partial(self._end_if_waited_for, daemon, act))
             wait_s = max(0.0, until_s - self.clockwork.now_s)
             self._later(wait_s, partial(self._time_out, daemon, act, Trouble.HANGS))
             return
         self._end(daemon, act, outcome)
 
-    def _ask_first(self, act: Act, ended: Callable[[Outcome], None]) -> None:
+    def _wait_for_handler(self, act: Act, ended: Callable[[Outcome], None]) -> None:
         """A promotion goes on when the handler has ended, whether anybody waits for it or not."""
-        node = self.machine.name
 
-        def go_on(exit_code: int) -> None:
-            outcome = self.resources[act.resource].promote_fenced(node, exit_code)
-            if isinstance(outcome, AsksFirst):
-                outcome = Refused("the peer came and went meanwhile")
+        def go_on(outcome: Outcome) -> None:
             self.on_world(act, outcome)
             ended(outcome)
 
-        if self.replication is not None and self.replication.handlers is not None:
-            self.replication.handlers.ask(node, act.resource, go_on)
+        if self.replication is not None:
+            self.replication.promotions[act.resource, self.machine.name] = go_on
 
     def _end_if_waited_for(self, daemon: Daemon, act: Act, outcome: Outcome) -> None:
         if act.effect_id in daemon.under_way:
@@ -157,8 +154,8 @@ class Hands:
                 del daemon.under_way[effect_id]
                 if self.chance.random() < 0.5 and not self._kernel_waits(act):
                     outcome = self.do(act)
-                    if isinstance(outcome, AsksFirst):
-                        self._ask_first(act, lambda _outcome: None)
+                    if outcome is NEEDS_FENCE:
+                        self._wait_for_handler(act, lambda _outcome: None)
                     self.on_world(act, outcome)
                     self._leave_some_addresses(act)
 
@@ -213,11 +210,9 @@ class Hands:
                     return Refused("the device is held open")
                 return self.resources[act.resource].demote(name)
             case Do.RESUME:
-                if self.replication is not None:
-                    self.replication.ask(self.resources[act.resource], name)
-                return Done()
+                return self._resume(act)
             case Do.DETACH:
-                return self.resources[act.resource].detach(name)
+                return self._detach(act)
             case Do.MOUNT | Do.UNMOUNT | Do.END_HOLDERS:
                 return self._do_with_mount(act)
             case Do.ADD_ADDRESSES | Do.REMOVE_ADDRESSES:
@@ -226,6 +221,20 @@ class Hands:
                 return self._do_with_program(act)
             case _ as never:
                 assert_never(never)
+
+    def _resume(self, act: Act) -> Outcome:
+        resource, name = self.resources[act.resource], self.machine.name
+        if resource.side(name).suspended and self.replication is not None:
+            self.replication.let_go(resource, name, resource.resume(name))
+        return Done()
+
+    def _detach(self, act: Act) -> Outcome:
+        """Give the disk up; only then frozen writes are let go, to fail."""
+        resource, name = self.resources[act.resource], self.machine.name
+        outcome = resource.detach(name)
+        if resource.side(name).suspended:
+            resource.resume(name)
+        return outcome
 
     def _do_with_mount(self, act: Act) -> Outcome:
         machine = self.machine

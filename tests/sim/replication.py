@@ -6,8 +6,10 @@ from random import Random
 from typing import Final
 
 from hapair.model.data import Connection, Role
+from hapair.model.outcome import Outcome
 from tests.sim.clockwork import Clockwork
 from tests.sim.drbd import Resource
+from tests.sim.fence import LetGo
 from tests.sim.handlers import Handlers
 from tests.sim.machine import Machine
 from tests.sim.networks import Wire
@@ -37,6 +39,8 @@ class Replication:
         self.resources = resources
         self.wire = wire
         self.handlers: Handlers | None = None  # Who is asked; nobody in tests of the model alone.
+        # Who waits for the end of a promotion, by resource and node.
+        self.promotions: dict[tuple[str, str], Callable[[Outcome], None]] = {}
         self.notices_after_s = NOTICES_AFTER_S
         self.resync_takes_s = RESYNC_TAKES_S
         self.on_acknowledged: Callable[[Resource, str, tuple[int, ...]], None] = (
@@ -44,17 +48,26 @@ class Replication:
         )
         for resource in resources:
             resource.on_fence = partial(self.ask, resource)
-            resource.on_released = partial(self._released, resource)
         self._resync_seen: dict[str, int] = {}
         self._due: set[tuple[str, str]] = set()  # Resource and what was scheduled for it.
 
     def ask(self, resource: Resource, node: str) -> None:
-        """The kernel of ``node`` froze its writes and asks whether they may go on."""
+        """The kernel of ``node`` starts its handler: for frozen writes, or for a promotion."""
         if self.handlers is not None:
-            self.handlers.ask(node, resource.name, partial(resource.fenced, node))
+            self.handlers.ask(node, resource.name, partial(self._answered, resource, node))
 
-    def _released(self, resource: Resource, node: str, numbers: tuple[int, ...]) -> None:
-        self.on_acknowledged(resource, node, numbers)
+    def _answered(self, resource: Resource, node: str, exit_code: int) -> None:
+        answered = resource.fenced(node, exit_code)
+        self.let_go(resource, node, answered.let_go)
+        waits = self.promotions.get((resource.name, node))
+        if answered.promoted is not None and waits is not None:
+            del self.promotions[resource.name, node]
+            waits(answered.promoted)
+        self.check()
+
+    def let_go(self, resource: Resource, node: str, what: LetGo) -> None:
+        """Tell the clients of writes that were frozen and are on the disk now."""
+        self.on_acknowledged(resource, node, what.acknowledged)
         self.check()
 
     @property
@@ -99,7 +112,7 @@ class Replication:
                 quick = self.wire.two_way and self.machines[resource.other(node).node].runs
                 takes_s = self.chance.uniform(*(NOTICES_CLOSE_S if quick else self.notices_after_s))
                 self._once(resource, f"lose {node}", takes_s, partial(self._lose, resource, node))
-            elif side.pending and works and not side.suspended:
+            elif (side.pending or side.blocked) and works:
                 self.on_acknowledged(resource, node, resource.resume_pending(node))
         if works and resource.linked and resource.negotiating:
             resource.negotiate()

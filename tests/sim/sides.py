@@ -1,6 +1,7 @@
 """The sides of a replicated resource, and how two of them are compared when they meet."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from hapair.model.data import REPLICATING, Connection, Disk, Role, VolumeFacts
@@ -24,6 +25,20 @@ QUALITY: Final = (
     Disk.UP_TO_DATE,
 )
 RANK: Final = {disk: rank for rank, disk in enumerate(QUALITY)}
+
+
+class Fencing(StrEnum):
+    """DRBD's option of that name: what a Primary does that loses its peer."""
+
+    DONT_CARE = "dont-care"  # It goes on writing.
+    RESOURCE_AND_STONITH = "resource-and-stonith"  # It freezes writes and asks a handler.
+
+
+class Asked(StrEnum):
+    """Why the kernel runs the fence-peer handler at the moment."""
+
+    LOSS = "loss"  # A Primary is without its peer; nothing else waits for the answer.
+    PROMOTION = "promotion"  # ``drbdsetup primary`` waits for the answer.
 
 
 @dataclass(slots=True)
@@ -61,6 +76,9 @@ class Side:
     exposed: int = 0  # The identifier of the data that a diskless Primary has shown.
     unprotected_writes: int = 0
     pending: list[int] = field(default_factory=list)  # Written here, not yet on the peer.
+    blocked: list[int] = field(default_factory=list)  # Came while frozen: on no disk yet.
+    asked: Asked | None = None
+    tries: int = 0  # How often this promotion has asked.
 
     @property
     def replicating(self) -> bool:
@@ -69,6 +87,39 @@ class Side:
     @property
     def attached(self) -> bool:
         return self.configured and self.disk not in (Disk.DISKLESS, Disk.NEGOTIATING)
+
+    def settle_disk(self, fencing: Fencing) -> None:
+        """Take the state of the disk from its meta-data."""
+        meta = self.meta
+        self.disk = Disk.INCONSISTENT
+        if meta.consistent:
+            self.disk = Disk.CONSISTENT if meta.was_up_to_date else Disk.OUTDATED
+            # Nobody else can have newer data, or nobody cares.
+            trusted = self.peer_disk is Disk.OUTDATED or fencing is Fencing.DONT_CARE
+            if self.disk is Disk.CONSISTENT and trusted:
+                self.disk = Disk.UP_TO_DATE
+        self.crashed_primary = meta.crashed_primary or (
+            meta.primary and self.role is not Role.PRIMARY
+        )
+
+    def write_flags(self) -> None:
+        """Keep the present states in the meta-data."""
+        if not self.attached or self.broken:
+            return
+        meta = self.meta
+        meta.crashed_primary = self.crashed_primary
+        meta.primary = self.role is Role.PRIMARY or (
+            self.peer_role is Role.PRIMARY and RANK[self.peer_disk] < RANK[Disk.INCONSISTENT]
+        )
+        meta.consistent = RANK[self.disk] > RANK[Disk.INCONSISTENT]
+        meta.was_up_to_date = RANK[self.disk] > RANK[Disk.OUTDATED]
+        meta.peer_outdated = self.peer_disk in (Disk.OUTDATED, Disk.INCONSISTENT)
+
+    def forget_waiting(self) -> None:
+        self.suspended = False
+        self.asked = None
+        self.pending.clear()
+        self.blocked.clear()
 
     def facts(self, resource: str) -> VolumeFacts:
         syncing = self.connection in (Connection.SYNC_SOURCE, Connection.SYNC_TARGET)

@@ -71,6 +71,7 @@ class Watch:
             or (failed and bool(self.world.troubled))
             or self._explained_by_silence(state)
             or is_spent(state, name)
+            or (record is not None and record.owner != machine.name)
             or (name in state.moving and (self._asked(name) or self._falls_back(state, name)))
         )
         if not explained:

@@ -33,24 +33,24 @@ from hapair.core.events import (
 from hapair.core.state import NodeState
 from hapair.model.outcome import Outcome
 from tests.checkers.rules import NodeSeen, one_writer
-from tests.sim import parcels
+from tests.sim import parcels, watchdog
 from tests.sim.beats import Beats
 from tests.sim.client import Clients
 from tests.sim.clockwork import Clockwork
-from tests.sim.drbd import Fencing, Resource
+from tests.sim.drbd import Resource
 from tests.sim.handlers import Handlers
 from tests.sim.hands import Hands
 from tests.sim.machine import Core, Daemon, Machine, Parcel
 from tests.sim.networks import Wire
 from tests.sim.replication import Replication
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, built_from, other
+from tests.sim.sides import Fencing
 from tests.sim.third_parties import ThirdParties
 from tests.sim.tunnel import Tunnel
 
 FACTS_TAKE_S: Final = (0.002, 0.03)
 SYSTEMD_RESTARTS_AFTER_S: Final = 0.5
 BOOT_UNIT_AFTER_S: Final = 1.0
-RESET_TAKES_S: Final = 5.0
 INBOX_MAX: Final = 400  # A stopped daemon's socket buffers hold no more.
 
 Trace = Callable[[float, str, object], None]
@@ -408,24 +408,14 @@ class World:
             self.beats.send(machine, daemon)
             self._tick_at_deadline(machine, daemon, interval_s)
             self.deliver(machine, daemon, Tick)
-        elif self._watchdog_bites(machine):
+        elif watchdog.bites(machine, self.built.cluster.watchdog, self.clockwork.now_s):
+            self.say(machine.name, "reset by its watchdog")
+            self.power_off(machine.name)
+            self.clockwork.after(watchdog.RESET_TAKES_S, partial(self.power_on, machine.name))
             return
         elif not daemon.tick_due:
             daemon.tick_due = True
             daemon.inbox.append(partial(parcels.late_tick, daemon))
-
-    def _watchdog_bites(self, machine: Machine) -> bool:
-        """Reset a node whose daemon hangs while it runs something; a paused machine is not."""
-        watchdog = self.built.cluster.watchdog
-        starved_s = self.clockwork.now_s - machine.fed_at_s
-        if watchdog is None or not machine.guarded or not machine.runs:
-            return False
-        if starved_s < watchdog.timeout_s:
-            return False
-        self.say(machine.name, "reset by its watchdog")
-        self.power_off(machine.name)
-        self.clockwork.after(RESET_TAKES_S, partial(self.power_on, machine.name))
-        return True
 
     def _tick_at_deadline(self, machine: Machine, daemon: Daemon, interval_s: float) -> None:
         """Let the daemon notice the loss of its peer at the moment at which it is due."""

@@ -193,6 +193,12 @@ GOALS: Final[tuple[GoalRule, ...]] = (
         Goal.GIVE_WAY,
         "the peer has the right to run it, or nobody can be asked for it, so this node stops it",
     ),
+    Rule(
+        "overtaken",
+        lambda v: not v.mine and not v.stopped,
+        Goal.GIVE_WAY,
+        "the peer was given the right to run it meanwhile, so this node stops it",
+    ),
     Rule("not-owner", lambda v: not v.mine, Goal.STANDBY, "it belongs to the peer"),
     Rule("wanted-down", lambda v: v.wanted is Wanted.DOWN, Goal.STANDBY, "an operator halted it"),
     Rule("leaving", lambda v: v.leaving, Goal.STANDBY, "this node is being halted"),

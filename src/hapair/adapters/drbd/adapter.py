@@ -137,6 +137,17 @@ class Drbd:
         resumed = await self._change(commands.resume_io(volume), timeout_s)
         return resumed if isinstance(resumed, Done) else Unknown(resumed.why)
 
+    async def resume(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Let frozen writes go, although no handler said so.
+
+        DRBD makes a new generation first. It does not note that the peer's copy is outdated.
+        """
+        if not self._suspended(volume):
+            return Done("its writes are not frozen")
+        if (disk := self._disk(volume)) is not Disk.UP_TO_DATE:
+            return Refused(f"the copy of {volume.resource} here is {disk}: its writes would fail")
+        return await self._change(self._commands().resume_io(volume), timeout_s)
+
     async def _change(self, argv: Argv, timeout_s: float) -> Outcome:
         match await self._run(argv, timeout_s=timeout_s):
             case TimedOut(after_s):

@@ -9,9 +9,9 @@ from hapair.model.cluster import Attachment, Interface
 from hapair.model.drbd_timing import DrbdTiming, drbd_timing
 
 FOLDER: Final = "/etc/drbd.d"
-# A Primary that loses its peer goes on writing. Arbitration with frozen writes replaces this by
-# resource-and-stonith and a handler.
-FENCING: Final = "dont-care"
+# A Primary that loses its peer freezes its writes and runs the handler, which asks the daemon.
+FENCING: Final = "resource-and-stonith"
+FENCE_PEER: Final = "/usr/lib/hapair/fence-peer"
 # Nothing is ever discarded automatically: a person resolves a split brain.
 SPLIT_BRAIN: Final = "disconnect"
 
@@ -21,12 +21,17 @@ def file_name(resource: str) -> str:
 
 
 def resource_text(
-    built: Built, volume: Volume, *, dialect: Dialect = Dialect.V8_4, secret: str = ""
+    built: Built,
+    volume: Volume,
+    *,
+    dialect: Dialect = Dialect.V8_4,
+    secret: str = "",
+    fence_peer: str = FENCE_PEER,
 ) -> str:
     """Return the file for ``volume``; the same on both nodes when their DRBDs are alike.
 
     With a ``secret`` the two kernels prove to each other that they know it; the file must then
-    be readable by root only.
+    be readable by root only. ``fence_peer`` is the command line of the handler.
     """
     network = built.cluster.replication_network
     nodes = (
@@ -37,6 +42,7 @@ def resource_text(
         "# Written by hapair. clbuild and clbuildapp replace it: do not edit it here.\n"
         f'resource "{volume.resource}" {{\n'
         + _section("options", _options(dialect))
+        + _section("handlers", [f'fence-peer "{fence_peer}"'])
         + _section("net", _net(drbd_timing(built.cluster.timing), dialect, secret))
         + _section("disk", _disk(dialect))
         + "".join(nodes)
