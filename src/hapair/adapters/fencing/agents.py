@@ -121,7 +121,8 @@ class FenceAgents:
             case Finished(exit_code=code, stdout=text) if code == SUCCESS:
                 return parse(agent, text)
             case Finished() as failed:
-                return Refused(f"{agent} does not run here: {asked.shown(failed.stderr)}")
+                said = asked.shown(failed.stderr) or f"exit code {failed.exit_code}"
+                return Refused(f"{agent} does not describe itself here: {said}")
 
     def _ready(self, method: FenceMethod) -> Parameters | Refused:
         path = self._agent(method.agent)
