@@ -172,6 +172,10 @@ class Channel:
         """Set the guest's wall clock, e.g. after it was restored from a snapshot."""
         self.answer({"do": "clock", "wall_clock_s": wall_clock_s}, GRACE_S)
 
+    def is_open(self) -> bool:
+        """Tell whether the emulator still holds its end."""
+        return self._reader.is_alive()
+
     def close(self) -> None:
         """Close the connection; the agent waits for the next."""
         with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hapair_lab import hub
+from hapair_lab import hub, strip
 from hapair_lab.acceleration import Acceleration
 from hapair_lab.errors import LabError
 from hapair_lab.images import Image
@@ -19,6 +19,7 @@ from hapair_lab.topology import GuestPlan
 ROOT_DISK: Final = "root"
 PULLED: Final = "pulled"
 AGENT_PORT: Final = "hapair-lab"
+STRIP_RECONNECT_S: Final = 1
 SAVE_TIMEOUT_S: Final = 120.0
 POLL_S: Final = 0.02
 UNLIMITED_BYTES_PER_S: Final = 10 * 1024**3
@@ -57,6 +58,10 @@ class EmulatorPlan:
     def hub_folder(self) -> Path:
         """Where the cable plant listens."""
         return self.folder / "hub"
+
+    def strip_folder(self) -> Path:
+        """Where the power strip listens."""
+        return self.folder / "strip"
 
 
 def create_disks(plan: EmulatorPlan, backing_folder: Path | None) -> None:
@@ -104,6 +109,13 @@ def _disk_arguments(plan: EmulatorPlan) -> list[str]:
     return arguments
 
 
+def _strip_arguments(plan: EmulatorPlan) -> list[str]:
+    """The guest's line to the power strip; the strip may come and go."""
+    path = strip.socket_path(plan.strip_folder(), plan.guest.name)
+    backend = f"socket,id=strip,path={path},server=off,reconnect={STRIP_RECONNECT_S}"
+    return ["-chardev", backend, "-device", f"virtserialport,chardev=strip,name={strip.PORT}"]
+
+
 def command_line(plan: EmulatorPlan, incoming: Path | None) -> list[str]:
     """Return the emulator's command line; ``incoming`` is a saved state to continue from."""
     guest = plan.guest
@@ -121,6 +133,7 @@ def command_line(plan: EmulatorPlan, incoming: Path | None) -> list[str]:
         *("-device", "virtio-serial-pci"),
         *("-chardev", f"socket,id=agent,path={plan.path('agent')},server=on,wait=off"),
         *("-device", f"virtserialport,chardev=agent,name={AGENT_PORT}"),
+        *_strip_arguments(plan),
         *("-chardev", f"file,id=journal,path={plan.path('journal')},append=on"),
         *("-device", "virtconsole,chardev=journal"),
         *("-device", "virtio-rng-pci"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from hapair_lab import emulator, hub, topology
+from hapair_lab import emulator, hub, strip, topology
 from hapair_lab.acceleration import Acceleration, acceleration_for
 from hapair_lab.emulator import EmulatorPlan
 from hapair_lab.errors import LabError
@@ -26,7 +26,7 @@ from hapair_lab.saved import Saved, find
 from hapair_lab.turns import TURN
 
 POLL_S: Final = 0.1
-HUB_START_TIMEOUT_S: Final = 20.0
+PLANT_START_TIMEOUT_S: Final = 20.0
 DESCRIPTION: Final = "lab.json"
 CUTS: Final = "cuts.json"
 
@@ -53,7 +53,14 @@ class Lab:
     Use ``Lab.from_snapshot`` or ``Lab.cold``; as a ``with`` block it leaves nothing behind.
     """
 
-    def __init__(self, folder: Path, description: Description, *, dies_with_parent: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        description: Description,
+        *,
+        dies_with_parent: bool,
+        takes_turn: bool | None = None,
+    ) -> None:
         longest = folder / "hub" / "outside-mgmt0"
         if len(str(longest)) > SOCKET_PATH_MAX_BYTES:
             raise LabError(
@@ -62,7 +69,7 @@ class Lab:
         self.folder = folder
         self.description = description
         self._dies_with_parent = dies_with_parent
-        self._has_turn = dies_with_parent
+        self._has_turn = dies_with_parent if takes_turn is None else takes_turn
         if self._has_turn:
             TURN.take()
         folder.mkdir(exist_ok=True)  # Somebody may have tidied up while we waited.
@@ -84,6 +91,9 @@ class Lab:
         self.nodes = (self.node1, self.node2)
         self._hub = Process(
             pid_file=folder / "hub.pid", word=str(folder / "hub"), log=folder / "hub.log"
+        )
+        self._strip = Process(
+            pid_file=folder / "strip.pid", word=str(folder / "strip"), log=folder / "strip.log"
         )
 
     # Making one.
@@ -116,36 +126,43 @@ class Lab:
         return lab
 
     @classmethod
-    def attach(cls, folder: Path) -> Lab:
+    def attach(cls, folder: Path, *, guests_die_with_us: bool = False) -> Lab:
         """Return the lab that another process started in ``folder``."""
-        return cls(folder, read_description(folder), dies_with_parent=False)
+        description = read_description(folder)
+        return cls(folder, description, dies_with_parent=guests_die_with_us, takes_turn=False)
 
     def boot(self) -> None:
         """Boot all guests from new disks on the bare image."""
         write_description(self.folder, self.description)
         for machine in self.machines:
             emulator.create_disks(machine.plan, None)
-        self._start_hub()
+        self._start_plants()
         for machine in self.machines:
             machine.power_on(wait=False)
         in_parallel(Machine.wait_until_booted, self.machines)
 
-    def _start_hub(self) -> None:
-        if self._hub.pid() is not None:
-            return
-        sockets = self.folder / "hub"
-        shutil.rmtree(sockets, ignore_errors=True)
-        sockets.mkdir()
+    def _start_plants(self) -> None:
+        """Start what stands beside the guests: the cable plant and the power strip."""
         source = str(Path(hub.__file__).parent.parent)
-        self._hub.start(
-            [sys.executable, "-c", HUB_PROGRAM, source, str(sockets)],
-            dies_with_parent=self._dies_with_parent,
+        lifetime = "yes" if self._dies_with_parent else "no"
+        plants = (
+            (self._hub, HUB_PROGRAM, self.folder / "hub", hub.CONTROL),
+            (self._strip, STRIP_PROGRAM, self.folder / "strip", strip.CONTROL),
         )
-        self.wait_until(
-            "the cable plant listens",
-            (sockets / hub.CONTROL).exists,
-            timeout_s=HUB_START_TIMEOUT_S,
-        )
+        started = [plant for plant in plants if plant[0].pid() is None]
+        for process, program, sockets, _ in started:
+            shutil.rmtree(sockets, ignore_errors=True)
+            sockets.mkdir()
+            process.start(
+                [sys.executable, "-c", program, source, str(sockets), lifetime],
+                dies_with_parent=self._dies_with_parent,
+            )
+        for process, _, sockets, control in started:
+            self.wait_until(
+                f"{sockets.name} listens ({process.log})",
+                (sockets / control).exists,
+                timeout_s=PLANT_START_TIMEOUT_S,
+            )
 
     def continue_from(self, saved: Saved) -> None:
         """Throw away what the guests are now, and let all go on at once from a saved state."""
@@ -158,8 +175,9 @@ class Lab:
             machine.close_channel()
             emulator.create_disks(machine.plan, saved.folder)
             copy_if_there(saved.folder / machine.plan.path(emulator.PULLED).name, self.folder)
-        self._start_hub()
+        self._start_plants()
         self._set_cuts(frozenset())
+        self.set_strip(strip.Setting())
         running = [machine for machine in self.machines if machine.name in saved.running]
         for machine in running:
             machine.emulator.start(incoming=saved.state_file(machine.name))
@@ -197,10 +215,14 @@ class Lab:
 
     def is_running(self) -> bool:
         """Tell whether any process of the lab lives."""
-        return self._hub.pid() is not None or any(machine.is_on() for machine in self.machines)
+        plants = (self._hub, self._strip)
+        return any(plant.pid() is not None for plant in plants) or any(
+            machine.is_on() for machine in self.machines
+        )
 
     def close(self) -> None:
         """End all processes of the lab and remove its folder. May be called again."""
+        self._strip.kill()  # First, so that it switches nothing on meanwhile.
         for machine in self.machines:
             machine.emulator.kill()
             machine.close_channel()
@@ -268,9 +290,25 @@ class Lab:
         (self.folder / CUTS).write_bytes(hub.write_cuts(cuts))
         hub.set_cuts(self.folder / "hub", cuts)
 
+    def set_strip(self, setting: strip.Setting) -> None:
+        """Let the power strip behave like this from now on; see ``strip.Manner``."""
+        self.note(f"power strip: {setting.manner}, {setting.delay_s:g} s for each request")
+        strip.set_strip(self.folder / "strip", setting)
+
+    def install_fence_agent(self) -> None:
+        """Give both nodes the agent with which they can switch each other off."""
+        for node in self.nodes:
+            node.put(strip.AGENT_PATH, strip.AGENT.read_bytes(), mode=0o755)
+
 
 HUB_PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from hapair_lab import hub; hub.main()"
+)
+
+
+STRIP_PROGRAM: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "from hapair_lab import strip_process; strip_process.main()"
 )
 
 

@@ -103,6 +103,8 @@ class Machine:
 
     def channel(self) -> Channel:
         """Return the connection to the agent, made when it is first needed."""
+        if self._channel is not None and not self._channel.is_open():
+            self.close_channel()  # The power strip, or the guest itself, took the power.
         if self._channel is None:
             if not self.emulator.is_running():
                 raise LabError(

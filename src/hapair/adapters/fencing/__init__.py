@@ -1,0 +1,1 @@
+"""Switching the other node's power off, by the agents of the fence-agents package."""

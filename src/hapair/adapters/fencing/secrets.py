@@ -1,0 +1,131 @@
+"""Parameters of an agent: read from where they are kept, and kept out of every text of ours."""
+
+import base64
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+from hapair.model.cluster import FenceMethod
+from hapair.model.outcome import Refused
+
+FROM_FILE: Final = "file:"
+SECRET_BYTES_MAX: Final = 4096
+# Names of parameters whose values are nobody's business, also where they stand in clconf.xml.
+SECRETIVE: Final = ("passw", "pwd", "secret", "token", "key", "community", "credential")
+# A path to a key is no secret, and an operator who mends it must see it.
+PATHS: Final = ("file", "path", "script")
+# We say what is to be done; an agent that writes its own log may write the password into it.
+RESERVED: Final = ("action", "option", "agent", "debug", "debug_file", "verbose", "verbose_level")
+HIDDEN: Final = "(hidden)"
+TEXT_MAX: Final = 400
+# A longer output is not shown at all: where it was cut, a part of a secret could remain.
+OUTPUT_MAX: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Parameters:
+    """What one agent reads from its standard input, besides the action."""
+
+    lines: tuple[str, ...]
+    secrets: tuple[str, ...]
+
+    def stdin(self, action: str) -> bytes:
+        return "".join(f"{line}\n" for line in (f"action={action}", *self.lines)).encode()
+
+    def shown(self, text: str) -> str:
+        """Return the end of what an agent said, in one line and without any secret."""
+        if len(text) > OUTPUT_MAX:
+            return "(it said too much to be shown)"
+        for form in _forms(self.secrets):
+            text = text.replace(form, HIDDEN)
+        words = " ".join(text.split())
+        return words if len(words) <= TEXT_MAX else f"...{words[-TEXT_MAX:]}"
+
+
+def read_parameters(method: FenceMethod, *, owner: int) -> Parameters | Refused:
+    """Return what the agent is told, with the secrets from their files; Refused names the mend.
+
+    ``owner`` is the user to whom the files of secrets must belong.
+    """
+    lines: list[str] = []
+    secrets: list[str] = []
+    for name, written in method.parameters:
+        if name.replace("-", "_") in RESERVED or not name or not _plain(name):
+            return Refused(f"parameter {name!r} of {method.agent} is not for clconf.xml: remove it")
+        if written.startswith(FROM_FILE):
+            value = _from_file(Path(written.removeprefix(FROM_FILE)), owner)
+            if isinstance(value, Refused):
+                return Refused(f"parameter {name} of {method.agent}: {value.why}")
+            secrets.append(value)
+        else:
+            value = written
+            if _secretive(name):
+                secrets.append(value)
+        if not _passes(value):
+            return Refused(
+                f"parameter {name} of {method.agent} begins or ends with a space or a quotation "
+                f"mark, or holds a control character: agents would read something else; change it"
+            )
+        lines.append(f"{name}={value}")
+    return Parameters(tuple(lines), tuple(secret for secret in secrets if secret))
+
+
+def _plain(name: str) -> bool:
+    return name.isascii() and name.replace("_", "").replace("-", "").isalnum()
+
+
+def _secretive(name: str) -> bool:
+    return any(word in name for word in SECRETIVE) and not any(word in name for word in PATHS)
+
+
+def _passes(value: str) -> bool:
+    """Agents strip their lines and the quotation marks around a value."""
+    return value == value.strip().strip('"') and value.isprintable()
+
+
+def _from_file(path: Path, owner: int) -> str | Refused:
+    """Read a secret; only its owner may be able to, or it is none."""
+    if not path.is_absolute():
+        return Refused(f"{path} is no full path: write {FROM_FILE}/etc/cluster/secrets/NAME")
+    try:
+        # A pipe or a device must not hold us up.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        return Refused(f"{path} cannot be read: {error.strerror}; make it on both nodes")
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            return Refused(f"{path} is no ordinary file")
+        if facts.st_uid != owner or facts.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            return Refused(f"others may read {path}: chown root:root {path}; chmod 600 {path}")
+        content = os.read(descriptor, SECRET_BYTES_MAX + 1)
+    finally:
+        os.close(descriptor)
+    if not content.strip() or len(content) > SECRET_BYTES_MAX:
+        return Refused(f"{path} is to hold one line of at most {SECRET_BYTES_MAX} bytes")
+    try:
+        return content.decode().removesuffix("\n")
+    except UnicodeDecodeError:
+        return Refused(f"{path} holds bytes that are no UTF-8 text")
+
+
+def _forms(secrets: Iterable[str]) -> tuple[str, ...]:
+    """Return all forms in which programs print a value, the longest first."""
+    found: list[str] = []
+    for secret in secrets:
+        found += [
+            secret,
+            repr(secret)[1:-1],
+            secret.replace("'", "'\"'\"'"),  # As a shell reads it.
+            secret.replace("'", "'\\''"),
+            quote(secret),
+            quote(secret, safe=""),
+            quote_plus(secret),
+            secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
+            base64.b64encode(secret.encode()).decode(),
+        ]
+    return tuple(sorted(set(found), key=lambda form: (-len(form), form)))
