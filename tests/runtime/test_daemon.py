@@ -26,6 +26,7 @@ from hapair.runtime.perform import Hands
 from hapair.runtime.places import Places
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, connect
+from tests.fakes.third_parties import DeviceSeen, OneWitness, Strip
 from tests.runtime.conftest import eventually, names
 from tests.runtime.fakes import Air, Machine, SetClock, Tunnel, built
 
@@ -73,6 +74,9 @@ class House:
             workshop=workshop,  # type: ignore[arg-type]
             run=run,
             connect=self.connect,
+            witnesses=lambda _, __: OneWitness(),
+            fencing=Strip(),
+            watchdog=DeviceSeen(),
         )
 
     def connect(self, cluster: Cluster, me: str) -> Wires:

@@ -42,6 +42,7 @@ DEEDS: Final = {
     Do.PROMOTE: "promote orders.data",
     Do.DEMOTE: "demote orders.data",
     Do.DETACH: "detach_by_force orders.data",
+    Do.RESUME: "resume orders.data",
     Do.MOUNT: "mount orders.data",
     Do.UNMOUNT: "unmount orders.data",
     Do.END_HOLDERS: "end_holders orders.data",

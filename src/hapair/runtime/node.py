@@ -93,27 +93,7 @@ class Node:
             self.offer,
             self._last_heard_s,
         )
-        outlets = Outlets(
-            self._store,
-            self.peer.publish,
-            self._pulse.set_beat,
-            listeners.reply,
-            self._note,
-            self.offer,
-            self._ask_witnesses,
-            self._fence,
-            listeners.fence,
-            self._set_guard,
-        )
-        self._third_parties = ThirdParties(
-            parts.witnesses(built.cluster, identity.me),
-            parts.fencing,
-            parts.clock,
-            parts.journal,
-            identity.me,
-            self.offer,
-            built.cluster,
-        )
+        self._third_parties = self._make_third_parties(built.cluster)
         self._guard = Guard(
             parts.watchdog,
             built.cluster.watchdog,
@@ -121,6 +101,7 @@ class Node:
             parts.journal,
             lambda: self.decided_at_s,
         )
+        outlets = self._make_outlets(listeners)
         performer = Performer(self._hands, outlets, parts.journal, parts.clock, parts.spawn)
         performer.built = built
         self._performer = performer
@@ -133,6 +114,31 @@ class Node:
             parts.clock.boot_s(),
         )
         self._loop = Loop(core.step, state, performer)
+
+    def _make_outlets(self, listeners: Listeners) -> Outlets:
+        return Outlets(
+            self._store,
+            self.peer.publish,
+            self._pulse.set_beat,
+            listeners.reply,
+            self._note,
+            self.offer,
+            self._ask_witnesses,
+            self._fence,
+            listeners.fence,
+            self._guard.set,
+        )
+
+    def _make_third_parties(self, cluster: Cluster) -> ThirdParties:
+        return ThirdParties(
+            self._witnesses_of(cluster),
+            self._parts.fencing,
+            self._parts.clock,
+            self._parts.journal,
+            self.identity.me,
+            self.offer,
+            cluster,
+        )
 
     @property
     def state(self) -> NodeState:
@@ -199,6 +205,9 @@ class Node:
         self._wires.heartbeats.close()
         await self._wires.link.close()
 
+    def _witnesses_of(self, cluster: Cluster) -> Witnesses | None:
+        return self._parts.witnesses(cluster, self.identity.me) if cluster.witnesses else None
+
     def _ask_witnesses(self, epoch: int) -> None:
         for index in range(len(self._third_parties.cluster.witnesses)):
             self._parts.spawn(self._third_parties.ask(index, epoch))
@@ -206,14 +215,11 @@ class Node:
     def _fence(self) -> None:
         self._parts.spawn(self._third_parties.fence())
 
-    def _set_guard(self, on: bool) -> None:  # noqa: FBT001 - the effect's own words
-        self._guard.set(on)
-
     def _use(self, cluster: Cluster) -> None:
         self._hands.addresses.use(cluster)
         self._hands.paths.use(cluster)
         self._third_parties.cluster = cluster
-        self._third_parties.witnesses = self._parts.witnesses(cluster, self.identity.me)
+        self._third_parties.witnesses = self._witnesses_of(cluster)
         self._guard.use(cluster.watchdog, needed=self.state.guarded is not False)
 
     def _open(self) -> None:

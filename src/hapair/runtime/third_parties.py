@@ -21,7 +21,7 @@ GRACE_S: Final = 0.5
 class ThirdParties:
     """Carries the core's questions to the outside; each is answered by exactly one event."""
 
-    witnesses: Witnesses
+    witnesses: Witnesses | None  # None where the configuration names none.
     fencing: Fencing
     clock: Clock
     journal: Journal
@@ -43,6 +43,8 @@ class ThirdParties:
         self.offer(WitnessAnswered(self.clock.boot_s(), index, epoch, answer))
 
     async def _answer(self, witness: Witness, epoch: int) -> WitnessAnswer:
+        if self.witnesses is None:
+            return WitnessAnswer(Answer.UNREACHABLE, why="no witness is configured")
         if epoch:
             return await self.witnesses.grant(witness, epoch, timeout_s=witness.timeout_s)
         return await self.witnesses.look(witness, timeout_s=witness.timeout_s)

@@ -12,6 +12,7 @@ from typing import Final
 from hapair.adapters.clock import SystemClock
 from hapair.adapters.drbd.adapter import Drbd
 from hapair.adapters.drbd.maker import DrbdMaker
+from hapair.adapters.fencing.agents import FenceAgents
 from hapair.adapters.files import FileStorage
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.adapters.filesystem.native import NativeFileSystems
@@ -24,8 +25,17 @@ from hapair.adapters.process import ProcessRunner, watch_children_by_pidfd
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.systemd_notify import SystemdSupervisor
+from hapair.adapters.watchdog import KernelWatchdog
 from hapair.model.cluster import Cluster
-from hapair.ports import Clock, CommandRunner, Storage, Supervisor
+from hapair.ports import (
+    Clock,
+    CommandRunner,
+    Fencing,
+    Storage,
+    Supervisor,
+    WatchdogDevice,
+    Witnesses,
+)
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node import Wires
@@ -47,6 +57,9 @@ class Wiring:
     workshop: Callable[[Hands], Workshop]
     run: CommandRunner
     connect: Callable[[Cluster, str], Wires]
+    witnesses: Callable[[Cluster, str], Witnesses]
+    fencing: Fencing
+    watchdog: WatchdogDevice
 
 
 def wire(places: Places) -> Wiring:
@@ -69,7 +82,19 @@ def wire(places: Places) -> Wiring:
         workshop=lambda hands: make_workshop(places, hands),
         run=ProcessRunner(),
         connect=lambda cluster, me: connect(places, guard, cluster, me),
+        witnesses=lambda cluster, me: make_witnesses(places, cluster, me),
+        fencing=FenceAgents(ProcessRunner()),
+        watchdog=KernelWatchdog(),
     )
+
+
+def make_witnesses(places: Places, cluster: Cluster, me: str) -> Witnesses:
+    """Return who asks the witnesses; nothing of it is loaded where none is configured."""
+    from hapair.adapters.witness.client import WitnessClients  # noqa: PLC0415 - memory
+    from hapair.adapters.witness.clwitness import WitnessFiles  # noqa: PLC0415
+
+    files = WitnessFiles(places.node_certificate, places.node_key)
+    return WitnessClients(cluster.name, me, files)
 
 
 def make_hands(places: Places, cluster: Cluster, me: str) -> Hands:
