@@ -25,7 +25,6 @@ def alarm(name: str, about: str = "") -> JsonObject:
 
 
 CASES = {
-    "frozen writes": (with_volume(suspended=True), Weight.ALARM, "writes are frozen on node1"),
     "stand-alone": (with_volume(connection="StandAlone"), Weight.ALARM, "refuse each other"),
     "lost disk": (with_volume(disk="Diskless"), Weight.ALARM, "the disk of node1 is lost"),
     "behind": (with_volume(behind=True), Weight.WARNING, "misses writes and is not used"),

@@ -12,6 +12,18 @@ ADVICE: Final = {
     "isolated": "mend this node's network; it joins by itself",
     "single-not-allowed": "start {peer}, or type: clform --alone",
     "peer-may-be-ahead": f"start {{peer}}; {CONFIRM}",
+    "denied": "mend this node's networks; it joins by itself and is completed by the peer",
+    "lease-over": "mend this node's networks; it goes on by itself when the witness answers",
+    "promised": f"bring {{peer}} or the witness back; {CONFIRM}",
+    "witness-lost": "look at the witness: clbuild --check-witness tries it",
+    "yields": "bring {peer} back; the witness then decides again",
+    "fencing-failed": f"look at the fence device; it is tried again. {CONFIRM.capitalize()}",
+    "no-method": f"configure a method against {{peer}}; {CONFIRM}",
+    "fence": "nothing: it is tried until it succeeds; clevents shows each try",
+    "fence-instead": "nothing: it is tried until it succeeds; clevents shows each try",
+    "frozen": "bring {peer} or its network back; clstat --why {application} tells more",
+    "lost": "mend this node's networks; the peer, or nobody, goes on",
+    "superseded": "mend this node's networks; the peer goes on",
     "no-redundancy": "bring {peer} back; it joins by itself (after clhalt: clform)",
     "configuration-differs": "clbuild gives both nodes the newer configuration",
     "unprotected": "look at the replication network; the copies are completed by themselves",
@@ -25,7 +37,9 @@ ADVICE: Final = {
     " discarded by itself",
 }
 # What costs redundancy but stops nothing; every other alarm is one.
-MILD: Final = frozenset({"no-redundancy", "configuration-differs", "unprotected"})
+MILD: Final = frozenset(
+    {"no-redundancy", "configuration-differs", "unprotected", "witness-lost", "yields"}
+)
 
 
 def advice_for(alarm: str, application: str, peer: str) -> str:

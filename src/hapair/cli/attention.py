@@ -123,13 +123,6 @@ def _should_run(node: NodeStatus, application: ApplicationStatus) -> bool:
 def _volume(
     node: NodeStatus, name: str, volume: VolumeStatus, *, lonely: bool
 ) -> Iterator[Finding]:
-    if volume.suspended:
-        yield Finding(
-            Weight.ALARM,
-            name,
-            f"{volume.resource}: writes are frozen on {node.node} until it is known who goes on",
-            f"clstat --why {name} tells what is waited for",
-        )
     if volume.connection == "StandAlone":
         yield Finding(
             Weight.ALARM,

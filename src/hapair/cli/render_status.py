@@ -72,10 +72,22 @@ def _cluster(page: Page, paint: Paint) -> Iterator[str]:
     )
     right = f", {local.node} holds the right to act alone" if local.holds_right else ""
     text = f"epoch {local.epoch}{right}; configuration {local.generation}{_drift_text(local)}"
-    yield f"  arbitration by {ARBITRATIONS.get(local.arbitration, local.arbitration)}"
+    yield from _arbitration(local, paint)
     yield f"  {text}"
     if remote is not None and remote.version != local.version:
         yield f"  versions: {local.node} {local.version}, {remote.node} {remote.version}"
+
+
+def _arbitration(local: NodeStatus, paint: Paint) -> Iterator[str]:
+    parties = local.third_parties
+    words = {True: "answers", False: paint(Style.ALARM, "does not answer"), None: "not asked yet"}
+    seen = [f"{each.kind} at {each.at} {words[each.answers]}" for each in parties.witnesses]
+    if parties.agents:
+        seen.append(f"{local.peer} can be switched off by {', '.join(parties.agents)}")
+    text = ARBITRATIONS.get(local.arbitration, local.arbitration)
+    yield from filled(": ".join(filter(None, (text, "; ".join(seen)))), "  arbitration by ")
+    if parties.watchdog:
+        yield f"  watchdog {parties.watchdog} resets {local.node} when its daemon hangs"
 
 
 def _standing(standing: str, paint: Paint) -> str:

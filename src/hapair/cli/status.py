@@ -86,6 +86,24 @@ class PeerSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessStatus:
+    kind: str
+    at: str
+    answers: bool | None  # None: not asked yet.
+
+
+@dataclass(frozen=True, slots=True)
+class ThirdParties:
+    """Who decides when the peer is silent."""
+
+    witnesses: tuple[WitnessStatus, ...]
+    agents: tuple[str, ...]  # That can switch the peer off.
+    watchdog: str  # The device; empty: none.
+    waiver: bool  # While the witness is lost this node may act alone.
+    yields: bool  # It promised that the peer may.
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     cluster: str
     node: str
@@ -95,6 +113,7 @@ class NodeStatus:
     holds_right: bool
     generation: int
     arbitration: str
+    third_parties: ThirdParties
     version: str
     drift: Drift
     networks: tuple[NetworkStatus, ...]
@@ -154,6 +173,7 @@ def _node(reader: Reader) -> NodeStatus:
         holds_right=bool(reader.flag("holds_right")),
         generation=reader.whole("generation"),
         arbitration=reader.text("arbitration"),
+        third_parties=_third_parties(reader.inner("third_parties")),
         version=reader.text("version"),
         drift=Drift(
             drift.text("clconf", "ok"), {name: changed.text(name) for name in changed.names()}
@@ -167,6 +187,19 @@ def _node(reader: Reader) -> NodeStatus:
             for inner in reader.inners("alarms")
         ),
         applications=tuple(_application(inner) for inner in reader.inners("applications")),
+    )
+
+
+def _third_parties(reader: Reader) -> ThirdParties:
+    return ThirdParties(
+        witnesses=tuple(
+            WitnessStatus(inner.text("kind"), inner.text("at"), inner.flag("answers"))
+            for inner in reader.inners("witnesses")
+        ),
+        agents=reader.texts("agents"),
+        watchdog=reader.text("watchdog"),
+        waiver=bool(reader.flag("waiver")),
+        yields=bool(reader.flag("yields")),
     )
 
 

@@ -1,8 +1,9 @@
 """Say what this node knows and why it does what it does: the content of clstat."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from hapair.core import commands, data_safety, formation, hearing, placement
+from hapair.core import brake, commands, data_safety, formation, hearing, placement, witness
 from hapair.core.arbitration import Verdict, judge
 from hapair.core.lifecycle import ORDER, at
 from hapair.core.rules import first_match
@@ -10,6 +11,8 @@ from hapair.core.state import NodeState
 from hapair.model.application import Application
 from hapair.model.data import VolumeFacts
 from hapair.model.status import Phase, Standing, Wanted
+
+ALARMING: Final = (Verdict.ALARM, Verdict.ISOLATED, Verdict.LOST, Verdict.FENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +136,13 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
     found: list[Alarm] = []
     if state.standing is Standing.CUT:
         silence = judge(hearing.silence(state))
-        if silence.answer in (Verdict.ALARM, Verdict.ISOLATED):
+        if silence.answer in ALARMING:
             found.append(Alarm(silence.name, silence.because))
     if state.standing is Standing.FORMING:
         forming = first_match(formation.FORMATION, state)
         if forming.answer is Verdict.ALARM:
             found.append(Alarm(forming.name, forming.because))
+    found += _third_party_alarms(state)
     if state.standing is Standing.ALONE:
         found.append(Alarm("no-redundancy", f"{state.peer_name} is not there: no redundancy"))
     for built in state.built.applications:
@@ -148,6 +152,40 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
         text = f"{state.peer_name} has another configuration; type: clbuild"
         found.append(Alarm("configuration-differs", text))
     return tuple(found)
+
+
+def _third_party_alarms(state: NodeState) -> list[Alarm]:
+    """Say what is wrong with who decides in the next silence, and what that means (row 7)."""
+    found: list[Alarm] = []
+    tie = state.stored.tie
+    if witness.uses_witness(state) and witness.is_lost(state):
+        text = "the witness does not answer: nothing stops, but who goes on after a failure?"
+        if tie.waiver:
+            text = f"the witness does not answer; until it does only {state.me} may act alone"
+        elif tie.yields:
+            text = (
+                f"the witness does not answer; until it does only {state.peer_name} may act alone"
+            )
+        found.append(Alarm("witness-lost", text))
+    elif tie.yields:
+        text = f"this node still leaves it to {state.peer_name} to act alone"
+        found.append(Alarm("yields", text))
+    if state.fencing.tries:
+        text = f"{state.peer_name} could not be switched off: {state.fencing.text}"
+        found.append(Alarm("fencing-failed", text))
+    return found
+
+
+def _frozen(state: NodeState, application: str) -> list[Alarm]:
+    """Say which writes are frozen, and what is waited for."""
+    found: list[Alarm] = []
+    for volume in data_safety.volumes(state, application):
+        facts = state.facts.get(volume.resource)
+        if facts is not None and facts.suspended:
+            because = brake.verdict(state, volume.resource).because
+            text = f"writes of {volume.resource} are frozen: {because}"
+            found.append(Alarm("frozen", text, application))
+    return found
 
 
 def _lack(state: NodeState, application: str) -> str:
@@ -175,6 +213,7 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     if state.reasons.get(f"{name}/owners") == "two-owners":
         text = "it was started on both nodes while they could not hear each other"
         found.append(Alarm("two-owners", text, name))
+    found += _frozen(state, name)
     lost = [r for r in data_safety.unprotected(state) if r.startswith(name + ".")]
     if lost and state.standing is not Standing.ALONE:
         text = f"writes are not replicated: {', '.join(lost)}"

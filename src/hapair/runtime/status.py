@@ -39,12 +39,29 @@ def node_status(state: NodeState, now_s: float, drifts: Drifts, link: LinkView) 
         "holds_right": told.holds_right,
         "generation": state.built.generation,
         "arbitration": state.built.cluster.arbitration,
+        "third_parties": _third_parties(state),
         "version": __version__,
         "drift": {"clconf": drifts.clconf, "applications": dict(drifts.applications)},
         "networks": _networks(state, told),
         "peer_view": _peer_view(state, told, link),
         "alarms": [asdict(alarm) for alarm in (*told.alarms, *_link_alarms(state, link))],
         "applications": [_application(each, built[each.name], told) for each in told.applications],
+    }
+
+
+def _third_parties(state: NodeState) -> JsonObject:
+    cluster = state.built.cluster
+    return {
+        "witnesses": [
+            {"kind": each.kind, "at": each.at, "answers": state.witness.seen.get(index)}
+            for index, each in enumerate(cluster.witnesses)
+        ],
+        "agents": [each.agent for each in cluster.methods_against(state.peer_name)],
+        "watchdog": cluster.watchdog.device if cluster.watchdog is not None else "",
+        "lead_s": cluster.lead_s,
+        "lease_s": cluster.lease_s,
+        "waiver": state.stored.tie.waiver,
+        "yields": state.stored.tie.yields > 0,
     }
 
 
