@@ -14,7 +14,7 @@ from hapair.adapters.ssh import SshMachine
 from hapair.model.built import Built
 from hapair.ports import CommandRunner, Finished, TimedOut
 from hapair.rpc.client import call
-from hapair.rpc.messages import JsonObject
+from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.build.files import PRIVATE_MODE, NewFile
 from hapair.runtime.build.hands import UnreachableError
 from hapair.runtime.build.node_side import NodeHands, NodeSide
@@ -23,6 +23,7 @@ from hapair.runtime.places import Places
 if TYPE_CHECKING:
     from hapair.runtime.build.scanning import NodeScan
     from hapair.runtime.build.seats import LocalSeat, RemoteSeat
+    from hapair.runtime.build.witness_work import WitnessAccess
 
 # A step for the other node needs no scanner: what is large is imported where it is used.
 
@@ -111,6 +112,13 @@ class RealHands:
         from hapair.runtime.build.seats import LocalSeat  # noqa: PLC0415
 
         return LocalSeat(node, node_scan(places), node_side(places))
+
+    def witnesses(self, cluster: str, node: str, places: Places) -> "WitnessAccess":
+        del cluster, node, places
+        raise RpcError(
+            "this installation of hapair has no client for witnesses",
+            "install the package again, or choose another arbitration in clconf.xml",
+        )
 
     @asynccontextmanager
     async def peer_seat(self, node: str, addresses: tuple[str, ...]) -> "AsyncIterator[RemoteSeat]":
