@@ -9,8 +9,8 @@ from hapair.config.grammar import value_of
 from hapair.model.secret import IN_FILE, named_like_a_secret
 
 NODES: Final = 2
-# The agents' own words for what they are to do: hapair says that, each time anew.
-OURS: Final = ("action", "option")
+# What an agent is to do, hapair says; and what it writes down may be a password.
+OURS: Final = ("action", "option", "agent", "debug", "debug_file", "verbose", "verbose_level")
 
 
 def check_methods(
@@ -57,8 +57,8 @@ def _check_parameter(parameter: Node, complaints: Complaints) -> None:
         complaints.error(line, field, what, mend)
     elif value is not None and in_file:
         complaints.error(line, field, "it has a value and a file", "keep one of the two")
-    if name in OURS:
-        what = f"{shown(name)} is hapair's part: it tells the agent what to do"
+    if name is not None and name.replace("-", "_") in OURS:
+        what = f"{shown(name)} is hapair's part: it says what an agent does, and writes down"
         complaints.error(parameter.line_of("name"), f"{field} name", what, "remove it")
     if value is None:
         return
@@ -69,6 +69,9 @@ def _check_parameter(parameter: Node, complaints: Complaints) -> None:
     elif not value.isprintable():
         what = "it holds a line break, or another character that cannot be printed"
         complaints.error(line, field, what, "write it in one line")
+    elif value != value.strip().strip('"'):
+        what = "it begins or ends with a space or a quotation mark, which agents take away"
+        complaints.error(line, field, what, "write it without, or set another one on the device")
     elif name is not None and named_like_a_secret(name):
         complaints.warning(
             line,

@@ -1,16 +1,15 @@
 """Parameters of fence agents that nobody else may read."""
 
-import re
 from typing import Final
 
 from hapair.model.cluster import Cluster, FenceMethod
 
 # In front of a parameter's value: the path of the file that holds it.
 IN_FILE: Final = "file:"
-_SECRET: Final = re.compile(
-    r"passw(or)?d|passphrase|secret|token|community|api[_-]?key|private[_-]?key", re.IGNORECASE
-)
-_SCRIPT: Final = re.compile(r"[_-](script|file|path)$", re.IGNORECASE)  # Names of files.
+_SECRETS: Final = (
+    "passw", "passphrase", "pwd", "secret", "token", "key", "community", "credential",
+)  # fmt: skip
+_PATHS: Final = ("file", "path", "script")  # Where a secret is kept is none.
 
 
 def file_of(value: str) -> str:
@@ -20,7 +19,8 @@ def file_of(value: str) -> str:
 
 def named_like_a_secret(parameter: str) -> bool:
     """Tell from a parameter's name whether its value is a password or the like."""
-    return bool(_SECRET.search(parameter)) and not _SCRIPT.search(parameter)
+    name = parameter.lower()
+    return any(word in name for word in _SECRETS) and not any(word in name for word in _PATHS)
 
 
 def secret_files(cluster: Cluster) -> tuple[str, ...]:

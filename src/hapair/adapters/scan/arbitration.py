@@ -34,7 +34,8 @@ def watchdog(root: Path, device: str) -> WatchdogFacts:
 def secret_file(root: Path, path: str) -> SecretFile:
     """Tell who can read a file; its content is not read."""
     try:
-        status = (root / path.lstrip("/")).stat()
+        # A link is refused when the secret is read, so it is none here either.
+        status = (root / path.lstrip("/")).lstat()
     except OSError:
         return SecretFile(path)
     ours = status.st_uid in {0, os.geteuid()} and not status.st_mode & 0o077

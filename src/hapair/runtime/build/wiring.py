@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 from hapair.adapters.process import ProcessRunner, watch_children_by_pidfd
 from hapair.adapters.ssh import SshMachine
 from hapair.model.built import Built
+from hapair.model.cluster import Witness
+from hapair.model.outcome import Outcome
 from hapair.ports import CommandRunner, Finished, TimedOut
 from hapair.rpc.client import call
-from hapair.rpc.messages import JsonObject, RpcError
+from hapair.rpc.messages import JsonObject
 from hapair.runtime.build.files import PRIVATE_MODE, NewFile
 from hapair.runtime.build.hands import UnreachableError
 from hapair.runtime.build.node_side import NodeHands, NodeSide
@@ -114,11 +116,18 @@ class RealHands:
         return LocalSeat(node, node_scan(places), node_side(places))
 
     def witnesses(self, cluster: str, node: str, places: Places) -> "WitnessAccess":
-        del cluster, node, places
-        raise RpcError(
-            "this installation of hapair has no client for witnesses",
-            "install the package again, or choose another arbitration in clconf.xml",
-        )
+        from hapair.adapters.witness.client import WitnessClients  # noqa: PLC0415
+        from hapair.adapters.witness.clwitness import WitnessFiles  # noqa: PLC0415
+        from hapair.adapters.witness.join import join  # noqa: PLC0415
+
+        class Access(WitnessClients):
+            """The witnesses' clients, and the way to make this cluster known to one."""
+
+            async def join(self, witness: Witness, code: str, *, timeout_s: float) -> Outcome:
+                certificates = (places.node_certificate, places.peer_certificate)
+                return await join(witness, cluster, code, certificates, timeout_s=timeout_s)
+
+        return Access(cluster, node, WitnessFiles(places.node_certificate, places.node_key))
 
     @asynccontextmanager
     async def peer_seat(self, node: str, addresses: tuple[str, ...]) -> "AsyncIterator[RemoteSeat]":
