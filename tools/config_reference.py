@@ -52,9 +52,17 @@ Besides, these must hold:
 - At least three heartbeats fit into the detection time.
 - The reference address is in its network's subnet, belongs to neither node, and is not on a
   crossover network. `paths` needs two networks, and a reference address at one of them.
+- `witness` has one to three different witnesses, none of them on a node; a folder of the kind
+  `file` is not one that each node has for itself. A majority must grant: one of one, two of two,
+  two of three.
+- `fencing` has a method against each node. A parameter has a value or a file, not both; `action`
+  is set by hapair. Only `witness` and `fencing` have methods, only `witness` has witnesses.
+- The lease is longer than the detection time, by a heartbeat at least. The window is shorter than
+  both. The watchdog's time-out is at most the lease, in whole seconds.
 
 Warnings do not stop `clbuild`: arbitration by `paths` and by `operator` (what each of them means),
-a single network, a detection time below 1s, ports that Linux gives to outgoing connections.
+two witnesses, a witness without TLS, a password that stands in the file itself, a single network,
+a detection time below 1s, ports that Linux gives to outgoing connections.
 """
 
 TIMING_HEAD: Final = """\
@@ -198,9 +206,6 @@ def _later_in(element: Element, above: tuple[str, ...]) -> list[str]:
         if attribute.later:
             lines += [f"### {place} `{attribute.name}`", ""]
             lines += [f"{attribute.about} Until then: {attribute.later}.", ""]
-        if attribute.kind.later:
-            values = " and ".join(f'`{attribute.name}="{value}"`' for value in attribute.kind.later)
-            lines += [f"### {place} with {values}", "", "See the elements below.", ""]
     for child in element.children:
         lines += _later_in(child.element, path)
     return lines

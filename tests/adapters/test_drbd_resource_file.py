@@ -1,10 +1,14 @@
 """The resource file, in the two languages of DRBD."""
 
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from hapair.adapters.drbd.argv import Dialect
 from hapair.adapters.drbd.resource_file import FENCE_PEER, file_name, resource_text
 from hapair.model.built import Built
+from hapair.model.cluster import Resync
 from tests.adapters.clusters import cluster
 from tests.adapters.loops import volume_at
 from tools.package_tree import ROOT
@@ -100,3 +104,18 @@ def test_nothing_is_ever_discarded_automatically() -> None:
         text = resource_text(BUILT, VOLUME, dialect=dialect)
         policies = [line.split()[-1] for line in text.splitlines() if "after-sb" in line]
         assert policies == ["disconnect;"] * 3
+
+
+@pytest.mark.parametrize(
+    ("rate_bytes", "lines"),
+    [
+        (None, ("resync-rate 30M;", "c-min-rate 10M;", "c-max-rate 1000M;")),
+        (512 * 1024, ("resync-rate 512K;", "c-min-rate 512K;", "c-max-rate 512K;")),
+        (100 * 1024**2, ("resync-rate 30M;", "c-min-rate 10M;", "c-max-rate 102400K;")),
+        (4 * 1024**3, ("resync-rate 30M;", "c-min-rate 10M;", "c-max-rate 4096M;")),
+    ],
+)
+def test_a_resync_keeps_to_its_rate(rate_bytes: int | None, lines: tuple[str, ...]) -> None:
+    cluster = replace(BUILT.cluster, resync=Resync(rate_bytes=rate_bytes))
+    text = resource_text(replace(BUILT, cluster=cluster), VOLUME)
+    assert [line in text for line in lines] == [True] * len(lines)

@@ -26,6 +26,7 @@ CLCONF: Final = """\
     <on node="node2" address="10.77.2.2/24" cards="priv0"/>
   </network>
   <arbitration by="paths"/>
+  <watchdog/>
 </cluster>
 """
 

@@ -9,7 +9,14 @@ from hapair.config.fingerprint import fingerprint
 from hapair.core.plan.situation import Side, Situation
 from hapair.model.application import Application, FileSystem, ServiceAddress, Volume
 from hapair.model.built import Built, BuiltApplication
-from hapair.model.cluster import ArbitrationKind, Attachment, Cluster, Network, PortRange
+from hapair.model.cluster import (
+    ArbitrationKind,
+    Attachment,
+    Cluster,
+    Network,
+    PortRange,
+    Watchdog,
+)
 from hapair.model.node_facts import (
     Card,
     CardAddress,
@@ -28,6 +35,7 @@ from hapair.model.node_facts import (
     SshTry,
     StorageKind,
     VolumeGroup,
+    WatchdogFacts,
 )
 
 KERNEL: Final = "6.1.0-37-amd64"
@@ -59,6 +67,7 @@ CLUSTER: Final = Cluster(
     devices=16,
     networks=(PUBLIC, PRIVATE),
     arbitration=ArbitrationKind.OPERATOR,
+    watchdog=Watchdog(timeout_s=6.0),
 )
 ADDRESSES: Final = ("10.77.1.1", "10.77.2.1", "10.77.1.2", "10.77.2.2")
 
@@ -107,6 +116,7 @@ def healthy(node: str) -> NodeFacts:
         cards=cards(node),
         names=(Resolved("node1", ("10.77.1.1",)), Resolved("node2", ("10.77.1.2",))),
         logins=logins(),
+        watchdog=WatchdogFacts(exists=True),
         spaces=(Space("/etc", GIB), Space("/var/lib", GIB), Space("/cmbackup", GIB)),
     )
 

@@ -9,13 +9,22 @@ import pytest
 from hapair.core.plan.cluster_checks import CHECKS, problems_of, run_checks
 from hapair.core.plan.machine_checks import rejects_drbd
 from hapair.core.plan.situation import Situation
-from hapair.model.cluster import PortRange
+from hapair.model.cluster import Cluster, PortRange
 from hapair.model.node_facts import (
     BusyPort,
     Card,
     Drbd,
     Kernel,
     Link,
+)
+from tests.build.arbitration_rows import (
+    ARBITRATION_ROWS,
+    FINE_CLUSTERS,
+    IN_THE_OPEN,
+    INSTALLED,
+    held_by,
+    readable,
+    secret,
 )
 from tests.build.hurts import (
     Row,
@@ -41,7 +50,7 @@ from tests.build.material import (
 )
 from tests.build.network_rows import NETWORK_ROWS
 
-ROWS: Final = MACHINE_ROWS | NETWORK_ROWS
+ROWS: Final = MACHINE_ROWS | NETWORK_ROWS | ARBITRATION_ROWS
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
@@ -90,6 +99,29 @@ def test_what_is_right_is_not_called_an_error(make: Callable[[], Situation]) -> 
 
 def test_two_healthy_nodes_get_no_warning_either() -> None:
     assert problems_of(run_checks(situation())) == ()
+
+
+@pytest.mark.parametrize("cluster", FINE_CLUSTERS.values(), ids=FINE_CLUSTERS)
+def test_arbitration_that_is_right_is_not_warned_about(cluster: Cluster) -> None:
+    both_installed = secret(exists=True, private=True)
+    assert problems_of(run_checks(situation(both_installed, both_installed, cluster=cluster))) == ()
+
+
+def test_our_own_daemon_may_hold_the_watchdog() -> None:
+    held = held_by("hapaird")
+    assert problems_of(run_checks(situation(held, held))) == ()
+
+
+def test_a_file_that_clbuild_replaces_is_not_complained_about() -> None:
+    """The other node has another clconf.xml; it gets the present one, for root only."""
+    (problem,) = problems_of(run_checks(situation(readable, readable, cluster=IN_THE_OPEN)))
+    assert problem.where == "node1"
+
+
+def test_no_problem_shows_a_password() -> None:
+    found = problems_of(run_checks(situation(readable, INSTALLED, cluster=IN_THE_OPEN)))
+    assert found
+    assert not [each for each in found if "geheim" in str(each)]
 
 
 def test_every_check_is_exercised_by_a_row() -> None:

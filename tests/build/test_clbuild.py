@@ -15,7 +15,7 @@ from hapair.runtime.build.files import NewFile
 from hapair.runtime.build.staging import Staging, leftovers
 from hapair.runtime.build.steps import Answer, StepKind
 from tests.build.command_world import CLCONF, World
-from tests.build.hurts import without_tool
+from tests.build.hurts import fact, without_tool
 from tests.build.two_nodes import FakeHands, FakeNode, Wire
 
 
@@ -200,6 +200,46 @@ def test_a_stranger_is_told_that_it_is_none_of_the_nodes(world: World) -> None:
     world.hands.name, world.hands.addresses = "web7", ("192.0.2.7",)
     assert world.clbuild() == 2
     assert "this machine, web7, is none of the nodes node1 and node2" in world.err
+
+
+# --- Arbitration ---------------------------------------------------------------------------------
+
+FENCED: Final = CLCONF.replace(
+    '<arbitration by="paths"/>',
+    """<arbitration by="fencing">
+    <method node="node1" agent="fence_x"><parameter name="passwd" value="geheim1"/></method>
+    <method node="node2" agent="fence_x"><parameter name="passwd" value="geheim2"/></method>
+  </arbitration>""",
+)
+
+
+def test_parameters_of_agents_are_for_root_only(world: World) -> None:
+    for node in world.nodes:
+        node.hurt = fact(fence_agents=("fence_x",))
+    world.edit(FENCED)
+    world.nodes[0].places.clconf.chmod(0o600)
+    assert world.clbuild("--verbose") == 0
+    for node in world.nodes:
+        for path, (mode, text) in node.files().items():
+            assert "geheim" not in text or mode == 0o600, path
+    assert world.nodes[1].files()["etc/cluster/clconf.xml"] == (0o600, FENCED)
+    assert "fencing of node1, method 1: fence_x (passwd), 60 s" in world.out
+    assert "geheim" not in world.out + world.err
+    world.edit(FENCED.replace("geheim2", "geheim3"))
+    assert world.clbuild("--json", "--plan") == 0
+    assert world.clbuild() == 0
+    assert "geheim" not in world.out + world.err
+    assert all(node.files()["etc/cluster/built/built.json"][0] == 0o600 for node in world.nodes)
+
+
+def test_a_configuration_that_others_can_read_is_told(world: World) -> None:
+    for node in world.nodes:
+        node.hurt = fact(fence_agents=("fence_x",))
+    world.edit(FENCED)
+    world.nodes[0].places.clconf.chmod(0o644)
+    assert world.clbuild() == 0
+    assert "others than root can read it" in " ".join(world.err.split())
+    assert "chmod 600 /etc/cluster/clconf.xml" in " ".join(world.err.split())
 
 
 # --- The other node ------------------------------------------------------------------------------

@@ -10,7 +10,18 @@ from hapair.core.plan.cluster import Change, Plan, described, plan
 from hapair.core.plan.situation import Situation, identify, scan_request
 from hapair.model.application import ServiceAddress
 from hapair.model.built import Built, BuiltApplication
-from hapair.model.cluster import Attachment, Cluster, PortRange, Timing
+from hapair.model.cluster import (
+    ArbitrationKind,
+    Attachment,
+    Cluster,
+    FenceMethod,
+    PortRange,
+    Resync,
+    Timing,
+    Watchdog,
+    Witness,
+    WitnessKind,
+)
 from hapair.model.node_facts import Configuration, Keys, NodeFacts, TextFile
 from tests.build.hurts import both, drbd
 from tests.build.material import (
@@ -437,3 +448,52 @@ def test_keys_are_asked_for_by_digest_only() -> None:
     """The type of the facts has no place for a secret."""
     assert Configuration().keys == Keys()
     assert not any("node_key" in name for name in Keys.__slots__)
+
+
+# --- Arbitration ---------------------------------------------------------------------------------
+
+WITNESSED = replace(
+    CLUSTER,
+    arbitration=ArbitrationKind.WITNESS,
+    witnesses=(
+        Witness(WitnessKind.CLWITNESS, "w:7790", pin="0123456789" * 6 + "abcd"),
+        Witness(WitnessKind.FILE, "/mnt/witness"),
+    ),
+    fence_methods=(
+        FenceMethod("node2", "fence_x", 30.0, (("ip", "10.0.0.5"), ("passwd", "geheim"))),
+        FenceMethod("node2", "fence_y"),
+    ),
+    watchdog=Watchdog("/dev/watchdog1", 5.0),
+    resync=Resync(snapshot=False, rate_bytes=1024**2),
+)
+
+
+def test_who_is_asked_is_described_without_secrets() -> None:
+    lines = described(replace(EMPTY, cluster=WITNESSED))
+    assert lines["window"] == "0.8 s"
+    assert lines["witness 1"] == "clwitness at w:7790, 1 s, pin 01234567..."
+    assert lines["witness 2"] == "file at /mnt/witness, 1 s"
+    assert lines["fencing of node2, method 1"] == "fence_x (ip, passwd), 30 s"
+    assert lines["fencing of node2, method 2"] == "fence_y (no parameters), 60 s"
+    assert lines["watchdog"] == "/dev/watchdog1, 5 s"
+    assert lines["resync"] == "without a snapshot, at most 1024 KiB each second"
+    assert "geheim" not in str(lines)
+
+
+def test_what_is_not_configured_has_no_line() -> None:
+    plain = described(replace(EMPTY, cluster=replace(CLUSTER, watchdog=None)))
+    assert not {"window", "watchdog", "resync"} & set(plain)
+    fenced = replace(CLUSTER, arbitration=ArbitrationKind.FENCING, resync=Resync(snapshot=False))
+    lines = described(replace(EMPTY, cluster=fenced))
+    assert lines["resync"] == "without a snapshot, no limit"
+    both = described(replace(EMPTY, cluster=replace(fenced, resync=Resync(rate_bytes=2**20))))
+    assert both["resync"] == "with a snapshot, at most 1024 KiB each second"
+
+
+def test_both_nodes_are_scanned_for_what_arbitration_needs() -> None:
+    method = FenceMethod("node1", "fence_x", parameters=(("passwd", "file:/etc/secret"),))
+    request = scan_request(replace(WITNESSED, fence_methods=(method, *WITNESSED.fence_methods)))
+    assert request.fence_agents == ("fence_x", "fence_y")
+    assert request.watchdog == "/dev/watchdog1"
+    assert request.secret_files == ("/etc/secret",)
+    assert scan_request(replace(CLUSTER, watchdog=None)).watchdog == ""

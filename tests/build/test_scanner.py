@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.scan import network, software, storage
+from hapair.adapters.scan import arbitration, network, software, storage
 from hapair.adapters.scan.scanner import Scanner
 from hapair.adapters.ssh import SshMachine
 from hapair.model.node_facts import (
@@ -17,8 +17,10 @@ from hapair.model.node_facts import (
     PhysicalVolume,
     Protocols,
     ScanRequest,
+    SecretFile,
     SshTry,
     StorageKind,
+    WatchdogFacts,
 )
 from hapair.ports import Finished, TimedOut
 from tests.build.test_scan_parse import IP_JSON, MOUNTINFO, PROC_NET_TCP
@@ -192,6 +194,61 @@ async def test_what_filters_packets(active: tuple[str, ...], rules: str, name: s
 async def test_units_must_all_be_enabled() -> None:
     half = Answers({"systemctl is-enabled": says("enabled\ndisabled\nenabled\n")})
     assert not await software.units_enabled(half)
+
+
+# --- Arbitration ---------------------------------------------------------------------------------
+
+
+def test_fence_agents_are_programs(root: Path) -> None:
+    write(root, "usr/sbin/fence_x").chmod(0o755)
+    write(root, "usr/sbin/fence_y").chmod(0o644)
+    assert arbitration.fence_agents(root, ("fence_z", "fence_y", "fence_x")) == ("fence_x",)
+
+
+@pytest.mark.parametrize("held", ["/dev/watchdog", "/dev/watchdog0"])
+def test_both_names_of_the_first_watchdog_are_one_device(root: Path, held: str) -> None:
+    write(root, "dev/watchdog")
+    write(root, "proc/1/comm", "systemd\n")
+    (root / "proc/1/fd").mkdir()
+    (root / "proc/1/fd/7").symlink_to(held)
+    assert arbitration.watchdog(root, "/dev/watchdog") == WatchdogFacts(
+        exists=True, holder="systemd"
+    )
+
+
+def test_a_watchdog_that_nobody_holds(root: Path) -> None:
+    write(root, "dev/watchdog1")
+    write(root, "proc/1/comm", "systemd\n")
+    (root / "proc/1/fd").mkdir()
+    (root / "proc/1/fd/7").symlink_to("/dev/watchdog")
+    assert arbitration.watchdog(root, "/dev/watchdog1") == WatchdogFacts(exists=True)
+    assert arbitration.watchdog(root, "/dev/watchdog") == WatchdogFacts()
+    assert arbitration.watchdog(root, "") == WatchdogFacts()
+
+
+@pytest.mark.parametrize(("mode", "private"), [(0o600, True), (0o400, True), (0o640, False)])
+def test_who_can_read_a_secret(root: Path, mode: int, *, private: bool) -> None:
+    write(root, "etc/cluster/fence.secret", "geheim").chmod(mode)
+    path = "/etc/cluster/fence.secret"
+    assert arbitration.secret_file(root, path) == SecretFile(path, exists=True, private=private)
+
+
+def test_a_secret_that_is_not_there(root: Path) -> None:
+    assert arbitration.secret_file(root, "/nowhere/secret") == SecretFile("/nowhere/secret")
+    (root / "etc/folder").mkdir()
+    assert not arbitration.secret_file(root, "/etc/folder").exists
+
+
+async def test_a_scan_looks_for_what_it_was_asked_for(root: Path) -> None:
+    write(root, "usr/sbin/fence_x").chmod(0o755)
+    write(root, "dev/watchdog")
+    request = ScanRequest(
+        fence_agents=("fence_x",), watchdog="/dev/watchdog", secret_files=("/etc/secret",)
+    )
+    facts = await Scanner(Answers(HEALTHY), root).scan(request)
+    assert facts.fence_agents == ("fence_x",)
+    assert facts.watchdog.exists
+    assert facts.secret_files == (SecretFile("/etc/secret"),)
 
 
 # --- LVM -----------------------------------------------------------------------------------------

@@ -56,6 +56,16 @@ async def test_the_configuration_is_carried_unchanged(node: FakeNode) -> None:
     assert [(each.generation, each.stage) for each in configuration.leftovers] == [(4, Stage.EMPTY)]
 
 
+async def test_it_is_seen_who_can_read_clconf(node: FakeNode) -> None:
+    async def private() -> bool:
+        return (await node.scan.scan(ScanRequest())).configuration.clconf_private
+
+    assert await private(), "there is none"
+    for mode, expected in ((0o644, False), (0o600, True)):
+        node.write("etc/cluster/clconf.xml", "<cluster/>", mode)
+        assert await private() is expected
+
+
 async def test_a_held_lock_is_seen(node: FakeNode) -> None:
     assert not (await node.scan.scan(ScanRequest())).building
     with only_builder(node.places):

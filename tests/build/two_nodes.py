@@ -17,6 +17,7 @@ from hapair.runtime.build.seats import SCAN_COMMAND, STEP_COMMAND, LocalSeat, Re
 from hapair.runtime.build.steps import Step, StepKind
 from hapair.runtime.codec import dumps, loads
 from hapair.runtime.places import Places
+from tests.build.fake_witness import FakeAccess, FakeThirdPlaces
 from tests.build.material import ADDRESSES, Hurt, healthy, unhurt
 from tests.build.power import Power, PowerCut
 
@@ -185,6 +186,11 @@ class FakeHands:
     name: str = "node1"
     addresses: tuple[str, ...] = ADDRESSES[:2]
     refused: str = ""
+    third_places: FakeThirdPlaces = field(default_factory=FakeThirdPlaces)
+
+    def witnesses(self, cluster: str, node: str, places: Places) -> FakeAccess:
+        assert places == self.nodes[0].places
+        return FakeAccess(self.third_places, cluster, node)
 
     def host_name(self) -> str:
         return self.name

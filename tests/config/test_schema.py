@@ -19,7 +19,8 @@ APPCONF_SCHEMA: Final = etree.XMLSchema(etree.fromstring(schema(FORMATS["appconf
 PIECES: Final = st.lists(
     st.sampled_from(
         ["yes", "no", "node1", "eth0", "10.77.1.9", "/24", "/etc/run", "7800", "-", " ", ".", "s",
-         "2", "400m", "ocf:a:b", "x.service", "@", ":", "\\", "_", "é", "\u00a0", "\t", "fd77::"]
+         "2", "400m", "ocf:a:b", "x.service", "@", ":", "\\", "_", "é", "\u00a0", "\t", "fd77::",
+         "http://", "file", "witness", "fence_x"]
     ),
     max_size=4,
 ).map("".join)  # fmt: skip
@@ -63,7 +64,8 @@ def changed(file: str, data: st.DataObject) -> etree._Element:
 
 @given(st.data())
 def test_the_schema_of_the_cluster_refuses_nothing_that_we_accept(data: st.DataObject) -> None:
-    root = changed("clconf-minimal.xml", data)
+    sample = st.sampled_from(["clconf-minimal.xml", "clconf-witness.xml", "clconf-fencing.xml"])
+    root = changed(data.draw(sample), data)
     if examine_clconf(etree.tostring(root), file="clconf.xml").value is not None:
         CLCONF_SCHEMA.assertValid(root)
 
@@ -85,6 +87,8 @@ def test_editors_are_told_what_is_missing_misspelt_or_twice() -> None:
         ('"10.77.1.1/24"', '"10.77.1.1"'),
         ('name="node2"', 'name="node1"'),
         ('name="private"', 'name="public"'),
-        ("<arbitration", "<watchdog/><arbitration"),
+        ("<arbitration", "<notify/><arbitration"),
+        ('by="paths"/>', 'by="witness"><witness kind="dice" at="x"/></arbitration>'),
+        ('by="paths"/>', 'by="fencing"><method node="node1" agent="ipmilan"/></arbitration>'),
     ):
         assert not CLCONF_SCHEMA.validate(etree.fromstring(good.replace(before, after, 1)))

@@ -20,9 +20,14 @@ from hapair.model.cluster import (
     ArbitrationKind,
     Attachment,
     Cluster,
+    FenceMethod,
     Network,
     PortRange,
+    Resync,
     Timing,
+    Watchdog,
+    Witness,
+    WitnessKind,
 )
 
 NODES: Final = ("node1", "node2")
@@ -52,6 +57,9 @@ def _network(*, replication: bool) -> st.SearchStrategy[Network]:
     )
 
 
+PARAMETERS: Final = st.lists(st.tuples(WORDS, WORDS), max_size=2).map(tuple)
+WITNESSES: Final = st.builds(Witness, st.sampled_from(WitnessKind), WORDS, SECONDS, WORDS)
+METHODS: Final = st.builds(FenceMethod, st.sampled_from(NODES), WORDS, SECONDS, PARAMETERS)
 CLUSTERS: Final = st.builds(
     Cluster,
     name=WORDS,
@@ -60,13 +68,18 @@ CLUSTERS: Final = st.builds(
     devices=st.integers(1, 1000),
     networks=st.tuples(_network(replication=True), _network(replication=False)),
     arbitration=st.sampled_from(ArbitrationKind),
-    timing=st.builds(Timing, SECONDS, SECONDS),
+    timing=st.builds(Timing, SECONDS, SECONDS, st.none() | SECONDS),
+    witnesses=st.lists(WITNESSES, max_size=3).map(tuple),
+    fence_methods=st.lists(METHODS, max_size=3).map(tuple),
+    window_s=st.none() | SECONDS,
+    watchdog=st.none() | st.builds(Watchdog, WORDS, SECONDS),
+    resync=st.builds(Resync, st.booleans(), st.none() | st.integers(1, 2**40)),
 )
 PROGRAMS: Final = st.one_of(
     st.none(),
     st.builds(Script, WORDS),
     st.builds(Unit, WORDS),
-    st.builds(OcfAgent, WORDS, WORDS, st.lists(st.tuples(WORDS, WORDS), max_size=2).map(tuple)),
+    st.builds(OcfAgent, WORDS, WORDS, PARAMETERS),
 )
 APPLICATIONS: Final = st.builds(
     Application,

@@ -18,6 +18,7 @@ from hapair.core.plan.application import Plan, make_plan
 from hapair.core.plan.steps import Step, Work
 from hapair.model.application import Volume
 from hapair.model.built import Built
+from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Done, Outcome, Unknown
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.build import archive
@@ -159,5 +160,17 @@ async def test_installing_keeps_the_former_state(tmp_path: Path) -> None:
     assert await install(Call({"parcel": encode(parcel)})) == {}
     assert places.built.read_bytes() == dumps(a_job().built)
     assert (places.appconf("orders").parent / "run").stat().st_mode & 0o777 == 0o755
+    assert places.built.stat().st_mode & 0o777 == 0o644
     (kept,) = listed(places)
     assert archive.read(places.archives / kept.name).built == BUILT
+
+
+async def test_what_holds_parameters_of_fence_agents_is_for_root_only(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    write_durably(places.built, dumps(BUILT), PUBLIC_MODE)
+    method = FenceMethod("node1", "fence_x", parameters=(("passwd", "geheim"),))
+    built = a_job().built
+    fenced = replace(built, cluster=replace(built.cluster, fence_methods=(method,)))
+    install = builder(places, Bench()).for_peer()["build-install"]
+    await install(Call({"parcel": encode(Parcel("orders", dumps(fenced).decode(), ()))}))
+    assert places.built.stat().st_mode & 0o777 == 0o600

@@ -224,6 +224,11 @@ async def test_without_a_connection_nothing_is_asked(two: Two) -> None:
     assert away.asked == 0
 
 
+def test_differences_do_not_show_what_may_be_a_password() -> None:
+    here, there = ({"parameters": [["passwd", word]]} for word in ("geheim1", "geheim2"))
+    assert list(differences({"m": here}, {"m": there})) == ["m.parameters[0][1] differs"]
+
+
 def test_differences_name_the_place() -> None:
     found = list(differences({"a": [1, {"b": 2}], "c": [1]}, {"a": [1, {"b": 3}], "c": []}))
     assert found == ["a[1].b: here 2, there 3", "c: here 1 of them, there 0 of them"]

@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from hapair.cli.both_nodes import alone, explained
 from hapair.cli.build_report import (
@@ -18,14 +20,17 @@ from hapair.cli.clbuild import SAMPLE
 from hapair.cli.common import ExitCode, print_json
 from hapair.cli.main import Interrupted
 from hapair.cli.progress import ProgressLine
+from hapair.cli.witness_session import check_witnesses, no_witness
 from hapair.config.clconf import examine_clconf
 from hapair.core.plan.situation import addresses_of, identify
+from hapair.model.cluster import ArbitrationKind
 from hapair.model.problem import Problem
 from hapair.rpc.messages import Progress, RpcError
 from hapair.runtime.build.build import Builder, Survey, Wanted
 from hapair.runtime.build.change import Activated
 from hapair.runtime.build.hands import Hands
 from hapair.runtime.build.wiring import run_interruptible
+from hapair.runtime.build.witness_work import WitnessWork
 from hapair.runtime.places import Places
 
 
@@ -33,6 +38,8 @@ def build(options: argparse.Namespace, where: Places, hands: Hands) -> int:
     """Read, scan, check, and unless something is wrong or --plan is given, change both nodes."""
     with alone(where):
         wanted, warnings = _wanted(options, where, hands)
+        if options.check_witness:
+            return run_interruptible(check_witnesses(options, wanted, where, hands))
         peer = wanted.cluster.peer_of(wanted.me)
         with ProgressLine("scanning both nodes") as progress, explained(wanted.me, peer):
             session = Session(options, progress, warnings, hands)
@@ -92,18 +99,66 @@ class Session:
         self.say(f"connecting to {peer}")
         async with self.hands.peer_seat(peer, addresses_of(wanted.cluster, peer)) as remote:
             builder = Builder(wanted, self.hands.local_seat(wanted.me, where), remote, self.say)
+            with self._witnesses(wanted, where) as witnesses:
+                return await self._build(builder, witnesses)
+
+    @contextmanager
+    def _witnesses(self, wanted: Wanted, where: Places) -> Iterator[WitnessWork | None]:
+        """Yield the witnesses' part of the build; None when the arbitration asks nobody."""
+        codes = self.options.witness_code
+        if wanted.cluster.arbitration is not ArbitrationKind.WITNESS:
+            if codes:
+                raise no_witness("--witness-code")
+            yield None
+            return
+        access = self.hands.witnesses(wanted.cluster.name, wanted.me, where)
+        try:
+            yield WitnessWork(access, wanted.cluster, wanted.me, codes)
+        finally:
+            access.close()
+
+    async def _build(self, builder: Builder, witnesses: WitnessWork | None) -> int:
+        survey = await self._survey(builder)
+        if any(survey.leftovers.values()) and not self.options.plan:
+            await builder.settle(survey)
             survey = await self._survey(builder)
-            if any(survey.leftovers.values()) and not self.options.plan:
-                await builder.settle(survey)
-                survey = await self._survey(builder)
-            self._show(survey)
-            plan = survey.plan
-            if self.options.plan or not (plan.changes or plan.services):
-                return self._end(survey, "planned" if self.options.plan else "unchanged")
-            if plan.changes:
-                await builder.carry_out(survey)
-            activated = await self._activate(builder, survey)
-        return self._end(survey, "built", activated)
+        if witnesses is not None:
+            survey = await self._look(survey, witnesses)
+        self._show(survey)
+        plan, outcome = survey.plan, "unchanged"
+        if self.options.plan:
+            return self._end(survey, "planned")
+        activated: tuple[Activated, ...] = ()
+        if plan.changes:
+            await builder.carry_out(survey)
+        if plan.changes or plan.services:
+            outcome, activated = "built", await self._activate(builder, survey)
+        if witnesses is not None:
+            await self._join(witnesses)
+        return self._end(survey, outcome, activated)
+
+    async def _look(self, survey: Survey, witnesses: WitnessWork) -> Survey:
+        """Ask the witnesses; their places are made only when all else is well."""
+        self.say("looking at the witnesses")
+        prepared = not (self.options.plan or survey.refused)
+        if prepared:
+            await witnesses.prepare()
+        new_pairs = [work.node for work in survey.plan.work if work.new_key_pair]
+        checked = await witnesses.checked(new_pairs, prepared=prepared)
+        return replace(survey, checked=(*survey.checked, checked))
+
+    async def _join(self, witnesses: WitnessWork) -> None:
+        self.say("making the cluster known to the witness")
+        problems = await witnesses.join()
+        for line in problem_lines(problems):
+            self.progress.say(line)
+        errors = [problem for problem in problems if not problem.warning]
+        if errors:
+            raise RpcError(
+                f"the configuration is committed, but {errors[0].field}: {errors[0].what}",
+                errors[0].mend,
+                exit_code=ExitCode.UNFINISHED,
+            )
 
     async def _activate(self, builder: Builder, survey: Survey) -> tuple[Activated, ...]:
         try:

@@ -25,16 +25,26 @@ PAGE: Final = parsers.Page(
         most commands refuse to work. While the cluster is formed a change needs --force; the
         daemons take it over while applications keep running. Only the name of the cluster, the
         nodes, the first port and the replication network need clhalt first.
+
+        With <arbitration by="witness"> each witness is looked at from this node: it is an error
+        when fewer than a majority answer. A clwitness learns the certificates of both nodes once,
+        by a code: see --witness-code. Type --check-witness on both nodes before you rely on it.
     """,
     never=(
         "It never changes one node only: an interrupted clbuild is finished or undone by the next.",
         "It never stops or moves an application, and never touches its data.",
         "It never sends a node's private key anywhere: each node makes its own.",
+        "It never shows a value of a fence agent's parameter, which may be a password.",
     ),
     examples=(
         parsers.Example("clbuild --verbose", "the first time: show every check; then: clform"),
         parsers.Example("clbuild --plan", "after an edit: what would change, and what is wrong"),
         parsers.Example("clbuild --force", "take the edit over while the cluster is formed"),
+        parsers.Example(
+            "clbuild --witness-code 7Q2M-9XKD",
+            "the first time with a clwitness; the code is what clwitness invite NAME printed",
+        ),
+        parsers.Example("clbuild --check-witness", "does every witness grant, and how fast?"),
     ),
     files=(
         ("/etc/cluster/clconf.xml", f"what you write; a commented sample is {SAMPLE}"),
@@ -55,6 +65,20 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--force", action="store_true", help="change the configuration of a formed cluster"
+    )
+    made.add_argument(
+        "--witness-code",
+        action="append",
+        default=[],
+        metavar="CODE",
+        help="make the cluster known to a clwitness, with the code that clwitness invite printed"
+        " there; once for each witness",
+    )
+    made.add_argument(
+        "--check-witness",
+        action="store_true",
+        help="build nothing; try a whole grant on each witness, on a record of its own, and show"
+        " how fast it answers",
     )
     parsers.add_json(made)
     made.add_argument("--carry-out", action="store_true", help=argparse.SUPPRESS)

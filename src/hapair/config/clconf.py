@@ -2,22 +2,29 @@
 
 from typing import Final
 
+from hapair.config import format_arbitration as arbitration_fmt
 from hapair.config import format_clconf as fmt
 from hapair.config.clconf_checks import check_cluster
+from hapair.config.clconf_timing import timing_of, watchdog_timeout_s
 from hapair.config.document import Node
-from hapair.config.grammar import must, value_of
+from hapair.config.grammar import checked, must, value_of
 from hapair.config.reading import Format, Reading, examine, nowhere
+from hapair.config.witness_place import place_of
 from hapair.model.cluster import (
     ArbitrationKind,
     Attachment,
     Cluster,
+    FenceMethod,
     Network,
     PortRange,
+    Resync,
     Timing,
+    Watchdog,
+    Witness,
+    WitnessKind,
 )
 from hapair.model.problem import Problem
-
-HEARTBEATS_IN_DETECTION: Final = 5  # The default; losing a few datagrams is no loss of a node.
+from hapair.model.secret import IN_FILE
 
 
 def read_clconf(text: bytes, *, file: str) -> Cluster | tuple[Problem, ...]:
@@ -35,6 +42,7 @@ def _build(root: Node) -> Cluster:
     ports = must(root, fmt.CLUSTER_PORTS)
     networks = root.named("network")
     (arbitration,) = root.named("arbitration")
+    timing = checked(timing_of(root))
     return Cluster(
         name=must(root, fmt.CLUSTER_NAME),
         nodes=(first, second),
@@ -43,8 +51,13 @@ def _build(root: Node) -> Cluster:
         networks=tuple(
             _network(node, (first, second), only=len(networks) == 1) for node in networks
         ),
-        arbitration=ArbitrationKind(must(arbitration, fmt.ARBITRATION_BY)),
-        timing=_timing(root),
+        arbitration=ArbitrationKind(must(arbitration, arbitration_fmt.ARBITRATION_BY)),
+        timing=timing,
+        witnesses=tuple(_witness(node) for node in arbitration.named("witness")),
+        fence_methods=tuple(_method(node) for node in arbitration.named("method")),
+        window_s=value_of(arbitration, arbitration_fmt.ARBITRATION_WINDOW),
+        watchdog=_watchdog(root, timing),
+        resync=_resync(root),
     )
 
 
@@ -70,15 +83,45 @@ def _attachment(node: Node) -> Attachment:
     )
 
 
-def _timing(root: Node) -> Timing:
-    if not root.named("timing"):
-        return Timing()
-    (node,) = root.named("timing")
-    detection_s = must(node, fmt.TIMING_DETECTION)
-    heartbeat_s = value_of(node, fmt.TIMING_HEARTBEAT)
-    if heartbeat_s is None:
-        heartbeat_s = round(detection_s / HEARTBEATS_IN_DETECTION, 3)
-    return Timing(detection_s, heartbeat_s)
+def _witness(node: Node) -> Witness:
+    kind = WitnessKind(must(node, arbitration_fmt.WITNESS_KIND))
+    return Witness(
+        kind=kind,
+        at=checked(place_of(kind, must(node, arbitration_fmt.WITNESS_AT))).text,
+        timeout_s=must(node, arbitration_fmt.WITNESS_TIMEOUT),
+        pin=(value_of(node, arbitration_fmt.WITNESS_PIN) or "").lower(),
+    )
+
+
+def _method(node: Node) -> FenceMethod:
+    return FenceMethod(
+        node=must(node, arbitration_fmt.METHOD_NODE),
+        agent=must(node, arbitration_fmt.METHOD_AGENT),
+        timeout_s=must(node, arbitration_fmt.METHOD_TIMEOUT),
+        parameters=tuple(_parameter(child) for child in node.named("parameter")),
+    )
+
+
+def _parameter(node: Node) -> tuple[str, str]:
+    file = value_of(node, arbitration_fmt.PARAMETER_FILE)
+    value = f"{IN_FILE}{file}" if file else must(node, arbitration_fmt.PARAMETER_VALUE)
+    return must(node, arbitration_fmt.PARAMETER_NAME), value
+
+
+def _watchdog(root: Node, timing: Timing) -> Watchdog | None:
+    for node in root.named("watchdog"):
+        timeout_s = value_of(node, fmt.WATCHDOG_TIMEOUT)
+        return Watchdog(
+            device=must(node, fmt.WATCHDOG_DEVICE),
+            timeout_s=watchdog_timeout_s(timing) if timeout_s is None else timeout_s,
+        )
+    return None
+
+
+def _resync(root: Node) -> Resync:
+    for node in root.named("resync"):
+        return Resync(must(node, fmt.RESYNC_SNAPSHOT), value_of(node, fmt.RESYNC_RATE))
+    return Resync()
 
 
 _FORMAT: Final = Format(

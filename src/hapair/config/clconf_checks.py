@@ -4,16 +4,14 @@ from typing import Final
 
 from hapair.config import format_clconf as fmt
 from hapair.config.addresses import overlap, reserved_in
+from hapair.config.clconf_arbitration import check_arbitration, node_names
+from hapair.config.clconf_timing import check_durations
 from hapair.config.complaints import Complaints, did_you_mean
 from hapair.config.document import Node, shown
 from hapair.config.grammar import value_of
-from hapair.config.kinds import duration_text
 from hapair.model.cluster import Address, Interface, Subnet
 
 NODES: Final = 2
-NETWORKS_FOR_PATHS: Final = 2
-HEARTBEATS_LEAST: Final = 3  # In one detection time: a lost datagram or two must not count.
-QUICK_DETECTION_S: Final = 1.0
 EPHEMERAL_FIRST: Final = 32768  # Linux gives ports from here on to outgoing connections.
 
 
@@ -21,15 +19,13 @@ def check_cluster(root: Node, complaints: Complaints) -> None:
     """Report what contradicts itself, what cannot work, and what the administrator must know."""
     _check_ports(root, complaints)
     for network in root.named("network"):
-        _check_attachments(network, _node_names(root), complaints)
+        _check_attachments(network, node_names(root), complaints)
         _check_reference(network, complaints)
     _check_cards(root, complaints)
     _check_subnets(root.named("network"), complaints)
     _check_replication(root.named("network"), complaints)
-    for timing in root.named("timing"):
-        _check_timing(timing, complaints)
-    for arbitration in root.named("arbitration"):
-        _check_arbitration(arbitration, root.named("network"), complaints)
+    check_durations(root, complaints)
+    check_arbitration(root, complaints)
     if len(root.named("network")) == 1:
         complaints.warning(
             root.named("network")[0].line,
@@ -37,11 +33,6 @@ def check_cluster(root: Node, complaints: Complaints) -> None:
             "this is the only network: when it fails, each node looks dead to the other",
             "add a second network, e.g. a cable between the two nodes",
         )
-
-
-def _node_names(root: Node) -> tuple[str, ...]:
-    names = (value_of(node, fmt.NODE_NAME) for node in root.named("node"))
-    return tuple(name for name in names if name is not None)
 
 
 def _check_ports(root: Node, complaints: Complaints) -> None:
@@ -198,64 +189,3 @@ def _check_replication(networks: tuple[Node, ...], complaints: Complaints) -> No
             f"the network in line {chosen[0].line} replicates already",
             'keep replication="yes" at one network only',
         )
-
-
-def _check_timing(timing: Node, complaints: Complaints) -> None:
-    detection_s = value_of(timing, fmt.TIMING_DETECTION)
-    heartbeat_s = value_of(timing, fmt.TIMING_HEARTBEAT)
-    if detection_s is None:
-        return
-    if heartbeat_s is not None and heartbeat_s * HEARTBEATS_LEAST > detection_s:
-        complaints.error(
-            timing.line_of("heartbeat"),
-            "<timing> heartbeat",
-            f"fewer than {HEARTBEATS_LEAST} heartbeats of {duration_text(heartbeat_s)} fit into "
-            f"a detection time of {duration_text(detection_s)}",
-            f'write heartbeat="{duration_text(_largest_heartbeat_s(detection_s))}" or less, '
-            "or leave it out",
-        )
-    if detection_s < QUICK_DETECTION_S:
-        complaints.warning(
-            timing.line_of("detection"),
-            "<timing> detection",
-            f"{duration_text(detection_s)} is short: a busy node may be taken for a lost one",
-            f"take {duration_text(QUICK_DETECTION_S)} or more, or test it under load",
-        )
-
-
-def _largest_heartbeat_s(detection_s: float) -> float:
-    return int(detection_s * 1000 / HEARTBEATS_LEAST) / 1000
-
-
-def _check_arbitration(
-    arbitration: Node, networks: tuple[Node, ...], complaints: Complaints
-) -> None:
-    line, field = arbitration.line_of("by"), "<arbitration> by"
-    match value_of(arbitration, fmt.ARBITRATION_BY):
-        case "paths":
-            if not networks:
-                return  # That is the first thing to mend.
-            if len(networks) < NETWORKS_FOR_PATHS:
-                what = '"paths" needs at least two networks'
-                complaints.error(line, field, what, 'add a network, or write by="operator"')
-            if not any("reference" in network.attributes for network in networks):
-                what = '"paths" needs a network with a reference address'
-                mend = 'write reference="..." (usually the gateway) at the network of the clients'
-                complaints.error(line, field, what, mend)
-            complaints.warning(
-                line,
-                field,
-                '"paths" has no third party to ask: two cables cut at once can leave both nodes '
-                "running the same application, and their data then diverges",
-                "lay the networks on separate cables and switches, or choose another arbitration",
-            )
-        case "operator":
-            complaints.warning(
-                line,
-                field,
-                '"operator" means that after the loss of a node nothing is taken over until a '
-                "person types clconfirm",
-                'have somebody on call, or write by="paths"',
-            )
-        case _:
-            return

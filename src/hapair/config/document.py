@@ -18,6 +18,8 @@ SHOWN_MAX: Final = 60  # Characters of the administrator's text in one message.
 ELEMENTS_MAX: Final = 4000  # An application with 1,000 addresses needs about 1,000.
 ATTRIBUTES_MAX: Final = 64  # Of one element.
 CONTEXT_BYTES: Final = 16
+PRIVATE: Final = b"<parameter"
+PRIVATE_BYTES: Final = 200
 NESTING_MAX: Final = 12  # The formats need five.
 # An editor finds the schema by one of these; they say nothing about the cluster.
 SCHEMA_INSTRUCTION: Final = "xml-model"
@@ -175,8 +177,14 @@ class _Builder:
             top.text_line = self._line() + leading.count("\n")
 
     def _text_at_error(self) -> str:
-        """Return some text before and after the place where expat gave up, of that line only."""
+        """Return some text before and after the place where expat gave up, of that line only.
+
+        Beside a parameter it may be a password, which no message shows.
+        """
         place = self._parser.ErrorByteIndex
+        near = self._content[max(0, place - PRIVATE_BYTES) : place + CONTEXT_BYTES]
+        if PRIVATE in near:
+            return "in a parameter"
         before = self._content[max(0, place - CONTEXT_BYTES) : place].rpartition(b"\n")[2]
         after = self._content[place : place + CONTEXT_BYTES].partition(b"\n")[0]
         return (before + after).decode(errors="ignore").strip()

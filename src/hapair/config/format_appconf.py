@@ -3,11 +3,9 @@
 from typing import Final
 
 from hapair.config import addresses, kinds
-from hapair.config.format_clconf import NETWORKS_MAX, PARAMETER, PARAMETER_NAME, PARAMETER_VALUE
+from hapair.config.format_clconf import NETWORKS_MAX
 from hapair.config.grammar import MANY, Attribute, Child, Element
 from hapair.model.application import TimeLimits
-
-__all__ = ("APPLICATION", "PARAMETER_NAME", "PARAMETER_VALUE")
 
 LIMIT_MAX_S: Final = 3600.0
 
@@ -73,6 +71,19 @@ UNIT: Final = Element(
     "A systemd unit, used unchanged. Disable it (`systemctl disable`): the cluster starts it.",
     (UNIT_NAME,),
     example='<unit name="postgresql@15-main.service"/>',
+)
+PARAMETER_NAME: Final = Attribute(
+    "name",
+    kinds.PARAMETER_NAME,
+    "The parameter's name, as the agent's meta-data lists it.",
+    required=True,
+)
+PARAMETER_VALUE: Final = Attribute("value", kinds.text(), "Its value.", required=True)
+PARAMETER: Final = Element(
+    "parameter",
+    "A parameter of the agent.",
+    (PARAMETER_NAME, PARAMETER_VALUE),
+    example='<parameter name="ip" value="10.0.0.5"/>',
 )
 OCF_AGENT: Final = Attribute(
     "agent", kinds.OCF_AGENT, "Standard, provider and agent.", required=True

@@ -3,8 +3,9 @@
 from typing import Final
 
 from hapair.config import addresses, kinds
+from hapair.config.format_arbitration import ARBITRATION
 from hapair.config.grammar import MANY, Attribute, Child, Element
-from hapair.model.cluster import Timing
+from hapair.model.cluster import Timing, Watchdog
 
 NETWORKS_MAX: Final = 8
 DEVICES_MAX: Final = 1000
@@ -12,6 +13,8 @@ DETECTION_MIN_S: Final = 0.5
 DETECTION_MAX_S: Final = 60.0
 HEARTBEAT_MIN_S: Final = 0.05
 HEARTBEAT_MAX_S: Final = 10.0
+LEASE_MIN_S: Final = 0.5
+LEASE_MAX_S: Final = 600.0
 
 NODE_NAME: Final = Attribute(
     "name",
@@ -87,81 +90,6 @@ NETWORK: Final = Element(
     example='<network name="public"> with an <on .../> for each node',
 )
 
-PARAMETER_NAME: Final = Attribute(
-    "name",
-    kinds.PARAMETER_NAME,
-    "The parameter's name, as the agent's meta-data lists it.",
-    required=True,
-)
-PARAMETER_VALUE: Final = Attribute("value", kinds.text(), "Its value.", required=True)
-PARAMETER: Final = Element(
-    "parameter",
-    "A parameter of the agent.",
-    (PARAMETER_NAME, PARAMETER_VALUE),
-    example='<parameter name="ip" value="10.0.0.5"/>',
-)
-
-WITNESS: Final = Element(
-    "witness",
-    "The third place that records which node holds an epoch.",
-    (
-        Attribute("kind", kinds.choice("clwitness", "etcd", "file"), "What it is.", required=True),
-        Attribute(
-            "at",
-            kinds.text(),
-            "Where it is: host:port, URLs of etcd, or a folder on a shared mount.",
-            required=True,
-        ),
-        Attribute(
-            "timeout", kinds.duration(0.1, 60), "How long to wait for its answer.", default="1s"
-        ),
-    ),
-    example='<witness kind="clwitness" at="witness.example.net:7790"/>',
-    later="nobody asks a third place",
-)
-METHOD: Final = Element(
-    "method",
-    "One way to switch a node off; tried in the written order.",
-    (
-        Attribute("node", kinds.NODE_NAME, "The node that it switches off.", required=True),
-        Attribute(
-            "agent", kinds.SIMPLE_NAME, "A program of the fence-agents package.", required=True
-        ),
-        Attribute(
-            "timeout", kinds.duration(1, 600), "How long to wait for its answer.", default="60s"
-        ),
-    ),
-    (Child(PARAMETER, 0, MANY, PARAMETER_NAME),),
-    example='<method node="node1" agent="fence_ipmilan"/> with its <parameter .../>s',
-    later="no node is switched off",
-)
-ARBITRATION_BY: Final = Attribute(
-    "by",
-    kinds.choice("paths", "operator", later=("witness", "fencing")),
-    "`operator`: a person types `clconfirm` after each loss of a node. `paths`: the node acts "
-    "alone when at least two networks are silent, its own links are up and a reference address "
-    "still answers. With `paths`, two cables cut at once can leave both sides running: their data "
-    "then diverges. `witness` (a third place decides) and `fencing` (the peer is switched off "
-    "first) are not available in this version.",
-    required=True,
-)
-ARBITRATION: Final = Element(
-    "arbitration",
-    "Who gives one node the right to act alone when it no longer hears the other one. "
-    "There is no default: it is your choice.",
-    (
-        ARBITRATION_BY,
-        Attribute(
-            "window",
-            kinds.duration(0, 60),
-            "How long a passive node lets the active one go first, at the witness and in fencing.",
-            later="neither node waits for the other",
-        ),
-    ),
-    (Child(WITNESS, 0, 3), Child(METHOD, 0, 16)),
-    example='<arbitration by="paths"/> or <arbitration by="operator"/>',
-)
-
 TIMING_DETECTION: Final = Attribute(
     "detection",
     kinds.duration(DETECTION_MIN_S, DETECTION_MAX_S),
@@ -174,40 +102,62 @@ TIMING_HEARTBEAT: Final = Attribute(
     "The time between two heartbeats on each network.",
     default_about="a fifth of `detection`",
 )
+TIMING_LEASE: Final = Attribute(
+    "lease",
+    kinds.duration(LEASE_MIN_S, LEASE_MAX_S),
+    "A node that hears nobody and has no right to act alone stops what it runs after this long. "
+    "Longer than `detection`, by a heartbeat at least.",
+    default_about="three times `detection`",
+)
 TIMING: Final = Element(
     "timing",
     "How fast the loss of a node is noticed.",
-    (TIMING_DETECTION, TIMING_HEARTBEAT),
+    (TIMING_DETECTION, TIMING_HEARTBEAT, TIMING_LEASE),
     example='<timing detection="2s"/>',
 )
 
+WATCHDOG_DEVICE: Final = Attribute(
+    "device", kinds.absolute_path(), "Its device file.", default=Watchdog().device
+)
+WATCHDOG_TIMEOUT: Final = Attribute(
+    "timeout",
+    kinds.duration(1, 600),
+    "It resets the node after this long, in whole seconds. At most the lease: the other node "
+    "relies on it.",
+    default_about="the lease in whole seconds, at most 10s",
+)
 WATCHDOG: Final = Element(
     "watchdog",
     "A watchdog device that resets a node whose daemon hangs.",
-    (
-        Attribute("device", kinds.absolute_path(), "Its device file.", default="/dev/watchdog"),
-        Attribute(
-            "timeout", kinds.duration(1, 600), "It resets the node after this long.", default="10s"
-        ),
-    ),
+    (WATCHDOG_DEVICE, WATCHDOG_TIMEOUT),
     example="<watchdog/>",
-    later="systemd restarts a daemon that hangs, the node is not reset",
+)
+RESYNC_SNAPSHOT: Final = Attribute(
+    "snapshot",
+    kinds.flag(),
+    "Keep an LVM snapshot of the older, consistent copy meanwhile, where there is room.",
+    default="yes",
+)
+RESYNC_RATE: Final = Attribute(
+    "rate",
+    kinds.RATE,
+    "At most this much each second.",
+    default_about="what the application and the network leave over",
 )
 RESYNC: Final = Element(
     "resync",
     "How a copy that is behind is completed.",
     (
+        RESYNC_SNAPSHOT,
+        RESYNC_RATE,
         Attribute(
-            "snapshot",
-            kinds.flag(),
-            "Keep an LVM snapshot of the older, consistent copy meanwhile, where there is room.",
-            default="yes",
+            "verify",
+            kinds.duration(3600, 3600000),
+            "Compare both copies this often.",
+            later="compare them with drbdadm verify",
         ),
-        Attribute("rate", kinds.text(), "At most this much each second, e.g. 100M."),
-        Attribute("verify", kinds.duration(3600, 3600000), "Compare both copies this often."),
     ),
     example='<resync rate="100M"/>',
-    later="DRBD chooses the rate, no snapshot is kept",
 )
 NOTIFY_FROM: Final = Attribute(
     "from", kinds.choice("info", "warning", "alarm"), "The least severity.", default="warning"

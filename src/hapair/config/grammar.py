@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from hapair.config.complaints import Complaints, did_you_mean, nearest
-from hapair.config.document import Node, collapsed, shortened, shown
+from hapair.config.document import Node, shortened, shown
 from hapair.config.kinds import Kind, Wrong
 
 T = TypeVar("T")
@@ -38,6 +38,7 @@ class Element:
     alternatives: bool = False  # Exactly one of the children stands here.
     example: str = ""
     later: str = ""  # Designed, not available yet: refused. What holds without it.
+    private: bool = False  # Text in it may be a password: no message shows it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,16 @@ def must(node: Node, attribute: Attribute[T]) -> T:
     return value
 
 
+def checked(value: T | Wrong | None) -> T:
+    """Return a value that is known to be right."""
+    if value is None or isinstance(value, Wrong):
+        raise ValueError(f"{value} was not checked")
+    return value
+
+
 def check(node: Node, element: Element, complaints: Complaints) -> Node:
     """Report everything that breaks the grammar; return the node with only what is known."""
-    refused_as_later = _check_attributes(node, element, complaints)
+    _check_attributes(node, element, complaints)
     _check_text(node, element, complaints)
     known = {child.element.name: child.element for child in element.children}
     kept: list[Node] = []
@@ -77,20 +85,16 @@ def check(node: Node, element: Element, complaints: Complaints) -> Node:
         if found is None:
             misspelt.add(_unknown_element(child, element, complaints))
         elif found.later:
-            # One sentence is enough where the parent was refused for the same reason.
-            if not refused_as_later:
-                mend = f"remove it; until then {found.later}"
-                complaints.error(child.line, f"<{found.name}>", f"it {LATER}", mend)
+            mend = f"remove it; until then {found.later}"
+            complaints.error(child.line, f"<{found.name}>", f"it {LATER}", mend)
         else:
             kept.append(check(child, found, complaints))
     _check_counts(node, element, misspelt, complaints)
     return replace(node, children=tuple(kept))
 
 
-def _check_attributes(node: Node, element: Element, complaints: Complaints) -> bool:
-    """Report wrong attributes; tell whether one has a value that a later version brings."""
+def _check_attributes(node: Node, element: Element, complaints: Complaints) -> None:
     known = {attribute.name: attribute for attribute in element.attributes}
-    refused_as_later = False
     misspelt: set[str | None] = set()
     for name, written in node.attributes.items():
         line, field = node.line_of(name), f"<{element.name}> {shortened(name)}"
@@ -104,21 +108,20 @@ def _check_attributes(node: Node, element: Element, complaints: Complaints) -> b
             complaints.error(line, field, f"it {LATER}", f"remove it; until then {attribute.later}")
         elif isinstance(value := attribute.kind.take(written), Wrong):
             complaints.error(line, field, value.what, value.mend)
-            refused_as_later |= collapsed(written) in attribute.kind.later
     for attribute in element.attributes:
         written_somehow = attribute.name in node.attributes or attribute.name in misspelt
         if attribute.required and not written_somehow:
             field = f"<{element.name}> {attribute.name}"
             mend = f'add {attribute.name}="...": {attribute.kind.about}'
             complaints.error(node.line, field, "it is missing", mend)
-    return refused_as_later
 
 
 def _check_text(node: Node, element: Element, complaints: Complaints) -> None:
     field = f"<{element.name}>"
     if element.text is None:
         if node.text:
-            what = f"the text {shown(node.text)} does not belong here"
+            text = "its text" if element.private else f"the text {shown(node.text)}"
+            what = f"{text} does not belong here"
             mend = "remove it, or make it a comment: <!-- ... -->"
             complaints.error(node.text_line, field, what, mend)
     elif node.children:

@@ -33,7 +33,6 @@ class Kind(Generic[T_co]):
     choices: tuple[str, ...] = ()
     length_max: int | None = None
     free: bool = False  # Any text, white space is kept.
-    later: tuple[str, ...] = ()  # Choices that this version does not know yet.
 
     def take(self, written: str) -> T_co | Wrong:
         return self.read(written if self.free else collapsed(written))
@@ -57,18 +56,16 @@ def matching(pattern: str, about: str, mend: str, *, length_max: int) -> Kind[st
     return Kind(f"{about}; at most {length_max} characters", read, pattern, length_max=length_max)
 
 
-def choice(*names: str, later: tuple[str, ...] = ()) -> Kind[str]:
-    """Make the kind of one of ``names``; those of ``later`` are refused as not available yet."""
+def choice(*names: str) -> Kind[str]:
+    """Make the kind of one of ``names``."""
     possible = " or ".join(f'"{name}"' for name in names)
 
     def read(written: str) -> str | Wrong:
         if written in names:
             return written
-        if written in later:
-            return Wrong(f"{shown(written)} is not available in this version", f"write {possible}")
         return Wrong(f"{shown(written)} is not {possible}", did_you_mean(written, names))
 
-    return Kind(possible, read, choices=names, later=later)
+    return Kind(possible, read, choices=names)
 
 
 def flag() -> Kind[bool]:
@@ -184,6 +181,36 @@ PARAMETER_NAME: Final = matching(
     "write a name that the agent's meta-data lists",
     length_max=64,
 )
+FENCE_AGENT: Final = matching(
+    r"fence_[A-Za-z0-9_\-]+",
+    "the name of a fence agent",
+    'write it like "fence_ipmilan"; all of them: ls /usr/sbin/fence_*',
+    length_max=64,
+)
+PIN: Final = matching(
+    r"[0-9A-Fa-f]{64}",
+    "a pin of 64 hexadecimal digits",
+    "copy the line that `clwitness invite NAME` prints on the witness",
+    length_max=64,
+)
+
+RATE_UNITS: Final = {"K": 1024, "M": 1024**2, "G": 1024**3}
+RATE_MIN: Final = 256 * 1024  # DRBD takes no smaller one.
+RATE_MAX: Final = 4 * 1024**3
+
+
+def _read_rate(written: str) -> int | Wrong:
+    mend = 'write it like "100M": from 256K to 4G bytes each second'
+    if not re.fullmatch("[0-9]{1,9}[KMG]", written):
+        return Wrong(f"{shown(written)} is no rate", mend)
+    rate_bytes = int(written[:-1]) * RATE_UNITS[written[-1]]
+    if not RATE_MIN <= rate_bytes <= RATE_MAX:
+        return Wrong(f"{shown(written)} is out of bounds", mend)
+    return rate_bytes
+
+
+RATE: Final = Kind("bytes each second, e.g. 512K, 100M or 1G", _read_rate, "[0-9]{1,9}[KMG]")
+
 _CARD: Final = re.compile(r"[A-Za-z0-9_.\-]{1,15}", re.ASCII)
 CARDS_MAX: Final = 8
 

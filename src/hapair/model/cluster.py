@@ -61,6 +61,14 @@ class Watchdog:
 
 
 @dataclass(frozen=True, slots=True)
+class Resync:
+    """How a copy that is behind is completed."""
+
+    snapshot: bool = True  # Keep the older, consistent copy meanwhile, where there is room.
+    rate_bytes: int | None = None  # At most this much each second; None: no limit of its own.
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """How one node is attached to one network."""
 
@@ -141,6 +149,7 @@ class Cluster:
     fence_methods: tuple[FenceMethod, ...] = ()  # In the order in which they are tried.
     window_s: float | None = None  # Lead of the active node; None: two heartbeats.
     watchdog: Watchdog | None = None
+    resync: Resync = Resync()
 
     @property
     def lease_s(self) -> float:

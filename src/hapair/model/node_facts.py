@@ -114,6 +114,21 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchdogFacts:
+    """The watchdog device that was asked for. Nobody opened it: that would start it."""
+
+    exists: bool = False
+    holder: str = ""  # Name of the process that has it open.
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    path: str
+    exists: bool = False
+    private: bool = False  # It is root's, and nobody else can read it.
+
+
+@dataclass(frozen=True, slots=True)
 class Keys:
     """Nothing secret: only digests, and certificates, which are public."""
 
@@ -135,6 +150,7 @@ class Configuration:
     """Files below /etc/cluster, as Latin-1 text of their bytes; empty when not there."""
 
     clconf: str = ""
+    clconf_private: bool = True  # Nobody but root can read clconf.xml.
     built: str = ""
     applications: tuple[TextFile, ...] = ()  # appconf.xml by application.
     keys: Keys = Keys()
@@ -170,6 +186,9 @@ class NodeFacts:
     firewall: str = ""  # Name of what filters incoming packets; empty when nothing does.
     other_managers: tuple[str, ...] = ()  # Cluster software that runs beside ours.
     spaces: tuple[Space, ...] = ()
+    fence_agents: tuple[str, ...] = ()  # Those that were looked for and found.
+    watchdog: WatchdogFacts = WatchdogFacts()
+    secret_files: tuple[SecretFile, ...] = ()
     configuration: Configuration = Configuration()
     daemon: Daemon = Daemon()
     building: bool = False  # Another clbuild or clrestore works on this node now.
@@ -189,3 +208,6 @@ class ScanRequest:
     login_addresses: tuple[str, ...] = ()
     port_first: int = 0
     port_last: int = 0
+    fence_agents: tuple[str, ...] = ()
+    watchdog: str = ""  # The device; empty: none is configured.
+    secret_files: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from hapair.runtime.build import archive
 from hapair.runtime.build.files import (
     BusyError,
     NewFile,
+    mode_for,
     only_builder,
     read_or_empty,
     somebody_builds,
@@ -39,6 +40,7 @@ LOOK_INTERVAL_S: Final = 2.0
 ANSWER_LIMIT_S: Final = 10.0
 SHOWN_MAX: Final = 5
 KEYS: Final = "etc/cluster/keys/"  # Each node has its own.
+PRIVATE: Final = ".parameters["  # Values of an agent's parameters may be passwords.
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class CatchUp:
             staging.undo()  # What an interrupted build of this generation left.
             staging.begin()
             try:
-                staging.stage((*files, NewFile(LAST, sent.built)))
+                staging.stage((*files, NewFile(LAST, sent.built, mode_for(theirs.cluster))))
                 name = archive.archive_name_now(on_disk.generation)
                 node = self._journal.node
                 archive.make(self._places, name, node=node, version=__version__)
@@ -182,7 +184,10 @@ class CatchUp:
 
 
 def differences(mine: object, theirs: object, where: str = "") -> Iterator[str]:
-    """Yield a line for each value that differs, e.g. "cluster.devices: here 16, there 32"."""
+    """Yield a line for each value that differs, e.g. "cluster.devices: here 16, there 32".
+
+    Values that may be secrets are not shown.
+    """
     if isinstance(mine, dict) and isinstance(theirs, dict):
         for name in sorted({*mine, *theirs}):
             below = f"{where}.{name}" if where else str(name)
@@ -190,6 +195,8 @@ def differences(mine: object, theirs: object, where: str = "") -> Iterator[str]:
     elif isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
         for number, (one, other) in enumerate(zip(mine, theirs, strict=True)):
             yield from differences(one, other, f"{where}[{number}]")
+    elif mine != theirs and PRIVATE in where:
+        yield f"{where} differs"
     elif mine != theirs:
         yield f"{where}: here {_short(mine)}, there {_short(theirs)}"
 

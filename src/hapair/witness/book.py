@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.witness import codes
-from hapair.witness.wire import Grant, Join, Joined, Look, No, Recorded, Reply
+from hapair.witness.wire import SCRATCH, Grant, Join, Joined, Look, No, Recorded, Reply
 
 FILE_NAME: Final = "witness.sqlite"
 BUSY_TIMEOUT_S: Final = 10.0
@@ -29,6 +29,9 @@ CREATE TABLE IF NOT EXISTS certificates (
 CREATE INDEX IF NOT EXISTS certificates_of ON certificates (cluster);
 CREATE TABLE IF NOT EXISTS invitations (
     cluster TEXT PRIMARY KEY, code TEXT NOT NULL, ends_s REAL NOT NULL, used_for TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS trials (
+    name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, holder TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -109,8 +112,10 @@ class Book:
             (ask.fingerprint,),
         ).fetchone()
         request = ask.request
-        if found is None or found[0] != request.cluster:
+        if found is None or found[0] != request.cluster.removesuffix(SCRATCH):
             return stranger(request.cluster)
+        if request.cluster.endswith(SCRATCH):
+            return self._tried(request, found[0])
         _, epoch, holder = found
         match request:
             case Look():
@@ -119,6 +124,25 @@ class Book:
                 self._base.execute(
                     "UPDATE clusters SET epoch = ?, holder = ?, granted_s = ? WHERE name = ?",
                     (request.epoch, request.node, now_s, request.cluster),
+                )
+                return Recorded("granted", request.epoch, request.node)
+            case Grant() if (request.epoch, request.node) == (epoch, holder):
+                return Recorded("granted", epoch, holder)
+            case Grant():
+                return Recorded("denied", epoch, holder)
+
+    def _tried(self, request: Grant | Look, cluster: str) -> Reply:
+        """Answer as for the cluster's own record, from the one that is for trials."""
+        found = self._base.execute(
+            "SELECT epoch, holder FROM trials WHERE name = ?", (cluster,)
+        ).fetchone()
+        epoch, holder = found or (0, "")
+        match request:
+            case Look():
+                return Recorded("seen", epoch, holder)
+            case Grant() if request.epoch > epoch:
+                self._base.execute(
+                    "REPLACE INTO trials VALUES (?, ?, ?)", (cluster, request.epoch, request.node)
                 )
                 return Recorded("granted", request.epoch, request.node)
             case Grant() if (request.epoch, request.node) == (epoch, holder):
@@ -187,6 +211,7 @@ class Book:
         with self._transaction():
             for table, column in (
                 ("certificates", "cluster"), ("invitations", "cluster"), ("clusters", "name"),
+                ("trials", "name"),
             ):  # fmt: skip
                 self._base.execute(f"DELETE FROM {table} WHERE {column} = ?", (cluster,))  # noqa: S608 - our own words
         return known[0] if known else None

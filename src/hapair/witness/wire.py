@@ -6,6 +6,9 @@ Requests::
     {"ask": "look", "cluster": "shop"}
     {"ask": "join", "cluster": "shop", "code": "ABCD-...", "certificates": ["-----BEGIN ..."]}
 
+"shop/check" in a grant or a look means a second record of the same cluster, for trials: no node
+acts by it.
+
 Replies carry "answer": granted, denied and seen with the recorded "epoch" and "holder"; joined;
 refused (nothing was done) and failed (it may have been recorded) with "why" and "mend".
 """
@@ -22,7 +25,9 @@ EPOCH_MAX: Final = 2**63 - 1
 CERTIFICATES_MAX: Final = 4
 CERTIFICATE_BYTES_MAX: Final = 3500  # So that all of them fit into a line.
 CODE_LENGTH_MAX: Final = 64
+SCRATCH: Final = "/check"  # After a cluster's name: its record for trials.
 CLUSTER_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,31}", re.ASCII)
+RECORD_NAME: Final = re.compile(rf"{CLUSTER_NAME.pattern}({SCRATCH})?", re.ASCII)
 NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,62}", re.ASCII)
 
 
@@ -80,7 +85,8 @@ def parse(line: bytes) -> Request:
         raise Malformed("a request is one line of JSON") from None
     if not isinstance(content, dict):
         raise Malformed("a request is a JSON object")
-    cluster = _matching(content.get("cluster"), CLUSTER_NAME, "cluster")
+    pattern = CLUSTER_NAME if content.get("ask") == "join" else RECORD_NAME
+    cluster = _matching(content.get("cluster"), pattern, "cluster")
     match content.get("ask"):
         case "grant":
             epoch = content.get("epoch")

@@ -5,10 +5,13 @@ from typing import Final
 from hapair.adapters.drbd.argv import Dialect
 from hapair.model.application import Volume
 from hapair.model.built import Built
-from hapair.model.cluster import Attachment, Interface
+from hapair.model.cluster import Attachment, Interface, Resync
 from hapair.model.drbd_timing import DrbdTiming, drbd_timing
 
 FOLDER: Final = "/etc/drbd.d"
+KIBIBYTE: Final = 1024
+MEBIBYTE: Final = 1024**2
+LIMIT_MIB: Final = 4096  # DRBD takes no higher rate.
 # A Primary that loses its peer freezes its writes and runs the handler, which asks the daemon.
 FENCING: Final = "resource-and-stonith"
 FENCE_PEER: Final = "/usr/lib/hapair/fence-peer"
@@ -44,7 +47,7 @@ def resource_text(
         + _section("options", _options(dialect))
         + _section("handlers", [f'fence-peer "{fence_peer}"'])
         + _section("net", _net(drbd_timing(built.cluster.timing), dialect, secret))
-        + _section("disk", _disk(dialect))
+        + _section("disk", _disk(dialect, built.cluster.resync))
         + "".join(nodes)
         + "}\n"
     )
@@ -87,19 +90,26 @@ def _net(timing: DrbdTiming, dialect: Dialect, secret: str) -> list[str]:
     return lines
 
 
-def _disk(dialect: Dialect) -> list[str]:
-    """A resync uses what the application leaves over, and never starves."""
+def _disk(dialect: Dialect, resync: Resync) -> list[str]:
+    """A resync uses what the application leaves over, within its rate, and never starves."""
     lines = [
         "on-io-error detach",
-        "resync-rate 30M",
+        f"resync-rate {_at_most(30, resync)}",
         "c-plan-ahead 20",
         "c-fill-target 1M",
-        "c-min-rate 10M",
-        "c-max-rate 1000M",
+        f"c-min-rate {_at_most(10, resync)}",
+        f"c-max-rate {_at_most(1000 if resync.rate_bytes is None else LIMIT_MIB, resync)}",
     ]
     if dialect is Dialect.V8_4:
         lines.append(f"fencing {FENCING}")
     return lines
+
+
+def _at_most(mebibytes: int, resync: Resync) -> str:
+    """Return a rate as DRBD reads it: this one, or the configured one where that is lower."""
+    if resync.rate_bytes is None or resync.rate_bytes >= mebibytes * MEBIBYTE:
+        return f"{mebibytes}M"
+    return f"{resync.rate_bytes // KIBIBYTE}K"
 
 
 def _node(attachment: Attachment, number: int, volume: Volume, dialect: Dialect) -> str:

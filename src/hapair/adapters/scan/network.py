@@ -2,9 +2,7 @@
 
 import array
 import asyncio
-import contextlib
 import fcntl
-import os
 import socket
 import struct
 from collections.abc import Iterable
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.scan import parse
+from hapair.adapters.scan.holders import holders
 from hapair.adapters.scan.software import output, text_of
 from hapair.model.node_facts import BusyPort, Card, Resolved, SshTry
 from hapair.ports import CommandRunner, Finished, TimedOut
@@ -86,22 +85,9 @@ def busy_ports(root: Path, first: int, last: int) -> tuple[BusyPort, ...]:
             if first <= entry.port <= last:
                 key = (protocol, entry.port)
                 used[key] = max(used.get(key, 0), entry.inode)
-    owners = _owners(root, set(used.values())) if used else {}
+    wanted = {f"socket:[{inode}]": inode for inode in set(used.values()) if inode}
+    owners = holders(root, wanted)
     return tuple(
         BusyPort(protocol, port, owners.get(inode, ""))
         for (protocol, port), inode in sorted(used.items())
     )
-
-
-def _owners(root: Path, inodes: set[int]) -> dict[int, str]:
-    """Return the name of a process that holds each socket; the kernel's own ones have none."""
-    wanted = {f"socket:[{inode}]": inode for inode in inodes if inode}
-    found: dict[int, str] = {}
-    for folder in (root / "proc").glob("[0-9]*"):
-        # Processes come and go while we look.
-        with contextlib.suppress(OSError), os.scandir(folder / "fd") as descriptors:
-            for descriptor in descriptors:
-                inode = wanted.get(str(Path(descriptor.path).readlink()))
-                if inode is not None:
-                    found[inode] = text_of(folder / "comm").strip()
-    return found

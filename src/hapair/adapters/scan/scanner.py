@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair import __version__
-from hapair.adapters.scan import network, software, storage
+from hapair.adapters.scan import arbitration, network, software, storage
 from hapair.adapters.scan.software import text_of
 from hapair.model.node_facts import Daemon, NodeFacts, ScanRequest, Space
 from hapair.ports import CommandRunner
@@ -59,6 +59,11 @@ class Scanner:
             firewall=firewall,
             other_managers=tuple(name for name in active if name in software.OTHER_MANAGERS),
             spaces=tuple(_spaces(root)),
+            fence_agents=arbitration.fence_agents(root, request.fence_agents),
+            watchdog=arbitration.watchdog(root, request.watchdog),
+            secret_files=tuple(
+                arbitration.secret_file(root, path) for path in request.secret_files
+            ),
             daemon=Daemon(running="hapaird" in active, enabled=enabled.result()),
             wall_ms=0,  # Taken when everything else is known.
         )

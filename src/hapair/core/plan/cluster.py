@@ -6,7 +6,7 @@ from hapair.core.plan.cluster_refusals import diverged, refusals
 from hapair.core.plan.situation import CLCONF, Side, Situation
 from hapair.model.application import Volume
 from hapair.model.built import Built, BuiltApplication
-from hapair.model.cluster import Cluster
+from hapair.model.cluster import ArbitrationKind, Cluster, Resync
 from hapair.model.node_facts import TextFile
 from hapair.model.problem import Problem
 
@@ -132,6 +132,8 @@ def described(built: Built) -> dict[str, str]:
         "arbitration": cluster.arbitration.value,
         "detection": f"{cluster.timing.detection_s:g} s",
         "heartbeat": f"{cluster.timing.heartbeat_s:g} s",
+        "lease": f"{cluster.lease_s:g} s",
+        **_arbitration(cluster),
     }
     for network in cluster.networks:
         traits = [
@@ -144,6 +146,32 @@ def described(built: Built) -> dict[str, str]:
             cards = " ".join(each.cards)
             addresses = " ".join(str(address) for address in each.addresses)
             lines[f"network {network.name} on {each.node}"] = f"{addresses} on {cards}"
+    return lines
+
+
+def _arbitration(cluster: Cluster) -> dict[str, str]:
+    """Describe who is asked. Of parameters only the names are shown: values may be secrets."""
+    lines = {}
+    if cluster.arbitration in {ArbitrationKind.WITNESS, ArbitrationKind.FENCING}:
+        lines["window"] = f"{cluster.lead_s:g} s"
+    for number, witness in enumerate(cluster.witnesses, 1):
+        pin = f", pin {witness.pin[:8]}..." if witness.pin else ""
+        lines[f"witness {number}"] = (
+            f"{witness.kind.value} at {witness.at}, {witness.timeout_s:g} s{pin}"
+        )
+    for node in cluster.nodes:
+        for number, method in enumerate(cluster.methods_against(node), 1):
+            names = ", ".join(name for name, _ in method.parameters) or "no parameters"
+            lines[f"fencing of {node}, method {number}"] = (
+                f"{method.agent} ({names}), {method.timeout_s:g} s"
+            )
+    if cluster.watchdog is not None:
+        lines["watchdog"] = f"{cluster.watchdog.device}, {cluster.watchdog.timeout_s:g} s"
+    if cluster.resync != Resync():
+        rate = cluster.resync.rate_bytes
+        limit = f"at most {rate // 1024} KiB each second" if rate else "no limit"
+        snapshot = "with" if cluster.resync.snapshot else "without"
+        lines["resync"] = f"{snapshot} a snapshot, {limit}"
     return lines
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.plan import machine_checks, network_checks
+from hapair.core.plan import arbitration_checks, machine_checks, network_checks
 from hapair.core.plan.situation import Problems, Situation
 from hapair.model.problem import Problem
 
@@ -39,6 +39,11 @@ CHECKS: Final = (
     Check("free space for configuration and archives", machine_checks.space),
     Check("clocks", machine_checks.clocks),
     Check("no other cluster manager", machine_checks.other_managers),
+    Check("fence agents", arbitration_checks.fence_agents),
+    Check("watchdog", arbitration_checks.watchdog),
+    Check("files with secrets", arbitration_checks.secret_files),
+    Check("no secret is readable by others", arbitration_checks.written_in_the_open),
+    Check("a hung node can be reset", arbitration_checks.hung_node),
     Check("cards exist", network_checks.cards),
     Check("cards have a link and report it", network_checks.links),
     Check("static addresses on the default cards", network_checks.addresses),

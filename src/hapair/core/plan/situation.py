@@ -8,6 +8,7 @@ from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.model.node_facts import NodeFacts, ScanRequest
 from hapair.model.problem import Problem
+from hapair.model.secret import secret_files
 
 CLCONF: Final = "clconf.xml"
 HALTED: Final = "halted"
@@ -94,4 +95,7 @@ def scan_request(cluster: Cluster) -> ScanRequest:
         ),
         port_first=cluster.ports.first,
         port_last=cluster.ports.last,
+        fence_agents=tuple(dict.fromkeys(method.agent for method in cluster.fence_methods)),
+        watchdog=cluster.watchdog.device if cluster.watchdog else "",
+        secret_files=secret_files(cluster),
     )

@@ -19,7 +19,7 @@ from hapair.model.problem import Problem
 from hapair.runtime.build import keys
 from hapair.runtime.build.archive import archive_name_now
 from hapair.runtime.build.change import Activated, Change, Parts, Say, activate, settle
-from hapair.runtime.build.files import PRIVATE_MODE, NewFile, digest, to_bytes, to_text
+from hapair.runtime.build.files import PRIVATE_MODE, NewFile, digest, mode_for, to_bytes, to_text
 from hapair.runtime.build.seats import NoScan, Seat
 from hapair.runtime.build.steps import Answer, Step, StepKind
 
@@ -142,14 +142,15 @@ class Builder:
 
     def _files(self, survey: Survey, work: NodeWork, cluster_key: str) -> tuple[NewFile, ...]:
         built = to_text(built_json.dumps(survey.plan.built))
+        text, mode = to_text(self._wanted.text), mode_for(self._wanted.cluster)
         files = [
             NewFile("etc/cluster/keys/cluster.key", cluster_key, PRIVATE_MODE),
-            NewFile("etc/cluster/built/built.json", built),
+            NewFile("etc/cluster/built/built.json", built, mode),
             # What was built, even while somebody edits the original: clrestore needs it.
-            NewFile(BUILT_CLCONF, to_text(self._wanted.text)),
+            NewFile(BUILT_CLCONF, text, mode),
         ]
         if survey.situation.side(work.node).fingerprint != survey.situation.fingerprint:
-            files.append(NewFile("etc/cluster/clconf.xml", to_text(self._wanted.text)))
+            files.append(NewFile("etc/cluster/clconf.xml", text, mode))
         files += [
             NewFile(f"etc/cluster/{file.name}/appconf.xml", file.text) for file in work.applications
         ]

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hapair.model.cluster import Cluster
+from hapair.model.secret import for_root_only
 from hapair.runtime.places import Places
 
 PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
 FOLDER_MODE = 0o755
 PRIVATE_FOLDER_MODE = 0o700
+OTHERS = 0o077  # What anybody but the owner may do with a file.
 BUSY = "another clbuild or clrestore works on this node now"
 BUSY_MEND = "wait until it has ended, then try again"
 
@@ -50,6 +53,22 @@ def read_or_empty(path: Path) -> bytes:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return b""
+
+
+def mode_of(path: Path) -> int:
+    """Return a file's permissions; none when it is not there."""
+    try:
+        return path.stat().st_mode & 0o777
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def mode_for(cluster: Cluster) -> int:
+    """Return the mode of files that hold the cluster's configuration, as it came from clconf.xml.
+
+    Parameters of fence agents are for root only.
+    """
+    return PRIVATE_MODE if for_root_only(cluster) else PUBLIC_MODE
 
 
 def write_durably(path: Path, content: bytes, mode: int) -> None:

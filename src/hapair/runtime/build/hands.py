@@ -7,6 +7,7 @@ from hapair.runtime.places import Places
 
 if TYPE_CHECKING:
     from hapair.runtime.build.seats import Seat
+    from hapair.runtime.build.witness_work import WitnessAccess
 
 
 class UnreachableError(Exception):
@@ -26,6 +27,10 @@ class Hands(Protocol):
         ...
 
     def local_seat(self, node: str, places: Places) -> "Seat": ...
+
+    def witnesses(self, cluster: str, node: str, places: Places) -> "WitnessAccess":
+        """Return who asks witnesses in the name of ``node``; to be closed by the caller."""
+        ...
 
     def peer_seat(
         self, node: str, addresses: tuple[str, ...]

@@ -12,7 +12,7 @@ from hapair.model.problem import Problem
 from hapair.runtime.build.archive import Archive, archive_name_now
 from hapair.runtime.build.build import BUILT_CLCONF, built_seen, side_of
 from hapair.runtime.build.change import Activated, Change, Parts, Say, activate, settle
-from hapair.runtime.build.files import NewFile, to_text
+from hapair.runtime.build.files import NewFile, mode_for, to_text
 from hapair.runtime.build.seats import NoScan, Seat
 from hapair.runtime.build.steps import Step, StepKind
 from hapair.runtime.places import Places
@@ -94,7 +94,8 @@ class Restorer:
 
     def _parts(self, side: Side, built: Built, archive: str) -> Parts:
         step = Step(StepKind.BEGIN, side.node, built.generation, built.cluster.name)
-        files = [NewFile("etc/cluster/built/built.json", to_text(built_json.dumps(built)))]
+        text = to_text(built_json.dumps(built))
+        files = [NewFile("etc/cluster/built/built.json", text, mode_for(built.cluster))]
         # The archive was made when clconf.xml may have been edited already.
         files += [
             replace(file, path="etc/cluster/clconf.xml")

@@ -15,7 +15,7 @@ from hapair.model.node_facts import Configuration, Daemon, NodeFacts, ScanReques
 from hapair.ports import CommandRunner
 from hapair.rpc.messages import Malformed, RpcError, parse_object
 from hapair.runtime.build import keys_seen
-from hapair.runtime.build.files import read_or_empty, somebody_builds, to_text
+from hapair.runtime.build.files import OTHERS, mode_of, read_or_empty, somebody_builds, to_text
 from hapair.runtime.build.node_side import AskDaemon
 from hapair.runtime.build.staging import leftovers
 from hapair.runtime.places import Places
@@ -74,6 +74,7 @@ class NodeScan:
         places = self._places
         return Configuration(
             clconf=to_text(read_or_empty(places.clconf)[:FILE_BYTES_MAX]),
+            clconf_private=not mode_of(places.clconf) & OTHERS,
             built=to_text(read_or_empty(places.built)),
             applications=tuple(
                 TextFile(file.parent.name, to_text(file.read_bytes()[:FILE_BYTES_MAX]))

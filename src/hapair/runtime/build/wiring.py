@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 from hapair.adapters.process import ProcessRunner, watch_children_by_pidfd
 from hapair.adapters.ssh import SshMachine
 from hapair.model.built import Built
+from hapair.model.cluster import Witness
+from hapair.model.outcome import Outcome
 from hapair.ports import CommandRunner, Finished, TimedOut
 from hapair.rpc.client import call
 from hapair.rpc.messages import JsonObject
@@ -23,6 +25,7 @@ from hapair.runtime.places import Places
 if TYPE_CHECKING:
     from hapair.runtime.build.scanning import NodeScan
     from hapair.runtime.build.seats import LocalSeat, RemoteSeat
+    from hapair.runtime.build.witness_work import WitnessAccess
 
 # A step for the other node needs no scanner: what is large is imported where it is used.
 
@@ -111,6 +114,20 @@ class RealHands:
         from hapair.runtime.build.seats import LocalSeat  # noqa: PLC0415
 
         return LocalSeat(node, node_scan(places), node_side(places))
+
+    def witnesses(self, cluster: str, node: str, places: Places) -> "WitnessAccess":
+        from hapair.adapters.witness.client import WitnessClients  # noqa: PLC0415
+        from hapair.adapters.witness.clwitness import WitnessFiles  # noqa: PLC0415
+        from hapair.adapters.witness.join import join  # noqa: PLC0415
+
+        class Access(WitnessClients):
+            """The witnesses' clients, and the way to make this cluster known to one."""
+
+            async def join(self, witness: Witness, code: str, *, timeout_s: float) -> Outcome:
+                certificates = (places.node_certificate, places.peer_certificate)
+                return await join(witness, cluster, code, certificates, timeout_s=timeout_s)
+
+        return Access(cluster, node, WitnessFiles(places.node_certificate, places.node_key))
 
     @asynccontextmanager
     async def peer_seat(self, node: str, addresses: tuple[str, ...]) -> "AsyncIterator[RemoteSeat]":

@@ -25,7 +25,7 @@ from hapair.model.storage import NodeStorage
 from hapair.ports import CommandRunner, Storage
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
 from hapair.runtime.build import archive
-from hapair.runtime.build.files import PUBLIC_MODE, write_durably
+from hapair.runtime.build.files import mode_for, write_durably
 from hapair.runtime.codec import decode, dumps, loads
 from hapair.runtime.jobs.job import Job, JobFailedError, run, take_back
 from hapair.runtime.jobs.parcel import Parcel, ParcelError, is_inside, pack
@@ -278,7 +278,8 @@ class ApplicationBuilder:
         folder = places.appconf(parcel.application).parent
         for file in parcel.files:
             write_durably(folder / file.name, file.text.encode(), file.mode)
-        write_durably(places.built, parcel.built.encode(), PUBLIC_MODE)
+        mode = mode_for(load_built(parcel.built.encode()).cluster)
+        write_durably(places.built, parcel.built.encode(), mode)
 
     async def _keep(self, job: Job | None) -> None:
         """Store the job, or forget it: clbuild refuses while there is one."""
