@@ -260,6 +260,10 @@ class Bench:
             case Do.PROMOTE | Do.DEMOTE if old is not None:
                 role = Role.PRIMARY if act.do is Do.PROMOTE else Role.SECONDARY
                 self.kernel[act.resource] = replace(old, role=role)
+            case Do.DETACH if old is not None:
+                self.kernel[act.resource] = replace(old, disk=Disk.DISKLESS, suspended=False)
+            case Do.RESUME if old is not None:
+                self.kernel[act.resource] = replace(old, suspended=False)
             case Do.END_HOLDERS:
                 pass
             case _:

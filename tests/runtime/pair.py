@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
 
-from hapair.core.effects import Reply, Stored
+from hapair.core.effects import AnswerFence, Reply, Stored
 from hapair.core.events import Command, Commanded, Form, Introduce
 from hapair.core.explain import report
 from hapair.model.application import Program
@@ -85,6 +85,7 @@ class Side:
     incarnation: int = 0
     connections: int = 0
     disk_full: bool = False
+    on_fence: Callable[[AnswerFence], None] = lambda _answer: None
     witness: OneWitness = field(default_factory=OneWitness)
     strip: Strip = field(default_factory=Strip)
     device: DeviceSeen = field(default_factory=DeviceSeen)
@@ -145,7 +146,7 @@ class Side:
             self.device,
         )
         identity = Identity(self.name, "boot", self.incarnation)
-        listeners = Listeners(self.replied, lambda _answer: None)
+        listeners = Listeners(self.replied, self.fence_answered)
         self.node = Node(parts, identity, configuration, stored, listeners)
         self.node.start()
 
@@ -153,6 +154,9 @@ class Side:
         self.replies.append(reply)
         if self.on_reply is not None:
             self.on_reply(reply)
+
+    def fence_answered(self, answer: AnswerFence) -> None:
+        self.on_fence(answer)
 
     def die(self) -> None:
         for task in tuple(self.tasks):

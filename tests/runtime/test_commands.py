@@ -309,3 +309,22 @@ async def test_a_refusal_of_the_core_is_a_refusal(tmp_path: Path) -> None:
     assert "nothing waits for a confirmation" in error.error
     assert await first.say("ping") == {"node": "node1"}
     pair.end()
+
+
+@virtually
+async def test_the_handler_of_drbd_gets_the_verdict_of_the_core(tmp_path: Path) -> None:
+    pair = await formed(tmp_path)
+    here = desk(pair["node1"])
+    pair["node1"].on_fence = here.commands.fence_answered
+    assert await here.say("fence-peer", resource="nobody.data") == {"verdict": "denied"}
+
+
+@virtually
+async def test_a_handler_that_gives_up_is_forgotten(tmp_path: Path) -> None:
+    pair = await formed(tmp_path)
+    here = desk(pair["node1"])
+    asking = asyncio.ensure_future(here.say("fence-peer", resource="nobody.data"))
+    await asyncio.sleep(0.5)
+    asking.cancel()
+    await asyncio.sleep(0.5)
+    assert pair["node1"].running.state.fence_asked == {}

@@ -322,7 +322,7 @@ def give_way(turn: Turn, application: Application) -> None:
 def _give_up_frozen(turn: Turn, application: Application) -> None:
     for item, item_state in tuple(at(turn.state, application.name, Layer.ATTACHED)):
         facts = turn.state.facts.get(item.resource)
-        frozen = facts is not None and facts.suspended
+        frozen = facts is not None and facts.suspended and not item_state.spent
         if frozen and not item_state.busy and item_state.retry_at_s <= turn.state.now_s:
             turn.act(item, Do.DETACH, stop_limit_s(application, item.layer))
 

@@ -1,0 +1,176 @@
+"""DRBD asks: when frozen writes go on, and when a copy may be promoted without its peer."""
+
+from dataclasses import replace
+
+from hapair.core import explain
+from hapair.core.effects import AnswerFence, Do, FenceVerdict, SetBeat
+from hapair.core.events import FenceAsked, FenceAskerGone, Halt, Run
+from hapair.model import timing
+from hapair.model.cluster import ArbitrationKind
+from hapair.model.data import Connection, Disk, Role
+from hapair.model.outcome import Unknown
+from hapair.model.status import Phase, Standing
+from hapair.model.witness import Answer
+from tests.core.bench import NAME, RESOURCE, Bench, built, facts
+from tests.core.test_witness import answer, by_witness, cut_off
+
+
+def verdicts(bench: Bench) -> list[tuple[int, FenceVerdict]]:
+    return [(e.request_id, e.verdict) for e in bench.effects if isinstance(e, AnswerFence)]
+
+
+def freeze(bench: Bench, *, asks: bool = True) -> None:
+    """Let the kernel lose its peer while the heartbeats go on."""
+    bench.running()
+    frozen = replace(bench.kernel[RESOURCE], connection=Connection.CONNECTING, suspended=True)
+    bench.data(replace(frozen, peer_disk=Disk.UNKNOWN, peer_role=Role.UNKNOWN))
+    if asks:
+        bench.do(FenceAsked(bench.now_s, 7, RESOURCE))
+
+
+def test_writes_go_on_when_the_peer_has_stored_that_its_copy_is_behind() -> None:
+    bench = Bench()
+    freeze(bench)
+    assert verdicts(bench) == []
+    assert "frozen" in {alarm.name for alarm in explain.alarms(bench.state)}
+    assert any(isinstance(e, SetBeat) and RESOURCE in e.beat.unprotected for e in bench.effects)
+    bench.peer_says(behind=(RESOURCE,))
+    assert verdicts(bench) == [(7, FenceVerdict.PEER_OUTDATED)]
+
+
+def test_writes_go_on_when_this_node_may_act_alone() -> None:
+    bench = Bench()
+    freeze(bench)
+    bench.wait(3.0, hearing=False)
+    assert bench.stands(Standing.ALONE)
+    assert verdicts(bench) == [(7, FenceVerdict.PEER_FENCED)]
+
+
+def test_with_the_kind_operator_a_silent_peer_takes_nothing_over_so_writes_go_on() -> None:
+    bench = Bench(built(kind=ArbitrationKind.OPERATOR))
+    freeze(bench)
+    bench.wait(2.5, hearing=False)
+    assert bench.stands(Standing.CUT)
+    assert verdicts(bench) == [(7, FenceVerdict.PEER_FENCED)]
+
+
+def test_a_connection_that_is_back_needs_no_verdict() -> None:
+    bench = Bench()
+    freeze(bench)
+    bench.data(facts(role=Role.PRIMARY))
+    assert verdicts(bench) == [(7, FenceVerdict.DENIED)]
+
+
+def test_a_resource_that_no_application_has_is_never_agreed_to() -> None:
+    bench = Bench()
+    bench.running()
+    bench.do(FenceAsked(bench.now_s, 8, "other.data"))
+    assert verdicts(bench) == [(8, FenceVerdict.DENIED)]
+
+
+def test_a_handler_that_is_gone_is_forgotten_and_writes_go_on_without_it() -> None:
+    bench = Bench()
+    freeze(bench)
+    bench.do(FenceAskerGone(bench.now_s, 7))
+    bench.peer_says(behind=(RESOURCE,))
+    assert Do.RESUME not in bench.acts(), "a new handler may be on its way"
+    bench.wait(timing.HANDLER_S + 0.6)
+    assert bench.acts().count(Do.RESUME) == 1
+    bench.wait(timing.RESUME_S + 0.6)
+    assert bench.acts().count(Do.RESUME) == 1
+    assert bench.state.resume_at_s == {}
+
+
+def test_before_a_promotion_without_its_peer_the_peer_stores_that_it_is_behind() -> None:
+    bench = Bench()
+    bench.running()
+    bench.command(Halt(NAME))
+    bench.disconnect()
+    bench.forget_effects()
+    bench.command(Run(NAME))
+    assert bench.state.claims == (RESOURCE,)
+    assert Do.PROMOTE not in bench.acts()
+    bench.peer_says(behind=(RESOURCE,))
+    assert Do.PROMOTE in bench.acts()
+    assert len(bench.state.claims) == 0
+
+
+def test_the_owner_does_not_believe_that_the_frozen_writes_of_the_loser_make_its_copy_old() -> None:
+    bench = Bench()
+    bench.running()
+    bench.hear(unprotected=(RESOURCE,))
+    assert bench.state.stored.behind == ()
+
+
+def test_a_mount_that_stays_busy_because_writes_are_frozen_costs_the_disk() -> None:
+    bench = Bench()
+    freeze(bench, asks=False)
+    bench.outcomes[Do.UNMOUNT] = Unknown("target is busy")
+    bench.forget_effects()
+    bench.command(Halt(NAME))
+    bench.wait(2.0)
+    acts = bench.acts()
+    assert acts.index(Do.END_HOLDERS) < acts.index(Do.DETACH)
+
+
+def test_a_disk_that_was_given_up_is_taken_down_before_it_is_used_again() -> None:
+    bench = Bench(by_witness())
+    cut_off(bench)
+    bench.data(replace(bench.kernel[RESOURCE], suspended=True))
+    bench.outcomes = {do: Unknown("no answer") for do in (Do.DETACH, Do.UNMOUNT)}
+    answer(bench, Answer.DENIED)
+    bench.wait(3.0, hearing=False)
+    assert bench.acts().count(Do.DETACH) > 1
+    bench.outcomes.clear()
+    bench.wait(20.0, hearing=False)
+    assert "detached" in bench.notes()
+    acts = bench.acts()
+    assert acts.index(Do.DEMOTE) < acts.index(Do.TAKE_DOWN) < len(acts)
+    assert Do.BRING_UP in acts[acts.index(Do.TAKE_DOWN) :]
+    assert not any(each.spent for each in bench.state.items.values())
+
+
+def test_a_right_that_comes_too_late_starts_everything_anew_on_the_disk() -> None:
+    bench = Bench(by_witness())
+    cut_off(bench)
+    bench.data(replace(bench.kernel[RESOURCE], suspended=True))
+    answer(bench, Answer.UNREACHABLE)
+    bench.outcomes[Do.UNMOUNT] = Unknown("busy")
+    bench.wait(4.5, hearing=False)
+    assert "detached" in bench.notes()
+    answer(bench, Answer.GRANTED)
+    bench.wait(2.0, hearing=False)
+    assert bench.stands(Standing.ALONE)
+    assert any(each.spent for each in bench.state.items.values())
+    del bench.outcomes[Do.UNMOUNT]
+    bench.forget_effects()
+    bench.wait(30.0, hearing=False)
+    acts = bench.acts()
+    assert acts.index(Do.TAKE_DOWN) < acts.index(Do.BRING_UP) < acts.index(Do.PROMOTE)
+
+
+def test_a_resource_that_gave_up_is_connected_again_when_the_peer_has_stopped() -> None:
+    bench = Bench()
+    bench.running()
+    apart = replace(bench.kernel[RESOURCE], connection=Connection.STAND_ALONE)
+    bench.peer_has(Phase.STOPPING)
+    bench.data(apart)
+    bench.forget_effects()
+    bench.wait(5.0)
+    assert Do.BRING_UP not in bench.acts()
+    bench.deaf = {Do.BRING_UP}
+    bench.peer_has(Phase.STOPPED)
+    bench.wait(300.0)
+    assert bench.acts().count(Do.BRING_UP) == 6
+    bench.data(facts(role=Role.PRIMARY))
+    assert bench.state.reconnects == {}
+
+
+def test_a_resource_that_gave_up_waits_while_the_peer_is_silent() -> None:
+    bench = Bench()
+    bench.running()
+    bench.data(replace(bench.kernel[RESOURCE], connection=Connection.STAND_ALONE))
+    bench.wait(10.0, hearing=False)
+    bench.forget_effects()
+    bench.wait(10.0, hearing=False)
+    assert Do.BRING_UP not in bench.acts()
