@@ -141,8 +141,9 @@ def settle(turn: Turn) -> None:
     elif not _is_asking(state) and state.now_s - state.witness.asked_at_s >= LOOK_S:
         _send(turn, 0, state.witness)
     _tell_loss(turn)
-    if turn.state.standing is Standing.TOGETHER:
-        _tie(turn)
+    theirs = turn.state.peer.state
+    if turn.state.standing is Standing.TOGETHER and theirs is not None:
+        _tie(turn, theirs.tie)
 
 
 def _is_recorded(state: NodeState) -> bool:
@@ -162,12 +163,9 @@ def _tell_loss(turn: Turn) -> None:
         turn.note("witness-back", "the witness answers again")
 
 
-def _tie(turn: Turn) -> None:
+def _tie(turn: Turn, theirs: WitnessTie) -> None:
     """Bring the agreement up to date: who may act alone while the witness is lost."""
     state = turn.state
-    theirs = state.peer.state
-    if theirs is None:
-        return
     mine, lost = state.stored.tie, is_lost(state)
     rounds = state.stored.rounds
     if lost and not mine.lost_round:
@@ -175,9 +173,9 @@ def _tie(turn: Turn) -> None:
         mine = replace(mine, lost_round=rounds)
     elif not lost and mine.lost_round:
         mine = replace(mine, lost_round=0, waiver=False)
-    if mine.lost_round and not mine.yields and theirs.tie.yields == mine.lost_round:
+    if mine.lost_round and not mine.yields and theirs.yields == mine.lost_round:
         mine = replace(mine, waiver=True)
-    mine = replace(mine, yields=_yields(state, mine, theirs.tie))
+    mine = replace(mine, yields=_yields(state, mine, theirs))
     if (mine, rounds) != (state.stored.tie, state.stored.rounds):
         _tell_tie(turn, mine)
         turn.store(tie=mine, rounds=rounds)
