@@ -194,7 +194,7 @@ class Bench:
         self.command(Form())
         self.hear()
         self.peer_says(accepted=self.state.incarnation, standing=Standing.FORMING)
-        self.peer_says(standing=Standing.TOGETHER)
+        self.peer_says(standing=Standing.TOGETHER, epoch=self.state.stored.epoch)
         self.peer_has()
         assert self.stands(Standing.TOGETHER)
 

@@ -44,9 +44,9 @@ def test_the_passive_node_fences_after_the_lead() -> None:
     bench.together()
     bench.peer_says(records=(record(PEER),))
     bench.disconnect()
-    bench.wait(2.1, hearing=False)
+    bench.wait(6.9, hearing=False)
     assert tries(bench) == 0
-    bench.wait(1.2, hearing=False)
+    bench.wait(0.2, hearing=False)
     assert tries(bench) == 1
 
 

@@ -439,3 +439,14 @@ def test_an_operator_cluster_waits_for_the_operator() -> None:
     assert ("program", NAME, "") in bench.up
     bench.command(ConfirmPeerDown())
     assert bench.stands(Standing.ALONE)
+
+
+def test_what_was_said_before_a_node_stood_still_does_not_last() -> None:
+    """The peer acts alone in a newer epoch; an old state of it was read first."""
+    bench = Bench()
+    bench.running()
+    bench.peer_says(epoch=2, accepted=0)
+    assert bench.stands(Standing.CUT)
+    assert bench.state.stored.epoch == 2
+    bench.peer_says(accepted=bench.state.incarnation)
+    assert bench.stands(Standing.TOGETHER)

@@ -18,7 +18,7 @@ def cold_start(bench: Bench, *, autostart: bool = True, current: bool = True) ->
     bench.hear()
     bench.peer_has(current=current)
     bench.peer_says(accepted=1, standing=Standing.FORMING)
-    bench.peer_says(standing=Standing.TOGETHER)
+    bench.peer_says(standing=Standing.TOGETHER, epoch=bench.state.stored.epoch)
 
 
 def test_failback_moves_to_the_preferred_node_when_its_copy_is_current() -> None:

@@ -92,8 +92,9 @@ ARBITRATION_WINDOW: Final = Attribute(
     "window",
     kinds.duration(0, 60),
     "How long a node that runs nothing lets the other one go first, at the witness and in "
-    "fencing. Shorter than `detection` and `lease`.",
-    default_about="two heartbeats",
+    "fencing. With a witness shorter than `detection` and `lease`; with fencing longer than the "
+    "agents of the other node take.",
+    default_about="two heartbeats with a witness, 5s with fencing",
 )
 ARBITRATION: Final = Element(
     "arbitration",

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core import data_safety, formation, hearing, lifecycle, placement
+from hapair.core.arbitration import Verdict
 from hapair.core.effects import Severity
 from hapair.core.events import (
     Command,
@@ -159,7 +160,7 @@ def _write(turn: Turn, record: Record, *, wanted: Wanted) -> None:
     )
     if record.wanted is wanted and not record.failed_on:
         return
-    version = Version(turn.state.stored.epoch, record.version.serial + 1)
+    version = record.version.after(turn.state.stored.epoch)
     turn.put_record(replace(record, wanted=wanted, failed_on=(), version=version))
 
 
@@ -265,9 +266,9 @@ def _form_answer(state: NodeState) -> tuple[bool, str] | None:
             return False, "this node was halted meanwhile"
         case Standing.FORMING | Standing.CUT:
             row = state.reasons.get("formation", "")
-            gave_up = row in ("single-not-allowed", "peer-may-be-ahead")
-            because = next((r.because for r in formation.FORMATION if r.name == row), "")
-            return (False, because) if gave_up else None
+            rule = next((r for r in formation.FORMATION if r.name == row), None)
+            gave_up = rule is not None and rule.answer is Verdict.ALARM
+            return (False, rule.because) if rule is not None and gave_up else None
 
 
 def _application_answer(state: NodeState, pending: Pending) -> tuple[bool, str] | None:

@@ -73,9 +73,9 @@ def silence(state: NodeState) -> Silence:
 def _third_party(state: NodeState) -> dict[str, bool]:
     """Collect what the tables of the witness and of fencing look at besides."""
     silent = silent_s(state)
-    led_s = state.detection_s + state.built.cluster.lead_s
+    lead_s = 0.0 if witness.is_active(state) else state.built.cluster.lead_s
     return {
-        "lead_over": witness.is_active(state) or silent >= led_s,
+        "lead_over": silent >= state.detection_s + lead_s,
         "records_allow": witness.own_records_allow(state.stored),
         "waiver": state.stored.tie.waiver,
         "granted": witness.granted(state),
@@ -84,7 +84,7 @@ def _third_party(state: NodeState) -> dict[str, bool]:
         "lease_over": silent >= lease_s(state),
         "methods": fencing.has_method(state),
         "fenced": state.fencing.proven,
-        "hung": silent >= fencing.HUNG_S,
+        "hung": silent >= fencing.HUNG_S + lead_s,
     }
 
 

@@ -19,7 +19,6 @@ from hapair.model.application import Application
 from hapair.model.built import BuiltApplication
 from hapair.model.data import Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.status import Version
 
 ORDER: Final = tuple(Layer)
 START: Final = {
@@ -197,7 +196,7 @@ def _mark_failed_here(turn: Turn, application: str) -> None:
     record = state.record(application)
     if record is None or record.owner != state.me or state.me in record.failed_on:
         return
-    version = Version(max(state.stored.epoch, record.version.epoch), record.version.serial + 1)
+    version = record.version.after(state.stored.epoch)
     failed_on = (*record.failed_on, state.me)
     turn.put_record(replace(record, failed_on=failed_on, version=version))
 

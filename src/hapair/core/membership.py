@@ -108,7 +108,8 @@ def _accept(turn: Turn) -> None:
         return
     if not _is_news(state, theirs):
         return
-    if state.accepted != theirs.incarnation and _may_accept(state, theirs):
+    news = state.accepted != theirs.incarnation or theirs.epoch > state.stored.epoch
+    if news and _may_accept(state, theirs):
         if theirs.epoch > state.stored.epoch:
             data_safety.distrust(turn)  # It had the right to act alone meanwhile.
         elif not state.stored.holds_right:
@@ -122,7 +123,9 @@ def _accept(turn: Turn) -> None:
         turn.change(accepted=theirs.incarnation)
         if state.standing is Standing.ALONE:
             turn.change(standing=Standing.CUT)  # Without the right; together when both agreed.
-    agreed = turn.state.accepted == theirs.incarnation and theirs.accepted == state.incarnation
+    both = turn.state.accepted == theirs.incarnation and theirs.accepted == state.incarnation
+    # What was said before a node stood still can be read after it: the epochs must be one.
+    agreed = both and theirs.epoch == turn.state.stored.epoch
     if agreed and not theirs.holds_right:
         turn.store(joined_boot_id=state.boot_id, ceded=False)
         turn.change(
@@ -164,9 +167,9 @@ def _together(turn: Turn) -> None:
         _lose_peer(turn)
     elif theirs.left:
         right.inherit(turn)
-    elif theirs.accepted != state.incarnation:
+    elif theirs.accepted != state.incarnation or theirs.epoch != state.stored.epoch:
         turn.change(standing=Standing.CUT, accepted=0)
-        turn.note("peer-withdrew", f"{state.peer_name} does not hear this node well")
+        turn.note("peer-withdrew", f"{state.peer_name} no longer agrees with this node")
         _accept(turn)
     elif silent_s(state) > state.detection_s / 2:
         _probe_early(turn)

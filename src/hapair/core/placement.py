@@ -400,7 +400,7 @@ LOUD: Final = {  # Rows that a person should read about when they begin to hold.
 def _apply(turn: Turn, record: Record, rule: HandRule) -> None:
     state = turn.state
     name = record.application
-    later = Version(state.stored.epoch, record.version.serial + 1)
+    later = record.version.after(state.stored.epoch)
     without = tuple(a for a in state.moving if a != name)
     match rule.answer:
         case Hand.KEEP:

@@ -10,7 +10,7 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Interface: TypeAlias = IPv4Interface | IPv6Interface
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -50,6 +50,9 @@ class FenceMethod:
     agent: str
     timeout_s: float = 60.0
     parameters: tuple[tuple[str, str], ...] = ()
+
+
+FENCE_LEAD_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ class Cluster:
     timing: Timing = Timing()
     witnesses: tuple[Witness, ...] = ()
     fence_methods: tuple[FenceMethod, ...] = ()  # In the order in which they are tried.
-    window_s: float | None = None  # Lead of the active node; None: two heartbeats.
+    window_s: float | None = None  # Lead of the active node; None: see lead_s.
     watchdog: Watchdog | None = None
     resync: Resync = Resync()
 
@@ -159,8 +162,15 @@ class Cluster:
 
     @property
     def lead_s(self) -> float:
-        """Return how long a passive node lets the active one ask or fence first."""
-        return self.window_s if self.window_s is not None else 2 * self.timing.heartbeat_s
+        """Return how long a passive node lets the active one ask or fence first.
+
+        A witness answers in milliseconds. A fence agent takes seconds, and of two nodes that
+        fence each other at the same time none is left.
+        """
+        if self.window_s is not None:
+            return self.window_s
+        fences = self.arbitration is ArbitrationKind.FENCING
+        return FENCE_LEAD_S if fences else 2 * self.timing.heartbeat_s
 
     def methods_against(self, node: str) -> tuple[FenceMethod, ...]:
         """Return the ways to switch ``node`` off, in the order in which they are tried."""

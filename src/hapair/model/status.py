@@ -41,6 +41,10 @@ class Version:
     epoch: int
     serial: int
 
+    def after(self, epoch: int) -> "Version":
+        """Return the next version that the owner writes in this epoch; it never goes back."""
+        return Version(max(self.epoch, epoch), self.serial + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
