@@ -78,6 +78,7 @@ async def running(settings: Settings, book: Book | None = None) -> AsyncIterator
     """Run the service while the block runs."""
     folder = settings.folder
     make_folder(folder)
+    tls.use_small_buffers()
     with _only_one(folder), listening_socket(settings.address, settings.port) as door:
         tls.ensure_pair(folder)
         commits = Commits(book or Book(folder))
