@@ -1,7 +1,8 @@
 """Whatever two nodes ask in whatever order: an epoch has one holder, and none comes back."""
 
+import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from hapair.adapters.witness.file import FolderLog, ask
 from hapair.adapters.witness.words import Record
 from hapair.model.witness import Answer
+from hapair.rpc.messages import Malformed
 from hapair.witness.book import Ask, Book, fingerprint
-from hapair.witness.wire import Grant, Join, Joined, Recorded
+from hapair.witness.wire import Grant, Join, Joined, Look, Recorded, parse
 from tests.runtime.conftest import make_certificate
 from tests.witness.parties import CLUSTER, NODES
 
@@ -127,6 +129,26 @@ def test_a_real_folder_gives_no_epoch_twice_and_overwrites_nothing(
             before = now
         assert len(before) == len(granted)
     check(granted)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+KEYS = ("ask", "cluster", "epoch", "node", "code", "certificates")
+LINES = st.binary(max_size=200) | st.builds(
+    lambda content: json.dumps(content).encode(),
+    JSON | st.fixed_dictionaries({"ask": st.sampled_from(["grant", "look", "join"])},
+                                 optional=dict.fromkeys(KEYS[1:], JSON)),
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(line=LINES)
+def test_a_line_is_a_request_or_malformed_and_never_anything_else(line: bytes) -> None:
+    with suppress(Malformed):
+        assert isinstance(parse(line), Grant | Look | Join)
 
 
 def test_the_certificates_of_these_tests_differ(tmp_path: Path) -> None:

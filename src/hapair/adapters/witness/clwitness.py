@@ -197,6 +197,6 @@ class ClwitnessClient:
 
 def refuse(reply: JsonObject) -> None:
     """NoAnswer when the service says that it will not, or cannot, do what was asked."""
-    if reply.get("answer") in {"refused", "failed"}:
+    if reply.get("answer") in ("refused", "failed"):
         mend = str(reply.get("mend", ""))[:400]
         raise NoAnswer(f"it answers: {str(reply.get('why', ''))[:400]}", mend)
