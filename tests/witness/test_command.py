@@ -63,7 +63,7 @@ async def test_the_tour_from_invitation_to_removal(
     (shop,) = json.loads(out)["clusters"]
     assert (shop["epoch"], shop["holder"], shop["certificates"]) == (2, "node1", 2)
 
-    assert "is known here already" in typed(capsys, "invite", "shop", *folder)[1]
+    assert "is known here already" in typed(capsys, "invite", "shop", "--address", "w", *folder)[1]
     assert "epoch 2 of node1" in typed(capsys, "remove", "shop", *folder)[1]
     assert "does not belong" in (await node.look(witness, timeout_s=TIMEOUT_S)).why
     code, _, error = typed(capsys, "remove", "shop", *folder)
@@ -82,17 +82,28 @@ def test_an_invitation_for_programs_is_json(
     assert len(content["code"]) == 19
 
 
+def test_an_address_that_no_node_can_use_is_not_printed(
+    served: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("invite", "shop", "--address", "localhost", "--folder", str(served))
+    code, _, error = typed(capsys, *words)
+    assert (code, "--address HOST" in error) == (2, True)
+
+
 def test_the_key_is_for_its_owner_alone_and_no_code_is_stored(
     served: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (served / "server.key").stat().st_mode & 0o077 == 0
     assert served.stat().st_mode & 0o077 == 0
-    _, out, _ = typed(capsys, "invite", "shop", "--json", "--folder", str(served))
+    words = ("invite", "shop", "--json", "--address", "w", "--folder", str(served))
+    _, out, _ = typed(capsys, *words)
     code = json.loads(out)["code"].encode()
     assert not [file.name for file in served.iterdir() if code in file.read_bytes()]
 
 
-@pytest.mark.parametrize("verb", [("invite", "shop"), ("status",), ("remove", "shop")])
+@pytest.mark.parametrize(
+    "verb", [("invite", "shop", "--address", "w"), ("status",), ("remove", "shop")]
+)
 def test_before_the_first_start_it_says_what_to_type(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]
 ) -> None:
