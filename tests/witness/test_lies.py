@@ -1,6 +1,7 @@
 """A service that holds the right key but talks nonsense is not believed."""
 
 import asyncio
+import base64
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -75,6 +76,24 @@ async def test_a_reply_that_makes_no_sense_is_no_answer(
         assert answer.answer is Answer.UNREACHABLE
         assert len(answer.why) > 40
         node.close()
+
+
+HELD = base64.b64encode(b'{"epoch": 7, "holder": "node2"}').decode()
+ETCD_SAYS = json.dumps({"header": {}, "kvs": [{"mod_revision": "3", "value": HELD}]})
+
+
+@pytest.mark.parametrize("pin", ["right", "wrong", "none"])
+async def test_an_etcd_behind_https_is_believed_with_the_pinned_certificate_alone(
+    tmp_path: Path, certificates: Path, pin: str
+) -> None:
+    """Without a pin the system's own authorities decide, and they do not know this one."""
+    async with liar(tmp_path, f"HTTP/1.0 200 OK\r\n\r\n{ETCD_SAYS}".encode()) as behind:
+        pins = {"right": behind.pin, "wrong": "ab" * 32, "none": ""}
+        url = f"https://{behind.at}"
+        witness = Witness(WitnessKind.ETCD, url, TIMEOUT_S, pins[pin])
+        answer = await asker(certificates, "node1").grant(witness, 7, timeout_s=TIMEOUT_S)
+    expected = Answer.DENIED if pin == "right" else Answer.UNREACHABLE
+    assert answer.answer is expected, answer
 
 
 @pytest.mark.parametrize("reply", [b"", b"{}\n", b'{"answer": "failed", "why": "?"}\n'])
