@@ -62,7 +62,12 @@ def test_it_brings_folder_group_and_units(tree: Path) -> None:
     assert (tree / "etc/cluster").is_dir()
     assert "g hapair" in (tree / "usr/lib/sysusers.d/hapair.conf").read_text()
     units = {file.name for file in (tree / "usr/lib/systemd/system").iterdir()}
-    assert units == {"hapaird.service", "hapair-apps.service", "hapair-node.service"}
+    assert units == {
+        "hapaird.service",
+        "hapair-apps.service",
+        "hapair-node.service",
+        "hapair-witness.service",
+    }
 
 
 def field(package: Path, name: str) -> set[str]:

@@ -7,7 +7,8 @@ from typing import Final
 import pytest
 
 UNITS: Final = Path(__file__).parents[2] / "packaging" / "systemd"
-NAMES: Final = ("hapaird.service", "hapair-apps.service", "hapair-node.service")
+WITNESS: Final = "hapair-witness.service"
+NAMES: Final = ("hapaird.service", "hapair-apps.service", "hapair-node.service", WITNESS)
 # The commands are not installed where the tests run.
 EXPECTED_COMPLAINT: Final = "is not executable: No such file or directory"
 
@@ -76,3 +77,18 @@ def test_a_hanging_daemon_is_ended_for_good_within_the_watchdog_and_a_few_second
     daemon = settings("hapaird.service")
     assert daemon["WatchdogSec"] == ["30"]
     assert int(daemon["TimeoutAbortSec"][0]) <= 5
+
+
+def test_the_witness_has_no_rights_and_only_its_own_folder() -> None:
+    assert settings(WITNESS)["User"] == ["hapair-witness"]
+    assert settings(WITNESS)["CapabilityBoundingSet"] == [""]
+    assert settings(WITNESS)["ProtectSystem"] == ["strict"]
+    assert settings(WITNESS)["StateDirectory"] == ["hapair-witness"]
+
+
+def test_the_witness_is_not_started_or_enabled_by_the_package() -> None:
+    """A witness on a node would fail together with it."""
+    postinst = (UNITS.parent / "scripts" / "postinst").read_text()
+    (enabled,) = [line for line in postinst.splitlines() if line.startswith("UNITS=")]
+    assert WITNESS not in enabled
+    assert f"start {WITNESS}" not in postinst.replace("restart ", "")

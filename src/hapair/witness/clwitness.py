@@ -181,11 +181,17 @@ def line_for_clconf(host: str, port: str, pin: str) -> str:
 
 
 def _invite(options: argparse.Namespace) -> None:
-    cluster, code = options.cluster, codes.new_code()
+    cluster, code, host = options.cluster, codes.new_code(), options.address or socket.getfqdn()
+    if host.startswith("localhost"):
+        raise RpcError(
+            f"nodes cannot reach this machine by the name {host}",
+            f"clwitness invite {cluster} --address HOST, as the nodes know it",
+            exit_code=ExitCode.USAGE,
+        )
     with _opened(options.folder) as book:
         known = book.invite(cluster, code, time.time() + SECONDS * options.minutes)
         port = book.setting(service.PORT_SETTING) or str(service.PORT)
-    line = line_for_clconf(options.address or socket.getfqdn(), port, tls.pin(options.folder))
+    line = line_for_clconf(host, port, tls.pin(options.folder))
     if options.json:
         print(json.dumps({"format": 1, "cluster": cluster, "line": line, "code": code}))
         return

@@ -94,7 +94,8 @@ class Server:
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT_S)
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT_S)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -1,7 +1,7 @@
 """The port ``Witnesses``: one asker, three kinds of witness."""
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 from hapair.adapters.witness.clwitness import ClwitnessClient, WitnessFiles
 from hapair.adapters.witness.etcd import EtcdClient
@@ -10,6 +10,9 @@ from hapair.adapters.witness.words import EPOCH_MAX, Asker, NoAnswer, unreachabl
 from hapair.model.cluster import Witness, WitnessKind
 from hapair.model.outcome import Done, Outcome
 from hapair.model.witness import WitnessAnswer
+
+# UnicodeError: a name that cannot be asked for in the domain name system.
+FAILURES: Final = (NoAnswer, OSError, UnicodeError)
 
 
 class _Client(Protocol):
@@ -35,14 +38,14 @@ class WitnessClients:
             async with asyncio.timeout(timeout_s):
                 client = self._client(witness)
                 return await client.grant(self._asker, epoch, timeout_s=timeout_s)
-        except (NoAnswer, OSError) as error:
+        except FAILURES as error:
             return unreachable(_why(witness, error, timeout_s))
 
     async def look(self, witness: Witness, *, timeout_s: float) -> WitnessAnswer:
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._client(witness).look(self._asker, timeout_s=timeout_s)
-        except (NoAnswer, OSError) as error:
+        except FAILURES as error:
             return unreachable(_why(witness, error, timeout_s))
 
     async def prepare(self, witness: Witness, *, timeout_s: float) -> Outcome:

@@ -169,7 +169,16 @@ class ClwitnessClient:
                     return await self._ask(line, request)
             except (OSError, NoAnswer):  # Includes the time-out.
                 pass
-        return await self._ask(await dial(self._witness, self._files), request)
+        line = await dial(self._witness, self._files)
+        try:
+            return await self._ask(line, request)
+        except (
+            ConnectionError
+        ):  # TLS 1.3 tells of an unwanted certificate only afterwards, if ever.
+            raise NoAnswer(
+                "it hung up: it does not know this node's certificate, or it is just ending",
+                JOIN_MEND,
+            ) from None
 
     async def _ask(self, line: Line, request: JsonObject) -> JsonObject:
         """Return its reply and keep the connection; close it after whatever else happens."""
@@ -188,6 +197,6 @@ class ClwitnessClient:
 
 def refuse(reply: JsonObject) -> None:
     """NoAnswer when the service says that it will not, or cannot, do what was asked."""
-    if reply.get("answer") in {"refused", "failed"}:
+    if reply.get("answer") in ("refused", "failed"):
         mend = str(reply.get("mend", ""))[:400]
         raise NoAnswer(f"it answers: {str(reply.get('why', ''))[:400]}", mend)

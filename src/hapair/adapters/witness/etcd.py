@@ -92,7 +92,7 @@ class EtcdClient:
                     return await work(url)
             except TimeoutError:
                 failures.append(f"{url.hostname}:{url.port} gave no answer within {share_s:.2g} s")
-            except (NoAnswer, OSError) as error:
+            except (NoAnswer, OSError, UnicodeError) as error:
                 failures.append(str(error) or type(error).__name__)
         raise NoAnswer(", and ".join(failures))
 

@@ -107,7 +107,7 @@ class FolderLog:
         try:
             _write_durably(draft, content)
             try:
-                os.link(draft, self._file(number))
+                self.link(draft, number)
             except FileExistsError:
                 # Over NFS our own link may be done twice when a reply is lost. The mark tells.
                 if self._bytes(number) != content:
@@ -116,6 +116,9 @@ class FolderLog:
         finally:
             draft.unlink(missing_ok=True)
         return True
+
+    def link(self, draft: Path, number: int) -> None:
+        os.link(draft, self._file(number))
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:0{DIGITS}}"

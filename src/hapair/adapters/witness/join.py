@@ -43,7 +43,7 @@ async def join(
                 refuse(reply)
             finally:
                 line.close()
-    except (NoAnswer, OSError) as error:  # Includes the time-out.
+    except (NoAnswer, OSError, UnicodeError) as error:  # Includes the time-out.
         text = f"{where}: {str(error) or f'no answer within {timeout_s:g} s'}"
         return Unknown(f"{text}; try again") if asked else Refused(text)
     if reply.get("answer") != "joined":
