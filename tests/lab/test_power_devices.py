@@ -55,6 +55,11 @@ def boot_of(node: Machine) -> str:
         return ""
 
 
+def signal_feeder(node: Machine, name: str) -> None:
+    """Without a shell, which ``pkill`` would find by its command line too."""
+    node.check(["pkill", f"-{name}", "-f", f"{DRIVER.name} hold"])
+
+
 def booted_at_s(node: Machine) -> float:
     """Return when the guest's kernel began, on this machine's clock."""
     return time.monotonic() - float(node.check("cat /proc/uptime").split()[0])
@@ -102,13 +107,13 @@ def test_a_feeder_that_stands_still_lets_the_watchdog_reset_the_node(booted_lab:
     node.begin(HOLD, timeout_s=600)
     lab.wait_until("it is held", lambda: node.check(f"cat {STATE}") == "active\n", timeout_s=30)
     assert "another process holds /dev/watchdog" in node.check(HOLD)
-    node.check(f"pkill -TERM -f '{DRIVER.name} hold'")
+    signal_feeder(node, "TERM")
     lab.wait_until("released", lambda: node.check(f"cat {STATE}") == "inactive\n", timeout_s=30)
 
     node.begin(HOLD, timeout_s=600)
     lab.wait_until("it is held", lambda: node.check(f"cat {STATE}") == "active\n", timeout_s=30)
     before = boot_of(node)
-    node.check(f"pkill -STOP -f '{DRIVER.name} hold'")
+    signal_feeder(node, "STOP")
     stopped_s = time.monotonic()
     lab.wait_until(
         "the watchdog resets the node",

@@ -18,7 +18,7 @@ from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import CommandRunner, Finished, TimedOut
 
 FOLDER: Final = Path("/usr/sbin")
-NAME: Final = re.compile(r"fence_[A-Za-z0-9_]+")
+NAME: Final = re.compile(r"fence_[A-Za-z0-9_-]+")
 SUCCESS: Final = 0
 STATUS_OFF: Final = 2
 NOT_STARTED: Final = (COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE)

@@ -79,6 +79,7 @@ def _plain(name: str) -> bool:
 
 
 def _secretive(name: str) -> bool:
+    name = name.lower()
     return any(word in name for word in SECRETIVE) and not any(word in name for word in PATHS)
 
 
