@@ -269,7 +269,7 @@ class Resource:
                 side.settle_disk(self.fencing)
         if side.peer_disk not in (Disk.OUTDATED, Disk.INCONSISTENT):
             side.peer_disk = Disk.UNKNOWN
-        if self._freezes(side):
+        if self._asks_about_peer(side):
             side.suspended = True
             self._changed(side)
             self._ask(side, Asked.LOSS)
@@ -283,7 +283,8 @@ class Resource:
         self._changed(side)
         return acknowledged
 
-    def _freezes(self, side: Side) -> bool:
+    def _asks_about_peer(self, side: Side) -> bool:
+        """Tell whether the kernel asks about the peer of this side."""
         return (
             self.fencing is Fencing.RESOURCE_AND_STONITH
             and side.role is Role.PRIMARY
@@ -419,8 +420,13 @@ class Resource:
         for side in self.sides.values():
             alone = side in sides
             side.connection = Connection.STAND_ALONE if alone else Connection.CONNECTING
-            side.peer_role, side.peer_disk = Role.UNKNOWN, Disk.UNKNOWN
+            side.peer_role = Role.UNKNOWN
+            if side.peer_disk not in (Disk.OUTDATED, Disk.INCONSISTENT):
+                side.peer_disk = Disk.UNKNOWN
             self._changed(side)
+            # Whenever a connection or an attempt at one ends, a Primary asks (again).
+            if self._asks_about_peer(side) and side.asked is None:
+                self._ask(side, Asked.LOSS)
 
     def _start_resync(self, source: Side, target: Side) -> None:
         self.resyncs += 1

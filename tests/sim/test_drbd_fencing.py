@@ -133,8 +133,11 @@ def test_a_frozen_primary_whose_peer_took_over_stays_apart_and_frozen() -> None:
     resource.promote(B)
     resource.fenced(B, FENCED)
     resource.connect()
-    assert resource.side(A).connection is Connection.STAND_ALONE
-    assert resource.side(A).suspended
+    side = resource.side(A)
+    assert (side.connection, side.suspended) == (Connection.STAND_ALONE, True)
+    assert side.asked is Asked.LOSS, "the end of every attempt asks again"
+    assert resource.side(B).peer_disk is Disk.OUTDATED
+    assert resource.side(B).asked is None
 
 
 @pytest.mark.parametrize(
