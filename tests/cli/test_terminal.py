@@ -88,6 +88,7 @@ def test_at_a_terminal_progress_is_one_line_that_is_wiped(daemon: FakeDaemon) ->
 
 def test_a_statement_is_typed_at_a_terminal(daemon: FakeDaemon) -> None:
     daemon.answer("status", situations.cut())
+    daemon.answer("loss", situations.loss())
     daemon.answer("confirm", {"text": "the operator confirmed that node2 is down"})
     code, seen = at_a_terminal("clconfirm", "peer-is-down", typed="node2\n")
     assert code == ExitCode.DONE
@@ -97,6 +98,7 @@ def test_a_statement_is_typed_at_a_terminal(daemon: FakeDaemon) -> None:
 
 def test_a_statement_that_is_typed_wrong_is_none(daemon: FakeDaemon) -> None:
     daemon.answer("status", situations.cut())
+    daemon.answer("loss", situations.loss())
     code, _ = at_a_terminal("clconfirm", "peer-is-down", typed="yes\n")
     assert code == ExitCode.USAGE
     assert daemon.asked_for("confirm") == []

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from hapair.config.fingerprint import Drift
+from hapair.core.events import Form
 from hapair.model.built import Built
 from hapair.model.status import Standing
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
@@ -308,4 +309,24 @@ async def test_a_refusal_of_the_core_is_a_refusal(tmp_path: Path) -> None:
     assert error.exit_code is ExitCode.REFUSED
     assert "nothing waits for a confirmation" in error.error
     assert await first.say("ping") == {"node": "node1"}
+    pair.end()
+
+
+@virtually
+async def test_a_confirmation_leaves_its_estimate_in_the_history(tmp_path: Path) -> None:
+    pair = two(tmp_path)
+    first, _ = desks(pair)
+    first.side.command(1, Form(timeout_s=10))
+    pair.cut_cables()
+    await asyncio.sleep(5.0)
+    loss = await first.say("loss")
+    assert loss["peer"] == "node2"
+    answer = await first.say("confirm")
+    (told,) = answer["estimates"]  # type: ignore[misc]
+    assert "orders" in str(told)
+    assert first.side.journal is not None
+    lines = [
+        str(x["text"]) for x in first.side.journal.since(0, 100) if x["name"] == "loss-estimate"
+    ]
+    assert lines == [f"when the peer was confirmed to be down: {told}"]
     pair.end()

@@ -49,6 +49,7 @@ def test_the_view_of_the_peer_tells_what_is_wrong_with_the_connection() -> None:
         "connected": False,
         "trouble": "public: no answer",
         "rejected": 7,
+        "generation": 0,
     }
 
 
@@ -80,7 +81,17 @@ def test_volumes_tell_what_the_kernel_says_or_nothing() -> None:
     assert isinstance(applications, list)
     first, second = applications[0]["volumes"]
     assert (first["role"], first["sync_done"]) == ("Primary", 0.5)
-    assert second == {"resource": "orders.log", "mount_point": "/srv/log", "behind": False}
+    assert second == {
+        "resource": "orders.log",
+        "mount_point": "/srv/log",
+        "behind": False,
+        "unproven": False,
+        "connected_until_wall_s": None,
+        "equal_until_wall_s": None,
+        "apart_since_wall_s": None,
+        "behind_since_wall_s": None,
+        "missing_bytes": None,
+    }
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ class VolumeStatus:
     sync_done: float | None  # 0.0 to 1.0 while a resync runs.
     behind: bool
     suspended: bool  # Writes are frozen.
+    unproven: bool  # Not compared with the peer's copy since this node lost sight of it.
+    apart_since_wall_s: float | None  # By the clock of the node that tells it.
 
     @property
     def syncing(self) -> bool:
@@ -247,6 +249,8 @@ def _volume(reader: Reader) -> VolumeStatus:
         sync_done=reader.number("sync_done"),
         behind=bool(reader.flag("behind")),
         suspended=bool(reader.flag("suspended")),
+        unproven=bool(reader.flag("unproven")),
+        apart_since_wall_s=reader.number("apart_since_wall_s"),
     )
 
 

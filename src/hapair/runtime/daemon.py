@@ -164,6 +164,7 @@ class Daemon:
             self.wiring.witnesses,
             self.wiring.fencing,
             self.wiring.watchdog,
+            self.wiring.storage.load,
         )
         identity = Identity(me, self.boot_id, self.incarnation)
         listeners = Listeners(self.commands.answered, self.commands.fence_answered)
