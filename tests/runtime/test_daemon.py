@@ -24,6 +24,7 @@ from hapair.runtime.loop import until_broken
 from hapair.runtime.node import STATE, Wires
 from hapair.runtime.perform import Hands
 from hapair.runtime.places import Places
+from hapair.runtime.snapshots import RepairTools
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, connect
 from tests.fakes.third_parties import DeviceSeen, OneWitness, Strip
@@ -77,6 +78,7 @@ class House:
             witnesses=lambda _, __: OneWitness(),
             fencing=Strip(),
             watchdog=DeviceSeen(),
+            repair=RepairTools(self.machine, self.machine, self.machine),  # type: ignore[arg-type]
         )
 
     def connect(self, cluster: Cluster, me: str) -> Wires:

@@ -129,8 +129,7 @@ def _volume(
             name,
             f"{volume.resource}: the two copies refuse each other (StandAlone): writes reach"
             f" {node.node} alone",
-            "journalctl -k says why; if both sides were written, nothing is discarded"
-            " until you decide",
+            f"clresolve {name} --plan shows both sides; nothing is discarded until you decide",
         )
     elif volume.disk in {"Diskless", "Failed"}:
         yield Finding(
