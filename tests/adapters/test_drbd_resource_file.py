@@ -47,6 +47,10 @@ resource "orders.data" {
         c-max-rate 1000M;
         fencing resource-and-stonith;
     }
+    handlers {
+        before-resync-target "/usr/lib/hapair/resync-target begins || true";
+        after-resync-target "/usr/lib/hapair/resync-target ended || true";
+    }
     on "node1" {
         address ipv4 10.77.1.1:7701;
         volume 0 {

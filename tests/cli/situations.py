@@ -43,6 +43,8 @@ def volume(name: str = "data", *, primary: bool = True, **changed: object) -> Js
         "apart_since_wall_s": None,
         "behind_since_wall_s": None,
         "missing_bytes": None,
+        "kept": [],
+        "resync": None,
         **changed,
     }
 
@@ -236,7 +238,9 @@ def loss(*, starts: bool = True, **copy: object) -> JsonObject:
 def resync() -> JsonObject:
     """The peer has come back; its copy is being completed."""
     source = volume(connection="SyncSource", peer_disk="Inconsistent",
-                    out_of_sync_bytes=1300 * 1024**2, sync_done=0.43)  # fmt: skip
+                    out_of_sync_bytes=1300 * 1024**2, sync_done=0.43,
+                    resync={"bytes_s": 8 * 1024**2, "left_s": 162.5, "stalled": False},
+                    kept=[{"name": "vg_orders/data_split", "made_wall_s": WALL_S}])  # fmt: skip
     target = volume(primary=False, connection="SyncTarget", disk="Inconsistent",
                     out_of_sync_bytes=1300 * 1024**2, sync_done=0.43, behind=True)  # fmt: skip
     return status(

@@ -10,8 +10,10 @@ from hapair.config.fingerprint import Drift
 from hapair.core.state import NodeState, PeerView
 from hapair.model.application import OcfAgent, Program, Script, Unit
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.divergence import KeptSnapshot
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.drift import Drifts
+from hapair.runtime.replication_memory import Pace, Remembered
 from hapair.runtime.status import LinkView, node_status, program_text
 from tests.runtime.fakes import VOLUME, beat, node_state
 
@@ -91,7 +93,28 @@ def test_volumes_tell_what_the_kernel_says_or_nothing() -> None:
         "apart_since_wall_s": None,
         "behind_since_wall_s": None,
         "missing_bytes": None,
+        "kept": [],
+        "resync": None,
     }
+
+
+def test_a_resync_tells_its_pace_and_what_is_kept_meanwhile() -> None:
+    facts = VolumeFacts(
+        VOLUME.resource, Role.SECONDARY, Role.PRIMARY, Disk.INCONSISTENT, Disk.UP_TO_DATE,
+        Connection.SYNC_TARGET, out_of_sync_bytes=4096, sync_done=0.5,
+    )  # fmt: skip
+    state = replace(node_state(), facts={VOLUME.resource: facts, "orders.log": facts})
+    memory = Remembered(
+        kept=(KeptSnapshot(VOLUME.resource, "vg_orders", "data_before_resync", 7.0),),
+        paces=(Pace(VOLUME.resource, 1024.0), Pace("orders.log", 0.0, stalled=True)),
+    )
+    status = node_status(state, NOW_S, DRIFTS, LinkView(connected=True), memory)
+    applications = status["applications"]
+    assert isinstance(applications, list)
+    data, log = applications[0]["volumes"]
+    assert data["kept"] == [{"name": "vg_orders/data_before_resync", "made_wall_s": 7.0}]
+    assert data["resync"] == {"bytes_s": 1024, "left_s": 4.0, "stalled": False}
+    assert log["resync"] == {"bytes_s": 0, "left_s": None, "stalled": True}
 
 
 @pytest.mark.parametrize(

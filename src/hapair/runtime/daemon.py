@@ -35,6 +35,7 @@ from hapair.runtime.node import STATE, Identity, Listeners, Node, Parts
 from hapair.runtime.only_one import claim
 from hapair.runtime.places import Places
 from hapair.runtime.priority import protect, settle_memory
+from hapair.runtime.resync_guardian import ResyncGuardian
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, wire
 
@@ -84,6 +85,7 @@ class Daemon:
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)  # Two at once lose their wires.
     commands: Commands = field(init=False)
     resolver: SplitBrainResolver = field(init=False)
+    guardian: ResyncGuardian = field(init=False)
     spawn: Callable[[Coroutine[object, object, None]], object] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +100,7 @@ class Daemon:
         wiring = self.wiring
         side = LocalSide(self.running_node, wiring.repair, wiring.clock, self.places.looks)
         self.resolver = SplitBrainResolver(self.running_node, side, self.journal, wiring.clock)
+        self.guardian = ResyncGuardian(self.running_node, wiring.repair, self.journal, wiring.clock)
 
     def _builder(self) -> ApplicationBuilder:
         wiring = self.wiring
@@ -121,7 +124,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until a signal or a bug ends it; what runs on this node is left alone."""
-        verbs = self.commands.verbs() | self.resolver.verbs()
+        verbs = self.commands.verbs() | self.resolver.verbs() | self.guardian.verbs()
         control = ControlServer(self.places.control_socket, verbs, self.journal)
         try:
             async with asyncio.TaskGroup() as group:
@@ -183,6 +186,8 @@ class Daemon:
         node.start()
         self.spawn(catch_up.run())
         self.spawn(self._take_back_job())
+        self.spawn(self.guardian.run())
+        node.watched = lambda: (self.guardian.kept(), self.guardian.paces())
         self.journal.node = me
         self.node = node
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 from hapair.core import node as core
 from hapair.core.effects import AnswerFence, Note, Reply, Severity, Stored
@@ -12,6 +12,7 @@ from hapair.core.hearing import last_heard_s
 from hapair.core.state import NodeState
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
+from hapair.model.divergence import KeptSnapshot
 from hapair.model.timeline import OPENING
 from hapair.ports import Clock, Fencing, Heartbeats, PeerLink, WatchdogDevice, Witnesses
 from hapair.rpc.messages import JsonObject, RpcError
@@ -24,6 +25,7 @@ from hapair.runtime.perform import Hands, Outlets, Performer, Spawn
 from hapair.runtime.replication_memory import (
     MEMORY,
     PEER_TIMEOUT_S,
+    Pace,
     Remembered,
     ReplicationMemory,
     read_remembered,
@@ -34,7 +36,12 @@ from hapair.runtime.third_parties import ThirdParties
 
 STATE: Final = "state.json"
 STORE_RETRY_S: Final = 1.0
+Watched: TypeAlias = Callable[[], tuple[tuple[KeptSnapshot, ...], tuple[Pace, ...]]]
 LOST: Final = "detected"  # The core's word for the beginning of a silence.
+
+
+def _nothing_watched() -> tuple[tuple[KeptSnapshot, ...], tuple[Pace, ...]]:
+    return (), ()
 
 
 def _nothing(_: str) -> bytes | None:
@@ -93,6 +100,7 @@ class Node:
         listeners: Listeners,
     ) -> None:
         self.identity = identity
+        self.watched: Watched = _nothing_watched  # What the guardian of resyncs sees.
         self._parts = parts
         self._wires = parts.connect(built.cluster, identity.me)
         self._hands = parts.hands(built.cluster, identity.me)
@@ -179,7 +187,8 @@ class Node:
 
     def remembered(self) -> Remembered:
         """Return since when the copies are apart and the peer is silent, for people."""
-        return self._memory.now(self.state)
+        kept, paces = self.watched()
+        return replace(self._memory.now(self.state), kept=kept, paces=paces)
 
     async def _ask_status(self) -> JsonObject:
         return await self.peer.request("status", timeout_s=PEER_TIMEOUT_S)

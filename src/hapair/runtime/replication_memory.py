@@ -13,6 +13,7 @@ from typing import Final
 from hapair.core.events import DataChanged, Event
 from hapair.core.state import NodeState
 from hapair.model.data import Connection, Disk, VolumeFacts
+from hapair.model.divergence import KeptSnapshot
 from hapair.ports import Clock
 from hapair.rpc.messages import JsonObject, Malformed, RpcError
 from hapair.runtime.codec import dumps, loads
@@ -46,6 +47,15 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How a resync gets on; not stored."""
+
+    resource: str
+    bytes_s: float
+    stalled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Remembered:
     """One moment's view; ``wall_s`` is that moment, so that ages can be told."""
 
@@ -53,6 +63,14 @@ class Remembered:
     contacts: tuple[Contact, ...] = ()
     peer_generation: int = 0  # Of the peer's configuration; 0: never heard.
     wall_s: float = 0.0
+    kept: tuple[KeptSnapshot, ...] = ()  # Of this moment, as below: not stored.
+    paces: tuple[Pace, ...] = ()
+
+    def kept_of(self, resource: str) -> tuple[KeptSnapshot, ...]:
+        return tuple(each for each in self.kept if each.resource == resource)
+
+    def pace(self, resource: str) -> Pace | None:
+        return next((each for each in self.paces if each.resource == resource), None)
 
     def copy(self, resource: str) -> CopyMemory:
         found = (copy for copy in self.copies if copy.resource == resource)

@@ -13,7 +13,7 @@ from hapair.model.cluster import Network
 from hapair.model.data import VolumeFacts
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.drift import Drifts
-from hapair.runtime.replication_memory import Remembered
+from hapair.runtime.replication_memory import Pace, Remembered
 
 DIGITS: Final = 3  # Milliseconds.
 
@@ -154,6 +154,11 @@ def _volume(
         "apart_since_wall_s": known.apart_since_wall_s,
         "behind_since_wall_s": known.behind_since_wall_s,
         "missing_bytes": known.missing_bytes,
+        "kept": [
+            {"name": f"{each.volume_group}/{each.name}", "made_wall_s": each.made_wall_s}
+            for each in memory.kept_of(volume.resource)
+        ],
+        "resync": _pace(memory.pace(volume.resource), facts),
     }
     if facts is not None:
         value |= {
@@ -167,6 +172,17 @@ def _volume(
             "sync_done": facts.sync_done,
         }
     return value
+
+
+def _pace(pace: Pace | None, facts: VolumeFacts | None) -> JsonObject | None:
+    if pace is None or facts is None:
+        return None
+    left_s = facts.out_of_sync_bytes / pace.bytes_s if pace.bytes_s > 0 else None
+    return {
+        "bytes_s": round(pace.bytes_s),
+        "left_s": _rounded(left_s),
+        "stalled": pace.stalled,
+    }
 
 
 def _item(item: ItemReport) -> JsonObject:

@@ -17,6 +17,8 @@ FENCING: Final = "resource-and-stonith"
 FENCE_PEER: Final = "/usr/lib/hapair/fence-peer"
 # Nothing is ever discarded automatically: a person resolves a split brain.
 SPLIT_BRAIN: Final = "disconnect"
+# A handler that fails would end the connection; without a snapshot is better than without a copy.
+RESYNC_HANDLER: Final = "/usr/lib/hapair/resync-target {} || true"
 
 
 def file_name(resource: str) -> str:
@@ -48,6 +50,7 @@ def resource_text(
         + _section("handlers", [f'fence-peer "{fence_peer}"'])
         + _section("net", _net(drbd_timing(built.cluster.timing), dialect, secret))
         + _section("disk", _disk(dialect, built.cluster.resync))
+        + _section("handlers", _handlers())
         + "".join(nodes)
         + "}\n"
     )
@@ -56,6 +59,13 @@ def resource_text(
 def _section(name: str, lines: list[str]) -> str:
     body = "".join(f"        {line};\n" for line in lines)
     return f"    {name} {{\n{body}    }}\n"
+
+
+def _handlers() -> list[str]:
+    return [
+        f'before-resync-target "{RESYNC_HANDLER.format("begins")}"',
+        f'after-resync-target "{RESYNC_HANDLER.format("ended")}"',
+    ]
 
 
 def _options(dialect: Dialect) -> list[str]:
