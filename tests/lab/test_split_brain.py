@@ -26,6 +26,10 @@ def connection(node: Machine) -> str:
     return node.check(f"drbdadm cstate {RESOURCE}").strip()
 
 
+def history(node: Machine) -> str:
+    return node.run("cat /var/lib/hapair/events.jsonl").stdout
+
+
 def tear_apart(lab: Lab) -> None:
     """Let an operator disconnect the copies and write on the one that is not used."""
     node1, node2 = lab.nodes
@@ -67,6 +71,12 @@ def test_split_brain_is_resolved_by_a_person_while_the_service_goes_on(formed_la
         story.redundant_again()
         story.service_answers()
         assert story.runs_on() == "node1"
+    formed_lab.wait_until(
+        "the snapshot from before the resync is removed",
+        lambda: "data_before_resync is removed" in history(node2),
+        timeout_s=PATIENCE_S,
+    )
+    assert "data_before_resync keeps the copy as it was" in history(node2)
     (kept,) = node2.check("lvs --noheadings -o lv_name vg_orders | grep _split_").split()
     node2.check(f"mount -o ro,noload /dev/vg_orders/{kept} /mnt && umount /mnt")
     node2.check(f"lvremove --yes vg_orders/{kept}")
