@@ -101,6 +101,18 @@ def test_a_copy_that_is_being_completed_is_behind_since_the_copies_were_equal() 
     assert made.known.copy(NAME).missing_bytes is None
 
 
+def test_a_copy_that_is_down_is_as_old_as_it_was() -> None:
+    clock = SetClock()
+    made = memory(clock)
+    made.absorb((TARGET,))
+    before = made.known.copy(NAME)
+    restarted = memory(clock, made.known)
+    restarted.look(node_state())
+    after = restarted.known.copy(NAME)
+    assert after.behind_since_wall_s == before.behind_since_wall_s is not None
+    assert after.missing_bytes == 4096
+
+
 def test_what_was_never_equal_is_behind_since_it_was_seen() -> None:
     clock = SetClock()
     made = memory(clock)
@@ -127,10 +139,22 @@ def test_contacts_and_the_peers_generation_survive_a_silence() -> None:
 def test_the_core_knows_which_copies_are_behind() -> None:
     clock = SetClock()
     made = memory(clock)
-    behind = replace(node_state(), stored=Stored(behind=(NAME,)), facts={NAME: APART})
-    told = made.now(replace(behind, facts_read=True))
+    made.absorb((APART,))
+    told = made.now(replace(node_state(), stored=Stored(behind=(NAME,))))
     assert told.copy(NAME).behind_since_wall_s == clock.wall_s()
     assert told.wall_s == clock.wall_s()
+
+
+def test_what_the_core_has_not_looked_at_yet_changes_nothing() -> None:
+    """The core may wait for a disk while the connection is lost."""
+    clock = SetClock()
+    made = memory(clock)
+    made.absorb((EQUAL,))
+    made.absorb((APART,))
+    lost_wall_s = clock.wall_s()
+    at(clock, 30)
+    made.look(replace(node_state(), facts={NAME: EQUAL}, facts_read=True))
+    assert made.known.copy(NAME).equal_until_wall_s == lost_wall_s
 
 
 def test_ages_are_never_negative() -> None:
@@ -233,7 +257,6 @@ def test_the_estimate_joins_what_the_core_and_the_memory_know() -> None:
         node_state(),
         stored=Stored(records=(record,), unproven=(NAME,)),
         facts={NAME: APART, "orders.log": second},
-        facts_read=True,
     )
     told = loss_object(state, made.now(state))
     orders, plain = _applications(told)

@@ -161,6 +161,8 @@ class ReplicationMemory:
             return replace(copy, behind_since_wall_s=None, missing_bytes=None)
         if copy.resource in self._behind or (facts is not None and facts.disk in OLD_COPY):
             return self._old(copy, facts, now_wall_s)
+        if facts is None:
+            return copy  # It is down, or not looked at yet: it is what it was.
         return replace(copy, behind_since_wall_s=None, missing_bytes=None)
 
     def _old(self, copy: CopyMemory, facts: VolumeFacts | None, now_wall_s: float) -> CopyMemory:
@@ -182,8 +184,8 @@ class ReplicationMemory:
             peer_generation=theirs.generation if theirs is not None else self.known.peer_generation,
         )
         self._behind = state.stored.behind
-        if state.facts_read:
-            self.absorb(tuple(state.facts.values()))
+        # Not the core's facts: while it waits for a disk, they are older than what passed by here.
+        self.absorb(tuple(self._facts.values()))
 
     def now(self, state: NodeState) -> Remembered:
         """Return what is known at this moment."""
