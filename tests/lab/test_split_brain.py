@@ -31,13 +31,16 @@ def history(node: Machine) -> str:
 
 
 def tear_apart(lab: Lab) -> None:
-    """Let an operator disconnect the copies and write on the one that is not used."""
+    """Let an operator disconnect the copies and force the one that is not used to be written.
+
+    Without force DRBD refuses: the copy was outdated when the connection ended.
+    """
     node1, node2 = lab.nodes
     for node in lab.nodes:
         node.check(f"drbdadm disconnect {RESOURCE}")
     node2.check(
         # At once: the cluster makes it Secondary again as soon as it sees it.
-        f"drbdadm primary {RESOURCE} && dd if=/dev/zero of=$(drbdadm sh-dev {RESOURCE}) "
+        f"drbdadm primary --force {RESOURCE} && dd if=/dev/zero of=$(drbdadm sh-dev {RESOURCE}) "
         "bs=4096 count=1 seek=16000 oflag=direct && drbdadm secondary " + RESOURCE
     )
     for node in (node1, node2):

@@ -47,10 +47,9 @@ def resource_text(
         "# Written by hapair. clbuild and clbuildapp replace it: do not edit it here.\n"
         f'resource "{volume.resource}" {{\n'
         + _section("options", _options(dialect))
-        + _section("handlers", [f'fence-peer "{fence_peer}"'])
+        + _section("handlers", _handlers(fence_peer))
         + _section("net", _net(drbd_timing(built.cluster.timing), dialect, secret))
         + _section("disk", _disk(dialect, built.cluster.resync))
-        + _section("handlers", _handlers())
         + "".join(nodes)
         + "}\n"
     )
@@ -61,8 +60,9 @@ def _section(name: str, lines: list[str]) -> str:
     return f"    {name} {{\n{body}    }}\n"
 
 
-def _handlers() -> list[str]:
+def _handlers(fence_peer: str) -> list[str]:
     return [
+        f'fence-peer "{fence_peer}"',
         f'before-resync-target "{RESYNC_HANDLER.format("begins")}"',
         f'after-resync-target "{RESYNC_HANDLER.format("ended")}"',
     ]
