@@ -31,17 +31,21 @@ def history(node: Machine) -> str:
 
 
 def tear_apart(lab: Lab) -> None:
-    """Let an operator disconnect the copies and force the one that is not used to be written.
+    """Let an operator disconnect the copies and force the one that is not used to be used.
 
     Without force DRBD refuses: the copy was outdated when the connection ended.
     """
     node1, node2 = lab.nodes
     for node in lab.nodes:
         node.check(f"drbdadm disconnect {RESOURCE}")
-    node2.check(
-        # At once: the cluster makes it Secondary again as soon as it sees it.
-        f"drbdadm primary --force {RESOURCE} && dd if=/dev/zero of=$(drbdadm sh-dev {RESOURCE}) "
-        "bs=4096 count=1 seek=16000 oflag=direct && drbdadm secondary " + RESOURCE
+    # The cluster makes it Secondary again as soon as it sees it, often before anything is written;
+    # being promoted alone is enough to go apart.
+    node2.check(f"drbdadm primary --force {RESOURCE}")
+    node2.run(f"dd if=/dev/zero of=$(drbdadm sh-dev {RESOURCE}) bs=4096 count=1 seek=16000")
+    lab.wait_until(
+        "node2 is Secondary again",
+        lambda: node2.check(f"drbdadm role {RESOURCE}").startswith("Secondary"),
+        timeout_s=PATIENCE_S,
     )
     for node in (node1, node2):
         node.check(f"drbdadm connect {RESOURCE}")
