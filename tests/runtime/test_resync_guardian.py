@@ -12,6 +12,7 @@ from typing import Final, cast
 import pytest
 
 from hapair.core.resync import STALL_S
+from hapair.model.cluster import Resync
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Refused
@@ -56,6 +57,7 @@ class House:
     connections: FakeConnections = field(default_factory=FakeConnections)
     guardian: ResyncGuardian = field(init=False)
     trouble: RpcError | None = None
+    wanted: bool = True
 
     def __post_init__(self) -> None:
         tools = RepairTools(self.volumes, self.connections, FakeLooks())
@@ -64,7 +66,10 @@ class House:
     def node(self) -> Node:
         if self.trouble is not None:
             raise self.trouble
-        return cast("Node", SimpleNamespace(built=built(), hands=self.machine.hands()))
+        configured = built()
+        cluster = replace(configured.cluster, resync=Resync(snapshot=self.wanted))
+        configured = replace(configured, cluster=cluster)
+        return cast("Node", SimpleNamespace(built=configured, hands=self.machine.hands()))
 
     async def seen(self, facts: VolumeFacts, *, after_s: float = LOOK_S) -> None:
         self.clock.now_s += after_s
@@ -126,7 +131,7 @@ async def test_without_room_or_without_lvm_the_resync_begins_all_the_same(house:
 
 
 async def test_one_may_want_no_snapshot(house: House) -> None:
-    house.guardian.snapshot = False
+    house.wanted = False
     await house.guardian.begins(begins())
     assert house.kept == []
 

@@ -54,7 +54,6 @@ class ResyncGuardian:
     tools: RepairTools
     journal: Journal
     clock: Clock
-    snapshot: bool = True  # Keep one before a copy here is overwritten.
     _courses: dict[str, _Course] = field(default_factory=dict)
     _kept: dict[str, tuple[KeptSnapshot, ...]] = field(default_factory=dict)
     _refreshed_s: float = float("-inf")
@@ -66,7 +65,7 @@ class ResyncGuardian:
     async def begins(self, call: Call) -> JsonObject:
         """Keep what is here now. The resync waits for the answer, and begins whatever it is."""
         volume = self._volume(call.text("resource"))
-        if not self.snapshot:
+        if not self.node().built.cluster.resync.snapshot:
             return {"text": "no snapshot is wanted"}
         facts = self.node().hands.replication.facts(volume.resource)
         size_bytes = facts.out_of_sync_bytes if facts is not None else 0
