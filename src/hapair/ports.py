@@ -12,6 +12,7 @@ from hapair.model.application import Program, ServiceAddress, Volume
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster, FenceMethod, Watchdog, Witness
 from hapair.model.data import VolumeFacts
+from hapair.model.divergence import ChangedFile, Generations
 from hapair.model.outcome import Outcome
 from hapair.model.storage import GroupStorage, NativeMount
 from hapair.model.witness import WitnessAnswer
@@ -242,8 +243,44 @@ class Supervisor(Protocol):
         ...
 
 
+class Connections(Protocol):
+    """DRBD's connections by hand: a split brain, a resync that stands still. Never a failover."""
+
+    async def disconnect(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Stop trying to connect; Done also when it already does not."""
+        ...
+
+    async def connect(
+        self, volume: Volume, *, timeout_s: float, discard_own: bool = False
+    ) -> Outcome:
+        """Try to connect. ``discard_own``: give up what only this copy has, should it differ."""
+        ...
+
+    async def generations(self, volume: Volume, *, timeout_s: float) -> Generations | None:
+        """Return the identifiers of this copy's past; None when DRBD does not tell."""
+        ...
+
+
+class FileLooks(Protocol):
+    """Look at files without changing anything."""
+
+    async def open(self, volume: Volume, snapshot: str, folder: str) -> Outcome:
+        """Mount a snapshot of the volume's group read-only at ``folder``, which is made."""
+        ...
+
+    async def close(self, folder: str) -> Outcome:
+        """Unmount it and remove the folder; Done also when there is none."""
+        ...
+
+    async def changed_since(
+        self, folder: str, wall_s: float, *, limit: int
+    ) -> tuple[ChangedFile, ...] | None:
+        """Return the newest files changed since then; None when it could not be found out."""
+        ...
+
+
 class LogicalVolumes(Protocol):
-    """LVM, only for building: nothing here is on the path of a failover."""
+    """LVM, for building and for snapshots: nothing here is on the path of a failover."""
 
     async def group(self, name: str) -> GroupStorage:
         """Return what lies in a group, without mounts; one that does not exist when unknown."""
@@ -255,6 +292,14 @@ class LogicalVolumes(Protocol):
 
     async def remove(self, group: str, name: str) -> Outcome:
         """Remove a volume that is not in use; Done also when there is none."""
+        ...
+
+    async def snapshot(self, group: str, origin: str, name: str, size_bytes: int) -> Outcome:
+        """Keep the present content of ``origin``, as long as at most that much is overwritten."""
+        ...
+
+    async def remove_snapshot(self, group: str, name: str) -> Outcome:
+        """Remove a snapshot; Refused when it is none, Done also when there is nothing."""
         ...
 
 

@@ -24,6 +24,8 @@ resource "orders.data" {
     }
     handlers {
         fence-peer "/usr/lib/hapair/fence-peer";
+        before-resync-target "/usr/lib/hapair/resync-target begins || true";
+        after-resync-target "/usr/lib/hapair/resync-target ended || true";
     }
     net {
         protocol C;
@@ -85,7 +87,7 @@ def test_both_dialects_freeze_and_run_the_handler() -> None:
     for dialect in Dialect:
         text = resource_text(BUILT, VOLUME, dialect=dialect, fence_peer="/opt/handler 5")
         assert text.count("fencing resource-and-stonith;") == 1
-        assert 'handlers {\n        fence-peer "/opt/handler 5";\n    }' in text
+        assert 'handlers {\n        fence-peer "/opt/handler 5";\n' in text
 
 
 def test_the_handler_is_where_the_package_puts_it() -> None:

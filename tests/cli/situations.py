@@ -3,6 +3,7 @@
 from hapair.rpc.messages import JsonObject
 
 PEERS = {"node1": "node2", "node2": "node1"}
+WALL_S = 1_767_669_164.0  # 2026-01-06 03:12:44 UTC
 LAYERS = ("attached", "promoted", "mounted", "addressed", "program")
 
 
@@ -16,6 +17,7 @@ def network(name: str, **changed: object) -> JsonObject:
         "address": f"10.77.{number}.1/24",
         "cards": [f"{prefix}0", f"{prefix}1"],
         "reference": "10.77.1.254" if name == "public" else "",
+        "heard_until_wall_s": WALL_S,
         "crossover": name == "private",
         "replication": name == "private",
         **changed,
@@ -35,6 +37,14 @@ def volume(name: str = "data", *, primary: bool = True, **changed: object) -> Js
         "out_of_sync_bytes": 0,
         "sync_done": None,
         "behind": False,
+        "unproven": False,
+        "connected_until_wall_s": WALL_S,
+        "equal_until_wall_s": WALL_S,
+        "apart_since_wall_s": None,
+        "behind_since_wall_s": None,
+        "missing_bytes": None,
+        "kept": [],
+        "resync": None,
         **changed,
     }
 
@@ -101,9 +111,15 @@ def node(name: str, **changed: object) -> JsonObject:
         "generation": 7,
         "arbitration": "paths",
         "version": "0.1.0",
+        "wall_s": WALL_S,
         "drift": {"clconf": "ok", "applications": {"orders": "ok"}},
         "networks": [network("public"), network("private", heard_ago_s=0.1)],
-        "peer_view": {"standing": "together", "heard_ago_s": 0.1, "connected": True},
+        "peer_view": {
+            "standing": "together",
+            "heard_ago_s": 0.1,
+            "connected": True,
+            "generation": 7,
+        },
         "alarms": [],
         "applications": [application() if name == "node1" else stand_by()],
         **changed,
@@ -182,10 +198,49 @@ def cut() -> JsonObject:
     )
 
 
+def loss(*, starts: bool = True, **copy: object) -> JsonObject:
+    """Return the answer to ``loss`` of a node whose peer has been silent for five minutes."""
+    text = "nothing that was acknowledged is known to be missing from orders"
+    lost_wall_s = WALL_S - 312
+    of_orders = {
+        "resource": "orders.data",
+        "worth": "complete",
+        "rule": "equal-to-the-end",
+        "because": "every acknowledged write up to the loss of the connection is here",
+        "missing_bytes": None,
+        "connected_until_wall_s": lost_wall_s,
+        "equal_until_wall_s": lost_wall_s,
+        "behind_since_wall_s": None,
+        **copy,
+    }
+    return {
+        "node": "node1",
+        "peer": "node2",
+        "wall_s": WALL_S,
+        "networks": [
+            {"name": "public", "heard_until_wall_s": lost_wall_s},
+            {"name": "private", "heard_until_wall_s": None},
+        ],
+        "generation": 7,
+        "peer_generation": 7,
+        "applications": [
+            {
+                "name": "orders",
+                "starts": starts,
+                "text": text,
+                "at_most_s": 0.0,
+                "volumes": [of_orders],
+            }
+        ],
+    }
+
+
 def resync() -> JsonObject:
     """The peer has come back; its copy is being completed."""
     source = volume(connection="SyncSource", peer_disk="Inconsistent",
-                    out_of_sync_bytes=1300 * 1024**2, sync_done=0.43)  # fmt: skip
+                    out_of_sync_bytes=1300 * 1024**2, sync_done=0.43,
+                    resync={"bytes_s": 8 * 1024**2, "left_s": 162.5, "stalled": False},
+                    kept=[{"name": "vg_orders/data_split", "made_wall_s": WALL_S}])  # fmt: skip
     target = volume(primary=False, connection="SyncTarget", disk="Inconsistent",
                     out_of_sync_bytes=1300 * 1024**2, sync_done=0.43, behind=True)  # fmt: skip
     return status(

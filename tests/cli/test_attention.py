@@ -24,7 +24,23 @@ def alarm(name: str, about: str = "") -> JsonObject:
     return {"name": name, "text": f"the text of {name}", "application": about}
 
 
+KEPT = [{"name": "vg_orders/data_before_resync", "made_wall_s": situations.WALL_S - 3600}]
 CASES = {
+    "stalled resync": (
+        with_volume(connection="SyncTarget", resync={"bytes_s": 0, "stalled": True}),
+        Weight.ALARM,
+        "the resync to node1 stands still",
+    ),
+    "interrupted resync": (
+        with_volume(disk="Inconsistent", connection="Connecting", kept=KEPT),
+        Weight.WARNING,
+        "vg_orders/data_before_resync on node1, made 1 h 0 min ago is the consistent state",
+    ),
+    "snapshot without an age": (
+        with_volume(disk="Inconsistent", connection="Connecting", kept=[{"name": "vg/old"}]),
+        Weight.WARNING,
+        "vg/old on node1 is the consistent state",
+    ),
     "stand-alone": (with_volume(connection="StandAlone"), Weight.ALARM, "refuse each other"),
     "lost disk": (with_volume(disk="Diskless"), Weight.ALARM, "the disk of node1 is lost"),
     "behind": (with_volume(behind=True), Weight.WARNING, "misses writes and is not used"),

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from hapair.cli.clconfirm import worth
-from hapair.cli.status import read_status
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from tests.cli import situations
 from tests.cli.commands import given, started
@@ -285,52 +283,6 @@ def test_clstart_can_be_checked_without_a_daemon() -> None:
     assert "silent for 60 s, this node forms the cluster alone" in came.out
 
 
-def test_a_statement_shows_what_is_known_first(daemon: FakeDaemon) -> None:
-    daemon.answer("status", situations.cut())
-    daemon.answer("confirm", {"text": "the operator confirmed that node2 is down"})
-    came = given("clconfirm", "peer-is-down", "--yes", "node2")
-    assert came.code == ExitCode.DONE
-    assert "node2 was heard 5 min 12 s ago; it was together." in came.err
-    assert "every acknowledged write up to the loss of the connection is here" in " ".join(
-        came.err.split()
-    )
-    assert [line for line in came.err.splitlines() if len(line) > 80] == []
-    assert daemon.asked_for("confirm") == [{}]
-
-
-@pytest.mark.parametrize("name", ["node1", "NODE2", "", "yes"])
-def test_only_the_name_of_the_peer_is_a_statement(name: str, daemon: FakeDaemon) -> None:
-    daemon.answer("status", situations.cut())
-    came = given("clconfirm", "peer-is-down", "--yes", name)
-    assert came.code == ExitCode.USAGE
-    assert daemon.asked_for("confirm") == []
-
-
-def test_without_a_terminal_nothing_is_stated(daemon: FakeDaemon) -> None:
-    daemon.answer("status", situations.cut())
-    with started("clconfirm", "peer-is-down") as process:
-        _, err = process.communicate(timeout=20)
-    assert process.returncode == ExitCode.USAGE
-    assert "clconfirm peer-is-down --yes node2" in err
-    assert daemon.asked_for("confirm") == []
-
-
-@pytest.mark.parametrize("situation", ["healthy", "peer_lost", "halted"])
-def test_a_statement_that_nobody_waits_for_is_refused(situation: str, daemon: FakeDaemon) -> None:
-    daemon.answer("status", situations.SITUATIONS[situation]())
-    came = given("clconfirm", "peer-is-down", "--yes", "node2")
-    assert came.code in {ExitCode.REFUSED, ExitCode.NOT_NOW}
-    assert daemon.asked_for("confirm") == []
-
-
-def test_a_refused_statement_is_told(daemon: FakeDaemon) -> None:
-    daemon.answer("status", situations.cut())
-    daemon.refuse("confirm", RpcError("node2 answers heartbeats, so it is not down"))
-    came = given("clconfirm", "peer-is-down", "--yes", "node2")
-    assert came.code == ExitCode.REFUSED
-    assert "so it is not down" in came.err
-
-
 def test_a_failure_that_only_the_peer_tells_does_not_hold_it_up(daemon: FakeDaemon) -> None:
     """The owner raises the alarm; after a move the owner is the peer."""
     failed = situations.failed()["nodes"]
@@ -384,18 +336,3 @@ def test_a_shutdown_waits_for_a_daemon_that_is_restarted(root: Path) -> None:
         out, _ = process.communicate(timeout=20)
     assert process.returncode == ExitCode.DONE
     assert "nothing to leave" in out
-
-
-@pytest.mark.parametrize(
-    ("changed", "text"),
-    [
-        ({"connection": "Connected"}, "so node2 is not down"),
-        ({"connection": "Connecting", "disk": "Inconsistent"}, "nothing starts from it"),
-        ({"connection": "Connecting", "behind": True}, "misses writes"),
-        ({"connection": "Connecting", "out_of_sync_bytes": 4096}, "4.0 KiB were written here"),
-    ],
-)
-def test_a_statement_says_what_each_copy_is_worth(changed: JsonObject, text: str) -> None:
-    told = situations.formed(volumes=[situations.volume(**changed)])  # type: ignore[arg-type]
-    orders = read_status(told).local.applications[0]
-    assert text in worth(orders.volumes[0], "node2")

@@ -20,6 +20,7 @@ from hapair.rpc.messages import ExitCode, JsonObject, Progress
 from tests.cli import situations
 from tests.cli.commands import MAINS, given, started
 from tests.cli.fake_daemon import FakeDaemon, Talk
+from tests.cli.test_resolve import split_brain
 
 SEARCH = f"import sys; sys.path[:0] = [{str(Path(__file__).parents[2] / 'src')!r}]; "
 PROGRAM = "import sys; from hapair.cli.{0} import main; sys.exit(main(sys.argv[1:]))"
@@ -88,6 +89,7 @@ def test_at_a_terminal_progress_is_one_line_that_is_wiped(daemon: FakeDaemon) ->
 
 def test_a_statement_is_typed_at_a_terminal(daemon: FakeDaemon) -> None:
     daemon.answer("status", situations.cut())
+    daemon.answer("loss", situations.loss())
     daemon.answer("confirm", {"text": "the operator confirmed that node2 is down"})
     code, seen = at_a_terminal("clconfirm", "peer-is-down", typed="node2\n")
     assert code == ExitCode.DONE
@@ -97,6 +99,7 @@ def test_a_statement_is_typed_at_a_terminal(daemon: FakeDaemon) -> None:
 
 def test_a_statement_that_is_typed_wrong_is_none(daemon: FakeDaemon) -> None:
     daemon.answer("status", situations.cut())
+    daemon.answer("loss", situations.loss())
     code, _ = at_a_terminal("clconfirm", "peer-is-down", typed="yes\n")
     assert code == ExitCode.USAGE
     assert daemon.asked_for("confirm") == []
@@ -267,3 +270,10 @@ def test_long_words_are_not_broken() -> None:
 )
 def test_progress_is_a_percentage_where_the_whole_is_known(progress: Progress, text: str) -> None:
     assert line_of(progress) == text
+
+
+def test_the_victim_is_typed_at_a_terminal(daemon: FakeDaemon) -> None:
+    split_brain(daemon)
+    code, seen = at_a_terminal("clresolve", "orders", typed="node2\n")
+    assert code == ExitCode.DONE
+    assert "Type the victim's name (node2)" in seen

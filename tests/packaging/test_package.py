@@ -70,6 +70,11 @@ def test_it_brings_folder_group_and_units(tree: Path) -> None:
     }
 
 
+def test_it_brings_what_the_kernel_calls(tree: Path) -> None:
+    """DRBD's handlers name these files."""
+    assert os.access(tree / "usr/lib/hapair/resync-target", os.X_OK)
+
+
 def field(package: Path, name: str) -> set[str]:
     """Return the package names in a field of the control file, without their versions."""
     run = subprocess.run(

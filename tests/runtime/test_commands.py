@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from hapair.config.fingerprint import Drift
+from hapair.core.events import Form
 from hapair.model.built import Built
 from hapair.model.status import Standing
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
@@ -328,3 +329,24 @@ async def test_a_handler_that_gives_up_is_forgotten(tmp_path: Path) -> None:
     asking.cancel()
     await asyncio.sleep(0.5)
     assert pair["node1"].running.state.fence_asked == {}
+
+
+@virtually
+async def test_a_confirmation_leaves_its_estimate_in_the_history(tmp_path: Path) -> None:
+    pair = two(tmp_path)
+    first, _ = desks(pair)
+    first.side.command(1, Form(timeout_s=10))
+    pair.cut_cables()
+    await asyncio.sleep(5.0)
+    loss = await first.say("loss")
+    assert loss["peer"] == "node2"
+    answer = await first.say("confirm")
+    told = answer["estimates"]
+    assert isinstance(told, list)
+    assert "orders" in told[0]
+    assert first.side.journal is not None
+    lines = [
+        str(x["text"]) for x in first.side.journal.since(0, 100) if x["name"] == "loss-estimate"
+    ]
+    assert lines == [f"when the peer was confirmed to be down: {told[0]}"]
+    pair.end()

@@ -10,8 +10,10 @@ from hapair.config.fingerprint import Drift
 from hapair.core.state import NodeState, PeerView
 from hapair.model.application import OcfAgent, Program, Script, Unit
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.divergence import KeptSnapshot
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.drift import Drifts
+from hapair.runtime.replication_memory import Pace, Remembered
 from hapair.runtime.status import LinkView, node_status, program_text
 from tests.runtime.fakes import VOLUME, beat, node_state
 
@@ -49,6 +51,7 @@ def test_the_view_of_the_peer_tells_what_is_wrong_with_the_connection() -> None:
         "connected": False,
         "trouble": "public: no answer",
         "rejected": 7,
+        "generation": 0,
     }
 
 
@@ -80,7 +83,38 @@ def test_volumes_tell_what_the_kernel_says_or_nothing() -> None:
     assert isinstance(applications, list)
     first, second = applications[0]["volumes"]
     assert (first["role"], first["sync_done"]) == ("Primary", 0.5)
-    assert second == {"resource": "orders.log", "mount_point": "/srv/log", "behind": False}
+    assert second == {
+        "resource": "orders.log",
+        "mount_point": "/srv/log",
+        "behind": False,
+        "unproven": False,
+        "connected_until_wall_s": None,
+        "equal_until_wall_s": None,
+        "apart_since_wall_s": None,
+        "behind_since_wall_s": None,
+        "missing_bytes": None,
+        "kept": [],
+        "resync": None,
+    }
+
+
+def test_a_resync_tells_its_pace_and_what_is_kept_meanwhile() -> None:
+    facts = VolumeFacts(
+        VOLUME.resource, Role.SECONDARY, Role.PRIMARY, Disk.INCONSISTENT, Disk.UP_TO_DATE,
+        Connection.SYNC_TARGET, out_of_sync_bytes=4096, sync_done=0.5,
+    )  # fmt: skip
+    state = replace(node_state(), facts={VOLUME.resource: facts, "orders.log": facts})
+    memory = Remembered(
+        kept=(KeptSnapshot(VOLUME.resource, "vg_orders", "data_before_resync", 7.0),),
+        paces=(Pace(VOLUME.resource, 1024.0), Pace("orders.log", 0.0, stalled=True)),
+    )
+    status = node_status(state, NOW_S, DRIFTS, LinkView(connected=True), memory)
+    applications = status["applications"]
+    assert isinstance(applications, list)
+    data, log = applications[0]["volumes"]
+    assert data["kept"] == [{"name": "vg_orders/data_before_resync", "made_wall_s": 7.0}]
+    assert data["resync"] == {"bytes_s": 1024, "left_s": 4.0, "stalled": False}
+    assert log["resync"] == {"bytes_s": 0, "left_s": None, "stalled": True}
 
 
 @pytest.mark.parametrize(

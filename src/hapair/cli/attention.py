@@ -6,7 +6,8 @@ from enum import IntEnum
 from typing import Final
 
 from hapair.cli.advice import MILD, advice_for
-from hapair.cli.status import ApplicationStatus, NodeStatus, Status, VolumeStatus
+from hapair.cli.status import ApplicationStatus, KeptCopy, NodeStatus, Status, VolumeStatus
+from hapair.cli.terminal import span_text
 
 # A heartbeat every 0.4 s by default: this much silence on one network is no accident.
 NETWORK_SILENT_S: Final = 5.0
@@ -109,6 +110,8 @@ def _application(status: Status, name: str, *, alarmed: bool) -> Iterator[Findin
     lonely = status.local.standing != "together"
     for volume in application.volumes:
         yield from _volume(node, name, volume, lonely=lonely)
+    for each in status.nodes():
+        yield from _resyncs(each, name)
 
 
 def _should_run(node: NodeStatus, application: ApplicationStatus) -> bool:
@@ -129,8 +132,7 @@ def _volume(
             name,
             f"{volume.resource}: the two copies refuse each other (StandAlone): writes reach"
             f" {node.node} alone",
-            "journalctl -k says why; if both sides were written, nothing is discarded"
-            " until you decide",
+            f"clresolve {name} --plan shows both sides; nothing is discarded until you decide",
         )
     elif volume.disk in {"Diskless", "Failed"}:
         yield Finding(
@@ -154,6 +156,31 @@ def _volume(
             f" ({node.peer}: {volume.peer_disk})",
             f"look at the replication network and at the disk of {node.peer}",
         )
+
+
+def _resyncs(node: NodeStatus, name: str) -> Iterator[Finding]:
+    """Each node tells of its own copies: the receiving one knows what was kept before."""
+    application = node.application(name)
+    for volume in application.volumes if application is not None else ():
+        if volume.stalled and volume.syncing:
+            yield Finding(
+                Weight.ALARM,
+                name,
+                f"{volume.resource}: the resync to {node.node} stands still, and connecting anew"
+                " did not help",
+                "look at the replication network and both disks (dmesg); nothing starts from this"
+                " copy meanwhile",
+            )
+        if volume.disk == "Inconsistent" and not volume.syncing:
+            for kept in volume.kept:
+                yield Finding(
+                    Weight.WARNING,
+                    name,
+                    f"{volume.resource}: the resync to {node.node} was interrupted; its copy is"
+                    f" unusable, {kept_text(node, kept)} is the consistent state before it",
+                    f"bring {node.peer} back, it is completed by itself; only if {node.peer} is"
+                    " lost for good: docs/operating/resync.md",
+                )
 
 
 def _configuration(status: Status) -> Iterator[Finding]:
@@ -203,3 +230,11 @@ def owner_view(status: Status, name: str) -> tuple[NodeStatus, ApplicationStatus
     if status.remote is not None and remote is not None:
         return status.remote, remote
     return None
+
+
+def kept_text(node: NodeStatus, kept: KeptCopy) -> str:
+    """Name a snapshot with its age."""
+    if kept.made_wall_s is None:
+        return f"{kept.name} on {node.node}"
+    ago = span_text(max(node.wall_s - kept.made_wall_s, 0.0))
+    return f"{kept.name} on {node.node}, made {ago} ago"

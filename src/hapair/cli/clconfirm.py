@@ -8,14 +8,26 @@ from typing import Final
 from hapair.cli import parsers
 from hapair.cli.asking import ask_status
 from hapair.cli.common import ExitCode, call, print_json, run
+from hapair.cli.loss import (
+    Loss,
+    contact_lines,
+    data_lines,
+    generation_line,
+    outcome_lines,
+    read_loss,
+)
 from hapair.cli.reading import Reader
 from hapair.cli.render_status import STANDINGS, ago_text
-from hapair.cli.status import NodeStatus, Status, VolumeStatus
-from hapair.cli.terminal import Style, columns, filled, paint_for, size_text
+from hapair.cli.status import NodeStatus, Status
+from hapair.cli.terminal import Style, filled, paint_for
 from hapair.rpc.messages import RpcError
 
 STATEMENT: Final = "peer-is-down"
 WAITING: Final = ("cut", "forming")
+ASK_TIMEOUT_S: Final = 10.0
+LOSS_MEMBERS: Final = (
+    "wall_s", "networks", "generation", "peer_generation", "applications",
+)  # fmt: skip
 
 PAGE: Final = parsers.Page(
     name="clconfirm",
@@ -23,8 +35,10 @@ PAGE: Final = parsers.Page(
     does="""
         Needed when the peer is silent and nothing else can prove that it is down: arbitration by
         operator, a single network, or a start with the peer missing. The command shows when the
-        peer was heard last, what this node knows of the data, and what might be lost. Then it
-        asks for the peer's name to be typed.
+        peer was heard last on each network and by DRBD, until when the copies were equal, what is
+        known to be missing here, which applications would start or stay down, and for each one
+        line with what might be lost. Then it asks for the peer's name to be typed. The history
+        keeps these lines.
 
         Make sure first that the peer is off: switch it off, or pull its power cables. A peer that
         runs unheard and goes on writing would leave two different copies of the data. After the
@@ -41,6 +55,7 @@ PAGE: Final = parsers.Page(
     ),
     examples=(
         parsers.Example("clconfirm peer-is-down", "look at what is shown, then type the name"),
+        parsers.Example("clconfirm peer-is-down --plan", "only look: nothing is stated"),
         parsers.Example("clconfirm peer-is-down --yes node1", "the same without the question"),
     ),
     see_also=("clstat(1)", "clform(8)", "clevents(1)"),
@@ -57,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NODE",
         help="the name of the peer that is down; without it the command asks",
     )
+    made.add_argument("--plan", action="store_true", help="show what is known, state nothing")
     parsers.add_json(made)
     return made
 
@@ -65,7 +81,13 @@ def body(options: argparse.Namespace) -> int:
     status = ask_status()
     local = status.local
     _refuse_what_is_not_needed(status)
-    print("\n".join(facts(local)), file=sys.stderr)
+    answer = call("loss", timeout_s=ASK_TIMEOUT_S)
+    loss = {key: answer.get(key) for key in LOSS_MEMBERS}
+    print("\n".join(facts(local, read_loss(answer))), file=sys.stderr)
+    if options.plan:
+        if options.json:
+            print_json({"peer": local.peer, "stated": False, **loss})
+        return int(ExitCode.DONE)
     typed = options.yes if options.yes is not None else _ask(local.peer)
     if typed.strip() != local.peer:
         raise RpcError(
@@ -76,7 +98,7 @@ def body(options: argparse.Namespace) -> int:
     result = call("confirm", {}, timeout_s=30.0)
     text = Reader(result).text("text") or f"{local.peer} is stated to be down"
     if options.json:
-        print_json({"text": text, "peer": local.peer})
+        print_json({"text": text, "peer": local.peer, "stated": True, **loss})
     else:
         print(f"{text}; follow what happens with: clstat --watch")
     return int(ExitCode.DONE)
@@ -84,7 +106,8 @@ def body(options: argparse.Namespace) -> int:
 
 def _refuse_what_is_not_needed(status: Status) -> None:
     local = status.local
-    if local.standing in WAITING:
+    doubts = any(v.unproven for each in local.applications for v in each.volumes)
+    if local.standing in WAITING or (local.standing == "alone" and doubts):
         return
     meaning = STANDINGS.get(local.standing, "")
     raise RpcError(
@@ -94,53 +117,35 @@ def _refuse_what_is_not_needed(status: Status) -> None:
     )
 
 
-def facts(local: NodeStatus) -> Iterator[str]:
+def facts(local: NodeStatus, loss: Loss) -> Iterator[str]:
     """Yield what a person should know before stating that the peer is down."""
     paint = paint_for(sys.stderr)
     seen = local.peer_seen
     heard = (
-        "never since the daemon's start"
+        "was not heard since the daemon's start"
         if seen.heard_ago_s is None
-        else (ago_text(seen.heard_ago_s))
+        else f"was heard {ago_text(seen.heard_ago_s)}"
     )
     was = f"; it was {seen.standing}" if seen.standing else ""
     yield f"{local.node} is {local.standing}: {STANDINGS.get(local.standing, '')}."
-    yield f"{local.peer} was heard {heard}{was}."
-    rows = [
-        (
-            f"  network {network.name}:",
-            "no link here" if network.link_up is False else "link up here",
-            "never heard"
-            if network.heard_ago_s is None
-            else f"heard {ago_text(network.heard_ago_s)}",
-        )
-        for network in local.networks
-    ]
-    yield from columns(rows)
-    volumes = [(a.name, volume) for a in local.applications for volume in a.volumes]
-    if volumes:
+    yield f"{local.peer} {heard}{was}."
+    yield "Networks:"
+    yield from contact_lines(loss)
+    for network in local.networks:
+        if network.link_up is False:
+            yield f"  {network.name}: {local.node} has no link there, so its silence proves nothing"
+    yield generation_line(loss, local.node, local.peer)
+    if any(application.volumes for application in loss.applications):
         yield f"The data, as {local.node} knows it:"
-    for name, volume in volumes:
-        yield from filled(f"{name}, {volume.resource}: {worth(volume, local.peer)}", "  ")
+        yield from data_lines(loss)
+    if loss.applications:
+        yield f"If {local.peer} is stated to be down:"
+        yield from outcome_lines(loss)
     yield from filled(
         f"If {local.peer} still runs, both nodes would write and one side's writes would have to be"
         " given up later. Make sure that it is off: look at it, switch it off, pull its cables.",
         paint(Style.WARNING, ""),
     )
-
-
-def worth(volume: VolumeStatus, peer: str) -> str:
-    """Say what the local copy is worth, and what its use might lose."""
-    if volume.connection in {"Connected", "SyncSource", "SyncTarget"}:
-        return f"still connected: the kernel of {peer} is alive, so {peer} is not down"
-    if volume.disk != "UpToDate":
-        return f"{volume.disk or 'not attached'}: this copy is not used, nothing starts from it"
-    if volume.behind:
-        return "misses writes that were made on the peer alone: it is not used"
-    lost = "every acknowledged write up to the loss of the connection is here"
-    if volume.out_of_sync_bytes:
-        lost += f"; {size_text(volume.out_of_sync_bytes)} were written here since then"
-    return f"{volume.disk}, {lost}"
 
 
 def _ask(peer: str) -> str:

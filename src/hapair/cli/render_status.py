@@ -4,8 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.cli.attention import Finding, Weight, owner_view
-from hapair.cli.status import ApplicationStatus, NetworkStatus, NodeStatus, Status, VolumeStatus
+from hapair.cli.attention import Finding, Weight, kept_text, owner_view
+from hapair.cli.status import (
+    ApplicationStatus,
+    NetworkStatus,
+    NodeStatus,
+    Status,
+    VolumeStatus,
+)
 from hapair.cli.steps import blocks, next_step
 from hapair.cli.terminal import WIDTH, Paint, Style, columns, filled, size_text, span_text
 
@@ -225,6 +231,9 @@ def _details(page: Page, node: NodeStatus, application: ApplicationStatus) -> It
         rows.append(("addresses", f"{shown} and {more} more" if more > 0 else shown))
     rows += [("data", _volume(node, volume)) for volume in application.volumes]
     rows += [("resync", resync_text(v, page.rates)) for v in application.volumes if v.syncing]
+    rows += [
+        ("kept", kept_text(node, kept)) for volume in application.volumes for kept in volume.kept
+    ]
     if following := next_step(application):
         rows.append(("next", following))
     rows += [("blocked", text) for text in blocks(application)]

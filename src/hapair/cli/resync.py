@@ -31,9 +31,11 @@ def rates(before: Status, after: Status, passed_s: float) -> dict[str, float]:
 
 
 def measured_rates(status: Status, look_again: Callable[[], Status]) -> dict[str, float]:
-    """Wait a second and look again, only while a resync runs; else nothing is measured."""
-    if not syncing_volumes(status):
-        return {}
+    """Return what the daemon measured, or wait a second and look again."""
+    syncing = syncing_volumes(status)
+    told = {name: volume.resync_bytes_s for name, volume in syncing.items()}
+    if all(told.values()):
+        return told
     begun_s = time.monotonic()
     time.sleep(SAMPLE_S)
     return rates(status, look_again(), time.monotonic() - begun_s)

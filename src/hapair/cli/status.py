@@ -26,6 +26,12 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptCopy:
+    name: str  # With its volume group.
+    made_wall_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeStatus:
     resource: str
     mount_point: str
@@ -38,6 +44,11 @@ class VolumeStatus:
     sync_done: float | None  # 0.0 to 1.0 while a resync runs.
     behind: bool
     suspended: bool  # Writes are frozen.
+    unproven: bool  # Not compared with the peer's copy since this node lost sight of it.
+    apart_since_wall_s: float | None  # By the clock of the node that tells it.
+    kept: tuple[KeptCopy, ...]  # Snapshots of an older state.
+    resync_bytes_s: float  # As the daemon measured it; 0: not known.
+    stalled: bool  # The resync stands still, and reconnecting did not help.
 
     @property
     def syncing(self) -> bool:
@@ -115,6 +126,7 @@ class NodeStatus:
     arbitration: str
     third_parties: ThirdParties
     version: str
+    wall_s: float  # Its clock at this moment, for ages.
     drift: Drift
     networks: tuple[NetworkStatus, ...]
     peer_seen: PeerSeen
@@ -175,6 +187,7 @@ def _node(reader: Reader) -> NodeStatus:
         arbitration=reader.text("arbitration"),
         third_parties=_third_parties(reader.inner("third_parties")),
         version=reader.text("version"),
+        wall_s=reader.number("wall_s") or 0.0,
         drift=Drift(
             drift.text("clconf", "ok"), {name: changed.text(name) for name in changed.names()}
         ),
@@ -247,6 +260,14 @@ def _volume(reader: Reader) -> VolumeStatus:
         sync_done=reader.number("sync_done"),
         behind=bool(reader.flag("behind")),
         suspended=bool(reader.flag("suspended")),
+        unproven=bool(reader.flag("unproven")),
+        apart_since_wall_s=reader.number("apart_since_wall_s"),
+        kept=tuple(
+            KeptCopy(inner.text("name"), inner.number("made_wall_s"))
+            for inner in reader.inners("kept")
+        ),
+        resync_bytes_s=reader.inner("resync").number("bytes_s") or 0.0,
+        stalled=bool(reader.inner("resync").flag("stalled")),
     )
 
 

@@ -9,6 +9,8 @@ class LogicalVolume:
     size_bytes: int
     content: str = ""  # What it holds, e.g. "ext4"; empty when nothing is recognised.
     in_use: bool = False  # Something holds the device open.
+    origin: str = ""  # Of a snapshot: the volume whose former content it keeps.
+    made_wall_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,14 @@ class GroupStorage:
     free_bytes: int = 0
     volumes: tuple[LogicalVolume, ...] = ()
     mounts: tuple[NativeMount, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """Return about how large the group is: what is free and what its volumes take."""
+        return self.free_bytes + sum(volume.size_bytes for volume in self.volumes)
+
+    def snapshots(self, origin: str) -> tuple[LogicalVolume, ...]:
+        return tuple(volume for volume in self.volumes if volume.origin == origin)
 
     def volume(self, name: str) -> LogicalVolume | None:
         return next((volume for volume in self.volumes if volume.name == name), None)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.core.effects import AnswerFence, Reply
+from hapair.core.effects import AnswerFence, Reply, Severity
 from hapair.core.events import (
     Command,
     Commanded,
@@ -26,6 +26,7 @@ from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 from hapair.runtime.drift import DriftWatch, refuse_drift
 from hapair.runtime.jobs.buildapp import ApplicationBuilder
 from hapair.runtime.journal_log import Journal
+from hapair.runtime.loss import estimates, loss_object
 from hapair.runtime.node import Node
 from hapair.runtime.status import node_status, why_object
 from hapair.runtime.verbs import Call, Handler, Rights, Verb, Verbs
@@ -71,6 +72,7 @@ class Commands:
             "watch": Verb(self.watch, read, cancellable=True),
             "events": Verb(self.events, read),
             "why": Verb(self.why, read),
+            "loss": Verb(self.loss, read),
             "form": Verb(self.form),
             "leave": Verb(self.leave),
             "run": Verb(self.run),
@@ -159,7 +161,9 @@ class Commands:
     async def status(self, call: Call) -> JsonObject:
         node = self.node()
         drifts = await self.drifts.look(node.built)
-        mine = node_status(node.state, self.clock.boot_s(), drifts, node.link_view())
+        mine = node_status(
+            node.state, self.clock.boot_s(), drifts, node.link_view(), node.remembered()
+        )
         me = node.identity.me
         if call.from_peer:
             return mine
@@ -287,8 +291,24 @@ class Commands:
             return await self._on_peer(verb, call, **changed)
         return await self.command(command)
 
+    async def loss(self, _: Call) -> JsonObject:
+        """Tell what a confirmation that the peer is down would start, and might lose."""
+        node = self.node()
+        return loss_object(node.state, node.remembered())
+
     async def confirm(self, _: Call) -> JsonObject:
-        return await self.command(ConfirmPeerDown())
+        """Carry the statement out; the history keeps what was known of the price before it."""
+        node = self.node()
+        told = estimates(node.state, node.remembered())
+        answer = await self.command(ConfirmPeerDown())
+        for each in told:
+            self.journal.add(
+                "loss-estimate",
+                f"when the peer was confirmed to be down: {each.text}",
+                application=each.application,
+                severity=Severity.WARNING,
+            )
+        return answer | {"estimates": [each.text for each in told]}
 
     async def introduce(self, call: Call) -> JsonObject:
         wanted = call.text("wanted", Wanted.UP)

@@ -27,12 +27,15 @@ from hapair.runtime.commands import Commands
 from hapair.runtime.control import ControlServer
 from hapair.runtime.drift import DriftWatch
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
+from hapair.runtime.jobs.resolve import SplitBrainResolver
+from hapair.runtime.jobs.split_side import LocalSide
 from hapair.runtime.journal_log import Journal
 from hapair.runtime.loop import until_broken
 from hapair.runtime.node import STATE, Identity, Listeners, Node, Parts
 from hapair.runtime.only_one import claim
 from hapair.runtime.places import Places
 from hapair.runtime.priority import protect, settle_memory
+from hapair.runtime.resync_guardian import ResyncGuardian
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, wire
 
@@ -81,6 +84,8 @@ class Daemon:
     trouble: RpcError | None = None  # Why there is no node.
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)  # Two at once lose their wires.
     commands: Commands = field(init=False)
+    resolver: SplitBrainResolver = field(init=False)
+    guardian: ResyncGuardian = field(init=False)
     spawn: Callable[[Coroutine[object, object, None]], object] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,6 +97,10 @@ class Daemon:
             self.wiring.clock,
             self._builder(),
         )
+        wiring = self.wiring
+        side = LocalSide(self.running_node, wiring.repair, wiring.clock, self.places.looks)
+        self.resolver = SplitBrainResolver(self.running_node, side, self.journal, wiring.clock)
+        self.guardian = ResyncGuardian(self.running_node, wiring.repair, self.journal, wiring.clock)
 
     def _builder(self) -> ApplicationBuilder:
         wiring = self.wiring
@@ -115,7 +124,8 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until a signal or a bug ends it; what runs on this node is left alone."""
-        control = ControlServer(self.places.control_socket, self.commands.verbs(), self.journal)
+        verbs = self.commands.verbs() | self.resolver.verbs() | self.guardian.verbs()
+        control = ControlServer(self.places.control_socket, verbs, self.journal)
         try:
             async with asyncio.TaskGroup() as group:
                 self.spawn = group.create_task
@@ -164,16 +174,20 @@ class Daemon:
             self.wiring.witnesses,
             self.wiring.fencing,
             self.wiring.watchdog,
+            self.wiring.storage.load,
         )
         identity = Identity(me, self.boot_id, self.incarnation)
         listeners = Listeners(self.commands.answered, self.commands.fence_answered)
         node = Node(parts, identity, built, stored, listeners)
         catch_up = CatchUp(self.running_node, self.reload, self.places, self.journal)
-        for verb, handler in (self.commands.for_peer() | catch_up.for_peer()).items():
+        asked = self.commands.for_peer() | catch_up.for_peer() | self.resolver.for_peer()
+        for verb, handler in asked.items():
             node.peer.on_request(verb, handler)
         node.start()
         self.spawn(catch_up.run())
         self.spawn(self._take_back_job())
+        self.spawn(self.guardian.run())
+        node.watched = lambda: (self.guardian.kept(), self.guardian.paces())
         self.journal.node = me
         self.node = node
 

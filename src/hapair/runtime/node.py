@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 from hapair.core import node as core
 from hapair.core.effects import AnswerFence, Note, Reply, Severity, Stored
@@ -12,22 +12,40 @@ from hapair.core.hearing import last_heard_s
 from hapair.core.state import NodeState
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
+from hapair.model.divergence import KeptSnapshot
 from hapair.model.timeline import OPENING
 from hapair.ports import Clock, Fencing, Heartbeats, PeerLink, WatchdogDevice, Witnesses
-from hapair.rpc.messages import RpcError
+from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.codec import dumps
 from hapair.runtime.guard import Guard
 from hapair.runtime.journal_log import Journal
 from hapair.runtime.loop import Loop
 from hapair.runtime.peer import Peer
 from hapair.runtime.perform import Hands, Outlets, Performer, Spawn
+from hapair.runtime.replication_memory import (
+    MEMORY,
+    PEER_TIMEOUT_S,
+    Pace,
+    Remembered,
+    ReplicationMemory,
+    read_remembered,
+)
 from hapair.runtime.sources import Pulse, watch_data
 from hapair.runtime.status import LinkView
 from hapair.runtime.third_parties import ThirdParties
 
 STATE: Final = "state.json"
 STORE_RETRY_S: Final = 1.0
+Watched: TypeAlias = Callable[[], tuple[tuple[KeptSnapshot, ...], tuple[Pace, ...]]]
 LOST: Final = "detected"  # The core's word for the beginning of a silence.
+
+
+def _nothing_watched() -> tuple[tuple[KeptSnapshot, ...], tuple[Pace, ...]]:
+    return (), ()
+
+
+def _nothing(_: str) -> bytes | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +70,7 @@ class Parts:
     witnesses: Callable[[Cluster, str], Witnesses]
     fencing: Fencing
     watchdog: WatchdogDevice
+    load: Callable[[str], bytes | None] = _nothing  # What ``keep`` stored.
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +100,7 @@ class Node:
         listeners: Listeners,
     ) -> None:
         self.identity = identity
+        self.watched: Watched = _nothing_watched  # What the guardian of resyncs sees.
         self._parts = parts
         self._wires = parts.connect(built.cluster, identity.me)
         self._hands = parts.hands(built.cluster, identity.me)
@@ -114,6 +134,9 @@ class Node:
             parts.clock.boot_s(),
         )
         self._loop = Loop(core.step, state, performer)
+        self._memory = ReplicationMemory(
+            parts.keep, parts.clock, read_remembered(parts.load(MEMORY))
+        )
 
     def _make_outlets(self, listeners: Listeners) -> Outlets:
         return Outlets(
@@ -162,6 +185,14 @@ class Node:
             self.peer.connected, self._wires.link.trouble(), self._wires.heartbeats.rejected()
         )
 
+    def remembered(self) -> Remembered:
+        """Return since when the copies are apart and the peer is silent, for people."""
+        kept, paces = self.watched()
+        return replace(self._memory.now(self.state), kept=kept, paces=paces)
+
+    async def _ask_status(self) -> JsonObject:
+        return await self.peer.request("status", timeout_s=PEER_TIMEOUT_S)
+
     def offer(self, event: Event) -> None:
         self._loop.offer(event)
 
@@ -172,7 +203,8 @@ class Node:
         self._parts.spawn(self._guard.run())
         self._parts.spawn(self._loop.run(self._first))
         self._parts.spawn(self._pulse.run())
-        self._parts.spawn(watch_data(hands.replication, clock, self.offer))
+        self._parts.spawn(watch_data(hands.replication, clock, self._memory.feed(self.offer)))
+        self._parts.spawn(self._memory.run(lambda: self.state, self._ask_status))
         hands.paths.on_link_change(
             lambda network, up: self.offer(LinkChanged(clock.boot_s(), network, up))
         )

@@ -79,6 +79,11 @@ class Places:
         return self.run / "control.sock"
 
     @property
+    def looks(self) -> Path:
+        """Where snapshots are mounted, read-only, while their files are compared."""
+        return self.run / "look"
+
+    @property
     def claim(self) -> Path:
         """Locked by the running daemon."""
         return self.run / "hapaird.lock"

@@ -13,6 +13,7 @@ from hapair.model.cluster import Network
 from hapair.model.data import VolumeFacts
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.drift import Drifts
+from hapair.runtime.replication_memory import Pace, Remembered
 
 DIGITS: Final = 3  # Milliseconds.
 
@@ -26,7 +27,13 @@ class LinkView:
     rejected: int = 0  # Heartbeats that were forged, replayed or damaged.
 
 
-def node_status(state: NodeState, now_s: float, drifts: Drifts, link: LinkView) -> JsonObject:
+def node_status(
+    state: NodeState,
+    now_s: float,
+    drifts: Drifts,
+    link: LinkView,
+    memory: Remembered = Remembered(),  # noqa: B008 - frozen
+) -> JsonObject:
     """Return what this node knows, as the control socket's language has it."""
     told = report(state, now_s)
     built = {each.application.name: each for each in state.built.applications}
@@ -42,10 +49,13 @@ def node_status(state: NodeState, now_s: float, drifts: Drifts, link: LinkView) 
         "third_parties": _third_parties(state),
         "version": __version__,
         "drift": {"clconf": drifts.clconf, "applications": dict(drifts.applications)},
-        "networks": _networks(state, told),
-        "peer_view": _peer_view(state, told, link),
+        "wall_s": memory.wall_s,
+        "networks": _networks(state, told, memory),
+        "peer_view": _peer_view(state, told, link) | {"generation": memory.peer_generation},
         "alarms": [asdict(alarm) for alarm in (*told.alarms, *_link_alarms(state, link))],
-        "applications": [_application(each, built[each.name], told) for each in told.applications],
+        "applications": [
+            _application(state, each, built[each.name], memory) for each in told.applications
+        ],
     }
 
 
@@ -65,10 +75,11 @@ def _third_parties(state: NodeState) -> JsonObject:
     }
 
 
-def _networks(state: NodeState, told: Report) -> list[JsonObject]:
+def _networks(state: NodeState, told: Report, memory: Remembered) -> list[JsonObject]:
     heard = dict(told.heard_ago_s)
     return [
         _network(state, network, heard.get(network.name))
+        | {"heard_until_wall_s": memory.heard_until_wall_s(network.name)}
         for network in state.built.cluster.networks
     ]
 
@@ -107,7 +118,9 @@ def _peer_view(state: NodeState, told: Report, link: LinkView) -> JsonObject:
     }
 
 
-def _application(told: ApplicationReport, built: BuiltApplication, node: Report) -> JsonObject:
+def _application(
+    state: NodeState, told: ApplicationReport, built: BuiltApplication, memory: Remembered
+) -> JsonObject:
     application = built.application
     decisive = told.reasons[0]
     facts = zip(built.volumes, told.facts, strict=True)
@@ -122,18 +135,30 @@ def _application(told: ApplicationReport, built: BuiltApplication, node: Report)
         "data_current": told.data_current,
         "addresses": [str(each.address) for each in application.addresses],
         "program": program_text(application.program),
-        "volumes": [
-            _volume(volume, known, behind=volume.resource in node.behind) for volume, known in facts
-        ],
+        "volumes": [_volume(volume, known, state, memory) for volume, known in facts],
         "items": [_item(item) for item in told.items],
     }
 
 
-def _volume(volume: Volume, facts: VolumeFacts | None, *, behind: bool) -> JsonObject:
+def _volume(
+    volume: Volume, facts: VolumeFacts | None, state: NodeState, memory: Remembered
+) -> JsonObject:
+    known = memory.copy(volume.resource)
     value: JsonObject = {
         "resource": volume.resource,
         "mount_point": volume.mount_point,
-        "behind": behind,
+        "behind": volume.resource in state.stored.behind,
+        "unproven": volume.resource in state.stored.unproven,
+        "connected_until_wall_s": known.connected_until_wall_s,
+        "equal_until_wall_s": known.equal_until_wall_s,
+        "apart_since_wall_s": known.apart_since_wall_s,
+        "behind_since_wall_s": known.behind_since_wall_s,
+        "missing_bytes": known.missing_bytes,
+        "kept": [
+            {"name": f"{each.volume_group}/{each.name}", "made_wall_s": each.made_wall_s}
+            for each in memory.kept_of(volume.resource)
+        ],
+        "resync": _pace(memory.pace(volume.resource), facts),
     }
     if facts is not None:
         value |= {
@@ -147,6 +172,17 @@ def _volume(volume: Volume, facts: VolumeFacts | None, *, behind: bool) -> JsonO
             "sync_done": facts.sync_done,
         }
     return value
+
+
+def _pace(pace: Pace | None, facts: VolumeFacts | None) -> JsonObject | None:
+    if pace is None or facts is None:
+        return None
+    left_s = facts.out_of_sync_bytes / pace.bytes_s if pace.bytes_s > 0 else None
+    return {
+        "bytes_s": round(pace.bytes_s),
+        "left_s": _rounded(left_s),
+        "stalled": pace.stalled,
+    }
 
 
 def _item(item: ItemReport) -> JsonObject:

@@ -11,10 +11,12 @@ from typing import Final
 
 from hapair.adapters.clock import SystemClock
 from hapair.adapters.drbd.adapter import Drbd
+from hapair.adapters.drbd.connections import DrbdConnections
 from hapair.adapters.drbd.maker import DrbdMaker
 from hapair.adapters.fencing.agents import FenceAgents
 from hapair.adapters.files import FileStorage
 from hapair.adapters.filesystem.adapter import MountedFileSystems
+from hapair.adapters.filesystem.looks import MountedLooks
 from hapair.adapters.filesystem.native import NativeFileSystems
 from hapair.adapters.heartbeat import ReplayGuard, UdpHeartbeats
 from hapair.adapters.lvm.adapter import LvmAdapter
@@ -41,6 +43,7 @@ from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node import Wires
 from hapair.runtime.perform import Hands
 from hapair.runtime.places import Places
+from hapair.runtime.snapshots import RepairTools
 
 KEY_BYTES: Final = 32
 
@@ -60,6 +63,7 @@ class Wiring:
     witnesses: Callable[[Cluster, str], Witnesses]
     fencing: Fencing
     watchdog: WatchdogDevice
+    repair: RepairTools
 
 
 def wire(places: Places) -> Wiring:
@@ -73,6 +77,7 @@ def wire(places: Places) -> Wiring:
         await loop.run_in_executor(keeper, storage.store, name, content)
 
     watch_children_by_pidfd()
+    run = ProcessRunner()
     return Wiring(
         clock=SystemClock(),
         storage=storage,
@@ -80,11 +85,12 @@ def wire(places: Places) -> Wiring:
         keep=keep,
         hands=lambda cluster, me: make_hands(places, cluster, me),
         workshop=lambda hands: make_workshop(places, hands),
-        run=ProcessRunner(),
+        run=run,
         connect=lambda cluster, me: connect(places, guard, cluster, me),
         witnesses=lambda cluster, me: make_witnesses(places, cluster, me),
         fencing=FenceAgents(ProcessRunner()),
         watchdog=KernelWatchdog(),
+        repair=RepairTools(LvmAdapter(run), DrbdConnections(run), MountedLooks(run)),
     )
 
 

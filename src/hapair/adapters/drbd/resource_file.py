@@ -17,6 +17,8 @@ FENCING: Final = "resource-and-stonith"
 FENCE_PEER: Final = "/usr/lib/hapair/fence-peer"
 # Nothing is ever discarded automatically: a person resolves a split brain.
 SPLIT_BRAIN: Final = "disconnect"
+# A handler that fails would end the connection; without a snapshot is better than without a copy.
+RESYNC_HANDLER: Final = "/usr/lib/hapair/resync-target {} || true"
 
 
 def file_name(resource: str) -> str:
@@ -45,7 +47,7 @@ def resource_text(
         "# Written by hapair. clbuild and clbuildapp replace it: do not edit it here.\n"
         f'resource "{volume.resource}" {{\n'
         + _section("options", _options(dialect))
-        + _section("handlers", [f'fence-peer "{fence_peer}"'])
+        + _section("handlers", _handlers(fence_peer))
         + _section("net", _net(drbd_timing(built.cluster.timing), dialect, secret))
         + _section("disk", _disk(dialect, built.cluster.resync))
         + "".join(nodes)
@@ -56,6 +58,14 @@ def resource_text(
 def _section(name: str, lines: list[str]) -> str:
     body = "".join(f"        {line};\n" for line in lines)
     return f"    {name} {{\n{body}    }}\n"
+
+
+def _handlers(fence_peer: str) -> list[str]:
+    return [
+        f'fence-peer "{fence_peer}"',
+        f'before-resync-target "{RESYNC_HANDLER.format("begins")}"',
+        f'after-resync-target "{RESYNC_HANDLER.format("ended")}"',
+    ]
 
 
 def _options(dialect: Dialect) -> list[str]:

@@ -1,5 +1,6 @@
 """Speak to LVM through its own tools."""
 
+from dataclasses import replace
 from typing import Final
 
 from hapair.adapters.lvm.parse import LvmReportError, extent_and_free, volumes_of
@@ -9,6 +10,8 @@ from hapair.ports import CommandRunner, Finished, TimedOut
 
 LIMIT_S: Final = 60.0
 REPORT: Final = ("--reportformat", "json", "--units", "b", "--nosuffix")
+MOMENTS: Final = ("--config", 'report/time_format="%s"')
+COLUMNS: Final = "lv_name,lv_size,lv_device_open,lv_active,origin,lv_time"
 NO_SIGNATURE: Final = 2  # The exit code of blkid when nothing is recognised.
 
 
@@ -27,7 +30,7 @@ class LvmAdapter:
             return GroupStorage(name, exists=False)
         extent_bytes, free_bytes = extent_and_free(seen.stdout)
         listed = await self._run(
-            ("lvs", *REPORT, "-o", "lv_name,lv_size,lv_device_open,lv_active", name),
+            ("lvs", *REPORT, *MOMENTS, "-o", COLUMNS, name),
             timeout_s=LIMIT_S,
         )
         if isinstance(listed, TimedOut) or listed.exit_code != 0:
@@ -52,7 +55,7 @@ class LvmAdapter:
                 content = ""
             case _:
                 content = "something that cannot be read"
-        return LogicalVolume(volume.name, volume.size_bytes, content, volume.in_use)
+        return replace(volume, content=content)
 
     async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
         """Make a linear volume, its first sectors wiped so that no old signature remains."""
@@ -68,6 +71,24 @@ class LvmAdapter:
         found = await self.group(group)
         if found.volume(name) is None:
             return Done()
+        return await self._change(("lvremove", "--yes", f"{group}/{name}"))
+
+    async def snapshot(self, group: str, origin: str, name: str, size_bytes: int) -> Outcome:
+        """Make a snapshot; it becomes useless when more than that is overwritten."""
+        return await self._change(
+            (
+                "lvcreate", "--yes", "--snapshot", "--size", f"{size_bytes}b",
+                "--name", name, f"{group}/{origin}",
+            )
+        )  # fmt: skip
+
+    async def remove_snapshot(self, group: str, name: str) -> Outcome:
+        """Remove a snapshot, and never anything else; Done also when there is none."""
+        found = (await self.group(group)).volume(name)
+        if found is None:
+            return Done()
+        if not found.origin:
+            return Refused(f"{group}/{name} is no snapshot")
         return await self._change(("lvremove", "--yes", f"{group}/{name}"))
 
     async def _change(self, argv: tuple[str, ...]) -> Outcome:

@@ -35,8 +35,16 @@ def volumes_of(text: str) -> tuple[LogicalVolume, ...]:
                 name=str(row["lv_name"]),
                 size_bytes=int(row["lv_size"]),
                 in_use=row.get("lv_device_open") == "open",
+                origin=str(row.get("origin", "")),
+                made_wall_s=_moment(row.get("lv_time")),
             )
             for row in _rows(text, "lv")
         )
     except (KeyError, ValueError, TypeError) as error:
         raise LvmReportError(f"no report of volumes: {error}") from error
+
+
+def _moment(value: object) -> float | None:
+    """Read what was asked for as seconds; without it the age is unknown, no more."""
+    text = str(value)
+    return float(text) if text.isdigit() else None

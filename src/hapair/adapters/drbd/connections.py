@@ -1,0 +1,70 @@
+"""The port ``Connections``: DRBD's connections by hand, through drbdadm."""
+
+import re
+from typing import Final
+
+from hapair.adapters.drbd.argv import Argv
+from hapair.model.application import Volume
+from hapair.model.divergence import Generations
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.ports import CommandRunner, Finished, TimedOut
+
+# drbdadm's own words for a connection that already is as it was asked for.
+ALREADY: Final = ("Invalid configuration request", "already in use")
+REFUSED_CODES: Final = frozenset({1, 5, 10, 11, 16, 17, 126, 127})
+ROLE_BIT: Final = 1
+_IDENTIFIERS: Final = re.compile(
+    r"^([0-9A-F]{16}):([0-9A-F]{16})((?::[0-9A-F]{16})*)", re.IGNORECASE | re.MULTILINE
+)
+
+
+class DrbdConnections:
+    """Decides nothing: who may give writes up is the caller's business."""
+
+    def __init__(self, run: CommandRunner) -> None:
+        self._run = run
+
+    async def disconnect(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        return await self._change(("drbdadm", "disconnect", volume.resource), timeout_s)
+
+    async def connect(
+        self, volume: Volume, *, timeout_s: float, discard_own: bool = False
+    ) -> Outcome:
+        words = ("--discard-my-data",) if discard_own else ()
+        return await self._change(("drbdadm", "connect", *words, volume.resource), timeout_s)
+
+    async def _change(self, argv: Argv, timeout_s: float) -> Outcome:
+        match await self._run(argv, timeout_s=timeout_s):
+            case TimedOut(after_s):
+                return Unknown(f"{' '.join(argv)} gave no answer within {after_s:g} s")
+            case Finished(exit_code=0):
+                return Done()
+            case finished if any(word in finished.stderr for word in ALREADY):
+                return Done("it already is so")
+            case finished:
+                said = " ".join((finished.stderr or finished.stdout).split())
+                text = f"{' '.join(argv)} ended with {finished.exit_code}: {said}"
+                refused = finished.exit_code in REFUSED_CODES
+                return Refused(text) if refused else Unknown(text)
+
+    async def generations(self, volume: Volume, *, timeout_s: float) -> Generations | None:
+        answer = await self._run(("drbdadm", "get-gi", volume.resource), timeout_s=timeout_s)
+        if isinstance(answer, TimedOut) or answer.exit_code != 0:
+            return None
+        return read_generations(answer.stdout)
+
+
+def read_generations(text: str) -> Generations | None:
+    """Read the identifiers of one volume; None when the text has none."""
+    found = _IDENTIFIERS.search(text)
+    if found is None:
+        return None
+    current, bitmap = _number(found[1]), _number(found[2])
+    if not current:
+        return None
+    history = (_number(word) for word in found[3].split(":") if word)
+    return Generations(current, bitmap, tuple(number for number in history if number))
+
+
+def _number(word: str) -> int:
+    return int(word, 16) & ~ROLE_BIT

@@ -1,0 +1,114 @@
+"""Stand-ins for LVM and for DRBD's connections, all in memory."""
+
+from dataclasses import dataclass, field, replace
+
+from hapair.model.application import Volume
+from hapair.model.divergence import ChangedFile, Generations
+from hapair.model.outcome import Done, Outcome, Refused
+from hapair.model.storage import GroupStorage, LogicalVolume
+
+
+@dataclass
+class FakeLogicalVolumes:
+    groups: dict[str, GroupStorage] = field(default_factory=dict)
+    silent: bool = False  # LVM answers nothing that makes sense.
+    made_wall_s: float = 5000.0
+
+    async def group(self, name: str) -> GroupStorage:
+        if self.silent:
+            raise ValueError(f"vgs {name} gave no answer")
+        return self.groups.get(name, GroupStorage(name, exists=False))
+
+    async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
+        return self._add(group, LogicalVolume(name, size_bytes))
+
+    async def remove(self, group: str, name: str) -> Outcome:
+        found = await self.group(group)
+        volume = found.volume(name)
+        if volume is None:
+            return Done()
+        if volume.in_use:
+            return Refused(f"{group}/{name} is in use")
+        self.groups[group] = replace(
+            found,
+            free_bytes=found.free_bytes + volume.size_bytes,
+            volumes=tuple(each for each in found.volumes if each != volume),
+        )
+        return Done()
+
+    async def snapshot(self, group: str, origin: str, name: str, size_bytes: int) -> Outcome:
+        if (await self.group(group)).volume(origin) is None:
+            return Refused(f"there is no {group}/{origin}")
+        made = LogicalVolume(name, size_bytes, origin=origin, made_wall_s=self.made_wall_s)
+        return self._add(group, made)
+
+    async def remove_snapshot(self, group: str, name: str) -> Outcome:
+        found = (await self.group(group)).volume(name)
+        if found is not None and not found.origin:
+            return Refused(f"{group}/{name} is no snapshot")
+        return await self.remove(group, name)
+
+    def _add(self, group: str, volume: LogicalVolume) -> Outcome:
+        found = self.groups.get(group, GroupStorage(group, exists=False))
+        if found.volume(volume.name) is not None or not found.exists:
+            return Refused(f"{group}/{volume.name} cannot be made")
+        if volume.size_bytes > found.free_bytes:
+            return Refused(f"{group} has no room")
+        self.groups[group] = replace(
+            found,
+            free_bytes=found.free_bytes - volume.size_bytes,
+            volumes=(*found.volumes, volume),
+        )
+        return Done()
+
+
+@dataclass
+class FakeConnections:
+    """Notes what was asked; ``answers`` by the words that were noted."""
+
+    asked: list[str] = field(default_factory=list)
+    answers: dict[str, Outcome] = field(default_factory=dict)
+    past: Generations | None = None
+
+    def _do(self, words: str) -> Outcome:
+        self.asked.append(words)
+        return self.answers.get(words, Done())
+
+    async def disconnect(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        del timeout_s
+        return self._do(f"disconnect {volume.resource}")
+
+    async def connect(
+        self, volume: Volume, *, timeout_s: float, discard_own: bool = False
+    ) -> Outcome:
+        del timeout_s
+        return self._do(f"{'discard' if discard_own else 'connect'} {volume.resource}")
+
+    async def generations(self, volume: Volume, *, timeout_s: float) -> Generations | None:
+        del volume, timeout_s
+        return self.past
+
+
+@dataclass
+class FakeLooks:
+    files: dict[str, tuple[ChangedFile, ...] | None] = field(default_factory=dict)  # By folder.
+    opened: list[str] = field(default_factory=list)
+    refusal: Outcome = field(default_factory=Done)
+
+    async def open(self, volume: Volume, snapshot: str, folder: str) -> Outcome:
+        del volume
+        if isinstance(self.refusal, Done):
+            self.opened.append(f"{snapshot} at {folder}")
+        return self.refusal
+
+    async def close(self, folder: str) -> Outcome:
+        self.opened = [each for each in self.opened if not each.endswith(folder)]
+        return Done()
+
+    async def changed_since(
+        self, folder: str, wall_s: float, *, limit: int
+    ) -> tuple[ChangedFile, ...] | None:
+        found = self.files.get(folder, ())
+        if found is None:
+            return None
+        return tuple(each for each in found if each.changed_wall_s > wall_s)[:limit]
