@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -12,22 +13,27 @@ from typing import Final
 
 from hapair.model.cluster import ArbitrationKind
 from hapair_lab import evidence, snapshots
-from hapair_lab.cluster import ClusterPlan
+from hapair_lab.cluster import LINES_FILE, ClusterPlan
 from hapair_lab.errors import LabError
 from hapair_lab.lab import Lab
+from hapair_lab.ledger import CLIENT_LOG
 from hapair_lab.progress import say
 from hapair_lab.rules import BrokenRuleError
 from hapair_lab.soak.figures import Figures, RoundResult
 from hapair_lab.soak.play import Round
 from hapair_lab.soak.promise import REFUSED
 from hapair_lab.soak.schedule import RoundPlan, plan_round
-from hapair_lab.soak.stage import APPLICATIONS, soak_step
+from hapair_lab.soak.stage import APPLICATIONS, BANK_FOLDER, soak_step
 from hapair_lab.soak.watch import Watcher
-from hapair_lab.soak.writers import BankWriter, LineWriter, Writer
+from hapair_lab.soak.writers import TELLER_LOG, BankWriter, LineWriter, Writer
 
 EVIDENCE: Final = Path("build") / "soak"
 FAILED: Final = 1
 MINUTE_S: Final = 60.0
+# What was promised and what is there; a node that does not serve has none of it.
+LOGS: Final = (CLIENT_LOG, TELLER_LOG)
+DATA: Final = (LINES_FILE, BANK_FOLDER)
+ARCHIVE: Final = "/run/hapair-lab-soak.tgz"
 SUM_NOTE: Final = "interrupted: the summary is that of the rounds so far"
 
 
@@ -114,7 +120,7 @@ class Soak:
                 one.check_promises()
         except BrokenRuleError as error:
             broken = str(error)
-            self.figures.lost += int(broken.startswith("R2"))
+            self.figures.lost = sum(writer.lost for writer in writers)
         except LabError as error:
             broken = str(error)
         broken = "; ".join([broken] * bool(broken) + watcher.broken)
@@ -122,7 +128,7 @@ class Soak:
             number=plan.number,
             at_s=at_s,
             plan=str(plan),
-            kinds=tuple(fault.kind.value for fault in plan.faults),
+            kinds=tuple(kind.value for kind in one.struck),
             outages_s={
                 writer.application: round(writer.acknowledged.longest_gap_s(count), 1)
                 for writer, count in counts.items()
@@ -143,6 +149,10 @@ class Soak:
         target = EVIDENCE / f"seed-{self.options.seed}-round-{result.number}"
         replay = self.replay(result.number)
         kept = evidence.keep(lab, target, why=f"{result.plan}\n\n{result.broken}", replay=replay)
+        for machine, paths in ((lab.node1, DATA), (lab.node2, DATA), (lab.outside, LOGS)):
+            with contextlib.suppress(LabError):
+                machine.run(["tar", "-czf", ARCHIVE, *paths])
+                (kept / f"{machine.name}-data.tgz").write_bytes(machine.get(ARCHIVE))
         print(f"evidence: {kept}\nreplay:   {replay}", flush=True)
 
 

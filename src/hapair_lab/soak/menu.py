@@ -45,9 +45,20 @@ def _nothing(_: Hit) -> None:
     """What mends itself, or is mended when the machine has booted."""
 
 
+def _replace_disk(hit: Hit) -> None:
+    """Mend the volume, and let DRBD use it again, as the operator does who replaced a disk."""
+    faults.mend_disk(hit.node, ORDERS_VOLUME)
+    hit.node.run("grep -q ds:Diskless /proc/drbd && drbdadm attach orders.data")
+
+
 def _power_on(hit: Hit) -> None:
     if not hit.node.is_on():
         hit.node.power_on(wait=False)
+
+
+def _thaw(hit: Hit) -> None:
+    if hit.node.is_on():
+        hit.node.thaw()
 
 
 def _cables(*cards: str) -> Entry:
@@ -105,7 +116,7 @@ def _signal_daemon(signal: str) -> Deed:
 MENU: Final[dict[Kind, Entry]] = {
     Kind.POWER_OFF: Entry(lambda hit: hit.node.power_off(), _power_on),
     Kind.RESET: Entry(lambda hit: hit.node.reset(wait=False), _nothing),
-    Kind.FREEZE: Entry(lambda hit: hit.node.freeze(), lambda hit: hit.node.thaw()),
+    Kind.FREEZE: Entry(lambda hit: hit.node.freeze(), _thaw),
     Kind.REBOOT: Entry(_type("systemctl reboot"), _nothing),
     Kind.PUBLIC_CABLE: _cables("pub0", "pub1"),
     Kind.PRIVATE_CABLE: _cables("priv0", "priv1"),
@@ -118,7 +129,7 @@ MENU: Final[dict[Kind, Entry]] = {
     Kind.BAD_LINE: Entry(_bad_line, _good_line),
     Kind.DISK: Entry(
         lambda hit: faults.disk_errors(hit.node, ORDERS_VOLUME),
-        lambda hit: faults.mend_disk(hit.node, ORDERS_VOLUME),
+        _replace_disk,
     ),
     Kind.KILL_DAEMON: Entry(_signal_daemon("KILL"), _nothing),
     Kind.HANG_DAEMON: Entry(_signal_daemon("STOP"), _signal_daemon("CONT")),

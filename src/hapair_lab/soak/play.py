@@ -26,6 +26,22 @@ POLL_S: Final = 1.0
 ANSWERS: Final = 10  # Of each application, before it counts as back.
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 TYPED_TIMEOUT_S: Final = 60.0
+# What is done from outside of the guest, whatever it does.
+NEED_NO_AGENT: Final = frozenset(
+    {
+        Kind.POWER_OFF,
+        Kind.FREEZE,
+        Kind.PUBLIC_CABLE,
+        Kind.PRIVATE_CABLE,
+        Kind.PUBLIC_SWITCH,
+        Kind.PRIVATE_SWITCH,
+        Kind.PUBLIC_ONE_WAY,
+        Kind.PRIVATE_ONE_WAY,
+        Kind.BOTH_SWITCHES,
+        Kind.WITNESS_KILLED,
+        Kind.WITNESS_HUNG,
+    }
+)
 
 
 @dataclass(slots=True)
@@ -52,7 +68,8 @@ class Round:
     watcher: Watcher
     writers: tuple[Writer, ...]
     arbitration: ArbitrationKind
-    _hits: dict[int, Hit] = field(default_factory=dict)
+    struck: list[Kind] = field(default_factory=list)
+    _hits: dict[Fault, Hit] = field(default_factory=dict)
     _boots: dict[str, str] = field(default_factory=dict)  # Nodes that are to have booted since.
 
     def play(self, plan: RoundPlan) -> None:
@@ -70,13 +87,25 @@ class Round:
 
     def _strike(self, fault: Fault) -> None:
         hit = self._whom(fault)
-        if fault.kind is not Kind.POWER_OFF and not hit.node.is_on():
-            self.lab.note(f"{fault.kind} is left out: {hit.node.name} is off")
+        if fault.kind not in NEED_NO_AGENT and not self._answers(hit.node):
+            self.lab.note(f"left out: {fault.kind}, {hit.node.name} is off or boots")
             return
-        self._hits[id(fault)] = hit
-        if fault.kind in (Kind.RESET, Kind.REBOOT):
-            self._boots[hit.node.name] = hit.node.get(BOOT_ID).decode()
-        MENU[fault.kind].strike(hit)
+        try:
+            if fault.kind in (Kind.RESET, Kind.REBOOT):
+                self._boots[hit.node.name] = hit.node.get(BOOT_ID).decode()
+            MENU[fault.kind].strike(hit)
+        except LabError as error:
+            self.lab.note(f"left out: {fault.kind}, {hit.node.name} did not take it: {error}")
+        else:
+            self.struck.append(fault.kind)
+        self._hits[fault] = hit
+
+    @staticmethod
+    def _answers(node: Machine) -> bool:
+        try:
+            return node.is_on() and node.channel().answers_hello()
+        except LabError:
+            return False
 
     def _whom(self, fault: Fault) -> Hit:
         one, two = self.lab.nodes
@@ -87,14 +116,13 @@ class Round:
         return Hit(self.lab, first, second)
 
     def _mend(self, fault: Fault) -> None:
-        hit = self._hits.pop(id(fault), None)
+        """Mend a fault; what cannot be mended now is mended when all machines have booted."""
+        hit = self._hits.get(fault)
         if hit is None:
             return
-        needs_power = fault.kind not in (Kind.POWER_OFF, Kind.PUBLIC_CABLE, Kind.PRIVATE_CABLE)
-        if needs_power and (not hit.node.is_on() or hit.node.name in self._boots):
-            return  # What was done inside of it went with its power.
-        with contextlib.suppress(GuestGoneError):
-            MENU[fault.kind].mend(hit)
+        if fault.kind in NEED_NO_AGENT or self._answers(hit.node):
+            with contextlib.suppress(LabError):
+                MENU[fault.kind].mend(hit)
 
     def _confirm_what_is_off(self) -> None:
         """Play the operator who looked: one machine is off, so the other may act alone."""
@@ -123,6 +151,8 @@ class Round:
             self._wait_until_booted(node, begun_s)
         for node in self.lab.nodes:
             faults.right_clock(node)
+        for fault, hit in self._hits.items():
+            MENU[fault.kind].mend(hit)
         self._wait("both copies of everything are UpToDate", self._is_redundant, begun_s)
         self._wait("both nodes act together", self._is_together, begun_s)
         took_s = time.monotonic() - begun_s

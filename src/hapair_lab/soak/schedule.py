@@ -25,6 +25,7 @@ STAYS_S: Final[dict[Kind, tuple[float, float]]] = {
     Kind.LOAD: (5.0, 20.0),
     Kind.CLOCK: (5.0, 15.0),
     Kind.HEARTBEATS: (5.0, 25.0),
+    Kind.HANG_DAEMON: (5.0, 45.0),  # systemd replaces it after 30 s.
 }
 OTHERS_STAY_S: Final = (3.0, 20.0)
 # Between two faults: at once, amid the answer to the first one, after it.

@@ -87,6 +87,7 @@ class Writer(ABC):
     def __init__(self, application: str, outside: Machine, log: str) -> None:
         self.application = application
         self.acknowledged = Acknowledged()
+        self.lost = 0  # How many acknowledged writes the last check did not find.
         self._log = FollowedLog(outside, log)
 
     def look(self) -> Acknowledged:
@@ -103,6 +104,10 @@ class Writer(ABC):
         """
         promised = dict(self.look().last)
         present = self.present(node)
+        self.lost = len(self.acknowledged.lost) + sum(
+            len(set(range(1, last + 1)) - present.get(writer, set()))
+            for writer, last in promised.items()
+        )
         for writer, last in promised.items():
             nothing_lost(
                 range(1, last + 1), present.get(writer, set()), f"{self.application} {node.name}"

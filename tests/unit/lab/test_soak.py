@@ -7,10 +7,12 @@ import pytest
 
 from hapair.model.cluster import ArbitrationKind
 from hapair_lab.rules import BrokenRuleError, NodeSeen
+from hapair_lab.soak.__main__ import main
 from hapair_lab.soak.figures import Figures, RoundResult
 from hapair_lab.soak.menu import MENU
+from hapair_lab.soak.play import moments_of
 from hapair_lab.soak.promise import REFUSED, refusal
-from hapair_lab.soak.schedule import deck, plan_round
+from hapair_lab.soak.schedule import RoundPlan, deck, plan_round
 from hapair_lab.soak.watch import DRBD, MOUNTS, PROGRAMS, History, Sample, read_seen
 from hapair_lab.soak.words import OF_THE_WITNESS, Fault, Kind, Role
 
@@ -178,3 +180,20 @@ def test_a_round_that_failed_is_not_survived() -> None:
     assert figures.survived() == {}
     assert "FAILED: R2: 3 are gone" in figures.rounds[0].line()
     assert figures.summary().endswith("SOMETHING WENT WRONG")
+
+
+def test_what_befalls_and_what_mends_come_in_the_order_of_their_times() -> None:
+    first, second = fault(Kind.PRIVATE_CABLE, for_s=4.0), fault(Kind.MOVE, at_s=3.0, for_s=0.0)
+    moments = moments_of(RoundPlan(1, (first, second)))
+    assert [(m.at_s, m.fault.kind, m.mend) for m in moments] == [
+        (0.0, Kind.PRIVATE_CABLE, False),
+        (3.0, Kind.MOVE, False),
+        (3.0, Kind.MOVE, True),
+        (4.0, Kind.PRIVATE_CABLE, True),
+    ]
+
+
+def test_the_plan_is_printed_without_a_lab(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--plan", "--seed", "5", "--first", "3", "--rounds", "2"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [f"  {number}  {plan_round(5, number, PATHS)}" for number in (3, 4)]
