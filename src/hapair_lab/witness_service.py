@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hapair_lab import faults
+from hapair_lab.errors import LabError
 from hapair_lab.faults import Direction
 from hapair_lab.machine import Machine
 from hapair_lab.packages import install_on, package_file
@@ -12,13 +13,18 @@ from hapair_lab.packages import install_on, package_file
 UNIT: Final = "clwitness.service"
 PORT: Final = 7790
 ADDRESS: Final = "10.77.1.254"
-AT: Final = f"{ADDRESS}:{PORT}"
+CLUSTER: Final = "lab"
 
 
-def install(outside: Machine) -> None:
-    """Install the package and start the service, as an administrator does."""
+def install(outside: Machine) -> str:
+    """Install the package and start the service; return the element for clconf.xml."""
     install_on(outside, package_file())
     outside.check(["systemctl", "enable", "--now", UNIT])
+    said = outside.check(["clwitness", "invite", CLUSTER])
+    for line in said.splitlines():
+        if line.strip().startswith("<witness "):
+            return line.strip()
+    raise LabError(f"clwitness invite printed no <witness> element:\n{said}")
 
 
 def kill(outside: Machine) -> None:

@@ -19,6 +19,7 @@ from hapair_lab.lab import Lab
 from hapair_lab.ledger import CLIENT_LOG
 from hapair_lab.progress import say
 from hapair_lab.rules import BrokenRuleError
+from hapair_lab.soak.compare import copies_that_differ
 from hapair_lab.soak.figures import Figures, RoundResult
 from hapair_lab.soak.play import Round
 from hapair_lab.soak.promise import REFUSED
@@ -83,6 +84,9 @@ class Soak:
             self._begun_s = time.monotonic()
             try:
                 self._play_rounds(lab, watcher, writers)
+                if self.figures.ok:
+                    self.figures.compared = APPLICATIONS
+                    self.figures.differ = copies_that_differ(lab)
             finally:
                 watcher.stop()
                 self.figures.took_s = time.monotonic() - self._begun_s
@@ -171,17 +175,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_plans(options)
         return 0
     soak = Soak(options)
+    code = 0
     try:
         soak.run()
     except KeyboardInterrupt:
         print(SUM_NOTE, flush=True)
     except LabError as error:
         print(f"soak: {error}", file=sys.stderr)
-        return FAILED
+        code = FAILED
     print(f"\n{soak.figures.summary()}", flush=True)
     if options.json is not None:
         options.json.write_text(json.dumps(soak.figures.as_json(), indent=2) + "\n")
-    return 0 if soak.figures.ok else FAILED
+    return code if soak.figures.ok else FAILED
 
 
 if __name__ == "__main__":

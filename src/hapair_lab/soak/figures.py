@@ -51,13 +51,15 @@ class Figures:
     lost: int = 0
     two_writers: list[str] = field(default_factory=list)
     samples: int = 0
+    compared: tuple[str, ...] = ()  # The applications whose two copies were compared at the end.
+    differ: tuple[str, ...] = ()  # The volumes whose copies were not equal.
     took_s: float = 0.0
 
     @property
     def ok(self) -> bool:
         """Tell whether nothing at all went wrong."""
         broken = any(each.broken for each in self.rounds)
-        return not broken and not self.lost and not self.two_writers
+        return not (broken or self.lost or self.two_writers or self.differ)
 
     def survived(self) -> dict[str, int]:
         """Return how many faults of each kind were borne."""
@@ -85,6 +87,9 @@ class Figures:
             f"{len(self.two_writers)} (of {self.samples} samples)",
         )
         lines += [f"  {text}" for text in self.two_writers]
+        if self.compared:
+            said = ", ".join(self.differ) or "none"
+            lines += _table(f"copies that differ (of {len(self.compared)})", said)
         lines.append("nothing went wrong" if self.ok else "SOMETHING WENT WRONG")
         return "\n".join(lines)
 
@@ -100,6 +105,8 @@ class Figures:
             "acknowledged_lost": self.lost,
             "two_writable_sides": list(self.two_writers),
             "samples": self.samples,
+            "copies_compared": list(self.compared),
+            "copies_that_differ": list(self.differ),
             "longest_outage_s": max((each.outage_s for each in self.rounds), default=0.0),
             "rounds": [asdict(each) for each in self.rounds],
         }
