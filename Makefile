@@ -7,6 +7,13 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 # How many seeds of the simulator `make sim` and `make test` play.
 SEEDS ?= 2000
+# How long `make soak` plays, and what decides its faults. FIRST and ROUNDS replay one round.
+MINUTES ?= 60
+SEED ?= 1
+ARBITRATION ?= paths
+FIRST ?= 1
+ROUNDS ?= 0
+JSON ?=
 # The version of the package; the default is the one in src/hapair/__init__.py.
 VERSION ?=
 PYTHON_FOLDERS := $(wildcard src tests tools bench)
@@ -67,6 +74,11 @@ formed: ready-lab deb
 .PHONY: lab
 lab: formed ## the scenarios on guests with real kernels and real DRBD
 	$(PYTEST) -m lab
+
+.PHONY: soak
+soak: images ## random faults on guests while clients write: make soak MINUTES=60 SEED=1
+	@$(PYTHON) -m hapair_lab.soak --minutes $(MINUTES) --seed $(SEED) --first $(FIRST) \
+		--rounds $(ROUNDS) --arbitration $(ARBITRATION) $(if $(JSON),--json $(JSON))
 
 .PHONY: test
 test: lint types coverage formed ## all of it, as continuous integration runs it

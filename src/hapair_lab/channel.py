@@ -158,11 +158,12 @@ class Channel:
             request = {"do": "put", "path": path, "mode": mode, "data": data, "append": append}
             self.answer(request, GRACE_S)
 
-    def get(self, path: str) -> bytes:
-        """Read a file of the guest."""
+    def get(self, path: str, offset: int = 0) -> bytes:
+        """Read a file of the guest, from ``offset`` on."""
         content = b""
         while True:
-            request = {"do": "get", "path": path, "offset": len(content), "size": CHUNK_BYTES}
+            at = offset + len(content)
+            request = {"do": "get", "path": path, "offset": at, "size": CHUNK_BYTES}
             part = base64.b64decode(str(self.answer(request, GRACE_S)["data"]))
             content += part
             if len(part) < CHUNK_BYTES:

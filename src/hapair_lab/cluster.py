@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hapair_lab import witness_service
 from hapair_lab.lab import Lab
 from hapair_lab.ledger import PORT, SERVER_PATH, install_server
 from hapair_lab.machine import Machine
@@ -38,7 +39,7 @@ CLCONF: Final = """\
     <on node="node1" address="10.77.2.1/24" cards="priv0 priv1"/>
     <on node="node2" address="10.77.2.2/24" cards="priv0 priv1"/>
   </network>
-  <arbitration by="{arbitration}"/>
+  <arbitration by="{arbitration}">{witness}</arbitration>
   <timing detection="{detection}" heartbeat="{heartbeat}"/>
 </cluster>
 """
@@ -72,10 +73,13 @@ class ClusterPlan:
     detection: str = "2s"
     heartbeat: str = "400ms"
 
-    @property
-    def clconf(self) -> str:
+    def clconf(self, witness: str = "") -> str:
+        """Return clconf.xml; ``witness`` is the element that the witness itself printed."""
         return CLCONF.format(
-            arbitration=self.arbitration, detection=self.detection, heartbeat=self.heartbeat
+            arbitration=self.arbitration,
+            witness=witness,
+            detection=self.detection,
+            heartbeat=self.heartbeat,
         )
 
 
@@ -109,7 +113,8 @@ def form(lab: Lab, plan: ClusterPlan, say: Callable[[str], None] = lambda _: Non
     for node in lab.nodes:
         install_server(node)
     node1 = lab.node1
-    node1.put("/etc/cluster/clconf.xml", plan.clconf)
+    witness = witness_service.install(lab.outside) if plan.arbitration == "witness" else ""
+    node1.put("/etc/cluster/clconf.xml", plan.clconf(witness))
     node1.check("mkdir -p /etc/cluster/orders")
     node1.put("/etc/cluster/orders/appconf.xml", appconf())
     node1.put("/etc/cluster/orders/run", run_script(), mode=0o755)
@@ -150,6 +155,6 @@ def machine_is_redundant(machine: Machine) -> bool:
 def formed_step(plan: ClusterPlan = REFERENCE) -> Step:
     """The snapshot of a formed, settled cluster that runs ``orders`` on node1."""
     server = (PAYLOAD / "server.py").read_text()
-    ingredients = (plan.clconf, server, Path(__file__).read_text())
+    ingredients = (plan.clconf(), server, Path(__file__).read_text())
     name = f"formed-{plan.arbitration}-{plan.detection}"
     return Step(name, installed_step(package_file()), ingredients, lambda lab: form(lab, plan))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -52,6 +53,7 @@ class Machine:
         self.emulator = Emulator(plan)
         self.note = note
         self._channel: Channel | None = None
+        self._channel_lock = threading.Lock()  # Who samples a guest does it in another thread.
 
     # Commands and files.
 
@@ -93,9 +95,9 @@ class Machine:
         data = content.encode() if isinstance(content, str) else content
         self.channel().put(path, data, mode)
 
-    def get(self, path: str) -> bytes:
-        """Read a file of the guest; LabError if there is none."""
-        return self.channel().get(path)
+    def get(self, path: str, offset: int = 0) -> bytes:
+        """Read a file of the guest, from ``offset`` on; LabError if there is none."""
+        return self.channel().get(path, offset)
 
     def set_clock(self, wall_clock_s: float) -> None:
         """Set the guest's wall clock. The monotonic clock goes on undisturbed."""
@@ -103,21 +105,25 @@ class Machine:
 
     def channel(self) -> Channel:
         """Return the connection to the agent, made when it is first needed."""
-        if self._channel is not None and not self._channel.is_open():
-            self.close_channel()  # The power strip, or the guest itself, took the power.
-        if self._channel is None:
-            if not self.emulator.is_running():
-                raise LabError(
-                    f"{self.name} is powered off\n{self.emulator.process.last_words()}".strip()
-                )
-            self._channel = Channel(self.name, self.plan.path("agent"))
-        return self._channel
+        with self._channel_lock:
+            if self._channel is not None and not self._channel.is_open():
+                # The power strip, or the guest itself, took the power.
+                self._channel.close()
+                self._channel = None
+            if self._channel is None:
+                if not self.emulator.is_running():
+                    raise LabError(
+                        f"{self.name} is powered off\n{self.emulator.process.last_words()}".strip()
+                    )
+                self._channel = Channel(self.name, self.plan.path("agent"))
+            return self._channel
 
     def close_channel(self) -> None:
         """Drop the connection to the agent, e.g. because the emulator is about to end."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        with self._channel_lock:
+            if self._channel is not None:
+                self._channel.close()
+                self._channel = None
 
     # Power.
 

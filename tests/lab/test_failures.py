@@ -1,0 +1,267 @@
+"""Rows of the safety contract that need a real kernel, DRBD or file system to be believed."""
+
+import json
+from typing import Final
+
+import pytest
+
+from hapair_lab import cluster, faults
+from hapair_lab.faults import Direction
+from hapair_lab.lab import Lab
+from hapair_lab.machine import Machine
+from hapair_lab.topology import Segment
+from tests.lab.conftest import LabFrom
+from tests.lab.story import (
+    PATIENCE_S,
+    Story,
+    notes,
+    seen,
+    server_pid,
+    serving,
+    standing,
+    wait_for_standing,
+)
+
+pytestmark = pytest.mark.lab
+
+VOLUME: Final = "/dev/vg_orders/data"
+DISKLESS: Final = "ds:Diskless/UpToDate"
+FREEZE_S: Final = 10
+
+
+@pytest.fixture
+def formed_lab(lab_from: LabFrom) -> Lab:
+    """A settled cluster whose application runs on node1."""
+    return lab_from(cluster.formed_step())
+
+
+def alarms(node: Machine) -> str:
+    """Return what clstat tells a person, in one line."""
+    return " ".join(node.run("clstat").stdout.split())
+
+
+def stored(node: Machine) -> str:
+    return node.get("/var/lib/hapair/state.json").decode().replace(" ", "")
+
+
+def cut_replication(lab: Lab) -> None:
+    """Let the switch between the nodes fail: every card still has its link."""
+    lab.cut(lab.node1, lab.node2, segment=Segment.PRIVATE)
+    lab.cut(lab.node2, lab.node1, segment=Segment.PRIVATE)
+
+
+def slow_replication(node: Machine) -> None:
+    """Let the node send a megabyte a second on the private network, so that a resync takes long."""
+    node.check("tc qdisc replace dev priv0 root netem rate 8mbit limit 60")
+
+
+def write_much(node: Machine, mib: int = 24) -> None:
+    node.check(f"dd if=/dev/urandom of=/srv/orders/much bs=1M count={mib} conv=fsync")
+
+
+def wait_until_syncing(story: Story) -> None:
+    story.lab.wait_until(
+        "node2 is sync target",
+        lambda: "cs:SyncTarget" in story.node2.run("cat /proc/drbd").stdout,
+        timeout_s=PATIENCE_S,
+    )
+
+
+def test_a_copy_that_misses_writes_is_not_promoted_when_the_other_one_dies(formed_lab: Lab) -> None:
+    """Row 3. FAIL: the older copy serves, or nobody is told why nothing does."""
+    with serving(formed_lab) as story:
+        cut_replication(formed_lab)
+        formed_lab.wait_until(
+            "node2 knows that its copy is behind",
+            lambda: '"behind":["orders.data"]' in stored(story.node2),
+            timeout_s=PATIENCE_S,
+        )
+        story.service_answers()
+        story.node1.power_off()
+        wait_for_standing(formed_lab, "alone", story.node2)
+        assert story.runs_on() == ""
+        assert "misses writes and is not used" in alarms(story.node2)
+        assert "promoted" not in notes(story.node2)
+        formed_lab.mend_all_cuts()
+        story.node1.power_on()
+        story.service_answers()
+        story.redundant_again()
+
+
+def test_a_dead_daemon_moves_nothing_while_the_kernel_answers(formed_lab: Lab) -> None:
+    """Rows 4 and 4b. FAIL: a take-over beside live addresses, or an alarm that does not say so."""
+    before = server_pid(formed_lab.node1)
+    with serving(formed_lab) as story:
+        story.node1.check("systemctl stop hapaird")
+        for direction in Direction:
+            faults.drop_packets(story.node1, "udp dport 7700", direction)
+        story.wait_for_note(story.node2, "kernel-answers")
+        told = alarms(story.node2)
+        assert "kernel still answers on the replication link" in told
+        assert "systemctl status hapaird" in told
+        story.service_answers()
+        assert story.runs_on() == "node1"
+        story.node1.check("systemctl start hapaird")
+        story.service_answers()
+        assert standing(story.node2) == "cut"
+        faults.pass_packets(story.node1)
+        wait_for_standing(formed_lab, "together", *formed_lab.nodes)
+        story.service_answers()
+        assert server_pid(story.node1) == before
+    assert "granted" not in (*notes(formed_lab.node1), *notes(formed_lab.node2))
+
+
+def test_a_node_that_was_away_for_long_stays_down_alone(formed_lab: Lab) -> None:
+    """Row 9. FAIL: it serves data that lacks what the other one wrote meanwhile."""
+    for node in formed_lab.nodes:
+        node.put("/etc/cluster/clstart.xml", '<clstart timeout="5s"/>\n')
+        node.check("sync")
+    with serving(formed_lab) as story:
+        story.node2.power_off()
+        wait_for_standing(formed_lab, "alone", story.node1)
+        story.service_answers()
+        story.node1.power_off()
+        story.node2.power_on()
+        story.wait_for_note(story.node2, "peer-may-be-ahead")
+        assert story.runs_on() == ""
+        assert "may have newer data" in alarms(story.node2)
+        story.node1.power_on()
+        story.service_answers()
+        assert story.runs_on() == "node1"
+        story.redundant_again()
+
+
+def test_a_stop_that_fails_is_done_by_force_before_the_other_node_starts(formed_lab: Lab) -> None:
+    """Row 12. FAIL: the move hangs, or what held the file system is not named."""
+    with serving(formed_lab) as story:
+        holder = "systemd-run --unit=holder --property=WorkingDirectory=/srv/orders sleep 600"
+        story.node1.check(holder)
+        script = '#!/bin/sh\n[ "$1" = start ] || exit 7\n'
+        story.node1.put("/etc/cluster/orders/run", script, mode=0o755)
+        story.node1.check("clmoveapp orders", timeout_s=PATIENCE_S)
+        story.service_answers()
+        assert story.runs_on() == "node2"
+        assert not story.node1.run("systemctl is-active holder").ok
+        told = story.node1.check("clevents --json")
+        assert "holders-ended" in told
+        assert "sleep" in told
+
+
+def test_a_failing_disk_is_served_from_the_other_copy(formed_lab: Lab) -> None:
+    """Row 14. FAIL: the application notices, or nobody is told that one copy is left."""
+    before = server_pid(formed_lab.node1)
+    with serving(formed_lab) as story:
+        faults.disk_errors(story.node1, VOLUME)
+        formed_lab.wait_until(
+            "the disk is given up",
+            lambda: DISKLESS in story.node1.run("cat /proc/drbd").stdout,
+            timeout_s=PATIENCE_S,
+        )
+        story.service_answers()
+        assert story.runs_on() == "node1"
+        assert server_pid(story.node1) == before
+        formed_lab.wait_until(
+            "clstat tells of the disk",
+            lambda: "the disk of node1 is lost" in alarms(story.node1),
+            timeout_s=PATIENCE_S,
+        )
+        faults.mend_disk(story.node1, VOLUME)
+        story.node1.check("drbdadm attach orders.data")
+        story.redundant_again()
+        assert server_pid(story.node1) == before
+
+
+def test_a_copy_that_is_half_resynced_is_not_promoted(formed_lab: Lab) -> None:
+    """Row 15. FAIL: an Inconsistent copy is used, or the service does not return with node1."""
+    with serving(formed_lab) as story:
+        story.node2.power_off()
+        wait_for_standing(formed_lab, "alone", story.node1)
+        write_much(story.node1)
+        slow_replication(story.node1)
+        story.node2.power_on()
+        wait_until_syncing(story)
+        story.node1.power_off()
+        formed_lab.wait_until(
+            "node2 has noticed",
+            lambda: standing(story.node2) in {"cut", "alone"},
+            timeout_s=PATIENCE_S,
+        )
+        assert story.runs_on() == ""
+        assert "promoted" not in notes(story.node2)
+        story.node1.power_on()
+        story.service_answers()
+        assert story.runs_on() == "node1"
+        story.redundant_again()
+
+
+def test_failback_waits_for_the_resync(formed_lab: Lab) -> None:
+    """Row 16. FAIL: it moves back to a copy that is not UpToDate, or not at all when asked to."""
+    node1, node2 = formed_lab.nodes
+    path = "/etc/cluster/orders/appconf.xml"
+    text = cluster.appconf().replace("preferred=", 'failback="yes" preferred=')
+    node1.put(path, text)
+    node1.check("clbuildapp orders", timeout_s=PATIENCE_S)
+    with serving(formed_lab) as story:
+        node1.power_off()
+        story.service_answers()
+        assert story.runs_on() == "node2"
+        write_much(node2)
+        slow_replication(node2)
+        node1.power_on()
+        formed_lab.wait_until(
+            "node1 is sync target",
+            lambda: "cs:SyncTarget" in node1.run("cat /proc/drbd").stdout,
+            timeout_s=PATIENCE_S,
+        )
+        assert story.runs_on() == "node2"
+        story.wait_for_note(node2, "failback")
+        formed_lab.wait_until(
+            "it is back on its preferred node",
+            lambda: story.runs_on() == "node1",
+            timeout_s=PATIENCE_S,
+        )
+        assert "ds:UpToDate/UpToDate" in node1.check("cat /proc/drbd")
+        story.service_answers()
+
+
+def test_an_address_that_somebody_else_has_is_not_taken(formed_lab: Lab) -> None:
+    """Row 22. FAIL: two machines answer to one address, or the other one is not named."""
+    node1, outside = formed_lab.node1, formed_lab.outside
+    node1.check("clhaltapp orders", timeout_s=PATIENCE_S)
+    outside.check(f"ip address add {cluster.SERVICE_ADDRESS}/24 dev pub0")
+    tried = node1.run("clrunapp orders", timeout_s=PATIENCE_S)
+    assert not tried.ok
+    foreign = outside.plan.guest.card("pub0").mac
+    told = f"{tried.stderr} {node1.check('clevents --json')}"
+    assert foreign in told
+    for node in formed_lab.nodes:
+        assert cluster.SERVICE_ADDRESS not in node.check("ip address")
+        assert seen(node).programs == ()
+    outside.check(f"ip address delete {cluster.SERVICE_ADDRESS}/24 dev pub0")
+    node1.check("clrunapp orders", timeout_s=PATIENCE_S)
+    with serving(formed_lab) as story:
+        story.service_answers()
+
+
+def test_with_operator_a_machine_that_stood_still_goes_on(formed_lab: Lab) -> None:
+    """Row 21. FAIL: its peer takes over unasked, or what runs is touched."""
+    node1, node2 = formed_lab.nodes
+    node1.check(
+        """sed -i 's/by="paths"/by="operator"/' /etc/cluster/clconf.xml && clbuild""",
+        timeout_s=PATIENCE_S,
+    )
+    before = server_pid(node1)
+    with serving(formed_lab) as story:
+        node1.freeze()
+        story.wait_for_note(node2, "ask-operator")
+        node2.check(f"sleep {FREEZE_S}", timeout_s=PATIENCE_S)
+        assert seen(node2).programs == ()
+        assert "clconfirm peer-is-down" in alarms(node2)
+        node1.thaw()
+        wait_for_standing(formed_lab, "together", *formed_lab.nodes)
+        story.redundant_again()
+        story.service_answers()
+        assert story.runs_on() == "node1"
+        assert server_pid(node1) == before
+    for node in formed_lab.nodes:
+        assert "granted" not in json.dumps(notes(node))
