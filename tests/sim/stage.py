@@ -62,6 +62,7 @@ class Stage:
         # What the strip switched off stays off until the story goes on.
         self.world.third_parties.power_on = lambda _node: None
         self.world.third_parties.strip.loses_answers = 0.0
+        self.world.third_parties.strip.takes_s = (0.1, 0.5)  # Less than the active node's lead.
         self.acts: list[tuple[str, Do]] = []
         watched = self.world.on_act
 
