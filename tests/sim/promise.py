@@ -75,8 +75,6 @@ class Promise:
         others = [until_s for other, until_s in self.failed_until_s.items() if other != name]
         if any(until_s + SETTLES_AFTER_S > now_s for until_s in others):
             return False
-        if isinstance(fault, HangDaemon) and not (self._data_everywhere() or self._kernels_speak()):
-            return False
         self.failed_until_s[name] = max(now_s + for_s, self.failed_until_s.get(name, 0.0))
         return True
 
@@ -100,7 +98,3 @@ class Promise:
     def _has_another_copy(self, fault: BreakDisk) -> bool:
         resource = self.world.resources[fault.resource]
         return resource.linked and resource.other(fault.node).disk is Disk.UP_TO_DATE
-
-    def _kernels_speak(self) -> bool:
-        resources = self.world.resources.values()
-        return self.world.replication.path_works and any(r.linked for r in resources)
