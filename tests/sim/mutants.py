@@ -1,154 +1,80 @@
 """Cores that are broken on purpose. The simulator must catch each of them.
 
 A mutant stands between the world and the real core: it changes what the core is told, what it
-remembers or what it asks for. Nothing of the core is patched.
+remembers or what it asks for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hapair.core.effects import Act, Do, Effect, Store, Stored
+from hapair.core.effects import Do, Stored
 from hapair.core.events import (
-    DataChanged,
-    Ended,
-    Event,
     Form,
     Halt,
-    Heard,
     Leave,
-    Looked,
     Move,
 )
-from hapair.core.state import NodeState
-from hapair.model.built import Built
-from hapair.model.data import Connection, Disk, VolumeFacts
-from hapair.model.outcome import Done
-from hapair.model.status import Standing
+from hapair.model.witness import Answer
+from tests.checkers.rules import BrokenRuleError
+from tests.sim.distortions import (
+    Broken,
+    agrees_at_once,
+    all_current,
+    asks_for_the_next,
+    believes_every_agent,
+    believes_every_stop,
+    believes_the_loser,
+    confirms_by_itself,
+    does_not_look_at_the_kernel,
+    falls_back_unasked,
+    finds_nothing_running,
+    forgets_its_promise,
+    hears_granted_for,
+    hears_nothing_of_lone_writes,
+    keeps_the_right_on_disk,
+    lets_frozen_writes_go,
+    no_doubts,
+    one_witness_is_enough,
+    stores,
+    stores_last,
+    trusts_what_was_away,
+    waits_for_ever,
+    waives_by_itself,
+)
 from tests.sim.faults import (
     CrashAtEffect,
     Cut,
+    DeadStrip,
     FailActions,
     Fault,
     HangDaemon,
     KillDaemon,
-    Pause,
+    LoseWitness,
+    Partition,
     PowerOff,
+    SlowWitness,
     Typed,
 )
 from tests.sim.machine import Core, Trouble
-from tests.sim.run import CORE, Plan
+from tests.sim.run import Plan, play
 from tests.sim.schedule import Timed
-from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, application
-from tests.sim.stage import ASK_OPERATOR, ONE_APPLICATION, ORDERS
-
-Told = Callable[[NodeState, Event], Event]
-Asked = Callable[[Sequence[Effect]], Sequence[Effect]]
-Remembered = Callable[[NodeState], NodeState]
-Loaded = Callable[[Stored], Stored]
-Configured = Callable[[Built], Built]
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The real core behind a distorting glass."""
-
-    told: Told = lambda _state, event: event
-    asked: Asked = lambda effects: effects
-    remembered: Remembered = lambda state: state
-    loaded: Loaded = lambda stored: stored
-    configured: Configured = lambda built: built
-
-    def begin(
-        self,
-        me: str,
-        boot_id: str,
-        incarnation: int,
-        built: Built,
-        stored: Stored,
-        at_s: float,
-    ) -> tuple[NodeState, Sequence[Effect]]:
-        state, effects = CORE.begin(
-            me, boot_id, incarnation, self.configured(built), self.loaded(stored), at_s
-        )
-        return self.remembered(state), self.asked(effects)
-
-    def step(self, state: NodeState, event: Event) -> tuple[NodeState, Sequence[Effect]]:
-        state, effects = CORE.step(state, self.told(state, event))
-        return self.remembered(state), self.asked(effects)
-
-
-# --- How they are broken ----------------------------------------------------------------------
-
-
-def _calls_itself_current(facts: VolumeFacts) -> VolumeFacts:
-    syncing = facts.connection is Connection.SYNC_TARGET
-    connection = Connection.CONNECTED if syncing else facts.connection
-    return replace(facts, disk=Disk.UP_TO_DATE, connection=connection)
-
-
-def _all_current(_state: NodeState, event: Event) -> Event:
-    if isinstance(event, DataChanged):
-        return replace(event, facts=tuple(_calls_itself_current(f) for f in event.facts))
-    return event
-
-
-def _no_doubts(state: NodeState) -> NodeState:
-    return replace(state, stored=replace(state.stored, behind=(), unproven=()))
-
-
-def _trusts_what_was_away(state: NodeState) -> NodeState:
-    return replace(state, stored=replace(state.stored, unproven=()))
-
-
-def _hears_nothing_of_lone_writes(_state: NodeState, event: Event) -> Event:
-    if isinstance(event, Heard):
-        return replace(event, beat=replace(event.beat, unprotected=()))
-    return event
-
-
-def _does_not_look_at_the_kernel(_state: NodeState, event: Event) -> Event:
-    if isinstance(event, DataChanged):
-        cut = tuple(replace(f, connection=Connection.CONNECTING) for f in event.facts)
-        return replace(event, facts=cut)
-    return event
-
-
-def _confirms_by_itself(state: NodeState) -> NodeState:
-    return replace(state, confirmed=state.standing is Standing.CUT)
-
-
-def _finds_nothing_running(_state: NodeState, event: Event) -> Event:
-    return replace(event, up=False) if isinstance(event, Looked) else event
-
-
-def _believes_every_stop(_state: NodeState, event: Event) -> Event:
-    return replace(event, outcome=Done()) if isinstance(event, Ended) else event
-
-
-def _keeps_the_right_on_disk(effects: Sequence[Effect]) -> Sequence[Effect]:
-    return [e for e in effects if not isinstance(e, Store) or e.stored.holds_right]
-
-
-def _stores_last(effects: Sequence[Effect]) -> Sequence[Effect]:
-    return sorted(effects, key=lambda effect: isinstance(effect, Store))
-
-
-def _waits_for_ever(effects: Sequence[Effect]) -> Sequence[Effect]:
-    return [replace(e, timeout_s=1e9) if isinstance(e, Act) else e for e in effects]
-
-
-def _falls_back_unasked(built: Built) -> Built:
-    entries = tuple(
-        replace(entry, application=replace(entry.application, failback=True))
-        for entry in built.applications
-    )
-    return replace(built, applications=entries)
-
+from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape
+from tests.sim.stage import (
+    ASK_OPERATOR,
+    LONG_S,
+    ONE_APPLICATION,
+    ORDERS,
+    WEB,
+    WEB_TOO,
+    WITH_FENCING,
+    WITH_WITNESS,
+    WITNESS,
+    Stage,
+    with_kind,
+)
 
 # --- What brings it to light -------------------------------------------------------------------
-
-WEB_TOO: Final = Shape(applications=(application(ORDERS), application("web", volumes=0)))
 
 
 def plan(shape: Shape, *timed: tuple[float, Fault]) -> Plan:
@@ -160,10 +86,74 @@ class Mutant:
     name: str
     rule: str  # Which check catches it.
     broken: Broken
-    plans: tuple[Plan, ...] = field(repr=False)
+    plans: tuple[Plan, ...] = field(default=(), repr=False)
+    # Where no data is in danger, only progress: a story in which somebody waits in vain.
+    story: Callable[[Core], None] | None = None
 
     def core(self) -> Core:
         return self.broken
+
+
+def broken_by(mutant: Mutant, core: Core) -> tuple[str, ...]:
+    """Return what goes wrong with this core in everything that brings the mutant to light."""
+    failures = [failure.what for plan in mutant.plans if (failure := play(plan, core))]
+    if mutant.story is not None:
+        try:
+            mutant.story(core)
+        except BrokenRuleError as error:
+            failures.append(str(error))
+    return tuple(failures)
+
+
+def _in_time(stage: Stage, within_s: float, what: str, reached: Callable[[], bool]) -> None:
+    try:
+        stage.waits_for(reached, within_s)
+    except AssertionError as error:
+        raise BrokenRuleError(f"R8: {what}: {error}") from error
+
+
+def writes_go_on_without_the_link(core: Core) -> None:
+    """The peer stores that its copy is behind, and says so; then the frozen writes go on."""
+    stage = Stage(WITH_WITNESS, core=core).begin()
+    stage.suffers(Cut(PRIVATE, NODES, LONG_S))
+    stage.waits_for(lambda: stage.copy("node1").suspended, 3.0)
+    before = stage.acknowledged()
+    _in_time(stage, 5.0, "frozen writes", lambda: stage.acknowledged() > before)
+
+
+def a_silent_daemon_stops_nothing(core: Core) -> None:
+    """Its kernel answers all the time, so nobody takes over what runs there."""
+    stage = Stage(WITH_WITNESS, core=core).begin()
+    stage.suffers(HangDaemon("node1", 4.5))
+    stage.run_for(20.0)
+    if stage.acts or stage.served_by() != "node1":
+        raise BrokenRuleError(f"R7: a silent daemon caused {stage.acts}")
+
+
+def a_lost_grant_blocks_nobody(core: Core) -> None:
+    """node1 is recorded, and never hears of it; the nodes meet, and then node1 dies."""
+    stage = Stage(WITH_WITNESS, core=core).begin()
+    stage.suffers(SlowWitness(0, 20.0), LoseWitness(0, ("node2",), 20.0))
+    stage.cuts_off(for_s=3.5)
+    stage.run_for(30.0)
+    assert stage.holders() == {1: {"node1"}}
+    stage.dies("node1")
+    _in_time(stage, 15.0, "the standby", lambda: stage.served_by() == "node2")
+
+
+def the_winner_may_reboot(core: Core) -> None:
+    """It heard the loser, whose writes were still frozen; its own copy is as good as before."""
+    stage = Stage(WITH_WITNESS, core=core).begin()
+    stage.loses_witness("node1")
+    stage.suffers(Cut(PRIVATE, NODES, LONG_S), Cut(PUBLIC, NODES, 4.0))
+    stage.waits_for(lambda: stage.served_by() == "node2", 10.0)
+    stage.run_for(10.0)
+    stage.dies("node1")
+    stage.run_for(10.0)
+    stage.dies("node2")
+    stage.run_for(5.0)
+    stage.world.power_on("node2")
+    _in_time(stage, 90.0, "the winner", lambda: stage.served_by() == "node2")
 
 
 RETURNS_DURING_RESYNC: Final = plan(
@@ -179,7 +169,7 @@ LINK_THEN_NODE: Final = plan(
 )
 INHERITS_OUT_OF_SIGHT: Final = plan(
     ASK_OPERATOR,
-    (0.0, Pause("node2", 9.0)),
+    (0.0, Partition(NODES, 9.0)),
     (4.0, Typed("node1", Leave(handover=True))),
     (30.0, Typed("node2", Halt(ORDERS))),
 )
@@ -199,36 +189,80 @@ CRASHES_WHILE_IT_ACCEPTS: Final = tuple(
     )
     for step in range(1, 16)
 )
+PARTITION: Final = Partition(NODES, 60.0)
+WITNESS_IS_DOWN: Final = LoseWitness(0, (), 60.0)
+NODE1_REACHES_NO_WITNESS: Final = LoseWitness(0, ("node1",), 90.0)
+LATER: Final = Typed("node1", Form())  # Changes nothing; so long the faults have their effect.
+LINK_AND_NODE_AT_ONCE: Final = plan(
+    WITH_WITNESS,
+    (0.0, Cut(PRIVATE, NODES, 100.0)),
+    (0.0, Cut(PUBLIC, ("node2",), 100.0)),
+    (2.2, PowerOff("node1", 100.0)),
+    (30.0, LATER),
+)
+PLAIN_PARTITION: Final = plan(WITH_WITNESS, (0.0, PARTITION), (20.0, LATER))
+NOBODY_TO_ASK: Final = plan(WITH_WITNESS, (0.0, PARTITION), (0.0, WITNESS_IS_DOWN), (20.0, LATER))
+SPLIT_VOTE: Final = plan(
+    replace(WITH_WITNESS, witnesses=3),
+    (0.0, LoseWitness(0, ("node2",), 60.0)),
+    (0.0, LoseWitness(1, (), 60.0)),
+    (0.0, LoseWitness(2, ("node1",), 60.0)),
+    (0.1, PARTITION),
+    (20.0, LATER),
+)
+DEAD_STRIP: Final = plan(WITH_FENCING, (0.0, DeadStrip(60.0)), (0.0, PARTITION), (20.0, LATER))
+BACK_FOR_THE_PASSIVE_ONE: Final = plan(
+    WITH_WITNESS,
+    (0.0, LoseWitness(0, (), 30.0)),
+    (0.0, NODE1_REACHES_NO_WITNESS),
+    (15.0, PARTITION),
+    (50.0, LATER),
+)
+LOST_THEN_PARTITION: Final = plan(
+    WITH_WITNESS, (0.0, WITNESS_IS_DOWN), (15.0, PARTITION), (40.0, LATER)
+)
+LOSER: Final = plan(WITH_WITNESS, (0.0, NODE1_REACHES_NO_WITNESS), (0.0, PARTITION), (30.0, LATER))
+LOSER_WITHOUT_DATA: Final = plan(
+    with_kind(WITNESS, WEB_TOO), (0.0, NODE1_REACHES_NO_WITNESS), (0.0, PARTITION), (20.0, LATER)
+)
+LEFT_IN_ORDER: Final = plan(
+    WITH_WITNESS,
+    (0.0, LoseWitness(0, (), 30.0)),
+    (0.2, Typed("node2", Leave(handover=True))),
+    (20.0, PowerOff("node1", 100.0)),
+    (35.0, Typed("node2", Form(timeout_s=5.0))),
+    (60.0, LATER),
+)
 
 MUTANTS: Final = (
     Mutant(
         "old copies are promoted",
         "R2",
-        Broken(told=_all_current, remembered=_no_doubts),
+        Broken(told=all_current, remembered=no_doubts),
         (LINK_THEN_NODE, RETURNS_DURING_RESYNC),
     ),
     Mutant(
         "a copy that was away is trusted",
         "R",
-        Broken(remembered=_trusts_what_was_away),
+        Broken(remembered=trusts_what_was_away),
         (INHERITS_OUT_OF_SIGHT,),
     ),
     Mutant(
         "lone writes of the peer are forgotten",
-        "R2",
-        Broken(told=_hears_nothing_of_lone_writes),
-        (LINK_THEN_NODE,),
+        "R8",
+        Broken(told=hears_nothing_of_lone_writes),
+        story=writes_go_on_without_the_link,
     ),
     Mutant(
         "a silent daemon is taken for a dead node",
-        "R",
-        Broken(told=_does_not_look_at_the_kernel),
-        (plan(WEB_TOO, (0.0, HangDaemon("node1", 30.0)), (28.0, Typed("node2", Form()))),),
+        "R7",
+        Broken(remembered=does_not_look_at_the_kernel),
+        story=a_silent_daemon_stops_nothing,
     ),
     Mutant(
         "the grant is not awaited",
         "R1",
-        Broken(remembered=_confirms_by_itself),
+        Broken(remembered=confirms_by_itself),
         (
             plan(
                 ASK_OPERATOR,
@@ -241,7 +275,7 @@ MUTANTS: Final = (
     Mutant(
         "a restarted daemon does not look at what runs",
         "R",
-        Broken(told=_finds_nothing_running),
+        Broken(told=finds_nothing_running),
         (
             plan(
                 ONE_APPLICATION,
@@ -253,12 +287,12 @@ MUTANTS: Final = (
     Mutant(
         "a stop that failed counts as done",
         "R1",
-        Broken(told=_believes_every_stop),
+        Broken(told=believes_every_stop),
         (
             plan(
                 WEB_TOO,
-                (0.0, FailActions("node1", Do.STOP_PROGRAM, "web", Trouble.HANGS, 60.0)),
-                (0.1, Typed("node1", Move("web"))),
+                (0.0, FailActions("node1", Do.STOP_PROGRAM, WEB, Trouble.HANGS, 60.0)),
+                (0.1, Typed("node1", Move(WEB))),
                 (30.0, Typed("node1", Form())),
             ),
         ),
@@ -266,13 +300,13 @@ MUTANTS: Final = (
     Mutant(
         "the right that was given up stays on the disk",
         "R1",
-        Broken(asked=_keeps_the_right_on_disk),
+        Broken(asked=keeps_the_right_on_disk),
         (LOSER_RETURNS_FIRST,),
     ),
     Mutant(
         "the peer is told before it is stored",
         "R1",
-        Broken(asked=_stores_last),
+        Broken(asked=stores_last),
         CRASHES_WHILE_IT_ACCEPTS,
     ),
     Mutant(
@@ -284,13 +318,94 @@ MUTANTS: Final = (
     Mutant(
         "actions are not bounded",
         "R5",
-        Broken(asked=_waits_for_ever),
+        Broken(asked=waits_for_ever),
         (plan(ONE_APPLICATION),),
     ),
     Mutant(
         "it falls back unasked",
         "R6",
-        Broken(configured=_falls_back_unasked),
+        Broken(configured=falls_back_unasked),
         (plan(ONE_APPLICATION, (0.0, PowerOff("node1", 5.0)), (30.0, Typed("node1", Form()))),),
+    ),
+    Mutant(
+        "writes go on before the peer has stored anything",
+        "R2",
+        Broken(added=agrees_at_once),
+        (LINK_AND_NODE_AT_ONCE,),
+    ),
+    Mutant(
+        "a denial counts as a grant",
+        "R1",
+        Broken(told=hears_granted_for(Answer.DENIED)),
+        (PLAIN_PARTITION,),
+    ),
+    Mutant(
+        "silence of the witness counts as a grant",
+        "R1",
+        Broken(told=hears_granted_for(Answer.UNREACHABLE)),
+        (NOBODY_TO_ASK,),
+    ),
+    Mutant(
+        "one witness of three is enough",
+        "R1",
+        Broken(remembered=one_witness_is_enough),
+        (SPLIT_VOTE,),
+    ),
+    Mutant(
+        "an agent that could not tell counts as proof",
+        "R1",
+        Broken(told=believes_every_agent),
+        (DEAD_STRIP,),
+    ),
+    Mutant(
+        "the promise is forgotten",
+        "R1",
+        Broken(remembered=forgets_its_promise),
+        (BACK_FOR_THE_PASSIVE_ONE,),
+    ),
+    Mutant(
+        "the waiver is taken without a promise",
+        "R1",
+        Broken(remembered=waives_by_itself),
+        (LOST_THEN_PARTITION,),
+    ),
+    Mutant(
+        "the lease of the peer is not waited for",
+        "R1",
+        Broken(remembered=lambda state: replace(state, leased=())),
+        (LOSER_WITHOUT_DATA,),
+    ),
+    Mutant(
+        "the loser lets its frozen writes go",
+        "R1",
+        Broken(asked=lets_frozen_writes_go),
+        (LOSER,),
+    ),
+    Mutant(
+        "a denied node asks for the next epoch",
+        "R1",
+        Broken(remembered=asks_for_the_next),
+        (PLAIN_PARTITION,),
+    ),
+    Mutant(
+        "a node forgets that it left in order",
+        "R1",
+        Broken(
+            remembered=lambda state: stores(state, ceded=False),
+            loaded=lambda stored: replace(stored, ceded=False),
+        ),
+        (LEFT_IN_ORDER,),
+    ),
+    Mutant(
+        "what was asked for is not remembered",
+        "R8",
+        Broken(remembered=lambda state: stores(state, asked=0)),
+        story=a_lost_grant_blocks_nobody,
+    ),
+    Mutant(
+        "the winner believes the loser",
+        "R8",
+        Broken(remembered=believes_the_loser),
+        story=the_winner_may_reboot,
     ),
 )

@@ -1,45 +1,39 @@
 """What may go wrong at once without breaking a promise.
 
-Without a third party two nodes cannot be safe against everything. The written promise of this
-version is: data stays safe and one side runs as long as a *second* way between the nodes works
-while the first fails. Four things are ways or end them: the public network, the private
-network (which replicates), a daemon that is dead, hung or starved, and a machine that stands
-still. One of them may fail at a time, and the next one not before the nodes had the time to
-tell each other about the first one: SETTLES_AFTER_S. Loss of power is not a failed way; it is
-what a silent peer is taken for. It is only held back while a way has just failed, because a
-Primary with "fencing dont-care" acknowledges writes alone before its peer can know.
+With ``witness``, ``fencing`` and ``operator`` everything may fail at once: a third party, or a
+person who looked, decides. One thing is held back with ``witness``: a machine that stands still
+for longer than its lease, while it runs an application without replicated data. Nothing of it
+can be stopped by then, and no frozen write keeps it from going on for a moment afterwards.
 
-The kind ``operator`` promises more: whatever fails, nothing starts twice, because only a
-person who looked grants the right. ``Promise`` therefore lets everything pass there.
+With ``paths`` nobody can be asked. The written promise is: data stays safe and one side runs as
+long as a *second* way between the nodes works while the first fails. Four things are ways or
+end them: the public network, the private network (which replicates), a daemon that is dead,
+hung or starved, and a machine that stands still. One of them may fail at a time, and the next
+one not before the nodes had the time to tell each other about the first one: SETTLES_AFTER_S.
+Loss of power is not a failed way; it is what a silent peer is taken for, and it may come at any
+moment: until the peer has stored that its copy is behind, DRBD acknowledges nothing alone.
 """
 
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.core.events import ConfirmPeerDown
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk
 from tests.sim.faults import (
     BreakDisk,
-    CrashAtEffect,
     Cut,
     Fault,
     HangDaemon,
-    KillAtEffect,
     KillDaemon,
     MakeNoise,
     Pause,
-    PowerOff,
     PullCable,
-    Reboot,
     SlowStore,
-    Typed,
 )
-from tests.sim.settings import PRIVATE
 from tests.sim.world import World
 
-# A DRBD time-out, a heartbeat that tells it, and the store of it; with room.
-SETTLES_AFTER_S: Final = 5.0
+# Two heartbeats: until then a way that works again has proven nothing.
+SETTLES_AFTER_S: Final = 1.0
 SHORT_RESTART_S: Final = 3.0
 
 
@@ -63,46 +57,44 @@ class Promise:
     """Remembers what has failed lately and says which further fault is still promised."""
 
     world: World
-    failed_at_s: dict[str, float] = field(default_factory=dict)  # When each way began to fail.
     failed_until_s: dict[str, float] = field(default_factory=dict)
 
     def allows(self, fault: Fault) -> bool:
         """Tell whether the fault may happen now, and remember it if so."""
         if isinstance(fault, BreakDisk) and not self._has_another_copy(fault):
             return False
+        if isinstance(fault, Pause) and self._outlasts_patience(fault):
+            return False
         if self.world.shape.arbitration is not ArbitrationKind.PATHS:
             return True
-        now_s = self.world.clockwork.now_s
         way = way_of(fault)
-        if isinstance(fault, CrashAtEffect | KillAtEffect):
-            return True  # It is asked again when it is due.
         if way is None:
-            return not self._too_early(fault, now_s)
+            return True
         name, for_s = way
+        now_s = self.world.clockwork.now_s
         others = [until_s for other, until_s in self.failed_until_s.items() if other != name]
         if any(until_s + SETTLES_AFTER_S > now_s for until_s in others):
             return False
-        if isinstance(fault, Pause) and for_s > self.world.shape.detection_s / 2:
-            return False  # Taken for dead, and right to be: it is the documented hole.
-        if isinstance(fault, HangDaemon) and not self._kernels_speak():
-            return False
-        self.failed_at_s[name] = now_s
         self.failed_until_s[name] = max(now_s + for_s, self.failed_until_s.get(name, 0.0))
         return True
 
-    def _too_early(self, fault: Fault, now_s: float) -> bool:
-        """Tell whether a Primary may have acknowledged writes of which its peer cannot know."""
-        if isinstance(fault, Typed) and isinstance(fault.command, ConfirmPeerDown):
+    def _data_everywhere(self) -> bool:
+        """Tell whether the frozen writes of DRBD stand behind every application."""
+        return all(built.volumes for built in self.world.built.applications)
+
+    def _outlasts_patience(self, fault: Pause) -> bool:
+        """Tell whether something without data would run on, for a moment, beside its successor."""
+        if self._data_everywhere():
             return False
-        if not isinstance(fault, PowerOff | Reboot | BreakDisk):
-            return False
-        recent = [self.failed_at_s.get(name, -SETTLES_AFTER_S) for name in (PRIVATE, "machine")]
-        return any(at_s + SETTLES_AFTER_S > now_s for at_s in recent)
+        cluster = self.world.built.cluster
+        match cluster.arbitration:
+            case ArbitrationKind.WITNESS:
+                return fault.for_s > cluster.lease_s / 2
+            case ArbitrationKind.PATHS:
+                return fault.for_s > cluster.timing.detection_s / 2
+            case _:
+                return False
 
     def _has_another_copy(self, fault: BreakDisk) -> bool:
         resource = self.world.resources[fault.resource]
         return resource.linked and resource.other(fault.node).disk is Disk.UP_TO_DATE
-
-    def _kernels_speak(self) -> bool:
-        resources = self.world.resources.values()
-        return self.world.replication.path_works and any(r.linked for r in resources)

@@ -90,14 +90,13 @@ def random_fault(chance: Random, shape: Shape, built: Built) -> Fault:
 def _process_fault(chance: Random, shape: Shape, node: str, for_s: float) -> Fault:
     restart_s = _seconds(chance, 0.2, 1.5)
     short_s = _seconds(chance, 0.1, shape.detection_s / 2)
-    long_allowed = shape.arbitration is not ArbitrationKind.PATHS
     return chance.choice(
         (
             KillDaemon(node, restart_s),
             KillAtEffect(node, chance.randint(1, 12), restart_s),
             KillAtEffect(node, chance.randint(1, 12), restart_s),
             HangDaemon(node, for_s),
-            Pause(node, for_s if long_allowed and chance.random() < 0.5 else short_s),
+            Pause(node, for_s if chance.random() < 0.5 else short_s),
             SlowStore(node, _seconds(chance, 0.05, 1.5), for_s),
         )
     )

@@ -45,6 +45,7 @@ class Shape:
     heartbeat_s: float = 0.5
     witnesses: int = 1  # With the arbitration of that name.
     methods: bool = False  # A power strip besides the witness.
+    watchdog: bool = True  # Where a third party decides.
 
 
 def other(node: str) -> str:
@@ -111,7 +112,7 @@ def built_from(shape: Shape, generation: int = 1) -> Built:
         timing=Timing(detection_s=shape.detection_s, heartbeat_s=shape.heartbeat_s),
         witnesses=_witnesses(shape),
         fence_methods=_methods(shape),
-        watchdog=WATCHDOG if shape.arbitration in THIRD_PARTY else None,
+        watchdog=WATCHDOG if shape.arbitration in THIRD_PARTY and shape.watchdog else None,
     )
     applications = tuple(
         BuiltApplication(wanted, volumes_of(wanted), fingerprint=wanted.name)

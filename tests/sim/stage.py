@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Self
 
-from hapair.core.effects import Act, Do, Reply, Severity
+from hapair.core.effects import Act, Do, Reply, Severity, Stored
 from hapair.core.events import Command
 from hapair.core.state import NodeState
 from hapair.model.cluster import ArbitrationKind
@@ -12,7 +12,7 @@ from hapair.model.data import Connection, Disk
 from hapair.model.status import Standing
 from tests.checkers.rules import longest_gap_s
 from tests.sim.drbd import Resource
-from tests.sim.faults import Fault, Faults
+from tests.sim.faults import Fault, Faults, LoseWitness, Partition, PowerOff
 from tests.sim.machine import Core, Machine
 from tests.sim.run import CORE, formed, heal
 from tests.sim.settings import NODES, Shape, application
@@ -24,6 +24,29 @@ ORDERS: Final = "orders"
 DATA: Final = "orders.data0"
 ONE_APPLICATION: Final = Shape(applications=(application(ORDERS),))
 ASK_OPERATOR: Final = replace(ONE_APPLICATION, arbitration=ArbitrationKind.OPERATOR)
+WITH_WITNESS: Final = replace(ONE_APPLICATION, arbitration=ArbitrationKind.WITNESS)
+WITH_FENCING: Final = replace(ONE_APPLICATION, arbitration=ArbitrationKind.FENCING)
+# Besides this one application, one without replicated data.
+WEB: Final = "web"
+WEB_TOO: Final = replace(
+    ONE_APPLICATION, applications=(application(ORDERS), application(WEB, volumes=0))
+)
+
+LONG_S: Final = 10_000.0
+WITNESS, FENCING, PATHS = ArbitrationKind.WITNESS, ArbitrationKind.FENCING, ArbitrationKind.PATHS
+# Every row of the safety contract is told with each of these.
+KINDS: Final = (WITNESS, FENCING, PATHS)
+# Detection (2 s), lead (1 s), the third party, then promote, mount, addresses, start script.
+TAKES_OVER_WITHIN_S: Final = {
+    PATHS: 6.0,
+    WITNESS: 7.0,
+    FENCING: 10.0,
+    ArbitrationKind.OPERATOR: 6.0,
+}
+
+
+def with_kind(kind: ArbitrationKind, shape: Shape = ONE_APPLICATION) -> Shape:
+    return replace(shape, arbitration=kind)
 
 
 class Stage:
@@ -36,6 +59,10 @@ class Stage:
         self.watch = Watch(self.world)
         self.faults = Faults(self.world)
         self.world.faults_end = self.faults.end_all
+        # What the strip switched off stays off until the story goes on.
+        self.world.third_parties.power_on = lambda _node: None
+        self.world.third_parties.strip.loses_answers = 0.0
+        self.world.third_parties.strip.takes_s = (0.1, 0.5)  # Less than the active node's lead.
         self.acts: list[tuple[str, Do]] = []
         watched = self.world.on_act
 
@@ -74,6 +101,24 @@ class Stage:
             self.run_for(0.1)
         return self.now_s - begin_s
 
+    def dies(self, node: str) -> None:
+        """Power is lost and stays away, and the third party can do nothing about it."""
+        self.suffers(PowerOff(node, LONG_S))
+
+    def cuts_off(self, *deaf: str, for_s: float = LONG_S) -> None:
+        """Nothing arrives at these nodes on any network; without names, at neither."""
+        self.suffers(Partition(deaf or NODES, for_s))
+
+    def loses_witness(self, *nodes: str, for_s: float = LONG_S) -> None:
+        """These nodes do not reach any witness; without names, all witnesses are down."""
+        for index in range(len(self.world.third_parties.servers)):
+            self.suffers(LoseWitness(index, nodes, for_s))
+
+    def takes_over(self, node: str, within_s: float | None = None) -> float:
+        """Wait until the node serves; return how long that took."""
+        limit_s = TAKES_OVER_WITHIN_S[self.world.shape.arbitration]
+        return self.waits_for(lambda: self.served_by() == node, within_s or limit_s)
+
     def ends_well(self) -> None:
         """Mend everything and demand progress."""
         heal(self.world, self.watch)
@@ -98,6 +143,35 @@ class Stage:
 
     def is_together(self) -> bool:
         return all(self.standing(node) is Standing.TOGETHER for node in NODES)
+
+    def state(self, node: str) -> NodeState:
+        state = self.world.state(node)
+        assert state is not None, f"the daemon of {node} does not run"
+        return state
+
+    def stored(self, node: str) -> Stored:
+        return self.world.machines[node].disk
+
+    def reason(self, node: str) -> str:
+        """Return the name of the row that says what the node does about the silence."""
+        return self.state(node).reasons.get("arbitration", "")
+
+    def runs_on(self, name: str = ORDERS) -> tuple[str, ...]:
+        """Return the nodes on which the program runs, whether clients reach it or not."""
+        machines = self.world.machines.values()
+        return tuple(m.name for m in machines if m.powered and m.program(name) is not False)
+
+    def acknowledged(self, name: str = DATA) -> int:
+        """Return how many writes clients were told are durable."""
+        return len(self.world.clients.acknowledged[name])
+
+    def holders(self) -> dict[int, set[str]]:
+        """Return who was ever recorded for each epoch, by any witness."""
+        recorded: dict[int, set[str]] = {}
+        for server in self.world.third_parties.servers:
+            for epoch, node in server.holders.items():
+                recorded.setdefault(epoch, set()).add(node)
+        return recorded
 
     def resource(self, name: str = DATA) -> Resource:
         return self.world.resources[name]

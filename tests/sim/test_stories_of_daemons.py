@@ -1,4 +1,4 @@
-"""Told stories: daemons and networks that fail while the machines live (rows 4, 5, 6, 21, 22)."""
+"""Told stories: daemons and networks that fail while the machines live (rows 4 to 6, 21 to 24)."""
 
 from dataclasses import replace
 
@@ -6,20 +6,44 @@ import pytest
 
 from hapair.core.effects import Do
 from hapair.core.events import Configured
-from hapair.model.data import Connection
+from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.sim import parcels
-from tests.sim.faults import Cut, HangDaemon, KillDaemon, MakeNoise, PowerOff, PullCable, SlowStore
+from tests.sim.faults import (
+    Cut,
+    FailActions,
+    HangDaemon,
+    KillDaemon,
+    MakeNoise,
+    PullCable,
+    SlowStore,
+)
+from tests.sim.machine import Trouble
 from tests.sim.networks import Noise
-from tests.sim.settings import NODES, PRIVATE, PUBLIC, built_from
-from tests.sim.stage import ONE_APPLICATION, Stage
+from tests.sim.settings import NODES, PRIVATE, PUBLIC, built_from, other
+from tests.sim.stage import (
+    DATA,
+    FENCING,
+    KINDS,
+    LONG_S,
+    ONE_APPLICATION,
+    ORDERS,
+    PATHS,
+    WITNESS,
+    Stage,
+    with_kind,
+)
 
-LONG_S = 10_000.0
+each_kind = pytest.mark.parametrize("kind", KINDS)
+NO_HEARTBEAT_ARRIVES = Noise(loss=1.0)
 
 
+@each_kind
 @pytest.mark.parametrize("node", NODES)
-def test_row_4_a_killed_daemon_comes_back_and_adopts_what_runs(node: str) -> None:
-    stage = Stage().begin()
+def test_row_04_a_killed_daemon_comes_back_and_adopts_what_runs(
+    node: str, kind: ArbitrationKind
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
     stage.suffers(KillDaemon(node, 1.0))
     stage.waits_for(lambda: not stage.is_together(), 3.0)
     stage.waits_for(stage.is_together, 5.0)
@@ -29,39 +53,95 @@ def test_row_4_a_killed_daemon_comes_back_and_adopts_what_runs(node: str) -> Non
     assert stage.outage_s() < 1.0
 
 
-def test_row_4_both_daemons_may_be_restarted_at_once() -> None:
-    stage = Stage().begin()
+@each_kind
+def test_row_04_both_daemons_may_be_restarted_at_once(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind)).begin()
     stage.suffers(*(KillDaemon(node, 1.0) for node in NODES))
     stage.run_for(20.0)
     assert stage.acts == []
     stage.ends_well()
 
 
-@pytest.mark.parametrize("node", NODES)
-def test_row_4_a_hung_daemon_causes_no_failover_while_its_kernel_answers(node: str) -> None:
-    stage = Stage().begin()
-    stage.suffers(HangDaemon(node, 30.0))
-    stage.run_for(29.0)
+@each_kind
+def test_row_04_a_firewall_that_drops_heartbeats_causes_no_failover(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(*(MakeNoise(name, NO_HEARTBEAT_ARRIVES, LONG_S) for name in (PUBLIC, PRIVATE)))
+    stage.run_for(50.0)
+    for node in NODES:
+        assert stage.standing(node) is Standing.CUT
+        assert "kernel-answers" in stage.alarms(node)
     assert stage.served_by() == "node1"
-    other = next(name for name in NODES if name != node)
-    assert stage.standing(other) is Standing.CUT
-    assert "kernel-answers" in stage.alarms(other)
+    assert stage.acts == []
+    assert stage.outage_s() < 1.0
+    stage.ends_well()
+
+
+@each_kind
+@pytest.mark.parametrize("node", NODES)
+def test_row_04_a_daemon_that_hangs_for_a_moment_causes_no_failover(
+    node: str, kind: ArbitrationKind
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(HangDaemon(node, 4.5))
+    stage.run_for(4.0)
+    assert stage.standing(other(node)) is Standing.CUT
+    assert "kernel-answers" in stage.alarms(other(node))
     stage.waits_for(stage.is_together, 10.0)
+    assert stage.served_by() == "node1"
     assert stage.acts == []
     stage.ends_well()
 
 
-def test_a_standby_whose_daemon_is_dead_takes_over_nothing_until_it_has_listened() -> None:
-    stage = Stage().begin()
-    stage.suffers(KillDaemon("node2", 1.0))
-    stage.run_for(0.5)
-    stage.suffers(PowerOff("node1", LONG_S))
-    stage.waits_for(lambda: stage.served_by() == "node2", 12.0)
+@each_kind
+def test_row_04b_the_watchdog_resets_a_node_whose_user_space_hangs(kind: ArbitrationKind) -> None:
+    """With ``paths`` the configuration has no watchdog here: an alarm, and never two beside it."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(HangDaemon("node1", LONG_S))
+    if kind is PATHS:
+        stage.run_for(120.0)
+        assert "kernel-answers" in stage.alarms("node2")
+        assert stage.acts == [], "no take-over beside live addresses"
+        assert stage.served_by() == "node1"
+    else:
+        stage.waits_for(lambda: not stage.world.machines["node1"].powered, 6.0)
+        stage.takes_over("node2")
     stage.ends_well()
 
 
-def test_row_5_the_loss_of_the_client_network_alone_moves_nothing() -> None:
-    stage = Stage().begin()
+@pytest.mark.parametrize("kind", [WITNESS, FENCING])
+def test_row_04b_without_a_watchdog_only_fencing_ends_a_hung_node(kind: ArbitrationKind) -> None:
+    stage = Stage(replace(with_kind(kind), watchdog=False)).begin()
+    stage.suffers(HangDaemon("node1", LONG_S))
+    stage.run_for(55.0)
+    assert "kernel-answers" in stage.alarms("node2")
+    assert stage.acts == [], "systemd gets the time to restart what is merely dead"
+    if kind is FENCING:
+        stage.takes_over("node2", 15.0)
+        assert not stage.world.machines["node1"].powered
+    else:
+        stage.run_for(120.0)
+        assert stage.served_by() == "node1"
+        assert set(stage.holders()) == set(), "the witness is not even asked"
+    stage.ends_well()
+
+
+@pytest.mark.parametrize("killed_at_s", [0.0, 1.0, 2.2])
+@each_kind
+def test_a_standby_whose_daemon_is_dead_takes_over_nothing_until_it_has_listened(
+    killed_at_s: float, kind: ArbitrationKind
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.dies("node1")
+    stage.run_for(killed_at_s)
+    stage.suffers(KillDaemon("node2", 1.0))
+    stage.takes_over("node2", 15.0)
+    stage.ends_well()
+
+
+@each_kind
+def test_row_05_the_loss_of_the_client_network_alone_moves_nothing(kind: ArbitrationKind) -> None:
+    """Stand-by cards, and a switch to a node that is proven to be reached, are not modelled."""
+    stage = Stage(with_kind(kind)).begin()
     stage.suffers(PullCable(PUBLIC, "node1", LONG_S))
     stage.run_for(60.0)
     assert stage.is_together()
@@ -69,26 +149,38 @@ def test_row_5_the_loss_of_the_client_network_alone_moves_nothing() -> None:
     stage.ends_well()
 
 
-def test_row_6_a_crossover_network_without_link_is_no_fault_of_this_node() -> None:
-    stage = Stage().begin()
+@each_kind
+def test_row_06_a_crossover_network_without_link_is_no_fault_of_this_node(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
     assert stage.world.shape.crossover
-    stage.suffers(PowerOff("node1", LONG_S))
+    stage.dies("node1")
     assert not stage.world.wires[PRIVATE].link_up("node2")
-    stage.waits_for(lambda: stage.served_by() == "node2", 6.0)
+    stage.takes_over("node2")
 
 
-def test_row_6_without_its_own_link_a_node_does_not_blame_the_peer() -> None:
-    stage = Stage(replace(ONE_APPLICATION, crossover=False)).begin()
-    stage.suffers(PullCable(PRIVATE, "node2", LONG_S))
+@each_kind
+def test_row_06_a_node_without_its_own_client_network_does_not_blame_the_peer(
+    kind: ArbitrationKind,
+) -> None:
+    """With ``paths`` its own link counts; a third party is asked whatever the cards say."""
+    stage = Stage(replace(with_kind(kind), crossover=False)).begin()
+    stage.suffers(PullCable(PUBLIC, "node2", LONG_S))
     stage.run_for(10.0)
-    stage.suffers(PowerOff("node1", LONG_S))
+    stage.dies("node1")
     stage.run_for(60.0)
-    assert stage.served_by() == ""
+    if kind is PATHS:
+        assert stage.runs_on() == ()
+        assert stage.reason("node2") == "isolated"
+    else:
+        assert stage.runs_on() == ("node2",)
     stage.ends_well()
 
 
-def test_a_network_that_flaps_starts_and_stops_nothing() -> None:
-    stage = Stage().begin()
+@each_kind
+def test_row_06_a_network_that_flaps_starts_and_stops_nothing(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind)).begin()
     for _ in range(10):
         stage.suffers(PullCable(PUBLIC, "node2", 1.0))
         stage.run_for(2.0)
@@ -97,8 +189,23 @@ def test_a_network_that_flaps_starts_and_stops_nothing() -> None:
     stage.ends_well()
 
 
-def test_noise_on_every_network_causes_no_failover() -> None:
-    stage = Stage().begin()
+@each_kind
+def test_row_06_a_replication_link_that_flaps_stops_nothing_and_loses_nothing(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    for _ in range(10):
+        stage.suffers(Cut(PRIVATE, NODES, 2.5))
+        stage.run_for(6.0)
+    assert stage.acts == []
+    assert stage.served_by() == "node1"
+    assert stage.outage_s() < 4.0
+    stage.ends_well()
+
+
+@each_kind
+def test_noise_on_every_network_causes_no_failover(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind)).begin()
     noise = Noise(loss=0.2, duplicates=0.2, delay_max_s=0.7)
     stage.suffers(MakeNoise(PUBLIC, noise, 60.0), MakeNoise(PRIVATE, noise, 60.0))
     stage.run_for(60.0)
@@ -106,31 +213,45 @@ def test_noise_on_every_network_causes_no_failover() -> None:
     stage.ends_well()
 
 
-def test_row_3_the_replication_link_alone_fails_and_comes_back() -> None:
-    stage = Stage().begin()
-    stage.suffers(Cut(PRIVATE, NODES, 30.0))
-    stage.run_for(15.0)
-    assert stage.served_by() == "node1"
-    assert stage.copy("node1").connection is Connection.CONNECTING
-    assert "unprotected" not in stage.alarms("node2")
-    stage.waits_for(stage.is_redundant, 60.0)
-    assert stage.acts == []
-
-
-def test_a_disk_that_takes_seconds_to_store_only_makes_it_slower() -> None:
-    stage = Stage().begin()
-    stage.suffers(SlowStore("node2", 3.0, LONG_S), PowerOff("node1", LONG_S))
-    took_s = stage.waits_for(lambda: stage.served_by() == "node2", 30.0)
+@each_kind
+def test_a_disk_that_takes_seconds_to_store_only_makes_it_slower(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(SlowStore("node2", 3.0, LONG_S))
+    stage.dies("node1")
+    took_s = stage.takes_over("node2", 40.0)
     assert took_s > 3.0, "the right is on the disk before anything starts"
     stage.ends_well()
 
 
-def test_row_22_an_address_that_answers_elsewhere_is_not_added() -> None:
-    stage = Stage().begin()
+@each_kind
+def test_row_21_a_daemon_that_hangs_and_a_peer_that_dies_meanwhile(kind: ArbitrationKind) -> None:
+    """It heard nothing of what its peer did meanwhile, so its copy is doubtful.
+
+    A witness that grants the next epoch proves it; otherwise only a person can.
+    """
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(HangDaemon("node2", 4.5))
+    stage.run_for(1.0)
+    stage.dies("node1")
+    stage.run_for(60.0)
+    if kind is not WITNESS:
+        assert stage.served_by() == ""
+        assert stage.stored("node2").unproven == (DATA,)
+        stage.world.confirm("node2")
+        stage.run_for(5.0)
+    assert stage.served_by() == "node2"
+    stage.ends_well()
+
+
+@each_kind
+def test_row_22_an_address_that_answers_elsewhere_is_not_added(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind)).begin()
     # A stranger, or a hung leftover of the peer, has the address.
-    stage.suffers(PowerOff("node2", 20.0))
+    stage.dies("node2")
     stage.run_for(22.0)
-    stage.world.machines["node2"].addresses["orders"] = True
+    stage.world.power_on("node2")
+    stage.run_for(1.5)
+    stage.world.machines["node2"].addresses[ORDERS] = True
     stage.waits_for(stage.is_redundant, 60.0)
     stage.suffers(KillDaemon("node2", 0.5))
     stage.run_for(10.0)
@@ -139,8 +260,29 @@ def test_row_22_an_address_that_answers_elsewhere_is_not_added() -> None:
     stage.ends_well()
 
 
-def test_row_24_a_configuration_that_differs_stops_nothing_that_runs() -> None:
-    stage = Stage().begin()
+@each_kind
+def test_row_23_a_device_that_somebody_holds_on_the_standby_is_tried_again_and_alarms_nobody(
+    kind: ArbitrationKind,
+) -> None:
+    """What LVM and udev do is beyond the model: here the replication cannot be brought up."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.dies("node2")
+    stage.run_for(8.0)
+    stage.suffers(FailActions("node2", Do.BRING_UP, ORDERS, Trouble.REFUSED, 120.0))
+    stage.world.power_on("node2")
+    stage.run_for(100.0)
+    assert stage.served_by() == "node1"
+    tries = stage.acts.count((NODES[1], Do.BRING_UP))
+    assert 3 <= tries <= 12, "again and again, ever more rarely"
+    stage.waits_for(stage.is_redundant, 90.0)
+    assert stage.copy("node2", DATA).attached
+
+
+@each_kind
+def test_row_24_a_configuration_that_differs_stops_nothing_that_runs(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
     machine = stage.world.machines["node1"]
     newer = built_from(stage.world.shape, generation=2)
     assert machine.daemon is not None
@@ -150,8 +292,25 @@ def test_row_24_a_configuration_that_differs_stops_nothing_that_runs() -> None:
     assert stage.served_by() == "node1"
 
 
+@each_kind
+def test_row_24_a_configuration_that_was_edited_while_the_peer_was_away_stops_nothing(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.dies("node2")
+    stage.run_for(10.0)
+    machine = stage.world.machines["node1"]
+    machine.built = newer = built_from(stage.world.shape, generation=2)
+    assert machine.daemon is not None
+    stage.world.deliver(machine, machine.daemon, lambda at_s: Configured(at_s, newer))
+    stage.world.power_on("node2")
+    stage.waits_for(stage.is_redundant, 60.0)
+    assert stage.served_by() == "node1"
+    assert all(node == "node2" for node, _ in stage.acts)
+
+
 def test_a_state_of_a_former_daemon_that_arrives_late_changes_nothing() -> None:
-    stage = Stage().begin()
+    stage = Stage(ONE_APPLICATION).begin()
     daemon = stage.world.machines["node2"].daemon
     assert daemon is not None
     assert daemon.newest is not None

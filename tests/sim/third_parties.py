@@ -49,6 +49,8 @@ class PowerStrip:
     """Switches nodes off when it is asked to, unless it is dead itself."""
 
     dead: int = 0
+    loses_answers: float = 0.1  # It did happen, and the agent cannot tell.
+    takes_s: tuple[float, float] = SWITCHES_OFF_AFTER_S
 
 
 class ThirdParties:
@@ -110,12 +112,12 @@ class ThirdParties:
             self.clockwork.after(
                 self.chance.uniform(*POWER_COMES_BACK_S), partial(self.power_on, peer)
             )
-            if self.chance.random() < 0.1:
+            if self.chance.random() < self.strip.loses_answers:
                 deliver(partial(parcels.fenced, False, "the strip's answer was lost"))  # noqa: FBT003
             else:
                 deliver(partial(parcels.fenced, True, "off"))  # noqa: FBT003
 
-        self.clockwork.after(self.chance.uniform(*SWITCHES_OFF_AFTER_S), happen)
+        self.clockwork.after(self.chance.uniform(*self.strip.takes_s), happen)
 
     def check_one_holder(self, nodes: Sequence[str]) -> None:
         """R1: no epoch has a majority for both nodes; a wrong model would prove nothing."""
