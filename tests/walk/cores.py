@@ -1,0 +1,234 @@
+"""Two real decision cores, whose states have one canonical form each.
+
+Only differences of times matter to the core, so every state is moved to the same moment. What
+was long ago, what is overdue, and what only people read is made equal. Equal states get one
+number, and a step that was taken once is looked up when it is to be taken again.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Final
+
+from hapair.core.arbitration import UNANSWERED_MAX
+from hapair.core.effects import Effect, Note, Reply, Stored
+from hapair.core.events import Beat, Event, PeerState
+from hapair.core.state import FencingView, ItemState, NodeState, PeerView, WitnessView
+from hapair.core.witness import MISSED_MAX
+from hapair.model.built import Built
+from tests.sim.machine import Core
+from tests.walk.settings import LONG_AGO_S
+
+NOW_S: Final = 1000.0
+TRIES_MAX: Final = 4
+NOTHING: Final = 0
+
+Key = tuple[Hashable, ...]
+MakeEvent = Callable[[float], Event]
+Stepped = tuple[int, tuple[Effect, ...]]
+
+
+class Pool:
+    """Equal values get one number; 0 stands for none."""
+
+    def __init__(self) -> None:
+        self._values: list[Hashable] = [None]
+        self._numbers: dict[Hashable, int] = {None: NOTHING}
+
+    def put(self, value: Hashable) -> int:
+        number = self._numbers.get(value)
+        if number is None:
+            number = self._numbers[value] = len(self._values)
+            self._values.append(value)
+        return number
+
+    def __getitem__(self, number: int) -> Hashable:
+        return self._values[number]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _past_s(at_s: float, shift_s: float) -> float:
+    return max(at_s + shift_s, NOW_S - LONG_AGO_S)
+
+
+def _due_s(at_s: float, shift_s: float) -> float:
+    return max(at_s + shift_s, NOW_S)
+
+
+def _maybe_s(at_s: float | None, shift_s: float) -> float | None:
+    return None if at_s is None else _past_s(at_s, shift_s)
+
+
+def _peer(peer: PeerView, shift_s: float) -> PeerView:
+    return replace(
+        peer,
+        heard_at_s={name: _past_s(at_s, shift_s) for name, at_s in peer.heard_at_s.items()},
+        alive_at_s=_maybe_s(peer.alive_at_s, shift_s),
+        probed_at_s=_maybe_s(peer.probed_at_s, shift_s),
+        answered_at_s=_maybe_s(peer.answered_at_s, shift_s),
+        unanswered=min(peer.unanswered, UNANSWERED_MAX),
+    )
+
+
+def _witness(view: WitnessView, shift_s: float) -> WitnessView:
+    asked_at_s = _past_s(view.asked_at_s, shift_s)
+    return replace(view, asked_at_s=asked_at_s, missed=min(view.missed, MISSED_MAX))
+
+
+def _fencing(view: FencingView, shift_s: float) -> FencingView:
+    retry_at_s = _due_s(view.retry_at_s, shift_s)
+    return replace(view, retry_at_s=retry_at_s, tries=min(view.tries, 1), text="")
+
+
+def _item(item_state: ItemState, shift_s: float) -> ItemState:
+    return replace(
+        item_state,
+        retry_at_s=_due_s(item_state.retry_at_s, shift_s),
+        tries=min(item_state.tries, TRIES_MAX),
+        last_error="",
+    )
+
+
+def canonical(state: NodeState) -> NodeState:
+    """Return the state as it would be if it were NOW_S now, without what only people read."""
+    shift_s = NOW_S - state.now_s
+    together_since_s = _past_s(state.together_since_s, shift_s) if state.fresh else 0.0
+    return replace(
+        state,
+        now_s=NOW_S,
+        quiet_since_s=_past_s(state.quiet_since_s, shift_s),
+        form_until_s=_due_s(state.form_until_s, shift_s),
+        together_since_s=together_since_s,
+        leave_until_s=_due_s(state.leave_until_s, shift_s),
+        lease_until_s=_due_s(state.lease_until_s, shift_s),
+        peer=_peer(state.peer, shift_s),
+        witness=_witness(state.witness, shift_s),
+        fencing=_fencing(state.fencing, shift_s),
+        joined_from_s={k: _due_s(at_s, shift_s) for k, at_s in state.joined_from_s.items()},
+        resume_at_s={k: _due_s(at_s, shift_s) for k, at_s in state.resume_at_s.items()},
+        items={item: _item(each, shift_s) for item, each in state.items.items()},
+        reconnects={
+            name: replace(each, again_at_s=_due_s(each.again_at_s, shift_s))
+            for name, each in state.reconnects.items()
+        },
+        reasons={},
+        pending=(),
+    )
+
+
+def renumbered(state: NodeState) -> NodeState:
+    """Return the state with effect ids that begin at 1, in the order of the items."""
+    busy = busy_ids(state)
+    items = {
+        item: replace(each, busy=busy.index(each.busy) + 1) if each.busy else each
+        for item, each in state.items.items()
+    }
+    return replace(state, items=items, next_effect_id=len(busy) + 1)
+
+
+def busy_ids(state: NodeState) -> list[int]:
+    return [each.busy for each in state.items.values() if each.busy]
+
+
+def _flat(value: object) -> Hashable:
+    if isinstance(value, Mapping):
+        return tuple(sorted(value.items()))
+    if isinstance(value, PeerView | WitnessView):
+        return tuple(_flat(getattr(value, each.name)) for each in fields(value))
+    if isinstance(value, Hashable):
+        return value
+    raise TypeError(f"{value!r} has no canonical form")
+
+
+FIELDS: Final = tuple(f.name for f in fields(NodeState) if f.name not in ("built", "now_s"))
+UNORDERED: Final = ("items",)  # ItemState has no order; its items always come in the same one.
+
+
+def _key(state: NodeState) -> Key:
+    return tuple(
+        tuple(state.items.items())
+        if name == "items"
+        else tuple(state.facts.items())
+        if name == "facts"
+        else tuple(state.reconnects.items())
+        if name == "reconnects"
+        else _flat(getattr(state, name))
+        for name in FIELDS
+    )
+
+
+@dataclass(slots=True)
+class Cores:
+    core: Core
+    built: Built
+    pool: Pool
+    boot_id: str
+    steps: int = 0  # That the core really took.
+    _states: list[NodeState] = field(default_factory=list)
+    _numbers: dict[Key, int] = field(default_factory=dict)
+    _taken: dict[tuple[int, Key, float], Stepped] = field(default_factory=dict)
+    _settled: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    _told: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def __getitem__(self, number: int) -> NodeState:
+        return self._states[number - 1]
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def _put(self, state: NodeState) -> int:
+        state = canonical(state)
+        key = _key(state)
+        number = self._numbers.get(key)
+        if number is None:
+            self._states.append(state)
+            number = self._numbers[key] = len(self._states)
+        return number
+
+    def begin(self, me: str, incarnation: int, stored: Stored) -> Stepped:
+        self.steps += 1
+        state, effects = self.core.begin(
+            me, self.boot_id, incarnation, self.built, stored, NOW_S
+        )
+        return self._put(state), _performed(effects)
+
+    def step(self, number: int, key: Key, make: MakeEvent, after_s: float) -> Stepped:
+        """Take one step; ``key`` names the event that ``make`` returns."""
+        whole = (number, key, after_s)
+        stepped = self._taken.get(whole)
+        if stepped is None:
+            self.steps += 1
+            state, effects = self.core.step(self[number], make(NOW_S + after_s))
+            stepped = self._taken[whole] = self._put(state), _performed(effects)
+        return stepped
+
+    def settle(self, number: int) -> tuple[int, tuple[int, ...]]:
+        """Return the state with new effect ids, and the old ids in the order of the new ones."""
+        settled = self._settled.get(number)
+        if settled is None:
+            state = self[number]
+            ids = tuple(busy_ids(state))
+            settled = self._settled[number] = self._put(renumbered(state)), ids
+        return settled
+
+    def told(self, number: int) -> tuple[int, int]:
+        """Return the numbers of what it says to its peer, and of what its peer said last."""
+        told = self._told.get(number)
+        if told is None:
+            state = self[number]
+            told = self.pool.put(state.published), self.pool.put(state.peer.state)
+            self._told[number] = told
+        return told
+
+    def beat(self, number: int) -> Beat | None:
+        return self[number].beaten
+
+    def peer_state(self, number: int) -> PeerState:
+        state = self.pool[number]
+        assert isinstance(state, PeerState)
+        return state
+
+
+def _performed(effects: Sequence[Effect]) -> tuple[Effect, ...]:
+    return tuple(e for e in effects if not isinstance(e, Note | Reply))

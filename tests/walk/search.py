@@ -1,0 +1,249 @@
+"""Breadth first through every situation that can be reached with so many faults."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from hapair.core.effects import Stored
+from hapair.core.events import Command, Form, Introduce, Move
+from hapair.core.invariants import BrokenInvariantError
+from hapair.model.status import Standing, Wanted
+from tests.checkers.rules import BrokenRuleError
+from tests.sim.machine import Core
+from tests.sim.run import CORE
+from tests.walk import promise, rules
+from tests.walk.copies import Frozen, fresh_copies, thaw
+from tests.walk.cores import Cores, Pool
+from tests.walk.faults import Happening, happenings
+from tests.walk.moment import Moment
+from tests.walk.place import (
+    BOX_VALUES,
+    OUTSIDE_VALUES,
+    Box,
+    Outside,
+    Situation,
+)
+from tests.walk.settings import FORM_S, NAME, Kind
+from tests.walk.turns import Turn
+
+BOOT_ID: Final = "this boot"
+BROKEN: Final = (BrokenRuleError, BrokenInvariantError)
+STILL: Final = Happening("", 0, lambda _: True)
+ASKED: Final = Happening("", 0, lambda _: True, lambda m: setattr(m.outside, "commanded", True))
+BEGINS_WITHIN: Final = 200  # Turns until a new cluster runs its application.
+Reached = tuple[Situation, str]  # From where, and by what.
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    what: str
+    story: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Figures:
+    kind: str
+    faults: int
+    depth_max: int | None  # None: as deep as there is anything new.
+    states: int = 0
+    transitions: int = 0
+    depth: int = 0
+    took_s: float = 0.0
+    complete: bool = False  # Nothing new was left to reach.
+    core_states: int = 0
+    core_steps: int = 0
+    broken: Broken | None = None
+
+    def line(self) -> str:
+        bound = f"every state with {self.faults} faults at most"
+        if not self.complete:
+            bound += f", down to {self.depth} turns"
+        return (
+            f"{self.kind:16} {self.states:9} states {self.transitions:10} transitions "
+            f"depth {self.depth:4} {self.took_s:7.1f} s   {bound}"
+        )
+
+
+class Walk:
+    def __init__(self, kind: Kind, core: Core = CORE) -> None:
+        self.kind = kind
+        self.pool = Pool()  # Of what the nodes store and say.
+        self.cores = Cores(core, kind.built(), self.pool, BOOT_ID)
+        self.parts = Pool()  # Of the nodes, the copies and the outside.
+        self.happenings = happenings(kind)
+        self.transitions = 0
+
+    # --- Situations and moments ----------------------------------------------------------------
+
+    def lay_out(self, situation: Situation) -> Moment:
+        parts = self.parts
+        first, second, frozen, outside, turn = situation
+        copies = thaw(parts[frozen]) if frozen else None  # type: ignore[arg-type]
+        boxes = (Box(*parts[first]), Box(*parts[second]))  # type: ignore[misc]
+        return Moment(
+            self.kind, self.cores, boxes, copies, Outside(*parts[outside]), turn  # type: ignore[misc]
+        )
+
+    def put_away(self, moment: Moment) -> Situation:
+        put = self.parts.put
+        first, second = moment.boxes
+        copies: Frozen | None = moment.copies.freeze() if moment.copies is not None else None
+        return Situation(
+            put(BOX_VALUES(first)),
+            put(BOX_VALUES(second)),
+            put(copies),
+            put(OUTSIDE_VALUES(moment.outside)),
+            moment.turn,
+        )
+
+    def next_of(
+        self, situation: Situation, happening: Happening, commands: tuple[Command, ...] = ()
+    ) -> Situation:
+        """Let something happen, then one node take its turn.
+
+        Raises:
+            BrokenRuleError, BrokenInvariantError: something was broken.
+        """
+        moment = self.lay_out(situation)
+        promise.remember(moment, happening)
+        happening.happen(moment)
+        if happening.command is not None:
+            commands = (*commands, happening.command)
+        Turn(moment, commands).take(early=happening.early)
+        promise.pass_time(moment)
+        return self.put_away(moment)
+
+    def possible(self, situation: Situation, faults_left: int) -> list[Happening]:
+        moment = self.lay_out(situation)
+        return [
+            each
+            for each in self.happenings
+            if each.costs <= faults_left and each.possible(moment) and promise.allows(moment, each)
+        ]
+
+    # --- Where it begins -----------------------------------------------------------------------
+
+    def empty(self) -> Situation:
+        """Return two nodes without power, whose disks were never used."""
+        cluster = self.cores.built.cluster
+        count = len(cluster.witnesses)
+        outside = Outside(
+            servers=((0, ""),) * count,
+            reached=((True,) * count,) * 2,
+        )
+        nothing = self.pool.put(Stored())
+        boxes = (Box(disk=nothing), Box(disk=nothing))
+        copies = thaw(fresh_copies()) if self.kind.has_data else None
+        return self.put_away(Moment(self.kind, self.cores, boxes, copies, outside, 0))
+
+    def begins(self) -> list[Reached]:
+        """Return a formed cluster that runs its application on the first, and on the other node."""
+        situation = self._run(self.empty(), {2: Form(timeout_s=FORM_S), 3: Form(timeout_s=FORM_S)})
+        situation = self._run(situation, {0: Introduce(NAME, Wanted.UP)})
+        self._check_begin(situation, 0)
+        moved = self._run(situation, {situation.turn: Move(NAME)})  # Typed on node1.
+        self._check_begin(moved, 1)
+        return [(situation, "node1 runs it"), (moved, "node2 runs it")]
+
+    def _run(self, situation: Situation, typed: dict[int, Command]) -> Situation:
+        """Let turns pass until they go round in a circle; return where it is entered."""
+        seen: set[Situation] = set()
+        for number in range(BEGINS_WITHIN):
+            if number > max(typed) and situation in seen:
+                return self._forgotten(situation)
+            seen.add(situation)
+            commands = (typed[number],) if number in typed else ()
+            situation = self.next_of(situation, ASKED if commands else STILL, commands)
+            if self._resyncing(situation):
+                situation = self.next_of(situation, self.happenings[1])
+        raise AssertionError("the cluster does not come to rest")
+
+    def _forgotten(self, situation: Situation) -> Situation:
+        """Return the situation as if nobody had ever typed anything."""
+        moment = self.lay_out(situation)
+        moment.outside.commanded = False
+        return self.put_away(moment)
+
+    def _resyncing(self, situation: Situation) -> bool:
+        return self.happenings[1].possible(self.lay_out(situation))
+
+    def _check_begin(self, situation: Situation, index: int) -> None:
+        moment = self.lay_out(situation)
+        standings = [self.cores[box.core].standing for box in moment.boxes]
+        served = [rules.serves(box) for box in moment.boxes]
+        assert standings == [Standing.TOGETHER] * 2, standings
+        assert served == [index == 0, index == 1], served
+
+
+@dataclass(slots=True)
+class Search:
+    walk: Walk
+    faults: int
+    depth_max: int | None = None
+    limit_s: float | None = None
+    left: dict[Situation, int] = field(default_factory=dict)  # Faults left when it was reached.
+    origins: dict[Situation, Reached | None] = field(default_factory=dict)
+    last: object = None
+    last_text: str = ""
+
+    def run(self) -> Figures:
+        begin_s = time.perf_counter()
+        walk = self.walk
+        figures = Figures(walk.kind.name, self.faults, self.depth_max)
+        frontier: deque[Situation] = deque()
+        for situation, _ in walk.begins():
+            self.left[situation] = self.faults
+            self.origins[situation] = None
+            frontier.append(situation)
+        while frontier and not self._is_over(figures, begin_s):
+            frontier = self._next_level(frontier, figures)
+            figures.depth += bool(frontier)
+        figures.complete = not frontier
+        figures.states = len(self.left)
+        figures.took_s = time.perf_counter() - begin_s
+        figures.core_states, figures.core_steps = len(walk.cores), walk.cores.steps
+        return figures
+
+    def _is_over(self, figures: Figures, begin_s: float) -> bool:
+        late = self.limit_s is not None and time.perf_counter() - begin_s > self.limit_s
+        deep = self.depth_max is not None and figures.depth >= self.depth_max
+        return late or deep or figures.broken is not None
+
+    def _next_level(self, frontier: deque[Situation], figures: Figures) -> deque[Situation]:
+        following: deque[Situation] = deque()
+        for situation in frontier:
+            for happening, left in self._choices(situation):
+                figures.transitions += 1
+                try:
+                    after = self.walk.next_of(situation, happening)
+                except BROKEN as error:
+                    what = f"{type(error).__name__}: {error}"
+                    story = (*self.story(situation), happening.text or "a turn", what)
+                    figures.broken = Broken(what, story)
+                    self.last, self.last_text = situation, happening.text
+                    return following
+                known = self.left.get(after)
+                if known is None or known < left:
+                    self.left[after] = left
+                    self.origins[after] = (situation, happening.text)
+                    following.append(after)
+        return following
+
+    def _choices(self, situation: Situation) -> Iterator[tuple[Happening, int]]:
+        left = self.left[situation]
+        yield STILL, left
+        for happening in self.walk.possible(situation, left):
+            yield happening, left - happening.costs
+
+    def story(self, situation: Situation) -> list[str]:
+        """Return what happened until a situation, with the turns that passed between."""
+        words: list[str] = []
+        origin = self.origins[situation]
+        while origin is not None:
+            before, text = origin
+            node = f"{before.turn + 1}"
+            words.append(f"{text}; turn of node{node}" if text else f"turn of node{node}")
+            origin = self.origins[before]
+        return words[::-1]
