@@ -113,14 +113,19 @@ def form(lab: Lab, plan: ClusterPlan, say: Callable[[str], None] = lambda _: Non
     for node in lab.nodes:
         install_server(node)
     node1 = lab.node1
-    witness = witness_service.install(lab.outside) if plan.arbitration == "witness" else ""
-    node1.put("/etc/cluster/clconf.xml", plan.clconf(witness))
+    build = "clbuild"
+    if plan.arbitration == "witness":
+        invitation = witness_service.install(lab.outside)
+        node1.put("/etc/cluster/clconf.xml", plan.clconf(invitation.element))
+        build += f" --witness-code {invitation.code}"
+    else:
+        node1.put("/etc/cluster/clconf.xml", plan.clconf())
     node1.check("mkdir -p /etc/cluster/orders")
     node1.put("/etc/cluster/orders/appconf.xml", appconf())
     node1.put("/etc/cluster/orders/run", run_script(), mode=0o755)
     lab.node2.check("mkdir -p /etc/cluster/orders")
     lab.node2.put("/etc/cluster/orders/run", run_script(), mode=0o755)
-    for command in ("clbuild", "clform", "clbuildapp orders", "clrunapp orders"):
+    for command in (build, "clform", "clbuildapp orders", "clrunapp orders"):
         say(f"node1# {command}")
         node1.check(command, timeout_s=COMMAND_S)
     wait_until_redundant(lab)

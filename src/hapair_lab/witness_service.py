@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import Final
 
 from hapair_lab import faults
@@ -10,21 +12,30 @@ from hapair_lab.faults import Direction
 from hapair_lab.machine import Machine
 from hapair_lab.packages import install_on, package_file
 
-UNIT: Final = "clwitness.service"
+UNIT: Final = "hapair-witness.service"
 PORT: Final = 7790
 ADDRESS: Final = "10.77.1.254"
 CLUSTER: Final = "lab"
 
 
-def install(outside: Machine) -> str:
-    """Install the package and start the service; return the element for clconf.xml."""
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What ``clwitness invite`` prints."""
+
+    element: str  # For clconf.xml.
+    code: str  # For clbuild --witness-code.
+
+
+def install(outside: Machine) -> Invitation:
+    """Install the package, start the service and invite the lab's cluster."""
     install_on(outside, package_file())
     outside.check(["systemctl", "enable", "--now", UNIT])
-    said = outside.check(["clwitness", "invite", CLUSTER])
-    for line in said.splitlines():
-        if line.strip().startswith("<witness "):
-            return line.strip()
-    raise LabError(f"clwitness invite printed no <witness> element:\n{said}")
+    argv = ["clwitness", "invite", CLUSTER, "--address", ADDRESS, "--json"]
+    said = json.loads(outside.check(argv))
+    try:
+        return Invitation(str(said["line"]), str(said["code"]))
+    except KeyError as missing:
+        raise LabError(f"clwitness invite said nothing of {missing}: {said}") from None
 
 
 def kill(outside: Machine) -> None:

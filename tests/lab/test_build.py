@@ -47,7 +47,7 @@ def wait_for_log(node: Machine, words: str) -> None:
 def test_a_first_build_and_a_second_one(installed_lab: Lab) -> None:
     """FAIL: the nodes differ, a key is readable, or the second build changes something."""
     node1, node2 = installed_lab.nodes
-    node1.put("/etc/cluster/clconf.xml", cluster.REFERENCE.clconf)
+    node1.put("/etc/cluster/clconf.xml", cluster.REFERENCE.clconf())
     planned = node1.check("clbuild --plan", timeout_s=PATIENCE_S)
     assert "+ name: lab" in planned
     assert "no such file" in node1.run("ls /etc/cluster/built").stderr.lower()
@@ -66,7 +66,7 @@ def test_a_first_build_and_a_second_one(installed_lab: Lab) -> None:
 def test_everything_wrong_is_found_at_once(installed_lab: Lab) -> None:
     """FAIL: a fault is not named with its node, or something was changed."""
     node1, node2 = installed_lab.nodes
-    node1.put("/etc/cluster/clconf.xml", cluster.REFERENCE.clconf)
+    node1.put("/etc/cluster/clconf.xml", cluster.REFERENCE.clconf())
     node2.check("ip address add 192.168.7.2/24 dev pub1; ip address del 10.77.1.2/24 dev pub0")
     node2.check("mv /usr/sbin/drbdmeta /usr/sbin/drbdmeta.lost")
     node1.check("sed -i '/ node2$/d' /etc/hosts")
@@ -107,7 +107,7 @@ def start_build(node: Machine, *words: str) -> Callable[[], int]:
 def test_an_interrupted_build_leaves_both_old_or_both_new(installed_lab: Lab, reached: str) -> None:
     """Ctrl-C at two moments. FAIL: one node has what the other one has not."""
     node1, node2 = installed_lab.nodes
-    node1.put("/etc/cluster/clconf.xml", cluster.REFERENCE.clconf)
+    node1.put("/etc/cluster/clconf.xml", cluster.REFERENCE.clconf())
     ended = start_build(node1)
     wait_for_log(node1, reached)
     node1.check("kill -INT $(pgrep -f '/usr/sbin/clbuild$')")

@@ -188,9 +188,7 @@ class Cores:
 
     def begin(self, me: str, incarnation: int, stored: Stored) -> Stepped:
         self.steps += 1
-        state, effects = self.core.begin(
-            me, self.boot_id, incarnation, self.built, stored, NOW_S
-        )
+        state, effects = self.core.begin(me, self.boot_id, incarnation, self.built, stored, NOW_S)
         return self._put(state), _performed(effects)
 
     def step(self, number: int, key: Key, make: MakeEvent, after_s: float) -> Stepped:

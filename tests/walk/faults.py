@@ -129,7 +129,9 @@ def _processes(index: int) -> list[Happening]:
         return moment.boxes[index].listens
 
     return [
-        Happening(f"the daemon of {node} is killed", 1, listens, lambda m: m.kill(index), way="daemon"),
+        Happening(
+            f"the daemon of {node} is killed", 1, listens, lambda m: m.kill(index), way="daemon"
+        ),
         Happening(f"the daemon of {node} hangs", 1, listens, hang, way="daemon"),
         Happening(f"the daemon of {node} goes on", 0, is_hung, proceed),
         Happening(f"{node} is paused", 1, lambda m: m.boxes[index].runs, pause, way="machine"),
@@ -217,7 +219,9 @@ def _cuts() -> list[Happening]:
         cut = partial(_cut, BOTH, networks)
         every.append(Happening(f"{name} cut", 1, is_open, cut, way=name))
     mend = partial(_mend, BOTH, (0, 1))
-    every.append(Happening("the networks are mended", 0, lambda m: any(map(any, m.outside.deaf)), mend))
+    every.append(
+        Happening("the networks are mended", 0, lambda m: any(map(any, m.outside.deaf)), mend)
+    )
     return every
 
 
@@ -301,11 +305,15 @@ def _strip() -> list[Happening]:
         moment.outside.strip = how
 
     return [
-        Happening("the power strip is dead", 1, lambda m: not m.outside.strip, partial(put, "dead")),
+        Happening(
+            "the power strip is dead", 1, lambda m: not m.outside.strip, partial(put, "dead")
+        ),
         Happening(
             "the power strip cannot answer", 1, lambda m: not m.outside.strip, partial(put, "mute")
         ),
-        Happening("the power strip is mended", 0, lambda m: bool(m.outside.strip), partial(put, "")),
+        Happening(
+            "the power strip is mended", 0, lambda m: bool(m.outside.strip), partial(put, "")
+        ),
     ]
 
 
@@ -375,4 +383,3 @@ def _confirms(index: int) -> Happening:
 
     text = f"{NODES[index]}: clconfirm peer-is-down"
     return Happening(text, 1, possible, confirm, ConfirmPeerDown())
-

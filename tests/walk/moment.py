@@ -1,7 +1,7 @@
 """One moment of the walk: a situation laid out so that things can happen in it."""
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hapair.core.effects import Stored
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
@@ -12,8 +12,8 @@ from tests.sim.fence import LetGo
 from tests.sim.settings import NODES
 from tests.sim.sides import Side
 from tests.walk import rules
-from tests.walk.cores import NOTHING, Cores
 from tests.walk.copies import Copies
+from tests.walk.cores import NOTHING, Cores
 from tests.walk.place import NETWORKS, Asker, Box, Outside, Power, Process, other
 from tests.walk.settings import KERNEL_NOTICES, RESOURCE, Kind
 

@@ -83,7 +83,12 @@ class Walk:
         copies = thaw(parts[frozen]) if frozen else None  # type: ignore[arg-type]
         boxes = (Box(*parts[first]), Box(*parts[second]))  # type: ignore[misc]
         return Moment(
-            self.kind, self.cores, boxes, copies, Outside(*parts[outside]), turn  # type: ignore[misc]
+            self.kind,
+            self.cores,
+            boxes,
+            copies,
+            Outside(*parts[outside]),
+            turn,  # type: ignore[misc]
         )
 
     def put_away(self, moment: Moment) -> Situation:
