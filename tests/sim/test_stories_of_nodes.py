@@ -87,7 +87,7 @@ def test_row_08_both_lost_power_at_once_and_one_returns(kind: ArbitrationKind) -
         stage.takes_over("node2", 75.0)
         stage.ends_well()
         return
-    stage.run_for(200.0)
+    stage.run_for(80.0)
     assert stage.served_by() == ""
     assert "peer-may-be-ahead" in stage.alarms("node2")
 
@@ -120,13 +120,16 @@ def test_row_08_the_one_that_was_not_ahead_waits_for_the_other_or_a_person(
     stage.dies("node1")
     stage.run_for(10.0)
     stage.world.power_on("node2")
-    stage.run_for(200.0)
+    stage.run_for(80.0)
     assert stage.served_by() == ""
     assert AHEAD[kind] in stage.alarms("node2")
 
+    # A person gives up what the other copy has; the copies are split then (row 17).
     stage.world.confirm("node2")
     stage.takes_over("node2")
-    stage.ends_well()
+    if kind is WITNESS:
+        stage.ends_well()
+        assert stage.served_by() == "node2", "its epoch outranks what the witness knows"
 
 
 @pytest.mark.parametrize("kind", [*KINDS, ArbitrationKind.OPERATOR])
@@ -153,7 +156,7 @@ def test_row_09_a_node_that_was_away_for_long_knows_that_it_is_behind(
     stage.dies("node1")
     stage.run_for(5.0)
     stage.world.power_on("node2")
-    stage.run_for(200.0)
+    stage.run_for(80.0)
     assert stage.served_by() == ""
     assert AHEAD[kind] in stage.alarms("node2")
 
@@ -179,7 +182,7 @@ def test_row_14_a_node_that_lost_its_disk_serves_from_the_peers_copy(
     stage.takes_over("node2")
     stage.dies("node2")
     stage.world.power_on("node1")
-    stage.run_for(200.0)
+    stage.run_for(80.0)
     assert stage.served_by() == ""
     assert stage.stored("node1").behind == (DATA,)
     stage.ends_well()
@@ -195,7 +198,7 @@ def test_row_15_a_sync_target_is_not_promoted_when_its_source_dies(kind: Arbitra
     stage.waits_for(lambda: stage.copy("node2").connection is Connection.SYNC_TARGET, 30.0)
     stage.run_for(5.0)
     stage.dies("node1")
-    stage.run_for(120.0)
+    stage.run_for(60.0)
     assert stage.served_by() == ""
     assert stage.copy("node2").disk is Disk.INCONSISTENT
     assert stage.copy("node2").role is Role.SECONDARY
@@ -280,7 +283,7 @@ def test_row_25_a_node_whose_new_kernel_lacks_drbd_joins_and_disturbs_nobody(
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(FailActions("node2", Do.BRING_UP, ORDERS, Trouble.REFUSED, LONG_S))
     stage.suffers(Reboot("node2"))
-    stage.run_for(120.0)
+    stage.run_for(50.0)
     assert stage.is_together()
     assert stage.served_by() == "node1"
     assert "fencing" not in stage.notes("node1")

@@ -80,7 +80,7 @@ def test_a_promise_survives_the_loss_of_power() -> None:
         stage.dies(node)
     stage.run_for(5.0)
     stage.world.power_on("node2")
-    stage.run_for(150.0)
+    stage.run_for(80.0)
     assert stage.served_by() == ""
     assert "promised" in stage.alarms("node2")
 
@@ -217,7 +217,7 @@ def test_of_two_witnesses_both_are_needed() -> None:
 def test_a_denied_node_never_recovers_by_asking() -> None:
     stage = Stage(WITH_WITNESS).begin()
     stage.cuts_off()
-    stage.run_for(300.0)
+    stage.run_for(120.0)
     assert stage.served_by() == "node1"
     assert stage.reason("node2") == "denied"
     assert stage.holders() == {1: {"node1"}}
