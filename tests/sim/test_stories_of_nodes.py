@@ -27,6 +27,7 @@ from tests.sim.stage import (
 )
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
+every_kind = pytest.mark.parametrize("kind", [*KINDS, ArbitrationKind.OPERATOR])
 # Why a node that returns alone starts nothing.
 AHEAD = {WITNESS: "denied", FENCING: "peer-may-be-ahead", PATHS: "peer-may-be-ahead"}
 
@@ -75,7 +76,7 @@ def test_row_01_the_loss_of_the_standby_costs_no_more_than_the_frozen_writes(
     stage.ends_well()
 
 
-@each_kind
+@every_kind
 def test_row_08_both_lost_power_at_once_and_one_returns(kind: ArbitrationKind) -> None:
     """Only a witness can say that nobody went on; without one a person has to."""
     stage = Stage(with_kind(kind)).begin()
@@ -132,7 +133,7 @@ def test_row_08_the_one_that_was_not_ahead_waits_for_the_other_or_a_person(
         assert stage.served_by() == "node2", "its epoch outranks what the witness knows"
 
 
-@pytest.mark.parametrize("kind", [*KINDS, ArbitrationKind.OPERATOR])
+@every_kind
 def test_row_08_a_cold_start_of_both_places_the_application_on_its_preferred_node(
     kind: ArbitrationKind,
 ) -> None:
@@ -301,7 +302,7 @@ def test_a_halt_of_one_node_without_hand_over_stops_its_applications() -> None:
     stage.ends_well()
 
 
-@each_kind
+@every_kind
 def test_the_node_that_halts_last_starts_alone_and_the_other_one_waits(
     kind: ArbitrationKind,
 ) -> None:
