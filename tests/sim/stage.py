@@ -36,11 +36,12 @@ LONG_S: Final = 10_000.0
 WITNESS, FENCING, PATHS = ArbitrationKind.WITNESS, ArbitrationKind.FENCING, ArbitrationKind.PATHS
 # Every row of the safety contract is told with each of these.
 KINDS: Final = (WITNESS, FENCING, PATHS)
-# Detection (2 s), lead (1 s), the third party, then promote, mount, addresses, start script.
+# Detection (2 s), lead (1 s; 5 s to fence), the third party, then promote, mount, addresses,
+# the start script.
 TAKES_OVER_WITHIN_S: Final = {
     PATHS: 6.0,
     WITNESS: 7.0,
-    FENCING: 10.0,
+    FENCING: 12.0,
     ArbitrationKind.OPERATOR: 6.0,
 }
 
@@ -62,7 +63,6 @@ class Stage:
         # What the strip switched off stays off until the story goes on.
         self.world.third_parties.power_on = lambda _node: None
         self.world.third_parties.strip.loses_answers = 0.0
-        self.world.third_parties.strip.takes_s = (0.1, 0.5)  # Less than the active node's lead.
         self.acts: list[tuple[str, Do]] = []
         watched = self.world.on_act
 

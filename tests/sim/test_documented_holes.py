@@ -61,9 +61,9 @@ def test_fencing_an_agent_that_is_slower_than_the_head_start_may_switch_both_off
     both_off = 0
     for seed in range(5):
         stage = Stage(WITH_FENCING, seed=f"slow agent {seed}").begin()
-        stage.world.third_parties.strip.takes_s = (2.0, 3.0)
-        stage.cuts_off(for_s=15.0)
-        stage.run_for(10.0)
+        stage.world.third_parties.strip.takes_s = (6.0, 9.0)
+        stage.cuts_off(for_s=30.0)
+        stage.run_for(25.0)
         both_off += not any(machine.powered for machine in stage.world.machines.values())
         stage.ends_well()
     assert both_off

@@ -56,8 +56,8 @@ def test_a_trace_can_be_read() -> None:
 
 
 def test_a_failure_is_shrunk_to_what_it_needs() -> None:
-    """A core that believes every old copy fails after a power loss, whatever else happens."""
-    mutant = next(m for m in MUTANTS if m.name == "old copies are promoted")
+    """A core that keeps its right on the disk fails as soon as both nodes had it."""
+    mutant = next(m for m in MUTANTS if m.name == "the right that was given up stays on the disk")
     failure: Failure | None = None
     for seed in range(500):
         failure = play(plan_of(str(seed)), mutant.core())

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hapair.core.effects import Do
-from hapair.core.events import Configured
+from hapair.core.events import Configured, Halt
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.sim import parcels
@@ -73,6 +73,10 @@ def test_row_04_a_firewall_that_drops_heartbeats_causes_no_failover(kind: Arbitr
     assert stage.served_by() == "node1"
     assert stage.acts == []
     assert stage.outage_s() < 1.0
+    # After a minute fencing takes the silence for a node that hangs, and the active one is first.
+    stage.run_for(20.0)
+    assert stage.served_by() == "node1"
+    assert stage.world.machines["node2"].powered is (kind is not FENCING)
     stage.ends_well()
 
 
@@ -240,6 +244,28 @@ def test_row_21_a_daemon_that_hangs_and_a_peer_that_dies_meanwhile(kind: Arbitra
         stage.world.confirm("node2")
         stage.run_for(5.0)
     assert stage.served_by() == "node2"
+    stage.ends_well()
+
+
+@each_kind
+@pytest.mark.parametrize("for_s", [3.0, 3.6, 4.2])
+def test_row_21_a_daemon_that_wakes_up_believes_nothing_that_was_said_before(
+    for_s: float, kind: ArbitrationKind
+) -> None:
+    """Its socket is full of heartbeats of a peer that acts alone in a newer epoch by now."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(HangDaemon("node1", for_s), Cut(PRIVATE, NODES, 20.0))
+    stage.run_for(40.0)
+    if kind is not FENCING:  # There node1 was switched off, or its lead was long enough.
+        assert stage.is_together()
+    if stage.is_together():
+        epochs = {stage.stored(node).epoch for node in NODES}
+        assert len(epochs) == 1
+        owner = stage.world.owner(ORDERS)
+        assert owner is not None
+        assert stage.types(owner, Halt(ORDERS)).accepted
+        stage.run_for(10.0)
+        assert stage.served_by() == "", "what was halted stays down"
     stage.ends_well()
 
 

@@ -27,6 +27,7 @@ from tests.sim.stage import (
 )
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
+every_kind = pytest.mark.parametrize("kind", [*KINDS, ArbitrationKind.OPERATOR])
 # Why a node that returns alone starts nothing.
 AHEAD = {WITNESS: "denied", FENCING: "peer-may-be-ahead", PATHS: "peer-may-be-ahead"}
 
@@ -75,7 +76,7 @@ def test_row_01_the_loss_of_the_standby_costs_no_more_than_the_frozen_writes(
     stage.ends_well()
 
 
-@each_kind
+@every_kind
 def test_row_08_both_lost_power_at_once_and_one_returns(kind: ArbitrationKind) -> None:
     """Only a witness can say that nobody went on; without one a person has to."""
     stage = Stage(with_kind(kind)).begin()
@@ -87,7 +88,7 @@ def test_row_08_both_lost_power_at_once_and_one_returns(kind: ArbitrationKind) -
         stage.takes_over("node2", 75.0)
         stage.ends_well()
         return
-    stage.run_for(200.0)
+    stage.run_for(80.0)
     assert stage.served_by() == ""
     assert "peer-may-be-ahead" in stage.alarms("node2")
 
@@ -120,16 +121,19 @@ def test_row_08_the_one_that_was_not_ahead_waits_for_the_other_or_a_person(
     stage.dies("node1")
     stage.run_for(10.0)
     stage.world.power_on("node2")
-    stage.run_for(200.0)
+    stage.run_for(80.0)
     assert stage.served_by() == ""
     assert AHEAD[kind] in stage.alarms("node2")
 
+    # A person gives up what the other copy has; the copies are split then (row 17).
     stage.world.confirm("node2")
     stage.takes_over("node2")
-    stage.ends_well()
+    if kind is WITNESS:
+        stage.ends_well()
+        assert stage.served_by() == "node2", "its epoch outranks what the witness knows"
 
 
-@pytest.mark.parametrize("kind", [*KINDS, ArbitrationKind.OPERATOR])
+@every_kind
 def test_row_08_a_cold_start_of_both_places_the_application_on_its_preferred_node(
     kind: ArbitrationKind,
 ) -> None:
@@ -153,7 +157,7 @@ def test_row_09_a_node_that_was_away_for_long_knows_that_it_is_behind(
     stage.dies("node1")
     stage.run_for(5.0)
     stage.world.power_on("node2")
-    stage.run_for(200.0)
+    stage.run_for(80.0)
     assert stage.served_by() == ""
     assert AHEAD[kind] in stage.alarms("node2")
 
@@ -179,7 +183,7 @@ def test_row_14_a_node_that_lost_its_disk_serves_from_the_peers_copy(
     stage.takes_over("node2")
     stage.dies("node2")
     stage.world.power_on("node1")
-    stage.run_for(200.0)
+    stage.run_for(80.0)
     assert stage.served_by() == ""
     assert stage.stored("node1").behind == (DATA,)
     stage.ends_well()
@@ -195,7 +199,7 @@ def test_row_15_a_sync_target_is_not_promoted_when_its_source_dies(kind: Arbitra
     stage.waits_for(lambda: stage.copy("node2").connection is Connection.SYNC_TARGET, 30.0)
     stage.run_for(5.0)
     stage.dies("node1")
-    stage.run_for(120.0)
+    stage.run_for(60.0)
     assert stage.served_by() == ""
     assert stage.copy("node2").disk is Disk.INCONSISTENT
     assert stage.copy("node2").role is Role.SECONDARY
@@ -280,7 +284,7 @@ def test_row_25_a_node_whose_new_kernel_lacks_drbd_joins_and_disturbs_nobody(
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(FailActions("node2", Do.BRING_UP, ORDERS, Trouble.REFUSED, LONG_S))
     stage.suffers(Reboot("node2"))
-    stage.run_for(120.0)
+    stage.run_for(50.0)
     assert stage.is_together()
     assert stage.served_by() == "node1"
     assert "fencing" not in stage.notes("node1")
@@ -298,7 +302,7 @@ def test_a_halt_of_one_node_without_hand_over_stops_its_applications() -> None:
     stage.ends_well()
 
 
-@each_kind
+@every_kind
 def test_the_node_that_halts_last_starts_alone_and_the_other_one_waits(
     kind: ArbitrationKind,
 ) -> None:

@@ -295,7 +295,7 @@ def test_row_17_copies_that_were_both_written_stay_apart_and_the_granted_side_ru
     assert resource.write("node2", -1, path_works=False) is Written.ACKNOWLEDGED
     resource.demote("node2")
     stage.acts.clear()
-    stage.run_for(400.0)
+    stage.run_for(200.0)
 
     assert stage.served_by() == "node1"
     assert stage.outage_s() < 3.0

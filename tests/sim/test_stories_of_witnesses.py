@@ -80,7 +80,7 @@ def test_a_promise_survives_the_loss_of_power() -> None:
         stage.dies(node)
     stage.run_for(5.0)
     stage.world.power_on("node2")
-    stage.run_for(150.0)
+    stage.run_for(80.0)
     assert stage.served_by() == ""
     assert "promised" in stage.alarms("node2")
 
@@ -89,18 +89,20 @@ def test_a_promise_survives_the_loss_of_power() -> None:
     stage.ends_well()
 
 
-def test_a_waiver_survives_the_loss_of_power_and_a_person_says_that_the_copy_counts() -> None:
-    """The peer promised not to ask a witness; that nobody else let it go on, no record tells."""
-    stage = without_witness(Stage(WITH_WITNESS).begin())
+@pytest.mark.parametrize("methods", [False, True])
+def test_a_waiver_survives_the_loss_of_power(methods: bool) -> None:  # noqa: FBT001
+    """The peer promised not to ask a witness; where it can fence, no record tells what it did."""
+    stage = without_witness(Stage(replace(WITH_WITNESS, methods=methods)).begin())
     for node in NODES:
         stage.dies(node)
     stage.run_for(5.0)
     stage.world.power_on("node1")
     stage.waits_for(lambda: stage.standing("node1") is Standing.ALONE, 90.0)
     stage.run_for(10.0)
-    assert stage.served_by() == ""
-    assert stage.stored("node1").away == (DATA,)
-    stage.world.confirm("node1")
+    if methods:
+        assert stage.served_by() == ""
+        assert stage.stored("node1").away == (DATA,)
+        stage.world.confirm("node1")
     stage.takes_over("node1")
     stage.ends_well()
 
@@ -217,7 +219,7 @@ def test_of_two_witnesses_both_are_needed() -> None:
 def test_a_denied_node_never_recovers_by_asking() -> None:
     stage = Stage(WITH_WITNESS).begin()
     stage.cuts_off()
-    stage.run_for(300.0)
+    stage.run_for(120.0)
     assert stage.served_by() == "node1"
     assert stage.reason("node2") == "denied"
     assert stage.holders() == {1: {"node1"}}
@@ -276,7 +278,7 @@ def test_a_node_that_left_in_order_forms_alone_only_with_a_person() -> None:
     stage.run_for(20.0)
     refused = stage.types("node2", Form(timeout_s=10.0))
     assert not refused.accepted
-    assert "promised" in stage.alarms("node2")
+    assert "peer may act alone" in refused.text
     stage.run_for(60.0)
     assert stage.served_by() == ""
     assert stage.holders() == {}
@@ -292,7 +294,6 @@ def test_what_has_no_replicated_data_waits_for_the_lease_of_the_loser() -> None:
     stage.cuts_off()
     begin_s = stage.now_s
     stage.takes_over("node2")
-    assert WEB not in stage.world.built.application(WEB).volumes
     assert "node1" in stage.runs_on(WEB), "the loser still runs it, within its lease"
     assert "node2" not in stage.runs_on(WEB)
     stage.waits_for(lambda: stage.served_by(WEB) == "node2", 20.0)
