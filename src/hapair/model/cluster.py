@@ -1,6 +1,6 @@
 """What an administrator wrote in clconf.xml, as values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import (
     IPv4Address,
@@ -49,7 +49,7 @@ class FenceMethod:
     node: str  # The node that it switches off.
     agent: str
     timeout_s: float = 60.0
-    parameters: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # May be secrets.
 
 
 FENCE_LEAD_S: Final = 5.0
