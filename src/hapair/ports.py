@@ -135,6 +135,9 @@ class Storage(Protocol):
 
     def load(self, name: str) -> bytes | None: ...
     def store(self, name: str, content: bytes) -> None: ...
+    def forget(self, name: str) -> None:
+        """Remove it for good; nothing happens when there is none."""
+        ...
 
 
 class Clock(Protocol):

@@ -103,15 +103,6 @@ def test_several_witnesses_of_all_kinds() -> None:
     ]
 
 
-def test_a_witness_may_have_fencing_as_the_way_out() -> None:
-    cluster = minimal(
-        '<arbitration by="witness"><witness kind="file" at="/mnt/witness"/>'
-        '<method node="node1" agent="fence_x"/><method node="node2" agent="fence_x"/>'
-        '<method node="node1" agent="fence_y"/></arbitration>'
-    )
-    assert [each.agent for each in cluster.methods_against("node1")] == ["fence_x", "fence_y"]
-
-
 @pytest.mark.parametrize(
     ("timing", "timeout_s"),
     [

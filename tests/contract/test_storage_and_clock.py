@@ -30,6 +30,13 @@ def test_the_last_content_is_what_is_loaded(storage: Storage) -> None:
     assert storage.load("state.json") == b"second"
 
 
+def test_what_was_forgotten_is_nothing(storage: Storage) -> None:
+    storage.store("one", b"content")
+    storage.forget("one")
+    storage.forget("one")
+    assert storage.load("one") is None
+
+
 def test_names_do_not_touch_one_another(storage: Storage) -> None:
     storage.store("one", b"1")
     storage.store("two", b"")

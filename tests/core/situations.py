@@ -51,7 +51,6 @@ PATHS: Final = {
     "paths-agree": SILENT,
 }
 OPERATOR: Final = {**COMMON, "ask-operator": SILENT}
-UNDECIDED: Final = replace(SILENT, unreachable=True, methods=True)
 WITNESS: Final = {
     "peer-heard": replace(SILENT, peer_heard=True, granted=True),
     "listening": replace(SILENT, long_enough=False, granted=True),
@@ -59,10 +58,8 @@ WITNESS: Final = {
     "confirmed": replace(SILENT, confirmed=True, denied=True),
     "granted": replace(SILENT, granted=True),
     "denied": replace(SILENT, denied=True, waiver=True, lead_over=False),
-    "fenced": replace(SILENT, fenced=True),
     "waiver": replace(SILENT, waiver=True, lead_over=False),
-    "let-active-first": replace(UNDECIDED, lead_over=False),
-    "fence-instead": UNDECIDED,
+    "let-active-first": replace(SILENT, unreachable=True, lead_over=False),
     "promised": replace(SILENT, records_allow=False, lease_over=True),
     "lease-over": replace(SILENT, lease_over=True, unreachable=True),
     "witness-silent": replace(SILENT, unreachable=True),

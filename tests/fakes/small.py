@@ -16,6 +16,9 @@ class FakeStorage:
     def store(self, name: str, content: bytes) -> None:
         self.contents[name] = content
 
+    def forget(self, name: str) -> None:
+        self.contents.pop(name, None)
+
 
 @dataclass
 class FakeClock:

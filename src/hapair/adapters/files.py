@@ -38,6 +38,11 @@ class FileStorage:
             raise
         self._sync_folder()
 
+    def forget(self, name: str) -> None:
+        """Remove ``name``: after a power cut it does not come back either."""
+        (self._folder / name).unlink(missing_ok=True)
+        self._sync_folder()
+
     def _sync_folder(self) -> None:
         """Make the rename itself survive."""
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

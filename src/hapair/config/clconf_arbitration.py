@@ -29,10 +29,11 @@ def check_arbitration(root: Node, complaints: Complaints) -> None:
         match value_of(arbitration, fmt.ARBITRATION_BY):
             case ArbitrationKind.WITNESS:
                 _check_witnesses(root, arbitration, complaints)
-                check_methods(arbitration, node_names(root), complaints, needed=False)
+                mend = 'remove it, or let agents decide: by="fencing" without a <witness>'
+                _refuse(arbitration, "method", mend, complaints)
             case ArbitrationKind.FENCING:
                 _refuse(arbitration, "witness", 'write by="witness", or remove it', complaints)
-                check_methods(arbitration, node_names(root), complaints, needed=True)
+                check_methods(arbitration, node_names(root), complaints)
             case ArbitrationKind.PATHS:
                 _refuse_what_others_need(arbitration, complaints)
                 _check_paths(arbitration, root.named("network"), complaints)
@@ -57,7 +58,7 @@ def _refuse(arbitration: Node, name: str, mend: str, complaints: Complaints) -> 
 
 def _refuse_what_others_need(arbitration: Node, complaints: Complaints) -> None:
     _refuse(arbitration, "witness", 'write by="witness", or remove it', complaints)
-    mend = 'write by="fencing" (or by="witness" with a <witness>), or remove it'
+    mend = 'write by="fencing", or remove it'
     _refuse(arbitration, "method", mend, complaints)
     if "window" in arbitration.attributes:
         complaints.error(

@@ -13,9 +13,7 @@ NODES: Final = 2
 OURS: Final = ("action", "option", "agent", "debug", "debug_file", "verbose", "verbose_level")
 
 
-def check_methods(
-    arbitration: Node, nodes: tuple[str, ...], complaints: Complaints, *, needed: bool
-) -> None:
+def check_methods(arbitration: Node, nodes: tuple[str, ...], complaints: Complaints) -> None:
     """Report methods against strangers, nodes without a method, and wrong parameters."""
     methods = arbitration.named("method")
     against = [value_of(method, fmt.METHOD_NODE) for method in methods]
@@ -27,24 +25,17 @@ def check_methods(
                 complaints.error(method.line_of("node"), "<method> node", what, mend)
         if all(name in nodes for name in against):
             lacking = [node for node in nodes if node not in against]
-            _check_all_nodes(arbitration, lacking, complaints, needed=needed)
+            _check_all_nodes(arbitration, lacking, complaints)
     for method in methods:
         for parameter in method.named("parameter"):
             _check_parameter(parameter, complaints)
 
 
-def _check_all_nodes(
-    arbitration: Node, lacking: list[str], complaints: Complaints, *, needed: bool
-) -> None:
-    line, field = arbitration.line_of("by"), "<arbitration> by"
-    names = " and ".join(lacking)
-    mend = f'add <method node="{lacking[0]}" agent="fence_..."/>' if lacking else ""
-    if lacking and needed:
-        what = f'"fencing" needs a <method> that switches {names} off'
-        complaints.error(line, field, what, mend)
-    elif len(lacking) == 1:
-        what = f"there is a <method> against the other node only, none switches {names} off"
-        complaints.warning(line, field, what, mend)
+def _check_all_nodes(arbitration: Node, lacking: list[str], complaints: Complaints) -> None:
+    if lacking:
+        what = f'"fencing" needs a <method> that switches {" and ".join(lacking)} off'
+        mend = f'add <method node="{lacking[0]}" agent="fence_..."/>'
+        complaints.error(arbitration.line_of("by"), "<arbitration> by", what, mend)
 
 
 def _check_parameter(parameter: Node, complaints: Complaints) -> None:

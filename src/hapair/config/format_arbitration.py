@@ -84,8 +84,7 @@ ARBITRATION_BY: Final = Attribute(
     "`paths`: the node acts alone when at least two networks are silent, its own links are up and "
     "a reference address still answers; two cables cut at once can leave both sides running, "
     "and their data then diverges. `operator`: a person types `clconfirm` after each loss of a "
-    "node. With `witness`, methods of fencing may be given too: they are the way out when no "
-    "witness can be reached.",
+    "node.",
     required=True,
 )
 ARBITRATION_WINDOW: Final = Attribute(

@@ -159,7 +159,6 @@ WITNESS: Final[tuple[SilenceRule, ...]] = (
         Verdict.LOST,
         "the witness gave the right to the peer: this node has lost and stops what it runs",
     ),
-    FENCED,
     Rule(
         "waiver",
         lambda s: s.waiver,
@@ -171,12 +170,6 @@ WITNESS: Final[tuple[SilenceRule, ...]] = (
         lambda s: not s.lead_over,
         Verdict.WAIT,
         "letting the active node ask the witness first",
-    ),
-    Rule(
-        "fence-instead",
-        lambda s: (s.unreachable or not s.records_allow) and s.was_together and s.methods,
-        Verdict.FENCE,
-        "the witness cannot decide, so the peer is switched off",
     ),
     Rule(
         "promised",

@@ -108,17 +108,16 @@ def _accept(turn: Turn) -> None:
         return
     if not _is_news(state, theirs):
         return
-    news = state.accepted != theirs.incarnation or theirs.epoch > state.stored.epoch
+    # Its epoch becomes ours only after it gave its right up: whoever takes part in an epoch may
+    # claim the next one, and two nodes that claim different ones could both be granted.
+    epoch = state.stored.epoch if theirs.holds_right else max(state.stored.epoch, theirs.epoch)
+    news = state.accepted != theirs.incarnation or epoch > state.stored.epoch
     if news and _may_accept(state, theirs):
         if theirs.epoch > state.stored.epoch:
             data_safety.distrust(turn)  # It had the right to act alone meanwhile.
         elif not state.stored.holds_right:
             # It wrote alone while it was out of sight.
             data_safety.distrust(turn, but_own=True, away=True)
-        # An epoch that was asked for and never used is burned: nobody may claim it any more.
-        epoch = max(state.stored.epoch, theirs.epoch)
-        if witness.uses_witness(state):
-            epoch = max(epoch, state.stored.asked, theirs.asked)
         turn.store(holds_right=False, epoch=epoch)
         turn.change(accepted=theirs.incarnation)
         if state.standing is Standing.ALONE:
@@ -234,6 +233,5 @@ def _cut(turn: Turn) -> None:
 def _turn_to_third_party(turn: Turn, situation: Silence, verdict: Verdict) -> None:
     if verdict is Verdict.FENCE:
         fencing.fence(turn)
-    asks = verdict is Verdict.ASK or (verdict is Verdict.LOST and not situation.denied)
-    if asks or (verdict is Verdict.FENCE and situation.unreachable and situation.records_allow):
+    if verdict is Verdict.ASK or (verdict is Verdict.LOST and not situation.denied):
         witness.ask(turn, witness.claimed(turn.state))

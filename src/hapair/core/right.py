@@ -1,21 +1,27 @@
 """How this node gets the right to act alone: a new epoch, on disk before anything relies on it."""
 
-from hapair.core import data_safety, fencing, witness
+from typing import Final
+
+from hapair.core import data_safety, witness
 from hapair.core.hearing import ASKING_S, last_heard_s, peer_heard, was_member
 from hapair.core.turn import Turn
 from hapair.model.status import Standing
+
+# What a person decided outranks every epoch that the peer can have reached by itself meanwhile.
+CONFIRMED_AHEAD: Final = 1000
 
 
 def grant(turn: Turn, because: str) -> None:
     """Take the right to act alone: a new epoch, on disk before anything relies on it."""
     state = turn.state
     epoch = witness.claimed(state)
-    by_promise = state.stored.tie.waiver and not fencing.has_method(state)
-    if witness.granted(state) or (witness.uses_witness(state) and by_promise):
+    if witness.granted(state) or (witness.uses_witness(state) and state.stored.tie.waiver):
         turn.store(away=())  # Nobody has acted alone since this node was last a member.
     if witness.uses_witness(state) and not witness.granted(state):
         # A person, an agent or a promise is the reason: outrank what the witness may have given.
         epoch = max(epoch, state.witness.newest + 1)
+    if state.confirmed:
+        epoch += CONFIRMED_AHEAD
     turn.store(epoch=epoch, holds_right=True, ceded=False, joined_boot_id=state.boot_id)
     if state.confirmed:
         # The operator saw what may be lost and took it upon himself.

@@ -3,7 +3,12 @@
 Why a majority grants: each witness records one holder for each epoch, for ever. Two majorities
 of the same witnesses share at least one, and that one cannot have named both nodes. So an epoch
 has at most one holder, however late, doubled or lost the answers are. A node only ever asks for
-the epoch after the last one in which it took part; whoever holds a newer one is ahead of it.
+the epoch after the last one in which it took part; whoever holds a newer one is ahead of it. It
+takes part in an epoch when it holds it, or when the peer that held it gave its right up: never
+earlier, or two nodes could claim two epochs and both be granted.
+
+A question whose answer was lost is asked again when the nodes are together. If the witness has
+recorded this node, both go on from that number; else a later claim of the peer would be denied.
 
 Doing without: the side that lost the witness counts a *round* and says so. Its peer stores a
 promise for exactly this round: it will not act alone by a witness. Only then the first side
@@ -138,12 +143,25 @@ def settle(turn: Turn) -> None:
         return
     if state.standing is Standing.ALONE and not _is_recorded(state):
         ask(turn, state.stored.epoch)
+    elif state.standing is Standing.TOGETHER and state.stored.asked > state.stored.epoch:
+        _settle_question(turn)
     elif not _is_asking(state) and state.now_s - state.witness.asked_at_s >= LOOK_S:
         _send(turn, 0, state.witness)
     _tell_loss(turn)
     theirs = turn.state.peer.state
     if turn.state.standing is Standing.TOGETHER and theirs is not None:
         _tie(turn, theirs.tie)
+
+
+def _settle_question(turn: Turn) -> None:
+    """Find out whether the number that was asked for in an earlier silence is recorded."""
+    asked = turn.state.stored.asked
+    if granted(turn.state):
+        turn.store(epoch=asked)
+    elif denied(turn.state):
+        turn.store(asked=turn.state.stored.epoch)
+    else:
+        ask(turn, asked)
 
 
 def _is_recorded(state: NodeState) -> bool:

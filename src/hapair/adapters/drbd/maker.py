@@ -32,7 +32,7 @@ class DrbdMaker:
     def remove(self, volume: Volume) -> Outcome:
         """Remove the resource file; Done also when there is none."""
         try:
-            (self._folder / file_name(volume.resource)).unlink(missing_ok=True)
+            self._storage.forget(file_name(volume.resource))
         except OSError as error:
             return Refused(f"{self._folder / file_name(volume.resource)}: {error.strerror}")
         return Done()

@@ -284,7 +284,7 @@ class ApplicationBuilder:
     async def _keep(self, job: Job | None) -> None:
         """Store the job, or forget it: clbuild refuses while there is one."""
         if job is None:
-            await asyncio.to_thread(self._around.places.job.unlink, missing_ok=True)
+            await asyncio.to_thread(self._around.memory.forget, JOB)
         else:
             await asyncio.to_thread(self._around.memory.store, JOB, encode_job(job))
 
