@@ -200,7 +200,7 @@ def test_failback_waits_for_the_resync(formed_lab: Lab) -> None:
     path = "/etc/cluster/orders/appconf.xml"
     text = cluster.appconf().replace("preferred=", 'failback="yes" preferred=')
     node1.put(path, text)
-    node1.check("clbuildapp orders", timeout_s=PATIENCE_S)
+    node1.check("clbuildapp orders && sync", timeout_s=PATIENCE_S)
     with serving(formed_lab) as story:
         node1.power_off()
         story.service_answers()
@@ -247,7 +247,7 @@ def test_with_operator_a_machine_that_stood_still_goes_on(formed_lab: Lab) -> No
     """Row 21. FAIL: its peer takes over unasked, or what runs is touched."""
     node1, node2 = formed_lab.nodes
     node1.check(
-        """sed -i 's/by="paths"/by="operator"/' /etc/cluster/clconf.xml && clbuild""",
+        """sed -i 's/by="paths"/by="operator"/' /etc/cluster/clconf.xml && clbuild --force""",
         timeout_s=PATIENCE_S,
     )
     before = server_pid(node1)

@@ -76,7 +76,6 @@ class Soak:
             watcher = Watcher(
                 lab.nodes,
                 APPLICATIONS,
-                held_by_kernel=self.arbitration is ArbitrationKind.WITNESS,
                 found=lambda text: say(f"two writable sides: {text}"),
             )
             writers: tuple[Writer, ...] = (LineWriter(lab.outside), BankWriter(lab.outside))

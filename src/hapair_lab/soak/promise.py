@@ -13,11 +13,10 @@ from typing import Final
 from hapair.model.cluster import ArbitrationKind
 from hapair_lab.soak.words import OF_THE_WITNESS, STOPS_THE_NODE, WAYS, Fault, Kind, Role, Way
 
-# A DRBD time-out, a heartbeat that tells it, and the store of it; emulated guests are slow.
+# Two heartbeats and the renewed connection: until then a way has proven nothing; guests are slow.
 SETTLES_AFTER_S: Final = 10.0
 BOOT_S: Final = 60.0  # For so long at least a node that was stopped is not counted on.
 DAEMON_RETURNS_S: Final = 45.0  # Until systemd has replaced a daemon that hangs.
-SHORT_FREEZE_S: Final = 1.0  # Half of the detection time.
 
 Refuses = Callable[[Fault, Sequence[Fault]], bool]
 
@@ -53,18 +52,6 @@ def _two_ways(fault: Fault, earlier: Sequence[Fault]) -> bool:
     own = set(_ways(fault))
     return len(own) > 1 or any(
         own and _ways(other) and _overlaps(fault, other, settles_s=SETTLES_AFTER_S)
-        for other in earlier
-    )
-
-
-def _long_freeze(fault: Fault, _: Sequence[Fault]) -> bool:
-    return fault.kind is Kind.FREEZE and fault.for_s > SHORT_FREEZE_S
-
-
-def _written_alone(fault: Fault, earlier: Sequence[Fault]) -> bool:
-    stops = fault.kind in STOPS_THE_NODE or fault.kind is Kind.DISK
-    return stops and any(
-        {Way.PRIVATE, Way.MACHINE} & set(_ways(other)) and fault.at_s < other.at_s + SETTLES_AFTER_S
         for other in earlier
     )
 
@@ -105,12 +92,6 @@ ALWAYS: Final = (
 NO_WITNESS: Final = Row(
     "no-witness", lambda fault, _: fault.kind in OF_THE_WITNESS, "no witness is configured"
 )
-WRITTEN_ALONE: Final = Row(
-    "written-alone",
-    _written_alone,
-    "a Primary that just lost its peer goes on writing (fencing dont-care); before the peer was"
-    " told, its loss would lose acknowledged writes (decision 0013)",
-)
 REFUSED: Final[dict[ArbitrationKind, tuple[Row, ...]]] = {
     ArbitrationKind.PATHS: (
         *ALWAYS,
@@ -120,11 +101,9 @@ REFUSED: Final[dict[ArbitrationKind, tuple[Row, ...]]] = {
             _two_ways,
             "two ways at once: both sides may take the silence for the other one's death",
         ),
-        Row("long-freeze", _long_freeze, "a machine that stood still is taken for dead"),
-        WRITTEN_ALONE,
     ),
     # A person looks before anything starts: whatever is silent may be.
-    ArbitrationKind.OPERATOR: (*ALWAYS, NO_WITNESS, WRITTEN_ALONE),
+    ArbitrationKind.OPERATOR: (*ALWAYS, NO_WITNESS),
     # The kernel holds the writes until the witness has answered: everything may fail at once.
     ArbitrationKind.WITNESS: ALWAYS,
 }

@@ -40,6 +40,8 @@ def add_bank(lab: Lab) -> None:
     for command in ("clbuildapp bank", "clrunapp bank --node node2"):
         node1.check(command, timeout_s=cluster.COMMAND_S)
     cluster.wait_until_redundant(lab)
+    for node in lab.nodes:
+        node.check("sync")  # A script that a power cut empties starts nothing, with success.
 
 
 def soak_step(plan: cluster.ClusterPlan) -> Step:

@@ -147,12 +147,10 @@ class Watcher:
         nodes: Sequence[Machine],
         applications: Sequence[str],
         *,
-        held_by_kernel: bool,
         found: Callable[[str], None],
     ) -> None:
         self._nodes = tuple(nodes)
         self._applications = tuple(applications)
-        self._held_by_kernel = held_by_kernel
         self._found = found
         self._history = History()
         self._lock = threading.Lock()
@@ -226,6 +224,6 @@ class Watcher:
         }
         seen, writing = (
             read_seen(node.name, texts, self._applications, held_by_kernel=held)
-            for held in (False, self._held_by_kernel)
+            for held in (False, True)
         )
         return Sample(seen, writing, asked_s, time.monotonic())

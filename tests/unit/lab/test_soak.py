@@ -64,13 +64,11 @@ def test_every_kind_can_be_done() -> None:
     [
         ("two-ways", fault(Kind.PUBLIC_SWITCH), fault(Kind.PRIVATE_CABLE, at_s=8.0)),
         ("two-ways", fault(Kind.KILL_DAEMON), fault(Kind.PRIVATE_CABLE, at_s=30.0)),
-        ("written-alone", fault(Kind.PRIVATE_CABLE), fault(Kind.POWER_OFF, at_s=6.0)),
         ("last-copy", fault(Kind.DISK), fault(Kind.RESET, at_s=30.0)),
         ("last-copy", fault(Kind.PRIVATE_CABLE), fault(Kind.DISK, at_s=30.0)),
         ("nobody-there", fault(Kind.REBOOT), fault(Kind.CLOCK, at_s=30.0)),
         ("same-again", fault(Kind.PRIVATE_CABLE), fault(Kind.PRIVATE_CABLE, at_s=3.0)),
         ("no-witness", fault(Kind.MOVE), fault(Kind.WITNESS_CUT, at_s=3.0)),
-        ("long-freeze", fault(Kind.MOVE), fault(Kind.FREEZE, at_s=30.0)),
     ],
 )
 def test_with_paths_some_combinations_are_beyond_the_promise(
@@ -81,9 +79,14 @@ def test_with_paths_some_combinations_are_beyond_the_promise(
     assert row.name == name
 
 
-def test_a_power_loss_after_the_peer_was_told_is_promised() -> None:
-    assert refusal(PATHS, fault(Kind.POWER_OFF, at_s=12.0), (fault(Kind.PRIVATE_CABLE),)) is None
-    assert refusal(WITNESS, fault(Kind.POWER_OFF, at_s=1.0), (fault(Kind.PRIVATE_CABLE),)) is None
+@pytest.mark.parametrize("arbitration", REFUSED)
+def test_a_power_loss_at_any_moment_after_the_replication_link_is_promised(
+    arbitration: ArbitrationKind,
+) -> None:
+    """The kernel acknowledges nothing alone before the peer has stored that it is behind."""
+    cut = fault(Kind.PRIVATE_CABLE)
+    assert refusal(arbitration, fault(Kind.POWER_OFF, at_s=0.5), (cut,)) is None
+    assert refusal(arbitration, fault(Kind.FREEZE, for_s=20.0), ()) is None
 
 
 def texts(
