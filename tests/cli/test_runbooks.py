@@ -20,6 +20,8 @@ INDEX: Final = RUNBOOKS / "README.md"
 LINK: Final = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 ROWS: Final = (*(f"{row:02}" for row in range(1, 26)), "04b")
 LINES_MAX: Final = 40
+ANYTHING: Final = ".{0,80}?"
+WORDS_MIN_LENGTH: Final = 22  # Shorter texts of the code would match by chance.
 TELLERS: Final = {"Alarm": 0, "note": 0, "add": 0}  # Callable -> where the alarm's name stands.
 
 
@@ -74,6 +76,38 @@ def test_every_row_of_the_safety_contract_has_one_short_runbook(row: str) -> Non
     for part in ("**You see**", "hapair has done", "**Do now", "**Do not**", "well when"):
         assert part in text or (part == "well when" and "**Afterwards**" in text), part
     assert f"({file.name})" in INDEX.read_text()
+
+
+def sentences_of_the_code() -> Iterator[re.Pattern[str]]:
+    """Yield a pattern for each sentence in the code; what is filled in matches anything."""
+    for file in sorted(SOURCES.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            fixed = [str(p.value) if isinstance(p, ast.Constant) else "" for p in parts]
+            if len("".join(fixed).strip()) >= WORDS_MIN_LENGTH:
+                pattern = ANYTHING.join(re.escape(text) for text in fixed)
+                yield re.compile(pattern.removeprefix(ANYTHING).removesuffix(ANYTHING))
+
+
+def shown_alarms() -> Iterator[tuple[str, str]]:
+    """Yield what each page shows behind ALARM and WARNING; a cut sentence ends with dots."""
+    for file in sorted(RUNBOOKS.glob("*.md")):
+        for block in re.findall(r"```text\n(.*?)```", file.read_text(), re.DOTALL):
+            joined = re.sub(r"\n {10,}(?!->)", " ", block)
+            for text in re.findall(r"(?:ALARM|WARNING) +\w+: (.*)", joined):
+                yield file.name, text
+
+
+def test_what_a_page_shows_is_what_the_code_says() -> None:
+    patterns = tuple(sentences_of_the_code())
+    sources = tuple(pattern.pattern.replace("\\", "") for pattern in patterns)
+    invented = [
+        (page, text)
+        for page, text in shown_alarms()
+        if not any(pattern.search(text) for pattern in patterns)
+        and not (text.endswith(" ...") and any(text[:-4] in source for source in sources))
+    ]
+    assert invented == []
 
 
 def test_every_link_of_a_runbook_leads_to_a_page() -> None:
