@@ -144,6 +144,8 @@ def lay_documents(tree: Path, version: str) -> None:
     write_compressed(folder / "changelog.gz", DEBIAN_CHANGELOG.format(version=version))
     write_compressed(folder / "NEWS.gz", (ROOT / "CHANGELOG.md").read_text())
     copy_files(ROOT / "docs" / "reference", "*.md", folder)
+    copy_files(ROOT / "docs" / "operating", "*.md", folder)
+    copy_files(ROOT / "docs" / "operating" / "runbooks", "*.md", folder / "runbooks")
     (folder / "examples").symlink_to("../../hapair/samples")
     write(tree / "usr/share/lintian/overrides/hapair", (ROOT / "packaging/lintian").read_text())
 

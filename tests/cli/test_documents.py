@@ -26,7 +26,7 @@ def parser_of(command: str) -> CommandParser:
 
 def lines_to_type() -> Iterator[tuple[str, str]]:
     """Yield each command that the documents for operators show, with the document's name."""
-    for file in sorted((DOCUMENTS / "operating").glob("*.md")):
+    for file in sorted((DOCUMENTS / "operating").rglob("*.md")):
         text = file.read_text()
         shown = [line.strip() for block in FENCED.findall(text) for line in block.splitlines()]
         told = [line for line in INLINE.findall(text) if " " in line]  # Else a name, no order.

@@ -2,9 +2,12 @@
 
 from typing import Final
 
+RUNBOOKS: Final = "/usr/share/doc/hapair/runbooks"
 CONFIRM: Final = "only if {peer} is surely off: clconfirm peer-is-down"
 ADVICE: Final = {
     "kernel-answers": "on {peer}: systemctl status hapaird; its applications go on meanwhile",
+    "peer-alive": "look at the networks and firewalls of both nodes: one direction is cut",
+    "not-connected": "look at the firewalls; clbuild checks both nodes and lists what is wrong",
     "never-joined": f"start {{peer}}; {CONFIRM}",
     "one-network": f"bring {{peer}} back; {CONFIRM}",
     "own-link-down": f"mend this node's link; {CONFIRM}",
@@ -14,7 +17,7 @@ ADVICE: Final = {
     "peer-may-be-ahead": f"start {{peer}}; {CONFIRM}",
     "denied": "mend this node's networks; it joins by itself and is completed by the peer",
     "lease-over": "mend this node's networks; it goes on by itself when the witness answers",
-    "promised": f"bring {{peer}} or the witness back; {CONFIRM}",
+    "promised": f"bring {{peer}} back; {CONFIRM}",
     "witness-lost": "look at the witness: clbuild --check-witness tries it",
     "yields": "bring {peer} back; the witness then decides again",
     "fencing-failed": f"look at the fence device; it is tried again. {CONFIRM.capitalize()}",
@@ -46,5 +49,6 @@ def advice_for(alarm: str, application: str, peer: str) -> str:
     """Return what to do about an alarm; where there is no better advice, where to look."""
     advice = ADVICE.get(alarm)
     if advice is None:
-        return f"clstat --why {application}" if application else "clevents tells how it came about"
+        where = f"clevents tells how it came about; then {RUNBOOKS}/README.md"
+        return f"clstat --why {application}" if application else where
     return advice.format(application=application, peer=peer or "the peer")

@@ -179,7 +179,7 @@ def _resyncs(node: NodeStatus, name: str) -> Iterator[Finding]:
                     f"{volume.resource}: the resync to {node.node} was interrupted; its copy is"
                     f" unusable, {kept_text(node, kept)} is the consistent state before it",
                     f"bring {node.peer} back, it is completed by itself; only if {node.peer} is"
-                    " lost for good: docs/operating/resync.md",
+                    " lost for good: /usr/share/doc/hapair/resync.md",
                 )
 
 

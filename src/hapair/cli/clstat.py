@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hapair.cli import parsers
+from hapair.cli.advice import RUNBOOKS
 from hapair.cli.attention import Finding, findings
 from hapair.cli.common import ExitCode, call, print_json, run
 from hapair.cli.render_status import Page, page_lines
@@ -54,6 +55,7 @@ PAGE: Final = parsers.Page(
         ("/run/hapair/control.sock", "where the daemon answers"),
         ("/etc/cluster/built/built.json", "what was built last; shown when the daemon is down"),
         ("/var/lib/hapair/state.json", "what this node remembers; shown when the daemon is down"),
+        (RUNBOOKS, "a page for each alarm and each failure; begin with README.md"),
     ),
     see_also=("clevents(1)", "clrunapp(8)", "clmoveapp(8)", "clconfirm(8)"),
 )
