@@ -41,11 +41,16 @@ class Watch:
                 return
 
     def _store(self, machine: Machine) -> None:
-        """R1: both nodes never get the right to act alone, unless a person gives it away."""
-        peer = self.world.machines[other(machine.name)]
-        both = machine.disk.holds_right and peer.disk.holds_right
-        by_person = self.world.shape.arbitration is ArbitrationKind.OPERATOR
-        if both and not by_person and not self.world.confirmed:
+        """R1: both nodes never get the right to act alone, unless a person gives it away.
+
+        With a witness a halted node has no use for the right that it kept: it asks before it
+        forms alone.
+        """
+        machines = (machine, self.world.machines[other(machine.name)])
+        kind = self.world.shape.arbitration
+        asks_first = kind is ArbitrationKind.WITNESS
+        both = all(m.disk.holds_right and (m.disk.formed or not asks_first) for m in machines)
+        if both and kind is not ArbitrationKind.OPERATOR and not self.world.confirmed:
             raise BrokenRuleError("R1: both nodes have stored the right to act alone")
 
     def _asked(self, what: str) -> bool:
