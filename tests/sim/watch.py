@@ -153,9 +153,10 @@ class Watch:
 
     def _copies_missing(self) -> str:
         for name, resource in self.world.resources.items():
+            apart = [s.connection is Connection.STAND_ALONE for s in resource.sides.values()]
+            if any(apart) and self.world.confirmed:
+                continue  # A person gave the right away and both sides wrote: stay apart (R4).
             for side in resource.sides.values():
-                if side.connection is Connection.STAND_ALONE and self.world.confirmed:
-                    break  # A person gave the right away and both sides wrote: stay apart (R4).
                 if side.disk is not Disk.UP_TO_DATE or side.connection is not Connection.CONNECTED:
                     return f"{name} on {side.node} is {side.disk}, {side.connection}"
                 acknowledged = self.world.clients.acknowledged[name]
