@@ -3,7 +3,8 @@
 With ``witness``, ``fencing`` and ``operator`` everything may fail at once: a third party, or a
 person who looked, decides. One thing is held back with ``witness``: a machine that stands still
 for longer than its lease, while it runs an application without replicated data. Nothing of it
-can be stopped by then, and no frozen write keeps it from going on for a moment afterwards.
+can be stopped by then, and no frozen write keeps it from going on for a moment afterwards. (A
+daemon that hangs for so long has its machine reset by the watchdog, which every run has.)
 
 With ``paths`` nobody can be asked. The written promise is: data stays safe and one side runs as
 long as a *second* way between the nodes works while the first fails. Four things are ways or

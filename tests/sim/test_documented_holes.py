@@ -47,6 +47,23 @@ def test_a_machine_that_stands_still_for_long_runs_what_has_no_data_twice_for_a_
         stage.run_for(60.0)
 
 
+def test_witness_without_a_watchdog_a_lease_does_not_bind_a_daemon_that_hangs() -> None:
+    """Nobody stops what has no data; frozen writes hold back the rest."""
+    stage = Stage(replace(with_kind(WITNESS, WEB_TOO), watchdog=False)).begin()
+    stage.suffers(HangDaemon("node1", LONG_S))
+    stage.cuts_off()
+    with pytest.raises(BrokenRuleError, match="R1: node1 and node2 run web"):
+        stage.run_for(60.0)
+
+
+def test_witness_with_a_watchdog_it_does() -> None:
+    stage = Stage(with_kind(WITNESS, WEB_TOO)).begin()
+    stage.suffers(HangDaemon("node1", LONG_S))
+    stage.cuts_off()
+    stage.waits_for(lambda: stage.runs_on(WEB) == ("node2",), 15.0)
+    stage.ends_well()
+
+
 def test_operator_a_wrong_confirmation_starts_it_twice() -> None:
     stage = Stage(ASK_OPERATOR).begin()
     stage.suffers(Cut(PUBLIC, NODES, LONG_S), Cut(PRIVATE, NODES, LONG_S))

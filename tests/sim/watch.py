@@ -41,11 +41,16 @@ class Watch:
                 return
 
     def _store(self, machine: Machine) -> None:
-        """R1: both nodes never get the right to act alone, unless a person gives it away."""
-        peer = self.world.machines[other(machine.name)]
-        both = machine.disk.holds_right and peer.disk.holds_right
-        by_person = self.world.shape.arbitration is ArbitrationKind.OPERATOR
-        if both and not by_person and not self.world.confirmed:
+        """R1: both nodes never get the right to act alone, unless a person gives it away.
+
+        With a witness a halted node has no use for the right that it kept: it asks before it
+        forms alone.
+        """
+        machines = (machine, self.world.machines[other(machine.name)])
+        kind = self.world.shape.arbitration
+        asks_first = kind is ArbitrationKind.WITNESS
+        both = all(m.disk.holds_right and (m.disk.formed or not asks_first) for m in machines)
+        if both and kind is not ArbitrationKind.OPERATOR and not self.world.confirmed:
             raise BrokenRuleError("R1: both nodes have stored the right to act alone")
 
     def _asked(self, what: str) -> bool:
@@ -148,9 +153,10 @@ class Watch:
 
     def _copies_missing(self) -> str:
         for name, resource in self.world.resources.items():
+            apart = [s.connection is Connection.STAND_ALONE for s in resource.sides.values()]
+            if any(apart) and self.world.confirmed:
+                continue  # A person gave the right away and both sides wrote: stay apart (R4).
             for side in resource.sides.values():
-                if side.connection is Connection.STAND_ALONE and self.world.confirmed:
-                    break  # A person gave the right away and both sides wrote: stay apart (R4).
                 if side.disk is not Disk.UP_TO_DATE or side.connection is not Connection.CONNECTED:
                     return f"{name} on {side.node} is {side.disk}, {side.connection}"
                 acknowledged = self.world.clients.acknowledged[name]
