@@ -92,6 +92,10 @@ class Addresses(Protocol):
     async def remove(
         self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float
     ) -> Outcome: ...
+    async def announce(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
+        """Tell the neighbours again where those of the addresses are that this machine has."""
+        ...
+
     def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
         """True: all are here; False: none is here; None: some are."""
         ...

@@ -57,6 +57,13 @@ async def test_some_of_them_is_neither_all_nor_none(world: World) -> None:
     assert world.addresses.present(ALL) is True
 
 
+async def test_announcing_changes_nothing(world: World) -> None:
+    await world.addresses.add(ALL[:1], timeout_s=5)
+    assert isinstance(await world.addresses.announce(ALL, timeout_s=5), Done)
+    assert world.addresses.present(ALL[:1]) is True
+    assert world.addresses.present(ALL) is None
+
+
 async def test_every_action_may_be_repeated(world: World) -> None:
     for _ in range(2):
         assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)

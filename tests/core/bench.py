@@ -264,7 +264,7 @@ class Bench:
                 self.kernel[act.resource] = replace(old, disk=Disk.DISKLESS, suspended=False)
             case Do.RESUME if old is not None:
                 self.kernel[act.resource] = replace(old, suspended=False)
-            case Do.END_HOLDERS:
+            case Do.END_HOLDERS | Do.ANNOUNCE_ADDRESSES:
                 pass
             case _:
                 self._turn(act)

@@ -36,6 +36,10 @@ class FakeAddresses:
         self.here -= set(addresses)
         return _ended(self.unanswered)
 
+    async def announce(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
+        del addresses, timeout_s
+        return _ended(self.unanswered)
+
     def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
         here = [address in self.here for address in addresses]
         if all(here):

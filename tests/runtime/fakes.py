@@ -236,6 +236,9 @@ class Machine:
     async def remove(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
         return await self._work("remove", str(len(addresses)))
 
+    async def announce(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
+        return await self._work("announce", str(len(addresses)))
+
     def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
         return self.addresses_present
 

@@ -48,6 +48,7 @@ DEEDS: Final = {
     Do.END_HOLDERS: "end_holders orders.data",
     Do.ADD_ADDRESSES: "add 1",
     Do.REMOVE_ADDRESSES: "remove 1",
+    Do.ANNOUNCE_ADDRESSES: "announce 1",
     Do.START_PROGRAM: "start orders",
     Do.STOP_PROGRAM: "stop orders",
     Do.KILL_PROGRAM: "kill orders",
@@ -55,6 +56,7 @@ DEEDS: Final = {
 OF_APPLICATIONS: Final = (
     Do.ADD_ADDRESSES,
     Do.REMOVE_ADDRESSES,
+    Do.ANNOUNCE_ADDRESSES,
     Do.START_PROGRAM,
     Do.STOP_PROGRAM,
     Do.KILL_PROGRAM,

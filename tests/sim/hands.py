@@ -29,6 +29,7 @@ TAKES_S: Final[dict[Do, tuple[float, float]]] = {
     Do.END_HOLDERS: (0.1, 0.5),
     Do.ADD_ADDRESSES: (0.05, 0.2),
     Do.REMOVE_ADDRESSES: (0.02, 0.1),
+    Do.ANNOUNCE_ADDRESSES: (0.01, 0.1),
     Do.START_PROGRAM: (0.2, 1.5),
     Do.STOP_PROGRAM: (0.1, 1.0),
     Do.KILL_PROGRAM: (0.1, 0.5),
@@ -215,6 +216,8 @@ class Hands:
                 return self._detach(act)
             case Do.MOUNT | Do.UNMOUNT | Do.END_HOLDERS:
                 return self._do_with_mount(act)
+            case Do.ANNOUNCE_ADDRESSES:
+                return Done()
             case Do.ADD_ADDRESSES | Do.REMOVE_ADDRESSES:
                 return self._do_with_addresses(act)
             case Do.START_PROGRAM | Do.STOP_PROGRAM | Do.KILL_PROGRAM:

@@ -67,7 +67,8 @@ class Stage:
         watched = self.world.on_act
 
         def on_act(machine: Machine, state: NodeState, act: Act) -> None:
-            self.acts.append((machine.name, act.do))
+            if act.do is not Do.ANNOUNCE_ADDRESSES:
+                self.acts.append((machine.name, act.do))
             watched(machine, state, act)
 
         self.world.on_act = on_act

@@ -73,6 +73,8 @@ def do(moment: Moment, index: int, asked: Act) -> Outcome:
             return _add_addresses(moment, index)
         case Do.REMOVE_ADDRESSES:
             box.address = False
+        case Do.ANNOUNCE_ADDRESSES:
+            pass
         case Do.START_PROGRAM:
             if moment.copies is not None and not box.mounted:
                 return Refused("the data is not there")

@@ -44,6 +44,7 @@ class Do(StrEnum):
     END_HOLDERS = "end holders"
     ADD_ADDRESSES = "add addresses"
     REMOVE_ADDRESSES = "remove addresses"
+    ANNOUNCE_ADDRESSES = "announce addresses"  # Neighbours may remember another machine.
     START_PROGRAM = "start program"
     STOP_PROGRAM = "stop program"
     KILL_PROGRAM = "kill program"

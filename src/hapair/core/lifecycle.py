@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core import brake, data_safety
-from hapair.core.effects import Do, Layer, Severity
+from hapair.core.effects import Act, Do, Layer, Severity
 from hapair.core.events import Looked
 from hapair.core.state import Is, Item, ItemState, NodeState
 from hapair.core.turn import Turn
@@ -324,6 +324,15 @@ def _give_up_frozen(turn: Turn, application: Application) -> None:
         frozen = facts is not None and facts.suspended and not item_state.spent
         if frozen and not item_state.busy and item_state.retry_at_s <= turn.state.now_s:
             turn.act(item, Do.DETACH, stop_limit_s(application, item.layer))
+
+
+def announce(turn: Turn) -> None:
+    """Tell the neighbours where the addresses are: the peer may have claimed them (row 22)."""
+    for item, item_state in tuple(turn.state.items.items()):
+        if item.layer is Layer.ADDRESSED and item_state.known is Is.UP and not item_state.busy:
+            effect_id = turn.number()
+            act = Act(effect_id, Do.ANNOUNCE_ADDRESSES, item.application, "", timing.ADDRESSES_S)
+            turn.effects.append(act)
 
 
 def is_spent(state: NodeState, application: str) -> bool:

@@ -100,6 +100,8 @@ def step(state: NodeState, event: Event) -> Step:
     _advance_clock(turn, event.at_s)
     _absorb(turn, event)
     _settle(turn)
+    if turn.state.standing is Standing.TOGETHER and state.standing is not Standing.TOGETHER:
+        lifecycle.announce(turn)
     return _finish(state, turn)
 
 

@@ -176,6 +176,8 @@ class Performer:
                 return await addresses.add(application.addresses, timeout_s=timeout_s)
             case Do.REMOVE_ADDRESSES:
                 return await addresses.remove(application.addresses, timeout_s=timeout_s)
+            case Do.ANNOUNCE_ADDRESSES:
+                return await addresses.announce(application.addresses, timeout_s=timeout_s)
             case _ if program is None:
                 return Done("it has no program")
             case Do.START_PROGRAM:

@@ -75,6 +75,20 @@ class ServiceAddresses:
         except OSError as error:
             return Unknown(f"the kernel's list of addresses cannot be read: {error.strerror}")
 
+    async def announce(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
+        """Announce, now and a few times later, those of the addresses that this machine has."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                cards = self._cards.now()
+                held = {one.packed for one in netlink.held_addresses()}
+                self._present |= held & {one.address.ip.packed for one in addresses}
+                by_card = _grouped((one for one in addresses if one.network in cards), cards)
+                await self._announce(by_card)
+        except (TimeoutError, OSError) as error:
+            return Unknown(f"the addresses were not announced: {error}")
+        self._announce_again(by_card)
+        return Done()
+
     async def remove(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
         """Remove the addresses wherever this machine has them; Done also when it has none."""
         del timeout_s  # The kernel answers within the call.
