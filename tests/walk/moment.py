@@ -188,7 +188,7 @@ class Moment:
         box = self.boxes[index]
         box.process, box.core = Process.DOWN, NOTHING
         box.waits, box.mail, box.beats = (), (), (NOTHING, NOTHING)
-        box.away, box.says = 0, NOTHING
+        box.away, box.says, box.fences = 0, NOTHING, False
         if box.program is None:
             box.program = True  # Scripts live on.
         if box.asker is Asker.WAITS:

@@ -29,7 +29,7 @@ def seen(moment: "Moment", index: int) -> NodeSeen:
         return NodeSeen(node, (), (), ())
     if moment.copies is None:
         # What stood still cannot know yet that its time is over: see docs/internals/walk.md.
-        runs = box.program is not False and box.runs and not box.stranger
+        runs = box.program is not False and box.runs and not box.strange
         return NodeSeen(node, (), (), (NAME,) if runs else ())
     writable = (RESOURCE,) if moment.writable(index) else ()
     mounted = writable if box.mounted else ()

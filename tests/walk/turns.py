@@ -48,7 +48,7 @@ from tests.sim.settings import NODES
 from tests.walk import hands, rules
 from tests.walk.cores import NOTHING, Key, MakeEvent
 from tests.walk.moment import Moment
-from tests.walk.place import NETWORKS, Asker, Dies, Process, Waits, other
+from tests.walk.place import DEAD, NETWORKS, SLOW, Asker, Dies, Process, Waits, other
 from tests.walk.settings import FORM_S, GAP_MAX, RESOURCE, STARVES, TURN_S
 
 EVENTS_MAX: Final = 400
@@ -84,8 +84,7 @@ class Turn:
         if box.listens:
             self._say()
             self._settle()
-        if box.listens and moment.cores[box.core].stranger is False:
-            box.stranger = False
+        box.strange = max(0, box.strange - 1) if box.runs else box.strange
         moment.clients_write(self.index)
         rules.check_one_writer(moment)
         moment.turn = other(self.index)
@@ -122,10 +121,6 @@ class Turn:
         """Give the core everything that has come since its last turn, in one order."""
         box, cores = self.box, self.moment.cores
         state = cores[box.core]
-        for network, name in enumerate(NETWORKS):
-            up = self._link_up(network)
-            if state.links.get(name, True) is not up:
-                self._link(name, up=up)
         beats, box.beats = box.beats, (NOTHING, NOTHING)
         for network, beat in enumerate(beats):
             if beat:
@@ -133,7 +128,13 @@ class Turn:
         mail, box.mail = box.mail, ()
         for number in mail:
             self._put(("state", number), partial(_peer_stated, cores.peer_state(number)))
+        for network, name in enumerate(NETWORKS):
+            up = self._link_up(network)
+            if state.links.get(name, True) is not up:
+                self._link(name, up=up)
         self._facts()
+        if box.fences:
+            self._switch_off()
         self._go_on()
         for command in self.commands:
             self._command(command)
@@ -362,10 +363,17 @@ class Turn:
         return Answer.GRANTED if same else Answer.DENIED
 
     def _fence(self) -> None:
+        if self.moment.outside.strip == SLOW:
+            self.box.fences = True
+        else:
+            self._switch_off()
+
+    def _switch_off(self) -> None:
+        self.box.fences = False
         strip = self.moment.outside.strip
-        if strip != "dead":
+        if strip != DEAD:
             self.moment.power_off(other(self.index))
-        proven = not strip
+        proven = strip in ("", SLOW)
         text = "off" if proven else "no answer"
         self._put(("fenced", proven), lambda at_s: Fenced(at_s, proven, text))
 
