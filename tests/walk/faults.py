@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from hapair.core.effects import Do
 from hapair.core.events import Command, ConfirmPeerDown, Form, Halt, Leave, Move, Run
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk
@@ -44,7 +45,7 @@ def happenings(kind: Kind) -> tuple[Happening, ...]:
         if kind.has_data:
             every += _disks(index)
         for do, how in hands.TROUBLES:
-            if kind.has_data or do in (hands.Do.STOP_PROGRAM, hands.Do.START_PROGRAM):
+            if kind.has_data or do in (Do.STOP_PROGRAM, Do.START_PROGRAM):
                 every += _trouble(index, hands.trouble_word(do, how))
     every += _cuts()
     if kind.shape.arbitration is ArbitrationKind.WITNESS:

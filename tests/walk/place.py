@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from hapair.core.effects import Act
 from tests.sim.settings import NODES
-from tests.walk.cores import NOTHING
+from tests.walk.numbers import NOTHING
 
 NETWORKS: Final = ("public", "private")
 
@@ -68,6 +68,7 @@ class Box:
     mail: tuple[int, ...] = ()  # States of the peer that arrived.
     beats: tuple[int, ...] = (NOTHING, NOTHING)  # Heartbeats that arrived, one per network.
     says: int = NOTHING  # What its own heartbeats say.
+    facts: int = NOTHING  # What its daemon was told of the replication.
     away: int = 0  # Turns that its daemon was not there to take.
     guarded: bool = False
     starved: int = 0

@@ -46,8 +46,9 @@ from tests.checkers.rules import BrokenRuleError
 from tests.sim.handlers import EXIT_CODES
 from tests.sim.settings import NODES
 from tests.walk import hands, rules
-from tests.walk.cores import NOTHING, Key, MakeEvent
+from tests.walk.cores import Key, MakeEvent
 from tests.walk.moment import Moment
+from tests.walk.numbers import NOTHING
 from tests.walk.place import DEAD, NETWORKS, SLOW, Asker, Dies, Process, Waits, other
 from tests.walk.settings import FORM_S, GAP_MAX, RESOURCE, STARVES, TURN_S
 
@@ -87,6 +88,7 @@ class Turn:
         box.strange = max(0, box.strange - 1) if box.runs else box.strange
         moment.clients_write(self.index)
         rules.check_one_writer(moment)
+        rules.check_rights(moment)
         moment.turn = other(self.index)
 
     # --- The daemon ----------------------------------------------------------------------------
@@ -167,12 +169,12 @@ class Turn:
         self.queue.append((key, make))
 
     def _facts(self) -> None:
-        state = self.moment.cores[self.box.core]
+        """Tell what the kernel says, if it is not what was told last."""
         facts = self.moment.facts(self.index)
-        told = [key[1] for key, _ in self.queue if key[0] == "facts"]
-        known = tuple(state.facts.values()) if state.facts_read else None
-        if (told[-1] if told else known) != facts:
-            self._put(("facts", facts), lambda at_s: DataChanged(at_s, facts))
+        number = self.moment.cores.pool.put((facts,))
+        if self.box.facts != number:
+            self.box.facts = number
+            self._put(("facts", number), lambda at_s: DataChanged(at_s, facts))
 
     def _heard(self, network: int, number: int) -> None:
         beat = self.moment.cores.pool[number]
