@@ -7,13 +7,12 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 # How many seeds of the simulator `make sim` and `make test` play.
 SEEDS ?= 2000
-# How long `make soak` plays, and what decides its faults. FIRST and ROUNDS replay one round.
-MINUTES ?= 60
-SEED ?= 1
-ARBITRATION ?= paths
-FIRST ?= 1
-ROUNDS ?= 0
-JSON ?=
+# What `make walk` walks: so many faults in one run, of those with these words (all when empty),
+# so many turns deep (empty: until nothing is new), these kinds of arbitration (empty: all).
+FAULTS ?= 1
+ONLY ?=
+DEPTH ?=
+KINDS ?=
 # The version of the package; the default is the one in src/hapair/__init__.py.
 VERSION ?=
 PYTHON_FOLDERS := $(wildcard src tests tools bench)
@@ -62,6 +61,11 @@ check: lint types coverage ## layout, lint, types and all tests without guests a
 .PHONY: sim
 sim: ready ## the simulator alone: make sim SEEDS=20000
 	$(PYTEST) tests/sim $(PARALLEL) --seeds=$(SEEDS)
+
+.PHONY: walk
+walk: ready ## every state that FAULTS=1 can reach: make walk FAULTS=2 ONLY="networks cut" DEPTH=40
+	$(PYTHON) -m tests.walk --faults $(FAULTS) $(if $(ONLY),--only "$(ONLY)") \
+		$(if $(DEPTH),--depth $(DEPTH)) $(KINDS)
 
 .PHONY: images
 images: ready-lab deb

@@ -7,16 +7,13 @@ in which the sides name them.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from hapair.model.data import Role
 from tests.sim.drbd import Resource
 from tests.sim.settings import NODES
 from tests.sim.sides import Fencing, Meta, Side
 from tests.walk.settings import RESOURCE
 
-Places = tuple[bool, ...]
-Frozen = tuple[object, ...]
 META: Final = ("consistent", "was_up_to_date", "primary", "crashed_primary", "peer_outdated")
 STATE: Final = (
     "configured",
@@ -31,6 +28,28 @@ STATE: Final = (
     "asked",
     "tries",
 )
+
+
+class Places(NamedTuple):
+    """Where one write is."""
+
+    acknowledged: bool
+    data: tuple[bool, ...]  # By side.
+    pending: tuple[bool, ...]
+    blocked: tuple[bool, ...]
+
+
+class FrozenSide(NamedTuple):
+    ids: tuple[int, ...]  # Current, bitmap, history.
+    exposed: int
+    flags: tuple[bool, ...]
+    state: tuple[Any, ...]
+
+
+class Frozen(NamedTuple):
+    writes: tuple[Places, ...]
+    identifiers: int
+    sides: tuple[FrozenSide, ...]
 
 
 def fresh_copies() -> Frozen:
@@ -52,67 +71,65 @@ class Copies:
 
     def _places(self, number: int) -> Places:
         sides = [self.resource.side(node) for node in NODES]
-        return (
+        return Places(
             number in self.acknowledged,
-            *(number in side.data for side in sides),
-            *(number in side.pending for side in sides),
-            *(number in side.blocked for side in sides),
+            tuple(number in side.data for side in sides),
+            tuple(number in side.pending for side in sides),
+            tuple(number in side.blocked for side in sides),
         )
-
-    def _matters(self, places: Places) -> bool:
-        acknowledged, _, _, *waiting = places
-        return acknowledged or any(waiting)
 
     def freeze(self) -> Frozen:
         sides = [self.resource.side(node) for node in NODES]
-        numbers = sorted(self.acknowledged.union(*(s.pending + s.blocked for s in sides)))
-        every = {self._places(number) for number in numbers}
-        writes = tuple(sorted(places for places in every if self._matters(places)))
+        # Nobody waits for any other write.
+        numbers = self.acknowledged.union(*(s.pending + s.blocked for s in sides))
+        writes = tuple(sorted({self._places(number) for number in numbers}))
         names = {0: 0}
-        frozen: list[object] = []
-        for side in sides:
-            meta = side.meta
-            ids = (meta.current, meta.bitmap, *meta.history)
-            frozen.append(tuple(names.setdefault(each, len(names)) for each in ids))
-            frozen.append(tuple(getattr(meta, name) for name in META))
-            frozen.append(tuple(getattr(side, name) for name in STATE))
-        exposes = [s.role is Role.PRIMARY or s.replicating or not s.attached for s in sides]
-        frozen.append(
-            tuple(
-                names.setdefault(side.exposed, len(names)) if exposed and side.configured else 0
-                for side, exposed in zip(sides, exposes, strict=True)
+        ids = [
+            tuple(names.setdefault(each, len(names)) for each in _ids(side.meta)) for side in sides
+        ]
+        exposed = [names.setdefault(_exposed(side), len(names)) for side in sides]
+        frozen = tuple(
+            FrozenSide(
+                ids[index],
+                exposed[index],
+                tuple(getattr(side.meta, name) for name in META),
+                tuple(getattr(side, name) for name in STATE),
             )
+            for index, side in enumerate(sides)
         )
-        return (writes, len(names), *frozen)
+        return Frozen(writes, len(names), frozen)
+
+
+def _ids(meta: Meta) -> tuple[int, ...]:
+    return (meta.current, meta.bitmap, *meta.history)
+
+
+def _exposed(side: Side) -> int:
+    """Return which data a diskless side has shown; with a disk nobody asks for it."""
+    return side.exposed if side.configured and not side.attached else 0
 
 
 def thaw(frozen: Frozen) -> Copies:
     """Return the copies that ``freeze`` made this of."""
-    writes, identifiers, ids1, meta1, state1, ids2, meta2, state2, exposed = frozen
     resource = Resource(RESOURCE, NODES, Fencing.RESOURCE_AND_STONITH)
-    parts = ((ids1, meta1, state1), (ids2, meta2, state2))
-    for index, (node, (ids, flags, state)) in enumerate(zip(NODES, parts, strict=True)):
-        current, bitmap, *history = ids  # type: ignore[misc]
-        meta = Meta(current, bitmap, tuple(history), *flags)  # type: ignore[misc]
-        side = Side(node, meta)
-        for name, value in zip(STATE, state, strict=True):  # type: ignore[call-overload]
+    resource._next_identifier = frozen.identifiers  # noqa: SLF001 - the model is laid out anew
+    for node, (ids, exposed, flags, state) in zip(NODES, frozen.sides, strict=True):
+        current, bitmap, *history = ids
+        meta = Meta(current, bitmap, tuple(history), *flags)
+        side = resource.sides[node] = Side(node, meta, exposed=exposed)
+        for name, value in zip(STATE, state, strict=True):
             setattr(side, name, value)
-        side.exposed = exposed[index]  # type: ignore[index]
-        resource.sides[node] = side
-    resource._next_identifier = identifiers  # type: ignore[assignment]  # noqa: SLF001
     copies = Copies(resource)
-    first, second = (resource.side(node) for node in NODES)
-    for number, places in enumerate(writes, start=1):  # type: ignore[arg-type]
-        for is_there, place in zip(
-            places,
-            (copies.acknowledged, first.data, second.data),
-            strict=False,
-        ):
-            if is_there:
-                place.add(number)
-        waiting = (first.pending, second.pending, first.blocked, second.blocked)
-        for is_there, queue in zip(places[3:], waiting, strict=True):
-            if is_there:
-                queue.append(number)
+    sides = [resource.side(node) for node in NODES]
+    for number, places in enumerate(frozen.writes, start=1):
         copies.written = number
+        if places.acknowledged:
+            copies.acknowledged.add(number)
+        for index, side in enumerate(sides):
+            if places.data[index]:
+                side.data.add(number)
+            if places.pending[index]:
+                side.pending.append(number)
+            if places.blocked[index]:
+                side.blocked.append(number)
     return copies

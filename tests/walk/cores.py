@@ -11,41 +11,20 @@ from typing import Final
 
 from hapair.core.arbitration import UNANSWERED_MAX
 from hapair.core.effects import Effect, Note, Reply, Stored
-from hapair.core.events import Beat, Event, PeerState
+from hapair.core.events import Event, PeerState
 from hapair.core.state import FencingView, ItemState, NodeState, PeerView, WitnessView
 from hapair.core.witness import MISSED_MAX
 from hapair.model.built import Built
 from tests.sim.machine import Core
+from tests.walk.numbers import NOTHING, Pool
 from tests.walk.settings import LONG_AGO_S
 
 NOW_S: Final = 1000.0
 TRIES_MAX: Final = 4
-NOTHING: Final = 0
 
 Key = tuple[Hashable, ...]
 MakeEvent = Callable[[float], Event]
 Stepped = tuple[int, tuple[Effect, ...]]
-
-
-class Pool:
-    """Equal values get one number; 0 stands for none."""
-
-    def __init__(self) -> None:
-        self._values: list[Hashable] = [None]
-        self._numbers: dict[Hashable, int] = {None: NOTHING}
-
-    def put(self, value: Hashable) -> int:
-        number = self._numbers.get(value)
-        if number is None:
-            number = self._numbers[value] = len(self._values)
-            self._values.append(value)
-        return number
-
-    def __getitem__(self, number: int) -> Hashable:
-        return self._values[number]
-
-    def __len__(self) -> int:
-        return len(self._values)
 
 
 def _past_s(at_s: float, shift_s: float) -> float:
@@ -141,19 +120,14 @@ def _flat(value: object) -> Hashable:
     raise TypeError(f"{value!r} has no canonical form")
 
 
+# Mappings whose values have no order; their keys always come in the same one.
+IN_ORDER: Final = ("items", "facts", "reconnects")
 FIELDS: Final = tuple(f.name for f in fields(NodeState) if f.name not in ("built", "now_s"))
-UNORDERED: Final = ("items",)  # ItemState has no order; its items always come in the same one.
 
 
 def _key(state: NodeState) -> Key:
     return tuple(
-        tuple(state.items.items())
-        if name == "items"
-        else tuple(state.facts.items())
-        if name == "facts"
-        else tuple(state.reconnects.items())
-        if name == "reconnects"
-        else _flat(getattr(state, name))
+        tuple(getattr(state, name).items()) if name in IN_ORDER else _flat(getattr(state, name))
         for name in FIELDS
     )
 
@@ -179,7 +153,7 @@ class Cores:
 
     def _put(self, state: NodeState) -> int:
         state = canonical(state)
-        key = _key(state)
+        key = (state.built is self.built, *_key(state))
         number = self._numbers.get(key)
         if number is None:
             self._states.append(state)
@@ -201,6 +175,11 @@ class Cores:
             stepped = self._taken[whole] = self._put(state), _performed(effects)
         return stepped
 
+    def replace_by(self, core: Core) -> None:
+        """From now on another core decides."""
+        self.core = core
+        self._taken.clear()
+
     def settle(self, number: int) -> tuple[int, tuple[int, ...]]:
         """Return the state with new effect ids, and the old ids in the order of the new ones."""
         settled = self._settled.get(number)
@@ -215,12 +194,11 @@ class Cores:
         told = self._told.get(number)
         if told is None:
             state = self[number]
-            told = self.pool.put(state.published), self.pool.put(state.peer.state)
+            theirs = state.peer.state
+            heard = NOTHING if theirs is None else self.pool.put(theirs)
+            told = self.pool.put(state.published), heard
             self._told[number] = told
         return told
-
-    def beat(self, number: int) -> Beat | None:
-        return self[number].beaten
 
     def peer_state(self, number: int) -> PeerState:
         state = self.pool[number]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from hapair.core.effects import Do
 from hapair.core.events import Command, ConfirmPeerDown, Form, Halt, Leave, Move, Run
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk
@@ -12,8 +13,8 @@ from hapair.model.status import Standing, Wanted
 from tests.sim.settings import NODES
 from tests.walk import hands, promise
 from tests.walk.moment import Moment
-from tests.walk.place import NETWORKS, Dies, Power, Process, other
-from tests.walk.settings import FORM_S, NAME, Kind
+from tests.walk.place import DEAD, MUTE, NETWORKS, SLOW, Dies, Power, Process, other
+from tests.walk.settings import FORM_S, NAME, STRANGE, Kind
 
 BOTH: Final = (0, 1)
 
@@ -44,7 +45,7 @@ def happenings(kind: Kind) -> tuple[Happening, ...]:
         if kind.has_data:
             every += _disks(index)
         for do, how in hands.TROUBLES:
-            if kind.has_data or do in (hands.Do.STOP_PROGRAM, hands.Do.START_PROGRAM):
+            if kind.has_data or do in (Do.STOP_PROGRAM, Do.START_PROGRAM):
                 every += _trouble(index, hands.trouble_word(do, how))
     every += _cuts()
     if kind.shape.arbitration is ArbitrationKind.WITNESS:
@@ -117,7 +118,7 @@ def _processes(index: int) -> list[Happening]:
 
     def resume(moment: Moment) -> None:
         moment.boxes[index].power = Power.ON
-        moment.boxes[index].stranger = True
+        moment.boxes[index].strange = STRANGE
 
     def is_paused(moment: Moment) -> bool:
         return moment.boxes[index].power is Power.PAUSED
@@ -304,16 +305,14 @@ def _strip() -> list[Happening]:
     def put(how: str, moment: Moment) -> None:
         moment.outside.strip = how
 
+    def is_well(moment: Moment) -> bool:
+        return not moment.outside.strip
+
     return [
-        Happening(
-            "the power strip is dead", 1, lambda m: not m.outside.strip, partial(put, "dead")
-        ),
-        Happening(
-            "the power strip cannot answer", 1, lambda m: not m.outside.strip, partial(put, "mute")
-        ),
-        Happening(
-            "the power strip is mended", 0, lambda m: bool(m.outside.strip), partial(put, "")
-        ),
+        Happening("the power strip is dead", 1, is_well, partial(put, DEAD)),
+        Happening("the power strip cannot answer", 1, is_well, partial(put, MUTE)),
+        Happening("the power strip is slow", 1, is_well, partial(put, SLOW)),
+        Happening("the power strip is mended", 0, lambda m: not is_well(m), partial(put, "")),
     ]
 
 

@@ -1,11 +1,10 @@
 """One moment of the walk: a situation laid out so that things can happen in it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hapair.core.effects import Stored
-from hapair.model.data import Connection, Disk, Role, VolumeFacts
-from hapair.model.outcome import Outcome
+from hapair.model.data import Connection, Role, VolumeFacts
 from tests.checkers.rules import nothing_lost
 from tests.sim.drbd import Written
 from tests.sim.fence import LetGo
@@ -13,7 +12,8 @@ from tests.sim.settings import NODES
 from tests.sim.sides import Side
 from tests.walk import rules
 from tests.walk.copies import Copies
-from tests.walk.cores import NOTHING, Cores
+from tests.walk.cores import Cores
+from tests.walk.numbers import NOTHING
 from tests.walk.place import NETWORKS, Asker, Box, Outside, Power, Process, other
 from tests.walk.settings import KERNEL_NOTICES, RESOURCE, Kind
 
@@ -29,7 +29,6 @@ class Moment:
     copies: Copies | None
     outside: Outside
     turn: int
-    promoted: dict[int, Outcome] = field(default_factory=dict)  # By node: a promotion ended.
 
     def __post_init__(self) -> None:
         if self.copies is not None:
@@ -45,7 +44,8 @@ class Moment:
 
     def stored(self, index: int) -> Stored:
         stored = self.cores.pool[self.boxes[index].disk]
-        return stored if isinstance(stored, Stored) else Stored()
+        assert isinstance(stored, Stored)
+        return stored
 
     def carries(self, sender: int, network: int) -> bool:
         """Tell whether a frame of a node reaches the other one on a network."""
@@ -188,7 +188,7 @@ class Moment:
         box = self.boxes[index]
         box.process, box.core = Process.DOWN, NOTHING
         box.waits, box.mail, box.beats = (), (), (NOTHING, NOTHING)
-        box.away, box.says = 0, NOTHING
+        box.away, box.says, box.facts, box.fences = 0, NOTHING, NOTHING, False
         if box.program is None:
             box.program = True  # Scripts live on.
         if box.asker is Asker.WAITS:
@@ -199,12 +199,6 @@ class Moment:
         known_behind = RESOURCE in self.stored(index).behind
         if self.copies is not None and not known_behind:
             self.copies.acknowledged &= self.side(index).data
-
-    @property
-    def peer_copy_is_good(self) -> bool:
-        return self.copies is not None and all(
-            self.side(index).disk is Disk.UP_TO_DATE for index in (0, 1)
-        )
 
 
 OLD_BOOT: Final = "an earlier boot"

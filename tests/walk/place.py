@@ -7,9 +7,14 @@ from typing import Final, NamedTuple
 
 from hapair.core.effects import Act
 from tests.sim.settings import NODES
-from tests.walk.cores import NOTHING
+from tests.walk.numbers import NOTHING
 
 NETWORKS: Final = ("public", "private")
+
+
+DEAD: Final = "dead"
+MUTE: Final = "mute"  # It switches off and cannot say so.
+SLOW: Final = "slow"  # It takes until the next turn.
 
 
 class Power(StrEnum):
@@ -63,6 +68,7 @@ class Box:
     mail: tuple[int, ...] = ()  # States of the peer that arrived.
     beats: tuple[int, ...] = (NOTHING, NOTHING)  # Heartbeats that arrived, one per network.
     says: int = NOTHING  # What its own heartbeats say.
+    facts: int = NOTHING  # What its daemon was told of the replication.
     away: int = 0  # Turns that its daemon was not there to take.
     guarded: bool = False
     starved: int = 0
@@ -73,8 +79,9 @@ class Box:
     dies: Dies = Dies.NOT
     trouble: str = ""  # The action that fails.
     late_epoch: int = 0  # A slow witness will record this.
+    fences: bool = False  # It waits for a power strip that is slow.
     leaves: bool = False  # An operator asked it to leave.
-    stranger: bool = False  # It stood still, and its daemon has not caught up yet.
+    strange: int = 0  # Turns until it must have found out that it stood still too long.
 
     @property
     def runs(self) -> bool:
@@ -98,7 +105,7 @@ class Outside:
     servers: tuple[tuple[int, str], ...] = ()  # Witnesses: the newest epoch and its holder.
     reached: tuple[tuple[bool, ...], ...] = ()  # By node and witness.
     slow: bool = False  # Witnesses record after the asker has given up.
-    strip: str = ""  # "dead", or "mute": it switches off and cannot say so.
+    strip: str = ""  # What is wrong with the power strip.
     commanded: bool = False  # Somebody asked for the application to stop or to move.
     troubled: bool = False
     confirmed: bool = False

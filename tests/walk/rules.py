@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from hapair.core.effects import Act, Do, Stored
+from hapair.core.effects import Act, Do
 from hapair.core.lifecycle import is_spent
 from hapair.core.state import NodeState
 from hapair.model.cluster import ArbitrationKind
@@ -29,7 +29,7 @@ def seen(moment: "Moment", index: int) -> NodeSeen:
         return NodeSeen(node, (), (), ())
     if moment.copies is None:
         # What stood still cannot know yet that its time is over: see docs/internals/walk.md.
-        runs = box.program is not False and box.runs and not box.stranger
+        runs = box.program is not False and box.runs and not box.strange
         return NodeSeen(node, (), (), (NAME,) if runs else ())
     writable = (RESOURCE,) if moment.writable(index) else ()
     mounted = writable if box.mounted else ()
@@ -45,17 +45,17 @@ def check_rights(moment: "Moment") -> None:
     """R1: both nodes never have the right to act alone, unless a person gives it away."""
     stored = [moment.stored(index) for index in (0, 1)]
     kind = moment.kind.shape.arbitration
+    if kind is ArbitrationKind.WITNESS and not all(_acts_alone(moment, i) for i in (0, 1)):
+        return  # What only stands on a disk is not relied on before the witness was asked.
     by_person = kind is ArbitrationKind.OPERATOR or moment.outside.confirmed
     if all(each.holds_right for each in stored) and not by_person:
         raise BrokenRuleError("R1: both nodes have stored the right to act alone")
-    _check_epochs(moment, stored)
 
 
-def _check_epochs(moment: "Moment", stored: list[Stored]) -> None:
-    first, second = stored
-    same = first.epoch == second.epoch and first.epoch > 0
-    if same and first.holds_right and second.holds_right:
-        raise BrokenRuleError(f"R1: both nodes were granted epoch {first.epoch}")
+def _acts_alone(moment: "Moment", index: int) -> bool:
+    box = moment.boxes[index]
+    alone = (Standing.ALONE, Standing.LEAVING)
+    return bool(box.core) and moment.cores[box.core].standing in alone
 
 
 def check_promotion(moment: "Moment", index: int) -> None:

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from hapair.core.effects import Stored
 from hapair.core.events import Command, Form, Introduce, Move
@@ -13,11 +13,13 @@ from hapair.model.status import Standing, Wanted
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.machine import Core
 from tests.sim.run import CORE
+from tests.sim.settings import NODES
 from tests.walk import promise, rules
 from tests.walk.copies import Frozen, fresh_copies, thaw
-from tests.walk.cores import Cores, Pool
+from tests.walk.cores import Cores
 from tests.walk.faults import Happening, happenings
 from tests.walk.moment import Moment
+from tests.walk.numbers import Numbers, Pool
 from tests.walk.place import (
     BOX_VALUES,
     OUTSIDE_VALUES,
@@ -30,8 +32,14 @@ from tests.walk.turns import Turn
 
 BOOT_ID: Final = "this boot"
 BROKEN: Final = (BrokenRuleError, BrokenInvariantError)
+
+
+def _somebody_asked(moment: Moment) -> None:
+    moment.outside.commanded = True
+
+
 STILL: Final = Happening("", 0, lambda _: True)
-ASKED: Final = Happening("", 0, lambda _: True, lambda m: setattr(m.outside, "commanded", True))
+ASKED: Final = Happening("", 0, lambda _: True, _somebody_asked)
 BEGINS_WITHIN: Final = 200  # Turns until a new cluster runs its application.
 Reached = tuple[Situation, str]  # From where, and by what.
 
@@ -46,7 +54,7 @@ class Broken:
 class Figures:
     kind: str
     faults: int
-    depth_max: int | None  # None: as deep as there is anything new.
+    only: tuple[str, ...] = ()
     states: int = 0
     transitions: int = 0
     depth: int = 0
@@ -57,49 +65,55 @@ class Figures:
     broken: Broken | None = None
 
     def line(self) -> str:
-        bound = f"every state with {self.faults} faults at most"
+        which = f" of {', '.join(self.only)}" if self.only else ""
+        bound = f"all that {self.faults} fault(s){which} can reach"
         if not self.complete:
-            bound += f", down to {self.depth} turns"
+            bound += f" within {self.depth} turns"
         return (
             f"{self.kind:16} {self.states:9} states {self.transitions:10} transitions "
-            f"depth {self.depth:4} {self.took_s:7.1f} s   {bound}"
+            f"depth {self.depth:4} {self.took_s:7.1f} s: {bound}"
         )
 
 
 class Walk:
-    def __init__(self, kind: Kind, core: Core = CORE) -> None:
+    def __init__(self, kind: Kind, core: Core = CORE, only: tuple[str, ...] = ()) -> None:
+        """Let only those faults happen whose text has one of the words; empty: all of them."""
         self.kind = kind
+        self.only = only
         self.pool = Pool()  # Of what the nodes store and say.
-        self.cores = Cores(core, kind.built(), self.pool, BOOT_ID)
-        self.parts = Pool()  # Of the nodes, the copies and the outside.
-        self.happenings = happenings(kind)
-        self.transitions = 0
+        self.cores = Cores(CORE, kind.built(), self.pool, BOOT_ID)
+        self.boxes: Numbers[tuple[Any, ...]] = Numbers()
+        self.copies: Numbers[Frozen] = Numbers()
+        self.outsides: Numbers[tuple[Any, ...]] = Numbers()
+        self.happenings = tuple(
+            each
+            for each in happenings(kind)
+            if not (each.costs and only) or any(word in each.text for word in only)
+        )
+        self.begins = self._begins()
+        if core is not CORE:
+            self.cores.replace_by(core)  # The cluster was formed by the real one.
 
     # --- Situations and moments ----------------------------------------------------------------
 
     def lay_out(self, situation: Situation) -> Moment:
-        parts = self.parts
         first, second, frozen, outside, turn = situation
-        copies = thaw(parts[frozen]) if frozen else None  # type: ignore[arg-type]
-        boxes = (Box(*parts[first]), Box(*parts[second]))  # type: ignore[misc]
         return Moment(
             self.kind,
             self.cores,
-            boxes,
-            copies,
-            Outside(*parts[outside]),
-            turn,  # type: ignore[misc]
+            (Box(*self.boxes[first]), Box(*self.boxes[second])),
+            thaw(self.copies[frozen]) if self.kind.has_data else None,
+            Outside(*self.outsides[outside]),
+            turn,
         )
 
     def put_away(self, moment: Moment) -> Situation:
-        put = self.parts.put
         first, second = moment.boxes
-        copies: Frozen | None = moment.copies.freeze() if moment.copies is not None else None
         return Situation(
-            put(BOX_VALUES(first)),
-            put(BOX_VALUES(second)),
-            put(copies),
-            put(OUTSIDE_VALUES(moment.outside)),
+            self.boxes.put(BOX_VALUES(first)),
+            self.boxes.put(BOX_VALUES(second)),
+            self.copies.put(moment.copies.freeze()) if moment.copies is not None else 0,
+            self.outsides.put(OUTSIDE_VALUES(moment.outside)),
             moment.turn,
         )
 
@@ -143,14 +157,14 @@ class Walk:
         copies = thaw(fresh_copies()) if self.kind.has_data else None
         return self.put_away(Moment(self.kind, self.cores, boxes, copies, outside, 0))
 
-    def begins(self) -> list[Reached]:
+    def _begins(self) -> tuple[Situation, Situation]:
         """Return a formed cluster that runs its application on the first, and on the other node."""
         situation = self._run(self.empty(), {2: Form(timeout_s=FORM_S), 3: Form(timeout_s=FORM_S)})
         situation = self._run(situation, {0: Introduce(NAME, Wanted.UP)})
         self._check_begin(situation, 0)
         moved = self._run(situation, {situation.turn: Move(NAME)})  # Typed on node1.
         self._check_begin(moved, 1)
-        return [(situation, "node1 runs it"), (moved, "node2 runs it")]
+        return situation, moved
 
     def _run(self, situation: Situation, typed: dict[int, Command]) -> Situation:
         """Let turns pass until they go round in a circle; return where it is entered."""
@@ -190,18 +204,15 @@ class Search:
     limit_s: float | None = None
     left: dict[Situation, int] = field(default_factory=dict)  # Faults left when it was reached.
     origins: dict[Situation, Reached | None] = field(default_factory=dict)
-    last: object = None
-    last_text: str = ""
 
     def run(self) -> Figures:
         begin_s = time.perf_counter()
         walk = self.walk
-        figures = Figures(walk.kind.name, self.faults, self.depth_max)
+        figures = Figures(walk.kind.name, self.faults, walk.only)
         frontier: deque[Situation] = deque()
-        for situation, _ in walk.begins():
-            self.left[situation] = self.faults
-            self.origins[situation] = None
-            frontier.append(situation)
+        frontier.extend(walk.begins)
+        self.left.update(dict.fromkeys(frontier, self.faults))
+        self.origins.update(dict.fromkeys(frontier))
         while frontier and not self._is_over(figures, begin_s):
             frontier = self._next_level(frontier, figures)
             figures.depth += bool(frontier)
@@ -225,9 +236,9 @@ class Search:
                     after = self.walk.next_of(situation, happening)
                 except BROKEN as error:
                     what = f"{type(error).__name__}: {error}"
-                    story = (*self.story(situation), happening.text or "a turn", what)
+                    last = self.in_words(situation, happening.text)
+                    story = (*self.story(situation), last, what)
                     figures.broken = Broken(what, story)
-                    self.last, self.last_text = situation, happening.text
                     return following
                 known = self.left.get(after)
                 if known is None or known < left:
@@ -242,13 +253,17 @@ class Search:
         for happening in self.walk.possible(situation, left):
             yield happening, left - happening.costs
 
+    @staticmethod
+    def in_words(situation: Situation, text: str) -> str:
+        turn = f"{NODES[situation.turn]} takes its turn"
+        return f"{text}; {turn}" if text else turn
+
     def story(self, situation: Situation) -> list[str]:
         """Return what happened until a situation, with the turns that passed between."""
         words: list[str] = []
         origin = self.origins[situation]
         while origin is not None:
             before, text = origin
-            node = f"{before.turn + 1}"
-            words.append(f"{text}; turn of node{node}" if text else f"turn of node{node}")
+            words.append(self.in_words(before, text))
             origin = self.origins[before]
         return words[::-1]

@@ -16,6 +16,8 @@ LONG_AGO_S: Final = 15.0
 KERNEL_NOTICES: Final = 2  # At which of its turns a kernel notices, at the latest, a lost peer.
 STARVES: Final = 2  # Turns without food until the watchdog device resets its node.
 GAP_MAX: Final = 3  # Turns that a daemon was away; more of them change nothing.
+# In how many turns a node that stood still stops what has no data: the lease, and one more.
+STRANGE: Final = int(LEASE_S / TURN_S) + 1
 SETTLES: Final = 4  # Turns of either node that make up the promise's SETTLES_AFTER_S.
 NAME: Final = "orders"
 RESOURCE: Final = "orders.data0"

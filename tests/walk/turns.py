@@ -46,9 +46,10 @@ from tests.checkers.rules import BrokenRuleError
 from tests.sim.handlers import EXIT_CODES
 from tests.sim.settings import NODES
 from tests.walk import hands, rules
-from tests.walk.cores import NOTHING, Key, MakeEvent
+from tests.walk.cores import Key, MakeEvent
 from tests.walk.moment import Moment
-from tests.walk.place import NETWORKS, Asker, Dies, Process, Waits, other
+from tests.walk.numbers import NOTHING
+from tests.walk.place import DEAD, NETWORKS, SLOW, Asker, Dies, Process, Waits, other
 from tests.walk.settings import FORM_S, GAP_MAX, RESOURCE, STARVES, TURN_S
 
 EVENTS_MAX: Final = 400
@@ -84,10 +85,10 @@ class Turn:
         if box.listens:
             self._say()
             self._settle()
-        if box.listens and moment.cores[box.core].stranger is False:
-            box.stranger = False
+        box.strange = max(0, box.strange - 1) if box.runs else box.strange
         moment.clients_write(self.index)
         rules.check_one_writer(moment)
+        rules.check_rights(moment)
         moment.turn = other(self.index)
 
     # --- The daemon ----------------------------------------------------------------------------
@@ -122,10 +123,6 @@ class Turn:
         """Give the core everything that has come since its last turn, in one order."""
         box, cores = self.box, self.moment.cores
         state = cores[box.core]
-        for network, name in enumerate(NETWORKS):
-            up = self._link_up(network)
-            if state.links.get(name, True) is not up:
-                self._link(name, up=up)
         beats, box.beats = box.beats, (NOTHING, NOTHING)
         for network, beat in enumerate(beats):
             if beat:
@@ -133,7 +130,13 @@ class Turn:
         mail, box.mail = box.mail, ()
         for number in mail:
             self._put(("state", number), partial(_peer_stated, cores.peer_state(number)))
+        for network, name in enumerate(NETWORKS):
+            up = self._link_up(network)
+            if state.links.get(name, True) is not up:
+                self._link(name, up=up)
         self._facts()
+        if box.fences:
+            self._switch_off()
         self._go_on()
         for command in self.commands:
             self._command(command)
@@ -166,12 +169,12 @@ class Turn:
         self.queue.append((key, make))
 
     def _facts(self) -> None:
-        state = self.moment.cores[self.box.core]
+        """Tell what the kernel says, if it is not what was told last."""
         facts = self.moment.facts(self.index)
-        told = [key[1] for key, _ in self.queue if key[0] == "facts"]
-        known = tuple(state.facts.values()) if state.facts_read else None
-        if (told[-1] if told else known) != facts:
-            self._put(("facts", facts), lambda at_s: DataChanged(at_s, facts))
+        number = self.moment.cores.pool.put((facts,))
+        if self.box.facts != number:
+            self.box.facts = number
+            self._put(("facts", number), lambda at_s: DataChanged(at_s, facts))
 
     def _heard(self, network: int, number: int) -> None:
         beat = self.moment.cores.pool[number]
@@ -362,10 +365,17 @@ class Turn:
         return Answer.GRANTED if same else Answer.DENIED
 
     def _fence(self) -> None:
+        if self.moment.outside.strip == SLOW:
+            self.box.fences = True
+        else:
+            self._switch_off()
+
+    def _switch_off(self) -> None:
+        self.box.fences = False
         strip = self.moment.outside.strip
-        if strip != "dead":
+        if strip != DEAD:
             self.moment.power_off(other(self.index))
-        proven = not strip
+        proven = strip in ("", SLOW)
         text = "off" if proven else "no answer"
         self._put(("fenced", proven), lambda at_s: Fenced(at_s, proven, text))
 
