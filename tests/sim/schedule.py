@@ -37,6 +37,7 @@ from tests.sim.settings import NODES, PRIVATE, PUBLIC, THIRD_PARTY, Shape, built
 
 FAULTS_MAX: Final = 9
 PAUSE_BETWEEN_S: Final = 5.0  # On the average.
+CHAINS: Final = 0.4  # Share of the schedules that contain a chain.
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,38 @@ def random_schedule(chance: Random, shape: Shape) -> tuple[Timed, ...]:
         # Many faults come in quick succession, into the middle of the answer to the last one.
         at_s += chance.expovariate(1 / PAUSE_BETWEEN_S)
         timed.append(Timed(round(at_s, 3), random_fault(chance, shape, built)))
-    return tuple(timed)
+    if shape.arbitration in THIRD_PARTY and chance.random() < CHAINS:
+        timed += _chain(chance, shape)
+    return tuple(sorted(timed, key=lambda one: one.at_s))
+
+
+def _chain(chance: Random, shape: Shape) -> list[Timed]:
+    """Return faults that mean something only one after the other.
+
+    A third party that is lost for so long that both nodes agree on it, then a partition; or a
+    partition whose end is cut short: somebody falls silent while the two shake hands.
+    """
+    node = chance.choice(NODES)
+    at_s = _seconds(chance, 0.0, 8.0)
+    cut_s = _seconds(chance, 3.0, 14.0)
+    cut = Timed(at_s, Partition(NODES, cut_s))
+    if chance.random() < 0.5:
+        whom = chance.choice(((), (), (node,)))
+        lost = [LoseWitness(i, whom, _seconds(chance, 8.0, 40.0)) for i in range(shape.witnesses)]
+        later = Timed(at_s + _seconds(chance, 0.0, 20.0), cut.fault)
+        return [*(Timed(at_s, fault) for fault in lost), later]
+    meets_s = round(at_s + cut_s - 0.1, 3)
+    silent: Fault = chance.choice(
+        (
+            KillAtEffect(node, chance.randint(1, 8), _seconds(chance, 0.2, 4.0)),
+            KillDaemon(node, _seconds(chance, 0.2, 4.0)),
+            HangDaemon(node, _seconds(chance, 1.0, 4.9)),
+            CrashAtEffect(node, chance.randint(1, 8), _seconds(chance, 3.0, 20.0)),
+        )
+    )
+    again = Partition(NODES, _seconds(chance, 3.0, 20.0))
+    again_s = round(meets_s + _seconds(chance, 0.5, 6.0), 3)
+    return [cut, Timed(meets_s, silent), Timed(again_s, again)]
 
 
 def _seconds(chance: Random, low: float, high: float) -> float:

@@ -44,7 +44,6 @@ class Shape:
     detection_s: float = 2.0
     heartbeat_s: float = 0.5
     witnesses: int = 1  # With the arbitration of that name.
-    methods: bool = False  # A power strip besides the witness.
     watchdog: bool = True  # Where a third party decides.
 
 
@@ -130,7 +129,7 @@ def _witnesses(shape: Shape) -> tuple[Witness, ...]:
 
 
 def _methods(shape: Shape) -> tuple[FenceMethod, ...]:
-    if shape.arbitration is not ArbitrationKind.FENCING and not shape.methods:
+    if shape.arbitration is not ArbitrationKind.FENCING:
         return ()
     return tuple(FenceMethod(node, "fence_strip") for node in NODES)
 
@@ -157,5 +156,4 @@ def random_shape(chance: Random) -> Shape:
         ),
         crossover=chance.random() < 0.7,
         witnesses=chance.choice((1, 1, 2, 3)),
-        methods=chance.random() < 0.3,
     )

@@ -11,7 +11,6 @@ from hapair.model.status import Standing
 from tests.sim.faults import Cut, KillDaemon, LoseWitness, Pause, SlowWitness
 from tests.sim.settings import NODES, PRIVATE
 from tests.sim.stage import (
-    DATA,
     LONG_S,
     ONE_APPLICATION,
     ORDERS,
@@ -89,21 +88,13 @@ def test_a_promise_survives_the_loss_of_power() -> None:
     stage.ends_well()
 
 
-@pytest.mark.parametrize("methods", [False, True])
-def test_a_waiver_survives_the_loss_of_power(methods: bool) -> None:  # noqa: FBT001
-    """The peer promised not to ask a witness; where it can fence, no record tells what it did."""
-    stage = without_witness(Stage(replace(WITH_WITNESS, methods=methods)).begin())
+def test_a_waiver_survives_the_loss_of_power() -> None:
+    stage = without_witness(Stage(WITH_WITNESS).begin())
     for node in NODES:
         stage.dies(node)
     stage.run_for(5.0)
     stage.world.power_on("node1")
-    stage.waits_for(lambda: stage.standing("node1") is Standing.ALONE, 90.0)
-    stage.run_for(10.0)
-    if methods:
-        assert stage.served_by() == ""
-        assert stage.stored("node1").away == (DATA,)
-        stage.world.confirm("node1")
-    stage.takes_over("node1")
+    stage.takes_over("node1", 90.0)
     stage.ends_well()
 
 
@@ -238,8 +229,8 @@ def test_an_epoch_that_was_granted_and_never_used_is_burned_when_the_nodes_meet(
     stage.waits_for(stage.is_together, 10.0)
     stage.run_for(10.0)
     assert stage.holders() == {1: {"node1"}}, "long after node1 gave up"
-    assert [stage.stored(node).epoch for node in NODES] == [1, 1]
     stage.run_for(20.0)
+    assert [stage.stored(node).epoch for node in NODES] == [1, 1], "it was asked about again"
     # Without that, the witness would deny node2 what it needs now.
     stage.dies("node1")
     stage.takes_over("node2")
