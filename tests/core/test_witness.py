@@ -200,6 +200,18 @@ def test_what_has_no_replicated_data_waits_for_the_lease_of_the_silent_peer() ->
     assert Do.START_PROGRAM in bench.acts()
 
 
+def test_a_daemon_that_comes_back_waits_for_the_whole_lease_of_the_peer() -> None:
+    """It does not know what it had taken over, and when."""
+    web = application("web", volumes=0)
+    here = replace(record(), application="web")
+    bench = Bench(by_witness(web), stored=replace(MEMBER, holds_right=True, records=(here,)))
+    assert bench.stands(Standing.ALONE)
+    bench.wait(9.0, hearing=False)
+    assert Do.START_PROGRAM not in bench.acts()
+    bench.wait(1.0, hearing=False)
+    assert Do.START_PROGRAM in bench.acts()
+
+
 # --- A start with the peer missing ----------------------------------------------------------------
 
 

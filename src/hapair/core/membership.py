@@ -134,6 +134,7 @@ def _accept(turn: Turn) -> None:
             isolated=False,
             lost=False,
             stranger=False,
+            leased=(),
         )
         witness.forget(turn)
         turn.note("together", f"acts together with {state.peer_name}")

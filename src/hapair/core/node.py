@@ -18,6 +18,7 @@ from hapair.core import (
     membership,
     placement,
     reconnect,
+    right,
     witness,
 )
 from hapair.core.effects import Effect, Guard, Layer, Publish, SetBeat, Store, Stored
@@ -84,6 +85,8 @@ def begin(
         else:
             standing = Standing.ALONE if stored.holds_right else Standing.CUT
             turn.change(standing=standing, stranger=True)
+            if standing is Standing.ALONE:
+                right.wait_for_lease(turn)
     elif stored.formed:
         turn.store(formed=False)
     _settle(turn)

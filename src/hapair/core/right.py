@@ -4,6 +4,7 @@ from typing import Final
 
 from hapair.core import data_safety, witness
 from hapair.core.hearing import ASKING_S, last_heard_s, peer_heard, was_member
+from hapair.core.state import NodeState
 from hapair.core.turn import Turn
 from hapair.model.status import Standing
 
@@ -27,10 +28,9 @@ def grant(turn: Turn, because: str) -> None:
         # The operator saw what may be lost and took it upon himself.
         turn.store(unproven=(), away=())
     proven = state.confirmed or state.fencing.proven or not witness.uses_witness(state)
-    lease_s = state.built.cluster.lease_s + state.detection_s + ASKING_S
     turn.change(
         leased=(),
-        lease_until_s=0.0 if proven else last_heard_s(state) + lease_s,
+        lease_until_s=0.0 if proven else last_heard_s(state) + _peer_lease_s(state),
         standing=Standing.ALONE,
         accepted=0,
         isolated=False,
@@ -39,6 +39,19 @@ def grant(turn: Turn, because: str) -> None:
         stranger=False,
     )
     turn.note("granted", f"may act alone in epoch {epoch}: {because}")
+
+
+def _peer_lease_s(state: NodeState) -> float:
+    """Return how long a silent peer may go on at the most, a restart of its daemon included."""
+    return state.built.cluster.lease_s + state.detection_s + ASKING_S
+
+
+def wait_for_lease(turn: Turn) -> None:
+    """A new daemon that acts alone does not know what it took over and when: wait for all of it."""
+    state = turn.state
+    if witness.uses_witness(state):
+        bare = tuple(b.application.name for b in state.built.applications if not b.volumes)
+        turn.change(leased=bare, lease_until_s=state.now_s + _peer_lease_s(state))
 
 
 def inherit(turn: Turn) -> None:
