@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.sim.faults import KillAtEffect, LoseWitness
+from tests.sim.faults import KillAtEffect, KillDaemon, LoseWitness
 from tests.sim.settings import NODES
-from tests.sim.stage import LONG_S, WEB_TOO, WITH_WITNESS, WITNESS, Stage, with_kind
+from tests.sim.stage import LONG_S, WEB, WEB_TOO, WITH_WITNESS, WITNESS, Stage, with_kind
 
 
 @pytest.mark.parametrize("effects", [1, 2, 3, 4])
@@ -40,4 +40,14 @@ def test_a_node_that_was_off_and_is_back_is_not_granted_beside_its_successor() -
     stage.world.power_on("node1")
     stage.run_for(90.0)
     assert [stage.stored(node).holds_right for node in NODES] == [False, True]
+    stage.ends_well()
+
+
+def test_a_lease_is_waited_for_by_a_daemon_that_was_started_anew() -> None:
+    stage = Stage(with_kind(WITNESS, WEB_TOO)).begin()
+    stage.loses_witness("node1")
+    stage.cuts_off()
+    stage.waits_for(lambda: stage.stored("node2").holds_right, 10.0)
+    stage.suffers(KillDaemon("node2", 0.5))
+    stage.waits_for(lambda: stage.served_by(WEB) == "node2", 30.0)
     stage.ends_well()
