@@ -5,6 +5,8 @@ import pytest
 from tests.walk.search import Figures, Search, Walk
 from tests.walk.settings import KINDS
 
+pytestmark = pytest.mark.timeout(300)  # A processor that is shared takes its time.
+
 
 def walked(kind: str, faults: int, *only: str) -> Figures:
     figures = Search(Walk(KINDS[kind], only=only), faults).run()
