@@ -5,6 +5,8 @@ import pytest
 from tests.walk.search import Figures, Search, Walk
 from tests.walk.settings import KINDS
 
+pytestmark = pytest.mark.timeout(300)  # A processor that is shared takes its time.
+
 
 def walked(kind: str, faults: int, *only: str) -> Figures:
     figures = Search(Walk(KINDS[kind], only=only), faults).run()
@@ -22,7 +24,7 @@ def test_no_situation_that_one_fault_can_reach_breaks_a_rule(kind: str) -> None:
     assert_all_is_well(walked(kind, 1))
 
 
-@pytest.mark.parametrize("kind", ["fencing", "fencing-no-data", "operator"])
+@pytest.mark.parametrize("kind", ["witness-no-data", "fencing", "fencing-no-data", "operator"])
 def test_no_situation_that_two_partitions_can_reach_breaks_a_rule(kind: str) -> None:
     assert_all_is_well(walked(kind, 2, "all networks cut"))
 
