@@ -5,6 +5,7 @@ from dataclasses import replace
 from hapair.core import data_safety, node
 from hapair.core.effects import Do, Stored
 from hapair.core.events import DataChanged, Ended, Halt, Leave, Move
+from hapair.core.hearing import peer_heard
 from hapair.core.lifecycle import is_stopped
 from hapair.core.state import Is
 from hapair.model.data import Connection, Disk, Role
@@ -74,7 +75,18 @@ def test_the_peers_old_state_is_no_agreement_when_its_beats_say_otherwise() -> N
     bench.hear(standing=Standing.HALTED)
     assert bench.stands(Standing.CUT)
     bench.hear()
+    assert bench.stands(Standing.CUT), "it was said before this node stood still"
+    bench.peer_says(accepted=bench.state.incarnation)
     assert bench.stands(Standing.TOGETHER)
+
+
+def test_what_was_said_to_a_former_incarnation_is_not_heard_after_a_pause() -> None:
+    bench = standby()
+    before = bench.state.incarnation
+    bench.do(DataChanged(bench.now_s + 10.0, (facts(),)))
+    bench.hear(echo=before)
+    assert not peer_heard(bench.state)
+    assert bench.state.stored.incarnation == bench.state.incarnation == before + 1
 
 
 def test_a_demoted_device_is_not_given_away_before_the_kernel_says_so() -> None:

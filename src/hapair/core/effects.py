@@ -30,6 +30,7 @@ class Stored:
     ceded: bool = False  # Left in order: the peer may act alone without asking any witness.
     tie: WitnessTie = NO_TIE
     rounds: int = 0  # How many losses of the witness were counted, see WitnessTie.
+    incarnation: int = 0  # The highest that this node gave itself after standing still.
 
 
 class Do(StrEnum):

@@ -65,7 +65,7 @@ def begin(
     state = NodeState(
         me=me,
         boot_id=boot_id,
-        incarnation=incarnation,
+        incarnation=max(incarnation, stored.incarnation + 1),
         built=built,
         stored=stored,
         now_s=at_s,
@@ -115,7 +115,11 @@ def _advance_clock(turn: Turn, at_s: float) -> None:
     turn.change(now_s=max(at_s, state.now_s))
     if gap_s <= state.detection_s:
         return
-    turn.change(quiet_since_s=at_s)
+    # What the peer sent meanwhile waits in the socket, and may be as old as the pause: nothing that
+    # was said to the former incarnation counts any more.
+    incarnation = state.incarnation + 1
+    turn.store(incarnation=incarnation)
+    turn.change(quiet_since_s=at_s, incarnation=incarnation, accepted=0)
     data_safety.doubt_connections(turn, tuple(state.joined_from_s))
     turn.change_peer(heard_at_s={})
     if state.standing in (Standing.TOGETHER, Standing.CUT):

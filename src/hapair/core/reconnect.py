@@ -7,6 +7,7 @@ split brain only makes DRBD compare, refuse and give up again: nothing is ever d
 
 from typing import Final
 
+from hapair.core import lifecycle
 from hapair.core.effects import Act, Do
 from hapair.core.state import Reconnects
 from hapair.core.turn import Turn
@@ -27,7 +28,7 @@ def settle(turn: Turn) -> None:
             if facts is None or not apart or facts.disk is Disk.DISKLESS:
                 if facts is not None and facts.kernel_answers:
                     _forget(turn, volume.resource)
-            elif _peer_is_stopped(turn, built.application.name):
+            elif _can_meet(turn, built.application.name):
                 _try(turn, built.application.name, volume.resource)
 
 
@@ -37,16 +38,17 @@ def _forget(turn: Turn, resource: str) -> None:
         turn.change(reconnects=left)
 
 
-def _peer_is_stopped(turn: Turn, application: str) -> bool:
-    """Tell whether the peer's side could connect: two Primaries would only give up again."""
+def _can_meet(turn: Turn, application: str) -> bool:
+    """Tell whether one side has stopped: two Primaries would only give up again."""
     state = turn.state
     theirs = state.peer.state
     if theirs is None or state.standing is not Standing.TOGETHER:
         return False
     said = {each.application: each.phase for each in theirs.applications}
     record = state.record(application)
-    mine = record is not None and record.owner == state.me
-    return not mine or said.get(application) is Phase.STOPPED
+    if record is not None and record.owner == state.me:
+        return said.get(application) is Phase.STOPPED
+    return lifecycle.is_stopped(state, application)  # Else this side is still giving way.
 
 
 def _try(turn: Turn, application: str, resource: str) -> None:
