@@ -56,7 +56,7 @@ Besides, these must hold:
   `file` is not one that each node has for itself. A majority must grant: one of one, two of two,
   two of three.
 - `fencing` has a method against each node. A parameter has a value or a file, not both; `action`
-  is set by hapair. Only `witness` and `fencing` have methods, only `witness` has witnesses.
+  is set by hapair. Only `fencing` has methods, only `witness` has witnesses.
 - The lease is longer than the detection time, by a heartbeat at least. The window is shorter than
   both. The watchdog's time-out is at most the lease, in whole seconds.
 

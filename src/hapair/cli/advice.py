@@ -23,7 +23,6 @@ ADVICE: Final = {
     "fencing-failed": f"look at the fence device; it is tried again. {CONFIRM.capitalize()}",
     "no-method": f"configure a method against {{peer}}; {CONFIRM}",
     "fence": "nothing: it is tried until it succeeds; clevents shows each try",
-    "fence-instead": "nothing: it is tried until it succeeds; clevents shows each try",
     "frozen": "bring {peer} or its network back; clstat --why {application} tells more",
     "lost": "mend this node's networks; the peer, or nobody, goes on",
     "superseded": "mend this node's networks; the peer goes on",
