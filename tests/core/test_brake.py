@@ -11,7 +11,7 @@ from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Unknown
 from hapair.model.status import Phase, Standing
 from hapair.model.witness import Answer
-from tests.core.bench import NAME, RESOURCE, Bench, built, facts
+from tests.core.bench import NAME, PEER, RESOURCE, Bench, built, facts, record
 from tests.core.test_witness import answer, by_witness, cut_off
 
 
@@ -174,3 +174,14 @@ def test_a_resource_that_gave_up_waits_while_the_peer_is_silent() -> None:
     bench.forget_effects()
     bench.wait(10.0, hearing=False)
     assert Do.BRING_UP not in bench.acts()
+
+
+def test_a_standby_that_gave_up_tries_again() -> None:
+    bench = Bench()
+    bench.together()
+    bench.peer_says(records=(record(PEER),))
+    bench.deaf = {Do.BRING_UP}
+    bench.data(facts(connection=Connection.STAND_ALONE))
+    bench.forget_effects()
+    bench.wait(3.0)
+    assert Do.BRING_UP in bench.acts()
