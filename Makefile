@@ -56,7 +56,7 @@ coverage: ready ## every branch of model, config and core is covered
 
 .PHONY: check
 check: lint types coverage ## layout, lint, types and all tests without guests and root: about a minute
-	$(PYTEST) -m "not lab and not native" $(PARALLEL)
+	$(PYTEST) -m "not lab and not native and not slow" $(PARALLEL)
 
 .PHONY: sim
 sim: ready ## the simulator alone: make sim SEEDS=20000
