@@ -98,7 +98,8 @@ def server_pid(node: Machine) -> str:
 def notes(node: Machine) -> tuple[str, ...]:
     """Return the names of all lines in the node's history."""
     text = node.run("cat /var/lib/hapair/events.jsonl").stdout
-    return tuple(str(json.loads(line)["name"]) for line in text.splitlines())
+    whole = text[: text.rfind("\n") + 1]  # The last line may still be on its way to the disk.
+    return tuple(str(json.loads(line)["name"]) for line in whole.splitlines() if line.strip("\0 "))
 
 
 def standing(node: Machine) -> str:
