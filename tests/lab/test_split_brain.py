@@ -26,6 +26,10 @@ def connection(node: Machine) -> str:
     return node.check(f"drbdadm cstate {RESOURCE}").strip()
 
 
+def has_refused(node: Machine) -> bool:
+    return "Split-Brain detected" in node.check("dmesg")
+
+
 def history(node: Machine) -> str:
     return node.run("cat /var/lib/hapair/events.jsonl").stdout
 
@@ -47,11 +51,12 @@ def tear_apart(lab: Lab) -> None:
         lambda: node2.check(f"drbdadm role {RESOURCE}").startswith("Secondary"),
         timeout_s=PATIENCE_S,
     )
+    # The daemons may be faster: then DRBD says that it is connecting already.
     for node in (node1, node2):
-        node.check(f"drbdadm connect {RESOURCE}")
+        node.run(f"drbdadm connect {RESOURCE}")
     lab.wait_until(
         "the kernels refuse each other",
-        lambda: all(connection(node) == "StandAlone" for node in lab.nodes),
+        lambda: all(has_refused(node) and connection(node) == "StandAlone" for node in lab.nodes),
         timeout_s=PATIENCE_S,
     )
 
