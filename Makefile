@@ -16,7 +16,7 @@ KINDS ?=
 # The version of the package; the default is the one in src/hapair/__init__.py.
 VERSION ?=
 PYTHON_FOLDERS := $(wildcard src tests tools bench)
-# All cores; what cannot be run beside itself is grouped in tests/conftest.py, guests come last.
+# All cores; what cannot be run beside itself is grouped in tests/conftest.py.
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 # Every branch of the pure parts is covered by these tests, which need neither root nor guests.
 PURE_TESTS := tests/build tests/core tests/jobs tests/config tests/arch tests/runtime/test_timeline.py

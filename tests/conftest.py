@@ -1,6 +1,8 @@
 """Options and defaults that every test shares."""
 
+import os
 import signal
+from contextlib import suppress
 
 import pytest
 
@@ -26,21 +28,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# What shares something that there is one of: the machine's cores for guests, its network names.
-ONE_AT_A_TIME = ("lab", "native")
+# These use what there is one of, the cores for guests or network names, and measure real time.
+REAL = ("lab", "native")
+NICE = 10  # For all others that run at the same time.
+
+
+def _is_real(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in REAL)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests with guests last and one at a time, and give them the time that emulation takes.
+    """Begin with what runs on real kernels, and give it the time that emulation takes.
 
-    With ``-n 2 --dist loadgroup --no-loadscope-reorder`` the other tests use both cores before
-    that; a group is run by one worker, in order.
+    With ``-n 2 --dist loadgroup --no-loadscope-reorder`` a group is run by one worker, in order.
+    Guests leave a third of two cores idle; the other worker computes in it.
     """
-    items.sort(key=lambda item: item.get_closest_marker("lab") is not None)
+    items.sort(key=lambda item: not _is_real(item))
     for item in items:
-        for name in ONE_AT_A_TIME:
-            if item.get_closest_marker(name):
-                item.add_marker(pytest.mark.xdist_group(name))
+        if _is_real(item):
+            item.add_marker(pytest.mark.xdist_group("real"))
         if item.get_closest_marker("lab") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LAB_TIMEOUT_S))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let tests that only compute give way to those in real time, which run beside them."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        with suppress(PermissionError):  # Only root may take it back, for the last tests.
+            os.setpriority(os.PRIO_PROCESS, 0, 0 if _is_real(item) else NICE)

@@ -178,6 +178,24 @@ WRITING = (
 )
 
 
+def test_frozen_writes_are_ended_by_a_forced_detach(pair: Pair) -> None:
+    """The loser of a partition comes down without a reboot, and comes back as the target."""
+    one = pair.one
+    one.done("promote", "mount")
+    one.will_hear("denied")
+    one.machine.cable("priv0").pull()
+    one.done("wait:Connecting,True")  # True: suspended.
+    one.machine.check(WRITING)
+    assert one.does("unmount:3")["unmount:3"][0] in ("Refused", "Unknown")
+    one.done("detach_by_force", "end_holders", "unmount", "demote", "take_down")
+    assert one.does("mounted")["mounted"] == ("bool", "False")
+    assert one.machine.check("cat /run/ended") == "1\n"
+
+    pair.two.done("wait:Connecting", "promote", "mount")
+    one.machine.cable("priv0").plug()
+    one.done("bring_up", "wait:Connected,UpToDate,Primary")
+
+
 def test_a_primary_without_its_peer_goes_on_once_the_daemon_says_so(pair: Pair) -> None:
     pair.one.done("promote", "mount")
     pair.one.machine.cable("priv0").pull()

@@ -252,6 +252,7 @@ promote node1; cut; begin node1; answer node1 1; resume node1; write node1; mend
 promote node1; cut; begin node1; mend; write node1
 promote node1; cut; answer node1 1; promote node2 7; write node2; mend
 promote node1; cut; begin node1; answer node1 1; promote node2 7; detach node1; resume node1; mend
+promote node1; take-down node2; write node1; bring-up node2; write node1
 cut; promote node2 7; write node2; mend
 cut; promote node2 4; demote node2; promote node2; mend
 cut; !promote node2 1; mend; promote node2

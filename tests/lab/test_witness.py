@@ -57,6 +57,23 @@ def test_a_partition_leaves_the_active_side_running_and_the_other_one_passive(
         story.service_answers()
 
 
+def test_an_active_node_that_is_cut_off_from_everything_gives_way(witness_lab: Lab) -> None:
+    """Row 2, the other way round: its writes freeze, the peer is granted the right."""
+    with serving(witness_lab) as story:
+        for card in ("pub0", "pub1", "priv0", "priv1"):
+            story.node1.cable(card).pull()
+        story.client.wait_for_answers(20, timeout_s=PATIENCE_S)
+        wait_until_given_way(witness_lab, story.node1)
+        assert "lost" in notes(story.node1)
+        assert "granted" not in notes(story.node1)
+        for card in ("pub0", "pub1", "priv0", "priv1"):
+            story.node1.cable(card).plug()
+        wait_for_standing(witness_lab, "together", *witness_lab.nodes)
+        story.redundant_again()
+        story.service_answers()
+        assert story.runs_on() == "node2"
+
+
 def test_a_frozen_active_node_finds_that_it_has_lost_when_it_thaws(witness_lab: Lab) -> None:
     """Row 21. FAIL: a write that it acknowledges after the thaw, or two sides."""
     with serving(witness_lab) as story:

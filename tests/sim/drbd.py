@@ -122,11 +122,24 @@ class Resource:
         side = self.sides[node]
         side.role = Role.SECONDARY
         self._changed(side)
+        self._outdate(side)
         side.configured = False
         side.disk = Disk.DISKLESS
         side.forget_waiting()
         self.on_change(node)
         return Done()
+
+    def _outdate(self, leaving: Side) -> None:
+        """Mark the copy that leaves in order: then its Primary goes on and asks nobody."""
+        peer = self.other(leaving.node)
+        careless = self.fencing is Fencing.DONT_CARE
+        if careless or peer.role is not Role.PRIMARY or not leaving.replicating:
+            return
+        if RANK[leaving.disk] > RANK[Disk.OUTDATED]:
+            leaving.disk = Disk.OUTDATED
+            if peer.disk is Disk.UP_TO_DATE and not peer.meta.bitmap:
+                self._new_generation(peer)
+            self._changed(leaving)
 
     def promote(self, node: str, *, force: bool = False) -> Outcome:
         """Make the side Primary; NEEDS_FENCE when the kernel asks its handler first."""

@@ -18,7 +18,12 @@ class Turn:
         self.effects: list[Effect] = []
 
     def change(self, **fields: Any) -> None:  # noqa: ANN401 - the fields of NodeState
-        self.state = replace(self.state, **fields)
+        state = self.state
+        for name, value in fields.items():
+            now = getattr(state, name)
+            if now is not value and now != value:
+                self.state = replace(state, **fields)  # Most changes change nothing: a copy costs.
+                return
 
     def change_peer(self, **fields: Any) -> None:  # noqa: ANN401 - the fields of PeerView
         peer: PeerView = replace(self.state.peer, **fields)

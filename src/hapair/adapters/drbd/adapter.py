@@ -20,7 +20,6 @@ from hapair.ports import CommandRunner, Finished, TimedOut
 REFUSED_CODES: Final = frozenset({5, 10, 11, 16, 17})
 NOT_STARTED_CODES: Final = frozenset({126, 127})  # The program itself is missing.
 NO_DEMOTE: Final = "failed to demote"  # "down" changes nothing when its first step fails.
-DETACHED: Final = (Disk.FAILED, Disk.DISKLESS)
 LOOK_INTERVAL_S: Final = 0.05
 
 Lines = AsyncGenerator[tuple[str, ...]]
@@ -118,8 +117,9 @@ class Drbd:
     async def detach_by_force(self, volume: Volume, *, timeout_s: float) -> Outcome:
         """Give up the local disk, so that writes that hang or are frozen end with an error.
 
-        Frozen writes are let go only after the disk is proven detached: before, they would be
-        acknowledged on this side alone. When the disk itself hangs, DRBD 8.4 waits for it all
+        Frozen writes are let go only once the kernel calls the disk Diskless. Before, they would be
+        acknowledged on this side alone, and a disk that is still Failed gets a new generation: to
+        DRBD the copies would have gone apart, although nothing was written. When the disk itself hangs, DRBD 8.4 waits for it all
         the same, and panics should it answer later: then only a reset of the node helps.
         """
         commands = self._commands()
@@ -127,7 +127,7 @@ class Drbd:
         if not isinstance(detached, Done):
             return detached
         for _ in range(round(timeout_s / LOOK_INTERVAL_S)):
-            if self._disk(volume) in DETACHED:
+            if self._disk(volume) is Disk.DISKLESS:
                 break
             await asyncio.sleep(LOOK_INTERVAL_S)
         else:
