@@ -169,8 +169,11 @@ async def test_frozen_writes_are_let_go_only_after_the_disk_is_detached(node: No
     assert [line.split(" ", 1)[1] for line in node.run.ran] == ["detach 10 --force", "resume-io 10"]
 
 
-async def test_writes_stay_frozen_while_the_disk_is_not_proven_detached(node: Node) -> None:
-    node.proc.write_text(PROC.format("UpToDate", "s-----"))
+@pytest.mark.parametrize("disk", ["UpToDate", "Failed"])
+async def test_writes_stay_frozen_while_the_disk_is_not_proven_detached(
+    node: Node, disk: str
+) -> None:
+    node.proc.write_text(PROC.format(disk, "s-----"))
     assert isinstance(await node.drbd.detach_by_force(VOLUME, timeout_s=0.2), Unknown)
     assert [line.split(" ", 1)[1] for line in node.run.ran] == ["detach 10 --force"]
 

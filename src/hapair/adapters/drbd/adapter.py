@@ -119,20 +119,24 @@ class Drbd:
 
         Frozen writes are let go only once the kernel calls the disk Diskless. Before, they would be
         acknowledged on this side alone, and a disk that is still Failed gets a new generation: to
-        DRBD the copies would have gone apart, although nothing was written. When the disk itself hangs, DRBD 8.4 waits for it all
-        the same, and panics should it answer later: then only a reset of the node helps.
+        DRBD the copies would have gone apart, although nothing was written. When the disk itself
+        hangs, DRBD 8.4 waits for it all the same, and panics should it answer later: then only a
+        reset of the node helps.
         """
         commands = self._commands()
         detached = await self._change(commands.detach_by_force(volume), timeout_s)
         if not isinstance(detached, Done):
             return detached
         for _ in range(round(timeout_s / LOOK_INTERVAL_S)):
-            if self._disk(volume) is Disk.DISKLESS:
+            disk, frozen = self._disk(volume), self._suspended(volume)
+            if disk is Disk.FAILED and not frozen:
+                return Done()
+            if disk is Disk.DISKLESS:
                 break
             await asyncio.sleep(LOOK_INTERVAL_S)
         else:
             return Unknown(f"{volume.resource} is not detached after {timeout_s} s")
-        if not self._suspended(volume):
+        if not frozen:
             return Done()
         resumed = await self._change(commands.resume_io(volume), timeout_s)
         return resumed if isinstance(resumed, Done) else Unknown(resumed.why)
