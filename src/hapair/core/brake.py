@@ -81,12 +81,7 @@ BRAKE: Final[tuple[Rule[Frozen, Reply], ...]] = (
 def frozen(state: NodeState, resource: str) -> Frozen:
     facts = state.facts.get(resource)
     theirs = state.peer.state
-    agreed = (
-        theirs is not None
-        and hearing.peer_heard(state)
-        and state.accepted == theirs.incarnation
-        and theirs.accepted == state.incarnation
-    )
+    agreed = hearing.agreed(state)
     return Frozen(
         application=data_safety.application_of(state, resource),
         connected=facts is not None and facts.kernel_answers,

@@ -35,6 +35,17 @@ def peer_alive(state: NodeState) -> bool:
     return at_s is not None and state.now_s - at_s < state.detection_s
 
 
+def agreed(state: NodeState) -> bool:
+    """Tell whether the peer is heard, and each side has accepted this incarnation of the other."""
+    theirs = state.peer.state
+    return (
+        theirs is not None
+        and state.accepted == theirs.incarnation
+        and theirs.accepted == state.incarnation
+        and peer_heard(state)
+    )
+
+
 def silent_s(state: NodeState) -> float:
     return state.now_s - last_heard_s(state)
 

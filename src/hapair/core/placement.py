@@ -65,13 +65,8 @@ class View:
     def agreed(self) -> bool:
         """The peer has accepted this node and the other way round; it may be leaving."""
         theirs = self.state.peer.state
-        return (
-            theirs is not None
-            and self.state.accepted == theirs.incarnation
-            and theirs.accepted == self.state.incarnation
-            and theirs.standing is Standing.TOGETHER
-            and hearing.peer_heard(self.state)
-        )
+        together = theirs is not None and theirs.standing is Standing.TOGETHER
+        return together and hearing.agreed(self.state)
 
     @property
     def stopped(self) -> bool:
