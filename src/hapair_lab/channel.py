@@ -169,6 +169,12 @@ class Channel:
             if len(part) < CHUNK_BYTES:
                 return content
 
+    def ask_server(self, path: str, line: bytes, timeout_s: float) -> bytes:
+        """Send a line to a server behind a socket in the guest; return the first line it says."""
+        data = base64.b64encode(line).decode()
+        request = {"do": "ask", "path": path, "data": data, "timeout_s": timeout_s}
+        return base64.b64decode(str(self.answer(request, timeout_s + GRACE_S)["data"]))
+
     def set_clock(self, wall_clock_s: float) -> None:
         """Set the guest's wall clock, e.g. after it was restored from a snapshot."""
         self.answer({"do": "clock", "wall_clock_s": wall_clock_s}, GRACE_S)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair_lab import witness_service
+from hapair_lab.errors import LabError
 from hapair_lab.lab import Lab
 from hapair_lab.ledger import PORT, SERVER_PATH, install_server
 from hapair_lab.machine import Machine
@@ -150,7 +151,10 @@ def is_redundant(lab: Lab) -> bool:
 
 def machine_is_redundant(machine: Machine) -> bool:
     """Read it from the kernel itself: this must not depend on what our own commands say."""
-    seen = machine.run("cat /proc/drbd").stdout
+    try:
+        seen = machine.get("/proc/drbd").decode()
+    except LabError:
+        return False
     lines = [line for line in seen.splitlines() if "cs:" in line]
     return bool(lines) and all(
         "cs:Connected" in line and "ds:UpToDate/UpToDate" in line for line in lines

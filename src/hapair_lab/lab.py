@@ -26,6 +26,7 @@ from hapair_lab.saved import Saved, find
 from hapair_lab.turns import TURN
 
 POLL_S: Final = 0.1
+POLL_MAX_S: Final = 2.0
 PLANT_START_TIMEOUT_S: Final = 20.0
 DESCRIPTION: Final = "lab.json"
 CUTS: Final = "cuts.json"
@@ -265,10 +266,14 @@ class Lab:
         ``what`` is a sentence: "node2 runs the application".
         """
         begun_s = time.monotonic()
+        looked_s = begun_s
         while not holds():
-            if time.monotonic() - begun_s > timeout_s:
+            now_s = time.monotonic()
+            if now_s - begun_s > timeout_s:
                 raise LabError(f"not within {timeout_s:.0f} s: {what}")
-            time.sleep(POLL_S)
+            # Looking takes time from what is waited for.
+            time.sleep(min(max(POLL_S, now_s - looked_s), POLL_MAX_S))
+            looked_s = time.monotonic()
         return time.monotonic() - begun_s
 
     def cut(self, source: Machine, target: Machine, *, segment: topology.Segment) -> None:

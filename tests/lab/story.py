@@ -1,6 +1,5 @@
 """A scenario with the never-stopping client and the checkers around it."""
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair_lab import cluster
+from hapair_lab.errors import LabError
 from hapair_lab.lab import Lab
 from hapair_lab.ledger import NeverStoppingClient, missing
 from hapair_lab.machine import Machine
@@ -98,7 +98,10 @@ def server_pid(node: Machine) -> str:
 
 def notes(node: Machine) -> tuple[str, ...]:
     """Return the names of all lines in the node's history."""
-    text = node.run("cat /var/lib/hapair/events.jsonl").stdout
+    try:
+        text = node.get("/var/lib/hapair/events.jsonl").decode(errors="replace")
+    except LabError:  # Nothing is written yet, or it has no power.
+        return ()
     # The last line may be on its way to the disk; a power cut leaves zeros or half a line.
     names = re.findall(r'^\0*\{.*"name": ?"([^"]+)".*\}$', text, flags=re.MULTILINE)
     return tuple(names)
@@ -106,12 +109,12 @@ def notes(node: Machine) -> tuple[str, ...]:
 
 def standing(node: Machine) -> str:
     """Return what the node's daemon says of its place; empty when it does not answer."""
-    answer = node.run("clstat --json")
     try:
-        status = json.loads(answer.stdout)
-        return str(status["nodes"][node.name]["standing"])
-    except (ValueError, KeyError, TypeError):
+        nodes = node.ask_daemon("status")["nodes"]
+    except LabError:
         return ""
+    assert isinstance(nodes, dict)
+    return str((nodes[node.name] or {}).get("standing", ""))
 
 
 def wait_for_standing(lab: Lab, wanted: str, *nodes: Machine) -> float:

@@ -13,6 +13,8 @@ ask for, and so does the agent with what it cannot parse.
     {"id": 3, "do": "get", "path": "/x", "offset": 0, "size": 262144}
     {"id": 4, "do": "clock", "wall_clock_s": 1700000000.0}
     {"id": 5, "do": "hello"}
+    {"id": 6, "do": "ask", "path": "/run/x.sock", "data": base64, "timeout_s": 5}
+      -> {"id": 6, "data": base64}: the first line that the server there says
 """
 
 from __future__ import annotations
@@ -132,6 +134,16 @@ def get(request: Message) -> Message:
         return {"data": text_of(source.read(int(number_of(request, "size"))))}
 
 
+def ask(request: Message) -> Message:
+    """Send a line to the server behind a socket and return its first one: no process is started."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.settimeout(number_of(request, "timeout_s"))
+        server.connect(str(request["path"]))
+        server.sendall(bytes_of(request, "data"))
+        with server.makefile("rb") as lines:
+            return {"data": text_of(lines.readline())}
+
+
 def answer(request: Message) -> Message:
     """Do what one request asks and return the answer."""
     try:
@@ -142,6 +154,8 @@ def answer(request: Message) -> Message:
                 return put(request)
             case "get":
                 return get(request)
+            case "ask":
+                return ask(request)
             case "clock":
                 time.clock_settime(time.CLOCK_REALTIME, number_of(request, "wall_clock_s"))
                 return {}

@@ -93,6 +93,28 @@ def test_large_files_go_and_come_unchanged(channel: Channel, tmp_path: Path) -> 
     assert channel.get(str(path)) == b""
 
 
+def test_a_server_in_the_guest_is_asked_without_a_process(channel: Channel, tmp_path: Path) -> None:
+    place = tmp_path / "server"
+    heard: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        link, _ = listener.accept()
+        with link, link.makefile("rb") as lines:
+            heard.append(lines.readline())
+            link.sendall(b"first\nsecond\n")
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(place))
+        listener.listen()
+        server = threading.Thread(target=serve, args=(listener,))
+        server.start()
+        assert channel.ask_server(str(place), b"question\n", timeout_s=5) == b"first\n"
+        server.join()
+    assert heard == [b"question\n"]
+    with pytest.raises(LabError, match="refused"):
+        channel.ask_server(str(place), b"question\n", timeout_s=5)
+
+
 def test_rubbish_and_unknown_requests_do_no_harm(channel: Channel) -> None:
     assert channel.answers_hello()
     with pytest.raises(LabError, match="unknown request"):
