@@ -7,7 +7,6 @@ only after fdatasync.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,12 +129,6 @@ def form(lab: Lab, plan: ClusterPlan, say: Callable[[str], None] = lambda _: Non
         say(f"node1# {command}")
         node1.check(command, timeout_s=COMMAND_S)
     wait_until_redundant(lab)
-
-
-def status(machine: Machine) -> dict[str, object]:
-    """Return what ``clstat --json`` says on a machine."""
-    answer = json.loads(machine.run("clstat --json").stdout or "{}")
-    return dict(answer)
 
 
 def wait_until_redundant(lab: Lab, timeout_s: float = 120.0) -> float:

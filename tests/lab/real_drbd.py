@@ -1,4 +1,4 @@
-"""A real DRBD resource on two guests, operated in the words of the simulator's model."""
+"""Real DRBD resources on two guests, operated in the words of the simulator's model."""
 
 import re
 from base64 import b64decode
@@ -7,43 +7,50 @@ from typing import Final
 
 from hapair.model.data import Connection
 from hapair.model.outcome import Done, Outcome, Refused
+from hapair_lab.errors import LabError
 from hapair_lab.lab import Lab, in_parallel
 from hapair_lab.machine import Machine
-from hapair_lab.topology import Segment
 from tests.sim.sides import Fencing
 
 SETTLES_WITHIN_S: Final = 60.0
+CALM_LOOKS: Final = 6  # The kernel may be about to start a handshake or the handler.
 BLOCK: Final = 4096
 BLOCKS: Final = 200  # The writes of a sequence; block 0 is left alone.
 # Short times, so that a loss is noticed soon; a slow resync, so that it can be interrupted.
-RESOURCE: Final = """resource r0 {
-  device /dev/drbd0;
-  disk /dev/vg/data;
+RESOURCE: Final = """resource NAME {
+  device /dev/drbdNUMBER;
+  disk /dev/vg/NAME;
   meta-disk internal;
   protocol C;
   options { on-no-data-accessible io-error; }
-  handlers { fence-peer "/opt/fence-peer"; }
-  net { timeout 20; connect-int 1; ping-int 1; ping-timeout 5; }
+  handlers { fence-peer "/opt/fence-peer NAME"; }
+  net { timeout 20; connect-int 1; ping-int 1; ping-timeout 10; }
   disk { resync-rate 400k; c-plan-ahead 0; fencing FENCING; }
-  on node1 { address 10.77.2.1:7788; }
-  on node2 { address 10.77.2.2:7788; }
+  on node1 { address 10.77.2.1:PORT; }
+  on node2 { address 10.77.2.2:PORT; }
 }
 """
-# It says that it was asked and waits until the test tells it what to answer.
+FIRST_PORT: Final = 7788
+# Says that it waits, and waits until the test tells it what to answer.
 HANDLER: Final = """#!/bin/sh
-echo "$DRBD_RESOURCE" >>/run/fence.asked
+echo >"/run/fence.$1.waits"
+trap 'rm "/run/fence.$1.waits"' EXIT
 for wait in $(seq 300); do
-  [ ! -e /run/fence.answer ] || exit "$(cat /run/fence.answer)"
+  [ ! -e "/run/fence.$1.answer" ] || exit "$(cat "/run/fence.$1.answer")"
   sleep 0.1
 done
 exit 1
 """
-FROZEN: Final = "s"
-LET_FAIL: Final = (
-    "if grep -q 's-----' /proc/drbd; then drbdsetup detach 0 --force; drbdsetup resume-io 0; fi"
+# Incoming packets of one resource are lost on both nodes; those that a node sends are lost there.
+CUT: Final = (
+    "add rule inet cuts input tcp dport PORT drop; add rule inet cuts input tcp sport PORT drop"
 )
-STATE: Final = re.compile(
-    r"^ *0: cs:(\S+)(?: ro:(\S+) ds:(\S+) +(?:[ABC] +)?([rs])\S*)?", re.MULTILINE
+CUTS: Final = (
+    "add table inet cuts; add chain inet cuts input { type filter hook input priority 0; }"
+)
+FROZEN: Final = "s"
+STATE: Final = (
+    r"^ *{}: cs:(\S+)(?: ro:(\S+) ds:(\S+) +(?:[ABC] +)?([rs])\S*)?"  # Of one minor number.
 )
 WORDS: Final = {
     "StandAlone": Connection.STAND_ALONE,
@@ -64,15 +71,28 @@ class State:
     suspended: bool = False
 
 
-class RealDrbd:
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        in_parallel(self._make_volume, lab.nodes)
+def prepare(lab: Lab, count: int) -> None:
+    """Make the volumes of ``count`` resources, and give both nodes the handler."""
+    volumes = "; ".join(f"lvcreate -q -y -L 32M -n r{number} vg" for number in range(count))
 
-    @staticmethod
-    def _make_volume(node: Machine) -> None:
+    def make(node: Machine) -> None:
         node.put("/opt/fence-peer", HANDLER, mode=0o755)
-        node.check("vgcreate -q vg /dev/vdb && lvcreate -q -y -L 32M -n data vg && modprobe drbd")
+        node.check(f"vgcreate -q vg /dev/vdb; {volumes}; modprobe drbd")
+
+    in_parallel(make, lab.nodes)
+
+
+class RealDrbd:
+    """One resource; others on the same guests are not disturbed, but for ``crash``."""
+
+    def __init__(self, lab: Lab, number: int) -> None:
+        self.lab = lab
+        self.number = number
+        self.name = f"r{number}"
+        self.port = FIRST_PORT + number
+        self.device = f"/dev/drbd{number}"
+        self.is_cut = False
+        self._state = re.compile(STATE.format(number), re.MULTILINE)
 
     def fresh(self, fencing: Fencing) -> None:
         """Make both sides new: connected, UpToDate, Secondary, without any history."""
@@ -83,35 +103,43 @@ class RealDrbd:
             lambda: all(s.connection == "Connected" for s in self.states()),
             timeout_s=SETTLES_WITHIN_S,
         )
-        self.lab.node1.check("drbdadm new-current-uuid --clear-bitmap r0/0")
-        self.lab.node1.check("drbdadm primary r0")
         self.lab.node1.check(
-            f"dd if=/dev/zero of=/dev/drbd0 bs={BLOCK} count={BLOCKS} oflag=direct"
+            f"drbdadm new-current-uuid --clear-bitmap {self.name}/0; drbdadm primary {self.name}; "
+            f"dd if=/dev/zero of={self.device} bs={BLOCK} count={BLOCKS} oflag=direct; "
+            f"drbdadm secondary {self.name}"
         )
-        self.lab.node1.check("drbdadm secondary r0")
         self.settle()
 
-    @staticmethod
-    def _make_fresh(node: Machine, fencing: Fencing) -> None:
-        if not node.is_on():
-            node.power_on()
-        node.put("/etc/drbd.d/r0.res", RESOURCE.replace("FENCING", fencing))
+    def _make_fresh(self, node: Machine, fencing: Fencing) -> None:
+        text = RESOURCE.replace("NAME", self.name).replace("NUMBER", str(self.number))
+        text = text.replace("PORT", str(self.port)).replace("FENCING", fencing)
+        node.put(f"/etc/drbd.d/{self.name}.res", text)
         # What is frozen, and a handler that still waits, would keep the device in use.
-        node.run(
-            f"echo 1 >/run/fence.answer; {LET_FAIL}; sleep 0.5; rm -f /run/fence.* /run/write.*"
-        )
+        let_fail = ""
+        if self.state(node).suspended:
+            let_fail = (
+                f"drbdsetup detach {self.number} --force; sleep 1; {self._resume}; sleep 0.5;"
+            )
+        files = f"/run/fence.{self.name}.answer"
+        node.run(f"echo 1 >{files}; {let_fail} rm -f {files} /run/write.{self.name}.*")
         node.check(
-            "sync; modprobe drbd; drbdadm secondary r0; drbdadm down r0; "
-            "drbdadm create-md --force r0 && drbdadm up r0"
+            f"sync; modprobe drbd; drbdadm secondary {self.name}; for try in 1 2 3 4 5; do "
+            f"drbdadm down {self.name} && drbdadm create-md --force {self.name} && "
+            f"drbdadm up {self.name} && exit 0; sleep 1; done; exit 1"
         )
+
+    @property
+    def _resume(self) -> str:
+        return f"drbdsetup resume-io {self.number}"
 
     def states(self) -> list[State]:
         return [self.state(node) for node in self.lab.nodes]
 
     def state(self, node: Machine) -> State:
-        if not node.is_on():
+        try:
+            found = self._state.search(node.get("/proc/drbd").decode())
+        except LabError:  # It has no power, or the module is not loaded.
             return State()
-        found = STATE.search(node.run("cat /proc/drbd").stdout)
         if found is None or found.group(1) == "Unconfigured":
             return State()
         word = found.group(1)
@@ -129,14 +157,14 @@ class RealDrbd:
             moving = any(self._is_moving(state) for state in now) or self._will_meet(now)
             calm = 0 if moving or now != before else calm + 1
             before = now
-            return calm >= 3
+            return calm >= CALM_LOOKS
 
         self.lab.wait_until("DRBD has settled", is_calm, timeout_s=SETTLES_WITHIN_S)
 
     def _will_meet(self, states: list[State]) -> bool:
         """Tell whether both sides look for each other, or one has not noticed that it is alone."""
         up = [state.connection for state in states if state.connection]
-        alone = len(up) < 2 or bool(self.lab.cuts())
+        alone = len(up) < 2 or self.is_cut
         if alone:
             return any(word not in ("Connecting", "StandAlone") for word in up)
         return all(word == "Connecting" for word in up) or len(set(up) & {"Connected"}) == 1 != len(
@@ -155,72 +183,88 @@ class RealDrbd:
         return Done() if finished.ok else Refused(f"{finished.stdout}{finished.stderr}".strip())
 
     def bring_up(self, node: Machine) -> Outcome:
-        return self.run(node, "modprobe drbd; drbdadm adjust r0")
+        return self.run(node, f"modprobe drbd; drbdadm adjust {self.name}")
 
     def take_down(self, node: Machine) -> Outcome:
-        return self.run(node, "drbdadm down r0")
+        return self.run(node, f"drbdadm down {self.name}")
 
     def promote(self, node: Machine) -> Outcome:
-        return self.run(node, "drbdsetup primary 0")
+        return self.run(node, f"drbdsetup primary {self.number}")
 
     def promote_asking(self, node: Machine, answer: int) -> Outcome:
         """Promote; whenever the handler is asked it gives this answer."""
         return self.run(
             node,
-            f"echo {answer} >/run/fence.answer; drbdsetup primary 0; code=$?; "
-            "rm -f /run/fence.*; exit $code",
+            f"echo {answer} >/run/fence.{self.name}.answer; drbdsetup primary {self.number}; "
+            f"code=$?; rm -f /run/fence.{self.name}.*; exit $code",
         )
 
     def answer(self, node: Machine, answer: int) -> None:
         """Let the handler that waits end with this exit code."""
-        node.check("while [ ! -e /run/fence.asked ]; do sleep 0.1; done", timeout_s=30)
+        waits, said = f"/run/fence.{self.name}.waits", f"/run/fence.{self.name}.answer"
         node.check(
-            f"rm /run/fence.asked; echo {answer} >/run/fence.answer; "
-            "while pgrep -f '[f]ence-peer' >/dev/null; do sleep 0.1; done; rm /run/fence.answer"
+            f"while [ ! -e {waits} ]; do sleep 0.1; done; echo {answer} >{said}; "
+            f"while [ -e {waits} ]; do sleep 0.1; done; rm {said}",
+            timeout_s=30,
         )
 
-    def asked(self, node: Machine) -> int:
-        """Tell how many handlers run on the node."""
-        return len(node.run("pgrep -f '/bin/sh /opt/[f]ence-peer'").stdout.split())
+    def asked(self, node: Machine) -> bool:
+        """Tell whether the handler of this resource runs on the node."""
+        try:
+            node.get(f"/run/fence.{self.name}.waits")
+        except LabError:
+            return False
+        return True
 
     def resume(self, node: Machine) -> Outcome:
-        return self.run(node, "drbdsetup resume-io 0")
+        return self.run(node, self._resume)
 
     def demote(self, node: Machine) -> Outcome:
-        return self.run(node, "drbdsetup secondary 0")
+        return self.run(node, f"drbdsetup secondary {self.number}")
 
     def detach(self, node: Machine) -> Outcome:
-        return self.run(node, "drbdsetup detach 0 --force")
+        return self.run(node, f"drbdsetup detach {self.number} --force")
 
     def attach(self, node: Machine) -> Outcome:
-        return self.run(node, "drbdadm attach r0")
+        return self.run(node, f"drbdadm attach {self.name}")
 
     def write(self, node: Machine, number: int) -> bool:
         """Write one block; tell whether it was acknowledged."""
-        return node.run(_writing(number), timeout_s=60).ok
+        return node.run(self._writing(number), timeout_s=60).ok
 
     def begin_write(self, node: Machine, number: int) -> None:
         """Write one block without waiting for its end."""
-        command = f"{{ {_writing(number)}; echo $? >/run/write.{number}; }}"
+        command = f"{{ {self._writing(number)}; echo $? >/run/write.{self.name}.{number}; }}"
         node.check(f"({command}) >/dev/null 2>&1 </dev/null & sleep 0.3")
 
     def ended_writes(self, node: Machine) -> dict[int, bool]:
         """Return for each write that was begun and has ended whether it was acknowledged."""
-        said = node.run("sleep 0.5; cd /run; grep . write.* /dev/null").stdout
-        ended = (line.removeprefix("write.").split(":") for line in said.splitlines())
+        prefix = f"write.{self.name}."
+        said = node.run(f"sleep 0.5; cd /run; grep . {prefix}* /dev/null").stdout
+        ended = (line.removeprefix(prefix).split(":") for line in said.splitlines())
         return {int(number): code == "0" for number, code in ended}
 
     def dirty(self, node: Machine) -> None:
         """Write so much that a resync takes some seconds."""
-        node.check("dd if=/dev/urandom of=/dev/drbd0 bs=1M seek=8 count=6 oflag=direct")
+        node.check(f"dd if=/dev/urandom of={self.device} bs=1M seek=8 count=6 oflag=direct")
 
     def cut(self) -> None:
-        one, two = self.lab.nodes
-        self.lab.cut(one, two, segment=Segment.PRIVATE)
-        self.lab.cut(two, one, segment=Segment.PRIVATE)
+        """Lose all its packets. A node that boots has no rule: the one of the other is enough."""
+        rules = f"{CUTS}; {CUT.replace('PORT', str(self.port))}"
+        in_parallel(lambda node: node.check(["nft", rules]), self.lab.nodes)
+        self.is_cut = True
 
     def mend(self) -> None:
-        self.lab.mend_all_cuts()
+        if self.is_cut:
+            nodes = [node for node in self.lab.nodes if node.is_on()]
+            in_parallel(self._remove_rules, nodes)
+            self.is_cut = False
+
+    def _remove_rules(self, node: Machine) -> None:
+        listed = node.run(["nft", "-a", "list", "chain", "inet", "cuts", "input"]).stdout
+        for line in listed.splitlines():
+            if f"port {self.port} " in line:
+                node.check(f"nft delete rule inet cuts input handle {line.split()[-1]}")
 
     def crash(self, node: Machine) -> None:
         node.power_off()
@@ -231,17 +275,16 @@ class RealDrbd:
     def numbers(self, node: Machine) -> set[int]:
         """Return the numbers of the writes that a reader on the node finds."""
         command = (
-            f"dd if=/dev/drbd0 bs={BLOCK} count={BLOCKS} iflag=direct 2>/dev/null | base64 -w0"
+            f"dd if={self.device} bs={BLOCK} count={BLOCKS} iflag=direct 2>/dev/null | base64 -w0"
         )
         blocks = node.check(f"{command} | cut -c1-{BLOCK * BLOCKS * 2}")
         return _numbers_in(blocks)
 
-
-def _writing(number: int) -> str:
-    return (
-        f"yes {number:03d} | head -c {BLOCK} | "
-        f"dd of=/dev/drbd0 bs={BLOCK} seek={number} count=1 iflag=fullblock oflag=direct"
-    )
+    def _writing(self, number: int) -> str:
+        return (
+            f"yes {number:03d} | head -c {BLOCK} | "
+            f"dd of={self.device} bs={BLOCK} seek={number} count=1 iflag=fullblock oflag=direct"
+        )
 
 
 def _numbers_in(encoded: str) -> set[int]:
