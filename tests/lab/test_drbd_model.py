@@ -130,13 +130,17 @@ class Both:
         self.model = ModelDrbd(fencing)
         self.real.fresh(fencing)
 
+    @property
+    def a_handler_waits(self) -> bool:
+        return any(side.asked is not None for side in self.model.resource.sides.values())
+
     def ready(self, fencing: Fencing = Fencing.DONT_CARE) -> None:
         """Be connected, UpToDate and Secondary on both sides; new if a sequence ended otherwise.
 
         The history of the identifiers goes on from one sequence to the next.
         """
         good = all(state.disks == UP_TO_DATE for state in self.real.states())
-        if fencing is not self.fencing or not good:
+        if fencing is not self.fencing or not good or self.a_handler_waits:
             self.begin_anew(fencing)
         self.real.mend()
         self.model.is_cut = False
