@@ -113,6 +113,24 @@ def test_a_formed_cluster_is_changed_by_force_only(world: World) -> None:
     assert "next: clform" not in world.out
 
 
+ORDERED: Final = CLCONF.replace("</cluster>", '  <resync order="mail"/>\n</cluster>')
+
+
+def test_an_order_of_unknown_applications_is_refused_with_its_line(world: World) -> None:
+    """One whose appconf.xml lies on either node is known before it is built."""
+    world.edit(ORDERED)
+    assert world.clbuild() == 1
+    line = ORDERED.splitlines().index('  <resync order="mail"/>') + 1
+    assert f"clconf.xml:{line}\n" in world.err
+    assert '<resync> order: there is no application "mail"' in world.err
+    assert not world.nodes[0].places.built.exists()
+    folder = world.nodes[1].places.appconf("mail").parent
+    folder.mkdir(parents=True)
+    (folder / "appconf.xml").write_text("<application/>")
+    assert world.clbuild() == 0
+    assert [built.cluster.resync.order for built in world.built()] == [("mail",), ("mail",)]
+
+
 def test_a_daemon_that_cannot_reload_is_restarted(world: World) -> None:
     world.clbuild()
     for node in world.nodes:

@@ -57,6 +57,7 @@ def _network(*, replication: bool) -> st.SearchStrategy[Network]:
     )
 
 
+NAME_LISTS: Final = st.lists(NAMES, max_size=3, unique=True).map(tuple)
 PARAMETERS: Final = st.lists(st.tuples(WORDS, WORDS), max_size=2).map(tuple)
 WITNESSES: Final = st.builds(Witness, st.sampled_from(WitnessKind), WORDS, SECONDS, WORDS)
 METHODS: Final = st.builds(FenceMethod, st.sampled_from(NODES), WORDS, SECONDS, PARAMETERS)
@@ -73,7 +74,7 @@ CLUSTERS: Final = st.builds(
     fence_methods=st.lists(METHODS, max_size=3).map(tuple),
     window_s=st.none() | SECONDS,
     watchdog=st.none() | st.builds(Watchdog, WORDS, SECONDS),
-    resync=st.builds(Resync, st.booleans(), st.none() | st.integers(1, 2**40)),
+    resync=st.builds(Resync, st.booleans(), st.none() | st.integers(1, 2**40), NAME_LISTS),
 )
 PROGRAMS: Final = st.one_of(
     st.none(),

@@ -76,7 +76,7 @@ def _wanted(
             "run clbuild on one of the nodes, or correct clconf.xml",
             exit_code=ExitCode.USAGE,
         )
-    return Wanted(reading.value, text, me), reading.problems
+    return Wanted(reading.value, text, me, reading.places), reading.problems
 
 
 @dataclass(slots=True)

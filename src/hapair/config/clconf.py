@@ -1,5 +1,6 @@
 """clconf.xml: text to Cluster, or problems."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from hapair.config import format_arbitration as arbitration_fmt
@@ -8,7 +9,7 @@ from hapair.config.clconf_checks import check_cluster
 from hapair.config.clconf_timing import timing_of, watchdog_timeout_s
 from hapair.config.document import Node
 from hapair.config.grammar import checked, must, value_of
-from hapair.config.reading import Format, Reading, examine, nowhere
+from hapair.config.reading import Format, Reading, examine
 from hapair.config.witness_place import place_of
 from hapair.model.cluster import (
     ArbitrationKind,
@@ -25,6 +26,8 @@ from hapair.model.cluster import (
 )
 from hapair.model.problem import Problem
 from hapair.model.secret import IN_FILE
+
+ORDER: Final = "order"  # A key of Reading.places.
 
 
 def read_clconf(text: bytes, *, file: str) -> Cluster | tuple[Problem, ...]:
@@ -120,10 +123,19 @@ def _watchdog(root: Node, timing: Timing) -> Watchdog | None:
 
 def _resync(root: Node) -> Resync:
     for node in root.named("resync"):
-        return Resync(must(node, fmt.RESYNC_SNAPSHOT), value_of(node, fmt.RESYNC_RATE))
+        return Resync(
+            snapshot=must(node, fmt.RESYNC_SNAPSHOT),
+            rate_bytes=value_of(node, fmt.RESYNC_RATE),
+            order=value_of(node, fmt.RESYNC_ORDER) or (),
+        )
     return Resync()
 
 
+def _places(root: Node) -> Mapping[str, int]:
+    lines = [node.line_of("order") for node in root.named("resync")]
+    return {ORDER: lines[0]} if lines else {}
+
+
 _FORMAT: Final = Format(
-    fmt.CLUSTER, "/usr/share/hapair/samples/clconf.xml", check_cluster, _build, nowhere
+    fmt.CLUSTER, "/usr/share/hapair/samples/clconf.xml", check_cluster, _build, _places
 )

@@ -144,12 +144,20 @@ RESYNC_RATE: Final = Attribute(
     "At most this much each second.",
     default_about="what the application and the network leave over",
 )
+RESYNC_ORDER: Final = Attribute(
+    "order",
+    kinds.APPLICATIONS,
+    "These are completed first, one after the other; then all others, at the same time. One that "
+    "is not built yet takes its place when it is built.",
+    default_about="all applications at the same time",
+)
 RESYNC: Final = Element(
     "resync",
     "How a copy that is behind is completed.",
     (
         RESYNC_SNAPSHOT,
         RESYNC_RATE,
+        RESYNC_ORDER,
         Attribute(
             "verify",
             kinds.duration(3600, 3600000),
@@ -157,7 +165,7 @@ RESYNC: Final = Element(
             later="compare them with drbdadm verify",
         ),
     ),
-    example='<resync rate="100M"/>',
+    example='<resync rate="100M" order="orders mail"/>',
 )
 NOTIFY_FROM: Final = Attribute(
     "from", kinds.choice("info", "warning", "alarm"), "The least severity.", default="warning"

@@ -238,6 +238,30 @@ CARDS: Final = Kind(
     r"[A-Za-z0-9_.\-]{1,15}( [A-Za-z0-9_.\-]{1,15})*",
 )
 
+ORDERED_MAX: Final = 64
+
+
+def _read_applications(written: str) -> tuple[str, ...] | Wrong:
+    names = tuple(written.split(" ")) if written else ()
+    if not names:
+        return Wrong("it is empty", "write names of applications, or remove it")
+    if len(names) > ORDERED_MAX:
+        return Wrong(f"these are {len(names)} applications", f"write at most {ORDERED_MAX}")
+    for name in names:
+        if isinstance(wrong := SIMPLE_NAME.read(name), Wrong):
+            mend = "write the names of applications, separated by spaces, the first one first"
+            return Wrong(wrong.what, mend)
+        if names.count(name) > 1:
+            return Wrong(f"{shown(name)} is written twice", "write each application once")
+    return names
+
+
+APPLICATIONS: Final = Kind(
+    "names of applications separated by spaces, the first one first",
+    _read_applications,
+    r"[A-Za-z][A-Za-z0-9_\-]{0,31}( [A-Za-z][A-Za-z0-9_\-]{0,31})*",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:

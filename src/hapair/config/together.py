@@ -6,7 +6,7 @@ from ipaddress import ip_interface
 
 from hapair.config.addresses import reserved_in
 from hapair.config.appconf import PREFERRED, address_key, network_key, volume_group_key
-from hapair.config.complaints import did_you_mean
+from hapair.config.complaints import did_you_mean, nearest
 from hapair.config.document import shown
 from hapair.model.application import Application, ServiceAddress
 from hapair.model.cluster import Address, Cluster, Network
@@ -24,6 +24,30 @@ def check_together(
     for application in applications:
         check.application(application)
     return tuple(check.problems)
+
+
+def check_order(cluster: Cluster, known: tuple[str, ...], place: str) -> tuple[Problem, ...]:
+    """Return what is wrong with the names in the order of resyncs.
+
+    ``known`` are the applications that are built or have an appconf.xml; ``place`` is where the
+    order is written.
+    """
+    return tuple(
+        Problem(
+            place,
+            "<resync> order",
+            f"there is no application {shown(name)}",
+            _mend_name(name, known),
+        )
+        for name in cluster.resync.order
+        if name not in known
+    )
+
+
+def _mend_name(name: str, known: tuple[str, ...]) -> str:
+    if near := nearest(name, known):
+        return f'did you mean "{near}"?'
+    return f"write /etc/cluster/{name}/appconf.xml first, or remove the name"
 
 
 def in_subnets(cluster: Cluster, application: Application) -> Application:

@@ -29,3 +29,24 @@ class Built:
             if built.application.name == name:
                 return built
         raise KeyError(name)
+
+    def resynced_before(self, resource: str) -> tuple[Volume, ...]:
+        """Return the volumes whose resync goes before this one's, the first of all first.
+
+        DRBD lets a device wait for one other device only, so those that are in the order form one
+        chain, volume by volume. All others wait for its end, and then run at the same time.
+        """
+        chain = tuple(
+            volume
+            for name in self.cluster.resync.order
+            for built in self.applications
+            if built.application.name == name
+            for volume in built.volumes
+        )
+        names = [volume.resource for volume in chain]
+        return chain[: names.index(resource)] if resource in names else chain
+
+    def resynced_after(self, resource: str) -> Volume | None:
+        """Return the volume that this one's resync waits for; None: it waits for none."""
+        before = self.resynced_before(resource)
+        return before[-1] if before else None

@@ -69,6 +69,9 @@ class Resync:
 
     snapshot: bool = True  # Keep the older, consistent copy meanwhile, where there is room.
     rate_bytes: int | None = None  # At most this much each second; None: no limit of its own.
+    # Applications whose copies are completed one after the other, before all others; empty: all
+    # at the same time.
+    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

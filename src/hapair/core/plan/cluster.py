@@ -171,7 +171,9 @@ def _arbitration(cluster: Cluster) -> dict[str, str]:
         rate = cluster.resync.rate_bytes
         limit = f"at most {rate // 1024} KiB each second" if rate else "no limit"
         snapshot = "with" if cluster.resync.snapshot else "without"
-        lines["resync"] = f"{snapshot} a snapshot, {limit}"
+        order = cluster.resync.order
+        first = f"; first {', then '.join(order)}, then all others" if order else ""
+        lines["resync"] = f"{snapshot} a snapshot, {limit}{first}"
     return lines
 
 

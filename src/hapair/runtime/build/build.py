@@ -1,16 +1,18 @@
 """clbuild from the first look to the started daemons."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from hapair.config import built_json
-from hapair.config.clconf import read_clconf
+from hapair.config.clconf import ORDER, read_clconf
 from hapair.config.codec import DamagedError
 from hapair.config.fingerprint import fingerprint
+from hapair.config.together import check_order
 from hapair.core.plan.cluster import NodeWork, Plan, plan
 from hapair.core.plan.cluster_checks import Checked, problems_of, run_checks
-from hapair.core.plan.situation import Side, Situation, scan_request
+from hapair.core.plan.situation import CLCONF, Side, Situation, scan_request
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.model.leftover import Leftover
@@ -34,6 +36,7 @@ class Wanted:
     cluster: Cluster
     text: bytes
     me: str
+    places: Mapping[str, str] = field(default_factory=dict)  # See Reading.
 
     @property
     def fingerprint(self) -> str:
@@ -45,10 +48,11 @@ class Survey:
     situation: Situation
     checked: tuple[Checked, ...]
     plan: Plan
+    order: tuple[Problem, ...] = ()  # What is wrong with the order of resyncs.
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        return (*problems_of(self.checked), *self.plan.problems)
+        return (*self.order, *problems_of(self.checked), *self.plan.problems)
 
     @property
     def refused(self) -> bool:
@@ -92,7 +96,17 @@ class Builder:
         situation = Situation(
             self._wanted.cluster, self._wanted.fingerprint, self._wanted.me, (first, second), force
         )
-        return Survey(situation, run_checks(situation), plan(situation))
+        order = self._check_order(situation)
+        return Survey(situation, run_checks(situation), plan(situation), order)
+
+    def _check_order(self, situation: Situation) -> tuple[Problem, ...]:
+        built = situation.previous.applications if situation.previous else ()
+        written = [
+            file for side in situation.sides for file in side.facts.configuration.applications
+        ]
+        known = {each.application.name for each in built} | {file.name for file in written}
+        place = self._wanted.places.get(ORDER, CLCONF)
+        return check_order(self._wanted.cluster, tuple(sorted(known)), place)
 
     async def settle(self, survey: Survey) -> None:
         """Finish or undo what an interrupted build left; survey again afterwards."""
