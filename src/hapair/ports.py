@@ -263,6 +263,15 @@ class Connections(Protocol):
         """Try to connect. ``discard_own``: give up what only this copy has, should it differ."""
         ...
 
+    async def resync_after(
+        self, volume: Volume, after: Volume | None, *, timeout_s: float
+    ) -> Outcome:
+        """Let the volume's resync wait while that of ``after`` goes on; None: for nobody.
+
+        Refused also when ``after`` waits for the volume itself, or it has no disk.
+        """
+        ...
+
     async def generations(self, volume: Volume, *, timeout_s: float) -> Generations | None:
         """Return the identifiers of this copy's past; None when DRBD does not tell."""
         ...
@@ -339,7 +348,10 @@ class NativeMounts(Protocol):
 class ReplicationFiles(Protocol):
     """DRBD's resource files and meta-data on this node's disks."""
 
-    def write(self, built: Built, volume: Volume) -> Outcome: ...
+    def write(self, built: Built, volume: Volume) -> Outcome:
+        """Write the file; Done also when it already says the same."""
+        ...
+
     def remove(self, volume: Volume) -> Outcome: ...
     async def make_meta_data(self, volume: Volume) -> Outcome:
         """Write fresh meta-data: this copy counts as empty until it has met a valid one."""

@@ -7,7 +7,8 @@ import pytest
 
 from hapair.adapters.drbd.argv import Dialect
 from hapair.adapters.drbd.resource_file import FENCE_PEER, file_name, resource_text
-from hapair.model.built import Built
+from hapair.model.application import Application
+from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Resync
 from tests.adapters.clusters import cluster
 from tests.adapters.loops import volume_at
@@ -67,6 +68,21 @@ resource "orders.data" {
     }
 }
 """
+
+
+def test_a_resync_waits_for_the_volume_that_goes_before_it() -> None:
+    mail = replace(VOLUME, resource="mail.data", minor=11)
+    applications = tuple(
+        BuiltApplication(Application(name, "node1"), (volume,), "")
+        for name, volume in (("mail", mail), ("orders", VOLUME))
+    )
+    cluster = replace(BUILT.cluster, resync=Resync(order=("mail", "unbuilt", "orders")))
+    built = replace(BUILT, cluster=cluster, applications=applications)
+    for dialect in Dialect:
+        text = resource_text(built, VOLUME, dialect=dialect)
+        assert text.count('resync-after "mail.data/0";') == 1
+        assert text.index("disk {") < text.index("resync-after") < text.index("on ")
+        assert "resync-after" not in resource_text(built, mail, dialect=dialect)
 
 
 def test_the_file_for_drbd_8_4_as_real_guests_accepted_it() -> None:

@@ -37,6 +37,18 @@ async def test_only_the_victim_discards() -> None:
     ]
 
 
+async def test_a_resync_waits_for_another_device_or_for_none() -> None:
+    run = FakeRunner()
+    made = DrbdConnections(run)
+    other = replace(VOLUME, resource="mail.data", minor=11)
+    assert await made.resync_after(VOLUME, other, timeout_s=5) == Done()
+    assert await made.resync_after(VOLUME, None, timeout_s=5) == Done()
+    assert run.ran == [
+        "drbdsetup disk-options 10 --resync-after=11",
+        "drbdsetup disk-options 10 --resync-after=-1",
+    ]
+
+
 @pytest.mark.parametrize(
     ("answer", "ended"),
     [

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from hapair.model.application import Volume
+from hapair.model.built import Built
 from hapair.model.divergence import ChangedFile, Generations
 from hapair.model.outcome import Done, Outcome, Refused
 from hapair.model.storage import GroupStorage, LogicalVolume
@@ -70,6 +71,9 @@ class FakeConnections:
     answers: dict[str, Outcome] = field(default_factory=dict)
     past: Generations | None = None
 
+    def did(self, what: str) -> list[str]:
+        return [words for words in self.asked if words.split()[0] == what]
+
     def _do(self, words: str) -> Outcome:
         self.asked.append(words)
         return self.answers.get(words, Done())
@@ -84,9 +88,37 @@ class FakeConnections:
         del timeout_s
         return self._do(f"{'discard' if discard_own else 'connect'} {volume.resource}")
 
+    async def resync_after(
+        self, volume: Volume, after: Volume | None, *, timeout_s: float
+    ) -> Outcome:
+        del timeout_s
+        return self._do(f"{volume.resource} after {after.resource if after else 'none'}")
+
     async def generations(self, volume: Volume, *, timeout_s: float) -> Generations | None:
         del volume, timeout_s
         return self.past
+
+
+@dataclass
+class FakeFiles:
+    """DRBD's resource files: for whom each volume's resync waits, by resource."""
+
+    after: dict[str, str] = field(default_factory=dict)
+    refusal: Outcome = field(default_factory=Done)
+
+    def write(self, built: Built, volume: Volume) -> Outcome:
+        if isinstance(self.refusal, Done):
+            after = built.resynced_after(volume.resource)
+            self.after[volume.resource] = after.resource if after else ""
+        return self.refusal
+
+    def remove(self, volume: Volume) -> Outcome:
+        self.after.pop(volume.resource, None)
+        return Done()
+
+    async def make_meta_data(self, volume: Volume) -> Outcome:
+        del volume
+        return Done()
 
 
 @dataclass

@@ -19,7 +19,7 @@ from hapair.runtime.jobs.resolve import SplitBrainResolver
 from hapair.runtime.jobs.split_side import LocalSide
 from hapair.runtime.snapshots import RepairTools
 from hapair.runtime.verbs import Call
-from tests.fakes.storage import FakeConnections, FakeLogicalVolumes, FakeLooks
+from tests.fakes.storage import FakeConnections, FakeFiles, FakeLogicalVolumes, FakeLooks
 from tests.runtime.fakes import built
 from tests.runtime.pair import NAMES, Side, Two
 from tests.runtime.virtual_time import virtually
@@ -52,7 +52,7 @@ class Bench:
     resolver: SplitBrainResolver = field(init=False)
 
     def __post_init__(self) -> None:
-        tools = RepairTools(self.volumes, self.connections, self.looks)
+        tools = RepairTools(self.volumes, self.connections, self.looks, FakeFiles())
         local = LocalSide(lambda: self.side.running, tools, self.side.clock, Path("/run/look"))
         assert self.side.journal is not None
         self.resolver = SplitBrainResolver(

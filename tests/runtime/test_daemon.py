@@ -27,7 +27,7 @@ from hapair.runtime.places import Places
 from hapair.runtime.snapshots import RepairTools
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, connect
-from tests.fakes.storage import FakeConnections, FakeLogicalVolumes, FakeLooks
+from tests.fakes.storage import FakeConnections, FakeFiles, FakeLogicalVolumes, FakeLooks
 from tests.fakes.third_parties import DeviceSeen, OneWitness, Strip
 from tests.runtime.conftest import eventually, names
 from tests.runtime.fakes import Air, Machine, SetClock, Tunnel, built
@@ -79,7 +79,7 @@ class House:
             witnesses=lambda _, __: OneWitness(),
             fencing=Strip(),
             watchdog=DeviceSeen(),
-            repair=RepairTools(FakeLogicalVolumes(), FakeConnections(), FakeLooks()),
+            repair=RepairTools(FakeLogicalVolumes(), FakeConnections(), FakeLooks(), FakeFiles()),
         )
 
     def connect(self, cluster: Cluster, me: str) -> Wires:

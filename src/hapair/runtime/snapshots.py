@@ -9,7 +9,7 @@ from hapair.model.application import Volume
 from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage
-from hapair.ports import Connections, FileLooks, LogicalVolumes
+from hapair.ports import Connections, FileLooks, LogicalVolumes, ReplicationFiles
 
 BEFORE_RESYNC: Final = "_before_resync"
 SPLIT: Final = "_split_"
@@ -23,6 +23,7 @@ class RepairTools:
     volumes: LogicalVolumes
     connections: Connections
     looks: FileLooks
+    files: ReplicationFiles
 
 
 def before_resync_name(volume: Volume) -> str:

@@ -90,7 +90,7 @@ def wire(places: Places) -> Wiring:
         witnesses=lambda cluster, me: make_witnesses(places, cluster, me),
         fencing=FenceAgents(ProcessRunner()),
         watchdog=KernelWatchdog(),
-        repair=RepairTools(LvmAdapter(run), DrbdConnections(run), MountedLooks(run)),
+        repair=make_repair_tools(places, run),
     )
 
 
@@ -121,16 +121,25 @@ def make_hands(places: Places, cluster: Cluster, me: str) -> Hands:
     )
 
 
+def make_repair_tools(places: Places, run: CommandRunner) -> RepairTools:
+    files = make_files(places, run)
+    return RepairTools(LvmAdapter(run), DrbdConnections(run), MountedLooks(run), files)
+
+
 def make_workshop(places: Places, hands: Hands) -> Workshop:
     run = ProcessRunner()
-    folder = places.drbd_resources
     return Workshop(
         LvmAdapter(run),
         NativeFileSystems(run),
-        DrbdMaker(run, FileStorage(folder), folder),
+        make_files(places, run),
         hands.replication,
         hands.file_systems,
     )
+
+
+def make_files(places: Places, run: CommandRunner) -> DrbdMaker:
+    folder = places.drbd_resources
+    return DrbdMaker(run, FileStorage(folder), folder)
 
 
 def read_key(place: Path) -> bytes:

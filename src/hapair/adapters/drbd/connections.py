@@ -1,4 +1,4 @@
-"""The port ``Connections``: DRBD's connections by hand, through drbdadm."""
+"""The port ``Connections``: DRBD's connections by hand, through drbdadm and drbdsetup."""
 
 import re
 from typing import Final
@@ -32,6 +32,13 @@ class DrbdConnections:
     ) -> Outcome:
         words = ("--discard-my-data",) if discard_own else ()
         return await self._change(("drbdadm", "connect", *words, volume.resource), timeout_s)
+
+    async def resync_after(
+        self, volume: Volume, after: Volume | None, *, timeout_s: float
+    ) -> Outcome:
+        minor = -1 if after is None else after.minor
+        argv = ("drbdsetup", "disk-options", str(volume.minor), f"--resync-after={minor}")
+        return await self._change(argv, timeout_s)
 
     async def _change(self, argv: Argv, timeout_s: float) -> Outcome:
         match await self._run(argv, timeout_s=timeout_s):

@@ -22,9 +22,10 @@ class DrbdMaker:
 
     def write(self, built: Built, volume: Volume) -> Outcome:
         """Write the resource file for drbdadm and for an administrator's eyes."""
+        name, text = file_name(volume.resource), resource_text(built, volume).encode()
         try:
-            text = resource_text(built, volume)
-            self._storage.store(file_name(volume.resource), text.encode())
+            if self._storage.load(name) != text:
+                self._storage.store(name, text)
         except OSError as error:
             return Refused(f"{self._folder / file_name(volume.resource)}: {error.strerror}")
         return Done()

@@ -19,6 +19,7 @@ _WORDS: Final = {
 }
 _CONNECTIONS: Final = {word: connection for connection, words in _WORDS.items() for word in words}
 KIB: Final = 1024
+DEPENDENCY: Final = "dependency"  # The resync waits for the one named by resync-after.
 
 
 def connection_of(connection: str, replication: str) -> Connection:
@@ -92,6 +93,7 @@ class Resource:
     peer_role: str = "Unknown"
     replication: str = "Off"
     peer_disk: str = "DUnknown"
+    paused_by: str = "no"  # Who holds the resync back: words of user, peer, dependency.
     out_of_sync_bytes: int = 0
     sync_done: float | None = None
 
@@ -107,6 +109,7 @@ class Resource:
             suspended=self.suspended,
             out_of_sync_bytes=self.out_of_sync_bytes,
             sync_done=self.sync_done if syncing(connection) else None,
+            waits=syncing(connection) and DEPENDENCY in self.paused_by.split(","),
         )
 
 
@@ -190,6 +193,7 @@ def _with_peer_device(old: Resource, values: Mapping[str, str]) -> Resource:
         old,
         replication=values.get("replication", old.replication),
         peer_disk=values.get("peer-disk", old.peer_disk),
+        paused_by=values.get("resync-suspended", old.paused_by),
         out_of_sync_bytes=missing,
         sync_done=_share(values["done"]) if "done" in values else old.sync_done,
     )
@@ -209,7 +213,12 @@ def _without(old: Resource, line: Line) -> Resource | None:
         case "connection":
             return replace(old, connection=gone.connection, peer_role=gone.peer_role)
         case "peer-device":
-            return replace(old, replication=gone.replication, peer_disk=gone.peer_disk)
+            return replace(
+                old,
+                replication=gone.replication,
+                peer_disk=gone.peer_disk,
+                paused_by=gone.paused_by,
+            )
         case _:
             return old
 

@@ -49,7 +49,7 @@ def resource_text(
         + _section("options", _options(dialect))
         + _section("handlers", _handlers(fence_peer))
         + _section("net", _net(drbd_timing(built.cluster.timing), dialect, secret))
-        + _section("disk", _disk(dialect, built.cluster.resync))
+        + _section("disk", [*_disk(dialect, built.cluster.resync), *_order(built, volume)])
         + "".join(nodes)
         + "}\n"
     )
@@ -113,6 +113,12 @@ def _disk(dialect: Dialect, resync: Resync) -> list[str]:
     if dialect is Dialect.V8_4:
         lines.append(f"fencing {FENCING}")
     return lines
+
+
+def _order(built: Built, volume: Volume) -> list[str]:
+    """Only volumes that are built are named: drbdadm refuses a file that names an unknown one."""
+    after = built.resynced_after(volume.resource)
+    return [f'resync-after "{after.resource}/0"'] if after else []
 
 
 def _at_most(mebibytes: int, resync: Resync) -> str:
