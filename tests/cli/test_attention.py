@@ -172,6 +172,7 @@ def test_a_start_before_the_other_side_has_stopped_is_seen() -> None:
         ({"disk": "Outdated"}, "data UpToDate on node2 only"),
         ({"disk": "Outdated", "peer_disk": "Outdated"}, "data not UpToDate"),
         ({"connection": "SyncTarget"}, "data: resync runs"),
+        ({"connection": "SyncTarget", "resync": {"waits_for": "mail.data"}}, "data: resync waits"),
     ],
 )
 def test_the_data_is_said_in_a_few_words(changed: dict[str, object], text: str) -> None:

@@ -138,6 +138,17 @@ def test_a_resync_is_timed_by_looking_twice(daemon: FakeDaemon) -> None:
     assert re.search(r"50 % done, 1\.3 GiB left, about 1[34] s \(\d+ MiB/s\)", out), out
 
 
+def test_a_resync_that_waits_says_for_whom_and_is_not_timed(daemon: FakeDaemon) -> None:
+    waits = situations.volume(
+        connection="SyncTarget", disk="Inconsistent", out_of_sync_bytes=12 * 1024**2,
+        resync={"bytes_s": 0, "left_s": None, "stalled": False, "waits_for": "mail.data"},
+    )  # fmt: skip
+    daemon.answer("status", situations.formed(volumes=[waits]))  # type: ignore[arg-type]
+    out = " ".join(given("clstat").out.split())
+    assert "orders.data: waits for mail.data, 12 MiB left, from the peer" in out, out
+    assert len(daemon.asked_for("status")) == 1
+
+
 HISTORY = (
     ("silent", 100.0, "", "node1 was heard for the last time"),
     ("detected", 102.0, "", "node1 is silent on every network since 2.0 s"),

@@ -7,14 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core.resync import MIB, STALL_S, STALLS, Cure, Room, Standstill, snapshot_bytes
+from hapair.core.resync import (
+    MIB,
+    STALL_S,
+    STALLS,
+    Cure,
+    Room,
+    Standstill,
+    goes_first,
+    snapshot_bytes,
+)
 from hapair.core.rules import first_match
+from hapair.model.data import Connection, Disk, Role, VolumeFacts
 
 GIB: Final = 1024 * MIB
 EXTENT: Final = 4 * MIB
 ROOM: Final = Room(10 * GIB, 20 * GIB, 8 * GIB, EXTENT, 100 * MIB)
 SITUATIONS: Final = {
     "not-receiving": Standstill(target=False, still_s=9999.0),
+    "waits": Standstill(target=True, still_s=9999.0, waits=True),
     "progressing": Standstill(target=True, still_s=STALL_S - 1),
     "stalled": Standstill(target=True, still_s=STALL_S),
     "still-stalled": Standstill(target=True, still_s=STALL_S, reconnected=True),
@@ -32,7 +43,40 @@ def test_each_situation_has_its_row(row: str) -> None:
 
 def test_a_resync_is_helped_once_and_then_told() -> None:
     cures = [first_match(STALLS, SITUATIONS[row]).answer for row in SITUATIONS]
-    assert cures == [Cure.NOTHING, Cure.NOTHING, Cure.RECONNECT, Cure.ALARM]
+    assert cures == [*[Cure.NOTHING] * 3, Cure.RECONNECT, Cure.ALARM]
+
+
+FACTS: Final = VolumeFacts(
+    "mail.data", Role.SECONDARY, Role.PRIMARY, Disk.INCONSISTENT, Disk.UP_TO_DATE,
+    Connection.SYNC_TARGET, waits=True,
+)  # fmt: skip
+RUNS: Final = replace(FACTS, resource="orders.data", waits=False)
+WAITS: Final = replace(FACTS, resource="orders.log")
+COMPLETE: Final = replace(
+    RUNS, resource="web.data", connection=Connection.CONNECTED, disk=Disk.UP_TO_DATE
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "before", "first"),
+    [
+        (FACTS, (COMPLETE, RUNS, WAITS), "orders.data"),
+        (FACTS, (replace(RUNS, connection=Connection.SYNC_SOURCE),), "orders.data"),
+        (FACTS, (WAITS, COMPLETE, None), ""),
+        (FACTS, (), ""),
+        (replace(FACTS, waits=False), (RUNS,), ""),
+    ],
+)
+def test_only_a_resync_that_runs_is_waited_for(
+    facts: VolumeFacts, before: tuple[VolumeFacts | None, ...], first: str
+) -> None:
+    """Two that wait for each other stand still: the nodes had different orders."""
+    assert goes_first(facts, before) == first
+
+
+def test_a_copy_that_waits_to_be_completed_is_not_current() -> None:
+    assert not FACTS.current
+    assert FACTS.kernel_answers
 
 
 def test_a_fifth_of_the_volume_is_kept_where_there_is_room() -> None:

@@ -12,10 +12,12 @@ from typing import Final, cast
 import pytest
 
 from hapair.core.resync import STALL_S
+from hapair.model.application import Application
+from hapair.model.built import BuiltApplication
 from hapair.model.cluster import Resync
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
-from hapair.model.outcome import Refused
+from hapair.model.outcome import Done, Refused
 from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.rpc.messages import RpcError
 from hapair.runtime.journal_log import Journal
@@ -24,13 +26,15 @@ from hapair.runtime.resync_guardian import LOOK_S, ResyncGuardian
 from hapair.runtime.snapshots import RepairTools
 from hapair.runtime.verbs import Call
 from tests.cli.fake_daemon import FakeDaemon
-from tests.fakes.storage import FakeConnections, FakeLogicalVolumes, FakeLooks
+from tests.fakes.storage import FakeConnections, FakeFiles, FakeLogicalVolumes, FakeLooks
 from tests.runtime.conftest import names
-from tests.runtime.fakes import Machine, SetClock, built
+from tests.runtime.fakes import VOLUME, Machine, SetClock, built
 
 HELPER: Final = Path(__file__).parents[2] / "packaging/helpers/resync-target"
 MIB: Final = 2**20
 DATA: Final = "orders.data"
+LOG: Final = "orders.log"
+MAIL: Final = "mail.data"
 SNAPSHOT: Final = "data_before_resync"
 GROUP: Final = GroupStorage(
     "vg_orders", exists=True, extent_bytes=4 * MIB, free_bytes=1024 * MIB,
@@ -55,25 +59,35 @@ class House:
         default_factory=lambda: FakeLogicalVolumes({"vg_orders": GROUP})
     )
     connections: FakeConnections = field(default_factory=FakeConnections)
+    files: FakeFiles = field(default_factory=FakeFiles)
     guardian: ResyncGuardian = field(init=False)
+    order: tuple[str, ...] = ()
     trouble: RpcError | None = None
     wanted: bool = True
 
     def __post_init__(self) -> None:
-        tools = RepairTools(self.volumes, self.connections, FakeLooks())
+        tools = RepairTools(self.volumes, self.connections, FakeLooks(), self.files)
         self.guardian = ResyncGuardian(self.node, tools, self.journal, self.clock)
 
     def node(self) -> Node:
         if self.trouble is not None:
             raise self.trouble
         configured = built()
-        cluster = replace(configured.cluster, resync=Resync(snapshot=self.wanted))
-        configured = replace(configured, cluster=cluster)
+        resync = Resync(snapshot=self.wanted, order=self.order)
+        mail = replace(VOLUME, resource=MAIL, minor=2, volume_group="vg_mail")
+        configured = replace(
+            configured,
+            cluster=replace(configured.cluster, resync=resync),
+            applications=(
+                BuiltApplication(Application("mail", "node1"), (mail,), "of-mail"),
+                *configured.applications,
+            ),
+        )
         return cast("Node", SimpleNamespace(built=configured, hands=self.machine.hands()))
 
     async def seen(self, facts: VolumeFacts, *, after_s: float = LOOK_S) -> None:
         self.clock.now_s += after_s
-        self.machine.known[DATA] = facts
+        self.machine.known[facts.resource] = facts
         await self.guardian.look()
 
     @property
@@ -179,6 +193,87 @@ async def test_a_connection_that_cannot_be_made_anew_is_an_alarm(house: House) -
     assert "resync-not-connected" in names(house.journal)
     await house.seen(APART, after_s=300.0)
     assert house.guardian.paces() == ()
+
+
+MAIL_WAITS: Final = replace(TARGET, resource=MAIL, waits=True)
+
+
+async def test_a_resync_that_waits_for_its_turn_does_not_stand_still(house: House) -> None:
+    house.order = ("orders", "mail")
+    house.machine.known[DATA] = TARGET
+    for left in (90, 80, 70, 60):
+        house.machine.known[DATA] = replace(TARGET, out_of_sync_bytes=left * MIB)
+        await house.seen(MAIL_WAITS, after_s=STALL_S - 1)
+    assert not house.connections.did("connect")
+    house.machine.known[DATA] = COMPLETE
+    await house.seen(replace(MAIL_WAITS, waits=False))
+    await house.seen(replace(MAIL_WAITS, waits=False, out_of_sync_bytes=50 * MIB), after_s=10.0)
+    (pace,) = house.guardian.paces()
+    since_it_waited_s = LOOK_S + 10.0
+    assert pace.resource == MAIL
+    assert pace.bytes_s == pytest.approx(50 * MIB / since_it_waited_s)
+
+
+async def test_two_that_wait_for_each_other_are_helped(house: House) -> None:
+    """The nodes had different orders; nothing else would ever end it."""
+    house.order = ("orders", "mail")
+    house.machine.known[DATA] = replace(TARGET, waits=True)
+    await house.seen(MAIL_WAITS)
+    await house.seen(MAIL_WAITS, after_s=STALL_S)
+    assert house.connections.did("connect") == [f"connect {MAIL}", f"connect {DATA}"]
+
+
+async def test_the_kernel_and_the_files_follow_the_order(house: House) -> None:
+    house.machine.known |= {DATA: COMPLETE, LOG: replace(COMPLETE, resource=LOG)}
+    await house.seen(replace(COMPLETE, resource=MAIL))
+    assert (house.files.after, house.connections.asked) == ({}, [])
+    house.order = ("mail",)
+    await house.guardian.look()
+    assert house.files.after == {MAIL: "", DATA: MAIL, LOG: MAIL}
+    others = [f"{DATA} after {MAIL}", f"{LOG} after {MAIL}"]
+    assert house.connections.asked == [f"{MAIL} after none", *others]
+    house.connections.asked.clear()
+    house.order = ("orders", "mail")
+    await house.guardian.look()
+    wanted = [f"{DATA} after none", f"{LOG} after {DATA}", f"{MAIL} after {LOG}"]
+    assert house.connections.asked == wanted, "in this order there is never a cycle"
+    await house.guardian.look()
+    assert house.connections.asked == wanted
+    house.order = ()
+    await house.guardian.look()
+    assert house.files.after == {MAIL: "", DATA: "", LOG: ""}
+
+
+async def test_a_daemon_that_starts_sets_the_order_it_finds(house: House) -> None:
+    """It may have died when it was changed; what is not attached reads its file later."""
+    house.order = ("mail",)
+    house.machine.known[MAIL] = replace(COMPLETE, resource=MAIL)
+    await house.seen(replace(COMPLETE, disk=Disk.DISKLESS))
+    assert house.files.after == {MAIL: "", DATA: MAIL, LOG: MAIL}
+    assert house.connections.asked == [f"{MAIL} after none"]
+
+
+async def test_what_waits_without_an_order_is_let_go(house: House) -> None:
+    await house.seen(MAIL_WAITS)
+    assert house.connections.asked == [f"{MAIL} after none"]
+
+
+async def test_an_order_that_cannot_be_set_is_told_once_and_tried_again(house: House) -> None:
+    house.order = ("mail",)
+    words = f"{DATA} after {MAIL}"
+    house.connections.answers[words] = Refused("a cycle")
+    await house.seen(COMPLETE)
+    await house.seen(COMPLETE)
+    assert house.connections.asked == [words, words]
+    assert names(house.journal).count("resync-order") == 1
+    house.files.refusal = Refused("no room")
+    await house.seen(COMPLETE)
+    assert names(house.journal).count("resync-order") == 2
+    house.files.refusal = Done()
+    house.connections.answers.clear()
+    await house.seen(COMPLETE)
+    await house.seen(COMPLETE)
+    assert house.connections.asked == [words, words, words]
 
 
 async def test_before_a_cluster_is_built_there_is_nothing_to_watch(house: House) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hapair.config.fingerprint import Drift
 from hapair.core.state import NodeState, PeerView
 from hapair.model.application import OcfAgent, Program, Script, Unit
+from hapair.model.cluster import Resync
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
 from hapair.rpc.messages import JsonObject
@@ -113,8 +114,30 @@ def test_a_resync_tells_its_pace_and_what_is_kept_meanwhile() -> None:
     assert isinstance(applications, list)
     data, log = applications[0]["volumes"]
     assert data["kept"] == [{"name": "vg_orders/data_before_resync", "made_wall_s": 7.0}]
-    assert data["resync"] == {"bytes_s": 1024, "left_s": 4.0, "stalled": False}
-    assert log["resync"] == {"bytes_s": 0, "left_s": None, "stalled": True}
+    calm = {"stalled": False, "waits_for": None}
+    assert data["resync"] == {"bytes_s": 1024, "left_s": 4.0, **calm}
+    assert log["resync"] == {"bytes_s": 0, "left_s": None, **calm, "stalled": True}
+
+
+def test_a_resync_tells_for_whom_it_waits() -> None:
+    runs = VolumeFacts(
+        VOLUME.resource, Role.SECONDARY, Role.PRIMARY, Disk.INCONSISTENT, Disk.UP_TO_DATE,
+        Connection.SYNC_TARGET, out_of_sync_bytes=4096,
+    )  # fmt: skip
+    waits = replace(runs, resource="orders.log", waits=True)
+    state = node_state()
+    cluster = replace(state.built.cluster, resync=Resync(order=("orders",)))
+    ordered = replace(state, built=replace(state.built, cluster=cluster))
+    quiet = {"bytes_s": 0, "left_s": None, "stalled": False}
+    for known, order, told_ in (
+        ({VOLUME.resource: runs, "orders.log": waits}, ordered, VOLUME.resource),
+        ({"orders.log": waits}, ordered, VOLUME.resource),
+        ({"orders.log": waits}, state, None),
+    ):
+        applications = told(replace(order, facts=known), LinkView(connected=True))["applications"]
+        assert isinstance(applications, list)
+        resync = applications[0]["volumes"][1]["resync"]
+        assert resync == (None if told_ is None else {**quiet, "waits_for": told_})
 
 
 @pytest.mark.parametrize(

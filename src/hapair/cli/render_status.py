@@ -204,8 +204,10 @@ def data_summary(node: NodeStatus, application: ApplicationStatus) -> str:
     volumes = application.volumes
     if not volumes:
         return ""
-    if any(volume.syncing for volume in volumes):
-        return "data: resync runs"
+    syncing = [volume for volume in volumes if volume.syncing]
+    if syncing:
+        waits = all(volume.waits_for for volume in syncing)
+        return "data: resync waits" if waits else "data: resync runs"
     here = all(volume.disk == "UpToDate" for volume in volumes)
     there = all(volume.peer_disk == "UpToDate" for volume in volumes)
     if here and there:
@@ -261,6 +263,8 @@ def resync_text(volume: VolumeStatus, rates: Mapping[str, float]) -> str:
     done = "" if volume.sync_done is None else f" {100 * volume.sync_done:.0f} % done,"
     rate = rates.get(volume.resource, 0.0)
     left = f"{size_text(volume.out_of_sync_bytes)} left"
+    if volume.waits_for:
+        return f"{volume.resource}: waits for {volume.waits_for},{done} {left}, {direction}"
     if rate > 0:
         left += f", about {span_text(volume.out_of_sync_bytes / rate)} ({size_text(rate)}/s)"
     return f"{volume.resource}:{done} {left}, {direction}"

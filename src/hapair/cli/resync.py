@@ -14,7 +14,7 @@ def syncing_volumes(status: Status) -> dict[str, VolumeStatus]:
         volume.resource: volume
         for application in status.local.applications
         for volume in application.volumes
-        if volume.syncing
+        if volume.syncing and not volume.waits_for
     }
 
 

@@ -49,6 +49,7 @@ class VolumeStatus:
     kept: tuple[KeptCopy, ...]  # Snapshots of an older state.
     resync_bytes_s: float  # As the daemon measured it; 0: not known.
     stalled: bool  # The resync stands still, and reconnecting did not help.
+    waits_for: str  # The resource whose resync goes first; empty: it waits for none.
 
     @property
     def syncing(self) -> bool:
@@ -268,6 +269,7 @@ def _volume(reader: Reader) -> VolumeStatus:
         ),
         resync_bytes_s=reader.inner("resync").number("bytes_s") or 0.0,
         stalled=bool(reader.inner("resync").flag("stalled")),
+        waits_for=reader.inner("resync").text("waits_for"),
     )
 
 

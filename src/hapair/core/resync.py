@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from hapair.core.rules import Rule
+from hapair.model.data import Connection, VolumeFacts
 
 MIB: Final = 2**20
 KEPT_FREE_PERCENT: Final = 5  # Of a group: it must stay able to hold what an administrator needs.
@@ -44,6 +45,21 @@ def _with_overhead(size_bytes: int) -> int:
     return size_bytes + size_bytes * OVERHEAD_PERCENT // 100 + MARGIN_BYTES
 
 
+SYNCING: Final = (Connection.SYNC_SOURCE, Connection.SYNC_TARGET)
+
+
+def goes_first(facts: VolumeFacts, before: tuple[VolumeFacts | None, ...]) -> str:
+    """Return the resource whose resync runs while this one waits for its turn; empty: none does.
+
+    ``before`` are those that go before it. When all of them wait too, or none is resynchronised,
+    nothing will ever end the waiting: the two nodes hold it back for different reasons.
+    """
+    if not facts.waits:
+        return ""
+    running = (each for each in before if each and each.connection in SYNCING and not each.waits)
+    return next((each.resource for each in running), "")
+
+
 STALL_S: Final = 120.0  # Longer than DRBD itself needs to notice that its peer is gone.
 
 
@@ -59,11 +75,13 @@ class Standstill:
 
     target: bool  # This copy is the one that is being completed.
     still_s: float  # Since fewer bytes were missing than before.
+    waits: bool = False  # Another one, which runs, goes first.
     reconnected: bool = False  # It was helped once already.
 
 
 STALLS: Final[tuple[Rule[Standstill, Cure], ...]] = (
     Rule("not-receiving", lambda s: not s.target, Cure.NOTHING, "no resync is received here"),
+    Rule("waits", lambda s: s.waits, Cure.NOTHING, "another resync goes first"),
     Rule(
         "progressing",
         lambda s: s.still_s < STALL_S,

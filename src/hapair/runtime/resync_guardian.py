@@ -1,4 +1,4 @@
-"""Watches over resyncs: a snapshot before one begins here, its pace, and one help when it stalls.
+"""Watches over resyncs: their order, a snapshot before one, its pace, one help when it stalls.
 
 Nothing here is on the path of a decision, and nothing ever gives up data.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hapair.core.effects import Severity
-from hapair.core.resync import STALLS, Cure, Standstill
+from hapair.core.resync import STALLS, SYNCING, Cure, Standstill, goes_first
 from hapair.core.rules import first_match
 from hapair.model.application import Volume
 from hapair.model.data import Connection, VolumeFacts
@@ -20,6 +20,7 @@ from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.journal_log import Journal
 from hapair.runtime.node import Node
 from hapair.runtime.replication_memory import Pace
+from hapair.runtime.resync_order import ResyncOrder
 from hapair.runtime.snapshots import (
     RepairTools,
     before_resync_name,
@@ -33,7 +34,6 @@ LOOK_S: Final = 5.0
 REFRESH_S: Final = 600.0  # How often LVM is asked what is still there.
 LIMIT_S: Final = 30.0
 SNAPSHOT_LIMIT_S: Final = 60.0
-SYNCING: Final = (Connection.SYNC_SOURCE, Connection.SYNC_TARGET)
 
 
 @dataclass(slots=True)
@@ -54,9 +54,13 @@ class ResyncGuardian:
     tools: RepairTools
     journal: Journal
     clock: Clock
+    order: ResyncOrder = field(init=False)
     _courses: dict[str, _Course] = field(default_factory=dict)
     _kept: dict[str, tuple[KeptSnapshot, ...]] = field(default_factory=dict)
     _refreshed_s: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self.order = ResyncOrder(self.node, self.tools, self.journal)
 
     def verbs(self) -> Verbs:
         """Return what DRBD's handlers, see packaging/helpers, ask for."""
@@ -108,6 +112,7 @@ class ResyncGuardian:
 
     async def look(self) -> None:
         """See what each resync did, help the one that stands still, drop what served its time."""
+        await self.order.look()
         now_s = self.clock.monotonic_s()
         refresh = now_s - self._refreshed_s >= REFRESH_S
         self._refreshed_s = now_s if refresh else self._refreshed_s
@@ -140,13 +145,16 @@ class ResyncGuardian:
             self._courses.pop(volume.resource, None)
             return
         missing = facts.out_of_sync_bytes
+        waits = bool(self._goes_first(facts))
+        if waits:
+            self._courses.pop(volume.resource, None)  # Its course begins when its turn comes.
         course = self._courses.setdefault(
             volume.resource, _Course(now_s, missing, missing, progress_s=now_s)
         )
         if missing < course.least_bytes:
             course.least_bytes, course.progress_s, course.alarmed = missing, now_s, False
         target = facts.connection is Connection.SYNC_TARGET
-        seen = Standstill(target, now_s - course.progress_s, reconnected=course.reconnected)
+        seen = Standstill(target, now_s - course.progress_s, waits, course.reconnected)
         rule = first_match(STALLS, seen)
         match rule.answer:
             case Cure.NOTHING:
@@ -162,6 +170,12 @@ class ResyncGuardian:
                                  severity=Severity.ALARM)  # fmt: skip
             case Cure.ALARM:
                 return
+
+    def _goes_first(self, facts: VolumeFacts) -> str:
+        node = self.node()
+        before = node.built.resynced_before(facts.resource)
+        known = (node.hands.replication.facts(volume.resource) for volume in before)
+        return goes_first(facts, tuple(known))
 
     def _helped(self, volume: Volume, now_s: float) -> bool:
         course = self._courses.get(volume.resource)

@@ -6,6 +6,7 @@ from typing import Final
 from hapair import __version__
 from hapair.core.explain import Alarm, ApplicationReport, ItemReport, Reason, Report, report, why
 from hapair.core.hearing import peer_heard
+from hapair.core.resync import goes_first
 from hapair.core.state import NodeState
 from hapair.model.application import Application, OcfAgent, Program, Script, Unit, Volume
 from hapair.model.built import BuiltApplication
@@ -158,7 +159,7 @@ def _volume(
             {"name": f"{each.volume_group}/{each.name}", "made_wall_s": each.made_wall_s}
             for each in memory.kept_of(volume.resource)
         ],
-        "resync": _pace(memory.pace(volume.resource), facts),
+        "resync": _resync(memory.pace(volume.resource), facts, state),
     }
     if facts is not None:
         value |= {
@@ -174,15 +175,29 @@ def _volume(
     return value
 
 
-def _pace(pace: Pace | None, facts: VolumeFacts | None) -> JsonObject | None:
-    if pace is None or facts is None:
+def _resync(pace: Pace | None, facts: VolumeFacts | None, state: NodeState) -> JsonObject | None:
+    if facts is None:
         return None
+    waits_for = _waits_for(facts, state)
+    if pace is None and waits_for is None:
+        return None
+    pace = pace or Pace(facts.resource, 0.0)
     left_s = facts.out_of_sync_bytes / pace.bytes_s if pace.bytes_s > 0 else None
     return {
         "bytes_s": round(pace.bytes_s),
         "left_s": _rounded(left_s),
         "stalled": pace.stalled,
+        "waits_for": waits_for,
     }
+
+
+def _waits_for(facts: VolumeFacts, state: NodeState) -> str | None:
+    """Return the resource whose resync runs now, else the one that comes next before this one."""
+    before = state.built.resynced_before(facts.resource)
+    if not facts.waits or not before:
+        return None
+    known = tuple(state.facts.get(each.resource) for each in before)
+    return goes_first(facts, known) or before[-1].resource
 
 
 def _item(item: ItemReport) -> JsonObject:

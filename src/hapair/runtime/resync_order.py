@@ -1,0 +1,78 @@
+"""Makes DRBD follow the order of resyncs that is built now, whatever changed it.
+
+clbuild writes the resource files itself; an application that is built or taken back changes for
+whom others wait, and a node that was away has only the peer's built.json. The kernel reads a file
+only when a volume is attached, so it is told as well. Nothing of it is on the path of a failover.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from hapair.core.effects import Severity
+from hapair.model.application import Volume
+from hapair.model.built import Built
+from hapair.model.data import Disk, VolumeFacts
+from hapair.model.outcome import Done, Outcome
+from hapair.rpc.messages import RpcError
+from hapair.runtime.journal_log import Journal
+from hapair.runtime.node import Node
+from hapair.runtime.snapshots import RepairTools
+
+LIMIT_S: Final = 10.0
+NOT_ATTACHED: Final = (Disk.DISKLESS, Disk.ATTACHING, Disk.DETACHING, Disk.FAILED, Disk.UNKNOWN)
+
+
+@dataclass(slots=True)
+class ResyncOrder:
+    node: Callable[[], Node]
+    tools: RepairTools
+    journal: Journal
+    # For whom each volume waits, as its file and the kernel know it; empty: for nobody.
+    _settled: dict[str, str] = field(default_factory=dict)
+    _told: dict[str, str] = field(default_factory=dict)
+
+    async def look(self) -> None:
+        """Settle each volume that waits for another one than it should; try again at next look.
+
+        Those in the order come first, the first of all first: so the kernel never sees a cycle,
+        which it would refuse, however the order was turned round.
+        """
+        try:
+            node = self.node()
+        except RpcError:
+            return
+        built, replication = node.built, node.hands.replication
+        volumes = [volume for each in built.applications for volume in each.volumes]
+        volumes.sort(key=lambda volume: len(built.resynced_before(volume.resource)))
+        for volume in volumes:
+            facts = replication.facts(volume.resource)
+            after = built.resynced_after(volume.resource)
+            name = after.resource if after else ""
+            if self._known(built, volume, facts) != name:
+                await self._settle(built, volume, after, facts)
+
+    def _known(self, built: Built, volume: Volume, facts: VolumeFacts | None) -> str | None:
+        """Return for whom the volume waits; None when nobody knows.
+
+        A daemon that has just started knows nothing: it may have died while the order changed.
+        """
+        if facts is not None and facts.waits and not built.resynced_before(volume.resource):
+            return None
+        unknown = None if built.cluster.resync.order else ""
+        return self._settled.get(volume.resource, unknown)
+
+    async def _settle(
+        self, built: Built, volume: Volume, after: Volume | None, facts: VolumeFacts | None
+    ) -> None:
+        outcome: Outcome = await asyncio.to_thread(self.tools.files.write, built, volume)
+        if isinstance(outcome, Done) and facts is not None and facts.disk not in NOT_ATTACHED:
+            outcome = await self.tools.connections.resync_after(volume, after, timeout_s=LIMIT_S)
+        if isinstance(outcome, Done):
+            self._settled[volume.resource] = after.resource if after else ""
+            self._told.pop(volume.resource, None)
+        elif self._told.get(volume.resource) != outcome.why:
+            self._told[volume.resource] = outcome.why
+            text = f"{volume.resource}: the order of resyncs cannot be set: {outcome.why}"
+            self.journal.add("resync-order", text, severity=Severity.WARNING)
