@@ -488,8 +488,6 @@ def test_what_is_not_configured_has_no_line() -> None:
     assert lines["resync"] == "without a snapshot, no limit"
     both = described(replace(EMPTY, cluster=replace(fenced, resync=Resync(rate_bytes=2**20))))
     assert both["resync"] == "with a snapshot, at most 1024 KiB each second"
-    first = described(replace(EMPTY, cluster=replace(fenced, resync=Resync(order=("b", "a")))))
-    assert first["resync"] == "with a snapshot, no limit; first b, then a, then all others"
 
 
 def test_both_nodes_are_scanned_for_what_arbitration_needs() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hapair.config.built_json import dumps, loads
 from hapair.config.clconf import ORDER, examine_clconf
 from hapair.config.together import check_order
+from hapair.core.plan.cluster import described
 from hapair.model.application import Application
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Cluster, Resync
@@ -101,6 +102,12 @@ def test_the_order_is_read_as_it_was_typed_and_its_line_is_known() -> None:
     assert reading.value.resync == Resync(order=("orders", "mail"))
     assert reading.places == {ORDER: "clconf.xml:14"}
     assert examine_clconf(MINIMAL.encode(), file="clconf.xml").places == {}
+
+
+def test_clbuild_describes_the_order() -> None:
+    text = described(built("orders", "mail"))["resync"]
+    assert text == "with a snapshot, no limit; first orders, then mail, then all others"
+    assert "first" not in described(replace(built(), cluster=CLUSTER)).get("resync", "")
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ class VolumeFacts:
     suspended: bool = False  # Writes are frozen.
     out_of_sync_bytes: int = 0
     sync_done: float | None = None  # 0.0 to 1.0 while a resync runs, else None.
-    waits: bool = False  # Its resync has begun and is held back until another one is complete.
+    waits: bool = False  # Its resync is held back, here or by the peer, while another one runs.
 
     @property
     def kernel_answers(self) -> bool:

@@ -58,14 +58,14 @@ class ResyncOrder:
 
         A daemon that has just started knows nothing: it may have died while the order changed.
         """
-        if facts is not None and facts.waits and not built.resynced_before(volume.resource):
-            return None
-        unknown = None if built.cluster.resync.order else ""
+        waits = facts is not None and facts.waits
+        unknown = None if built.cluster.resync.order or waits else ""
         return self._settled.get(volume.resource, unknown)
 
     async def _settle(
         self, built: Built, volume: Volume, after: Volume | None, facts: VolumeFacts | None
     ) -> None:
+        """Write the file, and tell the kernel unless it will read the file when it attaches."""
         outcome: Outcome = await asyncio.to_thread(self.tools.files.write, built, volume)
         if isinstance(outcome, Done) and facts is not None and facts.disk not in NOT_ATTACHED:
             outcome = await self.tools.connections.resync_after(volume, after, timeout_s=LIMIT_S)

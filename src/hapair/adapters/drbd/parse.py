@@ -19,7 +19,9 @@ _WORDS: Final = {
 }
 _CONNECTIONS: Final = {word: connection for connection, words in _WORDS.items() for word in words}
 KIB: Final = 1024
-DEPENDENCY: Final = "dependency"  # The resync waits for the one named by resync-after.
+# The resync waits for the one named by resync-after: on this node, or on the peer, which may see a
+# moment earlier that the other one has begun.
+HELD_BACK: Final = frozenset({"dependency", "peer"})
 
 
 def connection_of(connection: str, replication: str) -> Connection:
@@ -109,7 +111,7 @@ class Resource:
             suspended=self.suspended,
             out_of_sync_bytes=self.out_of_sync_bytes,
             sync_done=self.sync_done if syncing(connection) else None,
-            waits=syncing(connection) and DEPENDENCY in self.paused_by.split(","),
+            waits=syncing(connection) and not HELD_BACK.isdisjoint(self.paused_by.split(",")),
         )
 
 
