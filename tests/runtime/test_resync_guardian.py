@@ -11,7 +11,7 @@ from typing import Final, cast
 
 import pytest
 
-from hapair.core.resync import STALL_S
+from hapair.core.resync import RELEASE_S, STALL_S
 from hapair.model.application import Application
 from hapair.model.built import BuiltApplication
 from hapair.model.cluster import Resync
@@ -174,6 +174,7 @@ async def test_a_resync_that_stands_still_is_helped_once_and_then_told(house: Ho
     await house.seen(TARGET, after_s=STALL_S)
     assert len(house.connections.asked) == 2
     assert names(house.journal).count("resync-still-stalled") == 1
+    assert "resync-order" not in names(house.journal), "nobody waits for it"
     assert house.guardian.paces()[0].stalled
     await house.seen(replace(TARGET, out_of_sync_bytes=MIB))
     assert not house.guardian.paces()[0].stalled
@@ -221,6 +222,28 @@ async def test_two_that_wait_for_each_other_are_helped(house: House) -> None:
     await house.seen(MAIL_WAITS)
     await house.seen(MAIL_WAITS, after_s=STALL_S)
     assert house.connections.did("connect") == [f"connect {MAIL}", f"connect {DATA}"]
+
+
+@pytest.mark.parametrize("direction", [Connection.SYNC_TARGET, Connection.SYNC_SOURCE])
+async def test_nobody_waits_for_ever_for_one_that_stands_still(
+    house: House, direction: Connection
+) -> None:
+    """Both nodes let the others go, and both take the order up again when it gets on."""
+    house.order = ("orders", "mail")
+    stands = replace(TARGET, connection=direction)
+    house.machine.known |= {LOG: replace(COMPLETE, resource=LOG), MAIL: MAIL_WAITS}
+    await house.seen(stands)
+    await house.seen(stands, after_s=STALL_S)
+    await house.seen(stands, after_s=RELEASE_S - LOOK_S)
+    await house.seen(stands, after_s=LOOK_S)
+    assert house.connections.did(LOG)[-1] == f"{LOG} after none"
+    assert house.connections.did(MAIL) == [f"{MAIL} after {LOG}"]
+    assert house.files.after[LOG] == DATA, "the file says what was configured"
+    await house.seen(stands)
+    assert names(house.journal).count("resync-order") == 1
+    await house.seen(replace(stands, out_of_sync_bytes=MIB))
+    await house.seen(replace(stands, out_of_sync_bytes=MIB))
+    assert house.connections.did(LOG)[-1] == f"{LOG} after {DATA}"
 
 
 async def test_the_kernel_and_the_files_follow_the_order(house: House) -> None:

@@ -61,6 +61,9 @@ def goes_first(facts: VolumeFacts, before: tuple[VolumeFacts | None, ...]) -> st
 
 
 STALL_S: Final = 120.0  # Longer than DRBD itself needs to notice that its peer is gone.
+# One that stands still although its connection was made anew holds up no other one from here on.
+# Each node measures it, because each of them can hold a resync back.
+RELEASE_S: Final = 2 * STALL_S
 
 
 class Cure(StrEnum):

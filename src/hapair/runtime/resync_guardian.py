@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hapair.core.effects import Severity
-from hapair.core.resync import STALLS, SYNCING, Cure, Standstill, goes_first
+from hapair.core.resync import RELEASE_S, STALLS, SYNCING, Cure, Standstill, goes_first
 from hapair.core.rules import first_match
 from hapair.model.application import Volume
 from hapair.model.data import Connection, VolumeFacts
@@ -112,8 +112,8 @@ class ResyncGuardian:
 
     async def look(self) -> None:
         """See what each resync did, help the one that stands still, drop what served its time."""
-        await self.order.look()
         now_s = self.clock.monotonic_s()
+        await self.order.look(self._stuck(now_s))
         refresh = now_s - self._refreshed_s >= REFRESH_S
         self._refreshed_s = now_s if refresh else self._refreshed_s
         for volume in self._volumes():
@@ -122,6 +122,11 @@ class ResyncGuardian:
             facts = self.node().hands.replication.facts(volume.resource)
             await self._drop_needless(volume, facts)
             await self._follow(volume, facts, now_s)
+
+    def _stuck(self, now_s: float) -> frozenset[str]:
+        """Return the resources whose resync is not worth waiting for any more."""
+        courses = self._courses.items()
+        return frozenset(name for name, each in courses if now_s - each.progress_s >= RELEASE_S)
 
     async def _look_at(self, volume: Volume) -> None:
         self._kept[volume.resource] = await kept_snapshots(self.tools.volumes, volume)

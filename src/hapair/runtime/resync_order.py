@@ -32,9 +32,12 @@ class ResyncOrder:
     # For whom each volume waits, as its file and the kernel know it; empty: for nobody.
     _settled: dict[str, str] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
+    _passed_over: frozenset[str] = frozenset()
 
-    async def look(self) -> None:
+    async def look(self, stuck: frozenset[str] = frozenset()) -> None:
         """Settle each volume that waits for another one than it should; try again at next look.
+
+        Nobody waits for the resources that are ``stuck``, as long as they are.
 
         Those in the order come first, the first of all first: so the kernel never sees a cycle,
         which it would refuse, however the order was turned round.
@@ -46,12 +49,22 @@ class ResyncOrder:
         built, replication = node.built, node.hands.replication
         volumes = [volume for each in built.applications for volume in each.volumes]
         volumes.sort(key=lambda volume: len(built.resynced_before(volume.resource)))
+        ahead = {each.resource: built.resynced_before(each.resource) for each in volumes}
+        waited_for = {each.resource for before in ahead.values() for each in before}
+        self._tell_passed_over(stuck & waited_for)
         for volume in volumes:
             facts = replication.facts(volume.resource)
-            after = built.resynced_after(volume.resource)
+            before = ahead[volume.resource]
+            after = next((each for each in reversed(before) if each.resource not in stuck), None)
             name = after.resource if after else ""
             if self._known(built, volume, facts) != name:
                 await self._settle(built, volume, after, facts)
+
+    def _tell_passed_over(self, stuck: frozenset[str]) -> None:
+        for name in sorted(stuck - self._passed_over):
+            text = f"{name}: its resync stands still; no other one waits for it meanwhile"
+            self.journal.add("resync-order", text, severity=Severity.WARNING)
+        self._passed_over = stuck
 
     def _known(self, built: Built, volume: Volume, facts: VolumeFacts | None) -> str | None:
         """Return for whom the volume waits; None when nobody knows.
