@@ -131,10 +131,10 @@ def test_a_sync_target_is_not_current_until_the_resync_is_done() -> None:
 
 def test_a_resync_waits_from_the_moment_that_the_first_one_begins_until_it_is_complete() -> None:
     lines = RESYNC_WAITS.splitlines()
-    before = read("\n".join(lines[:3]))
-    assert not only(before).waits
-    for count in range(4, len(lines) + 1):
-        waiting = read("\n".join(lines[:count]))
+    assert not only(read("\n".join(lines[:3]))).waits
+    waiting = read("\n".join(lines[:3]))
+    for line in lines[3:]:
+        waiting = read(line, waiting)
         assert only(waiting).waits
         assert not only(waiting).current
     first, last = RESYNC_GOES_ON.splitlines()
