@@ -87,6 +87,16 @@ REFERENCE: Final = ClusterPlan()
 QUICK: Final = ClusterPlan(detection="1s", heartbeat="200ms")
 
 
+def arbitrate(lab: Lab, elements: str) -> None:
+    """Replace the <arbitration> of a formed reference cluster; nothing that runs is touched.
+
+    ``elements`` are the new one and what else clconf.xml shall have.
+    """
+    text = REFERENCE.clconf().replace('<arbitration by="paths"></arbitration>', elements)
+    lab.node1.put("/etc/cluster/clconf.xml", text)
+    lab.node1.check("clbuild --force", timeout_s=COMMAND_S)
+
+
 def appconf(name: str = "orders", preferred: str = "node1", address: str = SERVICE_ADDRESS) -> str:
     return APPCONF.format(name=name, preferred=preferred, address=address)
 

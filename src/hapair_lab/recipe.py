@@ -25,6 +25,7 @@ PACKAGES: Final = (
     "dmsetup",
     "drbd-utils",
     "e2fsprogs",
+    "etcd-server",  # Witness of one scenario.
     "ethtool",
     "iproute2",
     "iputils-arping",
@@ -58,6 +59,7 @@ MASKED_UNITS: Final = (
     "dpkg-db-backup.timer",
     "e2scrub_all.timer",
     "e2scrub_reap.service",
+    "etcd.service",  # Until ``etcd_service`` wants it on ``outside``.
     "fstrim.timer",
     "getty.target",
     "getty@tty1.service",

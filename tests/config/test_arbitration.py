@@ -90,6 +90,15 @@ def test_pins_are_kept_in_lower_case_and_addresses_as_written() -> None:
     assert cluster.witnesses == (Witness(WitnessKind.CLWITNESS, "[FD77::9]:7790", 0.5, "ab" * 32),)
 
 
+def test_an_etcd_behind_tls_may_have_a_pin() -> None:
+    cluster = minimal(
+        '<arbitration by="witness"><witness kind="etcd" '
+        f'at="https://10.0.0.7:2379" pin="{"ab" * 32}"/></arbitration>'
+    )
+    assert cluster.witnesses[0].pin == "ab" * 32
+    assert loads(dumps(replace(BUILT, cluster=cluster))).cluster == cluster
+
+
 def test_several_witnesses_of_all_kinds() -> None:
     cluster = minimal(
         '<arbitration by="witness"><witness kind="file" at="/mnt/witness"/>'

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair_lab import cluster
+from hapair_lab.channel import GuestGoneError
 from hapair_lab.errors import LabError
 from hapair_lab.lab import Lab
 from hapair_lab.ledger import NeverStoppingClient, missing
 from hapair_lab.machine import Machine
 from hapair_lab.progress import say
+from hapair_lab.topology import Segment
 from tests.checkers.rules import NodeSeen, nothing_lost, one_writer
 
 PATIENCE_S: Final = 240.0  # Emulated guests are slow, and slower when the host is busy.
@@ -89,6 +91,21 @@ def seen(node: Machine) -> NodeSeen:
         mounted=tuple(found["mount"]),
         programs=tuple(found["program"]),
     )
+
+
+def part_the_nodes(lab: Lab) -> None:
+    """Let no frame pass between the two nodes; what else they reach, they still reach."""
+    for segment in Segment:
+        lab.cut(lab.node1, lab.node2, segment=segment)
+        lab.cut(lab.node2, lab.node1, segment=segment)
+
+
+def boot_of(node: Machine) -> str:
+    """Return the identity of the boot; empty while the guest does not answer."""
+    try:
+        return node.run("cat /proc/sys/kernel/random/boot_id", timeout_s=5).stdout
+    except GuestGoneError:
+        return ""
 
 
 def server_pid(node: Machine) -> str:

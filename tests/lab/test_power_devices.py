@@ -9,10 +9,10 @@ from typing import Final
 import pytest
 
 import hapair
-from hapair_lab.channel import GuestGoneError
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
 from hapair_lab.strip import AGENT_PATH, Manner, Setting
+from tests.lab.story import boot_of
 
 pytestmark = pytest.mark.lab
 
@@ -45,14 +45,6 @@ def agent(node: Machine, *lines: str) -> tuple[int, str]:
     stdin = "".join(f"{line}\n" for line in lines).encode()
     finished = node.run([AGENT_PATH], stdin=stdin)
     return finished.exit_code, finished.stdout + finished.stderr
-
-
-def boot_of(node: Machine) -> str:
-    """Return the identity of the boot; empty while the guest does not answer."""
-    try:
-        return node.run("cat /proc/sys/kernel/random/boot_id", timeout_s=5).stdout
-    except GuestGoneError:
-        return ""
 
 
 def signal_feeder(node: Machine, name: str) -> None:

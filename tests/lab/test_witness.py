@@ -6,9 +6,15 @@ from hapair_lab import cluster, witness_service
 from hapair_lab.cluster import ClusterPlan
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
-from hapair_lab.topology import Segment
 from tests.lab.conftest import LabFrom
-from tests.lab.story import PATIENCE_S, notes, serving, standing, wait_for_standing
+from tests.lab.story import (
+    PATIENCE_S,
+    notes,
+    part_the_nodes,
+    serving,
+    standing,
+    wait_for_standing,
+)
 
 pytestmark = pytest.mark.lab
 
@@ -19,13 +25,6 @@ BY_WITNESS = ClusterPlan(arbitration="witness")
 def witness_lab(lab_from: LabFrom) -> Lab:
     """A settled cluster with a witness on ``outside``; its application runs on node1."""
     return lab_from(cluster.formed_step(BY_WITNESS))
-
-
-def part_the_nodes(lab: Lab) -> None:
-    """Let no frame pass between the two nodes; both still reach the clients and the witness."""
-    for segment in Segment:
-        lab.cut(lab.node1, lab.node2, segment=segment)
-        lab.cut(lab.node2, lab.node1, segment=segment)
 
 
 def has_given_way(node: Machine) -> bool:

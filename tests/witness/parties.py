@@ -67,22 +67,23 @@ def free_port() -> int:
 
 
 @contextmanager
-def etcd(folder: Path) -> Iterator[str]:
-    """Run one member of etcd; yield its URL."""
-    url, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+def etcd(folder: Path, *options: str, scheme: str = "http") -> Iterator[str]:
+    """Run one member of etcd, with further options; yield its URL."""
+    peers, health = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    url = f"{scheme}://127.0.0.1:{free_port()}"
     with (folder / "log").open("wb") as log:
         member = subprocess.Popen(
             (
                 "etcd", "--name", "one", "--data-dir", str(folder / "data"),
                 "--listen-client-urls", url, "--advertise-client-urls", url,
                 "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers,
-                "--initial-cluster", f"one={peers}",
+                "--initial-cluster", f"one={peers}", "--listen-metrics-urls", health, *options,
             ),
             stdout=log,
             stderr=log,
         )  # fmt: skip
         try:
-            _wait_for(url, folder / "log")
+            _wait_for(health, folder / "log")
             yield url
         finally:
             member.kill()

@@ -133,7 +133,7 @@ def _place(witness: Node, complaints: Complaints) -> Place | None:
 
 
 def _check_pin(witness: Node, complaints: Complaints) -> None:
-    kind = value_of(witness, fmt.WITNESS_KIND)
+    kind, at = value_of(witness, fmt.WITNESS_KIND), value_of(witness, fmt.WITNESS_AT)
     given = "pin" in witness.attributes
     if kind == WitnessKind.CLWITNESS and not given:
         complaints.error(
@@ -142,9 +142,15 @@ def _check_pin(witness: Node, complaints: Complaints) -> None:
             "it is missing: without it anybody could answer in the witness's place",
             "type `clwitness invite NAME` on the witness: it prints the whole line",
         )
-    if kind not in {None, WitnessKind.CLWITNESS} and given:
-        what = f"only clwitness has a pin, and this is {kind}"
-        complaints.error(witness.line_of("pin"), "<witness> pin", what, "remove it")
+    if kind == WitnessKind.FILE and given:
+        what, mend = "only clwitness and etcd have a pin, and this is file", "remove it"
+        complaints.error(witness.line_of("pin"), "<witness> pin", what, mend)
+    if kind == WitnessKind.ETCD and given and at is not None:
+        place = place_of(WitnessKind.ETCD, at)
+        if isinstance(place, Place) and place.plain:
+            what = f"{place.plain[0]} is asked without TLS, and shows no certificate"
+            mend = f"write https://{place.plain[0]}, or remove it"
+            complaints.error(witness.line_of("pin"), "<witness> pin", what, mend)
 
 
 def _own_hosts(root: Node) -> dict[str, str]:

@@ -29,8 +29,9 @@ WITNESS_TIMEOUT: Final = Attribute(
 WITNESS_PIN: Final = Attribute(
     "pin",
     kinds.PIN,
-    "`clwitness` only, and needed there: the SHA-256 of its certificate. `clwitness invite NAME` "
-    "prints the whole line.",
+    "The SHA-256 of the witness's certificate: no other one is believed. `clwitness` needs it, and "
+    "`clwitness invite NAME` prints the whole line. `etcd` may have it where all its URLs are "
+    "https; without it the certificate must be one that the system trusts. `file` has none.",
 )
 WITNESS: Final = Element(
     "witness",

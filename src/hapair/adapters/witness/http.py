@@ -59,8 +59,24 @@ async def post(
         )
         writer.write(head.encode("ascii", "replace") + body)
         return _answer(await _to_the_end(reader), url)
+    except (ssl.SSLError, ConnectionError) as error:
+        raise _turned_away(url, error) if secure else error from None
     finally:
         writer.transport.abort()
+
+
+def _turned_away(url: SplitResult, error: OSError) -> NoAnswer:
+    """Say why a server ended a connection after the handshake.
+
+    That is when TLS 1.3 shows it our certificate; its alert may get lost in the reset that follows.
+    """
+    where = f"{url.hostname}:{url.port or PORTS[url.scheme]}"
+    reason = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or str(error)
+    return NoAnswer(
+        f"{where} let nobody in with this node's certificate ({reason})",
+        "if it wants to know its clients, /etc/cluster/keys/node.crt of both nodes belongs into the"
+        " file of its --trusted-ca-file",
+    )
 
 
 async def _to_the_end(reader: asyncio.StreamReader) -> bytes:
