@@ -18,6 +18,7 @@ class Verdict(StrEnum):
     ISOLATED = "isolated"  # This side is the one that is cut off: stop what runs here.
     ASK = "ask"  # Ask the witnesses for the next epoch.
     FENCE = "fence"  # Have the peer switched off.
+    YIELD = "yield"  # Call a person, and stop what runs here once the lease is over.
     LOST = "lost"  # The other side has the right: stop what runs here.
     GRANT = "grant"
 
@@ -174,7 +175,7 @@ WITNESS: Final[tuple[SilenceRule, ...]] = (
     Rule(
         "promised",
         lambda s: not s.records_allow,
-        Verdict.ALARM,
+        Verdict.YIELD,
         "this node agreed that the peer may act alone, so it may be ahead; "
         "start the peer, or make sure that it is off and type: clconfirm peer-is-down",
     ),

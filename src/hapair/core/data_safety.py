@@ -64,6 +64,12 @@ def is_bare(facts: VolumeFacts) -> bool:
     return facts.disk is Disk.DISKLESS and facts.connection is Connection.STAND_ALONE
 
 
+def is_without_data(facts: VolumeFacts) -> bool:
+    """Tell whether a Primary has neither its own disk nor the peer's: all its writes fail."""
+    diskless = facts.role is Role.PRIMARY and facts.disk is Disk.DISKLESS
+    return diskless and not facts.kernel_answers
+
+
 def kernel_answers(state: NodeState) -> bool:
     """Tell whether any replication link proves that the peer's kernel is alive."""
     return any(facts.kernel_answers for facts in state.facts.values())

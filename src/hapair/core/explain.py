@@ -12,7 +12,7 @@ from hapair.model.application import Application
 from hapair.model.data import VolumeFacts
 from hapair.model.status import Phase, Standing, Wanted
 
-ALARMING: Final = (Verdict.ALARM, Verdict.ISOLATED, Verdict.LOST, Verdict.FENCE)
+ALARMING: Final = (Verdict.ALARM, Verdict.YIELD, Verdict.ISOLATED, Verdict.LOST, Verdict.FENCE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,14 @@ REPROBE_S: Final = 1.0  # While the peer is silent, how often the references are
 
 
 def superseded(state: NodeState) -> bool:
-    """Tell whether the peer says that it acts alone in an epoch that this node never saw."""
+    """Tell whether the peer says that it acts alone in an epoch that this node never saw.
+
+    While it leaves, it may still run what it took over.
+    """
     beat = state.peer.beat
-    newer = beat is not None and beat.epoch > state.stored.epoch
-    return newer and beat is not None and beat.standing is Standing.ALONE
+    if beat is None or beat.epoch <= state.stored.epoch:
+        return False
+    return beat.standing in (Standing.ALONE, Standing.LEAVING)
 
 
 def last_heard_s(state: NodeState) -> float:

@@ -336,8 +336,16 @@ def announce(turn: Turn) -> None:
 
 
 def is_spent(state: NodeState, application: str) -> bool:
-    """Tell whether a disk was given up by force, so that nothing above it may stay up."""
-    return any(item_state.spent for _, item_state in at(state, application, Layer.ATTACHED))
+    """Tell whether a disk was given up by force, so that nothing above it may stay up.
+
+    A daemon that was started anew sees it by a Primary without its own disk and without the peer's:
+    were the disk attached again, the writes that failed could go on beside those of the other side.
+    """
+    for item, item_state in at(state, application, Layer.ATTACHED):
+        facts = state.facts.get(item.resource)
+        if item_state.spent or (facts is not None and data_safety.is_without_data(facts)):
+            return True
+    return False
 
 
 def runs_anything(state: NodeState) -> bool | None:

@@ -24,6 +24,7 @@ ACTIVE: Final = (
     Standing.ALONE,
     Standing.LEAVING,
 )
+CALLS_A_PERSON: Final = (Verdict.ALARM, Verdict.YIELD)
 REFERENCE_TIMEOUT_SHARE: Final = 0.4  # Of the detection time.
 
 
@@ -212,9 +213,11 @@ def _cut(turn: Turn) -> None:
         return
     situation = silence(turn.state)
     rule = judge(situation)
-    severity = Severity.ALARM if rule.answer is Verdict.ALARM else Severity.INFO
+    severity = Severity.ALARM if rule.answer in CALLS_A_PERSON else Severity.INFO
     turn.because("arbitration", rule, note_severity=severity)
     match rule.answer:
+        case Verdict.YIELD:
+            turn.change(isolated=False, lost=situation.lease_over)
         case Verdict.WAIT | Verdict.ALARM | Verdict.ASK | Verdict.FENCE:
             turn.change(isolated=False, lost=False)
             if situation.probed:
