@@ -215,21 +215,35 @@ _CARD: Final = re.compile(r"[A-Za-z0-9_.\-]{1,15}", re.ASCII)
 CARDS_MAX: Final = 8
 
 
+def _read_names(
+    written: str, each: str, most: int, if_empty: str, flaw: Callable[[str], Wrong | None]
+) -> tuple[str, ...] | Wrong:
+    """Read names separated by spaces, none of them twice; ``each`` is the word for one."""
+    names = tuple(written.split(" ")) if written else ()
+    if not names:
+        return Wrong("it is empty", if_empty)
+    if len(names) > most:
+        return Wrong(f"these are {len(names)} {each}s", f"write at most {most}")
+    for name in names:
+        if (wrong := flaw(name)) is not None:
+            return wrong
+        if names.count(name) > 1:
+            return Wrong(f"{shown(name)} is written twice", f"write each {each} once")
+    return names
+
+
+def _flaw_of_card(card: str) -> Wrong | None:
+    if not _CARD.fullmatch(card) or card in {".", ".."}:
+        mend = "write the names that `ip link` prints, separated by spaces"
+        return Wrong(f"{shown(card)} is not the name of a network card", mend)
+    if card == "lo":
+        return Wrong('"lo" is the loopback device', "write the cards that have a cable")
+    return None
+
+
 def _read_cards(written: str) -> tuple[str, ...] | Wrong:
-    cards = tuple(written.split(" ")) if written else ()
-    if not cards:
-        return Wrong("it is empty", 'write the names of the cards, e.g. "eth0 eth1"')
-    if len(cards) > CARDS_MAX:
-        return Wrong(f"these are {len(cards)} cards", f"write at most {CARDS_MAX}")
-    for card in cards:
-        if not _CARD.fullmatch(card) or card in {".", ".."}:
-            mend = "write the names that `ip link` prints, separated by spaces"
-            return Wrong(f"{shown(card)} is not the name of a network card", mend)
-        if card == "lo":
-            return Wrong('"lo" is the loopback device', "write the cards that have a cable")
-        if cards.count(card) > 1:
-            return Wrong(f"{shown(card)} is written twice", "write each card once")
-    return cards
+    if_empty = 'write the names of the cards, e.g. "eth0 eth1"'
+    return _read_names(written, "card", CARDS_MAX, if_empty, _flaw_of_card)
 
 
 CARDS: Final = Kind(
@@ -241,19 +255,16 @@ CARDS: Final = Kind(
 ORDERED_MAX: Final = 64
 
 
+def _flaw_of_application(name: str) -> Wrong | None:
+    if isinstance(wrong := SIMPLE_NAME.read(name), Wrong):
+        mend = "write the names of applications, separated by spaces, the first one first"
+        return Wrong(wrong.what, mend)
+    return None
+
+
 def _read_applications(written: str) -> tuple[str, ...] | Wrong:
-    names = tuple(written.split(" ")) if written else ()
-    if not names:
-        return Wrong("it is empty", "write names of applications, or remove it")
-    if len(names) > ORDERED_MAX:
-        return Wrong(f"these are {len(names)} applications", f"write at most {ORDERED_MAX}")
-    for name in names:
-        if isinstance(wrong := SIMPLE_NAME.read(name), Wrong):
-            mend = "write the names of applications, separated by spaces, the first one first"
-            return Wrong(wrong.what, mend)
-        if names.count(name) > 1:
-            return Wrong(f"{shown(name)} is written twice", "write each application once")
-    return names
+    if_empty = "write names of applications, or remove it"
+    return _read_names(written, "application", ORDERED_MAX, if_empty, _flaw_of_application)
 
 
 APPLICATIONS: Final = Kind(
