@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from hapair.core.rules import Rule
-from hapair.model.data import Connection, VolumeFacts
+from hapair.model.data import SYNCING, VolumeFacts
 
 MIB: Final = 2**20
 KEPT_FREE_PERCENT: Final = 5  # Of a group: it must stay able to hold what an administrator needs.
@@ -43,9 +43,6 @@ def snapshot_bytes(room: Room, *, whole: bool = False) -> int:
 
 def _with_overhead(size_bytes: int) -> int:
     return size_bytes + size_bytes * OVERHEAD_PERCENT // 100 + MARGIN_BYTES
-
-
-SYNCING: Final = (Connection.SYNC_SOURCE, Connection.SYNC_TARGET)
 
 
 def goes_first(facts: VolumeFacts, before: tuple[VolumeFacts | None, ...]) -> str:

@@ -33,7 +33,8 @@ class Connection(StrEnum):
     SYNC_TARGET = "SyncTarget"  # Connected, our copy is being completed from the peer's.
 
 
-REPLICATING = (Connection.CONNECTED, Connection.SYNC_SOURCE, Connection.SYNC_TARGET)
+SYNCING = (Connection.SYNC_SOURCE, Connection.SYNC_TARGET)
+REPLICATING = (Connection.CONNECTED, *SYNCING)
 
 
 @dataclass(frozen=True, slots=True)

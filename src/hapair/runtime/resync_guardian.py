@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hapair.core.effects import Severity
-from hapair.core.resync import RELEASE_S, STALLS, SYNCING, Cure, Standstill, goes_first
+from hapair.core.resync import RELEASE_S, STALLS, Cure, Standstill, goes_first
 from hapair.core.rules import first_match
 from hapair.model.application import Volume
-from hapair.model.data import Connection, VolumeFacts
+from hapair.model.data import SYNCING, Connection, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Done
 from hapair.ports import Clock

@@ -13,10 +13,9 @@ from hapair.adapters.drbd.parse import (
     agrees,
     events_line,
     proc_devices,
-    syncing,
     tells_loss,
 )
-from hapair.model.data import Role, VolumeFacts
+from hapair.model.data import SYNCING, Role, VolumeFacts
 
 RESTART_FIRST_S: Final = 0.1
 RESTART_MAX_S: Final = 5.0
@@ -149,6 +148,6 @@ def _after(picture: Picture, batch: tuple[str, ...]) -> Picture:
 def _patience_s(facts: Facts, *, in_doubt: bool) -> float:
     if in_doubt:
         return DOUBT_S
-    if any(syncing(fact.connection) for fact in facts):
+    if any(fact.connection in SYNCING for fact in facts):
         return PROGRESS_S
     return CROSS_CHECK_S

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.data import SYNCING, Connection, Disk, Role, VolumeFacts
 
 _WORDS: Final = {
     Connection.STAND_ALONE: ("StandAlone", "Disconnecting"),
@@ -110,13 +110,9 @@ class Resource:
             connection=connection,
             suspended=self.suspended,
             out_of_sync_bytes=self.out_of_sync_bytes,
-            sync_done=self.sync_done if syncing(connection) else None,
-            waits=syncing(connection) and not HELD_BACK.isdisjoint(self.paused_by.split(",")),
+            sync_done=self.sync_done if connection in SYNCING else None,
+            waits=connection in SYNCING and not HELD_BACK.isdisjoint(self.paused_by.split(",")),
         )
-
-
-def syncing(connection: Connection) -> bool:
-    return connection in (Connection.SYNC_SOURCE, Connection.SYNC_TARGET)
 
 
 @dataclass(frozen=True, slots=True)
