@@ -87,7 +87,8 @@ def _machine_ingredients(
     """Return what a saved state depends on besides the guests' own doing."""
     emulator_source = Path(emulator.__file__).read_text()
     image_keys = repr([(guest, image.key) for guest, image in sorted(images.items())])
-    return (image_keys, acceleration, emulator_source, repr(topology.GUESTS), _processor())
+    how = repr(acceleration.arguments)
+    return (image_keys, how, emulator_source, repr(topology.GUESTS), _processor())
 
 
 def key_of(wanted: Step, images: Mapping[str, Image], acceleration: Acceleration) -> str:
