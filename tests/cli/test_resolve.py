@@ -122,6 +122,14 @@ def test_a_healthy_cluster_has_nothing_to_resolve(daemon: FakeDaemon) -> None:
     assert "no copies refuse each other" in came.err
 
 
+def test_an_application_that_tries_once_more_to_connect_is_taken_too(daemon: FakeDaemon) -> None:
+    split_brain(daemon)
+    trying = application("orders", volumes=[volume(connection="Connecting")])
+    daemon.answer("status", situations.status(node("node1", applications=[trying])))
+    assert given("clresolve", "--plan", "--no-files").code == ExitCode.DONE
+    assert daemon.asked_for("split-look") == [{"application": "orders", "files": False}]
+
+
 def test_of_several_one_must_be_named(daemon: FakeDaemon) -> None:
     both = [application(n, volumes=[volume(connection="StandAlone")]) for n in ("one", "two")]
     daemon.answer("status", situations.status(node("node1", applications=both)))

@@ -42,10 +42,13 @@ def both(facts: VolumeFacts | None) -> Pair:
     return Pair(Half(facts, MINE), Half(facts, THEIRS))
 
 
+TRYING: Final = replace(ALONE, connection=Connection.CONNECTING)
+
+
 SPLITS: Final = {
     "connected": both(replace(ALONE, connection=Connection.SYNC_TARGET)),
     "not-up": both(None),
-    "still-trying": both(replace(ALONE, connection=Connection.CONNECTING)),
+    "still-trying": Pair(Half(TRYING, OLD), Half(TRYING, THEIRS)),
     "past-unknown": pair(None, THEIRS),
     "only-apart": pair(OLD, THEIRS),
     "unrelated": pair(Generations(20, 0), Generations(30, 0)),
@@ -69,6 +72,10 @@ def test_every_row_has_its_situation() -> None:
 @pytest.mark.parametrize("row", SPLITS)
 def test_each_situation_of_the_copies_has_its_row(row: str) -> None:
     assert judge(SPLITS[row]).name == row
+
+
+def test_copies_that_went_apart_are_split_also_while_their_nodes_try_once_more() -> None:
+    assert judge(both(TRYING)).answer is Found.SPLIT
 
 
 @pytest.mark.parametrize("row", USES)

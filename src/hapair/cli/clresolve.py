@@ -20,6 +20,7 @@ from hapair.rpc.messages import JsonObject, Progress, RpcError
 
 LOOK_S: Final = 1.0
 STAND_ALONE: Final = "StandAlone"
+CONNECTING: Final = "Connecting"
 
 PAGE: Final = parsers.Page(
     name="clresolve",
@@ -99,15 +100,11 @@ def body(options: argparse.Namespace) -> int:
 
 
 def the_one(status: Status) -> str:
-    """Return the application whose copies refuse each other; RpcError when it is not one."""
-    found = sorted(
-        {
-            application.name
-            for node in status.nodes()
-            for application in node.applications
-            if any(volume.connection == STAND_ALONE for volume in application.volumes)
-        }
-    )
+    """Return the application whose copies refuse each other; RpcError when it is not one.
+
+    A node tries a few times to connect what refused: then it says Connecting for a moment.
+    """
+    found = _with(status, STAND_ALONE) or _with(status, CONNECTING)
     if not found:
         raise RpcError(
             "there is no split brain: no copies refuse each other on this cluster", "see: clstat"
@@ -119,6 +116,18 @@ def the_one(status: Status) -> str:
             exit_code=ExitCode.USAGE,
         )
     return found[0]
+
+
+def _with(status: Status, connection: str) -> list[str]:
+    """Return the applications of which a node says that a volume is so connected."""
+    return sorted(
+        {
+            application.name
+            for node in status.nodes()
+            for application in node.applications
+            if any(volume.connection == connection for volume in application.volumes)
+        }
+    )
 
 
 def _show_plan(options: argparse.Namespace, name: str, answer: JsonObject) -> int:

@@ -83,7 +83,8 @@ SPLIT: Final[tuple[Rule[Pair, Found], ...]] = (
     ),
     Rule(
         "still-trying",
-        lambda p: not _refused(p),
+        # Nodes that try once more to connect diverged copies are refused again.
+        lambda p: not _refused(p) and p.relation is not Relation.DIVERGED,
         Found.NOTHING,
         "both nodes still try to connect: DRBD did not refuse anything; look at the replication"
         " network",
