@@ -115,6 +115,15 @@ def test_units_agents_and_limits_are_taken() -> None:
     assert agent == OcfAgent("heartbeat", "nginx", (("configfile", "/srv/web/nginx.conf"),))
 
 
+@pytest.mark.parametrize(("written", "resets"), [("", False), ("alarm", False), ("reset", True)])
+def test_a_node_is_reset_only_where_that_is_written(written: str, *, resets: bool) -> None:
+    when = f'<when stop_hangs="{written}"/>' if written else ""
+    text = (
+        f'<application name="orders" preferred="node1"><volumegroup name="vg"/>{when}</application>'
+    )
+    assert application(text).resets_node is resets
+
+
 def test_an_application_without_program_is_data_and_addresses() -> None:
     text = '<application name="a" preferred="node1"><volumegroup name="vg"/></application>'
     assert application(text).program is None

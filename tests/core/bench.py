@@ -19,6 +19,7 @@ from hapair.core.effects import (
     ProbeReferences,
     Publish,
     Reply,
+    ResetNode,
     SetBeat,
     Store,
     Stored,
@@ -244,7 +245,7 @@ class Bench:
                     self.events.append(self.references_answer())
                 case Act() | Store() | Publish() | SetBeat() | Reply() | Note():
                     pass
-                case AskWitnesses() | FencePeer() | AnswerFence() | Guard():
+                case AskWitnesses() | FencePeer() | AnswerFence() | Guard() | ResetNode():
                     pass  # A test answers in its own words.
 
     def references_answer(self) -> Event:

@@ -7,7 +7,10 @@ from hapair.core.arbitration import UNANSWERED_MAX, Silence
 from hapair.core.brake import Frozen
 from hapair.core.effects import Layer, Stored
 from hapair.core.events import Beat, Form, Leave, PeerApplication, PeerState, WitnessTie
+from hapair.core.last_rung import Stuck
+from hapair.core.placement import GOALS as GOAL_TABLE
 from hapair.core.placement import View
+from hapair.core.rules import first_match
 from hapair.core.state import Is, Item, ItemState, NodeState, PeerView, WitnessView
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
@@ -215,4 +218,19 @@ HANDS: Final = {
         CAN_RUN, state=RUNNING, application=application(NAME, preferred=PEER, failback=True)
     ),
     "stay": CAN_RUN,
+}
+
+
+def stuck(seen: View, *, resets: bool = True) -> Stuck:
+    seen = replace(seen, application=replace(seen.application, resets_node=resets))
+    return Stuck(seen, first_match(GOAL_TABLE, seen))
+
+
+RUNGS: Final = {
+    "not-allowed": stuck(with_state(CAN_RUN, lost=True), resets=False),
+    "gives-way": stuck(with_state(CAN_RUN, lost=True)),
+    "moving": stuck(replace(CAN_RUN, state=replace(RUNNING, moving=(NAME,)))),
+    "handing-over": stuck(leaving(formed=True)),
+    "failed-here": stuck(replace(CAN_RUN, record=record(failed_on=(ME,)))),
+    "nobody-waits": stuck(replace(CAN_RUN, record=record(wanted=Wanted.DOWN))),
 }

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hapair.core import node
-from hapair.core.effects import Act, Do, Layer, Look, Stored
-from hapair.core.events import DataChanged, Ended, Halt, Introduce, Looked, Run
+from hapair.core.effects import Act, Do, Layer, Look, ResetNode, Stored
+from hapair.core.events import Command, DataChanged, Ended, Halt, Introduce, Looked, Move, Run
 from hapair.core.explain import report
 from hapair.core.lifecycle import LADDER, ORDER, START, items_of
 from hapair.core.state import Is, Item, ItemState, NodeState
@@ -238,6 +238,34 @@ def test_a_mount_that_stays_busy_is_stuck(outcome: Outcome) -> None:
     bench.outcomes[Do.END_HOLDERS] = outcome
     bench.command(Halt(NAME))
     assert "stuck" in bench.notes()
+
+
+def halted_and_stuck(*, resets_node: bool, command: Command) -> Bench:
+    bench = Bench(built(application(NAME, resets_node=resets_node)))
+    bench.running()
+    bench.outcomes[Do.UNMOUNT] = Refused("target is busy")
+    bench.command(command)
+    assert "stuck" in bench.notes()
+    return bench
+
+
+def test_a_node_is_reset_for_what_the_other_node_waits_for() -> None:
+    bench = halted_and_stuck(resets_node=True, command=Move(NAME))
+    assert [e for e in bench.effects if isinstance(e, ResetNode)] == [ResetNode(NAME)]
+    assert bench.notes()[-1] == "reset"
+    (reason,) = (r for r in report(bench.state, bench.now_s).applications[0].reasons
+                 if r.table == "last-rung")  # fmt: skip
+    assert reason.rule == "moving"
+    bench.wait(12.0)  # The ladder is climbed again: the reset did not happen.
+    assert bench.notes().count("reset") == 2
+
+
+@pytest.mark.parametrize(
+    ("resets_node", "command"), [(False, Move(NAME)), (True, Halt(NAME))], ids=["forbidden", "idle"]
+)
+def test_nothing_is_reset_unasked_or_for_nobody(*, resets_node: bool, command: Command) -> None:
+    bench = halted_and_stuck(resets_node=resets_node, command=command)
+    assert not any(isinstance(e, ResetNode) for e in bench.effects)
 
 
 def test_several_volumes_of_one_layer_are_worked_on_at_once() -> None:

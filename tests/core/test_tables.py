@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core import arbitration, brake, formation, placement
+from hapair.core import arbitration, brake, formation, last_rung, placement
 from hapair.core.arbitration import Silence, Verdict
 from hapair.core.effects import GO_ON
 from hapair.core.rules import Rule, first_match
@@ -23,6 +23,7 @@ TABLES: dict[str, tuple[Sequence[Rule[Any, Any]], Mapping[str, object]]] = {
     "formation": (formation.FORMATION, situations.FORMATION),
     "goal": (placement.GOALS, situations.GOALS),
     "hand-over": (placement.HANDS, situations.HANDS),
+    "last-rung": (last_rung.RUNGS, situations.RUNGS),
 }
 ROWS = [(name, row.name) for name, (table, _) in TABLES.items() for row in table]
 

@@ -14,6 +14,7 @@ from tests.lab.conftest import LabFrom
 from tests.lab.story import (
     PATIENCE_S,
     Story,
+    boot_of,
     notes,
     seen,
     server_pid,
@@ -145,6 +146,29 @@ def test_a_stop_that_fails_is_done_by_force_before_the_other_node_starts(formed_
         told = story.node1.check("clevents --json")
         assert "holders-ended" in told
         assert "sleep" in told
+
+
+def test_a_node_is_reset_for_what_cannot_be_stopped(formed_lab: Lab) -> None:
+    """Row 12, last rung. FAIL: the move hangs for ever although the file allows the reset."""
+    node1 = formed_lab.node1
+    text = cluster.appconf().replace("</application>", '<when stop_hangs="reset"/></application>')
+    node1.put("/etc/cluster/orders/appconf.xml", text)
+    node1.check("clbuildapp orders && sync", timeout_s=PATIENCE_S)
+    with serving(formed_lab) as story:
+        before = boot_of(node1)
+        # A loop device keeps the file system busy, and no process could be ended for that.
+        node1.check("truncate -s 1M /srv/orders/held && losetup /dev/loop0 /srv/orders/held")
+        node1.begin("clmoveapp orders", timeout_s=PATIENCE_S)
+        formed_lab.wait_until(
+            "node1 is reset", lambda: boot_of(node1) not in ("", before), timeout_s=PATIENCE_S
+        )
+        story.service_answers()
+        assert story.runs_on() == "node2"
+        told = notes(node1)
+        assert told.index("stuck") < told.index("reset")
+        assert "promoted" not in told[told.index("reset") :]
+        wait_for_standing(formed_lab, "together", *formed_lab.nodes)
+        story.redundant_again()
 
 
 def test_a_failing_disk_is_served_from_the_other_copy(formed_lab: Lab) -> None:

@@ -15,7 +15,7 @@ from hapair.core.explain import report
 from hapair.model.application import Program
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Cluster
-from hapair.model.outcome import Outcome
+from hapair.model.outcome import Outcome, Unknown
 from hapair.model.status import Phase, Standing, Wanted
 from hapair.ports import HeardDatagram
 from hapair.runtime.journal_log import Journal
@@ -89,6 +89,7 @@ class Side:
     witness: OneWitness = field(default_factory=OneWitness)
     strip: Strip = field(default_factory=Strip)
     device: DeviceSeen = field(default_factory=DeviceSeen)
+    resets: list[str] = field(default_factory=list)
     at_step: Callable[[], Awaitable[None]] | None = None  # Called at each step of the daemon.
 
     @property
@@ -108,6 +109,10 @@ class Side:
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def reset(self, why: str) -> Unknown:
+        self.resets.append(why)
+        return Unknown("this is a test")
 
     def hands(self, cluster: Cluster, me: str) -> Hands:
         assert me in cluster.nodes
@@ -144,6 +149,7 @@ class Side:
             lambda _cluster, _me: self.witness,
             self.strip,
             self.device,
+            self.reset,
         )
         identity = Identity(self.name, "boot", self.incarnation)
         listeners = Listeners(self.replied, self.fence_answered)

@@ -12,6 +12,7 @@ import pytest
 
 from hapair.adapters.files import FileStorage
 from hapair.adapters.heartbeat import ReplayGuard
+from hapair.adapters.reset import not_a_machine
 from hapair.config.built_json import dumps
 from hapair.core.effects import Stored
 from hapair.model.cluster import Cluster
@@ -79,6 +80,7 @@ class House:
             witnesses=lambda _, __: OneWitness(),
             fencing=Strip(),
             watchdog=DeviceSeen(),
+            reset=not_a_machine,
             repair=RepairTools(FakeLogicalVolumes(), FakeConnections(), FakeLooks(), FakeFiles()),
         )
 

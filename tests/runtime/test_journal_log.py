@@ -153,6 +153,23 @@ def test_a_stuck_disk_is_never_waited_for(file: Path) -> None:
     journal.close()
 
 
+def test_what_is_flushed_is_in_the_file_and_a_stuck_disk_is_not_waited_for_for_ever(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened(file)
+    journal.add("one", "")
+    journal.flush()
+    assert b'"one"' in file.read_bytes()
+    journal.close()
+    stuck = threading.Event()
+    monkeypatch.setattr(journal_log, "FLUSH_TIMEOUT_S", 0.05)
+    hangs = Journal("node1", file, SetClock(), show=lambda _: stuck.wait())
+    hangs.add("two", "")
+    hangs.flush()
+    stuck.set()
+    hangs.close()
+
+
 def test_a_full_disk_ends_neither_the_writer_nor_the_daemon(file: Path) -> None:
     def fails(_: bytes) -> None:
         raise OSError(28, os.strerror(28))

@@ -9,6 +9,7 @@ import pytest
 from hapair.core.effects import Stored
 from hapair.core.events import Move
 from hapair.model.cluster import PortRange
+from hapair.model.outcome import Refused
 from hapair.model.status import Phase, Standing
 from hapair.model.timeline import timelines
 from hapair.rpc.history import read_happening
@@ -59,6 +60,24 @@ async def test_a_planned_move_stops_here_before_it_starts_there(tmp_path: Path) 
     await asyncio.sleep(2.0)
     assert (pair["node1"].phase, pair["node2"].phase) == (Phase.STOPPED, Phase.RUNNING)
     assert pair["node1"].replies[-1].accepted
+    pair.end()
+
+
+@virtually
+async def test_a_node_is_reset_when_its_file_says_so_and_the_history_tells_that_it_failed(
+    tmp_path: Path,
+) -> None:
+    pair = await formed(tmp_path)
+    first = pair["node1"]
+    whole = without_data()
+    (entry,) = whole.applications
+    resets = replace(entry, application=replace(entry.application, resets_node=True))
+    await first.running.reconfigure(replace(whole, generation=2, applications=(resets,)))
+    first.machine.answers = {f"{deed} orders": Refused("it hangs") for deed in ("stop", "kill")}
+    first.command(3, Move("orders"))
+    await asyncio.sleep(2.0)
+    assert first.resets == ["orders cannot be stopped"]
+    assert first.names().count("reset") == 2, "that it comes, and that it did not"
     pair.end()
 
 

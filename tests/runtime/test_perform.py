@@ -16,6 +16,7 @@ from hapair.core.effects import (
     ProbeReferences,
     Publish,
     Reply,
+    ResetNode,
     SetBeat,
     Store,
     Stored,
@@ -99,11 +100,16 @@ def stage(journal: Journal) -> Stage:
 
     tell = told.append
     outlets = Outlets(
-        store, tell, tell, tell, tell, events.append, tell, lambda: tell("fence"), tell, tell
+        store, tell, tell, tell, tell, events.append, tell, lambda: tell("fence"), tell, tell, tell
     )
     performer = Performer(machine.hands(), outlets, journal, LoopClock(), spawn)
     performer.built = built()
     return Stage(machine, performer, told, events, tasks)
+
+
+async def test_a_reset_is_asked_for(stage: Stage) -> None:
+    await stage.performer.perform(ResetNode("orders"))
+    assert stage.told == [ResetNode("orders")]
 
 
 def act(do: Do, effect_id: int = 1, resource: str = "orders.data", timeout_s: float = 5.0) -> Act:

@@ -15,7 +15,7 @@ from tests.sim.faults import Faults
 from tests.sim.machine import Core
 from tests.sim.promise import Promise
 from tests.sim.schedule import Timed, random_schedule
-from tests.sim.settings import NODES, Shape, random_shape
+from tests.sim.settings import NODES, Shape, random_shape, with_resets
 from tests.sim.watch import Watch
 from tests.sim.world import Trace, World
 
@@ -45,7 +45,7 @@ class Failure:
 
 def plan_of(seed: str) -> Plan:
     chance = Random(f"{seed}/plan")
-    shape = random_shape(chance)
+    shape = with_resets(random_shape(chance), Random(f"{seed}/resets"))
     return Plan(seed, shape, random_schedule(chance, shape))
 
 

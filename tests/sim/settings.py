@@ -1,6 +1,6 @@
 """The cluster that the simulator plays with, and the figures of its world."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from random import Random
 from typing import Final
@@ -59,6 +59,7 @@ def application(
     failback: bool = False,
     volumes: int = 1,
     limits: TimeLimits | None = None,
+    resets_node: bool = False,
 ) -> Application:
     number = sum(name.encode()) % 200 + 20
     return Application(
@@ -69,6 +70,7 @@ def application(
         volume_groups=tuple(f"vg_{name}{index}" for index in range(volumes)),
         addresses=(ServiceAddress(PUBLIC, ip_interface(f"10.77.1.{number}/24")),),
         limits=limits or TimeLimits(start_s=20.0, stop_s=10.0),
+        resets_node=resets_node,
     )
 
 
@@ -157,3 +159,11 @@ def random_shape(chance: Random) -> Shape:
         crossover=chance.random() < 0.7,
         witnesses=chance.choice((1, 1, 2, 3)),
     )
+
+
+def with_resets(shape: Shape, chance: Random) -> Shape:
+    """Let some applications reset a node on which they cannot be stopped."""
+    applications = tuple(
+        replace(each, resets_node=chance.random() < 0.3) for each in shape.applications
+    )
+    return replace(shape, applications=applications)

@@ -173,6 +173,18 @@ def test_row_12_what_cannot_be_unmounted_is_not_started_on_the_peer(kind: Arbitr
 
 
 @each_kind
+def test_row_12_a_node_may_be_reset_for_what_the_peer_waits_for(kind: ArbitrationKind) -> None:
+    resets = application(ORDERS, resets_node=True)
+    stage = Stage(replace(with_kind(kind), applications=(resets,))).begin()
+    stage.suffers(fails("node1", Do.UNMOUNT))
+    stage.world.command("node1", Move(ORDERS))
+    boot = stage.world.machines["node1"].boots
+    stage.waits_for(lambda: stage.world.machines["node1"].boots > boot, 400.0)
+    assert "reset" in stage.alarms("node1")
+    stage.ends_well()
+
+
+@each_kind
 def test_row_13_a_storage_that_hangs_under_a_move_holds_up_nothing_for_ever(
     kind: ArbitrationKind,
 ) -> None:

@@ -17,19 +17,11 @@ from hapair.core.effects import (
     ProbeReferences,
     Publish,
     Reply,
+    ResetNode,
     SetBeat,
     Store,
 )
-from hapair.core.events import (
-    Command,
-    ConfirmPeerDown,
-    Event,
-    Form,
-    Heard,
-    PeerState,
-    Start,
-    Tick,
-)
+from hapair.core.events import Command, ConfirmPeerDown, Event, Form, Heard, PeerState, Start, Tick
 from hapair.core.state import NodeState
 from hapair.model.outcome import Outcome
 from tests.checkers.rules import NodeSeen, one_writer
@@ -383,12 +375,19 @@ class World:
             case Guard(on):
                 machine.guarded = on
                 machine.fed_at_s = self.clockwork.now_s
+            case ResetNode(application):
+                self._reset(machine, f"reset for {application}")
             case Reply(request_id):
                 self.replies[request_id] = effect
             case Note():
                 self.notes.append((self.clockwork.now_s, machine.name, effect))
             case _ as never:
                 assert_never(never)
+
+    def _reset(self, machine: Machine, why: str) -> None:
+        self.say(machine.name, why)
+        self.power_off(machine.name)
+        self.clockwork.after(watchdog.RESET_TAKES_S, partial(self.power_on, machine.name))
 
     def _acted(self, machine: Machine, act: Act, outcome: Outcome) -> None:
         self.say(machine.name, f"({act.do} {act.application} {act.resource}: {outcome})")
@@ -409,10 +408,7 @@ class World:
             self._tick_at_deadline(machine, daemon, interval_s)
             self.deliver(machine, daemon, Tick)
         elif watchdog.bites(machine, self.built.cluster.watchdog, self.clockwork.now_s):
-            self.say(machine.name, "reset by its watchdog")
-            self.power_off(machine.name)
-            self.clockwork.after(watchdog.RESET_TAKES_S, partial(self.power_on, machine.name))
-            return
+            self._reset(machine, "reset by its watchdog")
         elif not daemon.tick_due:
             daemon.tick_due = True
             daemon.inbox.append(partial(parcels.late_tick, daemon))

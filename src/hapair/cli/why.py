@@ -17,6 +17,7 @@ ASK_TIMEOUT_S: Final = 10.0
 TABLES: Final = {
     "goal": "what this node does with it",
     "hand-over": "whether it goes to the other node",
+    "last-rung": "whether this node is reset for it",
     "arbitration": "who may act alone",
     "formation": "how the cluster forms",
 }

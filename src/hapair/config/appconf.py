@@ -118,6 +118,7 @@ def _build(root: Node) -> Application:
         ),
         addresses=tuple(service for service, _ in _addresses(root)),
         limits=_limits(root),
+        resets_node=any(value_of(when, fmt.STOP_HANGS) == "reset" for when in root.named("when")),
     )
 
 

@@ -201,6 +201,13 @@ MONITORS: Final = Element(
     example='<monitors restarts="3" period="10m"/>',
     later="a program that fails while it runs is not noticed yet",
 )
+STOP_HANGS: Final = Attribute(
+    "stop_hangs",
+    kinds.choice("alarm", "reset"),
+    "Every step of the stop ladder failed: wait for a person, or reset the node if the other "
+    "node waits to start it. A reset ends everything else on the node too.",
+    default="alarm",
+)
 WHEN: Final = Element(
     "when",
     "What to do when something fails that leaves a choice.",
@@ -210,22 +217,18 @@ WHEN: Final = Element(
             kinds.choice("stay", "move"),
             "Use the peer's copy, or move.",
             default="stay",
+            later="it stays, and uses the peer's copy",
         ),
         Attribute(
             "clients_lost",
             kinds.choice("stay", "move"),
             "The client network fails here and is proven better on the peer.",
             default="move",
+            later="it stays where it is",
         ),
-        Attribute(
-            "stop_hangs",
-            kinds.choice("alarm", "reset"),
-            "Every step of the stop ladder failed: wait for a person, or reset the node.",
-            default="alarm",
-        ),
+        STOP_HANGS,
     ),
-    example='<when disk_fails="stay"/>',
-    later="it stays where it is, and a stop that hangs raises an alarm",
+    example='<when stop_hangs="reset"/>',
 )
 
 APPLICATION_NAME: Final = Attribute(

@@ -149,6 +149,13 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetNode:
+    """Reset this machine at once, as the power would: the application cannot be stopped."""
+
+    application: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Answer a command. It is sent once: when it is refused, or when it is complete."""
 
@@ -184,6 +191,7 @@ Effect: TypeAlias = (
     | FencePeer
     | AnswerFence
     | Guard
+    | ResetNode
     | Reply
     | Note
 )

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core import brake, commands, data_safety, formation, hearing, placement, witness
+from hapair.core import (
+    brake,
+    commands,
+    data_safety,
+    formation,
+    hearing,
+    last_rung,
+    placement,
+    witness,
+)
 from hapair.core.arbitration import Verdict, judge
 from hapair.core.lifecycle import ORDER, at
 from hapair.core.rules import first_match
@@ -113,6 +122,9 @@ def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
         Reason("goal", goal.name, goal.because),
         Reason("hand-over", hand.name, hand.because),
     ]
+    if commands.phase(state, application) is Phase.STUCK:
+        rung = last_rung.judge(state, application)
+        reasons.append(Reason("last-rung", rung.name, rung.because))
     membership_reason = _membership_reason(state)
     if membership_reason is not None:
         reasons.append(membership_reason)

@@ -14,6 +14,7 @@ from hapair.core import (
     fencing,
     formation,
     hearing,
+    last_rung,
     lifecycle,
     membership,
     placement,
@@ -238,6 +239,7 @@ def _forget_fresh(turn: Turn) -> None:
 
 def _finish(before: NodeState, turn: Turn) -> Step:
     lifecycle.note_progress(turn, before)
+    last_rung.settle(turn, before)
     state = turn.state
     head: list[Effect] = []
     if state.stored != before.stored:

@@ -271,7 +271,7 @@ def _peer_can(v: View) -> bool:
     return v.agreed and v.peer_current and not v.failed_there and v.peer_stopped
 
 
-def _peer_has_all(v: View) -> bool:
+def peer_has_all(v: View) -> bool:
     """Tell whether the peer could start it and has every write that was made here (R2)."""
     return _peer_can(v) and v.joined
 
@@ -281,7 +281,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
     Rule("not-mine", lambda v: not v.mine, Hand.KEEP, "it belongs to the peer"),
     Rule(
         "cannot-move",
-        lambda v: v.moving and not _peer_has_all(v),
+        lambda v: v.moving and not peer_has_all(v),
         Hand.CANCEL,
         "the peer can no longer take it",
     ),
@@ -289,7 +289,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
     Rule("moving", lambda v: v.moving, Hand.KEEP, "stopping here"),
     Rule(
         "hand-over",
-        lambda v: v.handing_over and v.stopped and _peer_has_all(v),
+        lambda v: v.handing_over and v.stopped and peer_has_all(v),
         Hand.GIVE,
         "this node leaves, the peer goes on",
     ),
@@ -308,7 +308,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
     Rule("wanted-down", lambda v: v.wanted is Wanted.DOWN, Hand.KEEP, "an operator halted it"),
     Rule(
         "failed-here",
-        lambda v: v.failed_here and v.stopped and _peer_has_all(v),
+        lambda v: v.failed_here and v.stopped and peer_has_all(v),
         Hand.GIVE,
         "it failed to start here, the peer tries",
     ),
@@ -320,7 +320,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
     ),
     Rule(
         "preferred",
-        lambda v: v.fresh and v.stopped and v.preferred_elsewhere and _peer_has_all(v),
+        lambda v: v.fresh and v.stopped and v.preferred_elsewhere and peer_has_all(v),
         Hand.GIVE,
         "the peer is its preferred node",
     ),
@@ -331,7 +331,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
             and v.preferred_elsewhere
             and not v.stopped
             and v.current
-            and _peer_has_all(v)
+            and peer_has_all(v)
         ),
         Hand.MOVE,
         "its preferred node is back with current data and failback is configured",

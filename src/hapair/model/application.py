@@ -55,6 +55,7 @@ class Application:
     volume_groups: tuple[str, ...] = ()
     addresses: tuple[ServiceAddress, ...] = ()  # Ranges already expanded.
     limits: TimeLimits = TimeLimits()
+    resets_node: bool = False  # When it cannot be stopped and the other node waits for it.
 
 
 class FileSystem(StrEnum):

@@ -174,6 +174,7 @@ class Daemon:
             self.wiring.witnesses,
             self.wiring.fencing,
             self.wiring.watchdog,
+            self.wiring.reset,
             self.wiring.storage.load,
         )
         identity = Identity(me, self.boot_id, self.incarnation)

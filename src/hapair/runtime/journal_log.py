@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +42,9 @@ class _Writer:
     def __init__(self, file: Path, show: Show) -> None:
         self._file = file
         self._show = show
-        self._lines: queue.Queue[tuple[str, str] | None] = queue.Queue(UNWRITTEN_MAX)
+        self._lines: queue.Queue[tuple[str, str] | threading.Event | None] = queue.Queue(
+            UNWRITTEN_MAX
+        )
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 
@@ -50,6 +53,14 @@ class _Writer:
             self._lines.put_nowait((line, shown))
         except queue.Full:
             return  # The disk hangs. What matters is on the way of deciding, not here.
+
+    def flush(self) -> None:
+        on_disk = threading.Event()
+        try:
+            self._lines.put_nowait(on_disk)
+        except queue.Full:
+            return
+        on_disk.wait(FLUSH_TIMEOUT_S)
 
     def close(self) -> None:
         try:
@@ -60,12 +71,20 @@ class _Writer:
 
     def _run(self) -> None:
         while (item := self._lines.get()) is not None:
+            if isinstance(item, threading.Event):
+                self._sync()
+                item.set()
+                continue
             line, shown = item
             try:
                 self._show(shown.encode(errors="replace"))
                 self._append(line.encode())
             except OSError:
                 continue  # A full disk; the journal has its copy.
+
+    def _sync(self) -> None:
+        with suppress(OSError), self._file.open("ab") as file:
+            os.fsync(file.fileno())
 
     def _append(self, line: bytes) -> None:
         with self._file.open("ab", buffering=0) as file:
@@ -128,6 +147,10 @@ class Journal:
         """Hand every further line to ``follower`` until the returned function is called."""
         self._followers.append(follower)
         return lambda: self._followers.remove(follower)
+
+    def flush(self) -> None:
+        """Wait, bounded, until everything is on the disk: the power is about to go."""
+        self._writer.flush()
 
     def close(self) -> None:
         """Wait, bounded, until everything is written."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from hapair.core import node as core
-from hapair.core.effects import AnswerFence, Note, Reply, Severity, Stored
+from hapair.core.effects import AnswerFence, Note, Reply, ResetNode, Severity, Stored
 from hapair.core.events import Configured, Event, LinkChanged
 from hapair.core.hearing import last_heard_s
 from hapair.core.state import NodeState
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.model.divergence import KeptSnapshot
+from hapair.model.outcome import Refused, Unknown
 from hapair.model.timeline import OPENING
 from hapair.ports import Clock, Fencing, Heartbeats, PeerLink, WatchdogDevice, Witnesses
 from hapair.rpc.messages import JsonObject, RpcError
@@ -70,6 +71,9 @@ class Parts:
     witnesses: Callable[[Cluster, str], Witnesses]
     fencing: Fencing
     watchdog: WatchdogDevice
+    reset: Callable[
+        [str], Refused | Unknown
+    ]  # Resets this machine; returns only when it could not.
     load: Callable[[str], bytes | None] = _nothing  # What ``keep`` stored.
 
 
@@ -150,6 +154,7 @@ class Node:
             self._fence,
             listeners.fence,
             self._guard.set,
+            self._reset,
         )
 
     def _make_third_parties(self, cluster: Cluster) -> ThirdParties:
@@ -246,6 +251,14 @@ class Node:
 
     def _fence(self) -> None:
         self._parts.spawn(self._third_parties.fence())
+
+    def _reset(self, asked: ResetNode) -> None:
+        """Reset this machine, with its history on the disk if the disk answers in time."""
+        journal = self._parts.journal
+        journal.flush()
+        outcome = self._parts.reset(f"{asked.application} cannot be stopped")
+        text = f"this node cannot be reset: {outcome.why}"
+        journal.add("reset", text, application=asked.application, severity=Severity.ALARM)
 
     def _use(self, cluster: Cluster) -> None:
         self._hands.addresses.use(cluster)

@@ -19,6 +19,7 @@ from hapair.core.effects import (
     ProbeReferences,
     Publish,
     Reply,
+    ResetNode,
     SetBeat,
     Severity,
     Store,
@@ -64,6 +65,7 @@ class Outlets:
     fence: Callable[[], None]
     answer_fence: Callable[[AnswerFence], None]
     guard: Callable[[bool], None]
+    reset: Callable[[ResetNode], None]
 
 
 class Performer:
@@ -102,6 +104,8 @@ class Performer:
                 self._outlets.answer_fence(effect)
             case Guard(on):
                 self._outlets.guard(on)
+            case ResetNode():
+                self._outlets.reset(effect)
             case Reply():
                 self._outlets.reply(effect)
             case Note():

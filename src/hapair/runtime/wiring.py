@@ -26,9 +26,11 @@ from hapair.adapters.peerlink import LinkFiles, TlsPeerLink
 from hapair.adapters.process import ProcessRunner, watch_children_by_pidfd
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
+from hapair.adapters.reset import not_a_machine, reset_machine
 from hapair.adapters.systemd_notify import SystemdSupervisor
 from hapair.adapters.watchdog import KernelWatchdog
 from hapair.model.cluster import Cluster
+from hapair.model.outcome import Refused, Unknown
 from hapair.ports import (
     Clock,
     CommandRunner,
@@ -63,6 +65,7 @@ class Wiring:
     witnesses: Callable[[Cluster, str], Witnesses]
     fencing: Fencing
     watchdog: WatchdogDevice
+    reset: Callable[[str], Refused | Unknown]
     repair: RepairTools
 
 
@@ -90,6 +93,7 @@ def wire(places: Places) -> Wiring:
         witnesses=lambda cluster, me: make_witnesses(places, cluster, me),
         fencing=FenceAgents(ProcessRunner()),
         watchdog=KernelWatchdog(),
+        reset=reset_machine if places.real else not_a_machine,
         repair=make_repair_tools(places, run),
     )
 
