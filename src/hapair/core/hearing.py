@@ -4,6 +4,7 @@ from typing import Final
 
 from hapair.core import data_safety, fencing, witness
 from hapair.core.arbitration import Silence
+from hapair.core.events import Heard
 from hapair.core.state import NodeState
 from hapair.model.status import Standing
 
@@ -37,6 +38,18 @@ def peer_alive(state: NodeState) -> bool:
     """Tell whether any beat came within the detection time, even one that does not echo us."""
     at_s = state.peer.alive_at_s
     return at_s is not None and state.now_s - at_s < state.detection_s
+
+
+def repeats(state: NodeState, heard: Heard) -> bool:
+    """Tell whether a heartbeat says only what is known: the peer lives, and agrees as before."""
+    peer = state.peer
+    before_s = peer.heard_at_s.get(heard.network)
+    return (
+        state.standing is Standing.TOGETHER
+        and peer.beat == heard.beat
+        and before_s is not None
+        and heard.at_s - before_s < state.detection_s
+    )
 
 
 def agreed(state: NodeState) -> bool:

@@ -68,6 +68,8 @@ def judge(state: NodeState, application: Application) -> RungRule:
 
 def settle(turn: Turn, before: NodeState) -> None:
     """Ask for a reset in the turn in which the ladder of something has come to its end."""
+    if turn.state.items is before.items:
+        return
     earlier = _stuck(before)
     names = dict.fromkeys(item.application for item in _stuck(turn.state) if item not in earlier)
     for name in names:

@@ -103,6 +103,8 @@ def step(state: NodeState, event: Event) -> Step:
     turn = Turn(state)
     _advance_clock(turn, event.at_s)
     _absorb(turn, event)
+    if isinstance(event, Heard) and hearing.repeats(state, event):
+        return turn.state, ()  # Most events are such: what is due by now, the next tick does.
     _settle(turn)
     if turn.state.standing is Standing.TOGETHER and state.standing is not Standing.TOGETHER:
         lifecycle.announce(turn)
