@@ -132,7 +132,7 @@ def test_without_a_majority_nothing_is_built(world: World) -> None:
     world.hands.third_places.silent.add(ETCD)
     assert world.clbuild() == 1
     assert "without a majority of witnesses no node may act alone" in words(world.err)
-    assert f"on node1: curl {ETCD}/health" in words(world.err)
+    assert f"--key /etc/cluster/keys/node.key {ETCD}/health" in words(world.err)
 
 
 # --- A trial -------------------------------------------------------------------------------------
@@ -186,6 +186,7 @@ def test_a_trial_needs_a_witness(world: World) -> None:
 FILE: Final = Witness(WitnessKind.FILE, FOLDER)
 SERVICE: Final = Witness(WitnessKind.CLWITNESS, W1, pin="1" * 64)
 STORE: Final = Witness(WitnessKind.ETCD, f"{ETCD}/ https://etcd2:2379")
+PLAIN: Final = Witness(WitnessKind.ETCD, "http://etcd1:2379")
 SEEN: Final = WitnessAnswer(Answer.SEEN, 3, "node2")
 SILENT: Final = WitnessAnswer(Answer.UNREACHABLE, why="no answer")
 
@@ -198,7 +199,8 @@ def test_more_than_half_decides() -> None:
     ("witness", "answer", "what", "mend", "warning"),
     [
         (FILE, SILENT, "it does not answer: no answer", f"findmnt -T {FOLDER}", True),
-        (STORE, SILENT, "it does not answer", f"curl {ETCD}/health", True),
+        (STORE, SILENT, "it does not answer", f"node.key {ETCD}/health", True),
+        (PLAIN, SILENT, "it does not answer", "curl http://etcd1:2379/health", True),
         (SERVICE, SILENT, "it does not answer", "clwitness invite shop", True),
         (
             SERVICE,

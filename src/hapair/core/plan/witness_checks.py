@@ -9,6 +9,8 @@ from hapair.model.cluster import Cluster, Witness, WitnessKind
 from hapair.model.problem import Problem
 from hapair.model.witness import Answer, WitnessAnswer
 
+# As this node calls an etcd that wants certificates; which one it has is what the pin is for.
+CLIENT: Final = "-k -E /etc/cluster/keys/node.crt --key /etc/cluster/keys/node.key "
 CODE_OPTION: Final = "clbuild --witness-code CODE"
 
 
@@ -70,7 +72,8 @@ def _mend(me: str, cluster: Cluster, witness: Witness) -> str:
                 f" clwitness invite {cluster.name}, then " + on(me, CODE_OPTION)
             )
         case WitnessKind.ETCD:
-            return on(me, f"curl {witness.at.split(' ')[0].rstrip('/')}/health")
+            url = witness.at.split(" ")[0].rstrip("/")
+            return on(me, f"curl {CLIENT if url.startswith('https:') else ''}{url}/health")
         case WitnessKind.FILE:
             return on(me, f"findmnt -T {witness.at}; the same folder must be there on both nodes")
 
