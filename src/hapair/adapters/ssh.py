@@ -8,7 +8,7 @@ from typing import Final
 
 from hapair.ports import CommandRunner, Finished, TimedOut
 
-CONNECT_TIMEOUT_S: Final = 15
+CONNECT_TIMEOUT_S: Final = 10
 CONNECTION_KEPT_S: Final = 120  # How long a connection outlives the last command.
 CLOSE_TIMEOUT_S: Final = 5.0
 SSH_FAILED: Final = 255  # The exit code of ssh itself, as against that of the command.
@@ -21,7 +21,7 @@ def batch_options() -> tuple[str, ...]:
     return (
         "-oBatchMode=yes",
         f"-oConnectTimeout={CONNECT_TIMEOUT_S}",
-        "-oServerAliveInterval=5",
+        "-oServerAliveInterval=3",
         "-oServerAliveCountMax=4",
         "-oLogLevel=ERROR",
         "-T",
