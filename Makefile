@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 # How many seeds of the simulator `make sim` and `make test` play.
-SEEDS ?= 2000
+SEEDS ?= 20000
 # What `make walk` walks: so many faults in one run, of those with these words (all when empty),
 # so many turns deep (empty: until nothing is new), these kinds of arbitration (empty: all).
 FAULTS ?= 1
@@ -59,7 +59,7 @@ check: lint types coverage ## layout, lint, types and all tests without guests a
 	$(PYTEST) -m "not lab and not native and not slow" $(PARALLEL)
 
 .PHONY: sim
-sim: ready ## the simulator alone: make sim SEEDS=20000
+sim: ready ## the simulator alone: make sim SEEDS=1000000
 	$(PYTEST) tests/sim $(PARALLEL) --seeds=$(SEEDS)
 
 .PHONY: walk
