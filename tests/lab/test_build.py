@@ -44,25 +44,6 @@ def wait_for_log(node: Machine, words: str) -> None:
         time.sleep(0.1)
 
 
-def test_a_first_build_and_a_second_one(installed_lab: Lab) -> None:
-    """FAIL: the nodes differ, a key is readable, or the second build changes something."""
-    node1, node2 = installed_lab.nodes
-    node1.put("/etc/cluster/clconf.xml", cluster.REFERENCE.clconf())
-    planned = node1.check("clbuild --plan", timeout_s=PATIENCE_S)
-    assert "+ name: lab" in planned
-    assert "no such file" in node1.run("ls /etc/cluster/built").stderr.lower()
-    node1.check("clbuild", timeout_s=PATIENCE_S)
-    assert configuration(node1) == configuration(node2)
-    for node in installed_lab.nodes:
-        modes = node.check("stat -c '%a %n' /etc/cluster/keys /etc/cluster/keys/*.key")
-        assert [line.split()[0] for line in modes.splitlines()] == ["700", "600", "600"]
-        assert "drbd" in node.check("lvmconfig devices/global_filter")
-        assert node.check("systemctl is-active hapaird hapair-apps").split() == ["active"] * 2
-    before = configuration(node1)
-    assert "nothing to do" in node2.check("clbuild", timeout_s=PATIENCE_S)
-    assert configuration(node1) == configuration(node2) == before
-
-
 def test_everything_wrong_is_found_at_once(installed_lab: Lab) -> None:
     """FAIL: a fault is not named with its node, or something was changed."""
     node1, node2 = installed_lab.nodes
@@ -103,21 +84,38 @@ def start_build(node: Machine, *words: str) -> Callable[[], int]:
     return ended
 
 
-@pytest.mark.parametrize("reached", ["staging", "committing"])
-def test_an_interrupted_build_leaves_both_old_or_both_new(installed_lab: Lab, reached: str) -> None:
-    """Ctrl-C at two moments. FAIL: one node has what the other one has not."""
-    node1, node2 = installed_lab.nodes
-    node1.put("/etc/cluster/clconf.xml", cluster.REFERENCE.clconf())
+def interrupt(lab: Lab, reached: str) -> None:
+    """Press Ctrl-C when ``clbuild`` has come so far: both nodes have the old, or both the new."""
+    node1 = lab.node1
     ended = start_build(node1)
     wait_for_log(node1, reached)
     node1.check("kill -INT $(pgrep -f '/usr/sbin/clbuild$')")
     code = ended()
-    built = [node.run("ls /etc/cluster/built/built.json").exit_code == 0 for node in (node1, node2)]
+    built = [node.run("ls /etc/cluster/built/built.json").exit_code == 0 for node in lab.nodes]
     assert built in ([True, True], [False, False]), code
     # Interrupted while the daemons are told: that can be repeated, the change stays.
     assert code in ({0, 4, 130} if built[0] else {130})
+
+
+def test_a_first_build_is_planned_interrupted_done_and_repeated(installed_lab: Lab) -> None:
+    """FAIL: the nodes differ, a key is readable, or the last build changes something."""
+    node1, node2 = installed_lab.nodes
+    node1.put("/etc/cluster/clconf.xml", cluster.REFERENCE.clconf())
+    planned = node1.check("clbuild --plan", timeout_s=PATIENCE_S)
+    assert "+ name: lab" in planned
+    assert "no such file" in node1.run("ls /etc/cluster/built").stderr.lower()
+    for reached in ("staging", "committing"):
+        interrupt(installed_lab, reached)
     node1.check("clbuild", timeout_s=PATIENCE_S)
     assert configuration(node1) == configuration(node2)
+    for node in installed_lab.nodes:
+        modes = node.check("stat -c '%a %n' /etc/cluster/keys /etc/cluster/keys/*.key")
+        assert [line.split()[0] for line in modes.splitlines()] == ["700", "600", "600"]
+        assert "drbd" in node.check("lvmconfig devices/global_filter")
+        assert node.check("systemctl is-active hapaird hapair-apps").split() == ["active"] * 2
+    before = configuration(node1)
+    assert "nothing to do" in node2.check("clbuild", timeout_s=PATIENCE_S)
+    assert configuration(node1) == configuration(node2) == before
 
 
 def test_a_node_that_dies_while_it_commits(formed_lab: Lab) -> None:

@@ -12,7 +12,6 @@ from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
 from hapair_lab.scenarios import by_hand
 from hapair_lab.topology import Segment
-from tests.lab.conftest import LabFrom
 
 pytestmark = pytest.mark.lab
 
@@ -169,12 +168,3 @@ def test_a_guest_that_powers_itself_off_is_off(booted_lab: Lab) -> None:
     booted_lab.node2.wait_until_off()
     assert not booted_lab.node2.is_on()
     assert booted_lab.node1.is_on()
-
-
-def test_a_pair_of_two_debian_releases_replicates(lab_from: LabFrom) -> None:
-    """A cluster that is being upgraded, one node after the other, must go on working."""
-    lab = lab_from(snapshots.MIXED_BOOTED)
-    assert lab.node1.check("cat /etc/debian_version").startswith("12.")
-    assert lab.node2.check("cat /etc/debian_version").startswith("13.")
-    lab.node1.check(["ssh", "-o", "BatchMode=yes", "node2", "true"])
-    by_hand.play(lab)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from hapair_lab import cluster, faults
+from hapair_lab import cluster, faults, snapshots
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
+from hapair_lab.packages import installed_step, package_file
 from tests.lab.conftest import LabFrom
 from tests.lab.story import (
     PATIENCE_S,
@@ -235,3 +236,22 @@ def test_cut_replication_link_moves_nothing(formed_lab: Lab) -> None:
 
 def _stored(node: Machine) -> str:
     return node.get("/var/lib/hapair/state.json").decode().replace(" ", "")
+
+
+def test_a_pair_of_two_debian_releases(lab_from: LabFrom) -> None:
+    """A cluster whose machines are upgraded in turn. FAIL: it can neither move nor fail over."""
+    lab = lab_from(installed_step(package_file(), snapshots.MIXED_BOOTED))
+    releases = [node.check("cat /etc/debian_version")[:3] for node in lab.nodes]
+    assert releases == ["12.", "13."]
+    cluster.form(lab, cluster.REFERENCE)
+    with serving(lab) as story:
+        story.node1.check("clmoveapp orders", timeout_s=PATIENCE_S)
+        story.service_answers()
+        assert story.runs_on() == "node2"
+        story.redundant_again()
+        story.node2.power_off()
+        story.service_answers()
+        assert story.runs_on() == "node1"
+        story.node2.power_on()
+        story.redundant_again()
+        wait_for_standing(lab, "together", *lab.nodes)
