@@ -7,10 +7,7 @@ from hapair.core.arbitration import UNANSWERED_MAX, Silence
 from hapair.core.brake import Frozen
 from hapair.core.effects import Layer, Stored
 from hapair.core.events import Beat, Form, Leave, PeerApplication, PeerState, WitnessTie
-from hapair.core.last_rung import Stuck
-from hapair.core.placement import GOALS as GOAL_TABLE
 from hapair.core.placement import View
-from hapair.core.rules import first_match
 from hapair.core.state import Is, Item, ItemState, NodeState, PeerView, WitnessView
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
@@ -221,16 +218,15 @@ HANDS: Final = {
 }
 
 
-def stuck(seen: View, *, resets: bool = True) -> Stuck:
-    seen = replace(seen, application=replace(seen.application, resets_node=resets))
-    return Stuck(seen, first_match(GOAL_TABLE, seen))
-
-
+RESETS: Final = replace(CAN_RUN, application=application(NAME, resets_node=True))
+MOVING: Final = replace(RESETS, state=replace(RUNNING, moving=(NAME,)))
+OTHER: Final = application("web", resets_node=True)
 RUNGS: Final = {
-    "not-allowed": stuck(with_state(CAN_RUN, lost=True), resets=False),
-    "gives-way": stuck(with_state(CAN_RUN, lost=True)),
-    "moving": stuck(replace(CAN_RUN, state=replace(RUNNING, moving=(NAME,)))),
-    "handing-over": stuck(leaving(formed=True)),
-    "failed-here": stuck(replace(CAN_RUN, record=record(failed_on=(ME,)))),
-    "nobody-waits": stuck(replace(CAN_RUN, record=record(wanted=Wanted.DOWN))),
+    "not-allowed": replace(MOVING, application=application(NAME)),
+    "nobody-wants-it": replace(MOVING, record=record(wanted=Wanted.DOWN)),
+    "peer-goes-on": replace(RESETS, record=record(PEER), state=RUNNING),
+    "others-need-this-node": replace(MOVING, application=OTHER),
+    "moving": MOVING,
+    "failed-here": replace(RESETS, record=record(failed_on=(ME,))),
+    "nobody-waits": RESETS,
 }

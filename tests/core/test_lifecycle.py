@@ -260,6 +260,17 @@ def test_a_node_is_reset_for_what_the_other_node_waits_for() -> None:
     assert bench.notes().count("reset") == 2
 
 
+def test_what_may_have_stopped_is_looked_at_before_a_node_is_reset_for_it() -> None:
+    bench = Bench(built(application(NAME, resets_node=True)))
+    bench.running()
+    bench.outcomes[Do.UNMOUNT] = Unknown("no answer within 60 s")
+    bench.command(Move(NAME))
+    looked = [index for index, e in enumerate(bench.effects) if isinstance(e, Look)]
+    reset = [index for index, e in enumerate(bench.effects) if isinstance(e, ResetNode)]
+    assert len(reset) == 1
+    assert looked[-1] < reset[0]
+
+
 @pytest.mark.parametrize(
     ("resets_node", "command"), [(False, Move(NAME)), (True, Halt(NAME))], ids=["forbidden", "idle"]
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hapair.core.effects import Do
-from hapair.core.events import Halt, Move, Run
+from hapair.core.events import Halt, Leave, Move, Run
 from hapair.model.cluster import ArbitrationKind
 from tests.sim.faults import FailActions, HoldMount, KillDaemon, PowerOff
 from tests.sim.machine import Trouble
@@ -181,6 +181,32 @@ def test_row_12_a_node_may_be_reset_for_what_the_peer_waits_for(kind: Arbitratio
     boot = stage.world.machines["node1"].boots
     stage.waits_for(lambda: stage.world.machines["node1"].boots > boot, 400.0)
     assert "reset" in stage.alarms("node1")
+    stage.ends_well()
+
+
+@each_kind
+def test_row_12_what_fails_on_both_nodes_resets_neither_for_ever(kind: ArbitrationKind) -> None:
+    resets = application(ORDERS, resets_node=True)
+    stage = Stage(replace(with_kind(kind), applications=(resets,))).begin()
+    for node in NODES:
+        stage.suffers(fails(node, Do.START_PROGRAM, Trouble.HALF), fails(node, Do.UNMOUNT))
+    stage.world.command("node1", Move(ORDERS))
+    stage.run_for(480.0)
+    assert sum(machine.boots for machine in stage.world.machines.values()) <= 4
+    assert {"failed-everywhere", "stuck"} & {note.name for _, _, note in stage.world.notes}
+    stage.ends_well()
+
+
+@each_kind
+def test_row_12_a_halted_application_resets_no_node(kind: ArbitrationKind) -> None:
+    resets = application(ORDERS, resets_node=True)
+    stage = Stage(replace(with_kind(kind), applications=(resets,))).begin()
+    stage.suffers(fails("node1", Do.UNMOUNT))
+    stage.world.command("node1", Halt(ORDERS))
+    stage.run_for(60.0)
+    stage.world.command("node1", Leave(handover=True))
+    stage.run_for(120.0)
+    assert stage.world.machines["node1"].boots == 1
     stage.ends_well()
 
 

@@ -8,14 +8,17 @@ from hapair.model.outcome import Refused, Unknown
 
 TRIGGER: Final = Path("/proc/sysrq-trigger")
 CONSOLE: Final = Path("/dev/kmsg")
+CONTAINER: Final = Path("/run/systemd/container")  # Where it is, the kernel is somebody else's.
 REBOOT: Final = b"b"  # Works for root whatever kernel.sysrq says.
 EMERGENCY: Final = "<0>"
 
 
 def reset_machine(
-    why: str, *, trigger: Path = TRIGGER, console: Path = CONSOLE
+    why: str, *, trigger: Path = TRIGGER, console: Path = CONSOLE, container: Path = CONTAINER
 ) -> Refused | Unknown:
     """Let the kernel begin anew, and its console say why. Returns only when it did not."""
+    if container.exists():
+        return not_a_machine(why)
     with suppress(OSError):
         _write(console, f"{EMERGENCY}hapair resets this node: {why}\n".encode())
     try:

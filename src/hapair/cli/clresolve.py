@@ -111,7 +111,7 @@ def the_one(status: Status) -> str:
         )
     if len(found) > 1:
         raise RpcError(
-            f"the copies of several applications refuse each other: {', '.join(found)}",
+            f"the copies of several applications do not connect: {', '.join(found)}",
             f"name one: clresolve {found[0]}",
             exit_code=ExitCode.USAGE,
         )

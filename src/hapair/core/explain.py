@@ -122,8 +122,8 @@ def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
         Reason("goal", goal.name, goal.because),
         Reason("hand-over", hand.name, hand.because),
     ]
-    if commands.phase(state, application) is Phase.STUCK:
-        rung = last_rung.judge(state, application)
+    rung = last_rung.judge(state, application)
+    if rung is not None:
         reasons.append(Reason("last-rung", rung.name, rung.because))
     membership_reason = _membership_reason(state)
     if membership_reason is not None:

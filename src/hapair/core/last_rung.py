@@ -4,16 +4,16 @@ A reset ends everything else on the node too, so it is asked for only when the o
 for what cannot be stopped here.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from hapair.core import lifecycle, placement
+from hapair.core import hearing, lifecycle, placement
 from hapair.core.effects import Layer, ResetNode, Severity
 from hapair.core.rules import Rule, first_match
-from hapair.core.state import Item, NodeState
+from hapair.core.state import Is, Item, NodeState
 from hapair.core.turn import Turn
 from hapair.model.application import Application
+from hapair.model.status import Wanted
 
 
 class Rung(StrEnum):
@@ -21,38 +21,46 @@ class Rung(StrEnum):
     RESET = "reset this node"
 
 
-@dataclass(frozen=True, slots=True)
-class Stuck:
-    """An application of which something cannot be stopped."""
-
-    view: placement.View
-    goal: placement.GoalRule
+def _denied(state: NodeState) -> bool:
+    return state.lost and hearing.silence(state).denied
 
 
-RungRule = Rule[Stuck, Rung]
+def _others_need_this_node(v: placement.View) -> bool:
+    built = (each.application for each in v.state.built.applications)
+    others = (placement.view(v.state, each) for each in built if each.name != v.application.name)
+    return any(not each.stopped and not (each.peer_current and each.joined) for each in others)
+
+
+RungRule = Rule[placement.View, Rung]
 RUNGS: Final[tuple[RungRule, ...]] = (
     Rule(
         "not-allowed",
-        lambda s: not s.view.application.resets_node,
+        lambda v: not v.application.resets_node,
         Rung.WAIT,
         "its file does not allow that this node is reset for it",
     ),
     Rule(
-        "gives-way",
-        lambda s: s.goal.answer is placement.Goal.GIVE_WAY,
-        Rung.RESET,
-        "nothing of it may stay up beside the other node's",
+        "nobody-wants-it",
+        lambda v: v.wanted is Wanted.DOWN,
+        Rung.WAIT,
+        "an operator halted it: the other node does not wait for it",
     ),
-    Rule("moving", lambda s: s.view.moving, Rung.RESET, "the peer waits to start it"),
     Rule(
-        "handing-over",
-        lambda s: s.view.handing_over and placement.peer_has_all(s.view),
+        "peer-goes-on",
+        lambda v: not v.mine or hearing.superseded(v.state) or _denied(v.state),
         Rung.RESET,
-        "this node leaves, and the peer waits to start it",
+        "the peer has the right to run it, and nothing of it may stay up here",
     ),
+    Rule(
+        "others-need-this-node",
+        _others_need_this_node,
+        Rung.WAIT,
+        "another application runs here whose copy on the peer lacks something",
+    ),
+    Rule("moving", lambda v: v.moving, Rung.RESET, "the peer waits to start it"),
     Rule(
         "failed-here",
-        lambda s: s.view.failed_here and placement.peer_has_all(s.view),
+        lambda v: v.failed_here and placement.peer_has_all(v),
         Rung.RESET,
         "it failed to start here, and the peer could start it",
     ),
@@ -60,10 +68,11 @@ RUNGS: Final[tuple[RungRule, ...]] = (
 )
 
 
-def judge(state: NodeState, application: Application) -> RungRule:
-    """Return the row that holds for an application that cannot be stopped."""
-    seen = placement.view(state, application)
-    return first_match(RUNGS, Stuck(seen, placement.goal(state, application)))
+def judge(state: NodeState, application: Application) -> RungRule | None:
+    """Return the row that holds for an application that cannot be stopped; None when it can."""
+    if any(item.application == application.name for item in _stuck(state)):
+        return first_match(RUNGS, placement.view(state, application))
+    return None
 
 
 def settle(turn: Turn, before: NodeState) -> None:
@@ -73,8 +82,9 @@ def settle(turn: Turn, before: NodeState) -> None:
     earlier = _stuck(before)
     names = dict.fromkeys(item.application for item in _stuck(turn.state) if item not in earlier)
     for name in names:
-        application = turn.state.built.application(name).application
-        rule = judge(turn.state, application)
+        rule = first_match(
+            RUNGS, placement.view(turn.state, turn.state.built.application(name).application)
+        )
         if rule.answer is Rung.RESET:
             text = f"it cannot be stopped, so this node is reset: {rule.because}"
             turn.note("reset", text, name, Severity.ALARM)
@@ -82,9 +92,14 @@ def settle(turn: Turn, before: NodeState) -> None:
 
 
 def _stuck(state: NodeState) -> tuple[Item, ...]:
-    """Return what cannot be stopped and is no replication: a Secondary hurts nobody."""
+    """Return what is known to be up at the end of its ladder, and is no replication.
+
+    A Secondary hurts nobody. What may have stopped after all is looked at first.
+    """
     return tuple(
         item
         for item, item_state in state.items.items()
-        if item.layer is not Layer.ATTACHED and item_state.rung >= len(lifecycle.LADDER[item.layer])
+        if item.layer is not Layer.ATTACHED
+        and item_state.known is not Is.UNKNOWN
+        and item_state.rung >= len(lifecycle.LADDER[item.layer])
     )

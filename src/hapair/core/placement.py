@@ -432,6 +432,7 @@ def _take_over(turn: Turn, application: Application) -> None:
     if not data_safety.volumes(state, application.name):
         turn.change(leased=(*state.leased, application.name))
     # What once failed to start here is tried again: nobody else is left.
+    failed_on = tuple(each for each in record.failed_on if each != state.me)
     version = Version(state.stored.epoch, 0)
-    turn.put_record(replace(record, owner=state.me, version=version, failed_on=()))
+    turn.put_record(replace(record, owner=state.me, version=version, failed_on=failed_on))
     turn.note("decided", f"taken over from {state.peer_name}", application.name, Severity.WARNING)

@@ -154,7 +154,7 @@ class Node:
             self._fence,
             listeners.fence,
             self._guard.set,
-            self._reset,
+            lambda asked: self._parts.spawn(self._reset(asked)),
         )
 
     def _make_third_parties(self, cluster: Cluster) -> ThirdParties:
@@ -252,10 +252,10 @@ class Node:
     def _fence(self) -> None:
         self._parts.spawn(self._third_parties.fence())
 
-    def _reset(self, asked: ResetNode) -> None:
+    async def _reset(self, asked: ResetNode) -> None:
         """Reset this machine, with its history on the disk if the disk answers in time."""
         journal = self._parts.journal
-        journal.flush()
+        await asyncio.to_thread(journal.flush)
         outcome = self._parts.reset(f"{asked.application} cannot be stopped")
         text = f"this node cannot be reset: {outcome.why}"
         journal.add("reset", text, application=asked.application, severity=Severity.ALARM)

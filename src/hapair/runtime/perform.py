@@ -65,7 +65,7 @@ class Outlets:
     fence: Callable[[], None]
     answer_fence: Callable[[AnswerFence], None]
     guard: Callable[[bool], None]
-    reset: Callable[[ResetNode], None]
+    reset: Callable[[ResetNode], object]
 
 
 class Performer:
