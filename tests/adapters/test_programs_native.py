@@ -146,6 +146,14 @@ async def test_a_script_that_cannot_run_is_refused(place: Place, path: str) -> N
     assert path in outcome.why
 
 
+async def test_a_script_that_a_power_loss_has_emptied_is_refused(place: Place) -> None:
+    script = place.script("exit 0")
+    Path(script.path).write_text("")
+    outcome = await place.programs.start("orders", script, timeout_s=10)
+    assert outcome == Refused(f"{script.path} is empty: restore it, e.g. from the other node")
+    assert await place.programs.running("orders", script) is False
+
+
 async def test_a_slow_start_is_unknown_and_its_script_is_ended(place: Place) -> None:
     script = place.script("setsid sleep 1000 & sleep 1001")
     assert isinstance(await place.programs.start("orders", script, timeout_s=0.5), Unknown)

@@ -116,7 +116,6 @@ def test_a_node_that_was_away_for_long_stays_down_alone(formed_lab: Lab) -> None
     """Row 9. FAIL: it serves data that lacks what the other one wrote meanwhile."""
     for node in formed_lab.nodes:
         node.put("/etc/cluster/clstart.xml", '<clstart timeout="5s"/>\n')
-        node.check("sync")
     with serving(formed_lab) as story:
         story.node2.power_off()
         wait_for_standing(formed_lab, "alone", story.node1)
@@ -153,7 +152,7 @@ def test_a_node_is_reset_for_what_cannot_be_stopped(formed_lab: Lab) -> None:
     node1 = formed_lab.node1
     text = cluster.appconf().replace("</application>", '<when stop_hangs="reset"/></application>')
     node1.put("/etc/cluster/orders/appconf.xml", text)
-    node1.check("clbuildapp orders && sync", timeout_s=PATIENCE_S)
+    node1.check("clbuildapp orders", timeout_s=PATIENCE_S)
     with serving(formed_lab) as story:
         before = boot_of(node1)
         # Swap keeps the file system busy, and no process could be ended for that.
@@ -225,7 +224,7 @@ def test_failback_waits_for_the_resync(formed_lab: Lab) -> None:
     path = "/etc/cluster/orders/appconf.xml"
     text = cluster.appconf().replace("preferred=", 'failback="yes" preferred=')
     node1.put(path, text)
-    node1.check("clbuildapp orders && sync", timeout_s=PATIENCE_S)
+    node1.check("clbuildapp orders", timeout_s=PATIENCE_S)
     with serving(formed_lab) as story:
         node1.power_off()
         story.service_answers()

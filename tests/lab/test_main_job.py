@@ -162,7 +162,6 @@ def test_cold_start_of_both(formed_lab: Lab) -> None:
 def wait_shortly_at_boot(lab: Lab) -> None:
     for node in lab.nodes:
         node.put("/etc/cluster/clstart.xml", '<clstart timeout="5s"/>\n')
-        node.check("sync")  # The power is about to go.
 
 
 def test_cold_start_of_one_asks_before_it_acts(formed_lab: Lab) -> None:

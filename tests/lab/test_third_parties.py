@@ -54,7 +54,7 @@ def in_this_order(node: Machine, *names: str) -> bool:
 def give_watchdog(node: Machine) -> None:
     """Load a device now and at each boot, as docs/operating/watchdog.md says."""
     node.put("/etc/modules-load.d/watchdog.conf", "softdog\n")
-    node.check("sync; modprobe softdog")
+    node.check("modprobe softdog")
 
 
 def test_etcd_grants_the_right_after_a_power_loss_and_after_a_reset_by_the_watchdog(

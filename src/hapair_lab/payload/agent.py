@@ -118,11 +118,16 @@ def memory_file(name: str) -> BinaryIO:
 
 
 def put(request: Message) -> Message:
-    """Write a file, or append to one that an earlier request began."""
+    """Write a file to the disk, or append to one that an earlier request began.
+
+    A scenario may cut the power at once, and nobody's editor is that quick.
+    """
     path = Path(str(request["path"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab" if request["append"] else "wb") as target:
         target.write(bytes_of(request, "data"))
+        target.flush()
+        os.fsync(target.fileno())
     path.chmod(int(number_of(request, "mode")))
     return {}
 

@@ -41,6 +41,8 @@ class GroupedPrograms:
     ) -> Outcome:
         """Refused: it failed and nothing of it lives. Unknown: something of it may live."""
         group, note = self._group(application), self._note(application)
+        if isinstance(program, Script) and _is_empty(program.path):
+            return Refused(f"{program.path} is empty: restore it, e.g. from the other node")
         try:
             note.parent.mkdir(parents=True, exist_ok=True)
             note.unlink(missing_ok=True)
@@ -145,3 +147,11 @@ class GroupedPrograms:
 
     def _note(self, application: str) -> Path:
         return self._notes / application
+
+
+def _is_empty(script: str) -> bool:
+    """A power loss may empty a new file; the shell would run it with success."""
+    try:
+        return Path(script).stat().st_size == 0
+    except OSError:
+        return False
