@@ -90,10 +90,11 @@ class Watch:
 
     @staticmethod
     def _beaten(state: NodeState) -> bool:
-        """The peer says that it acts alone in a newer epoch."""
+        """The peer says that it acts alone in a newer epoch, or leaves after it did."""
         beat = state.peer.beat
-        newer = beat is not None and beat.epoch > state.stored.epoch
-        return newer and beat is not None and beat.standing is Standing.ALONE
+        if beat is None or beat.epoch <= state.stored.epoch:
+            return False
+        return beat.standing in (Standing.ALONE, Standing.LEAVING)
 
     def _falls_back(self, state: NodeState, name: str) -> bool:
         """R6: only if it was asked for, and never before the data there is UpToDate."""
