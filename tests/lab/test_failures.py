@@ -56,7 +56,7 @@ def slow_replication(node: Machine) -> None:
     node.check("tc qdisc replace dev priv0 root netem rate 8mbit limit 60")
 
 
-def write_much(node: Machine, mib: int = 24) -> None:
+def write_much(node: Machine, mib: int = 10) -> None:
     node.check(f"dd if=/dev/urandom of=/srv/orders/much bs=1M count={mib} conv=fsync")
 
 

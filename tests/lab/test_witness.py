@@ -108,6 +108,7 @@ def test_a_cold_start_of_one_goes_on_when_the_witness_knows_of_nobody_ahead(
     witness_lab: Lab,
 ) -> None:
     """Row 8. FAIL: it waits for a person although nothing can be lost."""
+    witness_lab.node2.put("/etc/cluster/clstart.xml", '<clstart timeout="5s"/>\n')
     with serving(witness_lab) as story:
         for node in witness_lab.nodes:
             node.power_off()

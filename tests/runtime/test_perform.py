@@ -208,6 +208,20 @@ async def test_a_kill_does_not_wait_for_the_start_that_it_ends(stage: Stage) -> 
     await stage.do()
 
 
+@pytest.mark.parametrize("do", [Do.DETACH, Do.RESUME])
+async def test_what_frees_frozen_writes_does_not_wait_for_who_waits_for_them(
+    stage: Stage, do: Do
+) -> None:
+    stage.machine.gates["unmount orders.data"] = asyncio.Event()
+    await stage.performer.perform(act(Do.UNMOUNT, 1))
+    await stage.performer.perform(act(do, 2))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert list(stage.outcomes()) == [2]
+    stage.machine.gates["unmount orders.data"].set()
+    await stage.do()
+
+
 async def test_what_is_not_built_is_refused(stage: Stage) -> None:
     await stage.do(
         Act(1, Do.MOUNT, "nobody", "nobody.data", 5.0),

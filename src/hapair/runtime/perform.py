@@ -36,6 +36,9 @@ from hapair.runtime.journal_log import Journal
 # An adapter ends its work at the time-out; this much later it is given up on.
 GRACE_S: Final = 2.0
 LOOK_TIMEOUT_S: Final = 10.0
+# They end what is under way, a start that hangs or an unmount that waits for frozen writes, so
+# they must not wait for it.
+ENDS_OTHERS: Final = (Do.KILL_PROGRAM, Do.DETACH, Do.RESUME)
 
 Spawn: TypeAlias = Callable[[Coroutine[object, object, None]], object]
 
@@ -125,8 +128,8 @@ class Performer:
         self._outlets.offer(Ended(at_s, act.effect_id, outcome))
 
     def _lock(self, act: Act) -> asyncio.Lock:
-        if act.do is Do.KILL_PROGRAM:
-            return asyncio.Lock()  # It ends a start or stop under way, so it must not wait for it.
+        if act.do in ENDS_OTHERS:
+            return asyncio.Lock()
         kind = "" if act.resource else act.do.split()[-1]  # "program" or "addresses".
         return self._locks.setdefault((act.application, act.resource, kind), asyncio.Lock())
 
