@@ -76,7 +76,7 @@ formed: ready-lab deb
 	$(PYTHON) -m hapair_lab prepare --cluster
 
 .PHONY: lab
-lab: formed ## the scenarios on guests with real kernels and real DRBD
+lab: formed ## all scenarios on guests, also the long ones that make test leaves out
 	$(PYTEST) -m lab
 
 .PHONY: soak
@@ -85,10 +85,10 @@ soak: images ## random faults on guests while clients write: make soak MINUTES=6
 		--rounds $(ROUNDS) --arbitration $(ARBITRATION) $(if $(JSON),--json $(JSON))
 
 .PHONY: test
-test: ready-lab deb ## all of it, as continuous integration runs it
+test: ready-lab deb ## what continuous integration runs: all but the longest scenarios of make lab
 	@# The guests boot on one processor while the other one checks.
 	@$(MAKE) --no-print-directory --jobs=2 formed lint types coverage
-	$(PYTEST) $(PARALLEL) --seeds=$(SEEDS)
+	$(PYTEST) -m "not long" $(PARALLEL) --seeds=$(SEEDS)
 
 .PHONY: demo
 demo: images ## build a cluster, pull the power of the active node, watch the service return

@@ -118,6 +118,7 @@ def test_a_first_build_is_planned_interrupted_done_and_repeated(installed_lab: L
     assert configuration(node1) == configuration(node2) == before
 
 
+@pytest.mark.long
 def test_a_node_that_dies_while_it_commits(formed_lab: Lab) -> None:
     """Power loss of node2 in the commit. FAIL: the nodes still differ after the next clbuild."""
     node1, node2 = formed_lab.nodes

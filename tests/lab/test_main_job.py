@@ -180,6 +180,7 @@ def test_cold_start_of_one_asks_before_it_acts(formed_lab: Lab) -> None:
         story.redundant_again()
 
 
+@pytest.mark.long
 def test_node_that_was_alone_starts_alone(formed_lab: Lab) -> None:
     """Row 8. Its own records show that nobody can be ahead of it."""
     wait_shortly_at_boot(formed_lab)
@@ -251,6 +252,3 @@ def test_a_pair_of_two_debian_releases(lab_from: LabFrom) -> None:
         story.node2.power_off()
         story.service_answers()
         assert story.runs_on() == "node1"
-        story.node2.power_on()
-        story.redundant_again()
-        wait_for_standing(lab, "together", *lab.nodes)
