@@ -25,7 +25,7 @@ POLL_S: Final = 0.02
 UNLIMITED_BYTES_PER_S: Final = 10 * 1024**3
 
 # ``norandmaps``: a program that lies at the same place each time is translated once; starting one
-# costs a third. ``init_on_alloc=0``: clearing memory is slow when emulated.
+# costs a third or less.
 KERNEL_COMMAND_LINE: Final = (
     "console=ttyS0 root=/dev/vda rw quiet mitigations=off nokaslr norandmaps init_on_alloc=0 "
     "audit=0 apparmor=0 "

@@ -172,10 +172,14 @@ def test_row_12_what_cannot_be_unmounted_is_not_started_on_the_peer(kind: Arbitr
     stage.ends_well()
 
 
+def where_a_node_may_be_reset(kind: ArbitrationKind) -> Stage:
+    resets = application(ORDERS, resets_node=True)
+    return Stage(replace(with_kind(kind), applications=(resets,))).begin()
+
+
 @each_kind
 def test_row_12_a_node_may_be_reset_for_what_the_peer_waits_for(kind: ArbitrationKind) -> None:
-    resets = application(ORDERS, resets_node=True)
-    stage = Stage(replace(with_kind(kind), applications=(resets,))).begin()
+    stage = where_a_node_may_be_reset(kind)
     stage.suffers(fails("node1", Do.UNMOUNT))
     stage.world.command("node1", Move(ORDERS))
     boot = stage.world.machines["node1"].boots
@@ -186,8 +190,7 @@ def test_row_12_a_node_may_be_reset_for_what_the_peer_waits_for(kind: Arbitratio
 
 @each_kind
 def test_row_12_what_fails_on_both_nodes_resets_neither_for_ever(kind: ArbitrationKind) -> None:
-    resets = application(ORDERS, resets_node=True)
-    stage = Stage(replace(with_kind(kind), applications=(resets,))).begin()
+    stage = where_a_node_may_be_reset(kind)
     for node in NODES:
         stage.suffers(fails(node, Do.START_PROGRAM, Trouble.HALF), fails(node, Do.UNMOUNT))
     stage.world.command("node1", Move(ORDERS))
@@ -199,8 +202,7 @@ def test_row_12_what_fails_on_both_nodes_resets_neither_for_ever(kind: Arbitrati
 
 @each_kind
 def test_row_12_a_halted_application_resets_no_node(kind: ArbitrationKind) -> None:
-    resets = application(ORDERS, resets_node=True)
-    stage = Stage(replace(with_kind(kind), applications=(resets,))).begin()
+    stage = where_a_node_may_be_reset(kind)
     stage.suffers(fails("node1", Do.UNMOUNT))
     stage.world.command("node1", Halt(ORDERS))
     stage.run_for(60.0)

@@ -71,9 +71,8 @@ class Parts:
     witnesses: Callable[[Cluster, str], Witnesses]
     fencing: Fencing
     watchdog: WatchdogDevice
-    reset: Callable[
-        [str], Refused | Unknown
-    ]  # Resets this machine; returns only when it could not.
+    # Resets this machine; returns only when it could not.
+    reset: Callable[[str], Refused | Unknown]
     load: Callable[[str], bytes | None] = _nothing  # What ``keep`` stored.
 
 
