@@ -120,12 +120,14 @@ class RealDrbd:
             let_fail = (
                 f"drbdsetup detach {self.number} --force; sleep 1; {self._resume}; sleep 0.5;"
             )
-        files = f"/run/fence.{self.name}.answer"
-        node.run(f"echo 1 >{files}; {let_fail} rm -f {files} /run/write.{self.name}.*")
+        answer, waits = f"/run/fence.{self.name}.answer", f"/run/fence.{self.name}.waits"
+        node.run(f"echo 1 >{answer}; {let_fail} rm -f /run/write.{self.name}.*")
         node.check(
             f"sync; modprobe drbd; drbdadm secondary {self.name}; for try in 1 2 3 4 5; do "
             f"drbdadm down {self.name} && drbdadm create-md --force {self.name} && "
-            f"drbdadm up {self.name} && exit 0; sleep 1; done; exit 1"
+            f"while [ -e {waits} ]; do sleep 0.1; done && rm -f {answer} && "
+            f"drbdadm up {self.name} && exit 0; sleep 1; done; exit 1",
+            timeout_s=60,
         )
 
     @property
