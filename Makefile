@@ -13,6 +13,14 @@ FAULTS ?= 1
 ONLY ?=
 DEPTH ?=
 KINDS ?=
+# The soak: for how long, which faults, from which round on, how many rounds (0: until the time is
+# over), who grants the right (paths, operator or witness), and a file for its figures.
+MINUTES ?= 60
+SEED ?= 1
+FIRST ?= 1
+ROUNDS ?= 0
+ARBITRATION ?= paths
+JSON ?=
 # The version of the package; the default is the one in src/hapair/__init__.py.
 VERSION ?=
 PYTHON_FOLDERS := $(wildcard src tests tools bench)

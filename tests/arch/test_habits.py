@@ -79,3 +79,11 @@ def test_no_test_is_skipped_or_patches_our_own_modules(file: Path) -> None:
     forbidden = ("mark.skip", "pytest.skip", "mark.xfail", "importorskip", "unittest.mock")
     assert not [word for word in forbidden if word in text]
     assert not re.search(r"monkeypatch\.setattr\(\s*[\"']?hapair", text)
+
+
+def test_no_task_uses_a_variable_that_the_makefile_does_not_set() -> None:
+    tasks = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"demo", "test", "soak", "walk"} <= set(tasks)
+    dry = ("make", "--warn-undefined-variables", "--dry-run", "-C", str(ROOT), *tasks)
+    said = subprocess.run(dry, capture_output=True, check=True, text=True).stderr
+    assert [line for line in said.splitlines() if "undefined variable" in line] == []

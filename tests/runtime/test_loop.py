@@ -1,6 +1,7 @@
 """Store before act, one event at a time, and what happens when something breaks."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from hapair.core.effects import Act, Do, Effect, Note, Publish, SetBeat, Store, Stored
 from hapair.core.events import Event, Heard, LinkChanged, Tick
 from hapair.rpc.messages import RpcError
+from hapair.runtime import loop as loops
 from hapair.runtime.journal_log import Journal
-from hapair.runtime.loop import EXIT_BROKEN, WAITING_MAX, Loop, contained, until_broken
+from hapair.runtime.loop import EXIT_BROKEN, WAITING_MAX, Loop, aside, contained, until_broken
 from tests.runtime.conftest import names
 from tests.runtime.fakes import Scripted, beat, node_state, peer_state
 
@@ -169,6 +171,32 @@ async def test_a_bug_in_answering_a_request_is_the_requests_problem_alone(
     with pytest.raises(RpcError, match="internal error: KeyError"):
         await contained(broken, journal)
     assert names(journal) == ["bug"]
+
+
+async def test_a_bug_in_what_decides_nothing_ends_nothing_and_it_is_tried_again(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "AGAIN_S", 0.0)
+    tries = iter((ZeroDivisionError("a bug of ours"), KeyError("another"), None))
+
+    async def looks() -> None:
+        trouble = next(tries)
+        if trouble is not None:
+            raise trouble
+
+    await aside(looks, journal)
+    assert names(journal) == ["bug", "bug"]
+    assert list(tries) == []
+
+
+async def test_what_decides_nothing_can_be_stopped(journal: Journal) -> None:
+    working = asyncio.ensure_future(aside(asyncio.Event().wait, journal))
+    await settle()
+    working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+    assert working.cancelled()
+    assert names(journal) == []
 
 
 async def test_a_refusal_is_no_bug(journal: Journal) -> None:

@@ -30,7 +30,7 @@ from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.resolve import SplitBrainResolver
 from hapair.runtime.jobs.split_side import LocalSide
 from hapair.runtime.journal_log import Journal
-from hapair.runtime.loop import until_broken
+from hapair.runtime.loop import aside, until_broken
 from hapair.runtime.node import STATE, Identity, Listeners, Node, Parts
 from hapair.runtime.only_one import claim
 from hapair.runtime.places import Places
@@ -185,9 +185,8 @@ class Daemon:
         for verb, handler in asked.items():
             node.peer.on_request(verb, handler)
         node.start()
-        self.spawn(catch_up.run())
-        self.spawn(self._take_back_job())
-        self.spawn(self.guardian.run())
+        for work in (catch_up.run, self._take_back_job, self.guardian.run):
+            self.spawn(aside(work, self.journal))
         node.watched = lambda: (self.guardian.kept(), self.guardian.paces())
         self.journal.node = me
         self.node = node

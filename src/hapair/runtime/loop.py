@@ -14,6 +14,7 @@ from hapair.runtime.journal_log import Journal
 
 # Heartbeats and ticks are repeated anyway; beyond this many waiting events they are dropped.
 WAITING_MAX: Final = 1000
+AGAIN_S: Final = 600.0  # Until what broke is tried again, so that no journal is flooded.
 EXIT_BROKEN: Final = 70  # EX_SOFTWARE: systemd starts us again, applications are untouched.
 
 T = TypeVar("T")
@@ -86,6 +87,18 @@ async def contained(work: Callable[[], Awaitable[T]], journal: Journal) -> T:
             f"internal error: {type(error).__name__}: {error}",
             "nothing else is affected; please report it with: journalctl -u hapaird",
         ) from error
+
+
+async def aside(work: Callable[[], Awaitable[object]], journal: Journal) -> None:
+    """Run what decides nothing until it ends; after a bug in it, once more after a while."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            report(error, journal)
+            await asyncio.sleep(AGAIN_S)
+        else:
+            return
 
 
 def report(error: BaseException, journal: Journal) -> None:

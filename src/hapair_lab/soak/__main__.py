@@ -174,18 +174,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_plans(options)
         return 0
     soak = Soak(options)
-    code = 0
     try:
         soak.run()
     except KeyboardInterrupt:
         print(SUM_NOTE, flush=True)
     except LabError as error:
         print(f"soak: {error}", file=sys.stderr)
-        code = FAILED
+        soak.figures.ended_by = str(error)
     print(f"\n{soak.figures.summary()}", flush=True)
     if options.json is not None:
         options.json.write_text(json.dumps(soak.figures.as_json(), indent=2) + "\n")
-    return code if soak.figures.ok else FAILED
+    return 0 if soak.figures.ok else FAILED
 
 
 if __name__ == "__main__":

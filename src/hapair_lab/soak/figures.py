@@ -54,12 +54,13 @@ class Figures:
     compared: tuple[str, ...] = ()  # The applications whose two copies were compared at the end.
     differ: tuple[str, ...] = ()  # The volumes whose copies were not equal.
     took_s: float = 0.0
+    ended_by: str = ""  # Why the lab itself could not go on; empty: it did.
 
     @property
     def ok(self) -> bool:
         """Tell whether nothing at all went wrong."""
         broken = any(each.broken for each in self.rounds)
-        return not (broken or self.lost or self.two_writers or self.differ)
+        return not (broken or self.lost or self.two_writers or self.differ or self.ended_by)
 
     def survived(self) -> dict[str, int]:
         """Return how many faults of each kind were borne."""
@@ -100,6 +101,7 @@ class Figures:
             "arbitration": self.arbitration,
             "ok": self.ok,
             "took_s": round(self.took_s, 1),
+            "ended_by": self.ended_by,
             "survived": self.survived(),
             "acknowledged": self.acknowledged,
             "acknowledged_lost": self.lost,

@@ -185,6 +185,12 @@ def test_a_round_that_failed_is_not_survived() -> None:
     assert figures.summary().endswith("SOMETHING WENT WRONG")
 
 
+def test_a_lab_that_could_not_go_on_proved_nothing() -> None:
+    figures = Figures(3, "paths", [result(1, outage_s=4.0)], ended_by="node1 does not boot")
+    assert not figures.ok
+    assert figures.summary().endswith("SOMETHING WENT WRONG")
+
+
 def test_what_befalls_and_what_mends_come_in_the_order_of_their_times() -> None:
     first, second = fault(Kind.PRIVATE_CABLE, for_s=4.0), fault(Kind.MOVE, at_s=3.0, for_s=0.0)
     moments = moments_of(RoundPlan(1, (first, second)))
