@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hapair.core import witness
-from hapair.core.effects import Act, AnswerFence, Do, Effect, FenceVerdict, Store, Stored
+from hapair.core.effects import Act, AnswerFence, Do, Effect, FenceVerdict, ResetNode, Store, Stored
 from hapair.core.events import (
     DataChanged,
     Ended,
@@ -143,6 +143,18 @@ def falls_back_unasked(built: Built) -> Built:
         for entry in built.applications
     )
     return replace(built, applications=entries)
+
+
+def may_reset_any_node(built: Built) -> Built:
+    entries = tuple(
+        replace(entry, application=replace(entry.application, resets_node=True))
+        for entry in built.applications
+    )
+    return replace(built, applications=entries)
+
+
+def resets_no_node(effects: Sequence[Effect]) -> Sequence[Effect]:
+    return [effect for effect in effects if not isinstance(effect, ResetNode)]
 
 
 def agrees_at_once(event: Event) -> Sequence[Effect]:

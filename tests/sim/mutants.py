@@ -34,8 +34,10 @@ from tests.sim.distortions import (
     hears_nothing_of_lone_writes,
     keeps_the_right_on_disk,
     lets_frozen_writes_go,
+    may_reset_any_node,
     no_doubts,
     one_witness_is_enough,
+    resets_no_node,
     stores,
     stores_last,
     trusts_what_was_away,
@@ -59,7 +61,7 @@ from tests.sim.faults import (
 from tests.sim.machine import Core, Trouble
 from tests.sim.run import Plan, play
 from tests.sim.schedule import Timed
-from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape
+from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, application
 from tests.sim.stage import (
     ASK_OPERATOR,
     LONG_S,
@@ -154,6 +156,27 @@ def the_winner_may_reboot(core: Core) -> None:
     stage.run_for(5.0)
     stage.world.power_on("node2")
     _in_time(stage, 90.0, "the winner", lambda: stage.served_by() == "node2")
+
+
+def cannot_be_unmounted(core: Core, *, resets_node: bool) -> Stage:
+    """node2 waits for what was moved, and node1 cannot let go of it."""
+    shape = replace(WITH_WITNESS, applications=(application(ORDERS, resets_node=resets_node),))
+    stage = Stage(shape, core=core).begin()
+    stage.suffers(FailActions("node1", Do.UNMOUNT, ORDERS, Trouble.REFUSED, LONG_S))
+    stage.world.command("node1", Move(ORDERS))
+    return stage
+
+
+def a_reset_lets_the_peer_go_on(core: Core) -> None:
+    stage = cannot_be_unmounted(core, resets_node=True)
+    _in_time(stage, 400.0, "node2", lambda: stage.served_by() == "node2")
+
+
+def nothing_is_reset_unless_a_file_allows_it(core: Core) -> None:
+    stage = cannot_be_unmounted(core, resets_node=False)
+    stage.run_for(400.0)
+    if stage.world.machines["node1"].boots != 1:
+        raise BrokenRuleError("R7: a node was reset, and no file allows it")
 
 
 RETURNS_DURING_RESYNC: Final = plan(
@@ -407,5 +430,17 @@ MUTANTS: Final = (
         "R8",
         Broken(remembered=believes_the_loser),
         story=the_winner_may_reboot,
+    ),
+    Mutant(
+        "the last rung is not climbed",
+        "R8",
+        Broken(asked=resets_no_node),
+        story=a_reset_lets_the_peer_go_on,
+    ),
+    Mutant(
+        "a node is reset unasked",
+        "R7",
+        Broken(configured=may_reset_any_node),
+        story=nothing_is_reset_unless_a_file_allows_it,
     ),
 )
