@@ -6,11 +6,9 @@ from hapair.config import format_arbitration as fmt
 from hapair.config.complaints import Complaints, did_you_mean
 from hapair.config.document import Node, shown
 from hapair.config.grammar import value_of
-from hapair.model.secret import IN_FILE, named_like_a_secret
+from hapair.model.secret import IN_FILE, NOT_TO_BE_SET, named_like_a_secret
 
 NODES: Final = 2
-# What an agent is to do, hapair says; and what it writes down may be a password.
-OURS: Final = ("action", "option", "agent", "debug", "debug_file", "verbose", "verbose_level")
 
 
 def check_methods(arbitration: Node, nodes: tuple[str, ...], complaints: Complaints) -> None:
@@ -48,7 +46,7 @@ def _check_parameter(parameter: Node, complaints: Complaints) -> None:
         complaints.error(line, field, what, mend)
     elif value is not None and in_file:
         complaints.error(line, field, "it has a value and a file", "keep one of the two")
-    if name is not None and name.replace("-", "_") in OURS:
+    if name is not None and name.replace("-", "_") in NOT_TO_BE_SET:
         what = f"{shown(name)} is hapair's part: it says what an agent does, and writes down"
         complaints.error(parameter.line_of("name"), f"{field} name", what, "remove it")
     if value is None:

@@ -1,4 +1,4 @@
-"""Parameters of fence agents that nobody else may read."""
+"""Parameters of fence agents: those that nobody else may read, those that are not to be set."""
 
 from typing import Final
 
@@ -6,6 +6,10 @@ from hapair.model.cluster import Cluster, FenceMethod
 
 # In front of a parameter's value: the path of the file that holds it.
 IN_FILE: Final = "file:"
+# What an agent is to do, hapair says; and what it writes down may be a password.
+NOT_TO_BE_SET: Final = (
+    "action", "option", "agent", "debug", "debug_file", "verbose", "verbose_level",
+)  # fmt: skip
 _SECRETS: Final = (
     "passw", "passphrase", "pwd", "secret", "token", "key", "community", "credential",
 )  # fmt: skip

@@ -11,15 +11,9 @@ from urllib.parse import quote, quote_plus
 
 from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Refused
+from hapair.model.secret import IN_FILE, NOT_TO_BE_SET, file_of, named_like_a_secret
 
-FROM_FILE: Final = "file:"
 SECRET_BYTES_MAX: Final = 4096
-# Names of parameters whose values are nobody's business, also where they stand in clconf.xml.
-SECRETIVE: Final = ("passw", "pwd", "secret", "token", "key", "community", "credential")
-# A path to a key is no secret, and an operator who mends it must see it.
-PATHS: Final = ("file", "path", "script")
-# We say what is to be done; an agent that writes its own log may write the password into it.
-RESERVED: Final = ("action", "option", "agent", "debug", "debug_file", "verbose", "verbose_level")
 HIDDEN: Final = "(hidden)"
 TEXT_MAX: Final = 400
 # A longer output is not shown at all: where it was cut, a part of a secret could remain.
@@ -54,16 +48,16 @@ def read_parameters(method: FenceMethod, *, owner: int) -> Parameters | Refused:
     lines: list[str] = []
     secrets: list[str] = []
     for name, written in method.parameters:
-        if name.replace("-", "_") in RESERVED or not name or not _plain(name):
+        if name.replace("-", "_") in NOT_TO_BE_SET or not name or not _plain(name):
             return Refused(f"parameter {name!r} of {method.agent} is not for clconf.xml: remove it")
-        if written.startswith(FROM_FILE):
-            value = _from_file(Path(written.removeprefix(FROM_FILE)), owner)
+        if written.startswith(IN_FILE):
+            value = _from_file(Path(file_of(written)), owner)
             if isinstance(value, Refused):
                 return Refused(f"parameter {name} of {method.agent}: {value.why}")
             secrets.append(value)
         else:
             value = written
-            if _secretive(name):
+            if named_like_a_secret(name):
                 secrets.append(value)
         if not _passes(value):
             return Refused(
@@ -78,11 +72,6 @@ def _plain(name: str) -> bool:
     return name.isascii() and name.replace("_", "").replace("-", "").isalnum()
 
 
-def _secretive(name: str) -> bool:
-    name = name.lower()
-    return any(word in name for word in SECRETIVE) and not any(word in name for word in PATHS)
-
-
 def _passes(value: str) -> bool:
     """Agents strip their lines and the quotation marks around a value."""
     return value == value.strip().strip('"') and value.isprintable()
@@ -91,7 +80,7 @@ def _passes(value: str) -> bool:
 def _from_file(path: Path, owner: int) -> str | Refused:
     """Read a secret; only its owner may be able to, or it is none."""
     if not path.is_absolute():
-        return Refused(f"{path} is no full path: write {FROM_FILE}/etc/cluster/secrets/NAME")
+        return Refused(f"{path} is no full path: write {IN_FILE}/etc/cluster/secrets/NAME")
     try:
         # A pipe or a device must not hold us up.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
