@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hapair.core.plan.application import Plan, Situation, make_plan, meta_data_bytes
 from hapair.core.plan.steps import Work
 from hapair.model.application import Application
+from hapair.model.node_facts import PhysicalVolume, StorageKind
 from hapair.model.storage import GroupStorage, LogicalVolume
 from tests.jobs.material import BUILT, HERE, MIB, ORDERS, THERE, mounted, situation
 
@@ -45,6 +46,10 @@ def after_group_was_dropped() -> Situation:
     return situation(built=built, application=application)
 
 
+def lying_on(kind: StorageKind, origin: str) -> GroupStorage:
+    return replace(HERE, physical_volumes=(PhysicalVolume("/dev/loop0", kind, origin),))
+
+
 REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
     "another node owns it": (lambda: situation(owner="node2"), "orders belongs to node2"),
     "a tool is missing": (with_missing_tool, "lvcreate is missing"),
@@ -52,6 +57,18 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
     "the peer has no group": (
         lambda: situation(there=GroupStorage("vg_orders", exists=False)),
         "there is no volume group vg_orders",
+    ),
+    "its disk lies on a file server": (
+        lambda: situation(there=lying_on(StorageKind.NETWORK_FILE, "/mnt/image on nfs4")),
+        "/dev/loop0 is no local storage but a file on a network file system (/mnt/image on nfs4)",
+    ),
+    "its disk is replicated already": (
+        lambda: situation(here=lying_on(StorageKind.REPLICATED, "drbd7")),
+        "/dev/loop0 is no local storage but a DRBD device (drbd7)",
+    ),
+    "both nodes see the same disk": (
+        lambda: situation(here=replace(HERE, identity="A"), there=replace(THERE, identity="A")),
+        "both nodes see the same volume group vg_orders",
     ),
     "nothing is mounted": (
         lambda: situation(here=replace(HERE, mounts=())),

@@ -116,7 +116,7 @@ class Nonsense:
 async def test_what_a_tool_says_without_sense_is_an_unknown_end() -> None:
     step = next(s for s in a_job_of_both().steps if Work.REMOVE_META_VOLUME in s.undo)
     tool = Nonsense()
-    made = Workshop(tool, tool, tool, tool, tool)  # type: ignore[arg-type]
+    made = Workshop(tool, tool, tool, tool, tool, tool)  # type: ignore[arg-type]
     for work in (Work.REMOVE_META_VOLUME, Work.LEAVE_FSTAB, Work.WRITE_RESOURCE):
         assert await made.do(work, step.volume[0], BUILT) == Unknown("vgs gave no answer")
 

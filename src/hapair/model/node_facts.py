@@ -67,6 +67,14 @@ class PhysicalVolume:
     kind: StorageKind
     origin: str = ""  # What it was recognised by, e.g. "/mnt/nfs/disk.img (nfs4)".
 
+    @property
+    def objection(self) -> str:
+        """Say why no copy of an application's data may lie on it; empty when it may."""
+        if self.kind is StorageKind.LOCAL:
+            return ""
+        origin = f" ({self.origin})" if self.origin else ""
+        return f"{self.device} is no local storage but a {self.kind}{origin}"
+
 
 @dataclass(frozen=True, slots=True)
 class VolumeGroup:

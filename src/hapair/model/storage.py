@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hapair.model.node_facts import PhysicalVolume
+
 
 @dataclass(frozen=True, slots=True)
 class LogicalVolume:
@@ -34,6 +36,8 @@ class GroupStorage:
     free_bytes: int = 0
     volumes: tuple[LogicalVolume, ...] = ()
     mounts: tuple[NativeMount, ...] = ()
+    identity: str = ""  # LVM's UUID.
+    physical_volumes: tuple[PhysicalVolume, ...] = ()
 
     @property
     def size_bytes(self) -> int:

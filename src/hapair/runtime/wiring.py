@@ -131,10 +131,13 @@ def make_repair_tools(places: Places, run: CommandRunner) -> RepairTools:
 
 
 def make_workshop(places: Places, hands: Hands) -> Workshop:
+    from hapair.adapters.scan.storage import lvm  # noqa: PLC0415 - memory
+
     run = ProcessRunner()
     return Workshop(
         LvmAdapter(run),
         NativeFileSystems(run),
+        lambda: lvm(run, places.root),
         make_files(places, run),
         hands.replication,
         hands.file_systems,

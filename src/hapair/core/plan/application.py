@@ -78,14 +78,27 @@ class _Planner:
                 mend = "install the program in the same place on both nodes, or mend appconf.xml"
                 self.refuse("run", storage.program_error, mend, node=storage.node)
             for group in s.application.volume_groups:
-                if not storage.group(group).exists:
-                    mend = f"vgcreate {group} DEVICE"
-                    what = f"there is no volume group {group}"
-                    self.refuse("volumegroup", what, mend, node=storage.node)
+                self._check_group(storage.group(group), storage.node)
         for volume in self.kept:
             if volume.volume_group not in s.application.volume_groups:
                 what = f"{volume.resource} is still replicated in {volume.volume_group}"
                 self.refuse("volumegroup", what, f"keep {volume.volume_group} in the file")
+
+    def _check_group(self, group: GroupStorage, node: str) -> None:
+        """Two copies need a group on each node, and each on a disk of that node's own."""
+        if not group.exists:
+            what = f"there is no volume group {group.name}"
+            self.refuse("volumegroup", what, f"vgcreate {group.name} DEVICE", node=node)
+        for below in group.physical_volumes:
+            if below.objection:
+                what = f"{group.name}: {below.objection}"
+                mend = f"move the volume group to a local disk: pvmove {below.device} DEVICE"
+                self.refuse("volumegroup", what, mend, node=node)
+        same = group.identity and group.identity == self.situation.here.group(group.name).identity
+        if same and node == self.situation.peer.node:
+            what = f"both nodes see the same volume group {group.name}: two copies need two disks"
+            mend = f"make an own one; for a cloned disk: vgimportclone {group.name}"
+            self.refuse("volumegroup", what, mend, node=node)
 
     def new_volumes(self) -> tuple[Volume, ...]:
         """Allocate what is mounted natively from the groups and not yet replicated."""

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from hapair.core.plan.situation import Problems, Side, Situation, addresses_of, on
-from hapair.model.node_facts import Drbd, StorageKind, VolumeGroup
+from hapair.model.node_facts import Drbd, VolumeGroup
 from hapair.model.problem import Problem
 
 CLOCK_DIFFERENCE_MAX_MS: Final = 10_000
@@ -211,14 +211,12 @@ def storage(situation: Situation) -> Problems:
 
 def _strange_storage(node: str, group: VolumeGroup, *, used: bool) -> Problems:
     for volume in group.physical_volumes:
-        if volume.kind is StorageKind.LOCAL:
+        if not volume.objection:
             continue
         yield Problem(
             node,
             group.name,
-            f"{volume.device} is no local storage but a {volume.kind}"
-            + (f" ({volume.origin})" if volume.origin else "")
-            + ("" if used else "; applications cannot use this volume group"),
+            volume.objection + ("" if used else "; applications cannot use this volume group"),
             on(node, f"move the volume group to a local disk: pvmove {volume.device} DEVICE"),
             warning=not used,
         )

@@ -203,7 +203,12 @@ class ApplicationBuilder:
         try:
             async with asyncio.timeout(SURVEY_LIMIT_S):
                 return await survey(
-                    me, application, workshop.volumes, workshop.natives, self._around.run
+                    me,
+                    application,
+                    workshop.volumes,
+                    workshop.natives,
+                    workshop.scan,
+                    self._around.run,
                 )
         except (TimeoutError, ValueError) as error:
             raise RpcError(

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import shutil
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from hapair.model.application import Application, OcfAgent, Script, Unit
+from hapair.model.node_facts import Lvm
 from hapair.model.storage import NodeStorage
 from hapair.ports import CommandRunner, Finished, LogicalVolumes, NativeMounts
 
@@ -22,12 +24,17 @@ async def survey(
     application: Application,
     volumes: LogicalVolumes,
     natives: NativeMounts,
+    scan: Callable[[], Awaitable[Lvm]],
     run: CommandRunner,
 ) -> NodeStorage:
     """Return the facts about an application's groups and program on this node; changes nothing."""
     groups = []
+    disks = {seen.name: seen for seen in (await scan()).groups} if application.volume_groups else {}
     for name in application.volume_groups:
         group = await volumes.group(name)
+        if seen := disks.get(name):
+            below = seen.physical_volumes
+            group = replace(group, identity=seen.identity, physical_volumes=below)
         # It looks at every process of the machine: in a thread, so that heartbeats go on.
         mounts = await asyncio.to_thread(natives.mounts, group)
         groups.append(replace(group, mounts=mounts))

@@ -10,6 +10,7 @@ from hapair.core.plan.steps import Work
 from hapair.model import timing
 from hapair.model.application import Volume
 from hapair.model.built import Built
+from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Unknown
 from hapair.ports import (
     FileSystems,
@@ -28,6 +29,7 @@ class Workshop:
 
     volumes: LogicalVolumes
     natives: NativeMounts
+    scan: Callable[[], Awaitable[Lvm]]  # What the physical volumes lie on.
     files: ReplicationFiles
     replication: Replication
     file_systems: FileSystems
