@@ -6,7 +6,7 @@ from typing import Any, Final
 from hapair.core.arbitration import UNANSWERED_MAX, Silence
 from hapair.core.brake import Frozen
 from hapair.core.effects import Layer, Stored
-from hapair.core.events import Beat, Form, Leave, PeerApplication, PeerState, WitnessTie
+from hapair.core.events import Beat, Form, Leave, PeerApplication, PeerState
 from hapair.core.placement import View
 from hapair.core.state import Is, Item, ItemState, NodeState, PeerView, WitnessView
 from hapair.model.built import Built
@@ -124,7 +124,6 @@ def answered(answer: Answer, **stored: Any) -> NodeState:  # noqa: ANN401 - the 
 
 FORMATION: Final = {
     "promised": answered(Answer.GRANTED, ceded=True),
-    "waiver": answered(Answer.UNREACHABLE, tie=WitnessTie(lost_round=1, waiver=True)),
     "granted": answered(Answer.GRANTED),
     "denied": answered(Answer.DENIED, holds_right=True),
     "ask-witness": answered(Answer.UNREACHABLE, holds_right=True),

@@ -193,6 +193,13 @@ def waives_by_itself(state: NodeState) -> NodeState:
     return stores(state, tie=replace(tie, waiver=bool(tie.lost_round), yields=0))
 
 
+def believes_an_old_waiver(state: NodeState) -> NodeState:
+    """Take at a cold start the promise of a peer that a person may have released since."""
+    forming = state.standing is Standing.FORMING and "formation" in state.reasons
+    waits = state.reasons.get("formation") in ("waiting", "peer-heard")
+    return replace(state, confirmed=forming and not waits and state.stored.tie.waiver)
+
+
 def lets_frozen_writes_go(effects: Sequence[Effect]) -> Sequence[Effect]:
     return [
         replace(effect, do=Do.RESUME)

@@ -10,6 +10,7 @@ from typing import Final
 
 from hapair.core.effects import Do, Stored
 from hapair.core.events import (
+    ConfirmPeerDown,
     Form,
     Halt,
     Leave,
@@ -22,6 +23,7 @@ from tests.sim.distortions import (
     agrees_at_once,
     all_current,
     asks_for_the_next,
+    believes_an_old_waiver,
     believes_every_agent,
     believes_every_stop,
     believes_the_loser,
@@ -244,6 +246,14 @@ BACK_FOR_THE_PASSIVE_ONE: Final = plan(
 LOST_THEN_PARTITION: Final = plan(
     WITH_WITNESS, (0.0, WITNESS_IS_DOWN), (15.0, PARTITION), (40.0, LATER)
 )
+RELEASED_BY_A_PERSON: Final = plan(
+    WITH_WITNESS,
+    (0.0, LoseWitness(0, (), 60.0)),
+    (25.0, PowerOff("node1", 40.0)),
+    (45.0, Typed("node2", ConfirmPeerDown())),
+    (64.0, Partition(NODES, 150.0)),
+    (170.0, LATER),
+)
 LOSER: Final = plan(WITH_WITNESS, (0.0, NODE1_REACHES_NO_WITNESS), (0.0, PARTITION), (30.0, LATER))
 LOSER_WITHOUT_DATA: Final = plan(
     with_kind(WITNESS, WEB_TOO), (0.0, NODE1_REACHES_NO_WITNESS), (0.0, PARTITION), (20.0, LATER)
@@ -385,6 +395,12 @@ MUTANTS: Final = (
         "R1",
         Broken(remembered=forgets_its_promise),
         (BACK_FOR_THE_PASSIVE_ONE,),
+    ),
+    Mutant(
+        "a waiver from before the start counts",
+        "R1",
+        Broken(remembered=believes_an_old_waiver),
+        (RELEASED_BY_A_PERSON,),
     ),
     Mutant(
         "the waiver is taken without a promise",

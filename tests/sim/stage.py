@@ -153,9 +153,9 @@ class Stage:
     def stored(self, node: str) -> Stored:
         return self.world.machines[node].disk
 
-    def reason(self, node: str) -> str:
-        """Return the name of the row that says what the node does about the silence."""
-        return self.state(node).reasons.get("arbitration", "")
+    def reason(self, node: str, table: str = "arbitration") -> str:
+        """Return the name of the row that holds: what the node does about the silence."""
+        return self.state(node).reasons.get(table, "")
 
     def runs_on(self, name: str = ORDERS) -> tuple[str, ...]:
         """Return the nodes on which the program runs, whether clients reach it or not."""

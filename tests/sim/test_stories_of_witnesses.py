@@ -6,6 +6,7 @@ import pytest
 
 from hapair.core.effects import Do
 from hapair.core.events import ConfirmPeerDown, Form, Leave, Move
+from hapair.core.hearing import silent_s
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.sim.faults import Cut, KillDaemon, LoseWitness, Pause, SlowWitness
@@ -88,14 +89,67 @@ def test_a_promise_survives_the_loss_of_power() -> None:
     stage.ends_well()
 
 
-def test_a_waiver_survives_the_loss_of_power() -> None:
+def test_after_a_loss_of_power_a_waiver_says_nothing() -> None:
+    """Meanwhile a person may have let the other node go on; the witness tells, or a person."""
     stage = without_witness(Stage(WITH_WITNESS).begin())
     for node in NODES:
         stage.dies(node)
     stage.run_for(5.0)
     stage.world.power_on("node1")
-    stage.takes_over("node1", 90.0)
+    stage.run_for(90.0)
+    assert stage.served_by() == ""
+    assert stage.reason("node1", "formation") == "ask-witness"
+    assert "witness-lost" in stage.alarms("node1")
+
+    for server in stage.world.third_parties.servers:
+        server.down = 0
+    stage.takes_over("node1", 20.0)
     stage.ends_well()
+
+
+@pytest.mark.parametrize("survivor", ["off", "out of reach"])
+def test_a_node_with_a_waiver_starts_nothing_when_a_person_let_the_other_one_go_on(
+    survivor: str,
+) -> None:
+    """The witness is back and has recorded node2 when node1 boots, off or out of its reach."""
+    stage = without_witness(Stage(WITH_WITNESS).begin())
+    stage.dies("node1")
+    stage.run_for(20.0)
+    stage.world.confirm("node2")
+    for server in stage.world.third_parties.servers:
+        server.down = 0
+    stage.waits_for(lambda: stage.served_by() == "node2", 20.0)
+    stage.run_for(10.0)
+    assert stage.holders() == {stage.stored("node2").epoch: {"node2"}}
+    if survivor == "off":
+        stage.dies("node2")
+    else:
+        stage.cuts_off()
+    stage.world.power_on("node1")
+    stage.run_for(100.0)
+    assert "denied" in stage.alarms("node1")
+    assert not stage.stored("node1").holds_right
+    assert stage.runs_on() == (() if survivor == "off" else ("node2",))
+    stage.ends_well()
+
+
+def test_a_question_from_before_a_promise_that_is_answered_after_it_grants_nothing() -> None:
+    """node2 is to hear of its grant just after the nodes were parted anew; node1 has a waiver."""
+    for moment in range(12, 18):
+        stage = Stage(WITH_WITNESS, seed=f"r{moment}").begin()
+        for node in NODES:  # Nobody's way to it works; itself it lives.
+            stage.loses_witness(node)
+        stage.cuts_off(for_s=4.2)
+        stage.run_for(25.0 + moment / 100)
+        assert [stage.stored(node).asked for node in NODES] == [1, 1]
+        assert stage.stored("node1").tie.waiver
+        assert stage.stored("node2").tie.yields
+        stage.cuts_off()
+        stage.waits_for(lambda stage=stage: silent_s(stage.state("node2")) > 1.75, 3.0)  # type: ignore[misc]
+        stage.world.third_parties.servers[0].unreached["node2"] = 0
+        stage.run_for(12.0)
+        assert stage.runs_on() == ("node1",)
+        assert stage.reason("node2") == "promised"
 
 
 def test_roles_that_are_swapped_while_the_waiver_holds_do_not_swap_it() -> None:

@@ -153,7 +153,13 @@ WITNESS: Final[tuple[SilenceRule, ...]] = (
     LISTENING,
     KERNEL_ANSWERS,
     CONFIRMED,
-    Rule("granted", lambda s: s.granted, Verdict.GRANT, "the witness granted the next epoch"),
+    # A question from before the promise may be answered after it.
+    Rule(
+        "granted",
+        lambda s: s.granted and s.records_allow,
+        Verdict.GRANT,
+        "the witness granted the next epoch",
+    ),
     Rule(
         "denied",
         lambda s: s.denied,

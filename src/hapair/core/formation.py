@@ -49,12 +49,7 @@ FORMATION: Final[tuple[FormRule, ...]] = (
         "this node agreed that the peer may act alone, so it may be ahead; "
         "start the peer, or make sure that it is off and type: clconfirm peer-is-down",
     ),
-    Rule(
-        "waiver",
-        lambda s: witness.uses_witness(s) and s.stored.tie.waiver,
-        Verdict.GRANT,
-        "the witness was lost, and the peer promised to stay passive",
-    ),
+    # A waiver from before the start says nothing: a person may have released the peer since.
     Rule(
         "granted",
         witness.granted,
@@ -72,7 +67,8 @@ FORMATION: Final[tuple[FormRule, ...]] = (
         "ask-witness",
         witness.uses_witness,
         Verdict.ASK,
-        "the peer did not answer in time; asking the witness whether it is ahead",
+        "the peer did not answer in time; asking the witness whether it is ahead; if that stays "
+        "silent too, start the peer, or make sure that it is off and type: clconfirm peer-is-down",
     ),
     Rule(
         "right-held",

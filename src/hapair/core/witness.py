@@ -143,7 +143,7 @@ def settle(turn: Turn) -> None:
         return
     if state.standing is Standing.ALONE and not _is_recorded(state):
         ask(turn, state.stored.epoch)
-    elif state.standing is Standing.TOGETHER and state.stored.asked > state.stored.epoch:
+    elif _has_open_question(state):
         _settle_question(turn)
     elif not _is_asking(state) and state.now_s - state.witness.asked_at_s >= LOOK_S:
         _send(turn, 0, state.witness)
@@ -151,6 +151,13 @@ def settle(turn: Turn) -> None:
     theirs = turn.state.peer.state
     if turn.state.standing is Standing.TOGETHER and theirs is not None:
         _tie(turn, theirs.tie)
+
+
+def _has_open_question(state: NodeState) -> bool:
+    """Tell whether an answer was lost; who promised to stay passive does not ask."""
+    stored = state.stored
+    open_ = stored.asked > stored.epoch and not stored.tie.yields
+    return state.standing is Standing.TOGETHER and open_
 
 
 def _settle_question(turn: Turn) -> None:
