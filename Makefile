@@ -63,7 +63,7 @@ coverage: ready ## every branch of model, config and core is covered
 	$(PYTEST) --quiet $(PURE_TESTS) $(PARALLEL) $(COVERAGE)
 
 .PHONY: check
-check: lint types coverage ## layout, lint, types and all tests without guests and root: about a minute
+check: lint types coverage ## layout, lint, types and all but the slow tests without guests and root: about a minute
 	$(PYTEST) -m "not lab and not native and not slow" $(PARALLEL)
 
 .PHONY: sim

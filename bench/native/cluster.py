@@ -1,8 +1,8 @@
 """A cluster of two machines of name spaces, and a client outside of it.
 
-The nodes run the real daemon and are given commands by the real commands. The application has a
-service address and a script, but no replicated data: that needs kernels of their own, which the
-guests of the lab have.
+The nodes run the real daemon, which is asked over its control socket with the verbs that the
+commands use. The application has a service address and a script, but no replicated data: that
+needs kernels of their own, which the guests of the lab have.
 """
 
 import contextlib

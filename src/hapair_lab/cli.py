@@ -22,12 +22,17 @@ touches your network, and no root is needed.
 """
 EPILOG: Final = """\
 a first tour:
-  cllab up                        start the three guests (the first time builds them: minutes)
+  cllab prepare --cluster         form a cluster in the guests (the first time builds them: minutes)
+  cllab up --snapshot formed-paths-2s    start the guests; node1 runs the application orders
   cllab ssh node1                 look around; the data disks are /dev/vdb and /dev/vdc
   cllab cable pull node1 pub0     its card has no carrier at once
-  cllab power off node1           pull the plug; see what node2 does
-  cllab restore installed         everything as it was, in about a second
+  cllab power off node1           pull the plug
+  cllab ssh node2 clstat          see what node2 does
+  cllab restore formed-paths-2s   everything as it was, in about a second
   cllab down                      end it all
+
+The cluster needs our package (make deb). Without a name cllab up starts from installed, with no
+cluster in it.
 
 cards:  pub0 (10.77.1.1 and .2) and pub1 hang on the public network with outside (10.77.1.254),
         priv0 (10.77.2.1 and .2) and priv1 on the private one; mgmt0 is for ssh from here.
@@ -49,7 +54,7 @@ def _life(subcommands: Subcommands[argparse.ArgumentParser]) -> None:
         "--snapshot",
         default="",
         metavar="NAME",
-        help="start from this one (see cllab list); default: the furthest link of the chain",
+        help="start from this one (see cllab list); default: installed, with no cluster in it",
     )
     up.set_defaults(run=commands.up)
     down = subcommands.add_parser("down", help="end the lab and remove its disks; may be repeated")
@@ -141,7 +146,7 @@ def _stories(subcommands: Subcommands[argparse.ArgumentParser]) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser; manual page and shell completion are made from it too."""
+    """Return the parser. There is neither a manual page nor a completion: ``--help`` says all."""
     made = argparse.ArgumentParser(
         prog="cllab",
         description=DESCRIPTION,

@@ -12,11 +12,12 @@ GOOD: Final = Copy("orders.data", equal_ago_s=90.0, connected_ago_s=90.0, heard_
 SITUATIONS: Final = {
     "still-connected": replace(GOOD, connected=True),
     "not-attached": replace(GOOD, attached=False),
-    "not-up-to-date": replace(GOOD, up_to_date=False),
+    "not-current": replace(GOOD, current=False),
     "behind": replace(GOOD, behind=True),
-    "written-here": replace(GOOD, primary=True),
     "unproven": replace(GOOD, unproven=True),
     "peer-outlived-replication": replace(GOOD, heard_ago_s=5.0),
+    "peer-could-go-on": replace(GOOD, peer_could_go_on=True, primary=True),
+    "written-here": replace(GOOD, primary=True),
     "equal-to-the-end": GOOD,
 }
 
@@ -42,6 +43,15 @@ def test_a_complete_copy_starts_and_nothing_is_known_to_be_missing() -> None:
     assert told.starts
     assert told.text == "nothing that was acknowledged is known to be missing from orders"
     assert told.at_most_s == 0.0
+
+
+def test_what_a_peer_wrote_that_lived_on_is_called_lost() -> None:
+    told = estimate("orders", [replace(GOOD, peer_could_go_on=True)], wanted=True)
+    assert told.starts
+    assert told.text == (
+        "at most 2 minutes of writes to orders may be lost, "
+        "unless the peer went down when the connection was lost"
+    )
 
 
 def test_a_halted_application_stays_so() -> None:

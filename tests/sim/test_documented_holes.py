@@ -12,10 +12,11 @@ import pytest
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.checkers.rules import BrokenRuleError
-from tests.sim.faults import Cut, HangDaemon, Pause
+from tests.sim.faults import BreakDisk, Cut, HangDaemon, KillDaemon, Pause
 from tests.sim.settings import NODES, PRIVATE, PUBLIC
 from tests.sim.stage import (
     ASK_OPERATOR,
+    DATA,
     FENCING,
     KINDS,
     LONG_S,
@@ -23,6 +24,7 @@ from tests.sim.stage import (
     WEB,
     WEB_TOO,
     WITH_FENCING,
+    WITH_WITNESS,
     WITNESS,
     Stage,
     with_kind,
@@ -71,6 +73,54 @@ def test_operator_a_wrong_confirmation_starts_it_twice() -> None:
     stage.world.confirm("node2")
     with pytest.raises(BrokenRuleError, match="R1: "):
         stage.run_for(30.0)
+
+
+def test_a_statement_that_no_witness_recorded_is_not_known_to_the_other_node() -> None:
+    """The survivor says so. It dies, and the witness grants the other node what it claims."""
+    stage = Stage(WITH_WITNESS).begin()
+    stage.loses_witness("node2")
+    stage.dies("node1")
+    stage.run_for(30.0)
+    stage.world.confirm("node2")
+    stage.run_for(30.0)
+    assert "not-recorded" in stage.alarms("node2")
+    assert stage.served_by() == "node2"
+    stage.dies("node2")
+    stage.world.power_on("node1")
+    with pytest.raises(BrokenRuleError, match="R2: "):
+        stage.run_for(100.0)
+
+
+@pytest.mark.parametrize("kind", [FENCING, PATHS])
+def test_who_held_the_right_does_not_know_of_a_statement_on_the_other_node(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.dies("node2")
+    stage.waits_for(lambda: stage.standing("node1") is Standing.ALONE, 15.0)
+    stage.dies("node1")
+    stage.world.power_on("node2")
+    stage.run_for(80.0)
+    stage.world.confirm("node2")
+    stage.waits_for(lambda: stage.served_by() == "node2", 30.0)
+    stage.run_for(10.0)
+    stage.dies("node2")
+    stage.world.power_on("node1")
+    with pytest.raises(BrokenRuleError, match="R2: "):
+        stage.run_for(100.0)
+
+
+def test_a_disk_that_fails_while_no_daemon_stores_it_looks_complete_after_a_power_loss() -> None:
+    stage = Stage(replace(WITH_WITNESS, watchdog=False)).begin()
+    stage.suffers(KillDaemon("node1", 10.0))
+    stage.run_for(0.2)
+    stage.suffers(BreakDisk("node1", DATA, 3.0))
+    stage.run_for(2.5)
+    for node in NODES:
+        stage.dies(node)
+    stage.world.power_on("node1")
+    with pytest.raises(BrokenRuleError, match="R2: "):
+        stage.run_for(100.0)
 
 
 def test_fencing_an_agent_that_is_slower_than_the_head_start_may_switch_both_off() -> None:

@@ -9,6 +9,7 @@ from hapair.cli import parsers
 from hapair.cli.common import ExitCode, places, run
 
 SAMPLE: Final = "/usr/share/hapair/samples/clconf.xml"
+REFERENCE: Final = "/usr/share/doc/hapair/configuration.md"
 
 PAGE: Final = parsers.Page(
     name="clbuild",
@@ -53,7 +54,7 @@ PAGE: Final = parsers.Page(
         ("/etc/lvm/lvmlocal.conf", "gets a line that keeps LVM away from DRBD's devices"),
         ("/cmbackup/cluster-DATE-GENERATION.tar.gz", "the state before each change"),
     ),
-    see_also=("clform(8)", "clrestore(8)", "clscan(8)", "clbuildapp(8)", "clconf.xml(5)"),
+    see_also=("clform(8)", "clrestore(8)", "clscan(8)", "clbuildapp(8)", REFERENCE),
 )
 
 

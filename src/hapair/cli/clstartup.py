@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
 
 def read_startup() -> Startup:
     """Return what clstart.xml says, or its defaults without one; RpcError when it has errors."""
-    from hapair.config.clstart import read_clstart  # noqa: PLC0415 - needs lxml, which is slow
+    from hapair.config.clstart import read_clstart  # noqa: PLC0415 - not for --help
 
     file = places().clstart
     try:

@@ -3,6 +3,7 @@
 import argparse
 from typing import Final
 
+from hapair.cli.clbuild import REFERENCE
 from hapair.cli.common import ExitCode, print_json
 from hapair.model.cluster import ArbitrationKind
 from hapair.rpc.messages import JsonObject, RpcError
@@ -17,7 +18,7 @@ WIDTH: Final = 34
 def no_witness(option: str) -> RpcError:
     return RpcError(
         f"{option}: clconf.xml names no witness",
-        'write <arbitration by="witness"> with a <witness .../>, see clconf.xml(5)',
+        f'write <arbitration by="witness"> with a <witness .../>, see {REFERENCE}',
         exit_code=ExitCode.USAGE,
     )
 

@@ -44,7 +44,8 @@ ON_CARDS: Final = Attribute(
     "cards",
     kinds.CARDS,
     "The node's network cards in this network. The first one is the default card: it holds the "
-    "static address. The others are stand-by.",
+    "static address. The others are stand-by: `clbuild` checks them; moving addresses to them "
+    "comes with a later version, until then use a bond and name it here.",
     required=True,
 )
 ON: Final = Element(
@@ -80,7 +81,7 @@ NETWORK_RETURN: Final = Attribute(
     "return_after",
     kinds.duration(1, 86400),
     "Addresses return to the default card after its link was up for this long.",
-    later="addresses stay on the card that works",
+    later="no address moves to a stand-by card",
 )
 NETWORK: Final = Element(
     "network",

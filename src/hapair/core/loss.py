@@ -30,11 +30,12 @@ class Copy:
 
     resource: str
     attached: bool = True
-    up_to_date: bool = True
+    current: bool = True  # As far as this kernel can know.
     connected: bool = False  # The peer's kernel answers on the replication link.
     primary: bool = False  # This node is the one that writes it.
     behind: bool = False  # Known to miss writes.
     unproven: bool = False  # Not compared with the peer's copy since this node lost sight of it.
+    peer_could_go_on: bool = False  # The peer had the right to write alone, or could take it.
     equal_ago_s: float | None = None  # Since both copies were last known to be equal.
     connected_ago_s: float | None = None
     heard_ago_s: float | None = None  # Since the peer was heard on any network.
@@ -48,6 +49,7 @@ class Copy:
         return self.connected_ago_s - self.heard_ago_s
 
 
+PEER_COULD_GO_ON: Final = "peer-could-go-on"
 COPIES: Final[tuple[Rule[Copy, Worth], ...]] = (
     Rule(
         "still-connected",
@@ -57,10 +59,10 @@ COPIES: Final[tuple[Rule[Copy, Worth], ...]] = (
     ),
     Rule("not-attached", lambda c: not c.attached, Worth.UNUSABLE, "this copy is not attached"),
     Rule(
-        "not-up-to-date",
-        lambda c: not c.up_to_date,
+        "not-current",
+        lambda c: not c.current,
         Worth.UNUSABLE,
-        "this copy is not UpToDate: nothing starts from it",
+        "this copy was never completed: nothing starts from it",
     ),
     Rule(
         "behind",
@@ -68,7 +70,6 @@ COPIES: Final[tuple[Rule[Copy, Worth], ...]] = (
         Worth.UNUSABLE,
         "this copy misses writes that were made on the peer alone: nothing starts from it",
     ),
-    Rule("written-here", lambda c: c.primary, Worth.COMPLETE, "this node writes it"),
     Rule(
         "unproven",
         lambda c: c.unproven,
@@ -81,6 +82,13 @@ COPIES: Final[tuple[Rule[Copy, Worth], ...]] = (
         Worth.DOUBTFUL,
         "the peer was still heard after the replication had ended, and may have written then",
     ),
+    Rule(
+        PEER_COULD_GO_ON,
+        lambda c: c.peer_could_go_on,
+        Worth.DOUBTFUL,
+        "the peer could go on writing alone after the connection was lost",
+    ),
+    Rule("written-here", lambda c: c.primary, Worth.COMPLETE, "this node writes it"),
     Rule(
         "equal-to-the-end",
         lambda _: True,
@@ -143,12 +151,15 @@ def _longest_s(copies: Sequence[CopyEstimate]) -> float | None:
 def _lost(application: str, doubtful: Sequence[CopyEstimate], at_most_s: float | None) -> str:
     if not doubtful:
         return f"nothing that was acknowledged is known to be missing from {application}"
+    unless = ""
+    if all(copy.rule == PEER_COULD_GO_ON for copy in doubtful):
+        unless = ", unless the peer went down when the connection was lost"
     if at_most_s is None:
         return (
             f"how many writes to {application} may be lost is not known: there is no record of"
             " when its copies were equal"
         )
-    return f"at most {long_text(at_most_s)} of writes to {application} may be lost"
+    return f"at most {long_text(at_most_s)} of writes to {application} may be lost{unless}"
 
 
 def _missing(unusable: Sequence[CopyEstimate], at_most_s: float | None) -> str:

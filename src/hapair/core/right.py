@@ -3,6 +3,7 @@
 from typing import Final
 
 from hapair.core import data_safety, witness
+from hapair.core.effects import Severity
 from hapair.core.hearing import ASKING_S, last_heard_s, peer_heard, was_member
 from hapair.core.state import NodeState
 from hapair.core.turn import Turn
@@ -24,6 +25,12 @@ def grant(turn: Turn, because: str) -> None:
     if state.confirmed:
         epoch += CONFIRMED_AHEAD
     turn.store(epoch=epoch, holds_right=True, ceded=False, joined_boot_id=state.boot_id)
+    if state.confirmed and witness.uses_witness(state) and witness.is_lost(state):
+        text = (
+            "no witness has recorded that this node acts alone: until one answers, do not start "
+            f"{state.peer_name} where it cannot reach this node"
+        )
+        turn.note("not-recorded", text, severity=Severity.ALARM)
     if state.confirmed:
         # The operator saw what may be lost and took it upon himself.
         turn.store(unproven=(), away=())

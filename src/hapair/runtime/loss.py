@@ -3,8 +3,9 @@
 from hapair.core.loss import Copy, Estimate, estimate
 from hapair.core.state import NodeState
 from hapair.model.built import BuiltApplication
+from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk, Role
-from hapair.model.status import Wanted
+from hapair.model.status import Standing, Wanted
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.replication_memory import Remembered
 
@@ -19,30 +20,53 @@ def _of_application(state: NodeState, memory: Remembered, built: BuiltApplicatio
     record = state.record(name)
     heard = [memory.ago_s(contact.heard_until_wall_s) for contact in memory.contacts]
     heard_ago_s = min((ago_s for ago_s in heard if ago_s is not None), default=None)
-    copies = [
-        _copy(state, memory, volume.resource, heard_ago_s=heard_ago_s) for volume in built.volumes
-    ]
     wanted = record is not None and record.wanted is not Wanted.DOWN
+    copies = [
+        _copy(state, memory, volume.resource, wanted=wanted, heard_ago_s=heard_ago_s)
+        for volume in built.volumes
+    ]
     return estimate(name, copies, wanted=wanted)
 
 
 def _copy(
-    state: NodeState, memory: Remembered, resource: str, *, heard_ago_s: float | None
+    state: NodeState,
+    memory: Remembered,
+    resource: str,
+    *,
+    wanted: bool,
+    heard_ago_s: float | None,
 ) -> Copy:
     facts, known = state.facts.get(resource), memory.copy(resource)
+    primary = facts is not None and facts.role is Role.PRIMARY
     return Copy(
         resource=resource,
         attached=facts is not None and facts.disk is not Disk.DISKLESS,
-        up_to_date=facts is not None and facts.disk is Disk.UP_TO_DATE,
+        current=facts is not None and facts.current,
         connected=facts is not None and facts.kernel_answers,
-        primary=facts is not None and facts.role is Role.PRIMARY,
+        primary=primary,
         behind=resource in state.stored.behind,
-        unproven=resource in state.stored.unproven,
+        unproven=resource in (*state.stored.unproven, *state.stored.away),
+        peer_could_go_on=wanted and _peer_could_go_on(state, primary=primary),
         equal_ago_s=memory.ago_s(known.equal_until_wall_s),
         connected_ago_s=memory.ago_s(known.connected_until_wall_s),
         heard_ago_s=heard_ago_s,
         missing_bytes=known.missing_bytes,
     )
+
+
+def _peer_could_go_on(state: NodeState, *, primary: bool) -> bool:
+    """Tell whether a peer that lived on out of sight could get its writes acknowledged alone.
+
+    With fencing it would have had this node switched off; with a person it needs no right as
+    long as this node cannot write (the brake's row ``operator-decides``).
+    """
+    match state.built.cluster.arbitration:
+        case ArbitrationKind.FENCING:
+            return False
+        case ArbitrationKind.OPERATOR:
+            return not primary
+        case ArbitrationKind.WITNESS | ArbitrationKind.PATHS:
+            return state.standing is not Standing.ALONE
 
 
 def loss_object(state: NodeState, memory: Remembered) -> JsonObject:

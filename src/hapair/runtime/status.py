@@ -149,7 +149,7 @@ def _volume(
         "resource": volume.resource,
         "mount_point": volume.mount_point,
         "behind": volume.resource in state.stored.behind,
-        "unproven": volume.resource in state.stored.unproven,
+        "unproven": volume.resource in (*state.stored.unproven, *state.stored.away),
         "connected_until_wall_s": known.connected_until_wall_s,
         "equal_until_wall_s": known.equal_until_wall_s,
         "apart_since_wall_s": known.apart_since_wall_s,

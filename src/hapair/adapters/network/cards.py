@@ -6,7 +6,7 @@ from hapair.model.cluster import Attachment, Cluster
 
 
 class Cards:
-    """Asks the kernel every time, because a network may move to a stand-by card."""
+    """Asks the kernel every time: a person may have moved the address to another card."""
 
     def __init__(self, cluster: Cluster, me: str) -> None:
         self._me = me

@@ -59,7 +59,7 @@ def links(situation: Situation) -> Problems:
             yield Problem(
                 side.node,
                 where,
-                f"it is switched off, so it cannot stand by for network {network.name}",
+                f"it is switched off, and network {network.name} names it",
                 on(side.node, f"ip link set {card.name} up, and have it switched on at boot"),
                 warning=not is_default(network, side.node, card),
             )
@@ -100,7 +100,7 @@ def _address(situation: Situation, side: Side, network: Network, wanted: str) ->
             side.node, where, f"it is not configured on {of_network}", on(side.node, mend)
         )
     elif holder.name != default:
-        # While the cluster is formed a stand-by card may have taken the addresses over.
+        # A person may have moved it there while the cluster is formed: hapair follows.
         moved = situation.formed and holder.name in names
         yield Problem(
             side.node,
