@@ -80,6 +80,10 @@ class Machine:
         return str(self.journal.since(0, 100)[-1]["text"])
 
 
+def resource_files(of: Built) -> tuple[NewFile, ...]:
+    return (NewFile("etc/drbd.d/hapair-orders.data.res", f"generation {of.generation}", 0o600),)
+
+
 def machine(folder: Path, name: str, uses: Built) -> Machine:
     places = Places(folder / name)
     places.memory.mkdir(parents=True)
@@ -89,7 +93,7 @@ def machine(folder: Path, name: str, uses: Built) -> Machine:
     made.write("clconf.xml", f"<!-- of {name} -->")
     made.write("orders/run", f"#!/bin/sh\n# of {name}\n")
     made.write("keys/node.key", f"secret of {name}")
-    made.catch_up = CatchUp(made.node, made.reload, places, journal)
+    made.catch_up = CatchUp(made.node, made.reload, places, journal, resource_files)
     return made
 
 
@@ -117,6 +121,8 @@ async def test_the_returning_node_takes_the_newer_configuration(two: Two) -> Non
     assert away.read("orders/run") == ahead.read("orders/run")
     assert (away.places.configuration / "orders/run").stat().st_mode & 0o777 == 0o755
     assert away.read("keys/node.key") == "secret of node1"
+    resource = away.places.drbd_resources / "hapair-orders.data.res"
+    assert resource.read_text() == f"generation {NEW.generation}"
     assert away.names() == ["configuration-taken"]
     assert ahead.names() == []
     assert list(away.places.configuration.glob(".staging-*")) == []
@@ -198,7 +204,7 @@ async def test_a_peer_that_sends_other_files_changes_nothing(two: Two) -> None:
 
     node = away.node()
     node.peer.request = forged  # type: ignore[method-assign, assignment]
-    made = CatchUp(lambda: node, away.reload, away.places, away.journal)
+    made = CatchUp(lambda: node, away.reload, away.places, away.journal, resource_files)
     await made.look()
     await made.look()
     assert away.names() == ["configuration-differs"]

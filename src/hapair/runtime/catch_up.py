@@ -1,7 +1,8 @@
 """A node that was away takes the newer configuration that its peer committed (row 24).
 
 Who has the lower generation fetches the peer's /etc/cluster, without its keys, archives the own
-one like clbuild does, puts the new one in place as one change, and uses it; applications go on.
+one like clbuild does, puts the new one in place as one change, with DRBD's resource files that
+follow from it, and uses it; applications go on.
 Two different configurations of the same generation are nobody's to choose between: they are told.
 """
 
@@ -22,6 +23,7 @@ from hapair.runtime.build import archive
 from hapair.runtime.build.files import (
     BusyError,
     NewFile,
+    ResourceFiles,
     mode_for,
     only_builder,
     read_or_empty,
@@ -60,11 +62,13 @@ class CatchUp:
         reload: Callable[[], Awaitable[None]],
         places: Places,
         journal: Journal,
+        resource_files: ResourceFiles,
     ) -> None:
         self._node = node
         self._reload = reload
         self._places = places
         self._journal = journal
+        self._resource_files = resource_files
         self._settled: tuple[int, int] | None = None  # The two generations that were compared.
 
     def for_peer(self) -> dict[str, Handler]:
@@ -131,6 +135,7 @@ class CatchUp:
             if on_disk.generation >= theirs.generation:
                 return  # A build put it there; only the daemon had not looked yet.
             files = tuple(file for file in sent.files if not file.path.startswith(KEYS))
+            files += self._resource_files(theirs)
             staging = Staging(self._places, theirs.generation)
             staging.undo()  # What an interrupted build of this generation left.
             staging.begin()

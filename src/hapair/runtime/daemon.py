@@ -180,7 +180,9 @@ class Daemon:
         identity = Identity(me, self.boot_id, self.incarnation)
         listeners = Listeners(self.commands.answered, self.commands.fence_answered)
         node = Node(parts, identity, built, stored, listeners)
-        catch_up = CatchUp(self.running_node, self.reload, self.places, self.journal)
+        catch_up = CatchUp(
+            self.running_node, self.reload, self.places, self.journal, self.wiring.resource_files
+        )
         asked = self.commands.for_peer() | catch_up.for_peer() | self.resolver.for_peer()
         for verb, handler in asked.items():
             node.peer.on_request(verb, handler)

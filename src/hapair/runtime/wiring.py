@@ -29,6 +29,7 @@ from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.reset import not_a_machine, reset_machine
 from hapair.adapters.systemd_notify import SystemdSupervisor
 from hapair.adapters.watchdog import KernelWatchdog
+from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.model.outcome import Refused, Unknown
 from hapair.ports import (
@@ -41,6 +42,7 @@ from hapair.ports import (
     Witnesses,
 )
 from hapair.rpc.messages import ExitCode, RpcError
+from hapair.runtime.build.files import NewFile, ResourceFiles
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node import Wires
 from hapair.runtime.perform import Hands
@@ -60,6 +62,7 @@ class Wiring:
     keep: Callable[[str, bytes], Awaitable[None]]
     hands: Callable[[Cluster, str], Hands]
     workshop: Callable[[Hands], Workshop]
+    resource_files: ResourceFiles
     run: CommandRunner
     connect: Callable[[Cluster, str], Wires]
     witnesses: Callable[[Cluster, str], Witnesses]
@@ -88,6 +91,7 @@ def wire(places: Places) -> Wiring:
         keep=keep,
         hands=lambda cluster, me: make_hands(places, cluster, me),
         workshop=lambda hands: make_workshop(places, hands),
+        resource_files=resource_files,
         run=run,
         connect=lambda cluster, me: connect(places, guard, cluster, me),
         witnesses=lambda cluster, me: make_witnesses(places, cluster, me),
@@ -96,6 +100,13 @@ def wire(places: Places) -> Wiring:
         reset=reset_machine if places.real else not_a_machine,
         repair=make_repair_tools(places, run),
     )
+
+
+def resource_files(built: Built) -> tuple[NewFile, ...]:
+    """Return DRBD's file for each replicated volume of a configuration."""
+    from hapair.runtime.build import wiring  # noqa: PLC0415 - memory
+
+    return wiring.resource_files(built)
 
 
 def make_witnesses(places: Places, cluster: Cluster, me: str) -> Witnesses:

@@ -4,10 +4,11 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.model.secret import for_root_only
 from hapair.runtime.places import Places
@@ -33,6 +34,9 @@ class NewFile:
     @property
     def content(self) -> bytes:
         return to_bytes(self.text)
+
+
+ResourceFiles = Callable[[Built], tuple[NewFile, ...]]  # For drbdadm, one per replicated volume.
 
 
 def to_text(content: bytes) -> str:

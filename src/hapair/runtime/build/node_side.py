@@ -8,7 +8,6 @@ from typing import Final
 
 from hapair import __version__
 from hapair.config import built_json
-from hapair.model.built import Built
 from hapair.model.leftover import Stage
 from hapair.ports import CommandRunner, Finished, TimedOut
 from hapair.rpc.messages import JsonObject, RpcError
@@ -17,6 +16,7 @@ from hapair.runtime.build.files import (
     PRIVATE_MODE,
     PUBLIC_MODE,
     NewFile,
+    ResourceFiles,
     digest,
     read_or_empty,
     to_text,
@@ -46,7 +46,6 @@ devices {
 LVM_BLOCK_PATTERN: Final = re.compile(r"(?ms)^# hapair: begin.*?^# hapair: end\n?")
 
 AskDaemon = Callable[[str, float], JsonObject]  # Verb and time limit; raises RpcError.
-ResourceFiles = Callable[[Built], tuple[NewFile, ...]]  # For drbdadm, one per replicated volume.
 
 
 @dataclass(frozen=True, slots=True)
