@@ -36,12 +36,16 @@ class Node:
         self.lines: tuple[str, ...] = ("exists -",)
         self.file_systems = folder / "filesystems"
         self.file_systems.write_text("nodev\ttmpfs\n\text4\n")
+        self.devices = folder / "dev"
+        for name in (VOLUME.logical_volume, VOLUME.meta_volume):
+            (self.devices / VOLUME.volume_group / name).mkdir(parents=True)
         self.drbd = Drbd(
             self.run,
             follow_lines=self._follow,
             proc=self.proc,
             module=self.module,
             file_systems=self.file_systems,
+            devices=self.devices,
         )
 
     async def _follow(
@@ -125,6 +129,25 @@ async def test_taking_down_a_device_that_is_open_changes_nothing(node: Node) -> 
     assert isinstance(await node.drbd.take_down(VOLUME, timeout_s=5), Refused)
     node.run.answers[""] = Finished(11, "", "failed to detach")
     assert isinstance(await node.drbd.take_down(VOLUME, timeout_s=5), Unknown)
+
+
+async def test_what_a_boot_left_inactive_is_activated_first(node: Node) -> None:
+    (node.devices / VOLUME.volume_group / VOLUME.meta_volume).rmdir()
+    assert isinstance(await node.drbd.bring_up(VOLUME, timeout_s=5), Done)
+    place = f"{VOLUME.volume_group}/{VOLUME.meta_volume}"
+    assert node.run.ran[-2:] == [
+        f"lvchange --activate y {place}", f"drbdadm adjust {VOLUME.resource}"
+    ]  # fmt: skip
+
+
+async def test_a_volume_that_cannot_be_activated_is_named(node: Node) -> None:
+    (node.devices / VOLUME.volume_group / VOLUME.logical_volume).rmdir()
+    node.run.answers["lvchange"] = Finished(5, "", "Failed to find logical volume")
+    outcome = await node.drbd.bring_up(VOLUME, timeout_s=5)
+    assert isinstance(outcome, Refused)
+    assert "lvchange" in outcome.why
+    assert "Failed to find logical volume" in outcome.why
+    assert not any(ran.startswith("drbdadm") for ran in node.run.ran)
 
 
 async def test_bringing_up_what_is_up_runs_nothing(node: Node) -> None:

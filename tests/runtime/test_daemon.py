@@ -22,7 +22,7 @@ from hapair.runtime.codec import dumps as dump_stored
 from hapair.runtime.daemon import Daemon, new_incarnation, next_incarnation, own_name, parser
 from hapair.runtime.journal_log import Journal
 from hapair.runtime.loop import until_broken
-from hapair.runtime.node import STATE, Wires
+from hapair.runtime.node import STATE, Node, Wires
 from hapair.runtime.perform import Hands
 from hapair.runtime.places import Places
 from hapair.runtime.snapshots import RepairTools
@@ -195,6 +195,21 @@ async def test_the_service_manager_hears_that_the_core_decides(
 ) -> None:
     house.places.built.write_bytes(dumps(built()))
     async with house.running(journal):
+        await eventually(lambda: "WATCHDOG=1" in house.manager.heard)
+
+
+async def test_a_daemon_that_waits_for_a_full_disk_is_not_started_anew(
+    house: House, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.places.built.write_bytes(dumps(built()))
+    async with house.running(journal) as daemon:
+        assert daemon.node is not None
+        monkeypatch.setattr(Node, "decided_at_s", -1e9)  # It stands still.
+        await asyncio.sleep(0.2)
+        house.manager.heard.clear()
+        await asyncio.sleep(0.2)
+        assert "WATCHDOG=1" not in house.manager.heard
+        daemon.node.waits_for_disk = True
         await eventually(lambda: "WATCHDOG=1" in house.manager.heard)
 
 

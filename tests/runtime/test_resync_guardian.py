@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import pytest
 
@@ -133,6 +133,26 @@ async def test_a_snapshot_that_a_former_daemon_left_is_found_and_dropped(house: 
     await house.volumes.snapshot("vg_orders", "data", "data_split_20260106_031244", 16 * MIB)
     await house.seen(COMPLETE)
     assert house.kept == ["data_split_20260106_031244"]
+
+
+@pytest.mark.parametrize("content", ["", "DM_snapshot_cow"])
+async def test_what_a_power_loss_left_of_a_snapshot_is_replaced(house: House, content: str) -> None:
+    half = LogicalVolume(SNAPSHOT, 16 * MIB, content)
+    house.volumes.groups["vg_orders"] = replace(GROUP, volumes=(*GROUP.volumes, half))
+    answer = await house.guardian.begins(begins())
+    assert answer["text"] == f"vg_orders/{SNAPSHOT} keeps the copy as it was"
+    assert house.kept == [SNAPSHOT]
+
+
+@pytest.mark.parametrize("fields", [{"content": "ext4"}, {"in_use": True}, {"origin": "other"}])
+async def test_a_volume_of_that_name_which_is_none_of_ours_stays(
+    house: House, fields: dict[str, Any]
+) -> None:
+    foreign = LogicalVolume(SNAPSHOT, 16 * MIB, **fields)
+    house.volumes.groups["vg_orders"] = replace(GROUP, volumes=(*GROUP.volumes, foreign))
+    answer = await house.guardian.begins(begins())
+    assert "exists and is none of our snapshots" in str(answer["text"])
+    assert house.volumes.groups["vg_orders"].volume(SNAPSHOT) == foreign
 
 
 async def test_without_room_or_without_lvm_the_resync_begins_all_the_same(house: House) -> None:

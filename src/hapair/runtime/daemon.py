@@ -216,13 +216,16 @@ class Daemon:
         return f"{self.node.identity.me} is {self.node.state.standing}"
 
     async def _stay_alive(self) -> None:
-        """Tell systemd that the core decides; one that stands still is not alive."""
+        """Tell systemd that the core decides; one that stands still is not alive.
+
+        Who waits for a full disk does: a new daemon could write as little.
+        """
         watchdog_s = self.wiring.supervisor.watchdog_s()
         interval_s = ALIVE_INTERVAL_S if watchdog_s is None else watchdog_s / 4
         while True:
             await asyncio.sleep(interval_s)
             age_s = 0.0
-            if self.node is not None:
+            if self.node is not None and not self.node.waits_for_disk:
                 age_s = self.wiring.clock.boot_s() - self.node.decided_at_s
             if age_s < interval_s:
                 self.wiring.supervisor.notify("WATCHDOG=1", f"STATUS={self.summary()}")

@@ -104,6 +104,7 @@ class Node:
     ) -> None:
         self.identity = identity
         self.watched: Watched = _nothing_watched  # What the guardian of resyncs sees.
+        self.waits_for_disk = False  # Nothing can be decided, and a new daemon could not either.
         self._parts = parts
         self._wires = parts.connect(built.cluster, identity.me)
         self._hands = parts.hands(built.cluster, identity.me)
@@ -292,8 +293,10 @@ class Node:
                     text = f"nothing can be decided: {STATE} cannot be written: {error}"
                     self._parts.journal.add("not-stored", text, severity=Severity.ALARM)
                 tries += 1
+                self.waits_for_disk = True
                 await asyncio.sleep(STORE_RETRY_S)
             else:
+                self.waits_for_disk = False
                 return
 
     def _last_heard_s(self) -> float | None:

@@ -14,6 +14,7 @@ from hapair.ports import Connections, FileLooks, LogicalVolumes, ReplicationFile
 BEFORE_RESYNC: Final = "_before_resync"
 SPLIT: Final = "_split_"
 LOOK: Final = "_look"
+HALF_MADE: Final = ("", "DM_snapshot_cow")  # What blkid finds in it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,12 @@ async def make_snapshot(
     Done also when it is there already. Refused when the group has no room: nothing changed.
     """
     try:
-        group = await volumes.group(volume.volume_group)
-        if group.volume(name) is not None:
+        if await _is_kept(volumes, volume, name):
             return Done("it is there already")
+        removed = await _remove_half_made(volumes, volume, name)
+        if not isinstance(removed, Done):
+            return removed
+        group = await volumes.group(volume.volume_group)
         size_bytes = snapshot_bytes(_room(group, volume.size_bytes, room), whole=whole)
         if not group.exists or not size_bytes:
             return Refused(_no_room(group))
@@ -76,7 +80,10 @@ async def make_snapshot(
 async def make_brief_snapshot(volumes: LogicalVolumes, volume: Volume, name: str) -> Outcome:
     """Keep a content that nobody writes, only to look at it; one left behind is replaced."""
     try:
-        removed = await volumes.remove_snapshot(volume.volume_group, name)
+        if await _is_kept(volumes, volume, name):
+            removed = await volumes.remove_snapshot(volume.volume_group, name)
+        else:
+            removed = await _remove_half_made(volumes, volume, name)
         if not isinstance(removed, Done):
             return removed
         group = await volumes.group(volume.volume_group)
@@ -86,6 +93,21 @@ async def make_brief_snapshot(volumes: LogicalVolumes, volume: Volume, name: str
         return await volumes.snapshot(group.name, volume.logical_volume, name, size_bytes)
     except ValueError as error:
         return Unknown(str(error))
+
+
+async def _is_kept(volumes: LogicalVolumes, volume: Volume, name: str) -> bool:
+    found = (await volumes.group(volume.volume_group)).volume(name)
+    return found is not None and found.origin == volume.logical_volume
+
+
+async def _remove_half_made(volumes: LogicalVolumes, volume: Volume, name: str) -> Outcome:
+    """Remove what a power loss left of a snapshot in the making: it keeps nothing."""
+    found = (await volumes.group(volume.volume_group)).volume(name)
+    if found is None:
+        return Done()
+    if found.origin or found.in_use or found.content not in HALF_MADE:
+        return Refused(f"{volume.volume_group}/{name} exists and is none of our snapshots")
+    return await volumes.remove(volume.volume_group, name)
 
 
 async def drop_snapshot(volumes: LogicalVolumes, volume: Volume, name: str) -> Outcome:

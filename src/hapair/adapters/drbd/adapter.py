@@ -36,9 +36,11 @@ class Drbd:
         proc: Path = Path("/proc/drbd"),
         module: Path = Path("/sys/module/drbd"),
         file_systems: Path = Path("/proc/filesystems"),
+        devices: Path = Path("/dev"),
     ) -> None:
         self._run = run
         self._file_systems = file_systems
+        self._devices = devices
         self._proc = proc
         self._module = module
         self._events = Events(
@@ -70,6 +72,9 @@ class Drbd:
             loaded = await self._run(("modprobe", "drbd"), timeout_s=timeout_s)
             if not isinstance(loaded, Finished) or loaded.exit_code != 0:
                 return Refused("the kernel module drbd cannot be loaded: modprobe drbd failed")
+        activated = await self._activate(volume, timeout_s)
+        if not isinstance(activated, Done):
+            return activated
         argv = self._commands().adjust(volume)
         match await self._run(argv, timeout_s=timeout_s):
             case TimedOut(after_s):
@@ -80,6 +85,26 @@ class Drbd:
                 return Refused(_said(argv, finished))
             case finished:
                 return Unknown(_said(argv, finished))
+
+    async def _activate(self, volume: Volume, timeout_s: float) -> Outcome:
+        """Activate the logical volumes that the boot left out.
+
+        Two ``vgchange`` of one boot that both make ``/dev/mapper/control`` can do that (LVM
+        2.03.16 of Debian 12, seen after a reset).
+        """
+        group = volume.volume_group
+        names = (volume.logical_volume, volume.meta_volume)
+        missing = [name for name in names if not (self._devices / group / name).exists()]
+        if not missing:
+            return Done()
+        argv = ("lvchange", "--activate", "y", *(f"{group}/{name}" for name in missing))
+        match await self._run(argv, timeout_s=timeout_s):
+            case TimedOut(after_s):
+                return _no_answer(argv, after_s)
+            case Finished(exit_code=0):
+                return Done()
+            case finished:
+                return Refused(_said(argv, finished))
 
     async def _load_file_system(self, volume: Volume, timeout_s: float) -> None:
         """Whether it succeeds will show at the mount, with a better message."""
