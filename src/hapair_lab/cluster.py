@@ -106,12 +106,20 @@ def run_script(name: str = "orders", port: int = PORT) -> str:
     return RUN_SCRIPT.format(name=name, server=SERVER_PATH, mount_point=mount_point, port=port)
 
 
-def make_storage(lab: Lab, name: str = "orders", *, disk: str = "/dev/vdb") -> None:
+def make_storage(
+    lab: Lab,
+    name: str = "orders",
+    *,
+    disk: str = "/dev/vdb",
+    file_system: str = "ext4",
+    size_mib: int = DATA_MIB,
+) -> None:
     """Make the volume group on both nodes, and on node1 a mounted file system with some data."""
     for node in lab.nodes:
         node.check(f"vgcreate -q vg_{name} {disk}")
     lab.node1.check(
-        f"lvcreate -q -L {DATA_MIB}m -n data vg_{name} && mkfs.ext4 -q /dev/vg_{name}/data && "
+        f"lvcreate -q -L {size_mib}m -n data vg_{name} && "
+        f"mkfs.{file_system} -q /dev/vg_{name}/data && "
         f"mkdir -p /srv/{name} && mount /dev/vg_{name}/data /srv/{name} && "
         f"echo precious > /srv/{name}/before-the-cluster"
     )

@@ -7,6 +7,8 @@ import pytest
 
 from hapair_lab import cluster
 from hapair_lab.lab import Lab
+from hapair_lab.ledger import SERVER_PATH
+from hapair_lab.machine import Machine
 from hapair_lab.packages import install_on, package_file
 from tests.lab.conftest import LabFrom
 from tests.lab.story import PATIENCE_S, notes, server_pid, serving, wait_for_standing
@@ -15,6 +17,12 @@ pytestmark = pytest.mark.lab
 
 REFUSED = 1
 SCRIPT = "/etc/cluster/orders/run"
+MAIL_UNIT = f"""\
+[Service]
+Type=forking
+PIDFile=/run/mail.pid
+ExecStart=/usr/bin/python3 -I {SERVER_PATH} /srv/mail/lines.txt 7001 --pid-file /run/mail.pid
+"""
 
 
 @pytest.fixture
@@ -65,28 +73,89 @@ def test_start_that_fails_on_both_nodes_stops_with_one_alarm(formed_lab: Lab) ->
         story.service_answers()
 
 
+def write_mail(lab: Lab) -> None:
+    """Write the files of a second application, which is a unit of systemd."""
+    lab.node1.check("mkdir -p /etc/cluster/mail")
+    text = cluster.appconf("mail", preferred="node2", address="10.77.1.60-10.77.1.62")
+    script = '<script path="/etc/cluster/mail/run"/>'
+    assert script in text
+    text = text.replace(script, '<unit name="mail.service"/>')
+    lab.node1.put("/etc/cluster/mail/appconf.xml", text)
+    for node in lab.nodes:
+        node.put("/etc/systemd/system/mail.service", MAIL_UNIT)
+        node.check("systemctl daemon-reload")
+
+
+def mail_runs_on(lab: Lab) -> list[str]:
+    asked = "systemctl --quiet is-active mail.service"
+    return [node.name for node in lab.nodes if node.run(asked).exit_code == 0]
+
+
 def test_application_is_added_while_another_runs(formed_lab: Lab) -> None:
-    """M29. FAIL: the running application is restarted or stops answering."""
+    """M29, with XFS and a unit. FAIL: the running application is restarted or stops answering."""
     before = server_pid(formed_lab.node1)
     node1, node2 = formed_lab.nodes
-    cluster.make_storage(formed_lab, "mail", disk="/dev/vdc")
+    cluster.make_storage(formed_lab, "mail", disk="/dev/vdc", file_system="xfs", size_mib=320)
     with serving(formed_lab) as story:
-        node1.check("mkdir -p /etc/cluster/mail")
-        text = cluster.appconf("mail", preferred="node2", address="10.77.1.60-10.77.1.62")
-        node1.put("/etc/cluster/mail/appconf.xml", text)
-        script = cluster.run_script("mail", port=7001)
-        for node in formed_lab.nodes:
-            node.check("mkdir -p /etc/cluster/mail")
-            node.put("/etc/cluster/mail/run", script, mode=0o755)
+        write_mail(formed_lab)
         node1.check("clbuildapp mail", timeout_s=PATIENCE_S)
         assert node1.get("/srv/mail/before-the-cluster") == b"precious\n"
         story.redundant_again()
         node1.check("clrunapp mail --node node2", timeout_s=PATIENCE_S)
         assert node2.get("/srv/mail/before-the-cluster") == b"precious\n"
         assert node2.check("ip address").count("10.77.1.6") == 3
+        assert mail_runs_on(formed_lab) == ["node2"]
+        node1.check("clmoveapp mail", timeout_s=PATIENCE_S)
+        assert mail_runs_on(formed_lab) == ["node1"]
+        assert " /srv/mail xfs " in node1.get("/proc/mounts").decode()
         story.service_answers()
         assert server_pid(story.node1) == before
-        assert story.runs_on("mail") == "node2"
+        assert story.runs_on() == "node1"
+
+
+def test_clbuildapp_that_cannot_go_on_leaves_everything_as_it_was(formed_lab: Lab) -> None:
+    """M30. FAIL: a file system is unmounted, a volume is left over, or the next try fails."""
+    node1, node2 = formed_lab.nodes
+    cluster.make_storage(formed_lab, "mail", disk="/dev/vdc")
+    write_mail(formed_lab)
+    before = storage_of(formed_lab)
+
+    node1.check("cd /srv/mail && (exec sleep 600 >/dev/null 2>&1 </dev/null &)")
+    refused(node1, "vg_mail/data on /srv/mail is in use by sleep")
+    node1.check("pkill -x sleep")
+
+    node2.check("lvcreate -q -y -l 100%FREE -n all vg_mail")
+    refused(node2, "vg_mail has 0 MiB free", typed_on=node1)
+    node2.check("lvremove -q -y vg_mail/all")
+    assert storage_of(formed_lab) == before
+
+    # The volumes of node2 are made, then its drbdadm refuses to read its files.
+    node2.put("/etc/drbd.d/broken.res", "resource {\n")
+    refused(node2, "everything was taken back", typed_on=node1)
+    assert storage_of(formed_lab) == before
+    assert node1.get("/srv/mail/before-the-cluster") == b"precious\n"
+
+    node2.check("rm /etc/drbd.d/broken.res")
+    node1.check("clbuildapp mail", timeout_s=PATIENCE_S)
+    assert node1.get("/srv/mail/before-the-cluster") == b"precious\n"
+    assert "/dev/drbd" in node1.check("grep /srv/mail /proc/mounts")
+
+
+def refused(by: Machine, why: str, *, typed_on: Machine | None = None) -> None:
+    """Let clbuildapp refuse; it names the node and what is in the way."""
+    said = (typed_on or by).run("clbuildapp mail", timeout_s=PATIENCE_S)
+    assert said.exit_code, said
+    assert why in said.stderr
+    assert by.name in said.stderr
+
+
+def storage_of(lab: Lab) -> list[str]:
+    """Return all volumes, mounts and resource files of both nodes."""
+    look = (
+        "lvs --noheadings -o vg_name,lv_name,lv_size; grep -v cgroup /proc/mounts | sort; "
+        "ls /etc/drbd.d/hapair-*; cat /etc/cluster/built/built.json"
+    )
+    return [node.check(look) for node in lab.nodes]
 
 
 def test_upgrade_of_the_package_touches_no_application(formed_lab: Lab, tmp_path: Path) -> None:

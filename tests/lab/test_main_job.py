@@ -67,18 +67,36 @@ def test_planned_move_and_back(formed_lab: Lab) -> None:
 def test_halt_and_form(formed_lab: Lab) -> None:
     """FAIL: something of the application is left after clhalt, or does not come back."""
     node1, node2 = formed_lab.nodes
-    node1.check("clhalt", timeout_s=PATIENCE_S)
-    for node in (node1, node2):
-        now = seen(node)
-        assert (now.primary, now.mounted, now.programs) == ((), (), ())
-        assert "10.77.1.50" not in node.check("ip address")
-        assert "cs:" not in node.check("cat /proc/drbd")
-        assert standing(node) == "halted"
-    assert node2.run("clhalt").exit_code == 0, "halting twice is no error"
-    node2.check("clform", timeout_s=PATIENCE_S)
     with serving(formed_lab) as story:
+        node1.check("clhalt", timeout_s=PATIENCE_S)
+        for node in (node1, node2):
+            now = seen(node)
+            assert (now.primary, now.mounted, now.programs) == ((), (), ())
+            assert "10.77.1.50" not in node.check("ip address")
+            assert "cs:" not in node.check("cat /proc/drbd")
+            assert standing(node) == "halted"
+        assert node2.run("clhalt").exit_code == 0, "halting twice is no error"
+        node2.check("clform", timeout_s=PATIENCE_S)
         story.service_answers()
         assert story.runs_on() == "node1"
+
+
+def test_what_is_edited_and_not_built_starts_nothing_and_stops_all(formed_lab: Lab) -> None:
+    """M24 and M26. FAIL: a start goes by an old file, or a stop is refused for a new one."""
+    node1, _ = formed_lab.nodes
+    with serving(formed_lab) as story:
+        node1.check("mv /etc/cluster/clconf.xml /root/")
+        assert "clconf.xml" in node1.run("clstat").stdout
+        node1.check("clhalt", timeout_s=PATIENCE_S)
+        for lost_or_edited in ("true", "sed s/2s/3s/ /root/clconf.xml >/etc/cluster/clconf.xml"):
+            node1.check(lost_or_edited)
+            locked = node1.run("clform", timeout_s=PATIENCE_S)
+            assert locked.exit_code, locked
+            assert "clconf.xml" in locked.stderr
+            assert standing(node1) == "halted"
+        node1.check("mv /root/clconf.xml /etc/cluster/clconf.xml")
+        node1.check("clform", timeout_s=PATIENCE_S)
+        story.service_answers()
 
 
 def test_reboot_of_the_active_node_in_order(formed_lab: Lab) -> None:
