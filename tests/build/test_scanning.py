@@ -221,6 +221,18 @@ def test_clscan_prints_what_can_be_loaded(tmp_path: Path) -> None:
     assert load_facts(command(tmp_path, "clscan", "--json")).version == __version__
 
 
+def test_clscan_shows_no_content_of_the_configuration(tmp_path: Path) -> None:
+    folder = tmp_path / "etc/cluster"
+    for file in ("clconf.xml", "built/built.json", "orders/appconf.xml"):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text("password=hunter2")
+    shown = command(tmp_path, "clscan", "--json")
+    assert "hunter2" not in shown
+    found = load_facts(shown).configuration
+    assert found.clconf.startswith("sha256:")
+    assert found.built == found.applications[0].text == found.clconf
+
+
 def test_clscan_shows_people_the_most_important_facts(tmp_path: Path) -> None:
     shown = command(tmp_path, "clscan")
     assert "kernel" in shown

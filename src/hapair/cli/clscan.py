@@ -3,12 +3,14 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from hapair.cli import parsers
 from hapair.cli.common import ExitCode, places, run
 from hapair.cli.terminal import columns, size_text
 from hapair.model.node_facts import NodeFacts, ScanRequest
+from hapair.runtime.build.files import digest
 from hapair.runtime.build.scanning import dump_facts, pack_facts
 from hapair.runtime.build.wiring import node_scan, run_interruptible
 from hapair.runtime.codec import loads
@@ -23,7 +25,7 @@ PAGE: Final = parsers.Page(
     """,
     never=(
         "It never changes anything: it loads no module and writes no file.",
-        "It never prints a secret: of keys it shows digests only.",
+        "It never prints a secret: of keys and of the configuration it shows digests only.",
     ),
     examples=(
         parsers.Example("clscan", "the most important facts, for people"),
@@ -47,10 +49,27 @@ def body(options: argparse.Namespace) -> int:
     if options.request:
         print(pack_facts(facts))
     elif options.json:
-        print(dump_facts(facts))
+        print(dump_facts(_without_texts(facts)))
     else:
         print("\n".join(fact_lines(facts)))
     return int(ExitCode.DONE)
+
+
+def _without_texts(facts: NodeFacts) -> NodeFacts:
+    """Leave out what the files of the configuration say: it may hold passwords of fence agents."""
+    found = facts.configuration
+    applications = tuple(replace(file, text=_digest(file.text)) for file in found.applications)
+    shown = replace(
+        found,
+        clconf=_digest(found.clconf),
+        built=_digest(found.built),
+        applications=applications,
+    )
+    return replace(facts, configuration=shown)
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{digest(text.encode())}" if text else ""
 
 
 def fact_lines(facts: NodeFacts) -> list[str]:

@@ -124,7 +124,12 @@ LIMITS: Final = Element(
 )
 
 _MONITOR: Final = (
-    Attribute("name", kinds.SIMPLE_NAME, "Its name for `lemsctl`.", default_about="its kind"),
+    Attribute(
+        "name",
+        kinds.SIMPLE_NAME,
+        "Its name in all that is shown.",
+        default_about="its kind",
+    ),
     Attribute("interval", kinds.duration(0.1, 3600), "The time between two checks.", default="10s"),
     Attribute(
         "timeout", kinds.duration(0.1, 3600), "A check that takes longer failed.", default="10s"

@@ -98,9 +98,7 @@ def demonstrate(lab: Lab) -> None:
     tell("what happened after the power cut:")
     print(figures.timeline.rstrip())
     # On the client's own clock; the steps above are on that of the node.
-    print(
-        f"{figures.outage_s:8.1f} s          answered   the client's next line since its last"
-    )
+    print(f"{figures.outage_s:8.1f} s          answered   the client's next line since its last")
     print(f"outage: {figures.outage_s:.1f} s")
     print(f"acknowledged lines missing: {len(figures.missing)}", flush=True)
     if figures.missing:

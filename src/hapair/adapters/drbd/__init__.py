@@ -1,1 +1,1 @@
-"""DRBD 8.4 and 9 through drbd-utils."""
+"""DRBD 8.4 through drbd-utils; the commands of 9 are known, and nobody has tried them."""
