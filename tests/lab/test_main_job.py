@@ -198,7 +198,6 @@ def test_cold_start_of_one_asks_before_it_acts(formed_lab: Lab) -> None:
         story.redundant_again()
 
 
-@pytest.mark.long
 def test_node_that_was_alone_starts_alone(formed_lab: Lab) -> None:
     """Row 8. Its own records show that nobody can be ahead of it."""
     wait_shortly_at_boot(formed_lab)

@@ -144,6 +144,51 @@ while time.monotonic() < until_s:
     assert cluster.standing("node1") == cluster.standing("node2") == "together"
 
 
+LISTENS = """
+import socket, struct
+with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800)) as card:
+    card.bind(("pub0", 0x0800))
+    card.settimeout(10)
+    heard = 0
+    while heard < 12:
+        packet = card.recv(65536)
+        own = 4 * (packet[0] & 15)
+        if packet[9] == 17 and packet[12:16] == bytes((10, 77, 1, 2)):
+            print(packet[:own].hex(), packet[own:].hex())
+            heard += 1
+"""
+REPEATS = """
+import socket, sys, time
+heard = [tuple(map(bytes.fromhex, line.split())) for line in sys.argv[1:]]
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+until_s = time.monotonic() + 6
+while time.monotonic() < until_s:
+    for header, datagram in heard:
+        # Without a checksum, so that a changed byte is for the daemon to notice.
+        plain = datagram[:6] + bytes(2) + datagram[8:]
+        forged = plain[:-1] + bytes((plain[-1] ^ 1,))
+        for each in (plain, forged):
+            raw.sendto(header + each, ("10.77.1.1", 0))
+    time.sleep(0.05)
+"""
+
+
+def test_repeated_and_forged_heartbeats_keep_nobody_alive(cluster: Pair) -> None:
+    """A stranger sends what node2 has sent, as node2, while its daemon is dead."""
+    node1, node2 = cluster.nodes["node1"], cluster.nodes["node2"]
+    heard = node1.run(sys.executable, "-I", "-S", "-c", LISTENS)
+    assert len(heard.stdout.splitlines()) == 12, heard.stderr
+    assert "detected" not in names(cluster, "node1")
+    os.kill(node2.daemon_pid(), signal.SIGKILL)
+    packets = heard.stdout.splitlines()
+    sent = cluster.outside.run(sys.executable, "-I", "-S", "-c", REPEATS, *packets)
+    assert sent.returncode == 0, sent.stderr
+    assert "detected" in names(cluster, "node1")
+    view = node1.ask("status")["nodes"]["node1"]["peer_view"]  # type: ignore[index]
+    assert view["rejected"] >= 100
+    assert cluster.phase("node1") == "running"
+
+
 def test_who_is_cut_off_stops_and_the_other_goes_on(cluster: Pair) -> None:
     machine = cluster.nodes["node1"].machine
     cluster.public.unplug(machine, "pub0")
