@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hapair.core import explain
-from hapair.core.effects import AskWitnesses, Do, Guard, Store, Stored
+from hapair.core.effects import AskWitnesses, Do, Guard, Note, Severity, Store, Stored
 from hapair.core.events import ConfirmPeerDown, Form, Leave, WitnessAnswered, WitnessTie
 from hapair.core.witness import LOOK_S
 from hapair.model.application import Application
@@ -246,6 +246,18 @@ def test_who_left_in_order_does_not_form_by_the_witness() -> None:
     bench = forming_alone(replace(STOPPED, ceded=True))
     assert asked(bench) == [0] * len(asked(bench))
     assert "promised" in {alarm.name for alarm in explain.alarms(bench.state)}
+
+
+def test_a_statement_that_no_witness_can_record_is_an_alarm() -> None:
+    bench = forming_alone(STOPPED)
+    for _ in range(3):
+        answer(bench, Answer.UNREACHABLE, epoch=4)
+        bench.wait(2.0, hearing=False)
+    bench.command(ConfirmPeerDown())
+    assert bench.stands(Standing.ALONE)
+    (told,) = (e for e in bench.effects if isinstance(e, Note) and e.name == "not-recorded")
+    assert told.severity is Severity.ALARM
+    assert PEER in told.text
 
 
 def test_a_person_outranks_what_the_witness_gave_to_the_peer() -> None:

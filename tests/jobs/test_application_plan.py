@@ -130,6 +130,11 @@ def test_what_is_in_the_way_is_said_before_anything_is_touched(case: str) -> Non
     assert all(problem.mend for problem in problems)
 
 
+def test_a_local_disk_is_what_it_takes() -> None:
+    here = lying_on(StorageKind.LOCAL, "")
+    assert planned(situation(here=here)).added == planned(situation()).added
+
+
 def test_an_empty_volume_of_the_right_size_on_the_peer_is_used() -> None:
     plan = planned(situation(there=holding(LogicalVolume("data", 256 * MIB))))
     assert Work.CREATE_DATA_VOLUME not in {step.work for step in plan.steps}
