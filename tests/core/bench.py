@@ -152,6 +152,7 @@ class Bench:
             self.do(Heard(self.now_s, network, replace(beat, **changes)))
 
     def peer_says(self, **changes: Any) -> None:  # noqa: ANN401 - the fields of PeerState
+        changes = {"seen_losses": self.state.losses, **changes}  # It has heard our heartbeats.
         before, self.peer = self.peer, replace(self.peer, **changes)
         self.do(PeerStated(self.now_s, self.peer))
         told = (before.standing, before.epoch) == (self.peer.standing, self.peer.epoch)

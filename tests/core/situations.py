@@ -194,6 +194,12 @@ GOALS: Final = {
     "peer-primary": with_state(CAN_RUN, facts={RESOURCE: facts(peer_role=Role.PRIMARY)}),
     "peer-lease": with_state(CAN_RUN, leased=(NAME,), lease_until_s=201.0),
     "peer-runs": replace(CAN_RUN, peer=replace(STOPPED_THERE, phase=Phase.STOPPING)),
+    "awaits-connection": with_state(
+        CAN_RUN,
+        facts={RESOURCE: facts(connection=Connection.CONNECTING)},
+        fresh=(NAME,),
+        together_since_s=199.0,
+    ),
     "preferred-elsewhere": with_state(ELSEWHERE, fresh=(NAME,), together_since_s=199.0),
     "data-only": replace(CAN_RUN, record=record(wanted=Wanted.DATA)),
     "run": CAN_RUN,

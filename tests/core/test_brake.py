@@ -54,6 +54,23 @@ def test_with_the_kind_operator_a_silent_peer_takes_nothing_over_so_writes_go_on
     assert verdicts(bench) == [(7, FenceVerdict.PEER_FENCED)]
 
 
+def test_what_the_peer_stored_of_an_earlier_loss_lets_nothing_go_on() -> None:
+    """It clears that when the copies are connected, and may be unable to say so."""
+    bench = Bench()
+    freeze(bench)
+    bench.peer_says(behind=(RESOURCE,))
+    assert verdicts(bench) == [(7, FenceVerdict.PEER_OUTDATED)]
+    bench.data(facts(role=Role.PRIMARY))
+    bench.forget_effects()
+    bench.data(replace(bench.kernel[RESOURCE], connection=Connection.CONNECTING, suspended=True))
+    bench.do(FenceAsked(bench.now_s, 8, RESOURCE))
+    assert verdicts(bench) == []
+    bench.peer_says(behind=(RESOURCE,), seen_losses=1)
+    assert verdicts(bench) == [], "it has not heard of this loss"
+    bench.peer_says(behind=(RESOURCE,), seen_losses=2)
+    assert verdicts(bench) == [(8, FenceVerdict.PEER_OUTDATED)]
+
+
 def test_a_connection_that_is_back_needs_no_verdict() -> None:
     bench = Bench()
     freeze(bench)

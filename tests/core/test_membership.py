@@ -311,9 +311,18 @@ def test_the_right_of_a_peer_that_was_out_of_sight_comes_with_doubts() -> None:
     bench = Bench(stored=MEMBER)
     bench.data(facts(connection=Connection.CONNECTING))
     bench.hear()
-    bench.peer_says(left=True, standing=Standing.HALTED)
+    bench.peer_says(left=True, standing=Standing.HALTED, epoch=30)
     assert bench.stands(Standing.ALONE)
     assert bench.state.stored.unproven == (RESOURCE,)
+
+
+def test_a_peer_that_left_in_no_newer_epoch_wrote_nothing_alone() -> None:
+    bench = Bench(stored=MEMBER)
+    bench.data(facts(connection=Connection.CONNECTING))
+    bench.hear()
+    bench.peer_says(left=True, standing=Standing.HALTED)
+    assert bench.stands(Standing.ALONE)
+    assert not bench.state.stored.unproven
 
 
 def test_a_right_that_the_leaving_peer_holds_itself_is_not_inherited() -> None:

@@ -26,7 +26,7 @@ def behind(bench: Bench) -> bool:
 
 
 def unproven(bench: Bench) -> bool:
-    return RESOURCE in bench.state.stored.unproven
+    return RESOURCE in (*bench.state.stored.unproven, *bench.state.stored.away)
 
 
 def standby() -> Bench:

@@ -41,7 +41,7 @@ KINDS: Final = (WITNESS, FENCING, PATHS)
 TAKES_OVER_WITHIN_S: Final = {
     PATHS: 6.0,
     WITNESS: 7.0,
-    FENCING: 12.0,
+    FENCING: 15.0,
     ArbitrationKind.OPERATOR: 6.0,
 }
 

@@ -240,7 +240,7 @@ def test_row_21_a_daemon_that_hangs_and_a_peer_that_dies_meanwhile(kind: Arbitra
     stage.run_for(60.0)
     if kind is not WITNESS:
         assert stage.served_by() == ""
-        assert stage.stored("node2").unproven == (DATA,)
+        assert (*stage.stored("node2").unproven, *stage.stored("node2").away) == (DATA,)
         stage.world.confirm("node2")
         stage.run_for(5.0)
     assert stage.served_by() == "node2"

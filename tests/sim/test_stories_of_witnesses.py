@@ -385,7 +385,7 @@ def test_a_stranger_that_hears_its_peer_again_is_none_any_more() -> None:
 def test_the_handler_waits_for_a_daemon_that_was_killed() -> None:
     stage = Stage(WITH_WITNESS).begin()
     stage.world.replication.notices_after_s = (0.5, 0.6)
-    stage.suffers(KillDaemon("node1", 3.0), Cut(PRIVATE, NODES, LONG_S))
+    stage.suffers(KillDaemon("node1", 2.5), Cut(PRIVATE, NODES, LONG_S))
     stage.waits_for(lambda: stage.copy("node1").suspended, 1.0)
     promised = stage.acknowledged()
     stage.run_for(2.0)

@@ -82,11 +82,13 @@ def frozen(state: NodeState, resource: str) -> Frozen:
     facts = state.facts.get(resource)
     theirs = state.peer.state
     agreed = hearing.agreed(state)
+    # It clears that when it is connected; what it said of an earlier loss says nothing of this one.
+    present = theirs is not None and theirs.seen_losses >= state.losses
     return Frozen(
         application=data_safety.application_of(state, resource),
         connected=facts is not None and facts.kernel_answers,
         alone=state.stored.holds_right and state.standing in (Standing.ALONE, Standing.LEAVING),
-        peer_stored_it=agreed and theirs is not None and resource in theirs.behind,
+        peer_stored_it=agreed and theirs is not None and present and resource in theirs.behind,
         doubtful=data_safety.is_doubtful(state, resource),
         gives_way=state.lost or state.isolated or hearing.superseded(state),
         operator=state.built.cluster.arbitration is ArbitrationKind.OPERATOR and not agreed,

@@ -1,11 +1,15 @@
 """What is known about the copies of an application's data (safety contract, "Facts about data")."""
 
+from typing import Final
+
 from hapair.core.state import NodeState
 from hapair.core.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Volume
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
+
+ATTACHED: Final = (Disk.UP_TO_DATE, Disk.CONSISTENT, Disk.OUTDATED, Disk.INCONSISTENT)
 
 
 def volumes(state: NodeState, application: str) -> tuple[Volume, ...]:
@@ -91,18 +95,23 @@ def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
     state = turn.state
     # What a new daemon finds connected may be a connection whose loss is not noticed yet.
     new_from_s = state.now_s if state.facts_read else state.now_s + proof_s(state)
+    before = state.joined_from_s
+    connected = {each.resource for each in facts if each.kernel_answers}
+    ended = [n for n, old in state.facts.items() if old.kernel_answers and n not in connected]
     turn.change(
+        losses=state.losses + bool(ended),
         facts={each.resource: each for each in facts},
         facts_read=True,
         joined_from_s={
-            each.resource: state.joined_from_s.get(each.resource, new_from_s)
+            each.resource: before.get(each.resource, new_from_s)
             for each in facts
-            if _says_joined(each)
+            if _says_joined(each) and (each.resource in before or each.peer_disk in ATTACHED)
         },
     )
 
 
 def _says_joined(facts: VolumeFacts) -> bool:
+    """Tell whether every write comes here; that copies were compared takes two disks."""
     together = (Connection.CONNECTED, Connection.SYNC_SOURCE)
     return facts.disk is Disk.UP_TO_DATE and facts.connection in together
 
@@ -135,8 +144,9 @@ def distrust(turn: Turn, *, but_own: bool = False, away: bool = False) -> None:
     DRBD takes a copy for UpToDate that was so when it was last attached, however long ago.
     The peer may have written alone since; only a connection, or the operator, can tell. With
     ``but_own`` the copies of which this node is Primary are still trusted: nobody else wrote.
-    ``away`` says that the peer is not known to have had the right to: then a witness that grants
-    the next epoch can tell too, because the peer would have needed exactly that grant.
+    ``away`` says that the peer is not known to have had the right to: then its epoch can tell too
+    when it is met again, and a witness that grants the next one, because the peer would have needed
+    exactly that (``wrote_by_right``).
     """
     facts = turn.state.facts
     named = {v.resource for built in turn.state.built.applications for v in built.volumes}
@@ -144,10 +154,41 @@ def distrust(turn: Turn, *, but_own: bool = False, away: bool = False) -> None:
     own = {n for n in named if but_own and n in facts and facts[n].role is Role.PRIMARY}
     doubtful = named - proven - own
     stored = turn.state.stored
-    if away and turn.state.built.cluster.arbitration is ArbitrationKind.WITNESS:
+    if away and not _needs_no_right(turn.state):
         turn.store(away=tuple(sorted(doubtful | set(stored.away))))
     else:
         turn.store(unproven=tuple(sorted(doubtful | set(stored.unproven))))
+
+
+def trust_again(turn: Turn, epoch: int) -> None:
+    """Meet a peer that says this epoch: what was away is good unless it may have written alone."""
+    if wrote_by_right(turn.state, epoch):
+        distrust(turn, but_own=True, away=True)
+    else:
+        turn.store(away=())
+
+
+def _needs_no_right(state: NodeState) -> bool:
+    """Tell whether a Primary may go on without its peer and without a newer epoch.
+
+    Otherwise DRBD holds its writes until it has one, or until the peer has stored that its copy is
+    behind (see ``brake``).
+    """
+    return state.built.cluster.arbitration is ArbitrationKind.OPERATOR
+
+
+def wrote_by_right(state: NodeState, epoch: int) -> bool:
+    """Tell whether a peer that says this epoch may have written what this node was never told of.
+
+    Not when it is no newer than the last one in which this node took part.
+    """
+    return epoch > state.stored.epoch or _needs_no_right(state)
+
+
+def _says_so_now(state: NodeState) -> bool:
+    """Tell whether the last heartbeat is no older than the time after which a peer is silent."""
+    heard = state.peer.heard_at_s.values()
+    return any(state.now_s - at_s < state.detection_s for at_s in heard)
 
 
 def _is_owner(state: NodeState, resource: str) -> bool:
@@ -170,7 +211,7 @@ def update_doubts(turn: Turn) -> None:
     state = turn.state
     behind, unproven = set(state.stored.behind), set(state.stored.unproven)
     away = set(state.stored.away)
-    told = set(state.peer.beat.unprotected) if state.peer.beat is not None else set()
+    told = set(state.peer.beat.unprotected) if _says_so_now(state) and state.peer.beat else set()
     # Where this node is the owner the peer has lost: its frozen writes make no copy here old.
     told -= {name for name in told if _is_owner(state, name)}
     if told & set(state.joined_from_s):

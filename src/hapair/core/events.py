@@ -20,6 +20,7 @@ class Beat:
     standing: Standing
     epoch: int
     unprotected: tuple[str, ...] = ()  # Resources on which the sender writes without the peer.
+    losses: int = 0  # How many connections of its data the sender's daemon has seen end.
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class PeerState:
     holds_right: bool = False  # The sender stored that it may act alone.
     asked: int = 0  # The highest epoch for which the sender ever asked a witness.
     behind: tuple[str, ...] = ()  # Resources that the sender stored never to promote.
+    seen_losses: int = 0  # The receiver's count that the sender had heard of by then.
     tie: WitnessTie = WitnessTie()
 
 

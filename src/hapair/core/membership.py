@@ -117,8 +117,7 @@ def _accept(turn: Turn) -> None:
         if theirs.epoch > state.stored.epoch:
             data_safety.distrust(turn)  # It had the right to act alone meanwhile.
         elif not state.stored.holds_right:
-            # It wrote alone while it was out of sight.
-            data_safety.distrust(turn, but_own=True, away=True)
+            data_safety.trust_again(turn, theirs.epoch)
         turn.store(holds_right=False, epoch=epoch)
         turn.change(accepted=theirs.incarnation)
         if state.standing is Standing.ALONE:

@@ -272,6 +272,7 @@ def beat_of(state: NodeState) -> Beat:
         standing=state.standing,
         epoch=state.stored.epoch,
         unprotected=data_safety.unprotected(state),
+        losses=state.losses,
     )
 
 
@@ -290,6 +291,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
         behind=state.stored.behind,
+        seen_losses=state.peer.beat.losses if state.peer.beat is not None else 0,
         tie=state.stored.tie,
     )
 

@@ -15,6 +15,7 @@ from hapair.model.data import Connection, Disk
 from hapair.model.status import Phase, Record, Standing, Version, Wanted
 
 PREFERRED_WAIT_S: Final = 15.0  # How long a cold start waits for the preferred node's copy.
+CONNECTION_WAIT_S: Final = 10.0  # Or for the connection of its copies.
 
 
 class Goal(StrEnum):
@@ -112,7 +113,8 @@ class View:
     def awaits_proof(self) -> bool:
         """A copy here is connected, and will be known to be current in a moment."""
         facts = data_safety.volume_facts(self.state, self.application.name)
-        return any(each is not None and each.resource in self.state.joined_from_s for each in facts)
+        connected = (f.resource for f in facts if f and f.resource in self.state.joined_from_s)
+        return any(not data_safety.is_joined(self.state, each) for each in connected)
 
     @property
     def peer_stopped(self) -> bool:
@@ -153,6 +155,14 @@ def view(state: NodeState, application: Application) -> View:
 def _awaits_preferred(v: View) -> bool:
     waited_s = v.state.now_s - v.state.together_since_s
     return v.fresh and v.preferred_elsewhere and not v.failed_there and waited_s < PREFERRED_WAIT_S
+
+
+def _awaits_connection(v: View) -> bool:
+    """Tell whether a cold start's copies may be connected in a moment: two are better than one."""
+    waited_s = v.state.now_s - v.state.together_since_s
+    facts = data_safety.volume_facts(v.state, v.application.name)
+    apart = any(each is not None and not each.kernel_answers for each in facts)
+    return v.fresh and apart and waited_s < CONNECTION_WAIT_S
 
 
 GoalRule = Rule[View, Goal]
@@ -239,6 +249,12 @@ GOALS: Final[tuple[GoalRule, ...]] = (
         lambda v: v.together and v.stopped and not v.peer_stopped,
         Goal.STANDBY,
         "it still stops on the peer",
+    ),
+    Rule(
+        "awaits-connection",
+        lambda v: v.together and v.stopped and _awaits_connection(v),
+        Goal.STANDBY,
+        "waiting for the connection of the data to the peer's copy",
     ),
     Rule(
         "preferred-elsewhere",

@@ -75,7 +75,7 @@ def inherit(turn: Turn) -> None:
         return
     epoch = max(state.stored.epoch, theirs.epoch) + 1
     turn.store(holds_right=True, ceded=False, epoch=epoch)
-    if state.standing is Standing.CUT:
+    if state.standing is Standing.CUT and data_safety.wrote_by_right(state, theirs.epoch):
         data_safety.distrust(turn)  # What it wrote while it was out of sight is not known.
     text = f"{state.peer_name} left in order; this node may act alone in epoch {epoch}"
     turn.note("peer-left", text)

@@ -1,0 +1,153 @@
+"""Told stories: whose copy has every write, when disks, links and daemons fail in turn."""
+
+from dataclasses import replace
+
+import pytest
+
+from hapair.core.events import Halt, Leave, Run
+from hapair.model.cluster import ArbitrationKind
+from hapair.model.data import Connection, Disk
+from hapair.model.status import Standing
+from tests.sim.faults import BreakDisk, Cut, KillDaemon
+from tests.sim.settings import NODES, PRIVATE, PUBLIC, application
+from tests.sim.stage import (
+    DATA,
+    KINDS,
+    LONG_S,
+    ORDERS,
+    PATHS,
+    WITH_WITNESS,
+    WITNESS,
+    Stage,
+    with_kind,
+)
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+SECOND = "orders.data1"
+
+
+def missing_on(stage: Stage, node: str) -> int:
+    return len(stage.world.clients.acknowledged[DATA] - stage.copy(node).data)
+
+
+@each_kind
+def test_a_copy_that_is_behind_is_not_proven_by_a_peer_without_a_disk(
+    kind: ArbitrationKind,
+) -> None:
+    """node1 writes alone, then its disk breaks, then the link is back: nothing is compared."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(Cut(PRIVATE, NODES, 15.0))
+    stage.waits_for(lambda: DATA in stage.stored("node2").behind, 8.0)
+    stage.run_for(5.0)
+    stage.suffers(BreakDisk("node1", DATA, LONG_S))
+    stage.run_for(30.0)
+    assert missing_on(stage, "node2") > 0
+    assert stage.served_by() == ""
+    assert stage.stored("node2").behind == (DATA,)
+
+
+@each_kind
+def test_a_copy_that_was_away_is_not_proven_by_a_peer_whose_disk_is_gone(
+    kind: ArbitrationKind,
+) -> None:
+    """node1 acted alone; after a loss of power it boots without its disk."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.dies("node2")
+    stage.waits_for(lambda: stage.standing("node1") is Standing.ALONE, 15.0)
+    stage.run_for(5.0)
+    stage.dies("node1")
+    stage.run_for(3.0)
+    stage.copy("node1").broken = True
+    for node in NODES:
+        stage.world.power_on(node)
+    stage.run_for(90.0)
+    assert stage.standing("node2") is Standing.TOGETHER
+    assert missing_on(stage, "node2") > 0
+    assert stage.served_by() == ""
+
+
+@each_kind
+def test_after_a_loss_of_power_the_node_whose_disk_is_whole_goes_on(kind: ArbitrationKind) -> None:
+    """Nobody acted alone, so nothing need be compared: the epoch of the other one tells it."""
+    stage = Stage(with_kind(kind)).begin()
+    for node in NODES:
+        stage.dies(node)
+    stage.run_for(3.0)
+    stage.copy("node1").broken = True
+    for node in NODES:
+        stage.world.power_on(node)
+    stage.waits_for(lambda: stage.served_by() == "node2", 120.0)
+    assert missing_on(stage, "node2") == 0
+    stage.copy("node1").broken = False
+    stage.ends_well()
+
+
+@each_kind
+def test_one_broken_disk_of_two_gives_the_application_to_the_peer(kind: ArbitrationKind) -> None:
+    shape = replace(with_kind(kind), applications=(application(ORDERS, volumes=2),))
+    stage = Stage(shape).begin()
+    stage.suffers(BreakDisk("node1", DATA, LONG_S))
+    stage.run_for(3.0)
+    stage.types("node1", Halt(ORDERS))
+    stage.world.command("node1", Run(ORDERS))
+    stage.waits_for(lambda: stage.served_by() == "node2", 60.0)
+    assert stage.copy("node2", SECOND).disk is Disk.UP_TO_DATE
+    stage.ends_well()
+
+
+@each_kind
+def test_what_a_dead_daemon_said_last_makes_no_complete_copy_old(kind: ArbitrationKind) -> None:
+    """It said that it writes alone; its kernel completed the other copy after that."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.world.replication.resync_takes_s = (0.3, 0.4)
+    stage.suffers(Cut(PRIVATE, NODES, 4.0))
+    stage.waits_for(lambda: DATA in stage.stored("node2").behind, 6.0)
+    stage.run_for(0.5)
+    stage.suffers(KillDaemon("node1", 4.5))
+    stage.waits_for(
+        lambda: (
+            stage.copy("node1").connection is Connection.CONNECTED
+            and stage.copy("node2").disk is Disk.UP_TO_DATE
+        ),
+        15.0,
+    )
+    stage.run_for(0.3)
+    stage.dies("node1")
+    stage.takes_over("node2")
+    stage.ends_well()
+
+
+def test_what_the_peer_stored_of_an_earlier_loss_lets_nothing_be_written_at_a_later_one() -> None:
+    """Its newer word is stuck on the way when everything is cut, just after the resync."""
+    stage = Stage(WITH_WITNESS, seed="a0").begin()
+    stage.world.replication.resync_takes_s = (1.0, 1.2)
+    while stage.world.tunnel.wire.name != PUBLIC:
+        stage.world.tunnel.close()
+        stage.waits_for(lambda: stage.world.tunnel.open, 5.0)
+    stage.suffers(Cut(PRIVATE, NODES, 8.0))
+    stage.waits_for(lambda: DATA in stage.stored("node2").behind, 6.0)
+    stage.run_for(2.0)
+    stage.waits_for(lambda: stage.copy("node2").connection is Connection.SYNC_TARGET, 15.0)
+    stage.run_for(0.9)
+    stage.suffers(Cut(PUBLIC, NODES, LONG_S))
+    stage.waits_for(lambda: DATA not in stage.stored("node2").behind, 3.0)
+    stage.run_for(0.1)
+    theirs = stage.state("node1").peer.state
+    assert theirs is not None
+    assert theirs.behind == (DATA,), "node1 has not heard the newer word"
+    stage.loses_witness("node1")
+    stage.suffers(Cut(PRIVATE, NODES, LONG_S))
+    stage.takes_over("node2", 20.0)
+    stage.ends_well()
+
+
+@pytest.mark.parametrize("kind", [WITNESS, PATHS])
+def test_who_leaves_while_the_daemon_of_the_peer_starts_anew_leaves_good_copies(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(KillDaemon("node2", 0.5))
+    stage.world.command("node1", Leave(handover=True))
+    stage.waits_for(lambda: stage.served_by() == "node2", 60.0)
+    assert stage.standing("node1") is Standing.HALTED
+    stage.ends_well()
