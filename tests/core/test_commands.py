@@ -15,6 +15,7 @@ from hapair.core.events import (
     Move,
     Run,
 )
+from hapair.model.cluster import ArbitrationKind
 from hapair.model.outcome import Refused
 from hapair.model.status import Phase, Standing, Version, Wanted
 from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built, facts, record
@@ -170,6 +171,21 @@ def test_a_peer_whose_kernel_answers_is_not_confirmed_down() -> None:
     assert "power it off first" in refusal(bench, ConfirmPeerDown())
 
 
+def test_nothing_is_confirmed_before_the_state_of_the_data_is_known() -> None:
+    bench = Bench(stored=MEMBER)
+    bench.state = replace(bench.state, facts_read=False)
+    assert "not known yet" in refusal(bench, ConfirmPeerDown())
+
+
+def test_a_statement_that_the_kernel_of_the_peer_disproves_counts_no_longer() -> None:
+    bench = Bench(stored=MEMBER, attached=SEPARATED)
+    bench.command(ConfirmPeerDown())
+    assert bench.state.confirmed
+    bench.data(facts())
+    assert not bench.state.confirmed
+    assert "not-confirmed" in bench.notes()
+
+
 def test_a_confirmation_on_a_node_alone_trusts_its_copies() -> None:
     stored = replace(MEMBER, holds_right=True, unproven=(RESOURCE,), records=(record(),))
     bench = Bench(stored=stored, attached=SEPARATED)
@@ -244,13 +260,27 @@ def test_halt_and_run_are_answered_when_they_are_complete() -> None:
     bench = Bench()
     bench.running()
     bench.command(Halt(NAME))
-    assert bench.replies()[-1] == (True, "orders is halted")
     assert not bench.up
+    halted = (True, "orders is halted")
+    assert halted not in bench.replies(), "the peer, too, must know that it is not to start it"
+    bench.peer_says(records=bench.state.stored.records)
+    assert bench.replies()[-1] == halted
     bench.command(Run(NAME))
     assert bench.replies()[-1] == (True, "orders runs on node1")
     bench.command(Run(NAME, ME))
     assert bench.replies()[-1] == (True, "orders runs on node1")
     assert bench.record.version == Version(0, 3)
+
+
+def test_a_halt_of_which_a_silent_peer_does_not_know_says_so() -> None:
+    bench = Bench(built(kind=ArbitrationKind.OPERATOR))
+    bench.running()
+    bench.disconnect()
+    bench.wait(3.0, hearing=False)
+    bench.command(Halt(NAME))
+    ok, text = bench.replies()[-1]
+    assert ok
+    assert "node2 has not heard of it" in text
 
 
 def test_a_halt_that_a_run_overtakes_is_answered() -> None:

@@ -61,6 +61,8 @@ def a_stop_that_needs_the_ladder(bench: Bench, tell: Tell) -> None:
     tell("the holders have been ended")
     bench.outcomes, bench.deaf = {}, set()
     end_what_is_under_way(bench)
+    tell("node2 has stored that it is halted")
+    bench.peer_says(records=bench.state.stored.records)
 
 
 def end_what_is_under_way(bench: Bench) -> None:

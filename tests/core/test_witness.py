@@ -6,7 +6,7 @@ import pytest
 
 from hapair.core import explain
 from hapair.core.effects import AskWitnesses, Do, Guard, Note, Severity, Store, Stored
-from hapair.core.events import ConfirmPeerDown, Form, Leave, WitnessAnswered, WitnessTie
+from hapair.core.events import Configured, ConfirmPeerDown, Form, Leave, WitnessAnswered, WitnessTie
 from hapair.core.witness import LOOK_S
 from hapair.model.application import Application
 from hapair.model.built import Built
@@ -54,6 +54,17 @@ def test_the_active_node_asks_at_once_and_acts_alone_when_granted() -> None:
     assert bench.stands(Standing.ALONE)
     assert bench.state.stored.epoch == 1
     assert Do.STOP_PROGRAM not in bench.acts()
+
+
+def test_what_former_witnesses_said_counts_for_no_new_ones() -> None:
+    bench = Bench(by_witness())
+    cut_off(bench)
+    answer(bench, Answer.GRANTED, holder="node1")
+    bench.forget_effects()
+    bench.do(Configured(bench.now_s, by_witness(witnesses=3)))
+    assert not bench.state.witness.answers
+    bench.wait(2.0, hearing=False)
+    assert asked(bench)[0] == 1, "the new ones are to record it"
 
 
 def test_what_is_asked_for_is_stored_before_it_is_asked() -> None:

@@ -99,6 +99,9 @@ def _confirm(turn: Turn, request_id: int) -> None:
     elif hearing.peer_alive(state):
         text = f"{state.peer_name} sends heartbeats, so it is not down"
         turn.reply(request_id, text, accepted=False)
+    elif not state.facts_read:
+        text = "the state of the data is not known yet; type it again in a moment"
+        turn.reply(request_id, text, accepted=False)
     elif data_safety.kernel_answers(state):
         text = (
             f"the kernel of {state.peer_name} answers on the replication link; power it off first"
@@ -282,7 +285,7 @@ def _application_answer(state: NodeState, pending: Pending) -> tuple[bool, str] 
     if pending.verb == "halt":
         if record.wanted is not Wanted.DOWN:
             return False, f"{name} was started again meanwhile"
-        return (True, f"{name} is halted") if seen.stopped else None
+        return _halted(state, record, name) if seen.stopped else None
     if seen.failed_here and seen.failed_there:
         return False, f"{name} failed to start on both nodes; see: clevents --application {name}"
     running_here = record.owner == state.me and here is Phase.RUNNING and not seen.moving
@@ -294,6 +297,20 @@ def _application_answer(state: NodeState, pending: Pending) -> tuple[bool, str] 
     if pending.node not in ("", where):
         return False, f"{name} runs on {where} again: it could not be started on {pending.node}"
     return True, f"{name} runs on {where}"
+
+
+def _halted(state: NodeState, record: Record, name: str) -> tuple[bool, str] | None:
+    """Answer when the peer knows it too: it must not start again what was halted."""
+    theirs = state.peer.state
+    knows = theirs is not None and any(
+        each.application == name and each.version >= record.version for each in theirs.records
+    )
+    if knows or state.standing in (Standing.ALONE, Standing.HALTED, Standing.LEAVING):
+        return True, f"{name} is halted"
+    if state.standing is Standing.TOGETHER:
+        return None
+    peer = state.peer_name
+    return True, f"{name} is halted here; {peer} has not heard of it: if it takes over it starts it"
 
 
 def phase(state: NodeState, application: Application) -> Phase:

@@ -22,7 +22,7 @@ from hapair.core import (
     right,
     witness,
 )
-from hapair.core.effects import Effect, Guard, Layer, Publish, SetBeat, Store, Stored
+from hapair.core.effects import Effect, Guard, Layer, Publish, SetBeat, Severity, Store, Stored
 from hapair.core.events import (
     Beat,
     Commanded,
@@ -46,7 +46,7 @@ from hapair.core.events import (
     WitnessAnswered,
 )
 from hapair.core.invariants import check_step
-from hapair.core.state import NodeState
+from hapair.core.state import NodeState, WitnessView
 from hapair.core.turn import Turn
 from hapair.model.built import Built
 from hapair.model.outcome import Done
@@ -166,12 +166,18 @@ def _absorb(turn: Turn, event: Event) -> None:
         case Commanded(_, request_id, command):
             commands.handle(turn, request_id, command)
         case Configured(_, built):
+            if built.cluster.witnesses != turn.state.built.cluster.witnesses:
+                turn.change(witness=WitnessView())  # The new ones have said nothing yet.
             turn.change(built=built)
             lifecycle.sync_items(turn)
             lifecycle.absorb_facts(turn)  # The kernel may have nothing new to say about them.
 
 
 def _settle(turn: Turn) -> None:
+    if turn.state.confirmed and data_safety.kernel_answers(turn.state):
+        turn.change(confirmed=False)
+        text = f"the kernel of {turn.state.peer_name} answers: that it is down counts no longer"
+        turn.note("not-confirmed", text, severity=Severity.WARNING)
     data_safety.update_doubts(turn)
     membership.settle(turn)
     formation.settle(turn)
