@@ -12,6 +12,7 @@ from tests.sim.faults import BreakDisk, Cut, KillDaemon
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, application
 from tests.sim.stage import (
     DATA,
+    FENCING,
     KINDS,
     LONG_S,
     ORDERS,
@@ -114,6 +115,18 @@ def test_what_a_dead_daemon_said_last_makes_no_complete_copy_old(kind: Arbitrati
     stage.run_for(0.3)
     stage.dies("node1")
     stage.takes_over("node2")
+    stage.ends_well()
+
+
+@pytest.mark.parametrize("kind", [WITNESS, FENCING])
+def test_who_lost_its_disk_does_not_win_against_the_only_good_copy(kind: ArbitrationKind) -> None:
+    """It is the active one, which else goes first."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(BreakDisk("node1", DATA, LONG_S))
+    stage.run_for(3.0)
+    assert stage.served_by() == "node1", "through the disk of node2"
+    stage.cuts_off()
+    stage.takes_over("node2", 20.0)
     stage.ends_well()
 
 

@@ -7,10 +7,12 @@ import pytest
 from hapair.core.effects import Do
 from hapair.core.events import ConfirmPeerDown, Form, Leave, Move
 from hapair.core.hearing import silent_s
+from hapair.model.application import TimeLimits
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
-from tests.sim.faults import Cut, KillDaemon, LoseWitness, Pause, SlowWitness
-from tests.sim.settings import NODES, PRIVATE
+from tests.sim.faults import Cut, FailActions, KillDaemon, LoseWitness, Pause, SlowWitness
+from tests.sim.machine import Trouble
+from tests.sim.settings import NODES, PRIVATE, application
 from tests.sim.stage import (
     LONG_S,
     ONE_APPLICATION,
@@ -352,6 +354,23 @@ def test_where_the_peer_is_taken_for_off_nothing_waits_for_a_lease(kind: Arbitra
     stage = Stage(with_kind(kind, WEB_TOO)).begin()
     stage.dies("node1")
     stage.waits_for(lambda: stage.served_by(WEB) == "node2", 10.0)
+    stage.ends_well()
+
+
+@pytest.mark.parametrize(
+    "command", [Move(WEB), Leave(handover=True)], ids=lambda c: type(c).__name__
+)
+def test_a_stop_that_takes_its_time_does_not_outlive_the_lease(command: Move | Leave) -> None:
+    """Its script may take a minute; when the node is cut off it is ended with what it stops."""
+    limits = TimeLimits(start_s=20.0, stop_s=60.0)
+    web = application(WEB, volumes=0, limits=limits)
+    stage = Stage(replace(WITH_WITNESS, applications=(application(ORDERS), web))).begin()
+    stage.suffers(FailActions("node1", Do.STOP_PROGRAM, WEB, Trouble.HANGS, LONG_S))
+    stage.world.command("node1", command)
+    stage.run_for(0.3)
+    stage.loses_witness("node1")
+    stage.cuts_off()
+    stage.waits_for(lambda: stage.runs_on(WEB) == ("node2",), 30.0)
     stage.ends_well()
 
 

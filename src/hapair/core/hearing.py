@@ -6,7 +6,7 @@ from hapair.core import data_safety, fencing, witness
 from hapair.core.arbitration import Silence
 from hapair.core.events import Heard
 from hapair.core.state import NodeState
-from hapair.model.status import Standing
+from hapair.model.status import Standing, Wanted
 
 ASKING_S: Final = 1.5  # What a question to the witness may take.
 REPROBE_S: Final = 1.0  # While the peer is silent, how often the references are asked again.
@@ -101,7 +101,7 @@ def silence(state: NodeState) -> Silence:
 def _third_party(state: NodeState) -> dict[str, bool]:
     """Collect what the tables of the witness and of fencing look at besides."""
     silent = silent_s(state)
-    lead_s = 0.0 if witness.is_active(state) else state.built.cluster.lead_s
+    lead_s = _lead_s(state)
     return {
         "lead_over": silent >= state.detection_s + lead_s,
         "records_allow": witness.own_records_allow(state.stored),
@@ -114,6 +114,15 @@ def _third_party(state: NodeState) -> dict[str, bool]:
         "fenced": state.fencing.proven,
         "hung": silent >= fencing.HUNG_S + lead_s,
     }
+
+
+def _lead_s(state: NodeState) -> float:
+    """Return how long the peer is let go first: longest where this node could run nothing."""
+    lead_s = state.built.cluster.lead_s
+    wanted = [r.application for r in state.stored.records if r.wanted is not Wanted.DOWN]
+    if wanted and not any(data_safety.data_current(state, name) for name in wanted):
+        return 2 * lead_s
+    return 0.0 if witness.is_active(state) else lead_s
 
 
 def lease_s(state: NodeState) -> float:

@@ -358,8 +358,9 @@ def runs_anything(state: NodeState) -> bool | None:
 
 def _climb(turn: Turn, application: Application, item: Item, item_state: ItemState) -> None:
     if item_state.busy:
-        if item_state.doing is Do.START_PROGRAM:
-            # Do not wait for a start that nobody wants any more.
+        polite = item_state.doing is Do.STOP_PROGRAM and item_state.rung > 0
+        if item_state.doing is Do.START_PROGRAM or polite:
+            # Do not wait for a start, or for a polite stop, that nobody wants any more.
             turn.put_item(item, replace(item_state, rung=1))
             turn.act(item, Do.KILL_PROGRAM, stop_limit_s(application, item.layer))
         return

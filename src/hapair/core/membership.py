@@ -99,6 +99,15 @@ def settle(turn: Turn) -> None:
             _accept(turn)
         case Standing.LEAVING:
             right.inherit(turn)
+            _mind_the_lease(turn)
+
+
+def _mind_the_lease(turn: Turn) -> None:
+    """A node that leaves slowly, and is cut off meanwhile, ends what it runs like any other."""
+    state = turn.state
+    bound = witness.uses_witness(state) and not state.stored.holds_right
+    if bound and not state.lost and silence(state).lease_over:
+        turn.change(lost=True)
 
 
 def _accept(turn: Turn) -> None:

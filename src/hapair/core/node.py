@@ -227,7 +227,7 @@ def _finish_leaving(turn: Turn) -> None:
         return
     peer_took_over = theirs is not None and theirs.holds_right
     if state.stored.holds_right or peer_gone or peer_took_over or late:
-        turn.change(standing=Standing.HALTED, leave=None, accepted=0, form=None)
+        turn.change(standing=Standing.HALTED, leave=None, accepted=0, form=None, lost=False)
         turn.note("halted", "this node left the cluster in order")
 
 
