@@ -56,6 +56,20 @@ def test_the_active_node_asks_at_once_and_acts_alone_when_granted() -> None:
     assert Do.STOP_PROGRAM not in bench.acts()
 
 
+def test_a_node_that_leaves_slowly_and_is_cut_off_minds_its_lease() -> None:
+    bench = Bench(by_witness())
+    bench.running()
+    bench.peer_has()
+    bench.deaf = {Do.STOP_PROGRAM}
+    bench.command(Leave(handover=True))
+    bench.disconnect()
+    bench.wait(bench.state.built.cluster.lease_s - 1.0, hearing=False)
+    assert bench.stands(Standing.LEAVING)
+    assert Do.KILL_PROGRAM not in bench.acts()
+    bench.wait(2.0, hearing=False)
+    assert Do.KILL_PROGRAM in bench.acts()
+
+
 def test_what_former_witnesses_said_counts_for_no_new_ones() -> None:
     bench = Bench(by_witness())
     cut_off(bench)
