@@ -130,6 +130,21 @@ def test_who_lost_its_disk_does_not_win_against_the_only_good_copy(kind: Arbitra
     stage.ends_well()
 
 
+@each_kind
+def test_a_primary_that_loses_its_peer_amid_the_resync_to_itself_gives_way(
+    kind: ArbitrationKind,
+) -> None:
+    """Its own copy is not whole; the other one is, and the nodes hear each other."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.world.replication.resync_takes_s = (6.0, 8.0)
+    stage.suffers(BreakDisk("node1", DATA, 2.0))
+    stage.waits_for(lambda: stage.copy("node1").connection is Connection.SYNC_TARGET, 20.0)
+    stage.run_for(1.0)
+    stage.suffers(Cut(PRIVATE, NODES, LONG_S))
+    stage.waits_for(lambda: stage.served_by() == "node2", 60.0)
+    stage.ends_well()
+
+
 def test_what_the_peer_stored_of_an_earlier_loss_lets_nothing_be_written_at_a_later_one() -> None:
     """Its newer word is stuck on the way when everything is cut, just after the resync."""
     stage = Stage(WITH_WITNESS, seed="a0").begin()

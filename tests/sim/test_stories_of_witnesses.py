@@ -387,6 +387,18 @@ def test_a_stranger_after_a_pause_has_a_short_lease() -> None:
     stage.ends_well()
 
 
+def test_a_stranger_whose_daemon_starts_anew_minds_its_lease() -> None:
+    """It stood still, its daemon died before it met the other one again, and then all is cut."""
+    stage = Stage(with_kind(WITNESS, WEB_TOO)).begin()
+    stage.suffers(Pause("node1", 2.6))
+    stage.run_for(2.65)
+    stage.suffers(KillDaemon("node1", 0.5))
+    stage.loses_witness("node1")
+    stage.cuts_off()
+    stage.waits_for(lambda: stage.runs_on(WEB) == ("node2",), 30.0)
+    stage.ends_well()
+
+
 def test_a_stranger_that_hears_its_peer_again_is_none_any_more() -> None:
     stage = Stage(WITH_WITNESS).begin()
     stage.suffers(Pause("node1", 2.5))

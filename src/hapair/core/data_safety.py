@@ -69,9 +69,9 @@ def is_bare(facts: VolumeFacts) -> bool:
 
 
 def is_without_data(facts: VolumeFacts) -> bool:
-    """Tell whether a Primary has neither its own disk nor the peer's: all its writes fail."""
-    diskless = facts.role is Role.PRIMARY and facts.disk is Disk.DISKLESS
-    return diskless and not facts.kernel_answers
+    """Tell whether a Primary has neither a whole disk of its own nor the peer's."""
+    needs_peer = facts.disk in (Disk.DISKLESS, Disk.INCONSISTENT)
+    return facts.role is Role.PRIMARY and needs_peer and not facts.kernel_answers
 
 
 def kernel_answers(state: NodeState) -> bool:

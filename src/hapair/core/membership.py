@@ -8,7 +8,7 @@ no moment can both use a right.
 
 from typing import Final
 
-from hapair.core import data_safety, fencing, right, witness
+from hapair.core import data_safety, fencing, lifecycle, right, witness
 from hapair.core.arbitration import Silence, Verdict, judge
 from hapair.core.effects import ProbeReferences, Severity
 from hapair.core.events import Beat, PeerState
@@ -88,6 +88,8 @@ def settle(turn: Turn) -> None:
             return
         case Standing.FORMING:
             _accept(turn)
+            if lifecycle.runs_anything(turn.state) is not False:
+                _mind_the_lease(turn)  # It was started anew, and may not know for how long.
         case Standing.TOGETHER:
             _together(turn)
         case Standing.CUT:
@@ -103,9 +105,10 @@ def settle(turn: Turn) -> None:
 
 
 def _mind_the_lease(turn: Turn) -> None:
-    """A node that leaves slowly, and is cut off meanwhile, ends what it runs like any other."""
+    """A node that leaves slowly, or forms anew, and is cut off meanwhile, ends what it runs."""
     state = turn.state
-    bound = witness.uses_witness(state) and not state.stored.holds_right
+    waits = state.standing in (Standing.LEAVING, Standing.FORMING)
+    bound = waits and witness.uses_witness(state) and not state.stored.holds_right
     if bound and not state.lost and silence(state).lease_over:
         turn.change(lost=True)
 
