@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from hapair.core import data_safety, node
 from hapair.core.effects import Do, Stored
 from hapair.core.events import DataChanged, Ended, Halt, Leave, Move
@@ -12,6 +14,7 @@ from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Done, Refused
 from hapair.model.status import Standing
 from tests.core.bench import NAME, PEER, RESOURCE, Bench, built, facts
+from tests.core.test_membership import MEMBER
 
 LOST = facts(
     role=Role.PRIMARY,
@@ -67,6 +70,15 @@ def test_after_a_pause_a_connection_proves_nothing_until_it_has_lasted() -> None
     bench.hear()
     bench.wait(3.5)
     assert not unproven(bench)
+
+
+@pytest.mark.parametrize(("holds_right", "doubted"), [(False, True), (True, False)])
+def test_a_new_daemon_doubts_a_copy_that_lost_its_disk(*, holds_right: bool, doubted: bool) -> None:
+    """What was written meanwhile may lie on the peer's disk alone, unless this node was alone."""
+    bench = Bench(stored=replace(MEMBER, holds_right=holds_right))
+    bench.state = replace(bench.state, facts_read=False)
+    bench.data(replace(LOST, disk=Disk.DISKLESS))
+    assert unproven(bench) is doubted
 
 
 def test_the_peers_old_state_is_no_agreement_when_its_beats_say_otherwise() -> None:

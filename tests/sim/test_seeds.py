@@ -14,6 +14,7 @@ from tests.sim.trace import printer
 SEEDS_PER_TEST = 25
 # Beyond those that are always played; each broke a rule once.
 FOUND = {
+    4565: "a new daemon does not trust a copy whose disk was lost before it looked",
     9429: "the peer acts alone and then leaves: what it runs is not started here",
     14468: "who promised to yield stops what it runs when its lease is over",
     15476: "a daemon that is started anew attaches no disk that was given up under a Primary",

@@ -95,6 +95,8 @@ def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
     state = turn.state
     # What a new daemon finds connected may be a connection whose loss is not noticed yet.
     new_from_s = state.now_s if state.facts_read else state.now_s + proof_s(state)
+    if not state.facts_read and not state.stored.holds_right:
+        _doubt_what_lost_its_disk(turn, facts)
     before = state.joined_from_s
     connected = {each.resource for each in facts if each.kernel_answers}
     ended = [n for n, old in state.facts.items() if old.kernel_answers and n not in connected]
@@ -108,6 +110,13 @@ def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
             if _says_joined(each) and (each.resource in before or each.peer_disk in ATTACHED)
         },
     )
+
+
+def _doubt_what_lost_its_disk(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
+    """A new daemon does not know what was written to the peer's disk alone meanwhile."""
+    lost = {each.resource for each in facts if each.disk is Disk.DISKLESS}
+    if lost:
+        turn.store(unproven=tuple(sorted(lost | set(turn.state.stored.unproven))))
 
 
 def _says_joined(facts: VolumeFacts) -> bool:
