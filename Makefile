@@ -84,7 +84,7 @@ formed: ready-lab deb
 	$(PYTHON) -m hapair_lab prepare --cluster
 
 .PHONY: lab
-lab: formed ## all scenarios on guests, also the longest one, which make test leaves out
+lab: formed ## all scenarios on guests, also the three long ones that make test leaves out
 	$(PYTEST) -m lab
 
 .PHONY: soak
@@ -93,7 +93,7 @@ soak: images ## random faults on guests while clients write: make soak MINUTES=6
 		--rounds $(ROUNDS) --arbitration $(ARBITRATION) $(if $(JSON),--json $(JSON))
 
 .PHONY: test
-test: ready-lab deb ## what continuous integration runs: all but the longest scenario of make lab
+test: ready-lab deb ## what continuous integration runs: all but three long scenarios of make lab
 	@# The guests boot on one processor while the other one checks.
 	@$(MAKE) --no-print-directory --jobs=2 formed lint types coverage
 	$(PYTEST) -m "not long" $(PARALLEL) --seeds=$(SEEDS)

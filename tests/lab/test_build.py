@@ -155,6 +155,7 @@ def test_a_formed_cluster_takes_an_edit_over_while_it_serves(formed_lab: Lab) ->
         story.service_answers()
 
 
+@pytest.mark.long
 def test_a_deleted_configuration_is_restored(formed_lab: Lab) -> None:
     """FAIL: status, halt or restore need the deleted file, or the application does not return."""
     node1, node2 = formed_lab.nodes

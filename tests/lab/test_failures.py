@@ -218,6 +218,7 @@ def test_a_copy_that_is_half_resynced_is_not_promoted(formed_lab: Lab) -> None:
         story.redundant_again()
 
 
+@pytest.mark.long
 def test_failback_waits_for_the_resync(formed_lab: Lab) -> None:
     """Row 16. FAIL: it moves back to a copy that is not UpToDate, or not at all when asked to."""
     node1, node2 = formed_lab.nodes

@@ -59,8 +59,10 @@ def replicate(lab: Lab) -> None:
         lambda: "cs:Connected" in drbd_state(lab.node1),
         timeout_s=CONNECT_TIMEOUT_S,
     )
-    lab.node1.check("drbdadm primary --force r0 && mkfs.ext4 -q /dev/drbd0")
+    # Nothing is on the volumes yet, so there is nothing to copy.
+    lab.node1.check("drbdadm new-current-uuid --clear-bitmap r0/0")
     wait_until_synchronised(lab)
+    lab.node1.check("drbdadm primary r0 && mkfs.ext4 -q /dev/drbd0")
 
 
 def start_service(node: Machine) -> None:
