@@ -194,8 +194,8 @@ def wrote_by_right(state: NodeState, epoch: int) -> bool:
     return epoch > state.stored.epoch or _needs_no_right(state)
 
 
-def _says_so_now(state: NodeState) -> bool:
-    """Tell whether the last heartbeat is no older than the time after which a peer is silent."""
+def peer_heard(state: NodeState) -> bool:
+    """Tell whether a beat that echoes our incarnation came within the detection time."""
     heard = state.peer.heard_at_s.values()
     return any(state.now_s - at_s < state.detection_s for at_s in heard)
 
@@ -220,7 +220,7 @@ def update_doubts(turn: Turn) -> None:
     state = turn.state
     behind, unproven = set(state.stored.behind), set(state.stored.unproven)
     away = set(state.stored.away)
-    told = set(state.peer.beat.unprotected) if _says_so_now(state) and state.peer.beat else set()
+    told = set(state.peer.beat.unprotected) if peer_heard(state) and state.peer.beat else set()
     # Where this node is the owner the peer has lost: its frozen writes make no copy here old.
     told -= {name for name in told if _is_owner(state, name)}
     if told & set(state.joined_from_s):

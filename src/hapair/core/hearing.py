@@ -30,8 +30,7 @@ def last_heard_s(state: NodeState) -> float:
 
 def peer_heard(state: NodeState) -> bool:
     """Tell whether a beat that echoes our incarnation came within the detection time."""
-    heard = state.peer.heard_at_s.values()
-    return any(state.now_s - at_s < state.detection_s for at_s in heard)
+    return data_safety.peer_heard(state)
 
 
 def peer_alive(state: NodeState) -> bool:

@@ -8,7 +8,7 @@ from hapair.core.resync import Room, snapshot_bytes
 from hapair.model.application import Volume
 from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.storage import GroupStorage
+from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.ports import Connections, FileLooks, LogicalVolumes, ReplicationFiles
 
 BEFORE_RESYNC: Final = "_before_resync"
@@ -63,12 +63,14 @@ async def make_snapshot(
     Done also when it is there already. Refused when the group has no room: nothing changed.
     """
     try:
-        if await _is_kept(volumes, volume, name):
-            return Done("it is there already")
-        removed = await _remove_half_made(volumes, volume, name)
-        if not isinstance(removed, Done):
-            return removed
         group = await volumes.group(volume.volume_group)
+        if (found := group.volume(name)) is not None:
+            if found.origin == volume.logical_volume:
+                return Done("it is there already")
+            removed = await _remove_half_made(volumes, volume, found)
+            if not isinstance(removed, Done):
+                return removed
+            group = await volumes.group(volume.volume_group)
         size_bytes = snapshot_bytes(_room(group, volume.size_bytes, room), whole=whole)
         if not group.exists or not size_bytes:
             return Refused(_no_room(group))
@@ -80,13 +82,15 @@ async def make_snapshot(
 async def make_brief_snapshot(volumes: LogicalVolumes, volume: Volume, name: str) -> Outcome:
     """Keep a content that nobody writes, only to look at it; one left behind is replaced."""
     try:
-        if await _is_kept(volumes, volume, name):
-            removed = await volumes.remove_snapshot(volume.volume_group, name)
-        else:
-            removed = await _remove_half_made(volumes, volume, name)
-        if not isinstance(removed, Done):
-            return removed
         group = await volumes.group(volume.volume_group)
+        if (found := group.volume(name)) is not None:
+            if found.origin == volume.logical_volume:
+                removed = await volumes.remove_snapshot(volume.volume_group, name)
+            else:
+                removed = await _remove_half_made(volumes, volume, found)
+            if not isinstance(removed, Done):
+                return removed
+            group = await volumes.group(volume.volume_group)
         size_bytes = snapshot_bytes(_room(group, 0, 0))
         if not group.exists or not size_bytes:
             return Refused(_no_room(group))
@@ -95,19 +99,13 @@ async def make_brief_snapshot(volumes: LogicalVolumes, volume: Volume, name: str
         return Unknown(str(error))
 
 
-async def _is_kept(volumes: LogicalVolumes, volume: Volume, name: str) -> bool:
-    found = (await volumes.group(volume.volume_group)).volume(name)
-    return found is not None and found.origin == volume.logical_volume
-
-
-async def _remove_half_made(volumes: LogicalVolumes, volume: Volume, name: str) -> Outcome:
+async def _remove_half_made(
+    volumes: LogicalVolumes, volume: Volume, found: LogicalVolume
+) -> Outcome:
     """Remove what a power loss left of a snapshot in the making: it keeps nothing."""
-    found = (await volumes.group(volume.volume_group)).volume(name)
-    if found is None:
-        return Done()
     if found.origin or found.in_use or found.content not in HALF_MADE:
-        return Refused(f"{volume.volume_group}/{name} exists and is none of our snapshots")
-    return await volumes.remove(volume.volume_group, name)
+        return Refused(f"{volume.volume_group}/{found.name} exists and is none of our snapshots")
+    return await volumes.remove(volume.volume_group, found.name)
 
 
 async def drop_snapshot(volumes: LogicalVolumes, volume: Volume, name: str) -> Outcome:
