@@ -49,6 +49,8 @@ class Resource:
         # The kernel of that node starts the handler. Never call ``fenced`` from inside of it.
         self.on_fence: Callable[[str], None] = lambda _node: None
         self.on_resync: Callable[[Side, Side], None] = lambda _source, _target: None
+        # Whether a write that nobody has acknowledged survives the loss of power.
+        self.keeps: Callable[[], bool] = lambda: True
 
     def side(self, node: str) -> Side:
         return self.sides[node]
@@ -261,6 +263,7 @@ class Resource:
     def crash(self, node: str) -> None:
         """The node lost power: only the meta-data and the data on its disk remain."""
         side = self.sides[node]
+        side.data -= {number for number in side.pending if not self.keeps()}
         side.configured = False
         side.role, side.disk = Role.SECONDARY, Disk.DISKLESS
         side.crashed_primary = False

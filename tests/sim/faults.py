@@ -137,6 +137,15 @@ class SlowStore:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockJump:
+    """The wall clock is set to another time, and back after a while."""
+
+    node: str
+    by_s: float
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class FailActions:
     node: str
     do: Do
@@ -191,6 +200,7 @@ Fault: TypeAlias = (
     | SlowWitness
     | DeadStrip
     | SlowStore
+    | ClockJump
     | FailActions
     | HoldMount
     | BreakDisk
@@ -229,6 +239,10 @@ class Faults:
                 machine = self.world.machines[node]
                 machine.store_s = store_s
                 self._later(for_s, lambda: setattr(machine, "store_s", 0.0))
+            case ClockJump(node, by_s, for_s):
+                machine = self.world.machines[node]
+                machine.wall_jump_s = by_s
+                self._later(for_s, lambda: setattr(machine, "wall_jump_s", 0.0))
             case FailActions(node, do, application, trouble, for_s):
                 troubles = self.world.machines[node].trouble
                 troubles[do, application] = trouble

@@ -4,12 +4,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from hapair.core.effects import Act, Do, Effect, Stored
 from hapair.core.events import Beat, Event, PeerState
 from hapair.core.state import NodeState
 from hapair.model.built import Built
+from hapair.runtime.daemon import next_incarnation
+
+WALL_CLOCK_S: Final = 1000.0  # At the beginning of a run.
 
 
 class Core(Protocol):
@@ -59,8 +62,11 @@ class Daemon:
 class Machine:
     name: str
     built: Built
+    clock_rate: float = 1.0  # Seconds that its boot clock counts in a second.
+    wall_jump_s: float = 0.0  # By so much its wall clock is wrong.
     # What the disk keeps.
     disk: Stored = field(default_factory=Stored)
+    storing: Stored | None = None  # On its way to the disk: no fsync has returned yet.
     incarnation: int = 0
     # What a power loss ends.
     powered: bool = False
@@ -101,6 +107,11 @@ class Machine:
 
     def address(self, application: str) -> bool | None:
         return self.addresses.get(application, False)
+
+    def count_start(self, now_s: float) -> None:
+        """Give the daemon that starts now its incarnation."""
+        wall_s = WALL_CLOCK_S + now_s + self.wall_jump_s
+        self.incarnation = next_incarnation(b"%d" % self.incarnation, wall_s)
 
     def wake(self) -> None:
         """Let everything happen that was due while the machine stood still."""

@@ -14,8 +14,8 @@ from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults
 from tests.sim.machine import Core
 from tests.sim.promise import Promise
-from tests.sim.schedule import Timed, random_schedule
-from tests.sim.settings import NODES, Shape, random_shape, with_resets
+from tests.sim.schedule import Timed, random_schedule, with_clock_jumps
+from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_resets
 from tests.sim.watch import Watch
 from tests.sim.world import Trace, World
 
@@ -44,6 +44,14 @@ class Failure:
 
 
 def plan_of(seed: str) -> Plan:
+    """Return what the seed says: clocks that differ, too."""
+    plan = plan_with_true_clocks(seed)
+    chance = Random(f"{seed}/clocks")
+    schedule = with_clock_jumps(plan.schedule, chance)
+    return Plan(seed, with_clocks(plan.shape, chance), schedule)
+
+
+def plan_with_true_clocks(seed: str) -> Plan:
     chance = Random(f"{seed}/plan")
     shape = with_resets(random_shape(chance), Random(f"{seed}/resets"))
     return Plan(seed, shape, random_schedule(chance, shape))

@@ -10,6 +10,7 @@ from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from tests.sim.faults import (
     BreakDisk,
+    ClockJump,
     CrashAtEffect,
     Cut,
     DeadStrip,
@@ -37,6 +38,8 @@ from tests.sim.settings import NODES, PRIVATE, PUBLIC, THIRD_PARTY, Shape, built
 
 FAULTS_MAX: Final = 9
 PAUSE_BETWEEN_S: Final = 5.0  # On the average.
+CLOCK_JUMPS: Final = 0.3  # Share of the schedules in which a wall clock is set.
+TEN_YEARS_S: Final = 10 * 365 * 86400.0
 CHAINS: Final = 0.4  # Share of the schedules that contain a chain.
 
 
@@ -86,6 +89,16 @@ def _chain(chance: Random, shape: Shape) -> list[Timed]:
     again = Partition(NODES, _seconds(chance, 3.0, 20.0))
     again_s = round(meets_s + _seconds(chance, 0.5, 6.0), 3)
     return [cut, Timed(meets_s, silent), Timed(again_s, again)]
+
+
+def with_clock_jumps(schedule: tuple[Timed, ...], chance: Random) -> tuple[Timed, ...]:
+    """Set some wall clocks to years ago, or to years ahead, while everything else fails."""
+    if chance.random() >= CLOCK_JUMPS:
+        return schedule
+    at_s = _seconds(chance, 0.0, schedule[-1].at_s + 1.0)
+    by_s = chance.choice((-TEN_YEARS_S, -3600.0, 3600.0, TEN_YEARS_S))
+    jump = ClockJump(chance.choice(NODES), by_s, _seconds(chance, 1.0, 60.0))
+    return tuple(sorted((*schedule, Timed(at_s, jump)), key=lambda one: one.at_s))
 
 
 def _seconds(chance: Random, low: float, high: float) -> float:

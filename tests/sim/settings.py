@@ -32,6 +32,7 @@ PUBLIC: Final = "public"
 PRIVATE: Final = "private"
 THIRD_PARTY: Final = (ArbitrationKind.WITNESS, ArbitrationKind.FENCING)
 WATCHDOG: Final = Watchdog(timeout_s=5.0)
+CLOCKS_DIFFER: Final = 0.02  # Far worse than any crystal.
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Shape:
     heartbeat_s: float = 0.5
     witnesses: int = 1  # With the arbitration of that name.
     watchdog: bool = True  # Where a third party decides.
+    clock_rates: tuple[float, float] = (1.0, 1.0)  # Of the boot clocks, in the order of NODES.
 
 
 def other(node: str) -> str:
@@ -167,3 +169,9 @@ def with_resets(shape: Shape, chance: Random) -> Shape:
         replace(each, resets_node=chance.random() < 0.3) for each in shape.applications
     )
     return replace(shape, applications=applications)
+
+
+def with_clocks(shape: Shape, chance: Random) -> Shape:
+    """Let one clock be a little faster than the other one."""
+    low, high = 1 - CLOCKS_DIFFER / 2, 1 + CLOCKS_DIFFER / 2
+    return replace(shape, clock_rates=(chance.uniform(low, high), chance.uniform(low, high)))

@@ -24,17 +24,19 @@ from hapair.core.effects import (
 from hapair.core.events import Command, ConfirmPeerDown, Event, Form, Heard, PeerState, Start, Tick
 from hapair.core.state import NodeState
 from hapair.model.outcome import Outcome
-from tests.checkers.rules import NodeSeen, one_writer
+from tests.checkers.rules import one_writer
 from tests.sim import parcels, watchdog
 from tests.sim.beats import Beats
 from tests.sim.client import Clients
 from tests.sim.clockwork import Clockwork
+from tests.sim.disks import Disks
 from tests.sim.drbd import Resource
 from tests.sim.handlers import Handlers
 from tests.sim.hands import Hands
 from tests.sim.machine import Core, Daemon, Machine, Parcel
 from tests.sim.networks import Wire
 from tests.sim.replication import Replication
+from tests.sim.seen import kernel_seen
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, built_from, other
 from tests.sim.sides import Fencing
 from tests.sim.third_parties import ThirdParties
@@ -63,7 +65,11 @@ class World:
         self.clockwork = Clockwork()
         built = built_from(shape)
         self.built = built
-        self.machines = {node: Machine(node, built) for node in NODES}
+        self.disks = Disks(seed)
+        self.machines = {
+            node: Machine(node, built, clock_rate=rate)
+            for node, rate in zip(NODES, shape.clock_rates, strict=True)
+        }
         self.resources = {
             volume.resource: Resource(volume.resource, NODES, Fencing.RESOURCE_AND_STONITH)
             for entry in built.applications
@@ -117,6 +123,7 @@ class World:
             self.hands[node] = hands
         for resource in self.resources.values():
             resource.on_change = self._facts_changed
+            resource.keeps = self.disks.keeps
 
     # --- Time and what is seen -----------------------------------------------------------------
 
@@ -130,26 +137,9 @@ class World:
     def _powered(self, node: str) -> bool:
         return self.machines[node].powered
 
-    def seen(self, machine: Machine) -> NodeSeen:
-        """Return what the kernel of a machine would tell; nothing of it runs without power."""
-        if not machine.powered:
-            return NodeSeen(machine.name, (), (), ())
-        writable = self.replication.writable(machine.name)
-        mounted = tuple(sorted(set(writable) & machine.mounted))
-        programs = tuple(
-            name
-            for name, runs in machine.programs.items()
-            if runs is not False and self._program_writes(name, writable)
-        )
-        return NodeSeen(machine.name, writable, mounted, programs)
-
-    def _program_writes(self, application: str, writable: tuple[str, ...]) -> bool:
-        """Tell whether a program can change anything; one with frozen data alone cannot."""
-        volumes = self.built.application(application).volumes
-        return not volumes or any(volume.resource in writable for volume in volumes)
-
     def check_one_writer(self) -> None:
-        one_writer([self.seen(machine) for machine in self.machines.values()])
+        look = partial(kernel_seen, self.replication, self.built)
+        one_writer([look(machine) for machine in self.machines.values()])
 
     def state(self, node: str) -> NodeState | None:
         daemon = self.machines[node].daemon
@@ -185,6 +175,7 @@ class World:
         if not machine.powered:
             return
         self.say(node, "power off")
+        self._interrupt_store(machine)
         machine.lose_power()
         for resource in self.resources.values():
             resource.crash(node)
@@ -195,7 +186,7 @@ class World:
         machine = self.machines[node]
         if not machine.powered or machine.daemon is not None:
             return
-        machine.incarnation += 1
+        machine.count_start(self.clockwork.now_s)
         self.say(node, f"daemon starts, incarnation {machine.incarnation}")
         state, effects = self.core.begin(
             node,
@@ -221,6 +212,7 @@ class World:
             return
         self.say(node, "daemon killed")
         machine.daemon = None
+        self._interrupt_store(machine)
         self.hands[node].orphan(daemon)
         self.tunnel.close()
         boot = machine.boots
@@ -284,7 +276,7 @@ class World:
     # --- Events in, effects out ----------------------------------------------------------------
 
     def _clock_s(self, machine: Machine) -> float:
-        return self.clockwork.now_s - machine.booted_at_s
+        return (self.clockwork.now_s - machine.booted_at_s) * machine.clock_rate
 
     def deliver(self, machine: Machine, daemon: Daemon, parcel: Parcel) -> None:
         """Give the daemon something to read; one that is no longer there reads nothing."""
@@ -324,6 +316,7 @@ class World:
                     if machine.daemon is not daemon:
                         return
             if isinstance(effect, Store) and machine.store_s > 0:
+                machine.storing = effect.stored
                 self._store_slowly(machine, daemon, effects[index:])
                 return
             self._do(machine, daemon, effect)
@@ -345,12 +338,17 @@ class World:
 
         self.clockwork.after(machine.store_s, stored)
 
+    def _interrupt_store(self, machine: Machine) -> None:
+        if self.disks.interrupt(machine):
+            self.say(machine.name, f"the interrupted store is on the disk: {machine.disk}")
+            self.on_store(machine)
+
     def _do(self, machine: Machine, daemon: Daemon, effect: Effect) -> None:
         if self.trace is not None:
             self.say(machine.name, effect)
         match effect:
             case Store(stored):
-                machine.disk = stored
+                machine.disk, machine.storing = stored, None
                 self.on_store(machine)
             case Publish(state):
                 daemon.newest = state
@@ -419,7 +417,8 @@ class World:
         if heard_at_s is not None:
             left_s = heard_at_s + self.shape.detection_s + 0.001 - self._clock_s(machine)
             if 0 < left_s < interval_s:
-                self.clockwork.after(left_s, partial(self._tick, machine, daemon))
+                due_s = left_s / machine.clock_rate
+                self.clockwork.after(due_s, partial(self._tick, machine, daemon))
 
     def _tick(self, machine: Machine, daemon: Daemon) -> None:
         if machine.listens:
