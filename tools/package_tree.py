@@ -133,6 +133,7 @@ def lay_files(tree: Path) -> None:
     packaging = ROOT / "packaging"
     copy_files(packaging / "systemd", "*", tree / "usr/lib/systemd/system")
     copy_files(packaging / "sysusers", "*.conf", tree / "usr/lib/sysusers.d")
+    copy_files(packaging / "sysctl", "*.conf", tree / "usr/lib/sysctl.d")
     copy_files(packaging / "helpers", "*", tree / "usr/lib/hapair", mode=0o755)
     copy_files(packaging / "samples", "*", tree / "usr/share/hapair/samples")
     copy_files(PACKAGE, "**/*.xsd", tree / "usr/share/hapair/schema")

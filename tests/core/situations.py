@@ -80,6 +80,7 @@ FENCING: Final = {
 UNANSWERED: Final = Frozen(
     application=NAME,
     connected=False,
+    given_up=False,
     alone=False,
     doubtful=False,
     gives_way=False,
@@ -89,6 +90,7 @@ UNANSWERED: Final = Frozen(
 BRAKE: Final = {
     "not-ours": replace(UNANSWERED, application=None, alone=True),
     "joined": replace(UNANSWERED, connected=True, alone=True),
+    "given-up": replace(UNANSWERED, given_up=True, alone=True),
     "alone": replace(UNANSWERED, alone=True, gives_way=True),
     "doubtful": replace(UNANSWERED, doubtful=True, gives_way=True),
     "gives-way": replace(UNANSWERED, gives_way=True, peer_stored_it=True),

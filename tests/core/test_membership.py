@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core import explain
+from hapair.core import explain, hearing
 from hapair.core.effects import Do, Note, ProbeReferences, Publish, SetBeat, Severity, Store, Stored
 from hapair.core.events import (
     Commanded,
@@ -129,6 +129,26 @@ def test_a_new_daemon_of_the_peer_is_agreed_with_anew() -> None:
     bench.peer_says(incarnation=9, accepted=1)
     bench.hear()
     assert bench.stands(Standing.TOGETHER)
+
+
+def test_a_heartbeat_says_whether_the_peer_is_heard_just_now() -> None:
+    bench = Bench()
+    bench.together()
+    assert bench.state.beaten is not None
+    assert bench.state.beaten.echo == bench.peer.incarnation
+    bench.wait(2.5, hearing=False)
+    assert bench.state.beaten.echo == 0
+
+
+def test_a_peer_that_no_longer_hears_this_node_is_not_heard_but_believed_about_itself() -> None:
+    bench = Bench()
+    bench.together()
+    for _ in range(6):
+        bench.wait(0.5, hearing=False)
+        bench.hear(echo=0, standing=Standing.ALONE, epoch=5)
+    assert bench.stands(Standing.CUT)
+    assert hearing.peer_alive(bench.state)
+    assert hearing.superseded(bench.state)
 
 
 def test_a_beat_that_does_not_echo_this_node_proves_only_that_the_peer_lives() -> None:

@@ -169,6 +169,7 @@ def test_upgrade_of_the_package_touches_no_application(formed_lab: Lab, tmp_path
         story.service_answers()
         assert server_pid(story.node1) == before
         assert "+test" in story.node1.check("dpkg-query -W hapair")
+        assert story.node1.check("sysctl -n kernel.panic_on_oops").strip() == "1"
 
 
 def newer_package(folder: Path) -> Path:

@@ -60,6 +60,7 @@ def test_every_module_is_packaged_and_the_lab_is_not(tree: Path) -> None:
 
 def test_it_brings_folder_group_and_units(tree: Path) -> None:
     assert (tree / "etc/cluster").is_dir()
+    assert "kernel.panic_on_oops = 1" in (tree / "usr/lib/sysctl.d/60-hapair.conf").read_text()
     assert "g hapair" in (tree / "usr/lib/sysusers.d/hapair.conf").read_text()
     units = {file.name for file in (tree / "usr/lib/systemd/system").iterdir()}
     assert units == {

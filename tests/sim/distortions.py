@@ -163,6 +163,15 @@ def agrees_at_once(event: Event) -> Sequence[Effect]:
     return ()
 
 
+def goes_on_without_a_disk(effects: Sequence[Effect]) -> Sequence[Effect]:
+    return [
+        replace(effect, verdict=FenceVerdict.PEER_FENCED)
+        if isinstance(effect, AnswerFence) and effect.because.startswith("the disk here is gone")
+        else effect
+        for effect in effects
+    ]
+
+
 def hears_granted_for(was: Answer) -> Told:
     def told(_state: NodeState, event: Event) -> Event:
         if isinstance(event, WitnessAnswered) and event.epoch and event.answer.answer is was:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from tests.checkers.rules import BrokenRuleError
 from tests.sim.fence import NEEDS_FENCE, PROMOTION_TRIES, Answered, LetGo, believe
 from tests.sim.sides import (
     FULL_SYNC,
@@ -221,6 +222,9 @@ class Resource:
         sure = RANK[side.peer_disk] <= RANK[Disk.OUTDATED]
         if asked is Asked.PROMOTION:
             return Answered(promoted=self._go_on_promoting(side, sure=sure))
+        if side.suspended and sure and side.given_up:
+            # It makes a new generation, on a disk that it no longer has (a NULL pointer in 8.4.11).
+            raise BrokenRuleError(f"R7: the kernel of {node} crashes: the disk was given up")
         let_go = self._let_go(side) if side.suspended and sure else LetGo()
         self._changed(side)
         return Answered(let_go)

@@ -78,6 +78,10 @@ class Hands:
         else:
             takes_s = self.chance.uniform(*TAKES_S[act.do])
             until_s = self.clockwork.now_s + act.timeout_s
+            if act.do is Do.DETACH:  # Some time passes before its frozen writes are let go.
+                resource = self.resources[act.resource]
+                resource.side(self.machine.name).given_up = True
+                self._later(takes_s / 2, partial(resource.detach, self.machine.name))
             self._later(takes_s, partial(self._finish, daemon, act, trouble, until_s))
 
     def _later(self, delay_s: float, happening: Callable[[], None]) -> None:

@@ -32,6 +32,7 @@ from tests.sim.distortions import (
     falls_back_unasked,
     finds_nothing_running,
     forgets_its_promise,
+    goes_on_without_a_disk,
     hears_granted_for,
     hears_nothing_of_lone_writes,
     keeps_the_right_on_disk,
@@ -47,6 +48,7 @@ from tests.sim.distortions import (
     waives_by_itself,
 )
 from tests.sim.faults import (
+    BreakDisk,
     CrashAtEffect,
     Cut,
     DeadStrip,
@@ -255,6 +257,11 @@ RELEASED_BY_A_PERSON: Final = plan(
     (170.0, LATER),
 )
 LOSER: Final = plan(WITH_WITNESS, (0.0, NODE1_REACHES_NO_WITNESS), (0.0, PARTITION), (30.0, LATER))
+ONE_DISK_OF_TWO: Final = plan(
+    with_kind(WITNESS, Shape(applications=(application(ORDERS, volumes=2),))),
+    (0.0, BreakDisk("node1", "orders.data1", 40.0)),
+    (10.0, PowerOff("node2", 5.0)),
+)
 LOSER_WITHOUT_DATA: Final = plan(
     with_kind(WITNESS, WEB_TOO), (0.0, NODE1_REACHES_NO_WITNESS), (0.0, PARTITION), (20.0, LATER)
 )
@@ -419,6 +426,12 @@ MUTANTS: Final = (
         "R1",
         Broken(asked=lets_frozen_writes_go),
         (LOSER,),
+    ),
+    Mutant(
+        "a handler is told to go on whose disk was given up",
+        "R7",
+        Broken(asked=goes_on_without_a_disk),
+        (ONE_DISK_OF_TWO,),
     ),
     Mutant(
         "a denied node asks for the next epoch",

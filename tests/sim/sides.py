@@ -65,6 +65,7 @@ class Side:
     meta: Meta
     data: set[int] = field(default_factory=set)
     configured: bool = False
+    given_up: bool = False  # Detached by force, or about to be.
     broken: bool = False  # The backing disk gives errors: it cannot be attached.
     role: Role = Role.SECONDARY
     disk: Disk = Disk.DISKLESS
@@ -91,6 +92,7 @@ class Side:
     def settle_disk(self, fencing: Fencing) -> None:
         """Take the state of the disk from its meta-data."""
         meta = self.meta
+        self.given_up = False
         self.disk = Disk.INCONSISTENT
         if meta.consistent:
             self.disk = Disk.CONSISTENT if meta.was_up_to_date else Disk.OUTDATED

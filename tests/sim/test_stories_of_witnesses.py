@@ -10,7 +10,15 @@ from hapair.core.hearing import silent_s
 from hapair.model.application import TimeLimits
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
-from tests.sim.faults import Cut, FailActions, KillDaemon, LoseWitness, Pause, SlowWitness
+from tests.sim.faults import (
+    Cut,
+    FailActions,
+    HangDaemon,
+    KillDaemon,
+    LoseWitness,
+    Pause,
+    SlowWitness,
+)
 from tests.sim.machine import Trouble
 from tests.sim.settings import NODES, PRIVATE, application
 from tests.sim.stage import (
@@ -346,6 +354,32 @@ def test_what_has_no_replicated_data_waits_for_the_lease_of_the_loser() -> None:
     stage.waits_for(lambda: stage.served_by(WEB) == "node2", 20.0)
     lease_s = stage.world.built.cluster.lease_s + stage.world.shape.detection_s
     assert stage.now_s - begin_s > lease_s - stage.world.shape.heartbeat_s
+    stage.ends_well()
+
+
+def test_a_lease_begins_when_the_kernel_of_the_peer_is_silent_too() -> None:
+    """Until then nobody can be granted anything, however long its daemon has been silent."""
+    stage = Stage(WITH_WITNESS).begin()
+    stage.suffers(HangDaemon("node2", LONG_S))
+    stage.run_for(stage.world.built.cluster.lease_s + 5.0)
+    assert stage.reason("node1") == "kernel-answers"
+    stage.dies("node2")
+    stage.run_for(20.0)
+    assert stage.served_by() == "node1"
+    assert stage.acts == []
+    assert stage.outage_s() < 3.5
+    stage.ends_well()
+
+
+def test_a_node_that_is_heard_but_does_not_hear_is_waited_for_no_longer_than_a_silent_one() -> None:
+    """The deaf side is granted the right late; by then the other one has given way."""
+    stage = Stage(with_kind(WITNESS, WEB_TOO)).begin()
+    stage.suffers(SlowWitness(0, 25.0))
+    stage.cuts_off("node2", for_s=80.0)
+    assert stage.waits_for(lambda: stage.standing("node1") is Standing.CUT, 6.0) > 0
+    stage.waits_for(lambda: stage.runs_on(WEB) == (), 25.0)
+    stage.waits_for(lambda: bool(stage.served_by(WEB)), 30.0)
+    assert len(stage.runs_on(WEB)) == 1
     stage.ends_well()
 
 

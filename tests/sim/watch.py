@@ -160,6 +160,7 @@ class Watch:
             for side in resource.sides.values():
                 if side.disk is not Disk.UP_TO_DATE or side.connection is not Connection.CONNECTED:
                     return f"{name} on {side.node} is {side.disk}, {side.connection}"
+            for side in resource.sides.values():  # Now that no kernel calls a lost peer connected.
                 acknowledged = self.world.clients.acknowledged[name]
                 nothing_lost(acknowledged, side.data, f"{name} on {side.node} in the end")
         return ""

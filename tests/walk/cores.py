@@ -77,6 +77,7 @@ def canonical(state: NodeState) -> NodeState:
         state,
         now_s=NOW_S,
         quiet_since_s=_past_s(state.quiet_since_s, shift_s),
+        linked_until_s=_past_s(state.linked_until_s, shift_s),
         form_until_s=_due_s(state.form_until_s, shift_s),
         together_since_s=together_since_s,
         leave_until_s=_due_s(state.leave_until_s, shift_s),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair.core import data_safety, hearing
-from hapair.core.effects import GO_ON, Act, AnswerFence, Do, FenceVerdict
+from hapair.core.effects import GO_ON, Act, AnswerFence, Do, FenceVerdict, Layer
 from hapair.core.rules import Rule, first_match
 from hapair.core.state import NodeState
 from hapair.core.turn import Turn
@@ -29,6 +29,7 @@ class Frozen:
 
     application: str | None  # That has it.
     connected: bool
+    given_up: bool  # The disk here is gone, or is being given up.
     alone: bool  # This node has the right to act alone.
     peer_stored_it: bool  # The peer stored that its copy is behind, and said so to this daemon.
     doubtful: bool  # The peer may have written alone meanwhile: these writes lost.
@@ -44,6 +45,13 @@ BRAKE: Final[tuple[Rule[Frozen, Reply], ...]] = (
         "no application of this cluster has it",
     ),
     Rule("joined", lambda f: f.connected, FenceVerdict.DENIED, "the peer is connected again"),
+    # DRBD 8.4 makes a new generation then, on a disk that it has not got, and its kernel crashes.
+    Rule(
+        "given-up",
+        lambda f: f.given_up,
+        FenceVerdict.DENIED,
+        "the disk here is gone or given up: nothing is written here",
+    ),
     Rule(
         "alone",
         lambda f: f.alone,
@@ -87,11 +95,23 @@ def frozen(state: NodeState, resource: str) -> Frozen:
     return Frozen(
         application=data_safety.application_of(state, resource),
         connected=facts is not None and facts.kernel_answers,
+        given_up=_is_given_up(state, resource),
         alone=state.stored.holds_right and state.standing in (Standing.ALONE, Standing.LEAVING),
         peer_stored_it=agreed and theirs is not None and present and resource in theirs.behind,
         doubtful=data_safety.is_doubtful(state, resource),
         gives_way=state.lost or state.isolated or hearing.superseded(state),
         operator=state.built.cluster.arbitration is ArbitrationKind.OPERATOR and not agreed,
+    )
+
+
+def _is_given_up(state: NodeState, resource: str) -> bool:
+    facts = state.facts.get(resource)
+    if facts is not None and facts.disk not in data_safety.ATTACHED:
+        return True
+    return any(
+        item.layer is Layer.ATTACHED and (item_state.spent or item_state.doing is Do.DETACH)
+        for item, item_state in state.items.items()
+        if item.resource == resource
     )
 
 

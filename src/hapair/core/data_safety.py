@@ -102,6 +102,7 @@ def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
     ended = [n for n, old in state.facts.items() if old.kernel_answers and n not in connected]
     turn.change(
         losses=state.losses + bool(ended),
+        linked_until_s=state.now_s if ended and not connected else state.linked_until_s,
         facts={each.resource: each for each in facts},
         facts_read=True,
         joined_from_s={

@@ -16,7 +16,7 @@ class Beat:
     """What a heartbeat says. It was authenticated and was no replay when it gets here."""
 
     incarnation: int  # Counts the sender's daemon starts; stored, only grows.
-    echo: int  # The receiver's incarnation as the sender heard it; 0 before it heard any.
+    echo: int  # The receiver's incarnation as the sender hears it; 0 while it hears none.
     standing: Standing
     epoch: int
     unprotected: tuple[str, ...] = ()  # Resources on which the sender writes without the peer.

@@ -66,6 +66,15 @@ def silent_s(state: NodeState) -> float:
     return state.now_s - last_heard_s(state)
 
 
+def in_touch_until_s(state: NodeState) -> float:
+    """Return when the peer's daemon was heard, or its kernel answered, for the last time.
+
+    Nobody can be granted anything while a connection of the data stands, so leases begin when it
+    ends. The kernels notice that within the detection time: it may have ended so much earlier.
+    """
+    return max(last_heard_s(state), state.linked_until_s - state.detection_s)
+
+
 def was_member(state: NodeState) -> bool:
     """Tell whether this node has acted together with its peer, or alone, since it booted."""
     return state.stored.formed and state.stored.joined_boot_id == state.boot_id
@@ -102,13 +111,14 @@ def _third_party(state: NodeState) -> dict[str, bool]:
     silent = silent_s(state)
     lead_s = _lead_s(state)
     return {
-        "lead_over": silent >= state.detection_s + lead_s,
+        "lead_over": silent >= state.detection_s + lead_s
+        and state.now_s - state.linked_until_s >= lead_s,
         "records_allow": witness.own_records_allow(state.stored),
         "waiver": state.stored.tie.waiver,
         "granted": witness.granted(state),
         "denied": witness.denied(state),
         "unreachable": witness.unreachable(state),
-        "lease_over": silent >= lease_s(state),
+        "lease_over": _lease_over(state),
         "methods": fencing.has_method(state),
         "fenced": state.fencing.proven,
         "hung": silent >= fencing.HUNG_S + lead_s,
@@ -124,11 +134,12 @@ def _lead_s(state: NodeState) -> float:
     return 0.0 if witness.is_active(state) else lead_s
 
 
-def lease_s(state: NodeState) -> float:
-    """Return for how long this node may run what it runs, unheard and without a right.
+def _lease_over(state: NodeState) -> bool:
+    """Tell whether the time is over for which this node may run on, unheard and without a right.
 
-    A daemon that came back does not know how long its peer had been silent before.
+    A daemon that came back does not know how long its peer had been out of touch before.
     """
     if state.stranger:
-        return state.detection_s + ASKING_S
-    return state.built.cluster.lease_s
+        return silent_s(state) >= state.detection_s + ASKING_S
+    linked = data_safety.kernel_answers(state)
+    return not linked and state.now_s - in_touch_until_s(state) >= state.built.cluster.lease_s

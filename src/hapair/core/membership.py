@@ -38,6 +38,8 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
     if beat.echo == turn.state.incarnation:
         heard = {**turn.state.peer.heard_at_s, network: at_s}
         turn.change_peer(alive_at_s=at_s, heard_at_s=heard, beat=beat)
+    elif beat.echo == 0 and turn.state.peer.beat is not None:
+        turn.change_peer(alive_at_s=at_s, beat=beat)  # It no longer hears this node.
     else:
         turn.change_peer(alive_at_s=at_s)
     if turn.state.confirmed:

@@ -274,7 +274,7 @@ def beat_of(state: NodeState) -> Beat:
     """Return what the heartbeats say in this state."""
     return Beat(
         incarnation=state.incarnation,
-        echo=state.peer.incarnation,
+        echo=state.peer.incarnation if hearing.peer_alive(state) else 0,
         standing=state.standing,
         epoch=state.stored.epoch,
         unprotected=data_safety.unprotected(state),

@@ -4,7 +4,7 @@ from typing import Final
 
 from hapair.core import data_safety, witness
 from hapair.core.effects import Severity
-from hapair.core.hearing import ASKING_S, last_heard_s, peer_heard, was_member
+from hapair.core.hearing import ASKING_S, in_touch_until_s, peer_heard, was_member
 from hapair.core.state import NodeState
 from hapair.core.turn import Turn
 from hapair.model.status import Standing
@@ -37,7 +37,7 @@ def grant(turn: Turn, because: str) -> None:
     proven = state.confirmed or state.fencing.proven or not witness.uses_witness(state)
     turn.change(
         leased=(),
-        lease_until_s=0.0 if proven else last_heard_s(state) + _peer_lease_s(state),
+        lease_until_s=0.0 if proven else in_touch_until_s(state) + _peer_lease_s(state),
         standing=Standing.ALONE,
         accepted=0,
         isolated=False,

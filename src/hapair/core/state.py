@@ -124,6 +124,7 @@ class NodeState:
     peer: PeerView = PeerView()
     facts: Mapping[str, VolumeFacts] = field(default_factory=dict)
     joined_from_s: Mapping[str, float] = field(default_factory=dict)  # See data_safety.is_joined.
+    linked_until_s: float = 0.0  # When the last connection of the data ended.
     losses: int = 0  # Connections of the data that ended; what the peer said before is old.
     facts_read: bool = False  # The kernel has said what it knows since this daemon started.
     links: Mapping[str, bool] = field(default_factory=dict)  # Own link per network.
