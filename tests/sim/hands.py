@@ -84,7 +84,7 @@ class Hands:
                 self._later(takes_s / 2, partial(resource.detach, self.machine.name))
             self._later(takes_s, partial(self._finish, daemon, act, trouble, until_s))
 
-    def _later(self, delay_s: float, happening: Callable[[], None]) -> None:
+    def _later(self, delay_s: float, happening: Callable[[], object]) -> None:
         """Do it after the delay; a pause of the machine holds it up, a power loss ends it."""
         boot = self.machine.boots
 

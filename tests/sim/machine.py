@@ -79,7 +79,7 @@ class Machine:
     # By application; None: some of it is there.
     addresses: dict[str, bool | None] = field(default_factory=dict)
     programs: dict[str, bool | None] = field(default_factory=dict)
-    deferred: list[Callable[[], None]] = field(default_factory=list)  # While paused.
+    deferred: list[Callable[[], object]] = field(default_factory=list)  # While paused.
     # Faults.
     trouble: dict[tuple[Do, str], Trouble] = field(default_factory=dict)
     store_s: float = 0.0  # How long an fsync takes.
