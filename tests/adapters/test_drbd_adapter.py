@@ -7,6 +7,7 @@ import pytest
 
 from hapair.adapters.drbd.adapter import Drbd
 from hapair.adapters.drbd.argv import Commands, Dialect
+from hapair.adapters.drbd.holders import holders_of
 from hapair.model.data import Role
 from hapair.model.outcome import Done, Refused, Unknown
 from hapair.ports import Finished, TimedOut
@@ -129,6 +130,21 @@ async def test_taking_down_a_device_that_is_open_changes_nothing(node: Node) -> 
     assert isinstance(await node.drbd.take_down(VOLUME, timeout_s=5), Refused)
     node.run.answers[""] = Finished(11, "", "failed to detach")
     assert isinstance(await node.drbd.take_down(VOLUME, timeout_s=5), Unknown)
+
+
+def test_who_holds_a_device_is_named(tmp_path: Path) -> None:
+    above, mounts = tmp_path / "dev/block/0:0/holders", tmp_path / "self/mountinfo"
+    (above / "dm-7/dm").mkdir(parents=True)
+    (above / "dm-7/dm/name").write_text("mpatha\n")
+    (above / "md0").mkdir()
+    mounts.parent.mkdir()
+    mounts.write_text("24 1 0:0 / /mnt/old rw - ext4 /dev/x rw\n25 1 8:1 / / rw - ext4 /dev/y rw\n")
+    device = tmp_path / "device"
+    assert holders_of(device, sys=tmp_path, proc=tmp_path) == []
+    device.touch()  # Its number is 0:0.
+    assert holders_of(device, sys=tmp_path, proc=tmp_path) == [
+        "the device-mapper map mpatha", "md0", "the mount on /mnt/old"
+    ]  # fmt: skip
 
 
 async def test_what_a_boot_left_inactive_is_activated_first(node: Node) -> None:

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.lab
 VOLUME: Final = "/dev/vg_orders/data"
 DISKLESS: Final = "ds:Diskless/UpToDate"
 FREEZE_S: Final = 10
+TEN_YEARS_S: Final = 10 * 365 * 86400.0
 
 
 @pytest.fixture
@@ -290,3 +291,67 @@ def test_with_operator_a_machine_that_stood_still_goes_on(formed_lab: Lab) -> No
         assert server_pid(node1) == before
     for node in formed_lab.nodes:
         assert "granted" not in json.dumps(notes(node))
+
+
+def test_wall_clocks_that_jump_by_years_stop_nothing(formed_lab: Lab) -> None:
+    """Row 21: a dead battery. FAIL: a daemon, a certificate or a heartbeat minds the wall clock."""
+    before = server_pid(formed_lab.node1)
+    with serving(formed_lab) as story:
+        faults.clock_jump(story.node1, -TEN_YEARS_S)
+        faults.clock_jump(story.node2, TEN_YEARS_S)
+        for node in formed_lab.nodes:  # A new daemon takes its number from the wall clock.
+            faults.kill_process(node, "hapaird.service")
+            story.service_answers()
+        wait_for_standing(formed_lab, "together", *formed_lab.nodes)
+        assert server_pid(story.node1) == before
+        story.node1.power_off()
+        story.service_answers()
+        assert story.runs_on() == "node2"
+        faults.right_clock(story.node2)
+        story.node1.power_on()
+        story.redundant_again()
+
+
+def test_a_device_that_somebody_holds_on_the_standby_is_named_and_waited_for(
+    formed_lab: Lab,
+) -> None:
+    """Row 23. FAIL: the application notices, nobody is told who it is, or the copy stays away."""
+    node2 = formed_lab.node2
+    before = server_pid(formed_lab.node1)
+    with serving(formed_lab) as story:
+        node2.check("clhalt --node node2", timeout_s=PATIENCE_S)
+        node2.check(f'dmsetup create foreign --table "0 8 linear {VOLUME} 0"')
+        node2.check("clform", timeout_s=PATIENCE_S)
+        story.wait_for_note(node2, "start-failed")
+        told = "vg_orders/data is held by the device-mapper map foreign"
+        assert told in node2.check("clevents")
+        assert told in alarms(node2)
+        wait_for_standing(formed_lab, "together", *formed_lab.nodes)
+        story.service_answers()
+        node2.check("dmsetup remove foreign")
+        story.redundant_again()
+        assert server_pid(story.node1) == before
+
+
+@pytest.mark.long
+def test_a_resync_that_stands_still_is_helped_once_and_then_told(formed_lab: Lab) -> None:
+    """Row 18. FAIL: nobody is told, more is tried than once, or the copy is used."""
+    node1, node2 = formed_lab.nodes
+    with serving(formed_lab) as story:
+        node2.power_off()
+        wait_for_standing(formed_lab, "alone", node1)
+        write_much(node1)
+        slow_replication(node1)
+        node2.power_on()
+        wait_until_syncing(story)
+        # So slow that the kernel asks for nothing at all; the connection is well.
+        node2.check("drbdsetup disk-options 0 --c-plan-ahead=0 --resync-rate=1")
+        story.wait_for_note(node2, "resync-stalled")
+        story.wait_for_note(node2, "resync-still-stalled")
+        assert notes(node2).count("resync-stalled") == 1
+        assert "data_before_resync" in node2.check("lvs --noheadings -o lv_name vg_orders")
+        story.service_answers()
+        assert story.runs_on() == "node1"
+        node2.check("drbdadm adjust orders.data </dev/null")
+        node1.check("tc qdisc del dev priv0 root")
+        story.redundant_again()

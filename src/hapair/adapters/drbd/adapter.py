@@ -8,6 +8,7 @@ from typing import Final
 
 from hapair.adapters.drbd.argv import SETUP_OF_8_4, Argv, Commands, Dialect
 from hapair.adapters.drbd.events import Events
+from hapair.adapters.drbd.holders import holders_of
 from hapair.adapters.drbd.parse import disk_of, proc_devices
 from hapair.adapters.process import follow
 from hapair.model.application import Volume
@@ -84,7 +85,16 @@ class Drbd:
             case Finished(exit_code=code) as finished if code in NOT_STARTED_CODES:
                 return Refused(_said(argv, finished))
             case finished:
-                return Unknown(_said(argv, finished))
+                return Unknown(f"{_said(argv, finished)}{self._held(volume)}")
+
+    def _held(self, volume: Volume) -> str:
+        """Name who keeps DRBD from the disks (row 23)."""
+        found = [
+            f"{volume.volume_group}/{name} is held by {holder}"
+            for name in (volume.logical_volume, volume.meta_volume)
+            for holder in holders_of(self._devices / volume.volume_group / name)
+        ]
+        return f"; {', '.join(found)}" if found else ""
 
     async def _activate(self, volume: Volume, timeout_s: float) -> Outcome:
         """Activate the logical volumes that the boot left out.
