@@ -53,6 +53,7 @@ PATHS: Final = {
 OPERATOR: Final = {**COMMON, "ask-operator": SILENT}
 WITNESS: Final = {
     "peer-heard": replace(SILENT, peer_heard=True, granted=True),
+    "outstayed": replace(SILENT, outstayed=True, long_enough=False),
     "listening": replace(SILENT, long_enough=False, granted=True),
     "kernel-answers": replace(SILENT, kernel_answers=True, granted=True),
     "confirmed": replace(SILENT, confirmed=True, denied=True),

@@ -371,6 +371,21 @@ def test_a_lease_begins_when_the_kernel_of_the_peer_is_silent_too() -> None:
     stage.ends_well()
 
 
+def test_a_daemon_that_dies_right_after_a_pause_has_no_more_time_than_one_that_does_not() -> None:
+    """node1 is cut off, stands still, and its daemon is killed as soon as it goes on."""
+    stage = Stage(with_kind(WITNESS, WEB_TOO)).begin()
+    stage.suffers(HangDaemon("node1", 4.1))
+    stage.run_for(2.0)
+    stage.cuts_off()
+    stage.run_for(2.2)
+    assert stage.stored("node1").joined_boot_id == ""
+    stage.suffers(KillDaemon("node1", 0.7))
+    stage.waits_for(lambda: stage.standing("node1") is Standing.FORMING, 2.0)
+    stage.waits_for(lambda: "node1" not in stage.runs_on(WEB), 5.0)
+    stage.waits_for(lambda: stage.served_by(WEB) == "node2", 10.0)
+    stage.ends_well()
+
+
 def test_a_node_that_is_heard_but_does_not_hear_is_waited_for_no_longer_than_a_silent_one() -> None:
     """The deaf side is granted the right late; by then the other one has given way."""
     stage = Stage(with_kind(WITNESS, WEB_TOO)).begin()

@@ -81,6 +81,9 @@ def canonical(state: NodeState) -> NodeState:
         form_until_s=_due_s(state.form_until_s, shift_s),
         together_since_s=together_since_s,
         leave_until_s=_due_s(state.leave_until_s, shift_s),
+        leased_from_s=None
+        if state.leased_from_s is None
+        else _past_s(state.leased_from_s, shift_s),
         lease_until_s=_due_s(state.lease_until_s, shift_s),
         peer=_peer(state.peer, shift_s),
         witness=_witness(state.witness, shift_s),

@@ -47,6 +47,7 @@ class Silence:
     denied: bool = False
     unreachable: bool = False  # They were asked, and too few answered.
     lease_over: bool = False  # Unheard and without a right for longer than the lease.
+    outstayed: bool = False  # The same, and it stood still meanwhile.
     methods: bool = False  # There is a way to switch the peer off.
     fenced: bool = False  # An agent confirmed that the peer is off.
     hung: bool = False  # Only its kernel has answered for so long that nothing restarts its daemon.
@@ -150,6 +151,12 @@ OPERATOR: Final[tuple[SilenceRule, ...]] = (
 # A peer that is heard only one way is treated like a silent one: the third party decides.
 WITNESS: Final[tuple[SilenceRule, ...]] = (
     HEARD,
+    Rule(
+        "outstayed",
+        lambda s: s.outstayed and not (s.granted or s.confirmed or s.waiver or s.kernel_answers),
+        Verdict.LOST,
+        "its lease ended while this node stood still: the peer may run everything by now",
+    ),
     LISTENING,
     KERNEL_ANSWERS,
     CONFIRMED,

@@ -119,6 +119,7 @@ def _third_party(state: NodeState) -> dict[str, bool]:
         "denied": witness.denied(state),
         "unreachable": witness.unreachable(state),
         "lease_over": _lease_over(state),
+        "outstayed": _outstayed(state),
         "methods": fencing.has_method(state),
         "fenced": state.fencing.proven,
         "hung": silent >= fencing.HUNG_S + lead_s,
@@ -134,12 +135,18 @@ def _lead_s(state: NodeState) -> float:
     return 0.0 if witness.is_active(state) else lead_s
 
 
+def _outstayed(state: NodeState) -> bool:
+    """Tell whether the lease of a node that was cut off ended while it stood still, or later."""
+    from_s = state.leased_from_s
+    return from_s is not None and state.now_s - from_s >= state.built.cluster.lease_s
+
+
 def _lease_over(state: NodeState) -> bool:
     """Tell whether the time is over for which this node may run on, unheard and without a right.
 
     A daemon that came back does not know how long its peer had been out of touch before.
     """
     if state.stranger:
-        return silent_s(state) >= state.detection_s + ASKING_S
+        return _outstayed(state) or silent_s(state) >= state.detection_s + ASKING_S
     linked = data_safety.kernel_answers(state)
     return not linked and state.now_s - in_touch_until_s(state) >= state.built.cluster.lease_s

@@ -148,6 +148,7 @@ def _accept(turn: Turn) -> None:
             isolated=False,
             lost=False,
             stranger=False,
+            leased_from_s=None,
             leased=(),
         )
         witness.forget(turn)

@@ -79,6 +79,7 @@ def begin(
             form = Form(start=Start.BY_BOOT, allow_single_node=False)
             turn.change(
                 standing=Standing.FORMING,
+                stranger=True,  # It may find running what a peer waits to take over.
                 form=form,
                 form_until_s=at_s + form.timeout_s,
                 fresh=tuple(b.application.name for b in built.applications),
@@ -122,6 +123,9 @@ def _advance_clock(turn: Turn, at_s: float) -> None:
     # was said to the former incarnation counts any more.
     incarnation = state.incarnation + 1
     turn.store(incarnation=incarnation)
+    cut_off = state.standing is Standing.CUT and not data_safety.kernel_answers(state)
+    if cut_off and state.leased_from_s is None:
+        turn.change(leased_from_s=hearing.in_touch_until_s(state))
     turn.change(quiet_since_s=at_s, incarnation=incarnation, accepted=0)
     data_safety.doubt_connections(turn, tuple(state.joined_from_s))
     turn.change_peer(heard_at_s={})

@@ -44,13 +44,19 @@ def grant(turn: Turn, because: str) -> None:
         lost=False,
         confirmed=False,
         stranger=False,
+        leased_from_s=None,
     )
     turn.note("granted", f"may act alone in epoch {epoch}: {because}")
 
 
 def _peer_lease_s(state: NodeState) -> float:
-    """Return how long a silent peer may go on at the most, a restart of its daemon included."""
-    return state.built.cluster.lease_s + state.detection_s + ASKING_S
+    """Return how long a silent peer may go on at the most.
+
+    It may stand still when its lease ends: until its watchdog resets it, or it goes on and stops.
+    """
+    cluster = state.built.cluster
+    hangs_s = cluster.watchdog.timeout_s if cluster.watchdog is not None else 0.0
+    return cluster.lease_s + state.detection_s + ASKING_S + hangs_s
 
 
 def wait_for_lease(turn: Turn) -> None:

@@ -137,6 +137,8 @@ class NodeState:
     reconnects: Mapping[str, Reconnects] = field(default_factory=dict)  # By resource.
     resume_at_s: Mapping[str, float] = field(default_factory=dict)  # Frozen writes, by resource.
     stranger: bool = False  # Came back from a pause or a restart: its lease is short.
+    # It stood still while it was cut off: its lease began then. None: it did not.
+    leased_from_s: float | None = None
     leased: tuple[str, ...] = ()  # Taken over while the silent peer may still run them,
     lease_until_s: float = 0.0  # until then.
     guarded: bool | None = None  # The watchdog device is to be fed; None: not known yet.
