@@ -473,10 +473,11 @@ class World:
         return max(records, key=lambda record: record.version).owner if records else None
 
     def attach_disks(self) -> None:
-        """An operator types: drbdadm attach all."""
+        """An operator attaches every disk that was lost; what hapair gave up is not touched."""
         for resource in self.resources.values():
             for node, side in resource.sides.items():
-                if side.configured and not side.attached and not side.broken:
+                lost = side.configured and not side.attached and not side.given_up
+                if lost and not side.broken:
                     resource.attach(node)
         self.replication.check()
 
