@@ -231,7 +231,7 @@ def test_what_has_no_replicated_data_waits_for_the_lease_of_the_silent_peer() ->
     assert Do.START_PROGRAM not in bench.acts()
     bench.wait(7.0, hearing=False)
     assert Do.START_PROGRAM not in bench.acts(), "it may hang, and its watchdog needs its time"
-    bench.wait(5.0, hearing=False)
+    bench.wait(7.0, hearing=False)
     assert Do.START_PROGRAM in bench.acts()
 
 
@@ -252,7 +252,7 @@ def test_a_daemon_that_comes_back_waits_for_the_whole_lease_of_the_peer() -> Non
     here = replace(record(), application="web")
     bench = Bench(by_witness(web), stored=replace(MEMBER, holds_right=True, records=(here,)))
     assert bench.stands(Standing.ALONE)
-    bench.wait(14.0, hearing=False)
+    bench.wait(16.0, hearing=False)
     assert Do.START_PROGRAM not in bench.acts()
     bench.wait(1.0, hearing=False)
     assert Do.START_PROGRAM in bench.acts()

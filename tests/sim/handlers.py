@@ -13,6 +13,7 @@ from tests.sim.machine import Daemon, Machine, Parcel
 
 STARTS_AFTER_S: Final = (0.01, 0.2)
 LOOKS_AGAIN_S: Final = 0.3
+ENDS_AFTER_S: Final = 0.15
 WAITS_MAX_S: Final = 60.0
 NO_VERDICT: Final = 1
 EXIT_CODES: Final = {
@@ -80,6 +81,10 @@ class Handlers:
             self._end(handler, EXIT_CODES[answer.verdict])
 
     def _end(self, handler: Handler, exit_code: int) -> None:
+        """Two programs and a shell end before the kernel knows it."""
         handler.ended = True
+        self.clockwork.after(ENDS_AFTER_S, partial(self._exit, handler, exit_code))
+
+    def _exit(self, handler: Handler, exit_code: int) -> None:
         if handler.machine.powered and handler.machine.boots == handler.boots:
             handler.done(exit_code)

@@ -50,6 +50,7 @@ class Daemon:
     state: NodeState
     beat: Beat | None = None
     newest: PeerState | None = None
+    received_at_s: float = float("-inf")  # When any heartbeat came.
     hung: bool = False
     storing: bool = False
     inbox: deque[Parcel] = field(default_factory=deque)

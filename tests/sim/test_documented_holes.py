@@ -62,7 +62,7 @@ def test_witness_with_a_watchdog_it_does() -> None:
     stage = Stage(with_kind(WITNESS, WEB_TOO)).begin()
     stage.suffers(HangDaemon("node1", LONG_S))
     stage.cuts_off()
-    stage.waits_for(lambda: stage.runs_on(WEB) == ("node2",), 15.0)
+    stage.waits_for(lambda: stage.runs_on(WEB) == ("node2",), 20.0)
     stage.ends_well()
 
 

@@ -1,22 +1,26 @@
 """Told stories: whose copy has every write, when disks, links and daemons fail in turn."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from hapair.core.events import Halt, Leave, Run
 from hapair.model.cluster import ArbitrationKind
-from hapair.model.data import Connection, Disk
+from hapair.model.data import Connection, Disk, Role
 from hapair.model.status import Standing
 from tests.sim.faults import BreakDisk, Cut, KillDaemon
+from tests.sim.machine import Parcel
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, application
 from tests.sim.stage import (
     DATA,
     FENCING,
     KINDS,
     LONG_S,
+    ONE_APPLICATION,
     ORDERS,
     PATHS,
+    WITH_FENCING,
     WITH_WITNESS,
     WITNESS,
     Stage,
@@ -178,4 +182,48 @@ def test_who_leaves_while_the_daemon_of_the_peer_starts_anew_leaves_good_copies(
     stage.world.command("node1", Leave(handover=True))
     stage.waits_for(lambda: stage.served_by() == "node2", 60.0)
     assert stage.standing("node1") is Standing.HALTED
+    stage.ends_well()
+
+
+@pytest.mark.parametrize("kind", [WITNESS, FENCING])
+def test_no_disk_is_given_up_whose_handler_was_just_told_to_go_on(kind: ArbitrationKind) -> None:
+    """The kernel would crash: it hears of the answer when the handler's programs have ended."""
+    shape = replace(ONE_APPLICATION, applications=(application(ORDERS, volumes=2),))
+    stage = Stage(with_kind(kind, shape)).begin()
+    stage.dies("node2")
+    stage.waits_for(lambda: stage.standing("node1") is Standing.ALONE, 20.0)
+    stage.suffers(BreakDisk("node1", DATA, 20.0))
+    stage.run_for(15.0)
+    stage.ends_well()
+
+
+def test_a_disk_that_was_given_up_is_attached_by_the_next_daemon() -> None:
+    stage = Stage(WITH_WITNESS).begin()
+    stage.world.attach_disks = lambda: None  # type: ignore[method-assign] # No person helps.
+    stage.loses_witness("node1")
+    stage.cuts_off(for_s=60.0)
+    side = stage.copy("node1")
+    while not (side.disk is Disk.DISKLESS and side.role is Role.SECONDARY):
+        stage.run_for(0.002)
+    stage.suffers(KillDaemon("node1", 0.5))
+    stage.run_for(50.0)
+    stage.ends_well()
+
+
+def test_agents_do_not_switch_machines_off_beside_each_other() -> None:
+    """node2 is deaf, and its management board slow: one after the other, none when all is well."""
+    stage = Stage(WITH_FENCING).begin()
+    parties = stage.world.third_parties
+    parties.power_on, parties.strip.takes_s = stage.world.power_on, (8.0, 20.0)
+    asked: list[str] = []
+    fence = parties.fence
+
+    def counted(peer: str, deliver: Callable[[Parcel], None]) -> None:
+        asked.append(peer)
+        fence(peer, deliver)
+
+    parties.fence = counted  # type: ignore[method-assign]
+    stage.cuts_off("node2", for_s=20.0)
+    stage.run_for(90.0)
+    assert len(asked) < 8
     stage.ends_well()

@@ -111,7 +111,9 @@ class World:
             newest=self._newest,
             deliver=self._deliver_state,
         )
-        self.beats = Beats(clockwork, chance, self.machines, self.wires, self.deliver)
+        self.beats = Beats(
+            clockwork, chance, self.machines, self.wires, self.deliver, self.shape.detection_s
+        )
         self.hands: dict[str, Hands] = {}
         for node, machine in self.machines.items():
             peer = self.machines[other(node)]

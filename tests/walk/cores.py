@@ -89,6 +89,7 @@ def canonical(state: NodeState) -> NodeState:
         witness=_witness(state.witness, shift_s),
         fencing=_fencing(state.fencing, shift_s),
         joined_from_s={k: _due_s(at_s, shift_s) for k, at_s in state.joined_from_s.items()},
+        told_at_s={k: _past_s(at_s, shift_s) for k, at_s in state.told_at_s.items()},
         resume_at_s={k: _due_s(at_s, shift_s) for k, at_s in state.resume_at_s.items()},
         items={item: _item(each, shift_s) for item, each in state.items.items()},
         reconnects={

@@ -147,6 +147,9 @@ def settle(turn: Turn) -> None:
         rule = verdict(turn.state, resource)
         if rule.answer is not None:
             forget_question(turn, request_id)
+            if rule.answer in GO_ON:
+                told = {**turn.state.told_at_s, resource: turn.state.now_s}
+                turn.change(told_at_s=told)
             turn.effects.append(AnswerFence(request_id, rule.answer, rule.because))
     asked = tuple(turn.state.fence_asked.values())
     still: dict[str, float] = {}

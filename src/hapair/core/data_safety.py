@@ -102,7 +102,10 @@ def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
     ended = [n for n, old in state.facts.items() if old.kernel_answers and n not in connected]
     turn.change(
         losses=state.losses + bool(ended),
-        linked_until_s=state.now_s if ended and not connected else state.linked_until_s,
+        linked_until_s=state.now_s
+        if ended and not connected and not state.relinked
+        else state.linked_until_s,
+        relinked=_relinked(state, connected),
         facts={each.resource: each for each in facts},
         facts_read=True,
         joined_from_s={
@@ -111,6 +114,16 @@ def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
             if _says_joined(each) and (each.resource in before or each.peer_disk in ATTACHED)
         },
     )
+
+
+def _relinked(state: NodeState, connected: set[str]) -> bool:
+    """Tell whether the connection was made in this silence: the peer may have been granted before.
+
+    Then its end says nothing about when it could be granted the right at the earliest.
+    """
+    if peer_heard(state) or not state.facts_read:
+        return False
+    return state.relinked or (bool(connected) and not kernel_answers(state))
 
 
 def _doubt_what_lost_its_disk(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:

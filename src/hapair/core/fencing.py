@@ -34,6 +34,9 @@ def absorb(turn: Turn, fenced: Fenced) -> None:
     view = turn.state.fencing
     if not view.busy:
         return
+    if view.void:
+        turn.change(fencing=FencingView())
+        return
     if fenced.proven:
         turn.change(fencing=FencingView(proven=True, text=fenced.text))
         turn.note("fenced", f"{turn.state.peer_name} is off: {fenced.text}")
@@ -46,6 +49,15 @@ def absorb(turn: Turn, fenced: Fenced) -> None:
 
 
 def forget(turn: Turn) -> None:
-    """The peer was heard: whatever was proven about it is over."""
-    if turn.state.fencing != FencingView():
-        turn.change(fencing=FencingView())
+    """The peer was heard: whatever was proven about it is over.
+
+    An agent that is under way is waited for, so that two never switch at the same time.
+    """
+    busy = turn.state.fencing.busy
+    turn.change(fencing=FencingView(busy=busy, void=busy))
+
+
+def doubt(turn: Turn) -> None:
+    """The peer lives but does not hear this node: no proof holds, what is under way goes on."""
+    if turn.state.fencing.proven:
+        turn.change(fencing=replace(turn.state.fencing, proven=False))

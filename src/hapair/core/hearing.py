@@ -146,7 +146,7 @@ def _lease_over(state: NodeState) -> bool:
 
     A daemon that came back does not know how long its peer had been out of touch before.
     """
-    if state.stranger:
-        return _outstayed(state) or silent_s(state) >= state.detection_s + ASKING_S
-    linked = data_safety.kernel_answers(state)
-    return not linked and state.now_s - in_touch_until_s(state) >= state.built.cluster.lease_s
+    if data_safety.kernel_answers(state):
+        return False
+    lease_s = state.detection_s + ASKING_S if state.stranger else state.built.cluster.lease_s
+    return _outstayed(state) or state.now_s - in_touch_until_s(state) >= lease_s

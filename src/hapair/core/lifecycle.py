@@ -17,7 +17,7 @@ from hapair.core.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Application
 from hapair.model.built import BuiltApplication
-from hapair.model.data import Role
+from hapair.model.data import Disk, Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 
 ORDER: Final = tuple(Layer)
@@ -133,6 +133,16 @@ def absorb_facts(turn: Turn) -> None:
         if item_state.known is not known and not item_state.busy:
             rung = item_state.rung if up else 0
             turn.put_item(item, replace(item_state, known=known, rung=rung, spent=False))
+
+
+def find_given_up(turn: Turn) -> None:
+    """A new daemon attaches anew what its predecessor gave up, or lost, and did not see demoted."""
+    for item, item_state in tuple(turn.state.items.items()):
+        facts = turn.state.facts.get(item.resource)
+        if item.layer is not Layer.ATTACHED or facts is None or data_safety.is_bare(facts):
+            continue
+        if facts.disk is Disk.DISKLESS and facts.role is Role.SECONDARY:
+            turn.put_item(item, replace(item_state, known=Is.PART, spent=True))
 
 
 def absorb_look(turn: Turn, looked: Looked) -> None:
@@ -322,6 +332,9 @@ def _give_up_frozen(turn: Turn, application: Application) -> None:
     for item, item_state in tuple(at(turn.state, application.name, Layer.ATTACHED)):
         facts = turn.state.facts.get(item.resource)
         frozen = facts is not None and facts.suspended and not item_state.spent
+        told_s = turn.state.told_at_s.get(item.resource)
+        if told_s is not None and turn.state.now_s < told_s + timing.HANDLER_S:
+            continue  # The handler was told to go on: its kernel must not find the disk gone.
         if frozen and not item_state.busy and item_state.retry_at_s <= turn.state.now_s:
             turn.act(item, Do.DETACH, stop_limit_s(application, item.layer))
 

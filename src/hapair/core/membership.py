@@ -38,13 +38,17 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
     if beat.echo == turn.state.incarnation:
         heard = {**turn.state.peer.heard_at_s, network: at_s}
         turn.change_peer(alive_at_s=at_s, heard_at_s=heard, beat=beat)
+        turn.change(relinked=False)
     elif beat.echo == 0 and turn.state.peer.beat is not None:
         turn.change_peer(alive_at_s=at_s, beat=beat)  # It no longer hears this node.
     else:
         turn.change_peer(alive_at_s=at_s)
     if turn.state.confirmed:
         turn.change(confirmed=False)  # Whoever sends heartbeats is not down.
-    fencing.forget(turn)
+    if beat.echo == turn.state.incarnation:
+        fencing.forget(turn)
+    else:
+        fencing.doubt(turn)
 
 
 def forget_incarnation(turn: Turn, incarnation: int) -> None:

@@ -133,6 +133,8 @@ def _advance_clock(turn: Turn, at_s: float) -> None:
         turn.store(joined_boot_id="")
         turn.change(stranger=True)
         data_safety.distrust(turn, but_own=True, away=True)
+    elif state.standing in (Standing.FORMING, Standing.LEAVING):
+        turn.change(stranger=True)
     if state.standing is Standing.TOGETHER:
         turn.change(standing=Standing.CUT, accepted=0)
         turn.note("paused", f"this node stood still for {gap_s:.1f} s; it asks the peer first")
@@ -147,7 +149,10 @@ def _absorb(turn: Turn, event: Event) -> None:
         case PeerStated(_, peer_state):
             membership.absorb_state(turn, peer_state)
         case DataChanged(_, facts):
+            first = not turn.state.facts_read
             data_safety.absorb_facts(turn, facts)
+            if first:
+                lifecycle.find_given_up(turn)
             lifecycle.absorb_facts(turn)
         case LinkChanged(_, network, up):
             turn.change(links={**turn.state.links, network: up})

@@ -50,13 +50,14 @@ def grant(turn: Turn, because: str) -> None:
 
 
 def _peer_lease_s(state: NodeState) -> float:
-    """Return how long a silent peer may go on at the most.
+    """Return how long a silent peer may go on at the most, after this node was in touch with it.
 
-    It may stand still when its lease ends: until its watchdog resets it, or it goes on and stops.
+    Its last echo may be a detection time old, and may be read another one late. It may stand
+    still when its lease ends: until its watchdog resets it, or it goes on and stops.
     """
     cluster = state.built.cluster
     hangs_s = cluster.watchdog.timeout_s if cluster.watchdog is not None else 0.0
-    return cluster.lease_s + state.detection_s + ASKING_S + hangs_s
+    return cluster.lease_s + 2 * state.detection_s + ASKING_S + hangs_s
 
 
 def wait_for_lease(turn: Turn) -> None:

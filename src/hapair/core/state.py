@@ -74,6 +74,7 @@ class FencingView:
     """How it goes with switching the peer off, in this silence."""
 
     busy: bool = False
+    void: bool = False  # The peer was heard since: what this agent will say counts for nothing.
     proven: bool = False
     tries: int = 0
     retry_at_s: float = 0.0
@@ -125,6 +126,7 @@ class NodeState:
     facts: Mapping[str, VolumeFacts] = field(default_factory=dict)
     joined_from_s: Mapping[str, float] = field(default_factory=dict)  # See data_safety.is_joined.
     linked_until_s: float = 0.0  # When the last connection of the data ended.
+    relinked: bool = False  # A connection was made while the peer was silent.
     losses: int = 0  # Connections of the data that ended; what the peer said before is old.
     facts_read: bool = False  # The kernel has said what it knows since this daemon started.
     links: Mapping[str, bool] = field(default_factory=dict)  # Own link per network.
@@ -135,6 +137,7 @@ class NodeState:
     fence_asked: Mapping[int, str] = field(default_factory=dict)  # Request -> resource.
     claims: tuple[str, ...] = ()  # Resources that wait for the peer's word before a promotion.
     reconnects: Mapping[str, Reconnects] = field(default_factory=dict)  # By resource.
+    told_at_s: Mapping[str, float] = field(default_factory=dict)  # Handlers that were told: go on.
     resume_at_s: Mapping[str, float] = field(default_factory=dict)  # Frozen writes, by resource.
     stranger: bool = False  # Came back from a pause or a restart: its lease is short.
     # It stood still while it was cut off: its lease began then. None: it did not.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -57,6 +57,7 @@ class Pulse:
     offer: Offer
     last_heard_s: Callable[[], float | None]  # When the core heard the peer, if it ever did.
     beat: Beat | None = None
+    received_s: float = float("-inf")  # When any heartbeat came.
     malformed: int = 0
 
     def open(self) -> None:
@@ -68,10 +69,14 @@ class Pulse:
         self.send()
 
     def send(self) -> None:
+        """Repeat what the core said last, but for the echo: the core may be waiting for a disk."""
         if self.beat is not None:
-            self.heartbeats.send(self.beat.incarnation, beat_body(self.beat))
+            deaf = self.clock.boot_s() - self.received_s > self.timing.detection_s
+            beat = replace(self.beat, echo=0) if deaf else self.beat
+            self.heartbeats.send(beat.incarnation, beat_body(beat))
 
     def heard(self, datagram: HeardDatagram) -> None:
+        self.received_s = self.clock.boot_s()
         try:
             beat = read_beat(datagram)
         except Malformed as error:
