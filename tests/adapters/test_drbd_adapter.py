@@ -1,5 +1,6 @@
 """Commands and answers of drbd-utils, as seen with DRBD 8.4.11."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
@@ -112,6 +113,7 @@ async def test_only_a_clear_no_of_the_kernel_is_a_refusal(
 
 
 async def test_no_answer_in_time_is_unknown(node: Node) -> None:
+    node.proc.write_text(PROC.format("UpToDate", "s-----"))
     node.run.answers[""] = TimedOut(5)
     for outcome in (
         await node.drbd.promote(VOLUME, timeout_s=5),
@@ -203,9 +205,18 @@ async def test_a_failed_bring_up_may_be_half_done(node: Node) -> None:
 
 
 async def test_frozen_writes_are_let_go_only_after_the_disk_is_detached(node: Node) -> None:
-    node.proc.write_text(PROC.format("Diskless", "s-----"))
+    node.proc.write_text(PROC.format("UpToDate", "s-----"))
+    diskless = PROC.format("Diskless", "s-----")
+    asyncio.get_running_loop().call_later(0.1, node.proc.write_text, diskless)
     assert isinstance(await node.drbd.detach_by_force(VOLUME, timeout_s=5), Done)
     assert [line.split(" ", 1)[1] for line in node.run.ran] == ["detach 10 --force", "resume-io 10"]
+
+
+async def test_a_disk_that_is_gone_is_not_detached_once_more(node: Node) -> None:
+    """A daemon that died had come so far."""
+    node.proc.write_text(PROC.format("Diskless", "s-----"))
+    assert isinstance(await node.drbd.detach_by_force(VOLUME, timeout_s=5), Done)
+    assert [line.split(" ", 1)[1] for line in node.run.ran] == ["resume-io 10"]
 
 
 @pytest.mark.parametrize("disk", ["UpToDate", "Failed"])

@@ -77,6 +77,7 @@ def test_a_new_daemon_doubts_a_copy_that_lost_its_disk(*, holds_right: bool, dou
     """What was written meanwhile may lie on the peer's disk alone, unless this node was alone."""
     bench = Bench(stored=replace(MEMBER, holds_right=holds_right))
     bench.state = replace(bench.state, facts_read=False)
+    bench.deaf.add(Do.TAKE_DOWN)  # It is about to be attached anew.
     bench.data(replace(LOST, disk=Disk.DISKLESS))
     assert unproven(bench) is doubted
 

@@ -141,7 +141,9 @@ def find_given_up(turn: Turn) -> None:
         facts = turn.state.facts.get(item.resource)
         if item.layer is not Layer.ATTACHED or facts is None or data_safety.is_bare(facts):
             continue
-        if facts.disk is Disk.DISKLESS and facts.role is Role.SECONDARY:
+        serves = facts.role is Role.PRIMARY and facts.kernel_answers
+        # What is frozen still has to be let go: it is given up once more.
+        if facts.disk is Disk.DISKLESS and not (serves or facts.suspended):
             turn.put_item(item, replace(item_state, known=Is.PART, spent=True))
 
 
@@ -262,12 +264,20 @@ def bring_up(turn: Turn, application: Application, top: Layer) -> None:
     if top is not Layer.ATTACHED:
         _leave_ladder(turn, name)
     for layer in ORDER[: ORDER.index(top) + 1]:
-        waiting = [(i, s) for i, s in at(turn.state, name, layer) if s.known is not Is.UP]
+        waiting = [(i, s) for i, s in at(turn.state, name, layer) if not _stays_up(i, s)]
         for item, item_state in waiting:
             if not item_state.busy and item_state.retry_at_s <= turn.state.now_s:
                 _start(turn, application, item, item_state)
         if waiting:
             return
+
+
+def _stays_up(item: Item, item_state: ItemState) -> bool:
+    """Tell whether nothing that was asked for before can still bring the item down.
+
+    What ends the holders of a mount would end a program that was started meanwhile.
+    """
+    return item_state.known is Is.UP and item_state.doing in (None, START[item.layer])
 
 
 def _leave_ladder(turn: Turn, application: str) -> None:

@@ -159,9 +159,10 @@ class Drbd:
         reset of the node helps.
         """
         commands = self._commands()
-        detached = await self._change(commands.detach_by_force(volume), timeout_s)
-        if not isinstance(detached, Done):
-            return detached
+        if self._disk(volume) is not Disk.DISKLESS:  # A daemon that died may have come so far.
+            detached = await self._change(commands.detach_by_force(volume), timeout_s)
+            if not isinstance(detached, Done):
+                return detached
         for _ in range(round(timeout_s / LOOK_INTERVAL_S)):
             disk, frozen = self._disk(volume), self._suspended(volume)
             if disk is Disk.FAILED and not frozen:
