@@ -71,6 +71,32 @@ def test_what_the_peer_stored_of_an_earlier_loss_lets_nothing_go_on() -> None:
     assert verdicts(bench) == [(8, FenceVerdict.PEER_OUTDATED)]
 
 
+def test_nothing_goes_on_without_a_disk() -> None:
+    """DRBD 8.4 would crash its kernel over it, see docs/internals/drbd-facts.md."""
+    bench = Bench()
+    freeze(bench, asks=False)
+    bench.wait(3.0, hearing=False)
+    assert bench.stands(Standing.ALONE)
+    bench.data(replace(bench.kernel[RESOURCE], disk=Disk.FAILED))
+    bench.do(FenceAsked(bench.now_s, 7, RESOURCE))
+    assert verdicts(bench) == [(7, FenceVerdict.DENIED)]
+
+
+def test_a_disk_is_kept_until_the_handler_that_was_told_to_go_on_has_ended() -> None:
+    bench = Bench(by_witness())
+    freeze(bench)
+    bench.peer_says(behind=(RESOURCE,))
+    assert verdicts(bench) == [(7, FenceVerdict.PEER_OUTDATED)]
+    bench.deaf = {Do.UNMOUNT}
+    bench.wait(2.1, hearing=False)
+    answer(bench, Answer.DENIED, holder=PEER)
+    assert bench.state.lost
+    assert Do.REMOVE_ADDRESSES in bench.acts()
+    assert Do.DETACH not in bench.acts()
+    bench.wait(1.0, hearing=False)
+    assert Do.DETACH in bench.acts()
+
+
 def test_a_connection_that_is_back_needs_no_verdict() -> None:
     bench = Bench()
     freeze(bench)

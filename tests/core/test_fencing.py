@@ -91,3 +91,31 @@ def test_a_living_kernel_is_fenced_only_when_its_daemon_must_hang() -> None:
     bench.disconnect()
     bench.wait(1.0, hearing=False)
     assert bench.stands(Standing.ALONE)
+
+
+def test_an_agent_that_is_under_way_is_waited_for_before_the_next_one() -> None:
+    bench = Bench(by_fencing())
+    silent(bench)
+    bench.hear()
+    bench.peer_says(accepted=bench.state.incarnation)
+    bench.wait(10.0, hearing=False)
+    assert tries(bench) == 1, "the first one has not answered yet"
+    bench.do(Fenced(bench.now_s, proven=True, text="too late"))
+    assert not bench.state.fencing.proven
+    assert tries(bench) == 2
+    bench.do(Fenced(bench.now_s, proven=True, text="off"))
+    assert bench.stands(Standing.ALONE)
+    bench.do(Fenced(bench.now_s, proven=True, text="twice"))
+    assert bench.state.fencing.text == "off"
+
+
+def test_a_heartbeat_that_hears_nothing_ends_a_proof_and_begins_no_other_agent() -> None:
+    bench = Bench(by_fencing())
+    silent(bench)
+    bench.hear(echo=0)
+    assert bench.state.fencing.busy
+    assert tries(bench) == 1
+    bench.do(Fenced(bench.now_s, proven=True, text="off"))
+    assert bench.stands(Standing.ALONE)
+    bench.hear(echo=0)
+    assert not bench.state.fencing.proven

@@ -202,6 +202,20 @@ def test_the_epoch_of_a_peer_that_still_holds_the_right_is_not_taken_over() -> N
     assert bench.stands(Standing.TOGETHER)
 
 
+def test_a_node_that_leaves_and_stood_still_has_a_short_lease() -> None:
+    bench = Bench(by_witness())
+    bench.running()
+    bench.peer_has()
+    bench.deaf = {Do.STOP_PROGRAM}
+    bench.command(Leave(handover=True))
+    bench.disconnect()
+    bench.do(Tick(bench.now_s + 3.0))
+    assert bench.stands(Standing.LEAVING)
+    assert Do.KILL_PROGRAM not in bench.acts()
+    bench.wait(4.0, hearing=False)
+    assert Do.KILL_PROGRAM in bench.acts()
+
+
 def test_without_peer_and_witness_the_node_stops_at_the_end_of_its_lease() -> None:
     bench = Bench(by_witness())
     cut_off(bench)

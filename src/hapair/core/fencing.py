@@ -54,7 +54,9 @@ def forget(turn: Turn) -> None:
     An agent that is under way is waited for, so that two never switch at the same time.
     """
     busy = turn.state.fencing.busy
-    turn.change(fencing=FencingView(busy=busy, void=busy))
+    void = FencingView(busy=busy, void=busy)
+    if turn.state.fencing != void:
+        turn.change(fencing=void)
 
 
 def doubt(turn: Turn) -> None:
