@@ -35,20 +35,19 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
         return
     if beat.incarnation > peer.incarnation:
         forget_incarnation(turn, beat.incarnation)
-    if beat.echo == turn.state.incarnation:
-        heard = {**turn.state.peer.heard_at_s, network: at_s}
-        turn.change_peer(alive_at_s=at_s, heard_at_s=heard, beat=beat)
-        turn.change(relinked=False)
-    elif beat.echo == 0 and turn.state.peer.beat is not None:
-        turn.change_peer(alive_at_s=at_s, beat=beat)  # It no longer hears this node.
-    else:
-        turn.change_peer(alive_at_s=at_s)
     if turn.state.confirmed:
         turn.change(confirmed=False)  # Whoever sends heartbeats is not down.
     if beat.echo == turn.state.incarnation:
+        heard = {**turn.state.peer.heard_at_s, network: at_s}
+        turn.change_peer(alive_at_s=at_s, heard_at_s=heard, beat=beat)
+        if turn.state.relinked:
+            turn.change(relinked=False)
         fencing.forget(turn)
-    else:
-        fencing.doubt(turn)
+        return
+    # It does not hear this node; what it says of itself is believed if it did before.
+    known = beat.echo == 0 and turn.state.peer.beat is not None
+    turn.change_peer(alive_at_s=at_s, beat=beat if known else turn.state.peer.beat)
+    fencing.doubt(turn)
 
 
 def forget_incarnation(turn: Turn, incarnation: int) -> None:
