@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from hapair.core.effects import Do
 from hapair.core.events import Halt, Leave, Run
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.status import Standing
-from tests.sim.faults import BreakDisk, Cut, KillDaemon
-from tests.sim.machine import Parcel
+from tests.sim.faults import BreakDisk, Cut, FailActions, KillDaemon
+from tests.sim.machine import Parcel, Trouble
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, application
 from tests.sim.stage import (
     DATA,
@@ -226,4 +227,28 @@ def test_agents_do_not_switch_machines_off_beside_each_other() -> None:
     stage.cuts_off("node2", for_s=20.0)
     stage.run_for(90.0)
     assert len(asked) < 8
+    stage.ends_well()
+
+
+def test_a_disk_is_attached_again_although_it_could_not_be_taken_down_at_first() -> None:
+    """The standby looks redundant meanwhile, and must be it when it counts."""
+    stage = Stage(WITH_WITNESS).begin()
+    stage.suffers(BreakDisk("node2", DATA, 4.0))
+    stage.run_for(1.0)
+    stage.suffers(FailActions("node2", Do.TAKE_DOWN, ORDERS, Trouble.HANGS, 40.0))
+    stage.suffers(KillDaemon("node2", 0.5))
+    stage.run_for(60.0)
+    stage.world.attach_disks()
+    stage.waits_for(stage.is_redundant, 30.0)
+    stage.dies("node1")
+    stage.takes_over("node2", 20.0)
+    stage.ends_well()
+
+
+def test_a_loser_attaches_its_disk_although_it_could_not_be_taken_down_at_first() -> None:
+    stage = Stage(WITH_WITNESS).begin()
+    stage.suffers(FailActions("node1", Do.TAKE_DOWN, ORDERS, Trouble.HANGS, 60.0))
+    stage.loses_witness("node1", for_s=20.0)
+    stage.cuts_off(for_s=20.0)
+    stage.run_for(70.0)
     stage.ends_well()

@@ -236,6 +236,8 @@ def _stop_ended(turn: Turn, item: Item, item_state: ItemState, doing: Do, outcom
             rung = item_state.rung + 1
             # A start that was under way may have ended either way meanwhile: look again.
             unsure = isinstance(outcome, Unknown) or item_state.known is Is.DOWN
+            # What is spent is known well enough: it is taken down once more.
+            unsure = unsure and not item_state.spent
             known = Is.UNKNOWN if unsure else item_state.known
             error = replace(item_state, known=known, rung=rung, last_error=why)
             if rung >= len(LADDER[item.layer]):
