@@ -475,10 +475,11 @@ class World:
         return max(records, key=lambda record: record.version).owner if records else None
 
     def attach_disks(self) -> None:
-        """An operator attaches every disk that was lost; what hapair gave up is not touched."""
+        """An operator attaches each lost disk, but none that was given up and that nobody serves."""
         for resource in self.resources.values():
             for node, side in resource.sides.items():
-                lost = side.configured and not side.attached and not side.given_up
+                given_up = side.given_up and not side.replicating
+                lost = side.configured and not side.attached and not given_up
                 if lost and not side.broken:
                     resource.attach(node)
         self.replication.check()
