@@ -475,7 +475,7 @@ class World:
         return max(records, key=lambda record: record.version).owner if records else None
 
     def attach_disks(self) -> None:
-        """An operator attaches each lost disk, but none that was given up and that nobody serves."""
+        """An operator attaches each lost disk, but none that was given up and nobody serves."""
         for resource in self.resources.values():
             for node, side in resource.sides.items():
                 given_up = side.given_up and not side.replicating
