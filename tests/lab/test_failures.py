@@ -293,6 +293,7 @@ def test_with_operator_a_machine_that_stood_still_goes_on(formed_lab: Lab) -> No
         assert "granted" not in json.dumps(notes(node))
 
 
+@pytest.mark.long
 def test_wall_clocks_that_jump_by_years_stop_nothing(formed_lab: Lab) -> None:
     """Row 21: a dead battery. FAIL: a daemon, a certificate or a heartbeat minds the wall clock."""
     before = server_pid(formed_lab.node1)
@@ -312,6 +313,7 @@ def test_wall_clocks_that_jump_by_years_stop_nothing(formed_lab: Lab) -> None:
         story.redundant_again()
 
 
+@pytest.mark.long
 def test_a_device_that_somebody_holds_on_the_standby_is_named_and_waited_for(
     formed_lab: Lab,
 ) -> None:
