@@ -30,7 +30,9 @@ DRBD: Final = "/proc/drbd"
 MOUNTS: Final = "/proc/mounts"
 PROGRAMS: Final = "/sys/fs/cgroup/hapair.slice/hapair-apps.service/{}/cgroup.procs"
 DEVICE: Final = re.compile(
-    r"^ *(?P<minor>\d+): cs:(?P<connection>\S+) ro:(?P<role>\w+)/\S+ ds:\S+ \S+ (?P<flags>\S+)",
+    # Who is StandAlone has no letter for the protocol.
+    r"^ *(?P<minor>\d+): cs:(?P<connection>\S+) ro:(?P<role>\w+)/\S+ ds:\S+ "
+    r"+(?:[ABC] +)?(?P<flags>\S+)",
     re.MULTILINE,
 )
 

@@ -110,6 +110,7 @@ def test_the_files_of_a_kernel_say_who_can_write() -> None:
     "state",
     [
         "cs:WFConnection ro:Primary/Unknown ds:UpToDate/DUnknown C s-----",
+        "cs:StandAlone ro:Primary/Unknown ds:UpToDate/DUnknown   s-----",
         "cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----",
     ],
 )
