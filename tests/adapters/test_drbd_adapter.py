@@ -135,16 +135,17 @@ async def test_taking_down_a_device_that_is_open_changes_nothing(node: Node) -> 
 
 
 def test_who_holds_a_device_is_named(tmp_path: Path) -> None:
-    above, mounts = tmp_path / "dev/block/0:0/holders", tmp_path / "self/mountinfo"
+    above, mounted = tmp_path / "dev/block/0:0/holders", tmp_path / "mountinfo"
     (above / "dm-7/dm").mkdir(parents=True)
     (above / "dm-7/dm/name").write_text("mpatha\n")
     (above / "md0").mkdir()
-    mounts.parent.mkdir()
-    mounts.write_text("24 1 0:0 / /mnt/old rw - ext4 /dev/x rw\n25 1 8:1 / / rw - ext4 /dev/y rw\n")
+    mounted.write_bytes(
+        b"24 1 0:0 / /mnt/old rw - ext4 /dev/x rw\n25 1 8:1 / /\xff rw - ext4 /dev/y rw\n"
+    )
     device = tmp_path / "device"
-    assert holders_of(device, sys=tmp_path, proc=tmp_path) == []
+    assert holders_of(device, sys=tmp_path, mounted=mounted) == []
     device.touch()  # Its number is 0:0.
-    assert holders_of(device, sys=tmp_path, proc=tmp_path) == [
+    assert holders_of(device, sys=tmp_path, mounted=mounted) == [
         "the device-mapper map mpatha", "md0", "the mount on /mnt/old"
     ]  # fmt: skip
 

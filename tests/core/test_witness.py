@@ -64,13 +64,19 @@ def test_the_active_node_asks_at_once_and_acts_alone_when_granted() -> None:
     assert Do.STOP_PROGRAM not in bench.acts()
 
 
-def test_a_node_that_leaves_slowly_and_is_cut_off_minds_its_lease() -> None:
+def leaving_slowly() -> Bench:
+    """Return a node whose program does not stop, and that hears nothing any more."""
     bench = Bench(by_witness())
     bench.running()
     bench.peer_has()
     bench.deaf = {Do.STOP_PROGRAM}
     bench.command(Leave(handover=True))
     bench.disconnect()
+    return bench
+
+
+def test_a_node_that_leaves_slowly_and_is_cut_off_minds_its_lease() -> None:
+    bench = leaving_slowly()
     bench.wait(bench.state.built.cluster.lease_s - 1.0, hearing=False)
     assert bench.stands(Standing.LEAVING)
     assert Do.KILL_PROGRAM not in bench.acts()
@@ -203,12 +209,7 @@ def test_the_epoch_of_a_peer_that_still_holds_the_right_is_not_taken_over() -> N
 
 
 def test_a_node_that_leaves_and_stood_still_has_a_short_lease() -> None:
-    bench = Bench(by_witness())
-    bench.running()
-    bench.peer_has()
-    bench.deaf = {Do.STOP_PROGRAM}
-    bench.command(Leave(handover=True))
-    bench.disconnect()
+    bench = leaving_slowly()
     bench.do(Tick(bench.now_s + 3.0))
     assert bench.stands(Standing.LEAVING)
     assert Do.KILL_PROGRAM not in bench.acts()

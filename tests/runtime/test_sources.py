@@ -48,12 +48,17 @@ def datagram(said: Beat, incarnation: int | None = None) -> HeardDatagram:
     return HeardDatagram("public", incarnation or said.incarnation, dumps(said))
 
 
-@virtually
-async def test_a_heartbeat_is_sent_at_every_interval(listening: Listening) -> None:
+def hearing(listening: Listening) -> None:
+    """Hear the peer once, and say so."""
     listening.start()
     listening.air.arrive(datagram(beat()))
     listening.air.drain()
     listening.pulse.set_beat(beat(incarnation=9))
+
+
+@virtually
+async def test_a_heartbeat_is_sent_at_every_interval(listening: Listening) -> None:
+    hearing(listening)
     sent_at_once = len(listening.air.sent)
     await asyncio.sleep(1.05)
     assert sent_at_once == 1
@@ -64,10 +69,7 @@ async def test_a_heartbeat_is_sent_at_every_interval(listening: Listening) -> No
 @virtually
 async def test_no_heartbeat_echoes_a_peer_that_has_been_silent(listening: Listening) -> None:
     """The core may be waiting for a disk, and says nothing new meanwhile."""
-    listening.start()
-    listening.air.arrive(datagram(beat()))
-    listening.air.drain()
-    listening.pulse.set_beat(beat(incarnation=9))
+    hearing(listening)
     await asyncio.sleep(TIMING.detection_s + 0.5)
     assert listening.air.sent[-1] == (9, dumps(beat(incarnation=9, echo=0)))
     assert listening.air.sent[0] == (9, dumps(beat(incarnation=9)))

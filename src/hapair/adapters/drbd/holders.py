@@ -2,9 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import Final
+
+MOUNT_INFO: Final = Path("/proc/self/mountinfo")
 
 
-def holders_of(device: Path, *, sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> list[str]:
+def holders_of(device: Path, *, sys: Path = Path("/sys"), mounted: Path = MOUNT_INFO) -> list[str]:
     """Return what is built on the device, and where it is mounted; empty when nothing is found."""
     try:
         number = device.stat().st_rdev
@@ -12,11 +15,10 @@ def holders_of(device: Path, *, sys: Path = Path("/sys"), proc: Path = Path("/pr
         return []
     place = f"{os.major(number)}:{os.minor(number)}"
     above = sorted((sys / "dev/block" / place / "holders").glob("*"))
-    mounts = (line.split() for line in (proc / "self/mountinfo").read_text().splitlines())
-    return [
-        *(_named(each) for each in above),
-        *(f"the mount on {words[4]}" for words in mounts if words[2] == place),
-    ]
+    # Any user may mount at a name that is no text.
+    lines = mounted.read_bytes().decode(errors="replace").split("\n")
+    found = (words[4] for line in lines if (words := line.split(" "))[2:3] == [place])
+    return [*(_named(each) for each in above), *(f"the mount on {point}" for point in found)]
 
 
 def _named(holder: Path) -> str:
