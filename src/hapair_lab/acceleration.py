@@ -17,12 +17,11 @@ from typing import Final
 
 from hapair_lab import initrd
 from hapair_lab.errors import LabError
-from hapair_lab.folders import cache_folder
+from hapair_lab.folders import BOOT_ID, cache_folder
 from hapair_lab.images import Image
 from hapair_lab.progress import say
 
 PROBE_TIMEOUT_S: Final = 12
-BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 VARIABLE: Final = "HAPAIR_LAB_ACCELERATION"
 
 
@@ -31,10 +30,11 @@ class Acceleration(StrEnum):
 
     KVM = "kvm"
     TCG = "tcg"
+    UML = "uml"  # By this machine's processor: the guest's kernel is a process.
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The emulator's arguments for it."""
+        """QEMU's arguments for it."""
         match self:
             case Acceleration.KVM:
                 return ("-accel", "kvm", "-cpu", "host")
@@ -42,6 +42,18 @@ class Acceleration(StrEnum):
                 # The plainest processor is emulated fastest: "max" offers instructions (AVX, ERMS)
                 # that programs choose because real processors are fast at them.
                 return ("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "qemu64")
+            case Acceleration.UML:
+                return ()
+
+    @property
+    def can_freeze(self) -> bool:
+        """Tell whether a running guest can be saved; one that cannot is halted for a snapshot."""
+        return self is not Acceleration.UML
+
+    @property
+    def disk_format(self) -> str:
+        """The format of the guests' disks, and the ending of their files' names."""
+        return "ubd" if self is Acceleration.UML else "qcow2"
 
 
 def _probe(image: Image) -> Acceleration:
@@ -65,13 +77,12 @@ def _probe(image: Image) -> Acceleration:
 
 
 def acceleration_for(image: Image) -> Acceleration:
-    """Return what works on this host; the variable HAPAIR_LAB_ACCELERATION overrides it."""
+    """Return what works for QEMU here; the variable HAPAIR_LAB_ACCELERATION overrides it."""
     wanted = os.environ.get(VARIABLE)
     if wanted is not None:
-        try:
-            return Acceleration(wanted)
-        except ValueError as error:
-            raise LabError(f"{VARIABLE} is {wanted!r}", hint="use kvm or tcg") from error
+        if wanted not in {Acceleration.KVM, Acceleration.TCG}:
+            raise LabError(f"{VARIABLE} is {wanted!r}", hint="use kvm or tcg")
+        return Acceleration(wanted)
     boot_id = BOOT_ID.read_text().strip()
     remembered = cache_folder() / "acceleration.json"
     try:

@@ -55,16 +55,29 @@ def _text(answer: Answer, name: str) -> str:
 class Channel:
     """A connection to the agent of one guest."""
 
-    def __init__(self, guest: str, path: Path) -> None:
+    def __init__(self, guest: str, path: Path, *, window_bytes: int | None = None) -> None:
+        """Connect to the agent.
+
+        Args:
+            guest: Its name, for messages.
+            path: The socket at which the guest's port, or line, is reached.
+            window_bytes: How much may be on its way to an agent that says what it took. A serial
+                line of User Mode Linux stands still for ever when its buffer was once full.
+        """
         self._guest = guest
         self._path = path
+        self._window_bytes = window_bytes
+        self._on_its_way_bytes = 0
+        self._took = threading.Condition()
         self._waiting: dict[int, Future[Answer]] = {}
         self._lock = threading.Lock()
+        self._sending = threading.Lock()
         # Numbers differ between connections, so that an answer to an old one is never taken.
         self._number = time.time_ns()
         self._socket = self._connect()
         self._reader = threading.Thread(target=self._read, name=f"channel {guest}", daemon=True)
         self._reader.start()
+        self._send(b"\n")  # Whatever half a line an earlier host left, it ends here.
 
     def _connect(self) -> socket.socket:
         deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
@@ -78,8 +91,6 @@ class Channel:
                     raise GuestGoneError(f"{self._guest} is not reached: {error}") from error
                 time.sleep(RETRY_S)
             else:
-                # Whatever half a line an earlier host left, it ends here.
-                attempt.sendall(b"\n")
                 return attempt
 
     def _read(self) -> None:
@@ -97,7 +108,14 @@ class Channel:
             message = json.loads(line)
         except ValueError:
             return  # The tail of an answer that an earlier host asked for.
-        if isinstance(message, dict) and isinstance(message.get("id"), int):
+        if not isinstance(message, dict):
+            return
+        if isinstance(message.get("took_bytes"), int):
+            with self._took:
+                left = self._on_its_way_bytes - message["took_bytes"]
+                self._on_its_way_bytes = max(left, 0)  # Some may have come from an earlier host.
+                self._took.notify()
+        if isinstance(message.get("id"), int):
             with self._lock:
                 future = self._waiting.pop(message["id"], None)
             if future is not None:
@@ -108,14 +126,36 @@ class Channel:
         future: Future[Answer] = Future()
         with self._lock:
             self._number += 1
-            self._waiting[self._number] = future
-            data = json.dumps({"id": self._number, **request}).encode() + b"\n"
+            number = self._number
+            self._waiting[number] = future
+            data = json.dumps({"id": number, **request}).encode() + b"\n"
+        with self._sending:
             try:
-                self._socket.sendall(data)
+                self._send(data)
             except OSError as error:
-                self._waiting.pop(self._number, None)
+                with self._lock:
+                    self._waiting.pop(number, None)
                 future.set_exception(GuestGoneError(f"{self._guest} is not reached: {error}"))
         return future
+
+    def _send(self, data: bytes) -> None:
+        """Send all; OSError when the guest is gone, or takes nothing for a long time."""
+        if self._window_bytes is None:
+            self._socket.sendall(data)
+            return
+        window = self._window_bytes
+        for start in range(0, len(data), window):
+            part = data[start : start + window]
+            room_up_to = window - len(part)
+
+            def has_room(limit: int = room_up_to) -> bool:
+                return self._on_its_way_bytes <= limit
+
+            with self._took:
+                if not self._took.wait_for(has_room, GRACE_S):
+                    raise TimeoutError(f"it takes nothing for {GRACE_S:.0f} s")
+                self._on_its_way_bytes += len(part)
+            self._socket.sendall(part)
 
     def answer(self, request: Mapping[str, object], timeout_s: float) -> Answer:
         """Send a request and wait for its answer; LabError if the agent could not do it."""

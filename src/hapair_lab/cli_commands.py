@@ -60,8 +60,7 @@ def down(_options: Namespace) -> int:
 def _state(machine: Machine) -> str:
     if not machine.is_on():
         return "off"
-    with machine.emulator.control() as control:
-        return "frozen" if control.field("query-status", "status") == "paused" else "on"
+    return "frozen" if machine.emulator.is_paused() else "on"
 
 
 def status(options: Namespace) -> int:

@@ -19,7 +19,7 @@ from hapair_lab.ledger import PORT, SERVER_PATH, install_server
 from hapair_lab.machine import Machine
 from hapair_lab.packages import installed_step, package_file
 from hapair_lab.recipe import PAYLOAD
-from hapair_lab.snapshots import Step
+from hapair_lab.snapshots import Rest, Step
 
 SERVICE_ADDRESS: Final = "10.77.1.50"
 MOUNT_POINT: Final = "/srv/orders"
@@ -177,4 +177,21 @@ def formed_step(plan: ClusterPlan = REFERENCE) -> Step:
     server = (PAYLOAD / "server.py").read_text()
     ingredients = (plan.clconf(), server, Path(__file__).read_text())
     name = f"formed-{plan.arbitration}-{plan.detection}"
-    return Step(name, installed_step(package_file()), ingredients, lambda lab: form(lab, plan))
+    rest = Rest(halt_cluster, wait_until_it_serves)
+    parent = installed_step(package_file())
+    return Step(name, parent, ingredients, lambda lab: form(lab, plan), rest=rest)
+
+
+def halt_cluster(lab: Lab) -> None:
+    """End the application and the cluster in order, as before both machines are switched off."""
+    lab.node1.check("clhalt", timeout_s=COMMAND_S)
+
+
+def wait_until_it_serves(lab: Lab, timeout_s: float = 120.0) -> None:
+    """Wait until the cluster that came with the boot is as it was before it was halted."""
+    wait_until_redundant(lab, timeout_s)
+    lab.wait_until(
+        "node1 serves the application",
+        lambda: bool(lab.node1.check(f"ss -Hltn 'sport = :{PORT}'")),
+        timeout_s=timeout_s,
+    )

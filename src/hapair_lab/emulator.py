@@ -1,38 +1,23 @@
-"""One emulator process: its command line, its life, and the saving of its state."""
+"""What every kind of emulator has in common: its plan, its files, its process, its cables.
+
+``qemu`` runs stock kernels on an emulated (or virtual) processor, ``uml`` runs a kernel that is an
+ordinary process of this machine.
+"""
 
 from __future__ import annotations
 
-import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hapair_lab import hub, strip
 from hapair_lab.acceleration import Acceleration
-from hapair_lab.errors import LabError
 from hapair_lab.images import Image
 from hapair_lab.process import Process
-from hapair_lab.qmp import QmpClient
-from hapair_lab.tools import run_tool
-from hapair_lab.topology import GuestPlan
+from hapair_lab.topology import Disk, GuestPlan
 
 ROOT_DISK: Final = "root"
 PULLED: Final = "pulled"
-AGENT_PORT: Final = "hapair-lab"
-STRIP_RECONNECT_S: Final = 1
-SAVE_TIMEOUT_S: Final = 120.0
-POLL_S: Final = 0.02
-UNLIMITED_BYTES_PER_S: Final = 10 * 1024**3
-
-# ``norandmaps``: a program that lies at the same place each time is translated once; starting one
-# costs a third or less.
-KERNEL_COMMAND_LINE: Final = (
-    "console=ttyS0 root=/dev/vda rw quiet mitigations=off nokaslr norandmaps init_on_alloc=0 "
-    "audit=0 apparmor=0 "
-    "no_timer_check cryptomgr.notests raid=noautodetect ipv6.disable_ipv6=0 "
-    "systemd.show_status=0 systemd.hostname={name} "
-    "systemd.machine_id=000000000000000000000000000000{number:02x}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +35,16 @@ class EmulatorPlan:
         """The guest's disks in the order of their letters."""
         return (ROOT_DISK, *(disk.name for disk in self.guest.disks))
 
+    def data_disk(self, name: str) -> Disk:
+        """The data disk called ``name``."""
+        return next(disk for disk in self.guest.disks if disk.name == name)
+
     def disk_path(self, name: str) -> Path:
         """The file of a disk, an overlay on something frozen."""
-        return self.folder / f"{self.guest.name}-{name}.qcow2"
+        return self.folder / f"{self.guest.name}-{name}.{self.acceleration.disk_format}"
 
     def path(self, kind: str) -> Path:
-        """The file or socket of that kind of this guest, e.g. ``qmp``, ``console``."""
+        """The file or socket of that kind of this guest, e.g. ``agent``, ``console``."""
         return self.folder / f"{self.guest.name}.{kind}"
 
     def hub_folder(self) -> Path:
@@ -67,105 +56,68 @@ class EmulatorPlan:
         return self.folder / "strip"
 
 
-def create_disks(plan: EmulatorPlan, backing_folder: Path | None) -> None:
-    """Make the guest's disks: on top of a snapshot's, or new ones on the image."""
-    for name in plan.disk_names():
-        target = plan.disk_path(name)
-        target.unlink(missing_ok=True)
-        base = ("qemu-img", "create", "-q", "-f", "qcow2")
-        if backing_folder is not None:
-            backing = backing_folder / target.name
-            run_tool(*base, "-b", str(backing), "-F", "qcow2", str(target))
-        elif name == ROOT_DISK:
-            run_tool(*base, "-b", str(plan.image.root_disk), "-F", "raw", str(target))
-        else:
-            size_bytes = next(disk.size_bytes for disk in plan.guest.disks if disk.name == name)
-            run_tool(*base, str(target), str(size_bytes))
-
-
-def _card_arguments(plan: EmulatorPlan) -> list[str]:
-    arguments = []
-    for card in plan.guest.cards:
-        if card.segment is None:
-            forward = f"hostfwd=tcp:127.0.0.1:{plan.ssh_port}-:22"
-            backend = f"user,id={card.name},restrict=on,ipv6=off,{forward}"
-        else:
-            path = hub.socket_path(plan.hub_folder(), plan.guest.name, card.name)
-            backend = f"stream,id={card.name},server=off,addr.type=unix,addr.path={path}"
-        device = f"virtio-net-pci,netdev={card.name},mac={card.mac},romfile="
-        arguments += ["-netdev", backend, "-device", device]
-    return arguments
-
-
-def _disk_arguments(plan: EmulatorPlan) -> list[str]:
-    """Flushes reach the host's page cache, which outlives a killed emulator, but not its disks."""
-    arguments = []
-    for name in plan.disk_names():
-        path = plan.disk_path(name)
-        drive = f"file={path},if=none,id={name},format=qcow2,cache=unsafe,discard=unmap"
-        arguments += [
-            "-drive",
-            drive,
-            "-device",
-            f"virtio-blk-pci,drive={name},serial={name},id=disk-{name}",
-        ]
-    return arguments
-
-
-def _strip_arguments(plan: EmulatorPlan) -> list[str]:
-    """The guest's line to the power strip; the strip may come and go."""
-    path = strip.socket_path(plan.strip_folder(), plan.guest.name)
-    backend = f"socket,id=strip,path={path},server=off,reconnect={STRIP_RECONNECT_S}"
-    return ["-chardev", backend, "-device", f"virtserialport,chardev=strip,name={strip.PORT}"]
-
-
-def command_line(plan: EmulatorPlan, incoming: Path | None) -> list[str]:
-    """Return the emulator's command line; ``incoming`` is a saved state to continue from."""
-    guest = plan.guest
-    kernel_words = KERNEL_COMMAND_LINE.format(name=guest.name, number=guest.number)
-    return [
-        "qemu-system-x86_64",
-        *("-name", guest.name, "-nodefaults", "-no-user-config", "-display", "none"),
-        *("-machine", "pc,usb=off,smm=off", "-m", str(guest.memory_mib), "-smp", "1"),
-        *plan.acceleration.arguments,
-        *("-kernel", str(plan.image.kernel), "-initrd", str(plan.image.initrd)),
-        *("-append", kernel_words),
-        *("-qmp", f"unix:{plan.path('qmp')},server=on,wait=off"),
-        *("-chardev", f"file,id=console,path={plan.path('console')},append=on"),
-        *("-serial", "chardev:console"),
-        *("-device", "virtio-serial-pci"),
-        *("-chardev", f"socket,id=agent,path={plan.path('agent')},server=on,wait=off"),
-        *("-device", f"virtserialport,chardev=agent,name={AGENT_PORT}"),
-        *_strip_arguments(plan),
-        *("-chardev", f"file,id=journal,path={plan.path('journal')},append=on"),
-        *("-device", "virtconsole,chardev=journal"),
-        *("-device", "virtio-rng-pci"),
-        *_disk_arguments(plan),
-        *_card_arguments(plan),
-        *(("-incoming", f"exec:cat '{incoming}'") if incoming is not None else ()),
-    ]
-
-
-class Emulator:
+class Emulator(ABC):
     """The process of one guest. It is known by its pid file, so any process may attach to it."""
 
-    def __init__(self, plan: EmulatorPlan) -> None:
+    def __init__(self, plan: EmulatorPlan, process: Process) -> None:
         self.plan = plan
-        self.process = Process(
-            pid_file=plan.path("pid"), word=str(plan.path("qmp")), log=plan.path("emulator")
-        )
+        self.process = process
 
-    def start(self, incoming: Path | None = None) -> None:
-        """Start the process; with ``incoming`` it stays paused until ``resume``."""
-        if self.is_running():
-            raise LabError(f"{self.plan.guest.name} is already powered on")
-        for kind in ("qmp", "agent"):
-            self.plan.path(kind).unlink(missing_ok=True)
-        self.process.start(
-            command_line(self.plan, incoming), dies_with_parent=self.plan.dies_with_parent
-        )
-        for card in self.pulled_cards():
-            self._set_link(card, up=False)
+    @abstractmethod
+    def create_disks(self, backing_folder: Path | None) -> None:
+        """Make the guest's disks: on top of a snapshot's, or new ones on the image."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Give power: the guest boots from its disks."""
+
+    @abstractmethod
+    def start_saved(self, folder: Path) -> None:
+        """Begin to continue from a snapshot's folder; the disks are on top of it already."""
+
+    @abstractmethod
+    def wait_until_loaded(self) -> None:
+        """Wait until the guest is as it was saved; it goes on with ``resume``."""
+
+    @abstractmethod
+    def begin_saving(self) -> None:
+        """Let the guest come to a stop, so that all guests of the lab do at one moment."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Keep in ``folder`` what the stopped guest needs besides its disks; it is off then."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Press the reset button."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Stop the guest's processor; its cards and disks stay."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Let the processor go on."""
+
+    @abstractmethod
+    def is_paused(self) -> bool:
+        """Tell whether the processor was stopped by ``pause``."""
+
+    @abstractmethod
+    def unplug_disk(self, name: str) -> None:
+        """Take a disk out until the power was off; LabError where this cannot be done."""
+
+    @abstractmethod
+    def keep_disks(self, folder: Path) -> None:
+        """Give the disks of a guest that is off to a snapshot; nothing changes them any more."""
+
+    @abstractmethod
+    def _set_link(self, card: str, *, up: bool) -> None:
+        """Give a running guest's card its carrier, or take it."""
+
+    @abstractmethod
+    def has_booted(self) -> None:
+        """Tell a guest whose agent answers what its emulator could not tell it before."""
 
     def pulled_cards(self) -> tuple[str, ...]:
         """Return the cards without a cable. A cable stays pulled when the power goes."""
@@ -179,10 +131,6 @@ class Emulator:
         if self.is_running():
             self._set_link(card, up=plugged)
 
-    def _set_link(self, card: str, *, up: bool) -> None:
-        with self.control() as control:
-            control.execute("set_link", name=card, up=up)
-
     def is_running(self) -> bool:
         """Tell whether the guest has power."""
         return self.process.pid() is not None
@@ -190,42 +138,3 @@ class Emulator:
     def kill(self) -> None:
         """Cut the power: the process ends at once, nothing is told to the guest."""
         self.process.kill()
-
-    def control(self) -> QmpClient:
-        """Open the control connection."""
-        if not self.is_running():
-            raise LabError(
-                f"{self.plan.guest.name} is powered off",
-                hint=f"cllab power on {self.plan.guest.name}",
-            )
-        return QmpClient(self.plan.path("qmp"))
-
-    def pause(self) -> None:
-        """Stop the guest's processor; its cards and disks stay."""
-        with self.control() as control:
-            control.execute("stop")
-
-    def resume(self) -> None:
-        """Let the processor go on, also after ``start(incoming)`` once the state is loaded."""
-        with self.control() as control:
-            control.execute("cont")
-
-    def wait_until_loaded(self) -> None:
-        """Wait until the saved state given to ``start`` is in memory."""
-        deadline_s = time.monotonic() + SAVE_TIMEOUT_S
-        with self.control() as control:
-            while control.field("query-status", "status") == "inmigrate":
-                if time.monotonic() > deadline_s:
-                    raise LabError(f"the state of {self.plan.guest.name} is not loaded in time")
-                time.sleep(POLL_S)
-
-    def save(self, target: Path) -> None:
-        """Write the state of the paused guest; it stays paused and must not go on."""
-        deadline_s = time.monotonic() + SAVE_TIMEOUT_S
-        with self.control() as control:
-            control.execute("migrate-set-parameters", max_bandwidth=UNLIMITED_BYTES_PER_S)
-            control.execute("migrate", uri=f"exec:cat > '{target}'")
-            while (status := control.field("query-migrate", "status")) != "completed":
-                if status == "failed" or time.monotonic() > deadline_s:
-                    raise LabError(f"the state of {self.plan.guest.name} was not saved: {status}")
-                time.sleep(POLL_S)

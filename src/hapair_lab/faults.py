@@ -140,8 +140,7 @@ def mend_disk(machine: Machine, device: str) -> None:
 def disk_unplug(machine: Machine, disk: str) -> None:
     """Take a whole disk (``data``, ``spare``) out of the machine until its power was off."""
     machine.note(f"{machine.name}: disk {disk} is unplugged")
-    with machine.emulator.control() as control:
-        control.execute("device_del", id=f"disk-{disk}")
+    machine.emulator.unplug_disk(disk)
 
 
 def fill_file_system(machine: Machine, folder: str) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 SOCKET_PATH_MAX_BYTES: Final = 107
+# Tells one start of the host from the next.
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def cache_folder() -> Path:

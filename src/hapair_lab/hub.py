@@ -1,9 +1,8 @@
 """The cable plant: a process that carries Ethernet frames between the emulators' cards.
 
-Every card is a connection on a unix stream socket of its own (QEMU's ``-netdev stream``: a frame is
-preceded by its length in four bytes). All cards of a segment hear all frames, like on a hub:
-nothing is learnt, so a card move is never measured wrongly, and nothing is lost while both ends
-listen. What a guest that does not read cannot take is dropped after ``BACKLOG_MAX_BYTES``.
+Every card is a connection on a unix socket of its own; ``links`` has the two ways in which
+emulators hand over frames. All cards of a segment hear all frames, like on a hub: nothing is
+learnt, so a card move is never measured wrongly, and nothing is lost while both ends listen.
 
 The switch can also fail between two guests, in one direction: see ``Cut``. The list of cuts is set
 as one JSON line on the socket ``control``; the answer is a line ``done``.
@@ -15,17 +14,14 @@ import json
 import selectors
 import socket
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from hapair_lab import topology
+from hapair_lab.links import LINKS, Link, StreamLink
 from hapair_lab.topology import Segment
 
-BACKLOG_MAX_BYTES: Final = 256 * 1024
-READ_BYTES: Final = 256 * 1024
-LENGTH_BYTES: Final = 4
-FRAME_MAX_BYTES: Final = 70_000
 CONTROL: Final = "control"
 
 
@@ -52,23 +48,6 @@ def read_cuts(line: bytes) -> frozenset[Cut]:
     return frozenset(Cut(*cut) for cut in json.loads(line))
 
 
-def whole_frames_bytes(data: bytes | bytearray) -> int:
-    """Return how many bytes at the beginning of ``data`` are complete frames.
-
-    Raises:
-        ValueError: A length is impossible; the connection is of no use any more.
-    """
-    end = 0
-    while end + LENGTH_BYTES <= len(data):
-        length = int.from_bytes(data[end : end + LENGTH_BYTES], "big")
-        if length > FRAME_MAX_BYTES:
-            raise ValueError(f"a frame of {length} bytes")
-        if end + LENGTH_BYTES + length > len(data):
-            break
-        end += LENGTH_BYTES + length
-    return end
-
-
 @dataclass(slots=True, eq=False)
 class Port:
     """One card's place in the plant."""
@@ -76,35 +55,30 @@ class Port:
     guest: str
     segment: Segment
     listener: socket.socket
-    link: socket.socket | None = None
-    received: bytearray = field(default_factory=bytearray)
-    waiting: bytearray = field(default_factory=bytearray)
+    link: Link | None = None
 
 
 class Hub:
     """Carries frames until the process ends."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, link: type[Link] = StreamLink) -> None:
         self.cuts: frozenset[Cut] = frozenset()
+        self._link = link
         self._selector = selectors.DefaultSelector()
         self._ports = [
-            Port(guest.name, card.segment, self._listen(socket_path(folder, guest.name, card.name)))
+            Port(
+                guest.name,
+                card.segment,
+                _listen(socket_path(folder, guest.name, card.name), link.socket_kind),
+            )
             for guest in topology.GUESTS
             for card in guest.cards
             if card.segment is not None
         ]
         for port in self._ports:
             self._selector.register(port.listener, selectors.EVENT_READ, port)
-        self._control = self._listen(folder / CONTROL)
+        self._control = _listen(folder / CONTROL, socket.SOCK_STREAM)
         self._selector.register(self._control, selectors.EVENT_READ, None)
-
-    @staticmethod
-    def _listen(path: Path) -> socket.socket:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(path))
-        listener.listen()
-        listener.settimeout(0)
-        return listener
 
     def serve(self) -> None:
         """Carry frames for ever."""
@@ -150,48 +124,37 @@ class Hub:
         link, _ = port.listener.accept()
         self._unplug(port)
         link.settimeout(0)
-        port.link = link
+        port.link = self._link(link)
         self._selector.register(link, selectors.EVENT_READ, port)
 
     def _unplug(self, port: Port) -> None:
         if port.link is not None:
-            self._selector.unregister(port.link)
-            port.link.close()
+            self._selector.unregister(port.link.socket)
+            port.link.socket.close()
         port.link = None
-        port.received.clear()
-        port.waiting.clear()
 
     def _carry_from(self, port: Port) -> None:
         if port.link is None:
             return
         try:
-            data = port.link.recv(READ_BYTES)
-            port.received += data
-            end = whole_frames_bytes(port.received)
-        except BlockingIOError:
-            return
+            frames = port.link.receive()
         except (OSError, ValueError):
             self._unplug(port)
             return
-        if not data:
-            self._unplug(port)
+        if not frames:
             return
-        frames = bytes(port.received[:end])
-        del port.received[:end]
         for other in self._ports:
             if other is not port and other.link is not None and self._reaches(port, other):
-                self._give(other, frames)
+                self._give(other, other.link, frames)
 
     def _reaches(self, source: Port, target: Port) -> bool:
         if source.segment is not target.segment:
             return False
         return Cut(source.guest, target.guest, source.segment) not in self.cuts
 
-    def _give(self, port: Port, frames: bytes) -> None:
-        if len(port.waiting) + len(frames) > BACKLOG_MAX_BYTES:
-            return
-        was_idle = not port.waiting
-        port.waiting += frames
+    def _give(self, port: Port, link: Link, frames: list[bytes]) -> None:
+        was_idle = not link.is_behind()
+        link.give(frames)
         if was_idle:
             self._flush(port)
 
@@ -199,15 +162,20 @@ class Hub:
         if port.link is None:
             return
         try:
-            sent = port.link.send(port.waiting)
-        except BlockingIOError:
-            sent = 0
+            port.link.flush()
         except OSError:
             self._unplug(port)
             return
-        del port.waiting[:sent]
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if port.waiting else 0)
-        self._selector.modify(port.link, wanted, port)
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if port.link.is_behind() else 0)
+        self._selector.modify(port.link.socket, wanted, port)
+
+
+def _listen(path: Path, kind: socket.SocketKind) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, kind)
+    listener.bind(str(path))
+    listener.listen()
+    listener.settimeout(0)
+    return listener
 
 
 def set_cuts(folder: Path, cuts: frozenset[Cut]) -> None:
@@ -222,8 +190,11 @@ def set_cuts(folder: Path, cuts: frozenset[Cut]) -> None:
 
 
 def main() -> None:
-    """Run the hub of the lab whose sockets belong into the folder given as argument."""
-    Hub(Path(sys.argv[1])).serve()
+    """Run the hub of the lab whose sockets belong into the folder given as first argument.
+
+    The second one says how the emulators hand over frames, see ``links.LINKS``.
+    """
+    Hub(Path(sys.argv[1]), LINKS[sys.argv[2]]).serve()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ from hapair_lab import initrd, keys, package_sources, recipe
 from hapair_lab.folders import cache_folder
 from hapair_lab.progress import step
 from hapair_lab.tools import check_tools, locked, run_tool
+from hapair_lab.uml_kernel import UmlKernel
 
+BUSYBOX: Final = "usr/bin/busybox"
 LEFT_OUT: Final = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
 
 
@@ -43,7 +45,7 @@ class Image:
 
     @property
     def initrd(self) -> Path:
-        """The initial ram disk."""
+        """The initial ram disk; the image of a User Mode Linux guest has none."""
         return self.folder / "initrd"
 
 
@@ -79,11 +81,17 @@ def _packages_tar(release: str) -> Path:
     return target
 
 
-def _assemble(release: str, work: Path, result: Path) -> None:
+def busybox_in(folder: Path, release: str = recipe.DEFAULT_RELEASE) -> Path:
+    """Put the release's statically linked busybox into ``folder`` and return its path."""
+    run_tool("tar", "-C", str(folder), "-xf", str(_packages_tar(release)), f"./{BUSYBOX}")
+    return folder / BUSYBOX
+
+
+def _assemble(release: str, uml: UmlKernel | None, work: Path, result: Path, final: Path) -> None:
     """Make all files of an image in ``result``, with ``work`` for what is in between."""
     packages = _packages_tar(release)
-    additions = recipe.tar_of((*recipe.guest_files(), *keys.lab_keys().guest_files()))
-    (work / "additions.tar").write_bytes(additions)
+    files = (*recipe.guest_files(uml=uml is not None), *keys.lab_keys().guest_files())
+    (work / "additions.tar").write_bytes(recipe.tar_of(files))
     with step("laying out the guests' root disk"):
         _as_root(
             f"mkdir tree; tar -C tree --exclude './dev/*' -xf '{packages}'\n"
@@ -92,12 +100,19 @@ def _assemble(release: str, work: Path, result: Path) -> None:
             work,
         )
         tree = work / "tree"
-        kernel = next((tree / "boot").glob("vmlinuz-*"))
-        shutil.copyfile(kernel, result / "kernel")
-        modules = next((tree / "usr/lib/modules").iterdir())
-        (result / "initrd").write_bytes(initrd.build(tree / "usr/bin/busybox", modules))
+        if uml is None:
+            kernel = next((tree / "boot").glob("vmlinuz-*"))
+            shutil.copyfile(kernel, result / "kernel")
+            modules = next((tree / "usr/lib/modules").iterdir())
+            (result / "initrd").write_bytes(initrd.build(tree / BUSYBOX, modules))
+            other_modules = ""
+        else:
+            uml.install(result, final)
+            other_modules = (
+                f"rm -rf tree/usr/lib/modules/*; cp -r '{uml.modules}' tree/usr/lib/modules\n"
+            )
         _as_root(
-            "rm -rf tree/boot/*\n"
+            f"{other_modules}rm -rf tree/boot/*\n"
             f"truncate -s {recipe.ROOT_DISK_BYTES} '{result}/root.img'\n"
             "mke2fs -q -F -t ext4 -O ^metadata_csum -E lazy_itable_init=1 -m 0 -L root "
             f"-d tree '{result}/root.img'\n"
@@ -106,25 +121,29 @@ def _assemble(release: str, work: Path, result: Path) -> None:
         )
 
 
-def image_for(release: str = recipe.DEFAULT_RELEASE) -> Image:
-    """Return the image of a Debian release, built now if the cache has none by this recipe."""
+def image_for(release: str = recipe.DEFAULT_RELEASE, uml: UmlKernel | None = None) -> Image:
+    """Return the image of a Debian release, built now if the cache has none by this recipe.
+
+    With ``uml`` it is one for guests with that kernel instead of the release's own.
+    """
     check_tools()
-    key = recipe.key_of(release, keys.lab_keys().guest_files())
-    folder = cache_folder() / f"image-{release}-{key}"
+    kernel = uml.key if uml is not None else ""
+    key = recipe.key_of(release, kernel, keys.lab_keys().guest_files())
+    folder = cache_folder() / f"image-{release}{'-uml' if uml else ''}-{key}"
     if not folder.exists():
         with locked(f"image-{release}"):
             if not folder.exists():
-                _build(release, folder)
+                _build(release, uml, folder)
     os.utime(folder)
     return Image(folder, key)
 
 
-def _build(release: str, folder: Path) -> None:
+def _build(release: str, uml: UmlKernel | None, folder: Path) -> None:
     work = Path(tempfile.mkdtemp(prefix="build-", dir=cache_folder()))
     try:
         result = work / "image"
         result.mkdir()
-        _assemble(release, work, result)
+        _assemble(release, uml, work, result, folder)
         result.rename(folder)
     finally:
         _as_root(f"rm -rf '{work}'", cache_folder())

@@ -105,9 +105,12 @@ def _init_script(modules: list[str]) -> bytes:
     ).encode()
 
 
-def build(busybox: Path, modules_folder: Path) -> bytes:
-    """Return the initial ram disk for the kernel whose modules are in ``modules_folder``."""
-    files = module_files(modules_folder)
+def build(busybox: Path, modules_folder: Path | None) -> bytes:
+    """Return the initial ram disk for the kernel whose modules are in ``modules_folder``.
+
+    Without modules it is good for a probe alone.
+    """
+    files = module_files(modules_folder) if modules_folder is not None else []
     names = [f"{_module_name(path.name)}.ko" for path in files]
     folders = ("bin", "dev", "modules", "proc", "root", "sys")
     return cpio(

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from hapair_lab import emulator, hub, strip, topology
+from hapair_lab import emulator, guests, hub, relay, strip, topology
 from hapair_lab.acceleration import Acceleration, acceleration_for
 from hapair_lab.emulator import EmulatorPlan
 from hapair_lab.errors import LabError
@@ -90,20 +90,21 @@ class Lab:
         )
         self.node1, self.node2, self.outside = self.machines
         self.nodes = (self.node1, self.node2)
-        self._hub = Process(
-            pid_file=folder / "hub.pid", word=str(folder / "hub"), log=folder / "hub.log"
-        )
-        self._strip = Process(
-            pid_file=folder / "strip.pid", word=str(folder / "strip"), log=folder / "strip.log"
-        )
+        lifetime = "yes" if dies_with_parent else "no"
+        is_uml = description.acceleration is Acceleration.UML
+        frames = "packets" if is_uml else "stream"
+        self._hub = plant_in(folder, "hub", "hub", frames, hub.CONTROL)
+        self._strip = plant_in(folder, "strip", "strip_process", lifetime, strip.CONTROL)
+        self._plants: tuple[Plant, ...] = (self._hub, self._strip)
+        if is_uml:
+            self._plants += (plant_in(folder, "relay", "relay", "", relay.READY),)
 
     # Making one.
 
     @classmethod
     def cold(cls, releases: Mapping[str, str] = BOOKWORM, *, dies_with_parent: bool = True) -> Lab:
         """Return a lab whose guests have just booted from the bare images of their releases."""
-        images = images_of(releases)
-        acceleration = acceleration_for(images[topology.OUTSIDE.name])
+        images, acceleration = equipment(releases)
         description = Description(images, acceleration, ssh_ports(), "cold", "")
         lab = cls(new_run_folder(), description, dies_with_parent=dies_with_parent)
         with ClosingOnError(lab):
@@ -136,7 +137,7 @@ class Lab:
         """Boot all guests from new disks on the bare image."""
         write_description(self.folder, self.description)
         for machine in self.machines:
-            emulator.create_disks(machine.plan, None)
+            machine.emulator.create_disks(None)
         self._start_plants()
         for machine in self.machines:
             machine.power_on(wait=False)
@@ -145,23 +146,18 @@ class Lab:
     def _start_plants(self) -> None:
         """Start what stands beside the guests: the cable plant and the power strip."""
         source = str(Path(hub.__file__).parent.parent)
-        lifetime = "yes" if self._dies_with_parent else "no"
-        plants = (
-            (self._hub, HUB_PROGRAM, self.folder / "hub", hub.CONTROL),
-            (self._strip, STRIP_PROGRAM, self.folder / "strip", strip.CONTROL),
-        )
-        started = [plant for plant in plants if plant[0].pid() is None]
-        for process, program, sockets, _ in started:
-            shutil.rmtree(sockets, ignore_errors=True)
-            sockets.mkdir()
-            process.start(
-                [sys.executable, "-c", program, source, str(sockets), lifetime],
+        started = [plant for plant in self._plants if plant.process.pid() is None]
+        for plant in started:
+            shutil.rmtree(plant.sockets, ignore_errors=True)
+            plant.sockets.mkdir()
+            plant.process.start(
+                [sys.executable, "-c", plant.program, source, str(plant.sockets), plant.word],
                 dies_with_parent=self._dies_with_parent,
             )
-        for process, _, sockets, control in started:
+        for plant in started:
             self.wait_until(
-                f"{sockets.name} listens ({process.log})",
-                (sockets / control).exists,
+                f"{plant.sockets.name} listens ({plant.process.log})",
+                (plant.sockets / plant.ready).exists,
                 timeout_s=PLANT_START_TIMEOUT_S,
             )
 
@@ -174,14 +170,14 @@ class Lab:
         for machine in self.machines:
             machine.emulator.kill()
             machine.close_channel()
-            emulator.create_disks(machine.plan, saved.folder)
+            machine.emulator.create_disks(saved.folder)
             copy_if_there(saved.folder / machine.plan.path(emulator.PULLED).name, self.folder)
         self._start_plants()
         self._set_cuts(frozenset())
         self.set_strip(strip.Setting())
         running = [machine for machine in self.machines if machine.name in saved.running]
         for machine in running:
-            machine.emulator.start(incoming=saved.state_file(machine.name))
+            machine.emulator.start_saved(saved.folder)
         in_parallel(lambda machine: machine.emulator.wait_until_loaded(), running)
         for machine in running:
             machine.emulator.resume()
@@ -198,17 +194,11 @@ class Lab:
         """
         running = [machine for machine in self.machines if machine.is_on()]
         for machine in running:
-            machine.emulator.pause()
-        in_parallel(
-            lambda machine: machine.emulator.save(folder / f"{machine.name}.state"), running
-        )
-        for machine in running:
-            machine.emulator.kill()
-            machine.close_channel()
+            machine.emulator.begin_saving()
+        in_parallel(lambda machine: machine.emulator.save(folder), running)
         for machine in self.machines:
-            for name in machine.plan.disk_names():
-                disk = machine.plan.disk_path(name)
-                shutil.move(disk, folder / disk.name)
+            machine.close_channel()
+            machine.emulator.keep_disks(folder)
             copy_if_there(machine.plan.path(emulator.PULLED), folder)
         return tuple(machine.name for machine in running)
 
@@ -216,18 +206,18 @@ class Lab:
 
     def is_running(self) -> bool:
         """Tell whether any process of the lab lives."""
-        plants = (self._hub, self._strip)
-        return any(plant.pid() is not None for plant in plants) or any(
+        return any(plant.process.pid() is not None for plant in self._plants) or any(
             machine.is_on() for machine in self.machines
         )
 
     def close(self) -> None:
         """End all processes of the lab and remove its folder. May be called again."""
-        self._strip.kill()  # First, so that it switches nothing on meanwhile.
+        self._strip.process.kill()  # First, so that it switches nothing on meanwhile.
         for machine in self.machines:
             machine.emulator.kill()
             machine.close_channel()
-        self._hub.kill()
+        for plant in self._plants:
+            plant.process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
         if self._has_turn:
             self._has_turn = False
@@ -306,15 +296,28 @@ class Lab:
             node.put(strip.AGENT_PATH, strip.AGENT.read_bytes(), mode=0o755)
 
 
-HUB_PROGRAM: Final = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from hapair_lab import hub; hub.main()"
-)
-
-
-STRIP_PROGRAM: Final = (
+PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
-    "from hapair_lab import strip_process; strip_process.main()"
+    "from hapair_lab import {module}; {module}.main()"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """A process that stands beside the guests; ``ready`` appears in ``sockets`` when it serves."""
+
+    process: Process
+    program: str
+    sockets: Path
+    word: str
+    ready: str
+
+
+def plant_in(folder: Path, name: str, module: str, word: str, ready: str) -> Plant:
+    """Return a plant of the lab in ``folder`` whose program is ``main`` of one of our modules."""
+    sockets = folder / name
+    process = Process(folder / f"{name}.pid", str(sockets), folder / f"{name}.log")
+    return Plant(process, PROGRAM.format(module=module), sockets, word, ready)
 
 
 class ClosingOnError:
@@ -344,9 +347,13 @@ def in_parallel(work: Callable[[Machine], object], machines: Iterable[Machine]) 
             future.result()
 
 
-def images_of(releases: Mapping[str, str]) -> dict[str, Image]:
-    """Return the image of each guest, built now where the cache has none."""
-    return {guest.name: image_for(releases[guest.name]) for guest in topology.GUESTS}
+def equipment(releases: Mapping[str, str]) -> tuple[dict[str, Image], Acceleration]:
+    """Return each guest's image, built now where the cache has none, and what executes them."""
+    kernel = guests.uml_kernel()
+    images = {guest.name: image_for(releases[guest.name], kernel) for guest in topology.GUESTS}
+    if kernel is not None:
+        return images, Acceleration.UML
+    return images, acceleration_for(images[topology.OUTSIDE.name])
 
 
 def copy_if_there(source: Path, folder: Path) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final
 
+from hapair_lab.acceleration import Acceleration
 from hapair_lab.channel import Answer, Channel, Finished
 from hapair_lab.emulator import Emulator, EmulatorPlan
 from hapair_lab.errors import LabError
+from hapair_lab.qemu import Qemu
+from hapair_lab.uml import Uml
 
 BOOT_TIMEOUT_S: Final = 180.0
 SHUTDOWN_TIMEOUT_S: Final = 120.0
 COMMAND_TIMEOUT_S: Final = 60.0
+CARRIER_TIMEOUT_S: Final = 5.0
 POLL_S: Final = 0.1
+LINE_BYTES: Final = 2048  # Half of what the terminal of a guest without virtio keeps.
 ASK_TIMEOUT_S: Final = 20.0
 CONTROL_SOCKET: Final = "/run/hapair/control.sock"
 
@@ -53,7 +59,9 @@ class Machine:
     def __init__(self, plan: EmulatorPlan, note: Note) -> None:
         self.plan = plan
         self.name = plan.guest.name
-        self.emulator = Emulator(plan)
+        self.emulator: Emulator = (
+            Uml(plan, self) if plan.acceleration is Acceleration.UML else Qemu(plan)
+        )
         self.note = note
         self._channel: Channel | None = None
         self._channel_lock = threading.Lock()  # Who samples a guest does it in another thread.
@@ -131,7 +139,9 @@ class Machine:
                     raise LabError(
                         f"{self.name} is powered off\n{self.emulator.process.last_words()}".strip()
                     )
-                self._channel = Channel(self.name, self.plan.path("agent"))
+                window_bytes = LINE_BYTES if self.plan.acceleration is Acceleration.UML else None
+                path = self.plan.path("agent")
+                self._channel = Channel(self.name, path, window_bytes=window_bytes)
             return self._channel
 
     def close_channel(self) -> None:
@@ -164,8 +174,7 @@ class Machine:
     def reset(self, *, wait: bool = True) -> None:
         """Press the reset button."""
         self.note(f"{self.name}: reset")
-        with self.emulator.control() as control:
-            control.execute("system_reset")
+        self.emulator.reset()
         self.close_channel()
         if wait:
             self.wait_until_booted()
@@ -193,6 +202,7 @@ class Machine:
         state = self.run(["systemctl", "is-system-running", "--wait"], timeout_s=left_s)
         if state.stdout.strip() not in {"running", "degraded"}:
             raise LabError(f"{self.name} did not boot: systemd says {state.stdout.strip()!r}")
+        self.emulator.has_booted()
 
     def wait_until_off(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> None:
         """Wait until the guest has powered itself off."""
@@ -203,7 +213,22 @@ class Machine:
             time.sleep(POLL_S)
         self.close_channel()
 
+    def halt(self) -> None:
+        """Tell the guest to power itself off in order; ``wait_until_off`` waits for it."""
+        self.begin(["systemctl", "poweroff"], timeout_s=COMMAND_TIMEOUT_S)
+
     # Cables.
+
+    def set_carriers(self, cards: Mapping[str, bool]) -> None:
+        """Let a guest that has no emulated cards see which of its cards have a carrier.
+
+        One that does not answer sees it when it is thawed, or boots.
+        """
+        commands = "; ".join(
+            f"ip -n cables link set {card} {'up' if up else 'down'}" for card, up in cards.items()
+        )
+        with contextlib.suppress(LabError):
+            self.check(commands, timeout_s=CARRIER_TIMEOUT_S)
 
     def cable(self, card: str) -> Cable:
         """Return the cable of a card, to pull or plug it."""

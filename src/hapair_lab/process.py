@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,14 +20,25 @@ POLL_S: Final = 0.02
 
 @dataclass(slots=True)
 class Process:
-    """One process: ``word`` is a part of its command line that no other process has."""
+    """One process: ``word`` is a part of its command line that no other process has.
+
+    With ``whole_group`` the processes that it starts end with it.
+    """
 
     pid_file: Path
     word: str
     log: Path
+    whole_group: bool = False
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
-    def start(self, argv: list[str], *, dies_with_parent: bool) -> None:
+    def start(
+        self,
+        argv: list[str],
+        *,
+        dies_with_parent: bool,
+        pass_fds: tuple[int, ...] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Start it in a session of its own, where a Ctrl-C at the terminal does not reach it.
 
         With ``dies_with_parent`` the kernel kills it when the thread that called this ends, however
@@ -40,6 +52,8 @@ class Process:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                pass_fds=pass_fds,
+                env=environment,
             )
         self.pid_file.write_text(f"{self._child.pid}\n")
 
@@ -60,7 +74,7 @@ class Process:
         pid = self.pid()
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                (os.killpg if self.whole_group else os.kill)(pid, signal.SIGKILL)
         self.wait_for_end()
 
     def wait_for_end(self) -> None:

@@ -113,7 +113,15 @@ PAYLOAD_PATHS: Final = {
     "sysctl.conf": "etc/sysctl.d/90-lab.conf",
     "udev-trigger.conf": "etc/systemd/system/systemd-udev-trigger.service.d/lab.conf",
 }
-FSTAB: Final = "/dev/vda / ext4 defaults,noatime 0 0\n"
+# What a User Mode Linux guest needs besides: cards and device names as a QEMU guest has them.
+UML_PAYLOAD_PATHS: Final = {
+    "uml-cards.sh": f"{LAB_FOLDER}/uml-cards.sh",
+    "uml-cards.conf": "etc/systemd/system/lab-network.service.d/uml.conf",
+    "uml-disks.rules": "etc/udev/rules.d/10-lab-disks.rules",
+    "uml-journald.conf": "etc/systemd/journald.conf.d/uml.conf",
+    "uml-modprobe.conf": "etc/modprobe.d/uml.conf",
+}
+FSTAB: Final = "/dev/{disk} / ext4 defaults,noatime 0 0\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,35 +145,41 @@ def _unit_links() -> list[GuestFile]:
     return links
 
 
-def _generated_files() -> list[GuestFile]:
+def _generated_files(*, uml: bool) -> list[GuestFile]:
     files = [
         GuestFile("etc/hosts", topology.hosts_file().encode()),
         GuestFile("etc/hostname", b"lab\n"),
         GuestFile("etc/machine-id", b"00000000000000000000000000000077\n"),
         GuestFile("var/log/journal/.keep"),
-        GuestFile("etc/fstab", FSTAB.encode()),
+        GuestFile("etc/fstab", FSTAB.format(disk="ubda" if uml else "vda").encode()),
     ]
     for guest in topology.GUESTS:
         path = f"{LAB_FOLDER}/{guest.name}.ip"
         files.append(GuestFile(path, topology.address_commands(guest).encode()))
+        if uml:
+            path = f"{LAB_FOLDER}/{guest.name}.cards"
+            files.append(GuestFile(path, topology.card_lines(guest).encode()))
     for card, macs in topology.card_names_by_mac().items():
         link = f"[Match]\nMACAddress={' '.join(macs)}\n\n[Link]\nName={card}\n"
         files.append(GuestFile(f"etc/systemd/network/10-lab-{card}.link", link.encode()))
     return files
 
 
-def guest_files() -> tuple[GuestFile, ...]:
+def guest_files(*, uml: bool) -> tuple[GuestFile, ...]:
     """Return every file that the image gets besides its packages and its keys."""
-    copied = [
-        GuestFile(path, (PAYLOAD / name).read_bytes()) for name, path in PAYLOAD_PATHS.items()
-    ]
-    return (*copied, *_generated_files(), *_unit_links())
+    paths = PAYLOAD_PATHS | (UML_PAYLOAD_PATHS if uml else {})
+    copied = [GuestFile(path, (PAYLOAD / name).read_bytes()) for name, path in paths.items()]
+    return (*copied, *_generated_files(uml=uml), *_unit_links())
 
 
-def key_of(release: str, further: tuple[GuestFile, ...] = ()) -> str:
-    """Return the hash of all that the image of ``release`` is made of, with further files."""
+def key_of(release: str, uml_kernel: str = "", further: tuple[GuestFile, ...] = ()) -> str:
+    """Return the hash of all that the image of ``release`` is made of, with further files.
+
+    ``uml_kernel`` names the kernel of guests that do not run the release's own.
+    """
     digest = hashlib.sha256()
-    parts = (RECIPE_VERSION, release, PACKAGES, ROOT_DISK_BYTES, guest_files(), further)
+    files = guest_files(uml=bool(uml_kernel))
+    parts = (RECIPE_VERSION, release, uml_kernel, PACKAGES, ROOT_DISK_BYTES, files, further)
     digest.update(repr(parts).encode())
     return digest.hexdigest()[:16]
 

@@ -32,10 +32,6 @@ class Saved:
     running: tuple[str, ...]
     parent_folder: str
 
-    def state_file(self, guest: str) -> Path:
-        """The memory and devices of a guest that had power."""
-        return self.folder / f"{guest}.state"
-
     def write(self) -> None:
         """Write the description beside the states; it is what makes the folder a saved lab."""
         content = {

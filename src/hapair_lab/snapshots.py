@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import os
 import shutil
 import tempfile
@@ -19,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hapair_lab import emulator, topology
-from hapair_lab.acceleration import Acceleration, acceleration_for
+from hapair_lab import qemu, topology, uml
+from hapair_lab.acceleration import Acceleration
 from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder, runs_folder
 from hapair_lab.images import Image
-from hapair_lab.lab import BOOKWORM, MIXED, TRIXIE, Lab, images_of, read_description
+from hapair_lab.lab import BOOKWORM, MIXED, TRIXIE, ClosingOnError, Lab, equipment, read_description
 from hapair_lab.progress import say, step
 from hapair_lab.saved import Saved, all_saved, read_saved, snapshots_folder, unusable
 from hapair_lab.tools import locked
@@ -37,12 +38,24 @@ PROCESSOR: Final = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """What runs in guests that are halted for a snapshot: how it ends in order and comes back."""
+
+    before_halt: Callable[[Lab], None]
+    after_boot: Callable[[Lab], None]
+
+
+NOTHING_RUNS: Final = Rest(lambda _: None, lambda _: None)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One link of the chain.
 
     ``build`` works on a running lab that continues from the parent's snapshot and leaves it as
     the snapshot shall be; ``ingredients`` are all things that its result depends on. Only the
-    first link has ``releases``: those of the guests that are booted for it.
+    first link has ``releases``: those of the guests that are booted for it. ``rest`` is for guests
+    that cannot be frozen (the parent's, unless the link has its own).
     """
 
     name: str
@@ -50,11 +63,19 @@ class Step:
     ingredients: tuple[str, ...]
     build: Callable[[Lab], None]
     releases: tuple[tuple[str, str], ...] = tuple(BOOKWORM.items())
+    rest: Rest | None = None
 
     @property
     def first(self) -> Step:
         """The link with which the chain begins."""
         return self if self.parent is None else self.parent.first
+
+    @property
+    def resting(self) -> Rest:
+        """How guests that cannot be frozen are halted and come back."""
+        if self.rest is not None:
+            return self.rest
+        return NOTHING_RUNS if self.parent is None else self.parent.resting
 
 
 def _settle(lab: Lab) -> None:
@@ -85,10 +106,10 @@ def _machine_ingredients(
     images: Mapping[str, Image], acceleration: Acceleration
 ) -> tuple[str, ...]:
     """Return what a saved state depends on besides the guests' own doing."""
-    emulator_source = Path(emulator.__file__).read_text()
+    emulator = inspect.getsource(uml if acceleration is Acceleration.UML else qemu)
     image_keys = repr([(guest, image.key) for guest, image in sorted(images.items())])
     how = repr(acceleration.arguments)
-    return (image_keys, how, emulator_source, repr(topology.GUESTS), _processor())
+    return (image_keys, how, emulator, repr(topology.GUESTS), _processor())
 
 
 def key_of(wanted: Step, images: Mapping[str, Image], acceleration: Acceleration) -> str:
@@ -108,8 +129,7 @@ def folder_of(name: str, key: str) -> Path:
 
 def ensure(wanted: Step) -> Saved:
     """Return the snapshot of a step, built now (with its parents) if the cache has none."""
-    images = images_of(dict(wanted.first.releases))
-    acceleration = acceleration_for(images[topology.OUTSIDE.name])
+    images, acceleration = equipment(dict(wanted.first.releases))
     key = key_of(wanted, images, acceleration)
     folder = folder_of(wanted.name, key)
     if not folder.exists():
@@ -127,13 +147,24 @@ def lab_from(wanted: Step) -> Lab:
     The turn is taken first, so that nobody prunes the snapshot while we wait.
     """
     with TURN:
-        return Lab.from_saved(ensure(wanted))
+        return _continued(wanted, ensure(wanted))
+
+
+def _continued(wanted: Step, saved: Saved) -> Lab:
+    """Return a lab that is as it was when ``saved`` was taken."""
+    lab = Lab.from_saved(saved)
+    with ClosingOnError(lab):
+        if not saved.acceleration.can_freeze:
+            wanted.resting.after_boot(lab)
+    return lab
 
 
 def _build(wanted: Step, key: str) -> None:
     with _lab_before(wanted) as lab:
         with step(f"snapshot {wanted.name}: preparing the guests"):
             wanted.build(lab)
+            if not lab.description.acceleration.can_freeze:
+                wanted.resting.before_halt(lab)
         with step(f"snapshot {wanted.name}: saving"):
             save(lab, wanted.name, key)
     prune(wanted.name)
@@ -144,7 +175,7 @@ def _lab_before(wanted: Step) -> Iterator[Lab]:
     """Yield the running lab on which a step is built."""
     if wanted.parent is not None:
         parent = ensure(wanted.parent)
-        with Lab.from_saved(parent) as lab:
+        with _continued(wanted.parent, parent) as lab:
             yield lab
         return
     with step("booting node1, node2 and outside"):

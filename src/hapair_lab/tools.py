@@ -19,6 +19,7 @@ TOOLS: Final = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
     "ssh-keygen": "openssh-client",
+    "patchelf": "patchelf",
     "qemu-img": "qemu-utils",
     "qemu-system-x86_64": "qemu-system-x86",
     "unshare": "util-linux",

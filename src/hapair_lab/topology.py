@@ -154,6 +154,15 @@ def address_commands(guest: GuestPlan) -> str:
     return "\n".join(lines) + "\n"
 
 
+def card_lines(guest: GuestPlan) -> str:
+    """Return a line for each card: name, MAC address, and the number of its cable if it has one."""
+    cables = iter(range(len(guest.cards)))
+    return "".join(
+        f"{card.name} {card.mac} {next(cables) if card.segment is not None else '-'}\n"
+        for card in guest.cards
+    )
+
+
 def card_names_by_mac() -> dict[str, tuple[str, ...]]:
     """Return, for each card name, the addresses of all cards that bear it in some guest."""
     names: dict[str, tuple[str, ...]] = {}

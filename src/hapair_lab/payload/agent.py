@@ -7,6 +7,9 @@ The protocol is one JSON object per line in both directions. Requests carry an `
 repeat it. After a restore the host may see the tail of an old line: it ignores what it did not
 ask for, and so does the agent with what it cannot parse.
 
+A serial line of User Mode Linux stands still when more comes than its buffer takes, so on one the
+agent says what it took, and the host waits: {"took_bytes": 2048}.
+
     {"id": 1, "do": "run", "argv": [..], "stdin": base64, "timeout_s": 30}
       -> {"id": 1, "exit_code": 0, "stdout": base64, "stderr": base64, "timed_out": false}
     {"id": 2, "do": "put", "path": "/x", "mode": 420, "data": base64, "append": false}
@@ -26,16 +29,20 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
+import tty
 from pathlib import Path
 from typing import BinaryIO
 
 PORTS = "/sys/class/virtio-ports"
 PORT = "hapair-lab"
+LINE = "/dev/ttyS1"
 IDLE_S = 0.05
 OPEN_TRIES_MAX = 600
 READ_BYTES = 65536
+ALL_BYTES = 2**32  # A guest that has just booted: what was sent to the one before is gone.
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -49,8 +56,13 @@ Message = dict[str, object]
 def open_port() -> int:
     """Return the port's file descriptor; the device may take a moment to appear at boot.
 
-    It is looked up in sysfs: udev would give it a name later than needed.
+    It is looked up in sysfs: udev would give it a name later than needed. A guest without virtio
+    has a serial line instead.
     """
+    if Path(LINE).exists() and not Path(PORTS).exists():
+        port = os.open(LINE, os.O_RDWR | os.O_NOCTTY)
+        tty.setraw(port, termios.TCSANOW)  # What the host said already stays.
+        return port
     for _ in range(OPEN_TRIES_MAX):
         for name in Path(PORTS).glob("*/name"):
             if name.read_text().strip() == PORT:
@@ -203,8 +215,13 @@ class Agent:
     def serve(self) -> None:
         """Read for ever; reading nothing means that no host is connected at the moment."""
         rest = b""
+        says_what_it_took = os.isatty(self.port)
+        if says_what_it_took:
+            self.send({"took_bytes": ALL_BYTES})
         while True:
             data = os.read(self.port, READ_BYTES)
+            if says_what_it_took:
+                self.send({"took_bytes": len(data)})
             if not data:
                 rest = b""
                 time.sleep(IDLE_S)

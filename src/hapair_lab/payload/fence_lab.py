@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import secrets
 import select
 import sys
 import time
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
 PORTS = "/sys/class/virtio-ports"
 PORT = "hapair.fence"
+LINE = "/dev/ttyS2"  # In a guest without virtio.
 READ_BYTES = 4096
 RETRY_S = 0.1
 TIMEOUT_S = 10.0
@@ -78,6 +81,8 @@ def read_options(lines: list[str]) -> dict[str, str]:
 
 def open_port(deadline_s: float) -> int:
     """Open the line to the strip; only one process at a time can."""
+    if Path(LINE).exists() and not Path(PORTS).exists():
+        return open_line(deadline_s)
     names = (path for path in Path(PORTS).glob("*/name") if path.read_text().strip() == PORT)
     found = next(names, None)
     if found is None:
@@ -89,6 +94,22 @@ def open_port(deadline_s: float) -> int:
             if error.errno not in BUSY or time.monotonic() > deadline_s:
                 raise StripError(f"the line to the strip: {error.strerror}") from error
             time.sleep(RETRY_S)
+
+
+def open_line(deadline_s: float) -> int:
+    """Open the serial line and lock it, as a virtio port is by itself."""
+    line = os.open(LINE, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    while True:
+        try:
+            fcntl.flock(line, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline_s:
+                os.close(line)
+                raise StripError(f"the line to the strip: {error.strerror}") from error
+            time.sleep(RETRY_S)
+        else:
+            tty.setraw(line)
+            return line
 
 
 def ask(request: Message, timeout_s: float) -> Message:
