@@ -25,7 +25,7 @@ from tests.adapters.clusters import cluster
 from tests.adapters.loops import volume_at
 from tools.package_tree import ROOT
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=7)
 HANDLER = ROOT / "packaging" / "helpers" / "fence-peer"
 SOURCE = Path(hapair.__file__).parent
 VOLUME = replace(volume_at(Path("/srv/orders"), minor=10), port=7711, size_bytes=64 << 20)

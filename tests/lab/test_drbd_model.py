@@ -20,7 +20,7 @@ from tests.sim.drbd import Resource, Written
 from tests.sim.fence import NEEDS_FENCE, LetGo
 from tests.sim.sides import Fencing
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab(seconds=10), pytest.mark.timeout(900)]
 NODES = ("node1", "node2")
 UP_TO_DATE = "UpToDate/UpToDate"
 AT_ONCE = 6  # Sequences; more would make the emulated guests so slow that connections break.

@@ -10,7 +10,7 @@ from hapair_lab.faults import Direction, DiskErrors
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=5)
 
 VOLUME = "/dev/vg/data"
 

@@ -13,7 +13,7 @@ from hapair_lab.machine import Machine
 from hapair_lab.scenarios import by_hand
 from hapair_lab.topology import Segment
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=5)
 
 RESTORE_AIM_S = 5.0
 

@@ -14,7 +14,7 @@ from hapair_lab.machine import Machine
 from hapair_lab.strip import AGENT_PATH, Manner, Setting
 from tests.lab.story import boot_of
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=20)
 
 SOURCE: Final = Path(hapair.__file__).parent
 FOLDER: Final = "/opt/test"

@@ -21,7 +21,7 @@ from hapair_lab.cluster import ClusterPlan
 from hapair_lab.lab import Lab, in_parallel
 from hapair_lab.machine import Machine
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab(seconds=25), pytest.mark.timeout(600)]
 
 PATIENCE_S: Final = 120.0
 RATE_BYTES: Final = 1024 * 1024
