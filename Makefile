@@ -5,14 +5,21 @@ SHELL := /bin/sh
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
-# How many seeds of the simulator `make sim` and `make test` play.
-SEEDS ?= 20000
+# How many seeds of the simulator are played: 20,000 by `make sim`, 5,000 by `make test`.
+SEEDS ?=
 # What `make walk` walks: so many faults in one run, of those with these words (all when empty),
 # so many turns deep (empty: until nothing is new), these kinds of arbitration (empty: all).
 FAULTS ?= 1
 ONLY ?=
 DEPTH ?=
 KINDS ?=
+# The guests of the lab: qemu or uml (empty: what this machine can do is probed), and the area of
+# the scenarios that `make lab` plays (empty: all; an unknown one lists them).
+GUESTS ?=
+AREA ?=
+ifneq ($(GUESTS),)
+export HAPAIR_LAB_GUESTS := $(GUESTS)
+endif
 # The soak: for how long, which faults, from which round on, how many rounds (0: until the time is
 # over), who grants the right (paths, operator or witness), and a file for its figures.
 MINUTES ?= 60
@@ -26,8 +33,8 @@ VERSION ?=
 PYTHON_FOLDERS := $(wildcard src tests tools bench)
 # All cores; what cannot be run beside itself is grouped in tests/conftest.py.
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
-# Every branch of the pure parts is covered by these tests, which need neither root nor guests.
-PURE_TESTS := tests/build tests/core tests/jobs tests/config tests/arch tests/runtime/test_timeline.py
+# Every branch of the pure parts is covered by some tests that need neither root nor guests: MEASURED
+# in tests/conftest.py. All others run as fast as ever, in the same run.
 COVERAGE := --cov --cov-report=term-missing:skip-covered
 
 .PHONY: help
@@ -60,15 +67,15 @@ types: ready
 
 .PHONY: coverage
 coverage: ready ## every branch of model, config and core is covered
-	$(PYTEST) --quiet $(PURE_TESTS) $(PARALLEL) $(COVERAGE)
+	$(PYTEST) --quiet -m "not no_cover" $(PARALLEL) $(COVERAGE)
 
 .PHONY: check
-check: lint types coverage ## layout, lint, types and all but the slow tests without guests and root: about a minute
-	$(PYTEST) -m "not lab and not native and not slow" $(PARALLEL)
+check: lint types ## layout, lint, types, coverage and all but the slow tests without guests and root: two minutes
+	$(PYTEST) -m "not lab and not native and not slow" $(PARALLEL) $(COVERAGE)
 
 .PHONY: sim
-sim: ready ## the simulator alone: make sim SEEDS=1000000
-	$(PYTEST) tests/sim $(PARALLEL) --seeds=$(SEEDS)
+sim: ready ## the simulator alone, 20,000 seeds: make sim SEEDS=1000000
+	$(PYTEST) tests/sim $(PARALLEL) --seeds=$(or $(SEEDS),20000)
 
 .PHONY: walk
 walk: ready ## every state that FAULTS=1 can reach: make walk FAULTS=2 ONLY="networks cut" DEPTH=40
@@ -83,20 +90,25 @@ images: ready-lab deb
 formed: ready-lab deb
 	$(PYTHON) -m hapair_lab prepare --cluster
 
+.PHONY: area
+area: ready
+	@$(PYTHON) -m tests.times.areas $(AREA)
+
 .PHONY: lab
-lab: formed ## all scenarios on guests, also the three long ones that make test leaves out
-	$(PYTEST) -m lab
+lab: area formed ## all scenarios on guests, or one area's: make lab AREA=networks GUESTS=qemu
+	$(PYTEST) -m lab $(PARALLEL) --times --note $(if $(AREA),--area=$(AREA))
 
 .PHONY: soak
-soak: images ## random faults on guests while clients write: make soak MINUTES=60 SEED=1
+soak: images ## random faults on guests while clients write: make soak MINUTES=60 SEED=1 GUESTS=uml
 	@$(PYTHON) -m hapair_lab.soak --minutes $(MINUTES) --seed $(SEED) --first $(FIRST) \
 		--rounds $(ROUNDS) --arbitration $(ARBITRATION) $(if $(JSON),--json $(JSON))
 
 .PHONY: test
-test: ready-lab deb ## what continuous integration runs: all but three long scenarios of make lab
+test: ready-lab deb ## what continuous integration runs: all but the long scenarios of make lab, in half an hour
 	@# The guests boot on one processor while the other one checks.
-	@$(MAKE) --no-print-directory --jobs=2 formed lint types coverage
-	$(PYTEST) -m "not long" $(PARALLEL) --seeds=$(SEEDS)
+	@$(MAKE) --no-print-directory --jobs=2 formed lint types
+	@# One run, for whoever counts tests by pytest's last line.
+	$(PYTEST) -m "not long" $(PARALLEL) $(COVERAGE) --times --seeds=$(or $(SEEDS),5000)
 
 .PHONY: demo
 demo: images ## build a cluster, pull the power of the active node, watch the service return

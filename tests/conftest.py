@@ -10,7 +10,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a shell: the commands that tests interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+pytest_plugins = ("tests.times.plugin",)
+
 LAB_TIMEOUT_S = 1200  # Guests are emulated: slow, and slower when the host is busy.
+# With --cov these cover every branch of model, config and core. What is not measured is not slowed
+# down: the simulator would need four times as long.
+MEASURED = (
+    "tests/arch/",
+    "tests/build/",
+    "tests/config/",
+    "tests/core/",
+    "tests/jobs/",
+    "tests/runtime/test_timeline.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,6 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=lambda item: not _is_real(item))
     for item in items:
+        if not item.nodeid.startswith(MEASURED):
+            item.add_marker(pytest.mark.no_cover)
         if _is_real(item):
             item.add_marker(pytest.mark.xdist_group("real"))
         if item.get_closest_marker("lab") and not item.get_closest_marker("timeout"):

@@ -25,7 +25,7 @@ from tests.adapters.clusters import cluster
 from tests.adapters.loops import volume_at
 from tools.package_tree import ROOT
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=7)
 HANDLER = ROOT / "packaging" / "helpers" / "fence-peer"
 SOURCE = Path(hapair.__file__).parent
 VOLUME = replace(volume_at(Path("/srv/orders"), minor=10), port=7711, size_bytes=64 << 20)
@@ -211,7 +211,7 @@ def test_frozen_writes_go_on_when_the_verdict_comes_after_the_handler(pair: Pair
     one.done("wait:Connecting,True")
     one.machine.check(WRITING)
     one.done("resume", "wait:Connecting,UpToDate,False", "resume")
-    one.machine.check("while [ ! -e /run/ended ]; do sleep 0.1; done", timeout_s=10)
+    one.machine.check("while [ ! -e /run/ended ]; do sleep 0.1; done")
     assert one.machine.check("cat /run/ended") == "0\n"
 
 

@@ -23,6 +23,7 @@ from hapair.cli import (
     clstat,
 )
 from hapair.rpc.messages import JsonObject
+from tests.processes import Started
 
 MAINS: dict[str, Callable[[list[str]], int]] = {
     "clbuildapp": clbuildapp.main,
@@ -65,10 +66,10 @@ def given(*line: str) -> Came:
     return Came(code, out.getvalue(), err.getvalue())
 
 
-def started(*line: str) -> subprocess.Popen[str]:
+def started(*line: str) -> Started:
     """Start a command in a process of its own, for what only a process can show."""
     code = f"import sys; from hapair.cli.{line[0]} import main; sys.exit(main(sys.argv[1:]))"
-    return subprocess.Popen(
+    return Started(
         (sys.executable, "-c", code, *line[1:]),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

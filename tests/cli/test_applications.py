@@ -1,13 +1,12 @@
 """clrunapp, clhaltapp, clmoveapp and clbuildapp against a scripted daemon."""
 
-import signal
-
 import pytest
 
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from tests.cli import situations
 from tests.cli.commands import given, started
 from tests.cli.fake_daemon import FakeDaemon, Talk
+from tests.processes import PATIENCE_S
 
 ORDERS = ("clrunapp", "clhaltapp", "clmoveapp")
 VERBS = {"clrunapp": "run", "clhaltapp": "halt", "clmoveapp": "move"}
@@ -96,9 +95,8 @@ def test_a_ctrl_c_says_what_goes_on_and_how_to_undo_it(command: str, daemon: Fak
 
     daemon.scripts[VERBS[command]] = slow
     with started(command, "orders") as process:
-        assert daemon.asked.wait(20)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        assert daemon.asked.wait(PATIENCE_S)
+        out, err = process.interrupted()
     assert process.returncode == ExitCode.INTERRUPTED
     assert out == ""
     assert "interrupted. The daemon goes on " in err
@@ -182,12 +180,11 @@ def test_an_interrupted_build_closes_the_connection_and_is_rolled_back(daemon: F
 
     daemon.scripts["buildapp"] = slow
     with started("clbuildapp", "orders") as process:
-        assert daemon.asked.wait(20)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        assert daemon.asked.wait(PATIENCE_S)
+        _, err = process.interrupted()
     assert process.returncode == ExitCode.INTERRUPTED
     assert "put back" in err
-    assert daemon.gone.wait(20)
+    assert daemon.gone.wait(PATIENCE_S)
 
 
 def test_the_healthy_status_is_no_order(daemon: FakeDaemon) -> None:

@@ -1,6 +1,5 @@
 """clform, clhalt, clstartup and clconfirm against a scripted daemon."""
 
-import signal
 import threading
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from tests.cli import situations
 from tests.cli.commands import given, started
 from tests.cli.fake_daemon import FakeDaemon, Talk
+from tests.processes import PATIENCE_S
 
 
 def build_something(root: Path) -> None:
@@ -114,7 +114,7 @@ def leaving_in_order(daemon: FakeDaemon) -> list[str]:
         order.append(f"{node} told")
         if node == "node1":
             told.set()
-            assert peer_left.wait(20)
+            assert peer_left.wait(PATIENCE_S)
         else:
             peer_left.set()
         order.append(f"{node} left")
@@ -218,9 +218,8 @@ def test_an_interrupted_halt_goes_on(daemon: FakeDaemon) -> None:
     daemon.answer("status", situations.status())
     daemon.scripts["leave"] = never
     with started("clhalt", "--node", "node1") as process:
-        assert daemon.asked.wait(20)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        assert daemon.asked.wait(PATIENCE_S)
+        _, err = process.interrupted()
     assert process.returncode == ExitCode.INTERRUPTED
     assert "node1 goes on leaving" in err
     assert "undo: clform" in err
@@ -324,7 +323,7 @@ def test_a_boot_waits_for_a_daemon_that_starts(root: Path) -> None:
     build_something(root)
     with started("clstartup") as process, FakeDaemon(root) as daemon:
         daemon.answer("form", {"text": "node1 is alone"})
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.ended()
     assert (process.returncode, out) == (ExitCode.DONE, "node1 is alone\n")
 
 
@@ -333,6 +332,6 @@ def test_a_shutdown_waits_for_a_daemon_that_is_restarted(root: Path) -> None:
     command = started("clhalt", "--node", "local", "--shutdown")
     with command as process, FakeDaemon(root) as daemon:
         daemon.answer("status", situations.halted())
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.ended()
     assert process.returncode == ExitCode.DONE
     assert "nothing to leave" in out

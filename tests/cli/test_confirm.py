@@ -97,7 +97,7 @@ def test_only_the_name_of_the_peer_is_a_statement(name: str, daemon: FakeDaemon)
 def test_without_a_terminal_nothing_is_stated(daemon: FakeDaemon) -> None:
     waiting_for_a_person(daemon)
     with started("clconfirm", "peer-is-down") as process:
-        _, err = process.communicate(timeout=20)
+        _, err = process.ended()
     assert process.returncode == ExitCode.USAGE
     assert "clconfirm peer-is-down --yes node2" in err
     assert daemon.asked_for("confirm") == []

@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import time
 from ipaddress import ip_interface
 from pathlib import Path
@@ -113,11 +112,8 @@ def test_watching_follows_the_daemon_until_ctrl_c(daemon: FakeDaemon) -> None:
 
     daemon.scripts["watch"] = watch
     with started("clstat", "--watch", "--json") as process:
-        assert process.stdout is not None
-        first = json.loads(process.stdout.readline())
-        second = json.loads(process.stdout.readline())
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        first, second = json.loads(process.line()), json.loads(process.line())
+        _, err = process.interrupted()
     assert (first["daemon"], second["nodes"]["node1"]["alarms"][0]["name"]) == ("up", "stuck")
     assert process.returncode == ExitCode.DONE
     assert err == ""
@@ -223,14 +219,12 @@ def test_a_moment_that_is_none_is_refused(text: str) -> None:
 def test_following_shows_what_is_new(daemon: FakeDaemon) -> None:
     daemon.happens("forming", "waits up to 60 s for node2")
     with started("clevents", "--follow") as process:
-        assert process.stdout is not None
-        assert "forming" in process.stdout.readline()
+        assert "forming" in process.line()
         while len(daemon.asked_for("events")) < 3:  # It has taken its mark.
             time.sleep(0.01)
         daemon.happens("together", "acts together with node2")
-        assert "together" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        assert "together" in process.line()
+        process.interrupted()
     assert process.returncode == ExitCode.DONE
 
 

@@ -158,7 +158,7 @@ def test_only_the_name_of_a_possible_victim_is_a_decision(typed: str, daemon: Fa
 def test_without_a_terminal_nothing_is_decided(daemon: FakeDaemon) -> None:
     split_brain(daemon)
     with started("clresolve", "orders") as process:
-        _, err = process.communicate(timeout=20)
+        _, err = process.ended()
     assert process.returncode == ExitCode.USAGE
     assert "clresolve --victim node2" in err
     assert daemon.asked_for("split-resolve") == []

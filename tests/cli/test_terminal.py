@@ -22,6 +22,7 @@ from tests.cli import situations
 from tests.cli.commands import MAINS, given, started
 from tests.cli.fake_daemon import FakeDaemon, Talk
 from tests.cli.test_resolve import split_brain
+from tests.processes import PATIENCE_S, Started
 
 SEARCH = f"import sys; sys.path[:0] = [{str(Path(__file__).parents[2] / 'src')!r}]; "
 PROGRAM = "import sys; from hapair.cli.{0} import main; sys.exit(main(sys.argv[1:]))"
@@ -33,27 +34,27 @@ def at_a_terminal(*line: str, typed: str = "", **variables: str) -> tuple[int, s
     """Run a command at a pseudo terminal; return its exit code and all that it wrote there."""
     controller, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "", **variables}
-    process = subprocess.Popen(
+    with Started(
         (sys.executable, "-c", PROGRAM.format(line[0]), *line[1:]),
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
         env=environment,
-    )
-    os.close(terminal)
-    if typed:
-        os.write(controller, typed.encode())
-    seen = b""
-    while True:
-        try:
-            chunk = os.read(controller, 4096)
-        except OSError:  # The last one has closed the terminal.
-            break
-        if not chunk:
-            break
-        seen += chunk
-    os.close(controller)
-    return process.wait(20), seen.decode()
+    ) as process:
+        os.close(terminal)
+        if typed:
+            os.write(controller, typed.encode())
+        seen = b""
+        while True:
+            try:
+                chunk = os.read(controller, 4096)
+            except OSError:  # The last one has closed the terminal.
+                break
+            if not chunk:
+                break
+            seen += chunk
+        os.close(controller)
+        return process.wait(PATIENCE_S), seen.decode()
 
 
 def test_at_a_terminal_the_page_is_coloured(daemon: FakeDaemon) -> None:
@@ -109,10 +110,8 @@ def test_a_statement_that_is_typed_wrong_is_none(daemon: FakeDaemon) -> None:
 def test_watching_in_a_pipe_prints_each_page(daemon: FakeDaemon) -> None:
     daemon.scripts["watch"] = _one_page
     with started("clstat", "--watch") as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("CLUSTER shop")
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        assert process.line().startswith("CLUSTER shop")
+        process.interrupted()
     assert process.returncode == ExitCode.DONE
 
 
@@ -122,41 +121,39 @@ def test_watching_at_a_terminal_redraws_with_and_without_rich(
 ) -> None:
     daemon.scripts["watch"] = _one_page
     controller, terminal = pty.openpty()
-    process = subprocess.Popen(
+    with Started(
         (sys.executable, "-c", block + PROGRAM.format("clstat"), "--watch"),
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
         env={**os.environ, "TERM": "xterm", "NO_COLOR": ""},
-    )
-    os.close(terminal)
-    seen = b""
-    while b"APPLICATIONS" not in seen:
-        seen += os.read(controller, 4096)
-    process.send_signal(signal.SIGINT)
-    with suppress(OSError):
-        # A person presses it again when nothing happens: Python drops one that meets a finalizer.
-        while process.poll() is None or select.select([controller], [], [], 0)[0]:
-            if select.select([controller], [], [], 10.0)[0]:
-                seen += os.read(controller, 4096)
-            else:
-                process.send_signal(signal.SIGINT)
-    os.close(controller)
-    assert process.wait(20) == ExitCode.DONE
+    ) as process:
+        os.close(terminal)
+        seen = b""
+        while b"APPLICATIONS" not in seen:
+            seen += os.read(controller, 4096)
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):
+            # A person presses it again when nothing happens: Python drops one that meets a
+            # finalizer.
+            while process.poll() is None or select.select([controller], [], [], 0)[0]:
+                if select.select([controller], [], [], 10.0)[0]:
+                    seen += os.read(controller, 4096)
+                else:
+                    process.send_signal(signal.SIGINT)
+        os.close(controller)
+        assert process.wait(PATIENCE_S) == ExitCode.DONE
     assert b"Traceback" not in seen
     assert (b"\x1b[3J" in seen) is bool(block), "without rich the screen is cleared by hand"
 
 
 def test_watching_goes_on_while_the_daemon_is_down(root: Path) -> None:
     with started("clstat", "--watch", "--json") as process:
-        assert process.stdout is not None
-        assert '"daemon": "down"' in process.stdout.readline()
+        assert '"daemon": "down"' in process.line()
         with FakeDaemon(root) as daemon:
             daemon.scripts["watch"] = _one_page
-            while '"daemon": "up"' not in process.stdout.readline():
-                continue
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+            process.line('"daemon": "up"')
+        process.interrupted()
     assert process.returncode == ExitCode.DONE
 
 
@@ -170,8 +167,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(daemon: FakeDaemon) -> None:
     for number in range(2000):
         daemon.happens("note", f"line {number} " + "x" * 200)
     with started("clevents", "--lines", "2000") as process:
+        process.line()
         assert process.stdout is not None
-        process.stdout.readline()
         process.stdout.close()
         assert process.stderr is not None
         err = process.stderr.read()

@@ -15,6 +15,8 @@ from tests.fakes.hands import FakeAddresses
 
 ALL = service("10.77.1.50/24", "10.77.1.51/24", "fd77:1::50/64")
 
+ASKS_FOR_S = 0.25  # The kernel of a busy host answers late.
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -34,7 +36,9 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
             network.ip("address", "add", f"10.77.1.{number}/24", "dev", "pub0")
             network.ip("address", "add", f"fd77:1::{number}/64", "dev", "pub0", "nodad")
         with here.entered():
-            made = ServiceAddresses(cluster(), "node1", announce_again_after_s=())
+            made = ServiceAddresses(
+                cluster(), "node1", probe_interval_s=ASKS_FOR_S, announce_again_after_s=()
+            )
             yield World(
                 made,
                 lambda one: there.ip("address", "add", str(one.address), "dev", "pub0"),

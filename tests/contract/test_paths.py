@@ -11,6 +11,7 @@ from hapair.ports import Paths
 from tests.adapters.clusters import cluster
 from tests.adapters.namespaces import cable, new_network
 from tests.fakes.hands import FakePaths
+from tests.processes import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ async def test_a_link_is_up_until_the_cable_is_pulled_and_each_change_is_told_on
     assert world.paths.link_up("public")
     for up in (False, True):
         world.plug(up)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert await told.get() is up
         assert world.paths.link_up("public") is up
     assert told.empty()
@@ -54,7 +55,7 @@ async def test_a_link_is_up_until_the_cable_is_pulled_and_each_change_is_told_on
 
 
 async def test_the_reference_answers_while_the_network_works(world: World) -> None:
-    assert await world.paths.reference_answers("public", timeout_s=3)
+    assert await world.paths.reference_answers("public", timeout_s=PATIENCE_S)
     world.plug(False)  # noqa: FBT003 - Pull the cable.
     assert not await world.paths.reference_answers("public", timeout_s=0.3)
 

@@ -12,7 +12,7 @@ from hapair_lab.lab import Lab, in_parallel
 from hapair_lab.machine import Machine
 from tests.sim.sides import Fencing
 
-SETTLES_WITHIN_S: Final = 60.0
+SETTLES_WITHIN_S: Final = 180.0  # Of an emulated guest on a host that is busy.
 CALM_LOOKS: Final = 6  # The kernel may be about to start a handshake or the handler.
 BLOCK: Final = 4096
 BLOCKS: Final = 200  # The writes of a sequence; block 0 is left alone.
@@ -35,7 +35,7 @@ FIRST_PORT: Final = 7788
 HANDLER: Final = """#!/bin/sh
 echo >"/run/fence.$1.waits"
 trap 'rm "/run/fence.$1.waits"' EXIT
-for wait in $(seq 300); do
+for wait in $(seq 1800); do
   [ ! -e "/run/fence.$1.answer" ] || exit "$(cat "/run/fence.$1.answer")"
   sleep 0.1
 done
@@ -127,7 +127,7 @@ class RealDrbd:
             f"drbdadm down {self.name} && drbdadm create-md --force {self.name} && "
             f"while [ -e {waits} ]; do sleep 0.1; done && rm -f {answer} && "
             f"drbdadm up {self.name} && exit 0; sleep 1; done; exit 1",
-            timeout_s=60,
+            timeout_s=SETTLES_WITHIN_S,
         )
 
     @property
@@ -181,7 +181,7 @@ class RealDrbd:
     # --- Operations ----------------------------------------------------------------------------
 
     def run(self, node: Machine, command: str) -> Outcome:
-        finished = node.run(command, timeout_s=60)
+        finished = node.run(command, timeout_s=SETTLES_WITHIN_S)
         return Done() if finished.ok else Refused(f"{finished.stdout}{finished.stderr}".strip())
 
     def bring_up(self, node: Machine) -> Outcome:
@@ -207,7 +207,7 @@ class RealDrbd:
         node.check(
             f"while [ ! -e {waits} ]; do sleep 0.1; done; echo {answer} >{said}; "
             f"while [ -e {waits} ]; do sleep 0.1; done; rm {said}",
-            timeout_s=30,
+            timeout_s=SETTLES_WITHIN_S,
         )
 
     def asked(self, node: Machine) -> bool:
@@ -232,7 +232,7 @@ class RealDrbd:
 
     def write(self, node: Machine, number: int) -> bool:
         """Write one block; tell whether it was acknowledged."""
-        return node.run(self._writing(number), timeout_s=60).ok
+        return node.run(self._writing(number), timeout_s=SETTLES_WITHIN_S).ok
 
     def begin_write(self, node: Machine, number: int) -> None:
         """Write one block without waiting for its end."""

@@ -13,7 +13,7 @@ from hapair_lab.packages import install_on, package_file
 from tests.lab.conftest import LabFrom
 from tests.lab.story import PATIENCE_S, notes, server_pid, serving, wait_for_standing
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=12)
 
 REFUSED = 1
 SCRIPT = "/etc/cluster/orders/run"

@@ -11,7 +11,7 @@ from hapair_lab.machine import Machine
 from tests.lab.conftest import LabFrom
 from tests.lab.story import PATIENCE_S, server_pid, serving, standing, wait_for_standing
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=40)
 
 CONFIGURATION = "cd /etc/cluster; find . -type f ! -path './keys/node.*' ! -path './keys/peer.crt'"
 LOG = "/run/clbuild.log"
@@ -44,6 +44,7 @@ def wait_for_log(node: Machine, words: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.lab(seconds=25)
 def test_everything_wrong_is_found_at_once(installed_lab: Lab) -> None:
     """FAIL: a fault is not named with its node, or something was changed."""
     node1, node2 = installed_lab.nodes
@@ -97,6 +98,7 @@ def interrupt(lab: Lab, reached: str) -> None:
     assert code in ({0, 4, 130} if built[0] else {130})
 
 
+@pytest.mark.lab(seconds=50)
 def test_a_first_build_is_planned_interrupted_done_and_repeated(installed_lab: Lab) -> None:
     """FAIL: the nodes differ, a key is readable, or the last build changes something."""
     node1, node2 = installed_lab.nodes
@@ -156,6 +158,7 @@ def test_a_formed_cluster_takes_an_edit_over_while_it_serves(formed_lab: Lab) ->
 
 
 @pytest.mark.long
+@pytest.mark.lab(seconds=60)
 def test_a_deleted_configuration_is_restored(formed_lab: Lab) -> None:
     """FAIL: status, halt or restore need the deleted file, or the application does not return."""
     node1, node2 = formed_lab.nodes

@@ -15,18 +15,18 @@ from hapair.model.outcome import Done, Outcome
 from hapair_lab import snapshots
 from hapair_lab.errors import LabError
 from hapair_lab.lab import Lab
-from tests.lab.real_drbd import RealDrbd, State, prepare
+from tests.lab.real_drbd import SETTLES_WITHIN_S, RealDrbd, State, prepare
 from tests.sim.drbd import Resource, Written
 from tests.sim.fence import NEEDS_FENCE, LetGo
 from tests.sim.sides import Fencing
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.lab(seconds=10)
 NODES = ("node1", "node2")
 UP_TO_DATE = "UpToDate/UpToDate"
 AT_ONCE = 6  # Sequences; more would make the emulated guests so slow that connections break.
 WHOLE_MACHINE = ("crash", "power-on")
-MEET_S = 300.0  # How long sequences wait for one another before the power is cut.
-ASKS_WITHIN_S = 10.0
+MEET_S = 600.0  # How long sequences wait for one another before the power is cut.
+ASKS_WITHIN_S = 60.0
 
 
 class ModelDrbd:
@@ -245,7 +245,7 @@ class Both:
         self.real.lab.wait_until(
             "a copy is being completed",
             lambda: any(state.connection == "SyncTarget" for state in self.real.states()),
-            timeout_s=30,
+            timeout_s=SETTLES_WITHIN_S,
         )
         self.model.settle()
         assert self.real.states() == [self.model.state(node) for node in NODES]

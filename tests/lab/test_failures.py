@@ -23,7 +23,7 @@ from tests.lab.story import (
     wait_for_standing,
 )
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=17)
 
 VOLUME: Final = "/dev/vg_orders/data"
 DISKLESS: Final = "ds:Diskless/UpToDate"
@@ -220,6 +220,7 @@ def test_a_copy_that_is_half_resynced_is_not_promoted(formed_lab: Lab) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.lab(seconds=40)
 def test_failback_waits_for_the_resync(formed_lab: Lab) -> None:
     """Row 16. FAIL: it moves back to a copy that is not UpToDate, or not at all when asked to."""
     node1, node2 = formed_lab.nodes
@@ -337,6 +338,7 @@ def test_a_device_that_somebody_holds_on_the_standby_is_named_and_waited_for(
 
 
 @pytest.mark.long
+@pytest.mark.lab(seconds=60)
 def test_a_resync_that_stands_still_is_helped_once_and_then_told(formed_lab: Lab) -> None:
     """Row 18. FAIL: nobody is told, more is tried than once, or the copy is used."""
     node1, node2 = formed_lab.nodes

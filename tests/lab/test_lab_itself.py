@@ -12,10 +12,11 @@ from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
 from hapair_lab.scenarios import by_hand
 from hapair_lab.topology import Segment
+from tests.lab.story import PATIENCE_S
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=5)
 
-RESTORE_AIM_S = 5.0
+RESTORE_AIM_S = 15.0  # A third of a cold start, three times slower on a busy host.
 
 
 def make_drbd(lab: Lab) -> None:
@@ -40,7 +41,7 @@ def test_drbd_on_lvm_replicates_and_a_power_cut_loses_nothing_flushed(booted_lab
 
     lab.node1.power_off()
     assert not lab.node1.is_on()
-    lab.node2.check("drbdadm primary r0 && mount /dev/drbd0 /mnt", timeout_s=60)
+    lab.node2.check("drbdadm primary r0 && mount /dev/drbd0 /mnt", timeout_s=PATIENCE_S)
     assert lab.node2.check("sha256sum < /mnt/proof") == written
 
     lab.node1.power_on()
@@ -53,6 +54,7 @@ def test_a_snapshot_keeps_drbd_connected_and_the_clocks_right(
 ) -> None:
     lab = booted_lab
     make_drbd(lab)
+    looked_s = time.monotonic()
     uptime_s = float(lab.node1.check("cat /proc/uptime").split()[0])
     saved = snapshots.save(lab, f"test-{tmp_path.name}", new_run_folder().name)
     try:
@@ -63,9 +65,11 @@ def test_a_snapshot_keeps_drbd_connected_and_the_clocks_right(
             node.check("true")
         took_s = time.monotonic() - begun_s
         clock_s = float(lab.node1.check("cat /proc/uptime").split()[0])
+        passed_s = time.monotonic() - looked_s
+        assert clock_s - uptime_s < passed_s, "the guest's clock leapt ahead"
+        before_s = time.time()
         wall_clock_s = float(lab.node1.check("date +%s.%N"))
-        assert clock_s - uptime_s < 3 + took_s, "the guest's clock leapt ahead"
-        assert abs(wall_clock_s - time.time()) < 2
+        assert before_s - 2 < wall_clock_s < time.time() + 2
         lab.node1.check("dd if=/dev/zero of=/mnt/later bs=64k count=1 conv=fsync")
         for node in lab.nodes:
             assert "cs:Connected" in drbd(node)
@@ -81,7 +85,7 @@ def test_a_pulled_cable_is_seen_at_once_and_only_there(booted_lab: Lab) -> None:
     assert has_carrier(lab.node1, "pub0")
     lab.node1.cable("pub0").pull()
     lab.wait_until(
-        "the card has no carrier", lambda: not has_carrier(lab.node1, "pub0"), timeout_s=5
+        "the card has no carrier", lambda: not has_carrier(lab.node1, "pub0"), timeout_s=PATIENCE_S
     )
     assert "NO-CARRIER" in lab.node1.check("ip link show pub0")
     assert has_carrier(lab.node1, "priv0")
@@ -93,7 +97,7 @@ def test_a_pulled_cable_is_seen_at_once_and_only_there(booted_lab: Lab) -> None:
     lab.wait_until(
         "the peer answers again",
         lambda: lab.node1.run("ping -c 1 -W 1 10.77.1.2").ok,
-        timeout_s=20,
+        timeout_s=PATIENCE_S,
     )
 
 
@@ -160,7 +164,9 @@ def test_a_cable_stays_pulled_while_the_power_is_off(booted_lab: Lab) -> None:
     assert not has_carrier(node, "priv0")
     assert has_carrier(node, "pub0")
     node.cable("priv0").plug()
-    booted_lab.wait_until("the carrier is back", lambda: has_carrier(node, "priv0"), timeout_s=5)
+    booted_lab.wait_until(
+        "the carrier is back", lambda: has_carrier(node, "priv0"), timeout_s=PATIENCE_S
+    )
 
 
 def test_a_guest_that_powers_itself_off_is_off(booted_lab: Lab) -> None:

@@ -17,7 +17,7 @@ from tests.lab.story import (
     wait_for_standing,
 )
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=10)
 
 
 @pytest.fixture
@@ -255,6 +255,7 @@ def _stored(node: Machine) -> str:
     return node.get("/var/lib/hapair/state.json").decode().replace(" ", "")
 
 
+@pytest.mark.lab(seconds=40)
 def test_a_pair_of_two_debian_releases(lab_from: LabFrom) -> None:
     """A cluster whose machines are upgraded in turn. FAIL: it can neither move nor fail over."""
     lab = lab_from(installed_step(package_file(), snapshots.MIXED_BOOTED))

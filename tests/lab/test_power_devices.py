@@ -12,15 +12,15 @@ import hapair
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
 from hapair_lab.strip import AGENT_PATH, Manner, Setting
-from tests.lab.story import boot_of
+from tests.lab.story import PATIENCE_S, boot_of
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=20)
 
 SOURCE: Final = Path(hapair.__file__).parent
 FOLDER: Final = "/opt/test"
 DRIVER: Final = Path(__file__).with_name("power_driver.py")
 WATCHDOG_S: Final = 10
-BOOT_SLACK_S: Final = 30.0  # From the reset to the first tick of an emulated kernel's clock.
+BOOT_SLACK_S: Final = 90.0  # From the reset to the first tick of an emulated kernel's clock.
 STATE: Final = "/sys/class/watchdog/watchdog0/state"
 HOLD: Final = f"exec python3 {FOLDER}/{DRIVER.name} hold {WATCHDOG_S}"
 
@@ -35,9 +35,9 @@ def give_adapters(node: Machine) -> None:
     node.check(f"mkdir -p {FOLDER}; tar -C {FOLDER} -xzf -", stdin=content.getvalue())
 
 
-def fence(node: Machine, what: str, plug: str, *, timeout_s: float = 60.0) -> str:
+def fence(node: Machine, what: str, plug: str, *, timeout_s: float = 180.0) -> str:
     argv = ["python3", f"{FOLDER}/{DRIVER.name}", what, str(timeout_s), plug]
-    return node.check(argv, timeout_s=120).strip()
+    return node.check(argv, timeout_s=PATIENCE_S).strip()
 
 
 def agent(node: Machine, *lines: str) -> tuple[int, str]:
@@ -97,20 +97,26 @@ def test_a_feeder_that_stands_still_lets_the_watchdog_reset_the_node(booted_lab:
 
     node.check("modprobe softdog")
     node.begin(HOLD, timeout_s=600)
-    lab.wait_until("it is held", lambda: node.check(f"cat {STATE}") == "active\n", timeout_s=30)
+    lab.wait_until(
+        "it is held", lambda: node.check(f"cat {STATE}") == "active\n", timeout_s=PATIENCE_S
+    )
     assert "another process holds /dev/watchdog" in node.check(HOLD)
     signal_feeder(node, "TERM")
-    lab.wait_until("released", lambda: node.check(f"cat {STATE}") == "inactive\n", timeout_s=30)
+    lab.wait_until(
+        "released", lambda: node.check(f"cat {STATE}") == "inactive\n", timeout_s=PATIENCE_S
+    )
 
     node.begin(HOLD, timeout_s=600)
-    lab.wait_until("it is held", lambda: node.check(f"cat {STATE}") == "active\n", timeout_s=30)
+    lab.wait_until(
+        "it is held", lambda: node.check(f"cat {STATE}") == "active\n", timeout_s=PATIENCE_S
+    )
     before = boot_of(node)
     signal_feeder(node, "STOP")
     stopped_s = time.monotonic()
     lab.wait_until(
         "the watchdog resets the node",
         lambda: boot_of(node) not in ("", before),
-        timeout_s=240,
+        timeout_s=PATIENCE_S,
     )
     after_s = booted_at_s(node) - stopped_s
     assert 0 < after_s < WATCHDOG_S + BOOT_SLACK_S

@@ -21,9 +21,9 @@ from hapair_lab.cluster import ClusterPlan
 from hapair_lab.lab import Lab, in_parallel
 from hapair_lab.machine import Machine
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.lab(seconds=25)
 
-PATIENCE_S: Final = 120.0
+PATIENCE_S: Final = 240.0
 RATE_BYTES: Final = 1024 * 1024
 FEW_MIB: Final = 5  # What a copy misses: some seconds of resync at this rate.
 MANY_MIB: Final = 28  # More than a slow guest completes while the rest of the test goes on.

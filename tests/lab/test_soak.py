@@ -10,7 +10,7 @@ import pytest
 
 from hapair_lab.soak.__main__ import main
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.lab(seconds=40)
 
 
 def test_a_round_of_the_soak_survives_a_reset_and_a_cut_at_once(

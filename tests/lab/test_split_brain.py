@@ -10,7 +10,7 @@ from hapair_lab.machine import Machine
 from tests.lab.conftest import LabFrom
 from tests.lab.story import PATIENCE_S, serving
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=25)
 
 RESOURCE = "orders.data"
 REFUSED = 1

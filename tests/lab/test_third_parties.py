@@ -21,7 +21,7 @@ from tests.lab.story import (
     wait_for_standing,
 )
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=30)
 
 METHOD: Final = """
     <method node="{0}" agent="fence_lab" timeout="20s"><parameter name="plug" value="{0}"/></method>

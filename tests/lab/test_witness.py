@@ -16,7 +16,7 @@ from tests.lab.story import (
     wait_for_standing,
 )
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab(seconds=12)
 
 BY_WITNESS = ClusterPlan(arbitration="witness")
 

@@ -1,5 +1,6 @@
 """Asking the daemon, and everything that can go wrong with it."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -10,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from hapair.rpc.client import ROOT_VARIABLE, call
-from hapair.rpc.messages import DaemonDown, ExitCode, Progress, RpcError
+from hapair.rpc.messages import DaemonDown, ExitCode, JsonObject, Progress, RpcError
+from tests.processes import PATIENCE_S
 
 Serve = Callable[[socket.socket], None]
 
 
 def wait_for(event: threading.Event) -> None:
-    assert event.wait(10)
+    assert event.wait(PATIENCE_S)
 
 
 class Daemon:
@@ -109,6 +111,44 @@ def test_no_answer_in_time_goes_on(daemon: Daemon) -> None:
         call("move", timeout_s=0.05)
     over.set()
     assert caught.value.exit_code is ExitCode.UNFINISHED
+
+
+def test_ctrl_c_is_noticed_although_it_does_not_interrupt_the_waiting(daemon: Daemon) -> None:
+    """A signal just before the system call does not interrupt it, nor one to another thread."""
+    over, ended = threading.Event(), threading.Event()
+    by_itself: list[bool] = []
+
+    def interrupt(_: socket.socket) -> None:
+        over.wait(0.2)  # By now the other thread waits; where it does not, this test is easier.
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        by_itself.append(over.wait(PATIENCE_S))
+        ended.set()
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    daemon.serve(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            call("watch")
+    finally:
+        signal.signal(signal.SIGINT, before)
+        over.set()
+    wait_for(ended)
+    assert by_itself == [True], "only the end of the connection woke it"
+
+
+MORE_THAN_IS_READ: JsonObject = {"text": "x" * 4_000_000}
+
+
+def test_a_daemon_that_ends_before_it_has_read_all_is_told(daemon: Daemon) -> None:
+    daemon.answer()
+    with pytest.raises(DaemonDown, match="before it answered"):
+        call("move", MORE_THAN_IS_READ)
+
+
+def test_why_a_request_was_not_read_to_its_end_is_told(daemon: Daemon) -> None:
+    daemon.answer(b'{"ok": false, "error": "too long", "mend": "", "exit_code": 1}\n')
+    with pytest.raises(RpcError, match="too long"):
+        call("move", MORE_THAN_IS_READ)
 
 
 def test_an_answer_in_a_strange_language_is_told(daemon: Daemon) -> None:

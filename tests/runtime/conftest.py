@@ -9,9 +9,10 @@ from typing import Final
 import pytest
 
 from hapair.runtime.journal_log import Journal
+from tests.processes import PATIENCE_S
 from tests.runtime.fakes import SetClock
 
-WAIT_S: Final = 10.0  # Longer than anything takes, also on a busy machine.
+WAIT_S: Final = PATIENCE_S
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from hapair.runtime.control import (
 )
 from hapair.runtime.journal_log import Journal
 from hapair.runtime.verbs import Call, Rights, Verb
-from tests.runtime.conftest import eventually, names
+from tests.runtime.conftest import WAIT_S, eventually, names
 
 ROOT = Caller(0, (0,))
 MEMBER = Caller(1000, (1000, 555))
@@ -70,7 +70,7 @@ class Office:
 
     async def ask(self, line: bytes) -> list[JsonObject]:
         """Send one line and return all answers until the connection is closed."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             reader, writer = await asyncio.open_unix_connection(str(self.place), limit=1 << 24)
             writer.write(line)
             answers: list[JsonObject] = []

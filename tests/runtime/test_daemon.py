@@ -30,7 +30,7 @@ from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, connect
 from tests.fakes.storage import FakeConnections, FakeFiles, FakeLogicalVolumes, FakeLooks
 from tests.fakes.third_parties import DeviceSeen, OneWitness, Strip
-from tests.runtime.conftest import eventually, names
+from tests.runtime.conftest import WAIT_S, eventually, names
 from tests.runtime.fakes import Air, Machine, SetClock, Tunnel, built
 
 
@@ -100,7 +100,7 @@ class House:
         assert not working.done(), journal.since(0, 100)
         yield daemon
         os.kill(os.getpid(), signal.SIGTERM)
-        assert await asyncio.wait_for(working, 5) == 0
+        assert await asyncio.wait_for(working, WAIT_S) == 0
         assert "STOPPING=1" in self.manager.heard
 
 
@@ -223,7 +223,7 @@ async def test_a_bug_ends_the_daemon_and_says_so(house: House, journal: Journal)
         raise ZeroDivisionError
 
     daemon.spawn(bug())
-    assert await asyncio.wait_for(working, 5) == 70
+    assert await asyncio.wait_for(working, WAIT_S) == 70
     assert journal.since(0, 100)[-1]["name"] == "bug"
 
 

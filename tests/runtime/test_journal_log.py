@@ -11,6 +11,7 @@ from hapair.model.timeline import Happening
 from hapair.rpc.messages import parse_object
 from hapair.runtime import journal_log
 from hapair.runtime.journal_log import Journal, previous_file
+from tests.runtime.conftest import WAIT_S
 from tests.runtime.fakes import SetClock
 
 
@@ -147,7 +148,7 @@ def test_a_stuck_disk_is_never_waited_for(file: Path) -> None:
     journal = Journal("node1", file, SetClock(), show=hang)
     for number in range(journal_log.UNWRITTEN_MAX + 100):
         journal.add("line", str(number))
-    assert reached.wait(5)
+    assert reached.wait(WAIT_S)
     assert len(journal.since(0, 10_000)) == journal_log.REMEMBERED_MAX
     stuck.set()
     journal.close()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from hapair.runtime.only_one import claim
+from tests.processes import Started
 
 CLAIM = "import sys; from pathlib import Path; from hapair.runtime.only_one import claim; "
 
@@ -23,14 +24,13 @@ def test_a_second_process_is_refused_while_the_first_lives(tmp_path: Path) -> No
     place = tmp_path / "lock"
     then = "sys.stdout.flush(); sys.stdin.read()"
     program = CLAIM + f"print(claim(Path(sys.argv[1]))); {then}"
-    with subprocess.Popen(
+    with Started(
         (sys.executable, "-c", program, str(place)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline().strip() == "True"
+        assert first.line().strip() == "True"
         assert claims(place) == "False"
         first.kill()
     assert claims(place) == "True"

@@ -14,6 +14,7 @@ from hapair.adapters.witness.join import join
 from hapair.model.cluster import Witness, WitnessKind
 from hapair.model.outcome import Done
 from hapair.witness.clwitness import main
+from tests.processes import PATIENCE_S, Started
 from tests.witness.parties import NODES, TIMEOUT_S, asker
 
 
@@ -22,16 +23,15 @@ def served(tmp_path: Path) -> Iterator[Path]:
     """Run ``clwitness serve``; yield its folder when it takes connections."""
     folder = tmp_path / "witness"
     argv = ("-m", "hapair.witness.clwitness", "serve", "--folder", str(folder))
-    with subprocess.Popen(
+    with Started(
         (sys.executable, *argv, "--listen", "127.0.0.1:0", "--status-port", "0"),
         stdout=subprocess.PIPE,
         text=True,
     ) as service:
-        assert service.stdout is not None
-        assert "listens on port" in service.stdout.readline()
+        assert "listens on port" in service.line()
         yield folder
         service.send_signal(signal.SIGTERM)
-        assert service.wait(20.0) == 0
+        assert service.wait(PATIENCE_S) == 0
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:

@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from hapair.rpc.messages import (
@@ -25,6 +26,9 @@ ROOT_VARIABLE: Final = "HAPAIR_ROOT"  # For tests: everything of a node lies bel
 CONNECT_TIMEOUT_S: Final = 5.0
 CHUNK_BYTES: Final = 256 * 1024
 WAIT_MIN_S: Final = 0.001
+# A signal that comes between Python's last look and the system call does not interrupt the call:
+# Ctrl-C would be noticed with the next answer, which may never come.
+WAIT_MAX_S: Final = 1.0
 
 
 def socket_path() -> str:
@@ -45,7 +49,8 @@ def call(
     """
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     with _connect() as connection:
-        connection.sendall(dump_request(Request(verb, args or {})))
+        with suppress(ConnectionError):  # It may have said why before it closed the connection.
+            connection.sendall(dump_request(Request(verb, args or {})))
         for line in _lines(connection, deadline_s):
             match _parsed(line):
                 case Progress() as progress:
@@ -97,17 +102,20 @@ def _lines(connection: socket.socket, deadline_s: float | None) -> Iterator[byte
 
 
 def _receive(connection: socket.socket, deadline_s: float | None) -> bytes:
-    # Zero would mean "do not wait at all" and is reported by another error.
-    left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), WAIT_MIN_S)
-    connection.settimeout(left_s)
-    try:
-        return connection.recv(CHUNK_BYTES)
-    except TimeoutError:
-        raise RpcError(
-            "no answer in time; the daemon may still be working on it",
-            "look at: clstat",
-            exit_code=ExitCode.UNFINISHED,
-        ) from None
+    while True:
+        left_s = WAIT_MAX_S if deadline_s is None else deadline_s - time.monotonic()
+        # Zero would mean "do not wait at all" and is reported by another error.
+        connection.settimeout(min(max(left_s, WAIT_MIN_S), WAIT_MAX_S))
+        try:
+            return connection.recv(CHUNK_BYTES)
+        except TimeoutError:
+            if deadline_s is None or time.monotonic() < deadline_s:
+                continue
+            raise RpcError(
+                "no answer in time; the daemon may still be working on it",
+                "look at: clstat",
+                exit_code=ExitCode.UNFINISHED,
+            ) from None
 
 
 def _parsed(line: bytes) -> Progress | Result | RpcError:

@@ -13,6 +13,7 @@ from hapair_lab.payload import bank
 from hapair_lab.payload.bank import DamagedError, Log, Place, State
 from hapair_lab.recipe import PAYLOAD
 from hapair_lab.soak.writers import Acknowledged
+from tests.processes import PATIENCE_S, Started
 
 TEXT = b"x" * 60
 
@@ -98,7 +99,7 @@ def test_tellers_go_on_when_the_bank_is_killed_and_learn_of_what_is_lost(tmp_pat
     old: dict[str, bytes] = {}
     try:
         for _ in range(3):
-            with subprocess.Popen(bank_argv, stdout=subprocess.DEVNULL) as running:
+            with Started(bank_argv, stdout=subprocess.DEVNULL) as running:
                 wait_for(60)
                 running.kill()
             found = json.loads(subprocess.check_output((*bank_argv, "--verify")))["tellers"]
@@ -109,11 +110,11 @@ def test_tellers_go_on_when_the_bank_is_killed_and_learn_of_what_is_lost(tmp_pat
             path.unlink()
         for name, content in old.items():
             (folder / name).write_bytes(content)
-        with subprocess.Popen(bank_argv, stdout=subprocess.DEVNULL) as running:
+        with Started(bank_argv, stdout=subprocess.DEVNULL) as running:
             while not look().lost:
                 assert tellers.poll() is None
             running.kill()
     finally:
         tellers.send_signal(signal.SIGTERM)
-        assert tellers.wait(20) == 0
+        assert tellers.wait(PATIENCE_S) == 0
     assert min(told.lost) > 1

@@ -17,6 +17,7 @@ from hapair_lab.ledger import missing, parse_record
 from hapair_lab.payload.agent import Agent
 from hapair_lab.payload.server import cut_torn_line
 from hapair_lab.recipe import PAYLOAD
+from tests.processes import PATIENCE_S
 
 LINES_WANTED = 5
 
@@ -175,7 +176,7 @@ def test_the_client_goes_on_when_the_server_is_killed_and_starts_again(tmp_path:
         try:
             wait_for(4 * LINES_WANTED)
             client.send_signal(signal.SIGTERM)
-            assert client.wait(20) == 0
+            assert client.wait(PATIENCE_S) == 0
         finally:
             client.kill()
             client.wait()

@@ -1,0 +1,83 @@
+"""``--times`` and ``--note``: tables that a run ends with, before pytest's own last line.
+
+The marks of a test are known where it runs, which with xdist is another process than the one that
+prints: they travel with its reports, as properties.
+"""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.times.areas import AREAS, area_of
+from tests.times.kinds import DECLARED, KIND, declared_s, kind_of
+from tests.times.spent import Ledger
+from tests.times.tables import note, where_the_time_goes
+
+GUESTS_VARIABLE = "HAPAIR_LAB_GUESTS"
+LEDGER = pytest.StashKey[Ledger]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--times", action="store_true", help="end with tables of where the time went")
+    parser.addoption(
+        "--note", action="store_true", help="end with what was played on guests, to be pasted"
+    )
+    parser.addoption(
+        "--area", choices=AREAS, default=None, help="of the scenarios on guests play this area's"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEDGER] = Ledger()
+    config.pluginmanager.register(Taker(config.stash[LEDGER]))
+
+
+class Taker:
+    """pytest gives reports to hooks without saying of which run they are."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._ledger.take(report)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        item.user_properties.append((KIND, str(kind_of(item))))
+        if (seconds := declared_s(item)) is not None:
+            item.user_properties.append((DECLARED, seconds))
+    area = config.getoption("--area")
+    if area is not None:
+        others = [item for item in items if area_of(item.nodeid) != area]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if area_of(item.nodeid) == area]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    spent = config.stash[LEDGER].spent()
+    for option, title, lines in (
+        ("--times", "where the time went", where_the_time_goes),
+        ("--note", "for a note", lambda spent: note(spent, played())),
+    ):
+        if spent and config.getoption(option):
+            terminalreporter.section(title)
+            for line in lines(spent):
+                terminalreporter.write_line(line)
+
+
+def played() -> str:
+    """Say what was played: which guests, of which commit, and how busy the host was."""
+    guests = os.environ.get(GUESTS_VARIABLE, "as probed")
+    commit = _said("git", "rev-parse", "--short", "HEAD") or "unknown"
+    changed = ", changed" if _said("git", "status", "--porcelain") else ""
+    load = f"{os.cpu_count()} processors, load {os.getloadavg()[2]:.1f}"
+    return f"guests: {guests}; commit {commit}{changed}; {load}"
+
+
+def _said(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, check=False, text=True)
+    return done.stdout.strip()
