@@ -9,8 +9,8 @@ from hapair.cli.terminal import Paint
 from hapair.cli.why import reasons_by_node
 from hapair.config.fingerprint import Drift
 from hapair.core import node as core
-from hapair.core.effects import Stored
-from hapair.core.state import NodeState
+from hapair.core.words.effects import Stored
+from hapair.core.words.state import NodeState
 from hapair.model.application import Application, FileSystem, Script, ServiceAddress, Volume
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import ArbitrationKind, Attachment, Cluster, Network, PortRange

@@ -13,9 +13,9 @@ from hapair.adapters.files import FileStorage
 from hapair.adapters.lvm.parse import LvmReportError
 from hapair.config.built_json import dumps
 from hapair.config.codec import encode
-from hapair.core.events import Command
 from hapair.core.plan.application import Plan, make_plan
 from hapair.core.plan.steps import Step, Work
+from hapair.core.words.events import Command
 from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.cluster import FenceMethod

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
 
-from hapair.core.effects import Effect, Stored
-from hapair.core.events import Beat, Event, PeerState
-from hapair.core.state import NodeState
+from hapair.core.words.effects import Effect, Stored
+from hapair.core.words.events import Beat, Event, PeerState
+from hapair.core.words.state import NodeState
 from hapair.model.application import (
     Application,
     FileSystem,

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
 
-from hapair.core.effects import AnswerFence, Reply, Stored
-from hapair.core.events import Command, Commanded, Form, Introduce
 from hapair.core.explain import report
+from hapair.core.words.effects import AnswerFence, Reply, Stored
+from hapair.core.words.events import Command, Commanded, Form, Introduce
 from hapair.model.application import Program
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Cluster

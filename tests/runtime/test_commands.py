@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from hapair.config.fingerprint import Drift
-from hapair.core.events import Form
+from hapair.core.words.events import Form
 from hapair.model.built import Built
 from hapair.model.status import Standing
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.core.effects import Severity
+from hapair.core.words.effects import Severity
 from hapair.model.timeline import Happening
 from hapair.rpc.messages import parse_object
 from hapair.runtime import journal_log

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hapair.core.effects import Act, Do, Effect, Note, Publish, SetBeat, Store, Stored
-from hapair.core.events import Event, Heard, LinkChanged, Tick
+from hapair.core.words.effects import Act, Do, Effect, Note, Publish, SetBeat, Store, Stored
+from hapair.core.words.events import Event, Heard, LinkChanged, Tick
 from hapair.rpc.messages import RpcError
 from hapair.runtime import loop as loops
 from hapair.runtime.journal_log import Journal

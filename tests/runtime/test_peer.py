@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core.events import PeerStated
+from hapair.core.words.events import PeerStated
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 from hapair.runtime.journal_log import Journal
 from hapair.runtime.peer import REQUESTS_MAX, Peer

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import pytest
 
-from hapair.core.resync import RELEASE_S, STALL_S
+from hapair.core.copies.resync import RELEASE_S, STALL_S
 from hapair.model.application import Application
 from hapair.model.built import BuiltApplication
 from hapair.model.cluster import Resync

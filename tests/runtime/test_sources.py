@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from hapair.core.events import Beat, DataChanged, Event, Heard, Tick
+from hapair.core.words.events import Beat, DataChanged, Event, Heard, Tick
 from hapair.model.cluster import Timing
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.ports import HeardDatagram

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from hapair.core.events import Event, Fenced, WitnessAnswered
+from hapair.core.words.events import Event, Fenced, WitnessAnswered
 from hapair.model.cluster import ArbitrationKind, FenceMethod, Witness, WitnessKind
 from hapair.model.outcome import Outcome
 from hapair.model.witness import Answer, WitnessAnswer

@@ -16,7 +16,7 @@ from hapair import __version__
 from hapair.config.built_json import dumps as dump_built
 from hapair.config.built_json import loads as load_built
 from hapair.config.codec import DamagedError, encode
-from hapair.core.effects import Severity
+from hapair.core.words.effects import Severity
 from hapair.model.built import Built
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
 from hapair.runtime.build import archive

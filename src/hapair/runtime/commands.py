@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.core.effects import AnswerFence, Reply, Severity
-from hapair.core.events import (
+from hapair.core.words.effects import AnswerFence, Reply, Severity
+from hapair.core.words.events import (
     Command,
     Commanded,
     ConfirmPeerDown,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hapair.core.effects import Severity
+from hapair.core.words.effects import Severity
 from hapair.rpc.messages import (
     REQUEST_BYTES_MAX,
     Answer,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hapair.core.effects import Severity
+from hapair.core.words.effects import Severity
 from hapair.model.cluster import Watchdog
 from hapair.model.outcome import Done
 from hapair.ports import Clock, WatchdogDevice

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from hapair.core.effects import Severity
+from hapair.core.words.effects import Severity
 from hapair.model.timeline import Happening
 from hapair.ports import Clock
 from hapair.rpc.history import happening_object, read_happening

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias, TypeVar
 
-from hapair.core.effects import Effect, Severity
-from hapair.core.events import Event, Heard, Tick
-from hapair.core.state import NodeState
+from hapair.core.words.effects import Effect, Severity
+from hapair.core.words.events import Event, Heard, Tick
+from hapair.core.words.state import NodeState
 from hapair.rpc.messages import RpcError
 from hapair.runtime.journal_log import Journal
 

@@ -1,7 +1,7 @@
 """The loss estimate that a person sees before stating that the peer is down."""
 
-from hapair.core.loss import Copy, Estimate, estimate
-from hapair.core.state import NodeState
+from hapair.core.copies.loss import Copy, Estimate, estimate
+from hapair.core.words.state import NodeState
 from hapair.model.built import BuiltApplication
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk, Role

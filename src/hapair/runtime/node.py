@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from hapair.core import node as core
-from hapair.core.effects import AnswerFence, Note, Reply, ResetNode, Severity, Stored
-from hapair.core.events import Configured, Event, LinkChanged
-from hapair.core.hearing import last_heard_s
-from hapair.core.state import NodeState
+from hapair.core.right.hearing import last_heard_s
+from hapair.core.words.effects import AnswerFence, Note, Reply, ResetNode, Severity, Stored
+from hapair.core.words.events import Configured, Event, LinkChanged
+from hapair.core.words.state import NodeState
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.model.divergence import KeptSnapshot

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.core.effects import Severity
-from hapair.core.events import PeerState, PeerStated
+from hapair.core.words.effects import Severity
+from hapair.core.words.events import PeerState, PeerStated
 from hapair.ports import Clock, PeerLink
 from hapair.rpc.messages import (
     Answer,

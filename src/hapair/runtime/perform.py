@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from hapair.core.effects import (
+from hapair.core.words.effects import (
     Act,
     AnswerFence,
     AskWitnesses,
@@ -25,7 +25,7 @@ from hapair.core.effects import (
     Store,
     Stored,
 )
-from hapair.core.events import Beat, Ended, Event, Looked, PeerState, ReferencesProbed
+from hapair.core.words.events import Beat, Ended, Event, Looked, PeerState, ReferencesProbed
 from hapair.model.application import Application, Volume
 from hapair.model.built import Built
 from hapair.model.data import Role

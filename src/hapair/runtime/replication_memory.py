@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hapair.core.events import DataChanged, Event
-from hapair.core.state import NodeState
+from hapair.core.words.events import DataChanged, Event
+from hapair.core.words.state import NodeState
 from hapair.model.data import Connection, Disk, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
 from hapair.ports import Clock

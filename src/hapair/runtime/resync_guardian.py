@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.core.effects import Severity
-from hapair.core.resync import RELEASE_S, STALLS, Cure, Standstill, goes_first
-from hapair.core.rules import first_match
+from hapair.core.copies.resync import RELEASE_S, STALLS, Cure, Standstill, goes_first
+from hapair.core.words.effects import Severity
+from hapair.core.words.rules import first_match
 from hapair.model.application import Volume
 from hapair.model.data import SYNCING, Connection, VolumeFacts
 from hapair.model.divergence import KeptSnapshot

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.core.effects import Severity
+from hapair.core.words.effects import Severity
 from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.data import Disk, VolumeFacts

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.resync import Room, snapshot_bytes
+from hapair.core.copies.resync import Room, snapshot_bytes
 from hapair.model.application import Volume
 from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Done, Outcome, Refused, Unknown

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-from hapair.core.effects import Severity
-from hapair.core.events import Beat, DataChanged, Event, Heard, Tick
+from hapair.core.words.effects import Severity
+from hapair.core.words.events import Beat, DataChanged, Event, Heard, Tick
 from hapair.model.cluster import Timing
 from hapair.model.status import Standing
 from hapair.ports import Clock, HeardDatagram, Heartbeats, Replication

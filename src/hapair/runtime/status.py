@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from hapair import __version__
+from hapair.core.copies.resync import goes_first
 from hapair.core.explain import Alarm, ApplicationReport, ItemReport, Reason, Report, report, why
-from hapair.core.hearing import peer_heard
-from hapair.core.resync import goes_first
-from hapair.core.state import NodeState
+from hapair.core.right.hearing import peer_heard
+from hapair.core.words.state import NodeState
 from hapair.model.application import Application, OcfAgent, Program, Script, Unit, Volume
 from hapair.model.built import BuiltApplication
 from hapair.model.cluster import Network

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.effects import Severity
-from hapair.core.events import Event, Fenced, WitnessAnswered
+from hapair.core.words.effects import Severity
+from hapair.core.words.events import Event, Fenced, WitnessAnswered
 from hapair.model.cluster import Cluster, FenceMethod, Witness
 from hapair.model.outcome import Done, Refused, Unknown
 from hapair.model.witness import Answer, WitnessAnswer

@@ -12,10 +12,10 @@ from hapair.config.built_json import loads as load_built
 from hapair.config.codec import DamagedError, encode
 from hapair.config.fingerprint import fingerprint
 from hapair.config.together import check_together, in_subnets
-from hapair.core.events import Command, Introduce
 from hapair.core.plan.application import Plan, Situation, make_plan
 from hapair.core.plan.steps import Step, Work
-from hapair.core.state import NodeState
+from hapair.core.words.events import Command, Introduce
+from hapair.core.words.state import NodeState
 from hapair.model.application import Application, Volume
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.outcome import Done, Outcome, Refused, Unknown

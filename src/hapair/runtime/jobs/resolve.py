@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.effects import Severity
-from hapair.core.split_brain import Choice, Found, Half, Pair, Use, choose, judge
+from hapair.core.copies.split_brain import Choice, Found, Half, Pair, Use, choose, judge
+from hapair.core.words.effects import Severity
 from hapair.model.data import Connection
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import Clock

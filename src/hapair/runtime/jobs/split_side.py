@@ -6,8 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from hapair.core.copies.split_brain import may_lose_writes
 from hapair.core.explain import report
-from hapair.core.split_brain import may_lose_writes
 from hapair.model.application import Volume
 from hapair.model.data import Role, VolumeFacts
 from hapair.model.divergence import ChangedFile, Generations

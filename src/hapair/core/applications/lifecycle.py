@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from hapair.core import brake, data_safety
-from hapair.core.effects import Act, Do, Layer, Severity
-from hapair.core.events import Looked
-from hapair.core.state import Is, Item, ItemState, NodeState
-from hapair.core.turn import Turn
+from hapair.core.applications import brake
+from hapair.core.copies import data_safety
+from hapair.core.words.effects import Act, Do, Layer, Severity
+from hapair.core.words.events import Looked
+from hapair.core.words.state import Is, Item, ItemState, NodeState
+from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Application
 from hapair.model.built import BuiltApplication

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.rules import Rule, first_match
+from hapair.core.words.rules import Rule, first_match
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.effects import FencePeer, Severity
-from hapair.core.events import Fenced
-from hapair.core.state import FencingView, NodeState
-from hapair.core.turn import Turn
+from hapair.core.words.effects import FencePeer, Severity
+from hapair.core.words.events import Fenced
+from hapair.core.words.state import FencingView, NodeState
+from hapair.core.words.turn import Turn
 
 RETRY_S: Final = 5.0
 RETRY_DOUBLINGS_MAX: Final = 5  # At most every 160 s: an alarm stands there all the time.

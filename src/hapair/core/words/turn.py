@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from hapair.core.effects import Act, Do, Effect, Layer, Look, Note, Reply, Severity, Stored
-from hapair.core.rules import Rule
-from hapair.core.state import Item, ItemState, NodeState, PeerView
+from hapair.core.words.effects import Act, Do, Effect, Layer, Look, Note, Reply, Severity, Stored
+from hapair.core.words.rules import Rule
+from hapair.core.words.state import Item, ItemState, NodeState, PeerView
 from hapair.model.status import Record
 
 

@@ -19,10 +19,10 @@ later loss has another number; so no old promise is ever taken for a new one.
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.effects import AskWitnesses, Severity, Stored
-from hapair.core.events import WitnessAnswered, WitnessTie
-from hapair.core.state import NodeState, WitnessView
-from hapair.core.turn import Turn
+from hapair.core.words.effects import AskWitnesses, Severity, Stored
+from hapair.core.words.events import WitnessAnswered, WitnessTie
+from hapair.core.words.state import NodeState, WitnessView
+from hapair.core.words.turn import Turn
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing, Wanted
 from hapair.model.witness import Answer

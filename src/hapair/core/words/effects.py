@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from hapair.core.events import Beat, PeerState, WitnessTie
+from hapair.core.words.events import Beat, PeerState, WitnessTie
 from hapair.model.status import Record
 
 NO_TIE: Final = WitnessTie()

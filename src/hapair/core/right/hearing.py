@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from hapair.core import data_safety, fencing, witness
-from hapair.core.arbitration import Silence
-from hapair.core.events import Heard
-from hapair.core.state import NodeState
+from hapair.core.copies import data_safety
+from hapair.core.right import fencing, witness
+from hapair.core.right.arbitration import Silence
+from hapair.core.words.events import Heard
+from hapair.core.words.state import NodeState
 from hapair.model.status import Standing, Wanted
 
 ASKING_S: Final = 1.5  # What a question to the witness may take.

@@ -2,15 +2,16 @@
 
 from typing import Final
 
-from hapair.core import data_safety, witness
-from hapair.core.arbitration import Verdict
-from hapair.core.effects import Severity
-from hapair.core.events import Start
-from hapair.core.hearing import peer_heard
-from hapair.core.right import grant
-from hapair.core.rules import Rule, first_match
-from hapair.core.state import NodeState
-from hapair.core.turn import Turn
+from hapair.core.copies import data_safety
+from hapair.core.right import witness
+from hapair.core.right.arbitration import Verdict
+from hapair.core.right.hearing import peer_heard
+from hapair.core.right.holding import grant
+from hapair.core.words.effects import Severity
+from hapair.core.words.events import Start
+from hapair.core.words.rules import Rule, first_match
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
 from hapair.model.status import Standing
 
 FormRule = Rule[NodeState, Verdict]

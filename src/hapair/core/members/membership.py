@@ -8,13 +8,15 @@ no moment can both use a right.
 
 from typing import Final
 
-from hapair.core import data_safety, fencing, lifecycle, right, witness
-from hapair.core.arbitration import Silence, Verdict, judge
-from hapair.core.effects import ProbeReferences, Severity
-from hapair.core.events import Beat, PeerState
-from hapair.core.hearing import REPROBE_S, last_heard_s, peer_heard, silence, silent_s
-from hapair.core.state import NodeState
-from hapair.core.turn import Turn
+from hapair.core.applications import lifecycle
+from hapair.core.copies import data_safety
+from hapair.core.right import fencing, holding, witness
+from hapair.core.right.arbitration import Silence, Verdict, judge
+from hapair.core.right.hearing import REPROBE_S, last_heard_s, peer_heard, silence, silent_s
+from hapair.core.words.effects import ProbeReferences, Severity
+from hapair.core.words.events import Beat, PeerState
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
 from hapair.model.status import Standing
 
 ACTIVE: Final = (
@@ -101,11 +103,11 @@ def settle(turn: Turn) -> None:
             _accept(turn)
             _cut(turn)
             if turn.state.standing is Standing.CUT:
-                right.inherit(turn)
+                holding.inherit(turn)
         case Standing.ALONE:
             _accept(turn)
         case Standing.LEAVING:
-            right.inherit(turn)
+            holding.inherit(turn)
             _mind_the_lease(turn)
 
 
@@ -184,7 +186,7 @@ def _together(turn: Turn) -> None:
     elif not peer_heard(state):
         _lose_peer(turn)
     elif theirs.left:
-        right.inherit(turn)
+        holding.inherit(turn)
     elif theirs.accepted != state.incarnation or theirs.epoch != state.stored.epoch:
         turn.change(standing=Standing.CUT, accepted=0)
         turn.note("peer-withdrew", f"{state.peer_name} no longer agrees with this node")
@@ -247,7 +249,7 @@ def _cut(turn: Turn) -> None:
         case Verdict.LOST:
             turn.change(lost=True)
         case Verdict.GRANT:
-            right.grant(turn, rule.because)
+            holding.grant(turn, rule.because)
     _turn_to_third_party(turn, situation, rule.answer)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.rules import Rule
+from hapair.core.words.rules import Rule
 from hapair.model.data import SYNCING, VolumeFacts
 
 MIB: Final = 2**20

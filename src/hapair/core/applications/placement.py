@@ -4,12 +4,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from hapair.core import data_safety, hearing, lifecycle
-from hapair.core.effects import Layer, Severity
-from hapair.core.events import PeerApplication
-from hapair.core.rules import Rule, first_match
-from hapair.core.state import Is, NodeState
-from hapair.core.turn import Turn
+from hapair.core.applications import lifecycle
+from hapair.core.copies import data_safety
+from hapair.core.right import hearing
+from hapair.core.words.effects import Layer, Severity
+from hapair.core.words.events import PeerApplication
+from hapair.core.words.rules import Rule, first_match
+from hapair.core.words.state import Is, NodeState
+from hapair.core.words.turn import Turn
 from hapair.model.application import Application
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Phase, Record, Standing, Version, Wanted

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from hapair.core.effects import Do, Layer, Stored
-from hapair.core.events import Beat, Form, Leave, PeerState
+from hapair.core.words.effects import Do, Layer, Stored
+from hapair.core.words.events import Beat, Form, Leave, PeerState
 from hapair.model.built import Built
 from hapair.model.data import VolumeFacts
 from hapair.model.status import Record, Standing

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from hapair.core.state import NodeState
-from hapair.core.turn import Turn
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Volume
 from hapair.model.cluster import ArbitrationKind

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.rules import Rule, first_match
+from hapair.core.words.rules import Rule, first_match
 from hapair.model.cluster import ArbitrationKind
 
 

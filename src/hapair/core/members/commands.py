@@ -3,10 +3,13 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core import data_safety, formation, hearing, lifecycle, placement
-from hapair.core.arbitration import Verdict
-from hapair.core.effects import Severity
-from hapair.core.events import (
+from hapair.core.applications import lifecycle, placement
+from hapair.core.copies import data_safety
+from hapair.core.members import formation
+from hapair.core.right import hearing
+from hapair.core.right.arbitration import Verdict
+from hapair.core.words.effects import Severity
+from hapair.core.words.events import (
     Command,
     ConfirmPeerDown,
     Form,
@@ -16,8 +19,8 @@ from hapair.core.events import (
     Move,
     Run,
 )
-from hapair.core.state import Is, NodeState, Pending
-from hapair.core.turn import Turn
+from hapair.core.words.state import Is, NodeState, Pending
+from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Application
 from hapair.model.status import Phase, Record, Standing, Version, Wanted

@@ -9,11 +9,12 @@ acknowledged, so nothing can be lost.
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core import data_safety, hearing
-from hapair.core.effects import GO_ON, Act, AnswerFence, Do, FenceVerdict, Layer
-from hapair.core.rules import Rule, first_match
-from hapair.core.state import NodeState
-from hapair.core.turn import Turn
+from hapair.core.copies import data_safety
+from hapair.core.right import hearing
+from hapair.core.words.effects import GO_ON, Act, AnswerFence, Do, FenceVerdict, Layer
+from hapair.core.words.rules import Rule, first_match
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Role

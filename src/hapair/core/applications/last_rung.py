@@ -7,11 +7,12 @@ for what cannot be stopped here.
 from enum import StrEnum
 from typing import Final
 
-from hapair.core import hearing, lifecycle, placement
-from hapair.core.effects import Layer, ResetNode, Severity
-from hapair.core.rules import Rule, first_match
-from hapair.core.state import Is, Item, NodeState
-from hapair.core.turn import Turn
+from hapair.core.applications import lifecycle, placement
+from hapair.core.right import hearing
+from hapair.core.words.effects import Layer, ResetNode, Severity
+from hapair.core.words.rules import Rule, first_match
+from hapair.core.words.state import Is, Item, NodeState
+from hapair.core.words.turn import Turn
 from hapair.model.application import Application
 from hapair.model.status import Wanted
 

@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from hapair.core import data_safety, witness
-from hapair.core.effects import Severity
-from hapair.core.hearing import ASKING_S, in_touch_until_s, peer_heard, was_member
-from hapair.core.state import NodeState
-from hapair.core.turn import Turn
+from hapair.core.copies import data_safety
+from hapair.core.right import witness
+from hapair.core.right.hearing import ASKING_S, in_touch_until_s, peer_heard, was_member
+from hapair.core.words.effects import Severity
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
 from hapair.model.status import Standing
 
 # What a person decided outranks every epoch that the peer can have reached by itself meanwhile.

@@ -7,10 +7,10 @@ split brain only makes DRBD compare, refuse and give up again: nothing is ever d
 
 from typing import Final
 
-from hapair.core import lifecycle
-from hapair.core.effects import Act, Do
-from hapair.core.state import Reconnects
-from hapair.core.turn import Turn
+from hapair.core.applications import lifecycle
+from hapair.core.words.effects import Act, Do
+from hapair.core.words.state import Reconnects
+from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Phase, Standing
