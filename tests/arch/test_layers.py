@@ -34,6 +34,16 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         ("explain", "invariants"),
         ("node", "plan"),
     ),
+    "runtime": (
+        ("codec", "only_one", "pauses", "places", "priority", "verbs"),
+        ("building", "history"),
+        ("node",),
+        ("guardians",),
+        ("jobs",),
+        ("control",),
+        ("wiring",),
+        ("daemon",),
+    ),
 }
 # clwitness describes itself and ends as all commands do; it knows nothing of a node's commands.
 WITNESS_MAY_USE_OF_CLI: Final = {"parsers", "main", "terminal"}
@@ -45,7 +55,7 @@ IMPURE_MODULES: Final = {
     "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid",
 }  # fmt: skip
 IMPURE_CALLS: Final = {"breakpoint", "eval", "exec", "globals", "input", "open", "print"}
-MAY_NAME_ADAPTERS: Final = {"runtime/wiring.py", "runtime/build/wiring.py", "lems/main.py"}
+MAY_NAME_ADAPTERS: Final = {"runtime/wiring.py", "runtime/building/wiring.py", "lems/main.py"}
 # Starting programs, and blocking code in a child: what several hands need.
 SHARED_BY_ADAPTERS: Final = {"process", "forked"}
 # Nodes are servers: beyond Python's own library they need nothing, and use this where it is there.

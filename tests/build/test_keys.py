@@ -7,8 +7,8 @@ import pytest
 
 from hapair.adapters.process import ProcessRunner
 from hapair.ports import Finished, TimedOut
-from hapair.runtime.build import keys, keys_seen
-from hapair.runtime.build.keys import KeysError
+from hapair.runtime.building import keys, keys_seen
+from hapair.runtime.building.keys import KeysError
 from hapair.runtime.places import Places
 from tests.build.two_nodes import FakeCommands
 

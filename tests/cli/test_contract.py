@@ -16,8 +16,9 @@ from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import ArbitrationKind, Attachment, Cluster, Network, PortRange
 from hapair.model.status import Record, Version, Wanted
 from hapair.rpc.messages import JsonObject
-from hapair.runtime.drift import Drifts
-from hapair.runtime.status import LinkView, node_status, why_object
+from hapair.runtime.building.drift import Drifts
+from hapair.runtime.control.status import node_status, why_object
+from hapair.runtime.node.views import LinkView
 
 NETWORKS = tuple(
     Network(

@@ -15,9 +15,9 @@ from hapair.model.outcome import Refused, Unknown
 from hapair.model.status import Record, Version, Wanted
 from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
+from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.jobs.resolve import SplitBrainResolver
 from hapair.runtime.jobs.split_side import LocalSide
-from hapair.runtime.snapshots import RepairTools
 from hapair.runtime.verbs import Call
 from tests.fakes.storage import FakeConnections, FakeFiles, FakeLogicalVolumes, FakeLooks
 from tests.runtime.fakes import built

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from hapair.runtime.journal_log import Journal
+from hapair.runtime.history.journal_log import Journal
 from tests.runtime.fakes import SetClock
 
 WAIT_S: Final = 10.0  # Longer than anything takes, also on a busy machine.

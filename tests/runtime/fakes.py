@@ -31,7 +31,7 @@ from hapair.model.data import VolumeFacts
 from hapair.model.outcome import Done, Outcome
 from hapair.model.status import Standing
 from hapair.ports import HeardDatagram, LinkListener
-from hapair.runtime.perform import Hands
+from hapair.runtime.node.perform import Hands
 
 VOLUME = Volume(
     resource="orders.data",

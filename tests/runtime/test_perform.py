@@ -24,8 +24,8 @@ from hapair.core.words.effects import (
 from hapair.core.words.events import Ended, Event, Looked, ReferencesProbed
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.perform import GRACE_S, LOOK_TIMEOUT_S, Outlets, Performer
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.perform import GRACE_S, LOOK_TIMEOUT_S, Outlets, Performer
 from tests.runtime.conftest import names
 from tests.runtime.fakes import (
     VOLUME,

@@ -12,8 +12,8 @@ from hapair.core.words.state import NodeState, PeerView
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.status import Record, Version, Wanted
 from hapair.rpc.messages import JsonObject, RpcError
-from hapair.runtime.loss import loss_object
-from hapair.runtime.replication_memory import (
+from hapair.runtime.control.loss import loss_object
+from hapair.runtime.history.replication_memory import (
     LOOK_S,
     MEMORY,
     REFRESH_S,

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from hapair.cli.build_report import problems_json
 from hapair.core.plan.network_checks import unreachable
 from hapair.rpc.messages import ExitCode, RpcError
-from hapair.runtime.build.change import ChangeError
-from hapair.runtime.build.files import BUSY, BUSY_MEND, BusyError, only_builder
-from hapair.runtime.build.hands import UnreachableError
+from hapair.runtime.building.change import ChangeError
+from hapair.runtime.building.files import BUSY, BUSY_MEND, BusyError, only_builder
+from hapair.runtime.building.hands import UnreachableError
 from hapair.runtime.places import Places
 
 

@@ -26,11 +26,11 @@ from hapair.core.plan.situation import addresses_of, identify
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.problem import Problem
 from hapair.rpc.messages import Progress, RpcError
-from hapair.runtime.build.build import Builder, Survey, Wanted
-from hapair.runtime.build.change import Activated
-from hapair.runtime.build.hands import Hands
-from hapair.runtime.build.wiring import run_interruptible
-from hapair.runtime.build.witness_work import WitnessWork
+from hapair.runtime.building.build import Builder, Survey, Wanted
+from hapair.runtime.building.change import Activated
+from hapair.runtime.building.hands import Hands
+from hapair.runtime.building.wiring import run_interruptible
+from hapair.runtime.building.witness_work import WitnessWork
 from hapair.runtime.places import Places
 
 

@@ -91,14 +91,14 @@ def body(options: argparse.Namespace) -> int:
         return _carry_out()
     # A step for the other node needs little of all this, and a node may be slow.
     from hapair.cli.build_session import build  # noqa: PLC0415
-    from hapair.runtime.build.wiring import RealHands  # noqa: PLC0415
+    from hapair.runtime.building.wiring import RealHands  # noqa: PLC0415
 
     return build(options, places(), RealHands())
 
 
 def _carry_out() -> int:
     """Do one step that clbuild on the other node asks for on standard input."""
-    from hapair.runtime.build.carry_out import carry_out  # noqa: PLC0415
+    from hapair.runtime.building.carry_out import carry_out  # noqa: PLC0415
 
     print(carry_out(sys.stdin.buffer.read(), places()))
     return int(ExitCode.DONE)

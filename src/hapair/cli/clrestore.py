@@ -14,12 +14,12 @@ from hapair.core.plan.situation import addresses_of, identify
 from hapair.model.built import Built
 from hapair.model.problem import Problem
 from hapair.rpc.messages import Progress, RpcError
-from hapair.runtime.build import archive
-from hapair.runtime.build.archive import Archive
-from hapair.runtime.build.hands import Hands
-from hapair.runtime.build.restore import Restorer, archive_file
-from hapair.runtime.build.seats import Seat
-from hapair.runtime.build.wiring import RealHands, run_interruptible
+from hapair.runtime.building import archive
+from hapair.runtime.building.archive import Archive
+from hapair.runtime.building.hands import Hands
+from hapair.runtime.building.restore import Restorer, archive_file
+from hapair.runtime.building.seats import Seat
+from hapair.runtime.building.wiring import RealHands, run_interruptible
 from hapair.runtime.places import Places
 
 PAGE: Final = parsers.Page(

@@ -7,9 +7,9 @@ from hapair.cli.clbuild import REFERENCE
 from hapair.cli.common import ExitCode, print_json
 from hapair.model.cluster import ArbitrationKind
 from hapair.rpc.messages import JsonObject, RpcError
-from hapair.runtime.build.build import Wanted
-from hapair.runtime.build.hands import Hands
-from hapair.runtime.build.witness_work import SCRATCH, Trial, try_grants
+from hapair.runtime.building.build import Wanted
+from hapair.runtime.building.hands import Hands
+from hapair.runtime.building.witness_work import SCRATCH, Trial, try_grants
 from hapair.runtime.places import Places
 
 WIDTH: Final = 34

@@ -15,9 +15,9 @@ from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import Clock
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.codec import Malformed, decode, encode
+from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.jobs.split_side import LocalSide, SideVolume, SplitSide, SplitWork
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.node import Node
+from hapair.runtime.node.node import Node
 from hapair.runtime.verbs import Call, Handler, Verb, Verbs
 
 SIDE_LIMIT_S: Final = 30.0
