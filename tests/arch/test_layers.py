@@ -44,9 +44,20 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         ("wiring",),
         ("daemon",),
     ),
-}
+    "cli": (
+        ("screen",),
+        ("main",),
+        ("common",),
+        ("pages",),
+        ("sessions",),
+        (
+            "clbuild", "clbuildapp", "clconfirm", "clevents", "clform", "clhalt", "clhaltapp",
+            "clmoveapp", "clresolve", "clrestore", "clrunapp", "clscan", "clstartup", "clstat",
+        ),
+    ),
+}  # fmt: skip
 # clwitness describes itself and ends as all commands do; it knows nothing of a node's commands.
-WITNESS_MAY_USE_OF_CLI: Final = {"parsers", "main", "terminal"}
+WITNESS_MAY_USE_OF_CLI: Final = {"main", "screen"}
 PURE: Final = {"model", "config", "core"}
 # Clocks, chance, the outside world: their results come into the pure layers as data.
 IMPURE_MODULES: Final = {

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from hapair.cli.both_nodes import explained
+from hapair.cli.sessions.both_nodes import explained
 from hapair.model.node_facts import NodeFacts
 from hapair.ports import Finished
 from hapair.rpc.messages import ExitCode, RpcError

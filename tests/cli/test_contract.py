@@ -2,11 +2,11 @@
 
 from ipaddress import ip_interface
 
-from hapair.cli.attention import findings
-from hapair.cli.render_status import Page, page_lines
-from hapair.cli.status import read_status
-from hapair.cli.terminal import Paint
-from hapair.cli.why import reasons_by_node
+from hapair.cli.pages.attention import findings
+from hapair.cli.pages.render_status import Page, page_lines
+from hapair.cli.pages.status import read_status
+from hapair.cli.pages.why import reasons_by_node
+from hapair.cli.screen.terminal import Paint
 from hapair.config.fingerprint import Drift
 from hapair.core import node as core
 from hapair.core.words.effects import Stored

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from hapair.cli.advice import ADVICE
+from hapair.cli.pages.advice import ADVICE
 from hapair.core.applications import placement
 from hapair.core.explain import ALARMING
 from hapair.core.members import formation

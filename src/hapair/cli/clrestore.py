@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli import parsers
-from hapair.cli.both_nodes import alone, explained
-from hapair.cli.build_report import problems_json
 from hapair.cli.common import ExitCode, places, print_json, run
-from hapair.cli.progress import ProgressLine
-from hapair.cli.terminal import columns, size_text
+from hapair.cli.pages.build_report import problems_json
+from hapair.cli.screen import parsers
+from hapair.cli.screen.progress import ProgressLine
+from hapair.cli.screen.terminal import columns, size_text
+from hapair.cli.sessions.both_nodes import alone, explained
 from hapair.core.plan.situation import addresses_of, identify
 from hapair.model.built import Built
 from hapair.model.problem import Problem

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
-from hapair.cli.terminal import Style, filled, paint_for
+from hapair.cli.screen.terminal import Style, filled, paint_for
 from hapair.core.plan.cluster import Change, Plan
 from hapair.core.plan.cluster_checks import Checked
 from hapair.model.problem import Problem

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hapair.cli.build_report import problems_json
+from hapair.cli.pages.build_report import problems_json
 from hapair.core.plan.network_checks import unreachable
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.building.change import ChangeError

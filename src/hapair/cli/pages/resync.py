@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from hapair.cli.status import Status, VolumeStatus
+from hapair.cli.pages.status import Status, VolumeStatus
 
 SAMPLE_S: Final = 1.0
 

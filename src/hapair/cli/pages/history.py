@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.cli.reading import Json, Reader
-from hapair.cli.terminal import Paint, Style
+from hapair.cli.screen.reading import Json, Reader
+from hapair.cli.screen.terminal import Paint, Style
 from hapair.model.timeline import Happening
 from hapair.rpc.client import call
 from hapair.rpc.history import read_happening

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
-from hapair.cli.asking import ask_status
-from hapair.cli.attention import owner_view
 from hapair.cli.common import ExitCode, call, print_json
-from hapair.cli.reading import Reader
-from hapair.cli.render_status import copies_text, state_text
-from hapair.cli.status import ApplicationStatus, NodeStatus, Status
-from hapair.cli.steps import blocks, next_step
-from hapair.cli.terminal import filled
+from hapair.cli.pages.asking import ask_status
+from hapair.cli.pages.attention import owner_view
+from hapair.cli.pages.render_status import copies_text, state_text
+from hapair.cli.pages.status import ApplicationStatus, NodeStatus, Status
+from hapair.cli.pages.steps import blocks, next_step
+from hapair.cli.screen.reading import Reader
+from hapair.cli.screen.terminal import filled
 from hapair.rpc.messages import JsonObject, RpcError
 
 ASK_TIMEOUT_S: Final = 10.0

@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import Final, Self, TextIO
 
-from hapair.cli.terminal import WIDTH, Paint, Style, paint_for, span_text
+from hapair.cli.screen.terminal import WIDTH, Paint, Style, paint_for, span_text
 from hapair.rpc.messages import Progress
 
 TICK_S: Final = 0.1

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hapair.cli.reading import Json, Reader
+from hapair.cli.screen.reading import Json, Reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from hapair.cli.terminal import Paint, Style
+from hapair.cli.screen.terminal import Paint, Style
 from hapair.model.timeline import Timeline
 from hapair.rpc.messages import JsonObject
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from hapair.cli.status import ApplicationStatus, ItemStatus
+from hapair.cli.pages.status import ApplicationStatus, ItemStatus
 
 LAYERS: Final = ("attached", "promoted", "mounted", "addressed", "program")
 NEXT_UP: Final = {

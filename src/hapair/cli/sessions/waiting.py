@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.cli.history import Follower, step_line
-from hapair.cli.progress import ProgressLine
-from hapair.cli.terminal import paint_for
+from hapair.cli.pages.history import Follower, step_line
+from hapair.cli.screen.progress import ProgressLine
+from hapair.cli.screen.terminal import paint_for
 from hapair.model.timeline import Happening
 from hapair.rpc.client import call
 from hapair.rpc.history import happening_object

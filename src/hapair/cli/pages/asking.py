@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hapair.cli.status import Status, read_status
+from hapair.cli.pages.status import Status, read_status
 from hapair.rpc.client import call
 from hapair.rpc.messages import ExitCode, RpcError
 

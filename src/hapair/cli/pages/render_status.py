@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.cli.attention import Finding, Weight, kept_text, owner_view
-from hapair.cli.status import (
+from hapair.cli.pages.attention import Finding, Weight, kept_text, owner_view
+from hapair.cli.pages.status import (
     ApplicationStatus,
     NetworkStatus,
     NodeStatus,
     Status,
     VolumeStatus,
 )
-from hapair.cli.steps import blocks, next_step
-from hapair.cli.terminal import WIDTH, Paint, Style, columns, filled, size_text, span_text
+from hapair.cli.pages.steps import blocks, next_step
+from hapair.cli.screen.terminal import WIDTH, Paint, Style, columns, filled, size_text, span_text
 
 DETAILED_MAX: Final = 6  # With more applications, those without trouble get one line each.
 ADDRESSES_SHOWN: Final = 3

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from hapair.cli.both_nodes import alone, explained
-from hapair.cli.build_report import (
+from hapair.cli.common import SAMPLE, ExitCode, print_json
+from hapair.cli.main import Interrupted
+from hapair.cli.pages.build_report import (
     change_lines,
     check_line,
     plan_json,
@@ -16,11 +17,9 @@ from hapair.cli.build_report import (
     problems_json,
     show_problems,
 )
-from hapair.cli.clbuild import SAMPLE
-from hapair.cli.common import ExitCode, print_json
-from hapair.cli.main import Interrupted
-from hapair.cli.progress import ProgressLine
-from hapair.cli.witness_session import check_witnesses, no_witness
+from hapair.cli.screen.progress import ProgressLine
+from hapair.cli.sessions.both_nodes import alone, explained
+from hapair.cli.sessions.witness import check_witnesses, no_witness
 from hapair.config.clconf import examine_clconf
 from hapair.core.plan.situation import addresses_of, identify
 from hapair.model.cluster import ArbitrationKind

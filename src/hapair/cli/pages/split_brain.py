@@ -3,8 +3,8 @@
 import time
 from collections.abc import Iterator
 
-from hapair.cli.reading import Reader
-from hapair.cli.terminal import Paint, Style, columns, filled, size_text, span_text
+from hapair.cli.screen.reading import Reader
+from hapair.cli.screen.terminal import Paint, Style, columns, filled, size_text, span_text
 
 
 def situation_lines(answer: Reader, paint: Paint) -> Iterator[str]:

@@ -3,8 +3,7 @@
 import argparse
 from typing import Final
 
-from hapair.cli.clbuild import REFERENCE
-from hapair.cli.common import ExitCode, print_json
+from hapair.cli.common import REFERENCE, ExitCode, print_json
 from hapair.model.cluster import ArbitrationKind
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.building.build import Wanted

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from hapair.cli.advice import MILD, advice_for
-from hapair.cli.status import ApplicationStatus, KeptCopy, NodeStatus, Status, VolumeStatus
-from hapair.cli.terminal import span_text
+from hapair.cli.pages.advice import MILD, advice_for
+from hapair.cli.pages.status import ApplicationStatus, KeptCopy, NodeStatus, Status, VolumeStatus
+from hapair.cli.screen.terminal import span_text
 
 # A heartbeat every 0.4 s by default: this much silence on one network is no accident.
 NETWORK_SILENT_S: Final = 5.0

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 
 from hapair.cli.common import ExitCode, goes_on, print_json
-from hapair.cli.waiting import Ended, Work, ask_only, carry_out
+from hapair.cli.sessions.waiting import Ended, Work, ask_only, carry_out
 from hapair.rpc.messages import JsonObject
 
 

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from hapair.cli.attention import findings
 from hapair.cli.common import JSON_FORMAT, ExitCode, places
-from hapair.cli.offline import look, offline_lines
-from hapair.cli.render_status import Page, page_lines
-from hapair.cli.resync import rates
-from hapair.cli.status import Status, read_status
-from hapair.cli.terminal import paint_for
+from hapair.cli.pages.attention import findings
+from hapair.cli.pages.offline import look, offline_lines
+from hapair.cli.pages.render_status import Page, page_lines
+from hapair.cli.pages.resync import rates
+from hapair.cli.pages.status import Status, read_status
+from hapair.cli.screen.terminal import paint_for
 from hapair.rpc.client import call
 from hapair.rpc.messages import DaemonDown, JsonObject, Progress
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from hapair.cli.common import ExitCode, places, print_json
-from hapair.cli.history import line_of
-from hapair.cli.reading import Reader, parsed
-from hapair.cli.terminal import Paint, Style, filled, paint_for
+from hapair.cli.pages.history import line_of
+from hapair.cli.screen.reading import Reader, parsed
+from hapair.cli.screen.terminal import Paint, Style, filled, paint_for
 from hapair.config.built_json import loads
 from hapair.config.codec import DamagedError
 from hapair.model.application import Volume

@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hapair.cli.reading import Json, Reader
-from hapair.cli.terminal import columns, filled, size_text, span_text
+from hapair.cli.screen.reading import Json, Reader
+from hapair.cli.screen.terminal import columns, filled, size_text, span_text
 
 
 @dataclass(frozen=True, slots=True)
