@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.process import (
+from hapair.adapters.shared.process import (
     OUTPUT_BYTES_MAX,
     ProcessRunner,
     follow,

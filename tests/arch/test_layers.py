@@ -67,8 +67,8 @@ IMPURE_MODULES: Final = {
 }  # fmt: skip
 IMPURE_CALLS: Final = {"breakpoint", "eval", "exec", "globals", "input", "open", "print"}
 MAY_NAME_ADAPTERS: Final = {"runtime/wiring.py", "runtime/building/wiring.py", "lems/main.py"}
-# Starting programs, and blocking code in a child: what several hands need.
-SHARED_BY_ADAPTERS: Final = {"process", "forked"}
+# The hands know nothing of each other; what several of them need has a place of its own.
+SHARED_BY_ADAPTERS: Final = {"shared"}
 # Nodes are servers: beyond Python's own library they need nothing, and use this where it is there.
 OPTIONAL: Final = {"rich"}
 # The lab sees the product as an administrator does: as a package, commands and files.

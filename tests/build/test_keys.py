@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.process import ProcessRunner
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.ports import Finished, TimedOut
 from hapair.runtime.building import keys, keys_seen
 from hapair.runtime.building.keys import KeysError

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hapair import __version__
-from hapair.adapters.process import OUTPUT_BYTES_MAX
+from hapair.adapters.shared.process import OUTPUT_BYTES_MAX
 from hapair.core.words.effects import Stored
 from hapair.model.leftover import Stage
 from hapair.model.node_facts import Configuration, ScanRequest, TextFile

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.process import ProcessRunner
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.cluster import Witness, WitnessKind
 from hapair.model.outcome import Done, Refused
 from hapair.model.witness import Answer

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hapair.adapters.process import ProcessRunner
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.node_facts import Daemon, NodeFacts, ScanRequest
 from hapair.ports import Finished, TimedOut
 from hapair.rpc.messages import DaemonDown, JsonObject, RpcError

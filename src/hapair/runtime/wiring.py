@@ -23,10 +23,10 @@ from hapair.adapters.lvm.adapter import LvmAdapter
 from hapair.adapters.network.addresses import ServiceAddresses
 from hapair.adapters.network.paths import NetworkPaths
 from hapair.adapters.peerlink import LinkFiles, TlsPeerLink
-from hapair.adapters.process import ProcessRunner, watch_children_by_pidfd
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.reset import not_a_machine, reset_machine
+from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
 from hapair.adapters.systemd_notify import SystemdSupervisor
 from hapair.adapters.watchdog import KernelWatchdog
 from hapair.model.built import Built

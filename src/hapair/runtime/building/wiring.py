@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from hapair.adapters.process import ProcessRunner, watch_children_by_pidfd
+from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
 from hapair.adapters.ssh import SshMachine
 from hapair.model.built import Built
 from hapair.model.cluster import Witness

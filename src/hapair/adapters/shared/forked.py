@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from hapair.adapters.process import exit_of
+from hapair.adapters.shared.process import exit_of
 
 RESULT_BYTES_MAX: Final = 1 << 16
 _FIRST_OWN_DESCRIPTOR: Final = 3
