@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from hapair.core.rules import Rule
+from hapair.core.words.rules import Rule
 from tools import config_reference, package_tree
 
 ROOT: Final = Path(__file__).parents[1]

@@ -37,13 +37,15 @@ def wanted() -> Guests | None:
         raise LabError(f"{VARIABLE} is {named!r}", hint="use qemu or uml") from error
 
 
-def uml_kernel() -> UmlKernel | None:
+def uml_kernel(kind: Guests | None = None) -> UmlKernel | None:
     """Return the kernel of User Mode Linux guests, or None where the guests are QEMU's.
+
+    ``kind`` is asked for before anything else is looked at.
 
     Raises:
         LabError: User Mode Linux was asked for and does not work here.
     """
-    named = wanted()
+    named = kind or wanted()
     if named is Guests.QEMU:
         return None
     check_tools()

@@ -14,16 +14,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from hapair_lab import emulator, guests, hub, relay, strip, topology
+from hapair_lab import emulator, hub, relay, strip, topology
 from hapair_lab.acceleration import Acceleration, acceleration_for
 from hapair_lab.emulator import EmulatorPlan
 from hapair_lab.errors import LabError
 from hapair_lab.folders import SOCKET_PATH_MAX_BYTES, new_run_folder
+from hapair_lab.guests import Guests, uml_kernel
 from hapair_lab.images import Image, image_for, images_from_json, images_to_json
 from hapair_lab.machine import Machine
 from hapair_lab.process import Process
 from hapair_lab.saved import Saved, find
-from hapair_lab.turns import TURN
+from hapair_lab.turns import turn_of
 
 POLL_S: Final = 0.1
 POLL_MAX_S: Final = 2.0
@@ -71,8 +72,9 @@ class Lab:
         self.description = description
         self._dies_with_parent = dies_with_parent
         self._has_turn = dies_with_parent if takes_turn is None else takes_turn
+        self._turn = turn_of(description.acceleration)
         if self._has_turn:
-            TURN.take()
+            self._turn.take()
         folder.mkdir(exist_ok=True)  # Somebody may have tidied up while we waited.
         self.machines = tuple(
             Machine(
@@ -102,9 +104,15 @@ class Lab:
     # Making one.
 
     @classmethod
-    def cold(cls, releases: Mapping[str, str] = BOOKWORM, *, dies_with_parent: bool = True) -> Lab:
+    def cold(
+        cls,
+        releases: Mapping[str, str] = BOOKWORM,
+        kind: Guests | None = None,
+        *,
+        dies_with_parent: bool = True,
+    ) -> Lab:
         """Return a lab whose guests have just booted from the bare images of their releases."""
-        images, acceleration = equipment(releases)
+        images, acceleration = equipment(releases, kind)
         description = Description(images, acceleration, ssh_ports(), "cold", "")
         lab = cls(new_run_folder(), description, dies_with_parent=dies_with_parent)
         with ClosingOnError(lab):
@@ -221,7 +229,7 @@ class Lab:
         shutil.rmtree(self.folder, ignore_errors=True)
         if self._has_turn:
             self._has_turn = False
-            TURN.give()
+            self._turn.give()
 
     def __enter__(self) -> Self:
         return self
@@ -347,9 +355,14 @@ def in_parallel(work: Callable[[Machine], object], machines: Iterable[Machine]) 
             future.result()
 
 
-def equipment(releases: Mapping[str, str]) -> tuple[dict[str, Image], Acceleration]:
-    """Return each guest's image, built now where the cache has none, and what executes them."""
-    kernel = guests.uml_kernel()
+def equipment(
+    releases: Mapping[str, str], kind: Guests | None = None
+) -> tuple[dict[str, Image], Acceleration]:
+    """Return each guest's image, built now where the cache has none, and what executes them.
+
+    Without a ``kind`` it is the one that ``guests`` finds.
+    """
+    kernel = uml_kernel(kind)
     images = {guest.name: image_for(releases[guest.name], kernel) for guest in topology.GUESTS}
     if kernel is not None:
         return images, Acceleration.UML

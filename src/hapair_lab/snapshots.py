@@ -24,12 +24,13 @@ from hapair_lab import qemu, topology, uml
 from hapair_lab.acceleration import Acceleration
 from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder, runs_folder
+from hapair_lab.guests import Guests
 from hapair_lab.images import Image
 from hapair_lab.lab import BOOKWORM, MIXED, TRIXIE, ClosingOnError, Lab, equipment, read_description
 from hapair_lab.progress import say, step
 from hapair_lab.saved import Saved, all_saved, read_saved, snapshots_folder, unusable
 from hapair_lab.tools import locked
-from hapair_lab.turns import TURN
+from hapair_lab.turns import turn_of
 
 # Older variants of one name that are kept, for who works on several branches.
 KEPT_PER_NAME: Final = 2
@@ -127,27 +128,28 @@ def folder_of(name: str, key: str) -> Path:
     return snapshots_folder() / f"{name}-{key}"
 
 
-def ensure(wanted: Step) -> Saved:
+def ensure(wanted: Step, kind: Guests | None = None) -> Saved:
     """Return the snapshot of a step, built now (with its parents) if the cache has none."""
-    images, acceleration = equipment(dict(wanted.first.releases))
+    images, acceleration = equipment(dict(wanted.first.releases), kind)
     key = key_of(wanted, images, acceleration)
     folder = folder_of(wanted.name, key)
     if not folder.exists():
         # The turn comes before the lock: who has a lab may want another one's snapshot.
-        with TURN, locked(f"snapshot-{wanted.name}"):
+        with turn_of(acceleration), locked(f"snapshot-{wanted.name}-{acceleration}"):
             if not folder.exists():
-                _build(wanted, key)
+                _build(wanted, key, kind)
     os.utime(folder)
     return read_saved(folder)
 
 
-def lab_from(wanted: Step) -> Lab:
+def lab_from(wanted: Step, kind: Guests | None = None) -> Lab:
     """Return a lab that continues from the snapshot of a step, which is built if need be.
 
     The turn is taken first, so that nobody prunes the snapshot while we wait.
     """
-    with TURN:
-        return _continued(wanted, ensure(wanted))
+    _, acceleration = equipment(dict(wanted.first.releases), kind)
+    with turn_of(acceleration):
+        return _continued(wanted, ensure(wanted, kind))
 
 
 def _continued(wanted: Step, saved: Saved) -> Lab:
@@ -159,8 +161,8 @@ def _continued(wanted: Step, saved: Saved) -> Lab:
     return lab
 
 
-def _build(wanted: Step, key: str) -> None:
-    with _lab_before(wanted) as lab:
+def _build(wanted: Step, key: str, kind: Guests | None) -> None:
+    with _lab_before(wanted, kind) as lab:
         with step(f"snapshot {wanted.name}: preparing the guests"):
             wanted.build(lab)
             if not lab.description.acceleration.can_freeze:
@@ -171,15 +173,15 @@ def _build(wanted: Step, key: str) -> None:
 
 
 @contextlib.contextmanager
-def _lab_before(wanted: Step) -> Iterator[Lab]:
+def _lab_before(wanted: Step, kind: Guests | None) -> Iterator[Lab]:
     """Yield the running lab on which a step is built."""
     if wanted.parent is not None:
-        parent = ensure(wanted.parent)
+        parent = ensure(wanted.parent, kind)
         with _continued(wanted.parent, parent) as lab:
             yield lab
         return
     with step("booting node1, node2 and outside"):
-        lab = Lab.cold(dict(wanted.releases))
+        lab = Lab.cold(dict(wanted.releases), kind)
     with lab:
         yield lab
 

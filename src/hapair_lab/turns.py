@@ -1,41 +1,58 @@
 """Labs of different programs on one machine take turns.
 
-Three emulated guests fill two cores. Two labs at once would each be slow enough to look like a
-failure of what they test. A person's lab (``cllab up``) waits for nobody and holds nobody up.
+Three emulated guests fill two cores: two such labs at once would each be slow enough to look like a
+failure of what they test. Guests of User Mode Linux mostly wait, so several labs of them run side
+by side. A person's lab (``cllab up``) waits for nobody and holds nobody up.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+from hapair_lab.acceleration import Acceleration
 from hapair_lab.folders import runs_folder
 from hapair_lab.progress import say
 
-LOCK: Final = "turn.lock"
+POLL_S: Final = 0.2
 
 
 @dataclass(slots=True)
 class Turn:
-    """The turn of this process; several labs of one process share it."""
+    """The turn of this process in one of so many ``places``; its labs share it."""
 
+    name: str
+    places: int
     labs: int = 0
     descriptor: int = -1
 
     def take(self) -> None:
-        """Wait until no other program has a lab, and say so when that takes long."""
+        """Wait until a place is free, and say so when that takes long."""
         self.labs += 1
         if self.labs > 1:
             return
-        self.descriptor = os.open(runs_folder() / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("waiting until another program's lab on this machine ends")
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+        said = False
+        while not self._taken():
+            if not said:
+                say("waiting until another program's lab on this machine ends")
+            said = True
+            time.sleep(POLL_S)
+
+    def _taken(self) -> bool:
+        for place in range(self.places):
+            lock = runs_folder() / f"{self.name}-{place}.lock"
+            self.descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            try:
+                fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(self.descriptor)
+            else:
+                return True
+        return False
 
     def give(self) -> None:
         """Let the next one begin, once the last lab of this process has ended."""
@@ -56,4 +73,10 @@ class Turn:
         self.give()
 
 
-TURN: Final = Turn()
+EMULATED: Final = Turn("turn-qemu", places=1)
+LIGHT: Final = Turn("turn-uml", places=3)
+
+
+def turn_of(acceleration: Acceleration) -> Turn:
+    """Return the turn that a lab of such guests takes."""
+    return LIGHT if acceleration is Acceleration.UML else EMULATED

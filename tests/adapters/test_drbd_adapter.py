@@ -141,12 +141,14 @@ def test_who_holds_a_device_is_named(tmp_path: Path) -> None:
     (above / "md0").mkdir()
     mounted.write_bytes(
         b"24 1 0:0 / /mnt/old rw - ext4 /dev/x rw\n25 1 8:1 / /\xff rw - ext4 /dev/y rw\n"
+        b"26 1 0:0 / /my\\040own\\012\xff rw - ext4 /dev/x rw\n"
     )
     device = tmp_path / "device"
     assert holders_of(device, sys=tmp_path, mounted=mounted) == []
     device.touch()  # Its number is 0:0.
     assert holders_of(device, sys=tmp_path, mounted=mounted) == [
-        "the device-mapper map mpatha", "md0", "the mount on /mnt/old"
+        "the device-mapper map mpatha", "md0",
+        "the mount on /mnt/old", "the mount on /my own\ufffd\ufffd",
     ]  # fmt: skip
 
 

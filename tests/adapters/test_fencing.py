@@ -11,7 +11,7 @@ import pytest
 from hapair.adapters.fencing.agents import FenceAgents
 from hapair.adapters.fencing.metadata import MetaData, parse
 from hapair.adapters.fencing.secrets import TEXT_MAX, Parameters, read_parameters
-from hapair.adapters.process import ProcessRunner
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from tests.adapters.fence_agents import NAME, install_agent

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hapair.adapters.filesystem.adapter import MountedFileSystems
-from hapair.adapters.process import ProcessRunner
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Refused
 from tests.adapters.loops import MINOR, loop_device, make_image, run, volume_at

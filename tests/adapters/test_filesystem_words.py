@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hapair.adapters.filesystem.calls import mount_arguments
-from hapair.adapters.filesystem.mounts import Mount, mount_info, mounts
+from hapair.adapters.shared.mounts import Mount, mount_info, mounts
 
 MOUNT_INFO = r"""
 22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw

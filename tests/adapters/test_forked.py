@@ -5,7 +5,7 @@ import os
 import signal
 from pathlib import Path
 
-from hapair.adapters.forked import CRASHED, Ended, Forked, StillRuns, Write
+from hapair.adapters.shared.forked import CRASHED, Ended, Forked, StillRuns, Write
 from tests.processes import PATIENCE_S
 
 

@@ -8,7 +8,7 @@ from signal import SIGKILL
 
 import pytest
 
-from hapair.adapters.process import (
+from hapair.adapters.shared.process import (
     OUTPUT_BYTES_MAX,
     ProcessRunner,
     follow,

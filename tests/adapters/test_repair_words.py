@@ -10,7 +10,7 @@ import pytest
 
 from hapair.adapters.drbd.connections import DrbdConnections, read_generations
 from hapair.adapters.filesystem.looks import MountedLooks
-from hapair.adapters.process import ProcessRunner
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import FileSystem
 from hapair.model.divergence import ChangedFile, Generations
 from hapair.model.outcome import Done, Refused, Unknown

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from hapair.adapters.filesystem.holders import holders, holds
-from hapair.adapters.filesystem.mounts import Mount
 from hapair.adapters.filesystem.native import NativeFileSystems
 from hapair.adapters.programs.groups import Group
+from hapair.adapters.shared.mounts import Mount
 from hapair.model.outcome import Done
 from tests.fakes.small import FakeRunner
 from tests.runtime.fakes import VOLUME

@@ -10,7 +10,7 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 # One place in the daemon and one in the commands turn a bug into a message.
-MAY_CATCH_EVERYTHING: Final = {"src/hapair/runtime/loop.py", "src/hapair/cli/main.py"}
+MAY_CATCH_EVERYTHING: Final = {"src/hapair/runtime/node/loop.py", "src/hapair/cli/main.py"}
 CATCHES_EVERYTHING: Final = {"Exception", "BaseException"}
 # Places of the machine that somebody happened to work on.
 MACHINE_PLACES: Final = re.compile(r"/work/|/home/|/tmp/brief|/root/\.cache|\.\./shared")

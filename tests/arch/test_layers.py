@@ -1,6 +1,7 @@
 """The dependency rule, as a test. ``MAY_IMPORT`` is the architecture diagram."""
 
 import ast
+import itertools
 import sys
 from pathlib import Path
 from typing import Final
@@ -21,8 +22,42 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "web": {"model", "rpc"},
     "witness": {"model", "rpc", "cli"},
 }
+# Each layer that has rooms, from its lowest floor up. A room, or a file at the door, imports what
+# lies on lower floors: nothing of its own floor and nothing above it, so there are no circles.
+FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
+    "core": (
+        ("words",),
+        ("copies",),
+        ("right",),
+        ("applications",),
+        ("members",),
+        ("explain", "invariants"),
+        ("node", "plan"),
+    ),
+    "runtime": (
+        ("codec", "only_one", "pauses", "places", "priority", "verbs"),
+        ("building", "history"),
+        ("node",),
+        ("guardians",),
+        ("jobs",),
+        ("control",),
+        ("wiring",),
+        ("daemon",),
+    ),
+    "cli": (
+        ("screen",),
+        ("main",),
+        ("common",),
+        ("pages",),
+        ("sessions",),
+        (
+            "clbuild", "clbuildapp", "clconfirm", "clevents", "clform", "clhalt", "clhaltapp",
+            "clmoveapp", "clresolve", "clrestore", "clrunapp", "clscan", "clstartup", "clstat",
+        ),
+    ),
+}  # fmt: skip
 # clwitness describes itself and ends as all commands do; it knows nothing of a node's commands.
-WITNESS_MAY_USE_OF_CLI: Final = {"parsers", "main", "terminal"}
+WITNESS_MAY_USE_OF_CLI: Final = {"main", "screen"}
 PURE: Final = {"model", "config", "core"}
 # Clocks, chance, the outside world: their results come into the pure layers as data.
 IMPURE_MODULES: Final = {
@@ -31,9 +66,9 @@ IMPURE_MODULES: Final = {
     "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid",
 }  # fmt: skip
 IMPURE_CALLS: Final = {"breakpoint", "eval", "exec", "globals", "input", "open", "print"}
-MAY_NAME_ADAPTERS: Final = {"runtime/wiring.py", "runtime/build/wiring.py", "lems/main.py"}
-# Starting programs, and blocking code in a child: what several hands need.
-SHARED_BY_ADAPTERS: Final = {"process", "forked"}
+MAY_NAME_ADAPTERS: Final = {"runtime/wiring.py", "runtime/building/wiring.py", "lems/main.py"}
+# The hands know nothing of each other; what several of them need has a place of its own.
+SHARED_BY_ADAPTERS: Final = {"shared"}
 # Nodes are servers: beyond Python's own library they need nothing, and use this where it is there.
 OPTIONAL: Final = {"rich"}
 # The lab sees the product as an administrator does: as a package, commands and files.
@@ -52,7 +87,7 @@ def imports_of(tree: ast.Module) -> set[str]:
 
 
 def our_parts(names: set[str]) -> list[list[str]]:
-    """Split ``hapair.core.events`` and the like; the bare package is no layer."""
+    """Split ``hapair.core.words.events`` and the like; the bare package is no layer."""
     return [name.split(".") for name in sorted(names) if name.startswith("hapair.")]
 
 
@@ -87,6 +122,30 @@ def test_imports_point_downwards_only(file: Path) -> None:
         assert siblings <= SHARED_BY_ADAPTERS | {place.parts[1].removesuffix(".py")}
     elif str(place) not in MAY_NAME_ADAPTERS:
         assert "adapters" not in {part[1] for part in ours}
+
+
+def in_rooms(layer: str) -> list[Path]:
+    return [file for file in modules_of(f"hapair/{layer}") if room_of(file) != "__init__"]
+
+
+def room_of(file: Path) -> str:
+    """Return the folder of the layer that a file lies in; a file at the door is its own room."""
+    return file.relative_to(SRC / "hapair").parts[1].removesuffix(".py")
+
+
+@pytest.mark.parametrize("layer", FLOORS)
+def test_every_room_has_its_floor(layer: str) -> None:
+    assert sorted(itertools.chain(*FLOORS[layer])) == sorted(set(map(room_of, in_rooms(layer))))
+    assert not imports_of(ast.parse((SRC / "hapair" / layer / "__init__.py").read_text()))
+
+
+@pytest.mark.parametrize("file", [file for each in FLOORS for file in in_rooms(each)], ids=name_of)
+def test_a_room_imports_from_lower_floors_only(file: Path) -> None:
+    layer, room = file.relative_to(SRC / "hapair").parts[0], room_of(file)
+    floor_of = {name: number for number, floor in enumerate(FLOORS[layer]) for name in floor}
+    ours = our_parts(imports_of(ast.parse(file.read_text())))
+    used = {part[2] for part in ours if part[1] == layer} - {room}
+    assert not {other for other in used if floor_of[other] >= floor_of[room]}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from typing import Final
 
 import pytest
 
-from hapair.cli import build_session, clbuild
+from hapair.cli import clbuild
 from hapair.cli.main import run
+from hapair.cli.sessions.build import build
 from hapair.config import built_json
 from hapair.model.built import Built
 from tests.build.two_nodes import FakeHands, FakeNode, Wire
@@ -56,7 +57,7 @@ class World:
         places = self.nodes[0].places
         return self.run(
             clbuild.parser(),
-            lambda options: build_session.build(options, places, self.hands),
+            lambda options: build(options, places, self.hands),
             *words,
         )
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hapair.config import built_json
-from hapair.runtime.build import archive
-from hapair.runtime.build.archive import ArchiveError
+from hapair.runtime.building import archive
+from hapair.runtime.building.archive import ArchiveError
 from hapair.runtime.places import Places
 from tests.build.material import EMPTY
 

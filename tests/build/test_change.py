@@ -12,10 +12,10 @@ import pytest
 from hapair.config import built_json
 from hapair.model.leftover import Leftover, Stage
 from hapair.ports import Finished
-from hapair.runtime.build.change import Change, ChangeError, Parts, activate, settle
-from hapair.runtime.build.files import NewFile, digest
-from hapair.runtime.build.staging import leftovers
-from hapair.runtime.build.steps import Step, StepKind
+from hapair.runtime.building.change import Change, ChangeError, Parts, activate, settle
+from hapair.runtime.building.files import NewFile, digest
+from hapair.runtime.building.staging import leftovers
+from hapair.runtime.building.steps import Step, StepKind
 from tests.build.material import EMPTY
 from tests.build.power import PowerCut, supplied
 from tests.build.two_nodes import FakeNode, Wire

@@ -6,14 +6,14 @@ from typing import Final
 
 import pytest
 
-from hapair.cli.both_nodes import explained
+from hapair.cli.sessions.both_nodes import explained
 from hapair.model.node_facts import NodeFacts
 from hapair.ports import Finished
 from hapair.rpc.messages import ExitCode, RpcError
-from hapair.runtime.build.change import ChangeError
-from hapair.runtime.build.files import NewFile
-from hapair.runtime.build.staging import Staging, leftovers
-from hapair.runtime.build.steps import Answer, StepKind
+from hapair.runtime.building.change import ChangeError
+from hapair.runtime.building.files import NewFile
+from hapair.runtime.building.staging import Staging, leftovers
+from hapair.runtime.building.steps import Answer, StepKind
 from tests.build.command_world import CLCONF, World
 from tests.build.hurts import fact, without_tool
 from tests.build.two_nodes import FakeHands, FakeNode, Wire

@@ -11,10 +11,10 @@ from hapair.cli import clrestore
 from hapair.config import built_json
 from hapair.ports import Finished
 from hapair.rpc.messages import ExitCode
-from hapair.runtime.build import archive
-from hapair.runtime.build.files import NewFile
-from hapair.runtime.build.staging import Staging, leftovers
-from hapair.runtime.build.steps import StepKind
+from hapair.runtime.building import archive
+from hapair.runtime.building.files import NewFile
+from hapair.runtime.building.staging import Staging, leftovers
+from hapair.runtime.building.steps import StepKind
 from tests.build.command_world import CLCONF, World
 from tests.build.material import WITH_ORDERS
 

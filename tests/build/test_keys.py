@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.process import ProcessRunner
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.ports import Finished, TimedOut
-from hapair.runtime.build import keys, keys_seen
-from hapair.runtime.build.keys import KeysError
+from hapair.runtime.building import keys, keys_seen
+from hapair.runtime.building.keys import KeysError
 from hapair.runtime.places import Places
 from tests.build.two_nodes import FakeCommands
 

@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from hapair.runtime.build.node_side import LVM_BLOCK
+from hapair.runtime.building.node_side import LVM_BLOCK
 
 POSTRM = Path(__file__).parents[2] / "packaging/scripts/postrm"
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from hapair import __version__
-from hapair.adapters.process import OUTPUT_BYTES_MAX
-from hapair.core.effects import Stored
+from hapair.adapters.shared.process import OUTPUT_BYTES_MAX
+from hapair.core.words.effects import Stored
 from hapair.model.leftover import Stage
 from hapair.model.node_facts import Configuration, ScanRequest, TextFile
 from hapair.ports import Finished, TimedOut
 from hapair.rpc.client import ROOT_VARIABLE
 from hapair.rpc.messages import JsonObject, Malformed
-from hapair.runtime.build.files import only_builder
-from hapair.runtime.build.scanning import (
+from hapair.runtime.building.files import only_builder
+from hapair.runtime.building.scanning import (
     FORMED_BEFORE,
     MARK,
     NodeScan,
@@ -30,9 +30,9 @@ from hapair.runtime.build.scanning import (
     pack_facts,
     unpack_facts,
 )
-from hapair.runtime.build.seats import NoScan, RemoteSeat
-from hapair.runtime.build.staging import Staging
-from hapair.runtime.build.steps import Answer, Step, StepKind
+from hapair.runtime.building.seats import NoScan, RemoteSeat
+from hapair.runtime.building.staging import Staging
+from hapair.runtime.building.steps import Answer, Step, StepKind
 from hapair.runtime.codec import dumps, loads
 from hapair.runtime.places import Places
 from tests.build.material import formed, healthy

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.runtime.build.files import (
+from hapair.runtime.building.files import (
     BusyError,
     NewFile,
     make_folders,
@@ -12,7 +12,7 @@ from hapair.runtime.build.files import (
     somebody_builds,
     write_durably,
 )
-from hapair.runtime.build.staging import Staging, StagingError, leftovers
+from hapair.runtime.building.staging import Staging, StagingError, leftovers
 from hapair.runtime.places import Places
 
 CLCONF = "etc/cluster/clconf.xml"

@@ -15,7 +15,7 @@ from hapair.core.plan.witness_checks import (
 )
 from hapair.model.cluster import Witness, WitnessKind
 from hapair.model.witness import Answer, WitnessAnswer
-from hapair.runtime.build.witness_work import timed
+from hapair.runtime.building.witness_work import timed
 from tests.build.command_world import CLCONF, World
 from tests.build.fake_witness import code_of
 from tests.build.material import CLUSTER, NODES

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.process import ProcessRunner
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.cluster import Witness, WitnessKind
 from hapair.model.outcome import Done, Refused
 from hapair.model.witness import Answer
-from hapair.runtime.build import keys
-from hapair.runtime.build.wiring import RealHands
-from hapair.runtime.build.witness_work import SCRATCH, try_grants
+from hapair.runtime.building import keys
+from hapair.runtime.building.wiring import RealHands
+from hapair.runtime.building.witness_work import SCRATCH, try_grants
 from hapair.runtime.places import Places
 from hapair.witness.book import Book
 from hapair.witness.codes import new_code

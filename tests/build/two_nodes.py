@@ -5,16 +5,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hapair.adapters.process import ProcessRunner
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.node_facts import Daemon, NodeFacts, ScanRequest
 from hapair.ports import Finished, TimedOut
 from hapair.rpc.messages import DaemonDown, JsonObject, RpcError
-from hapair.runtime.build import wiring
-from hapair.runtime.build.hands import UnreachableError
-from hapair.runtime.build.node_side import NodeHands, NodeSide
-from hapair.runtime.build.scanning import NodeScan, pack_facts
-from hapair.runtime.build.seats import SCAN_COMMAND, STEP_COMMAND, LocalSeat, RemoteSeat
-from hapair.runtime.build.steps import Step, StepKind
+from hapair.runtime.building import wiring
+from hapair.runtime.building.hands import UnreachableError
+from hapair.runtime.building.node_side import NodeHands, NodeSide
+from hapair.runtime.building.scanning import NodeScan, pack_facts
+from hapair.runtime.building.seats import SCAN_COMMAND, STEP_COMMAND, LocalSeat, RemoteSeat
+from hapair.runtime.building.steps import Step, StepKind
 from hapair.runtime.codec import dumps, loads
 from hapair.runtime.places import Places
 from tests.build.fake_witness import FakeAccess, FakeThirdPlaces

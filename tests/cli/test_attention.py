@@ -2,10 +2,10 @@
 
 import pytest
 
-from hapair.cli.attention import Weight, findings
-from hapair.cli.render_status import data_summary, state_text
-from hapair.cli.status import NodeStatus, Status, read_status
-from hapair.cli.steps import blocks, next_step
+from hapair.cli.pages.attention import Weight, findings
+from hapair.cli.pages.render_status import data_summary, state_text
+from hapair.cli.pages.status import NodeStatus, Status, read_status
+from hapair.cli.pages.steps import blocks, next_step
 from hapair.rpc.messages import JsonObject
 from tests.cli import situations
 from tests.cli.situations import application, network, node, stand_by, volume

@@ -2,22 +2,23 @@
 
 from ipaddress import ip_interface
 
-from hapair.cli.attention import findings
-from hapair.cli.render_status import Page, page_lines
-from hapair.cli.status import read_status
-from hapair.cli.terminal import Paint
-from hapair.cli.why import reasons_by_node
+from hapair.cli.pages.attention import findings
+from hapair.cli.pages.render_status import Page, page_lines
+from hapair.cli.pages.status import read_status
+from hapair.cli.pages.why import reasons_by_node
+from hapair.cli.screen.terminal import Paint
 from hapair.config.fingerprint import Drift
 from hapair.core import node as core
-from hapair.core.effects import Stored
-from hapair.core.state import NodeState
+from hapair.core.words.effects import Stored
+from hapair.core.words.state import NodeState
 from hapair.model.application import Application, FileSystem, Script, ServiceAddress, Volume
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import ArbitrationKind, Attachment, Cluster, Network, PortRange
 from hapair.model.status import Record, Version, Wanted
 from hapair.rpc.messages import JsonObject
-from hapair.runtime.drift import Drifts
-from hapair.runtime.status import LinkView, node_status, why_object
+from hapair.runtime.building.drift import Drifts
+from hapair.runtime.control.status import node_status, why_object
+from hapair.runtime.node.views import LinkView
 
 NETWORKS = tuple(
     Network(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.cli.parsers import EXIT_ATTENTION, EXIT_TEXTS, CommandParser
+from hapair.cli.screen.parsers import EXIT_ATTENTION, EXIT_TEXTS, CommandParser
 from tests.cli.commands import MAINS
 from tests.cli.conftest import GOLDEN
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.cli.parsers import EXIT_ATTENTION
+from hapair.cli.screen.parsers import EXIT_ATTENTION
 from hapair.config.built_json import dumps
 from hapair.model.application import Application, FileSystem, Volume
 from hapair.model.built import Built, BuiltApplication

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from hapair.cli.attention import Weight, findings
-from hapair.cli.render_status import Page, page_lines
-from hapair.cli.status import read_status
-from hapair.cli.terminal import Paint
+from hapair.cli.pages.attention import Weight, findings
+from hapair.cli.pages.render_status import Page, page_lines
+from hapair.cli.pages.status import read_status
+from hapair.cli.screen.terminal import Paint
 from tests.cli import situations
 from tests.cli.conftest import Golden
 

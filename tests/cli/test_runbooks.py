@@ -8,10 +8,12 @@ from typing import Final
 
 import pytest
 
-from hapair.cli.advice import ADVICE
-from hapair.core import arbitration, formation, placement
-from hapair.core.arbitration import Verdict
+from hapair.cli.pages.advice import ADVICE
+from hapair.core.applications import placement
 from hapair.core.explain import ALARMING
+from hapair.core.members import formation
+from hapair.core.right import arbitration
+from hapair.core.right.arbitration import Verdict
 
 ROOT: Final = Path(__file__).parents[2]
 SOURCES: Final = ROOT / "src" / "hapair"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from hapair.cli import parsers
 from hapair.cli.main import run
-from hapair.cli.progress import line_of
-from hapair.cli.terminal import columns, filled, seen_length, size_text, span_text
+from hapair.cli.screen import parsers
+from hapair.cli.screen.progress import line_of
+from hapair.cli.screen.terminal import columns, filled, seen_length, size_text, span_text
 from hapair.rpc.messages import ExitCode, JsonObject, Progress
 from tests.cli import situations
 from tests.cli.commands import MAINS, given, started

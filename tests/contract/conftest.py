@@ -2,7 +2,7 @@
 
 import pytest
 
-from hapair.adapters.process import watch_children_by_pidfd
+from hapair.adapters.shared.process import watch_children_by_pidfd
 
 
 @pytest.fixture(scope="session", autouse=True)

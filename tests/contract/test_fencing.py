@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hapair.adapters.fencing.agents import FenceAgents
-from hapair.adapters.process import ProcessRunner
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Done, Refused, Unknown
 from hapair.ports import Fencing

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.process import ProcessRunner
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import Script
 from hapair.model.outcome import Done, Refused, Unknown
 from hapair.ports import Programs

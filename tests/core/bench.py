@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hapair.core import node
-from hapair.core.effects import (
+from hapair.core.applications.lifecycle import START
+from hapair.core.right.hearing import peer_heard
+from hapair.core.words.effects import (
     Act,
     AnswerFence,
     AskWitnesses,
@@ -24,7 +26,7 @@ from hapair.core.effects import (
     Store,
     Stored,
 )
-from hapair.core.events import (
+from hapair.core.words.events import (
     Beat,
     Command,
     Commanded,
@@ -41,9 +43,7 @@ from hapair.core.events import (
     ReferencesProbed,
     Tick,
 )
-from hapair.core.hearing import peer_heard
-from hapair.core.lifecycle import START
-from hapair.core.state import NodeState
+from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any, Final
 
-from hapair.core.arbitration import UNANSWERED_MAX, Silence
-from hapair.core.brake import Frozen
-from hapair.core.effects import Layer, Stored
-from hapair.core.events import Beat, Form, Leave, PeerApplication, PeerState
-from hapair.core.placement import View
-from hapair.core.state import Is, Item, ItemState, NodeState, PeerView, WitnessView
+from hapair.core.applications.brake import Frozen
+from hapair.core.applications.placement import View
+from hapair.core.right.arbitration import UNANSWERED_MAX, Silence
+from hapair.core.words.effects import Layer, Stored
+from hapair.core.words.events import Beat, Form, Leave, PeerApplication, PeerState
+from hapair.core.words.state import Is, Item, ItemState, NodeState, PeerView, WitnessView
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Role

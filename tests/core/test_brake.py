@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from hapair.core import explain
-from hapair.core.effects import AnswerFence, Do, FenceVerdict, SetBeat
-from hapair.core.events import FenceAsked, FenceAskerGone, Halt, Run
+from hapair.core.words.effects import AnswerFence, Do, FenceVerdict, SetBeat
+from hapair.core.words.events import FenceAsked, FenceAskerGone, Halt, Run
 from hapair.model import timing
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core.effects import Do, Stored
-from hapair.core.events import (
+from hapair.core.words.effects import Do, Stored
+from hapair.core.words.events import (
     Configured,
     ConfirmPeerDown,
     Form,

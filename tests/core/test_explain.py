@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core import data_safety
-from hapair.core.events import ConfirmPeerDown, Form
+from hapair.core.copies import data_safety
 from hapair.core.explain import Report, report
+from hapair.core.words.events import ConfirmPeerDown, Form
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.status import Phase, Standing, Wanted
 from tests.core.bench import ME, PEER, RESOURCE, Bench, built, facts, record

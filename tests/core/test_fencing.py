@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from hapair.core import explain
-from hapair.core.effects import FencePeer
-from hapair.core.events import Fenced
-from hapair.core.fencing import HUNG_S
+from hapair.core.right.fencing import HUNG_S
+from hapair.core.words.effects import FencePeer
+from hapair.core.words.events import Fenced
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing

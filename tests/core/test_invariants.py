@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core.effects import Act, Do, Effect
 from hapair.core.invariants import BrokenInvariantError, check_step
-from hapair.core.state import NodeState
+from hapair.core.words.effects import Act, Do, Effect
+from hapair.core.words.state import NodeState
 from hapair.model.data import Disk
 from hapair.model.status import Standing
 from tests.core.bench import NAME, PEER, RESOURCE, facts, record

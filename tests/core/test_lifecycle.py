@@ -7,15 +7,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hapair.core import node
-from hapair.core.effects import Act, Do, Layer, Look, ResetNode, Stored
-from hapair.core.events import Command, DataChanged, Ended, Halt, Introduce, Looked, Move, Run
+from hapair.core.applications.lifecycle import LADDER, ORDER, START, items_of
 from hapair.core.explain import report
-from hapair.core.lifecycle import LADDER, ORDER, START, items_of
-from hapair.core.state import Is, Item, ItemState, NodeState
+from hapair.core.words.effects import Act, Do, Layer, Look, ResetNode, Stored
+from hapair.core.words.events import Command, DataChanged, Ended, Halt, Introduce, Looked, Move, Run
+from hapair.core.words.state import Is, Item, ItemState, NodeState
 from hapair.model.application import TimeLimits
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.status import Phase, Version, Wanted
+from hapair.model.status import Phase, Standing, Version, Wanted
 from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built, facts, record
 from tests.core.test_membership import MEMBER
 from tests.sim.settings import application
@@ -364,3 +364,15 @@ def test_a_peer_that_writes_alone_leaves_this_copy_behind() -> None:
     bench.hear(unprotected=(RESOURCE,))
     bench.wait(0.1, hearing=False)
     assert bench.state.stored.behind == (RESOURCE,)
+
+
+def test_after_a_heal_the_neighbours_are_told_where_the_addresses_are() -> None:
+    bench = Bench()
+    bench.running()
+    bench.wait(3.0, hearing=False)
+    bench.forget_effects()
+    bench.hear()
+    bench.peer_says(accepted=bench.state.incarnation, epoch=bench.state.stored.epoch)
+    bench.wait(1.0)
+    assert bench.stands(Standing.TOGETHER)
+    assert bench.acts() == [Do.ANNOUNCE_ADDRESSES]

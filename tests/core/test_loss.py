@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
-from hapair.core.loss import COPIES, Copy, Worth, amount_text, estimate, long_text
-from hapair.core.rules import first_match
+from hapair.core.copies.loss import COPIES, Copy, Worth, amount_text, estimate, long_text
+from hapair.core.words.rules import first_match
 
 GOOD: Final = Copy("orders.data", equal_ago_s=90.0, connected_ago_s=90.0, heard_ago_s=89.0)
 SITUATIONS: Final = {

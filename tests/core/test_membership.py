@@ -4,9 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core import explain, hearing
-from hapair.core.effects import Do, Note, ProbeReferences, Publish, SetBeat, Severity, Store, Stored
-from hapair.core.events import (
+from hapair.core import explain
+from hapair.core.right import hearing
+from hapair.core.words.effects import (
+    Do,
+    Note,
+    ProbeReferences,
+    Publish,
+    SetBeat,
+    Severity,
+    Store,
+    Stored,
+)
+from hapair.core.words.events import (
     Commanded,
     ConfirmPeerDown,
     Form,
@@ -479,15 +489,3 @@ def test_what_was_said_before_a_node_stood_still_does_not_last() -> None:
     assert bench.state.stored.epoch == 2
     bench.peer_says(accepted=bench.state.incarnation)
     assert bench.stands(Standing.TOGETHER)
-
-
-def test_after_a_heal_the_neighbours_are_told_where_the_addresses_are() -> None:
-    bench = Bench()
-    bench.running()
-    bench.wait(3.0, hearing=False)
-    bench.forget_effects()
-    bench.hear()
-    bench.peer_says(accepted=bench.state.incarnation, epoch=bench.state.stored.epoch)
-    bench.wait(1.0)
-    assert bench.stands(Standing.TOGETHER)
-    assert bench.acts() == [Do.ANNOUNCE_ADDRESSES]

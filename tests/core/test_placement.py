@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from hapair.core.effects import Do
-from hapair.core.events import Form, Introduce, Leave, Move
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Form, Introduce, Leave, Move
 from hapair.model.data import Connection
 from hapair.model.status import Phase, Standing, Wanted
 from tests.core.bench import ME, NAME, PEER, Bench, built, facts, record

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core import data_safety, node
-from hapair.core.effects import Do, Stored
-from hapair.core.events import DataChanged, Ended, Halt, Leave, Move
-from hapair.core.hearing import peer_heard
-from hapair.core.lifecycle import is_stopped
-from hapair.core.state import Is
+from hapair.core import node
+from hapair.core.applications.lifecycle import is_stopped
+from hapair.core.copies import data_safety
+from hapair.core.right.hearing import peer_heard
+from hapair.core.words.effects import Do, Stored
+from hapair.core.words.events import DataChanged, Ended, Halt, Leave, Move
+from hapair.core.words.state import Is
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Done, Refused
 from hapair.model.status import Standing

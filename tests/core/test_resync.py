@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core.resync import (
+from hapair.core.copies.resync import (
     MIB,
     STALL_S,
     STALLS,
@@ -17,7 +17,7 @@ from hapair.core.resync import (
     goes_first,
     snapshot_bytes,
 )
-from hapair.core.rules import first_match
+from hapair.core.words.rules import first_match
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 
 GIB: Final = 1024 * MIB

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core.rules import first_match
-from hapair.core.split_brain import (
+from hapair.core.copies.split_brain import (
     SPLIT,
     VICTIMS,
     Found,
@@ -21,6 +20,7 @@ from hapair.core.split_brain import (
     may_lose_writes,
     relation,
 )
+from hapair.core.words.rules import first_match
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.divergence import Generations
 

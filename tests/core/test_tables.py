@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core import arbitration, brake, formation, last_rung, placement
-from hapair.core.arbitration import Silence, Verdict
-from hapair.core.effects import GO_ON
-from hapair.core.rules import Rule, first_match
+from hapair.core.applications import brake, last_rung, placement
+from hapair.core.members import formation
+from hapair.core.right import arbitration
+from hapair.core.right.arbitration import Silence, Verdict
+from hapair.core.words.effects import GO_ON
+from hapair.core.words.rules import Rule, first_match
 from hapair.model.cluster import ArbitrationKind
 from tests.core import situations
 

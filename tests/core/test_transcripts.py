@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 
-from hapair.core.effects import Do
-from hapair.core.events import Ended, Form, Halt, Introduce, Leave, Move
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Ended, Form, Halt, Introduce, Leave, Move
 from hapair.model.data import Connection, Role
 from hapair.model.outcome import Done, Refused
 from hapair.model.status import Phase, Record, Standing, Version, Wanted

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from hapair.core import explain
-from hapair.core.effects import AskWitnesses, Do, Guard, Note, Severity, Store, Stored
-from hapair.core.events import (
+from hapair.core.right.witness import LOOK_S
+from hapair.core.words.effects import AskWitnesses, Do, Guard, Note, Severity, Store, Stored
+from hapair.core.words.events import (
     Configured,
     ConfirmPeerDown,
     Form,
@@ -15,7 +16,6 @@ from hapair.core.events import (
     WitnessAnswered,
     WitnessTie,
 )
-from hapair.core.witness import LOOK_S
 from hapair.model.application import Application
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind

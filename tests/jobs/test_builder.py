@@ -13,22 +13,22 @@ from hapair.adapters.files import FileStorage
 from hapair.adapters.lvm.parse import LvmReportError
 from hapair.config.built_json import dumps
 from hapair.config.codec import encode
-from hapair.core.events import Command
 from hapair.core.plan.application import Plan, make_plan
 from hapair.core.plan.steps import Step, Work
+from hapair.core.words.events import Command
 from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Done, Outcome, Unknown
 from hapair.rpc.messages import JsonObject, RpcError
-from hapair.runtime.build import archive
-from hapair.runtime.build.archive import listed
-from hapair.runtime.build.files import PUBLIC_MODE, write_durably
+from hapair.runtime.building import archive
+from hapair.runtime.building.archive import listed
+from hapair.runtime.building.files import PUBLIC_MODE, write_durably
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings, encode_job
 from hapair.runtime.jobs.job import Job
 from hapair.runtime.jobs.parcel import Parcel, ParcelFile
 from hapair.runtime.jobs.workshop import Workshop
-from hapair.runtime.node import Node
+from hapair.runtime.node.node import Node
 from hapair.runtime.places import Places
 from hapair.runtime.verbs import Call
 from tests.fakes.small import FakeRunner

@@ -8,16 +8,16 @@ from typing import Final
 
 import pytest
 
-from hapair.core.effects import Stored
+from hapair.core.words.effects import Stored
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.divergence import ChangedFile, Generations
 from hapair.model.outcome import Refused, Unknown
 from hapair.model.status import Record, Version, Wanted
 from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
+from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.jobs.resolve import SplitBrainResolver
 from hapair.runtime.jobs.split_side import LocalSide
-from hapair.runtime.snapshots import RepairTools
 from hapair.runtime.verbs import Call
 from tests.fakes.storage import FakeConnections, FakeFiles, FakeLogicalVolumes, FakeLooks
 from tests.runtime.fakes import built

@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 
 from hapair.adapters.fencing.agents import FenceAgents
-from hapair.adapters.process import ProcessRunner, watch_children_by_pidfd
+from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
 from hapair.adapters.watchdog import KernelWatchdog
 from hapair.model.cluster import FenceMethod, Watchdog
 from hapair.model.outcome import Done, Outcome

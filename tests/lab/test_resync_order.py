@@ -10,7 +10,7 @@ from hapair.adapters.drbd.connections import DrbdConnections
 from hapair.adapters.drbd.parse import Picture, events_line
 from hapair.adapters.drbd.resource_file import FOLDER, file_name, resource_text
 from hapair.config.clconf import read_clconf
-from hapair.core.resync import goes_first
+from hapair.core.copies.resync import goes_first
 from hapair.model.application import Application, FileSystem, Volume
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Cluster, Resync

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapair.core import node as core
-from hapair.core.data_safety import is_current
-from hapair.core.effects import Act, Do, Effect, Store, Stored
-from hapair.core.events import (
+from hapair.core.copies.data_safety import is_current
+from hapair.core.words.effects import Act, Do, Effect, Store, Stored
+from hapair.core.words.events import (
     Beat,
     Commanded,
     ConfirmPeerDown,
@@ -33,7 +33,7 @@ from hapair.core.events import (
     Run,
     Tick,
 )
-from hapair.core.state import NodeState
+from hapair.core.words.state import NodeState
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Refused, Unknown

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core.arbitration import TABLES, Silence, Verdict, judge
+from hapair.core.right.arbitration import TABLES, Silence, Verdict, judge
 from hapair.model.cluster import ArbitrationKind
 
 SILENCES = st.builds(Silence, networks=st.integers(1, 4), references=st.integers(0, 3))

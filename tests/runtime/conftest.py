@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from hapair.runtime.journal_log import Journal
+from hapair.runtime.history.journal_log import Journal
 from tests.processes import PATIENCE_S
 from tests.runtime.fakes import SetClock
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
 
-from hapair.core.effects import Effect, Stored
-from hapair.core.events import Beat, Event, PeerState
-from hapair.core.state import NodeState
+from hapair.core.words.effects import Effect, Stored
+from hapair.core.words.events import Beat, Event, PeerState
+from hapair.core.words.state import NodeState
 from hapair.model.application import (
     Application,
     FileSystem,
@@ -31,7 +31,7 @@ from hapair.model.data import VolumeFacts
 from hapair.model.outcome import Done, Outcome
 from hapair.model.status import Standing
 from hapair.ports import HeardDatagram, LinkListener
-from hapair.runtime.perform import Hands
+from hapair.runtime.node.perform import Hands
 
 VOLUME = Volume(
     resource="orders.data",

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
 
-from hapair.core.effects import AnswerFence, Reply, Stored
-from hapair.core.events import Command, Commanded, Form, Introduce
 from hapair.core.explain import report
+from hapair.core.words.effects import AnswerFence, Reply, Stored
+from hapair.core.words.events import Command, Commanded, Form, Introduce
 from hapair.model.application import Program
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Cluster
 from hapair.model.outcome import Outcome, Unknown
 from hapair.model.status import Phase, Standing, Wanted
 from hapair.ports import HeardDatagram
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.node import Identity, Listeners, Node, Parts, Wires
-from hapair.runtime.perform import Hands
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.node import Identity, Listeners, Node, Parts, Wires
+from hapair.runtime.node.perform import Hands
 from tests.fakes.third_parties import DeviceSeen, OneWitness, Strip
 from tests.runtime.fakes import Air, LoopClock, Machine, Tunnel, built
 

@@ -13,12 +13,12 @@ from hapair.config.built_json import loads as load_built
 from hapair.config.codec import encode
 from hapair.model.built import Built
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
-from hapair.runtime.build import archive
-from hapair.runtime.build.files import NewFile, only_builder
-from hapair.runtime.build.staging import Staging
-from hapair.runtime.catch_up import CatchUp, Sent, differences
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.node import Node
+from hapair.runtime.building import archive
+from hapair.runtime.building.files import NewFile, only_builder
+from hapair.runtime.building.staging import Staging
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.jobs.catch_up import CatchUp, Sent, differences
+from hapair.runtime.node.node import Node
 from hapair.runtime.places import Places
 from hapair.runtime.verbs import Call
 from tests.runtime.fakes import SetClock, built

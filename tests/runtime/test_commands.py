@@ -9,12 +9,12 @@ from typing import Final
 import pytest
 
 from hapair.config.fingerprint import Drift
-from hapair.core.events import Form
+from hapair.core.words.events import Form
 from hapair.model.built import Built
 from hapair.model.status import Standing
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
-from hapair.runtime.commands import Commands
-from hapair.runtime.drift import Drifts
+from hapair.runtime.building.drift import Drifts
+from hapair.runtime.control.commands import Commands
 from hapair.runtime.verbs import Call, Handler
 from tests.runtime.pair import Side, Two, formed, two, without_data
 from tests.runtime.virtual_time import virtually

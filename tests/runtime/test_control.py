@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from hapair.rpc.messages import JsonObject, RpcError
-from hapair.runtime.control import (
+from hapair.runtime.control.server import (
     STRANGERS_MAX,
     UNSENT_BYTES_MAX,
     Caller,
     ControlServer,
     caller_of,
 )
-from hapair.runtime.journal_log import Journal
+from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.verbs import Call, Rights, Verb
 from tests.runtime.conftest import WAIT_S, eventually, names
 

@@ -14,18 +14,18 @@ from hapair.adapters.files import FileStorage
 from hapair.adapters.heartbeat import ReplayGuard
 from hapair.adapters.reset import not_a_machine
 from hapair.config.built_json import dumps
-from hapair.core.effects import Stored
+from hapair.core.words.effects import Stored
 from hapair.model.cluster import Cluster
 from hapair.ports import Finished, TimedOut
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.codec import dumps as dump_stored
 from hapair.runtime.daemon import Daemon, new_incarnation, next_incarnation, own_name, parser
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.loop import until_broken
-from hapair.runtime.node import STATE, Node, Wires
-from hapair.runtime.perform import Hands
+from hapair.runtime.guardians.snapshots import RepairTools
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.loop import until_broken
+from hapair.runtime.node.node import STATE, Node, Wires
+from hapair.runtime.node.perform import Hands
 from hapair.runtime.places import Places
-from hapair.runtime.snapshots import RepairTools
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, connect
 from tests.fakes.storage import FakeConnections, FakeFiles, FakeLogicalVolumes, FakeLooks

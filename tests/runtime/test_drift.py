@@ -11,7 +11,7 @@ from hapair.config.fingerprint import Drift, fingerprint
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.rpc.messages import RpcError
-from hapair.runtime.drift import DriftWatch, refuse_drift
+from hapair.runtime.building.drift import DriftWatch, refuse_drift
 from hapair.runtime.places import Places
 from tests.runtime.fakes import built
 

@@ -4,8 +4,8 @@ import asyncio
 from contextlib import suppress
 
 from hapair.model.cluster import Watchdog
-from hapair.runtime.guard import Guard
-from hapair.runtime.journal_log import Journal
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.guard import Guard
 from tests.fakes.third_parties import DeviceSeen
 from tests.runtime.conftest import names
 from tests.runtime.fakes import LoopClock

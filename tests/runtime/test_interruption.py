@@ -10,11 +10,11 @@ from typing import Final
 
 import pytest
 
-from hapair.core.effects import Stored
-from hapair.core.events import Command, Form, Halt, Introduce, Move
+from hapair.core.words.effects import Stored
+from hapair.core.words.events import Command, Form, Halt, Introduce, Move
 from hapair.model.status import Phase, Wanted
 from hapair.runtime.codec import loads
-from hapair.runtime.node import STATE
+from hapair.runtime.node.node import STATE
 from tests.runtime.pair import Side, Two, formed, two, without_data
 from tests.runtime.virtual_time import virtually
 

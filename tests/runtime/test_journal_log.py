@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hapair.core.effects import Severity
+from hapair.core.words.effects import Severity
 from hapair.model.timeline import Happening
 from hapair.rpc.messages import parse_object
-from hapair.runtime import journal_log
-from hapair.runtime.journal_log import Journal, previous_file
+from hapair.runtime.history import journal_log
+from hapair.runtime.history.journal_log import Journal, previous_file
 from tests.runtime.conftest import WAIT_S
 from tests.runtime.fakes import SetClock
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hapair.core.effects import Act, Do, Effect, Note, Publish, SetBeat, Store, Stored
-from hapair.core.events import Event, Heard, LinkChanged, Tick
+from hapair.core.words.effects import Act, Do, Effect, Note, Publish, SetBeat, Store, Stored
+from hapair.core.words.events import Event, Heard, LinkChanged, Tick
 from hapair.rpc.messages import RpcError
-from hapair.runtime import loop as loops
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.loop import EXIT_BROKEN, WAITING_MAX, Loop, aside, contained, until_broken
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node import loop as loops
+from hapair.runtime.node.loop import EXIT_BROKEN, WAITING_MAX, Loop, aside, contained, until_broken
 from tests.runtime.conftest import names
 from tests.runtime.fakes import Scripted, beat, node_state, peer_state
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from hapair.core.effects import Stored
-from hapair.core.events import Move
+from hapair.core.words.effects import Stored
+from hapair.core.words.events import Move
 from hapair.model.cluster import PortRange
 from hapair.model.outcome import Refused
 from hapair.model.status import Phase, Standing
 from hapair.model.timeline import timelines
 from hapair.rpc.history import read_happening
 from hapair.runtime.codec import loads
-from hapair.runtime.node import STATE
+from hapair.runtime.node.node import STATE
 from tests.runtime.fakes import cluster
 from tests.runtime.pair import formed, two, without_data
 from tests.runtime.virtual_time import virtually

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core.events import PeerStated
+from hapair.core.words.events import PeerStated
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.peer import REQUESTS_MAX, Peer
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.peer import REQUESTS_MAX, Peer
 from hapair.runtime.verbs import Call
 from tests.runtime.conftest import eventually, names
 from tests.runtime.fakes import SetClock, Tunnel, peer_state

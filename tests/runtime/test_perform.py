@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from hapair.core.effects import (
+from hapair.core.words.effects import (
     Act,
     Do,
     Effect,
@@ -21,11 +21,11 @@ from hapair.core.effects import (
     Store,
     Stored,
 )
-from hapair.core.events import Ended, Event, Looked, ReferencesProbed
+from hapair.core.words.events import Ended, Event, Looked, ReferencesProbed
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.perform import GRACE_S, LOOK_TIMEOUT_S, Outlets, Performer
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.perform import GRACE_S, LOOK_TIMEOUT_S, Outlets, Performer
 from tests.runtime.conftest import names
 from tests.runtime.fakes import (
     VOLUME,

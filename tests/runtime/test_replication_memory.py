@@ -6,14 +6,14 @@ from typing import Final
 
 import pytest
 
-from hapair.core.effects import Stored
-from hapair.core.events import DataChanged, Event, Tick
-from hapair.core.state import NodeState, PeerView
+from hapair.core.words.effects import Stored
+from hapair.core.words.events import DataChanged, Event, Tick
+from hapair.core.words.state import NodeState, PeerView
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.status import Record, Version, Wanted
 from hapair.rpc.messages import JsonObject, RpcError
-from hapair.runtime.loss import loss_object
-from hapair.runtime.replication_memory import (
+from hapair.runtime.control.loss import loss_object
+from hapair.runtime.history.replication_memory import (
     LOOK_S,
     MEMORY,
     REFRESH_S,

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import pytest
 
-from hapair.core.resync import RELEASE_S, STALL_S
+from hapair.core.copies.resync import RELEASE_S, STALL_S
 from hapair.model.application import Application
 from hapair.model.built import BuiltApplication
 from hapair.model.cluster import Resync
@@ -20,10 +20,10 @@ from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Done, Refused
 from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.rpc.messages import RpcError
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.node import Node
-from hapair.runtime.resync_guardian import LOOK_S, ResyncGuardian
-from hapair.runtime.snapshots import RepairTools
+from hapair.runtime.guardians.resync_guardian import LOOK_S, ResyncGuardian
+from hapair.runtime.guardians.snapshots import RepairTools
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.node import Node
 from hapair.runtime.verbs import Call
 from tests.cli.fake_daemon import FakeDaemon
 from tests.fakes.storage import FakeConnections, FakeFiles, FakeLogicalVolumes, FakeLooks

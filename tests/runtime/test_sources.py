@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from hapair.core.events import Beat, DataChanged, Event, Heard, Tick
+from hapair.core.words.events import Beat, DataChanged, Event, Heard, Tick
 from hapair.model.cluster import Timing
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.ports import HeardDatagram
 from hapair.runtime.codec import dumps
-from hapair.runtime.journal_log import Journal
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.sources import EPSILON_S, Pulse, watch_data
 from hapair.runtime.pauses import Moment, late_s
-from hapair.runtime.sources import EPSILON_S, Pulse, watch_data
 from tests.runtime.conftest import names
 from tests.runtime.fakes import Air, LoopClock, Machine, beat
 from tests.runtime.virtual_time import virtually

@@ -7,15 +7,16 @@ from typing import Final
 import pytest
 
 from hapair.config.fingerprint import Drift
-from hapair.core.state import NodeState, PeerView
+from hapair.core.words.state import NodeState, PeerView
 from hapair.model.application import OcfAgent, Program, Script, Unit
 from hapair.model.cluster import Resync
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
 from hapair.rpc.messages import JsonObject
-from hapair.runtime.drift import Drifts
-from hapair.runtime.replication_memory import Pace, Remembered
-from hapair.runtime.status import LinkView, node_status, program_text
+from hapair.runtime.building.drift import Drifts
+from hapair.runtime.control.status import node_status, program_text
+from hapair.runtime.history.replication_memory import Pace, Remembered
+from hapair.runtime.node.views import LinkView
 from tests.runtime.fakes import VOLUME, beat, node_state
 
 DRIFTS: Final = Drifts(Drift.CHANGED, {"orders": Drift.OK, "plain": Drift.MISSING})

@@ -3,12 +3,12 @@
 import asyncio
 from dataclasses import replace
 
-from hapair.core.events import Event, Fenced, WitnessAnswered
+from hapair.core.words.events import Event, Fenced, WitnessAnswered
 from hapair.model.cluster import ArbitrationKind, FenceMethod, Witness, WitnessKind
 from hapair.model.outcome import Outcome
 from hapair.model.witness import Answer, WitnessAnswer
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.third_parties import ThirdParties
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.third_parties import ThirdParties
 from tests.fakes.third_parties import OneWitness, Strip
 from tests.runtime.conftest import names
 from tests.runtime.fakes import LoopClock, cluster

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core import node as core
-from hapair.core.effects import Act, Do, Effect, Look, Publish, SetBeat, Stored
-from hapair.core.events import (
+from hapair.core.words.effects import Act, Do, Effect, Look, Publish, SetBeat, Stored
+from hapair.core.words.events import (
     Beat,
     Command,
     Commanded,
@@ -29,7 +29,7 @@ from hapair.core.events import (
     Run,
     Tick,
 )
-from hapair.core.state import NodeState
+from hapair.core.words.state import NodeState
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
-from hapair.core.events import Beat
+from hapair.core.words.events import Beat
 from tests.sim import parcels
 from tests.sim.clockwork import Clockwork
 from tests.sim.machine import Daemon, Machine, Parcel

@@ -7,9 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hapair.core import witness
-from hapair.core.effects import Act, AnswerFence, Do, Effect, FenceVerdict, ResetNode, Store, Stored
-from hapair.core.events import (
+from hapair.core.right import witness
+from hapair.core.words.effects import (
+    Act,
+    AnswerFence,
+    Do,
+    Effect,
+    FenceVerdict,
+    ResetNode,
+    Store,
+    Stored,
+)
+from hapair.core.words.events import (
     DataChanged,
     Ended,
     Event,
@@ -19,7 +28,7 @@ from hapair.core.events import (
     Looked,
     WitnessAnswered,
 )
-from hapair.core.state import NodeState
+from hapair.core.words.state import NodeState
 from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, VolumeFacts
 from hapair.model.outcome import Done

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, assert_never
 
-from hapair.core.effects import Do
-from hapair.core.events import (
+from hapair.core.words.effects import Do
+from hapair.core.words.events import (
     Command,
     ConfirmPeerDown,
     Form,

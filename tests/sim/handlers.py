@@ -6,7 +6,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from hapair.core.effects import AnswerFence, FenceVerdict
+from hapair.core.words.effects import AnswerFence, FenceVerdict
 from tests.sim import parcels
 from tests.sim.clockwork import Clockwork
 from tests.sim.machine import Daemon, Machine, Parcel

@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 from typing import Final, assert_never
 
-from hapair.core.effects import Act, Do, Layer, Look, ProbeReferences
+from hapair.core.words.effects import Act, Do, Layer, Look, ProbeReferences
 from hapair.model.data import Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from tests.sim import parcels

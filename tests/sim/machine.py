@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from hapair.core.effects import Act, Do, Effect, Stored
-from hapair.core.events import Beat, Event, PeerState
-from hapair.core.state import NodeState
+from hapair.core.words.effects import Act, Do, Effect, Stored
+from hapair.core.words.events import Beat, Event, PeerState
+from hapair.core.words.state import NodeState
 from hapair.model.built import Built
 from hapair.runtime.daemon import next_incarnation
 

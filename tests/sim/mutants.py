@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hapair.core.effects import Do, Stored
-from hapair.core.events import (
+from hapair.core.words.effects import Do, Stored
+from hapair.core.words.events import (
     ConfirmPeerDown,
     Form,
     Halt,

@@ -1,6 +1,8 @@
 """Events that are made when they are read, because only then their time is known."""
 
-from hapair.core.events import (
+from typing import Final
+
+from hapair.core.words.events import (
     Beat,
     Command,
     Commanded,
@@ -22,6 +24,8 @@ from hapair.model.data import VolumeFacts
 from hapair.model.outcome import Outcome
 from hapair.model.witness import WitnessAnswer
 from tests.sim.machine import Daemon
+
+OFTEN: Final = (Heard, Tick)  # So often that a trace leaves them out.
 
 
 def late_tick(daemon: Daemon, at_s: float) -> Tick:

@@ -7,8 +7,8 @@ from random import Random
 from typing import Final
 
 from hapair.core import node as real_core
-from hapair.core.events import Form, Introduce, Run
 from hapair.core.invariants import BrokenInvariantError
+from hapair.core.words.events import Form, Introduce, Run
 from hapair.model.status import Standing, Wanted
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults

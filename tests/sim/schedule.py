@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from hapair.core.effects import Do
-from hapair.core.events import Command, ConfirmPeerDown, Form, Halt, Leave, Move, Run
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Command, ConfirmPeerDown, Form, Halt, Leave, Move, Run
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from tests.sim.faults import (

@@ -5,7 +5,7 @@ from itertools import takewhile
 
 import pytest
 
-from hapair.core.events import Command, Halt, Leave, Move
+from hapair.core.words.events import Command, Halt, Leave, Move
 from tests.sim.faults import CrashAtEffect, KillAtEffect, PowerOff
 from tests.sim.settings import NODES
 from tests.sim.stage import ORDERS, Stage

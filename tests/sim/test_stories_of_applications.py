@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core.effects import Do
-from hapair.core.events import Halt, Leave, Move, Run
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Halt, Leave, Move, Run
 from hapair.model.cluster import ArbitrationKind
 from tests.sim.faults import FailActions, HoldMount, KillDaemon, PowerOff
 from tests.sim.machine import Trouble

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core.effects import Do
-from hapair.core.events import Halt, Leave, Run
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Halt, Leave, Run
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.status import Standing

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core.effects import Do
-from hapair.core.events import Configured, Halt
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Configured, Halt
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.sim import parcels

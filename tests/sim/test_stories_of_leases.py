@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core.effects import Do
-from hapair.core.events import Halt, Leave, Move
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Halt, Leave, Move
 from hapair.model.application import TimeLimits
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hapair.core.effects import Do
-from hapair.core.events import ConfirmPeerDown, Halt, Move
+from hapair.core.words.effects import Do
+from hapair.core.words.events import ConfirmPeerDown, Halt, Move
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.status import Standing

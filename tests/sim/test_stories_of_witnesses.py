@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core.effects import Do
-from hapair.core.events import ConfirmPeerDown, Form, Leave, Move
-from hapair.core.hearing import silent_s
+from hapair.core.right.hearing import silent_s
+from hapair.core.words.effects import Do
+from hapair.core.words.events import ConfirmPeerDown, Form, Leave, Move
 from hapair.model.status import Standing
 from tests.sim.faults import (
     Cut,

@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from hapair.core.events import PeerState
+from hapair.core.words.events import PeerState
 from tests.sim.clockwork import Clockwork
 from tests.sim.networks import Wire
 

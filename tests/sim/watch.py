@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from hapair.core.effects import Act, Do
-from hapair.core.events import Halt, Leave, Move, Run
-from hapair.core.lifecycle import is_spent
-from hapair.core.state import NodeState
+from hapair.core.applications.lifecycle import is_spent
+from hapair.core.words.effects import Act, Do
+from hapair.core.words.events import Halt, Leave, Move, Run
+from hapair.core.words.state import NodeState
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Standing, Wanted

@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 from typing import Final, assert_never
 
-from hapair.core.effects import (
+from hapair.core.words.effects import (
     Act,
     AnswerFence,
     AskWitnesses,
@@ -21,8 +21,8 @@ from hapair.core.effects import (
     SetBeat,
     Store,
 )
-from hapair.core.events import Command, ConfirmPeerDown, Event, Form, Heard, PeerState, Start, Tick
-from hapair.core.state import NodeState
+from hapair.core.words.events import Command, ConfirmPeerDown, Event, Form, PeerState, Start, Tick
+from hapair.core.words.state import NodeState
 from hapair.model.outcome import Outcome
 from tests.checkers.rules import one_writer
 from tests.sim import parcels, watchdog
@@ -300,7 +300,7 @@ class World:
                 return
 
     def _step(self, machine: Machine, daemon: Daemon, event: Event) -> None:
-        if self.trace is not None and not isinstance(event, Tick | Heard):
+        if self.trace is not None and not isinstance(event, parcels.OFTEN):
             self.say(machine.name, event)
         daemon.state, effects = self.core.step(daemon.state, event)
         if effects:

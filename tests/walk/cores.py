@@ -9,11 +9,11 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
-from hapair.core.arbitration import UNANSWERED_MAX
-from hapair.core.effects import Effect, Note, Reply, Stored
-from hapair.core.events import Event, PeerState
-from hapair.core.state import FencingView, ItemState, NodeState, PeerView, WitnessView
-from hapair.core.witness import MISSED_MAX
+from hapair.core.right.arbitration import UNANSWERED_MAX
+from hapair.core.right.witness import MISSED_MAX
+from hapair.core.words.effects import Effect, Note, Reply, Stored
+from hapair.core.words.events import Event, PeerState
+from hapair.core.words.state import FencingView, ItemState, NodeState, PeerView, WitnessView
 from hapair.model.built import Built
 from tests.sim.machine import Core
 from tests.walk.numbers import NOTHING, Pool

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from hapair.core.effects import Do
-from hapair.core.events import Command, ConfirmPeerDown, Form, Halt, Leave, Move, Run
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Command, ConfirmPeerDown, Form, Halt, Leave, Move, Run
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk
 from hapair.model.status import Standing, Wanted

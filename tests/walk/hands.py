@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hapair.core.effects import Act, Do, Layer, Look
+from hapair.core.words.effects import Act, Do, Layer, Look
 from hapair.model.data import Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from tests.sim.fence import NEEDS_FENCE

@@ -5,7 +5,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from hapair.core.effects import Act
+from hapair.core.words.effects import Act
 from tests.sim.settings import NODES
 from tests.walk.numbers import NOTHING
 

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Final
 
-from hapair.core.effects import Act, Do
-from hapair.core.lifecycle import is_spent
-from hapair.core.state import NodeState
+from hapair.core.applications.lifecycle import is_spent
+from hapair.core.words.effects import Act, Do
+from hapair.core.words.state import NodeState
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk
 from hapair.model.status import Standing, Wanted

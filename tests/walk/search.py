@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hapair.core.effects import Stored
-from hapair.core.events import Command, Form, Introduce, Move
 from hapair.core.invariants import BrokenInvariantError
+from hapair.core.words.effects import Stored
+from hapair.core.words.events import Command, Form, Introduce, Move
 from hapair.model.status import Standing, Wanted
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.machine import Core

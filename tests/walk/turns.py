@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from hapair.core.effects import (
+from hapair.core.words.effects import (
     Act,
     AnswerFence,
     AskWitnesses,
@@ -22,7 +22,7 @@ from hapair.core.effects import (
     SetBeat,
     Store,
 )
-from hapair.core.events import (
+from hapair.core.words.events import (
     Beat,
     Command,
     Commanded,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.process import ProcessRunner
-from hapair.runtime.build.keys import make_pair
+from hapair.adapters.shared.process import ProcessRunner
+from hapair.runtime.building.keys import make_pair
 from hapair.witness.service import Running, running
 from tests.runtime.conftest import make_certificate
 from tests.witness.parties import CLUSTER, NODES, settings

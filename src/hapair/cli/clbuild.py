@@ -5,11 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli import parsers
-from hapair.cli.common import ExitCode, places, run
-
-SAMPLE: Final = "/usr/share/hapair/samples/clconf.xml"
-REFERENCE: Final = "/usr/share/doc/hapair/configuration.md"
+from hapair.cli.common import REFERENCE, SAMPLE, ExitCode, places, run
+from hapair.cli.screen import parsers
 
 PAGE: Final = parsers.Page(
     name="clbuild",
@@ -90,15 +87,15 @@ def body(options: argparse.Namespace) -> int:
     if options.carry_out:
         return _carry_out()
     # A step for the other node needs little of all this, and a node may be slow.
-    from hapair.cli.build_session import build  # noqa: PLC0415
-    from hapair.runtime.build.wiring import RealHands  # noqa: PLC0415
+    from hapair.cli.sessions.build import build  # noqa: PLC0415
+    from hapair.runtime.building.wiring import RealHands  # noqa: PLC0415
 
     return build(options, places(), RealHands())
 
 
 def _carry_out() -> int:
     """Do one step that clbuild on the other node asks for on standard input."""
-    from hapair.runtime.build.carry_out import carry_out  # noqa: PLC0415
+    from hapair.runtime.building.carry_out import carry_out  # noqa: PLC0415
 
     print(carry_out(sys.stdin.buffer.read(), places()))
     return int(ExitCode.DONE)

@@ -4,11 +4,11 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from hapair.cli import parsers
 from hapair.cli.common import ExitCode, call, goes_on, print_json, run
-from hapair.cli.progress import ProgressLine
-from hapair.cli.reading import Reader
-from hapair.cli.terminal import filled
+from hapair.cli.screen import parsers
+from hapair.cli.screen.progress import ProgressLine
+from hapair.cli.screen.reading import Reader
+from hapair.cli.screen.terminal import filled
 
 PAGE: Final = parsers.Page(
     name="clbuildapp",

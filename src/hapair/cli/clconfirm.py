@@ -5,10 +5,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from hapair.cli import parsers
-from hapair.cli.asking import ask_status
 from hapair.cli.common import ExitCode, call, print_json, run
-from hapair.cli.loss import (
+from hapair.cli.pages.asking import ask_status
+from hapair.cli.pages.loss import (
     Loss,
     contact_lines,
     data_lines,
@@ -16,10 +15,11 @@ from hapair.cli.loss import (
     outcome_lines,
     read_loss,
 )
-from hapair.cli.reading import Reader
-from hapair.cli.render_status import STANDINGS, ago_text
-from hapair.cli.status import NodeStatus, Status
-from hapair.cli.terminal import Style, filled, paint_for
+from hapair.cli.pages.render_status import STANDINGS, ago_text
+from hapair.cli.pages.status import NodeStatus, Status
+from hapair.cli.screen import parsers
+from hapair.cli.screen.reading import Reader
+from hapair.cli.screen.terminal import Style, filled, paint_for
 from hapair.rpc.messages import RpcError
 
 STATEMENT: Final = "peer-is-down"

@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from hapair.cli import parsers
 from hapair.cli.common import ExitCode, print_json, run
-from hapair.cli.history import Follower, line_of, newest
-from hapair.cli.render_events import failover_lines, failover_objects
-from hapair.cli.terminal import paint_for
+from hapair.cli.pages.history import Follower, line_of, newest
+from hapair.cli.pages.render_events import failover_lines, failover_objects
+from hapair.cli.screen import parsers
+from hapair.cli.screen.terminal import paint_for
 from hapair.model.timeline import Happening, timelines
 from hapair.rpc.history import happening_object
 from hapair.rpc.messages import DaemonDown
@@ -133,7 +133,7 @@ def _history() -> tuple[Happening, ...]:
     try:
         return newest(ALL_LINES)
     except DaemonDown:
-        from hapair.cli.offline import history_from_file  # noqa: PLC0415 - only when needed
+        from hapair.cli.pages.offline import history_from_file  # noqa: PLC0415 - only when needed
 
         history = history_from_file()
         print("clevents: the daemon is down; this is this node's own file", file=sys.stderr)

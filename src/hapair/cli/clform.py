@@ -6,16 +6,16 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli import parsers
-from hapair.cli.asking import ask_status, named_node
-from hapair.cli.attention import owner_view
 from hapair.cli.common import ExitCode, goes_on, print_json, run
-from hapair.cli.history import Follower, step_line
-from hapair.cli.progress import ProgressLine
-from hapair.cli.render_status import state_text
-from hapair.cli.status import Status
-from hapair.cli.terminal import columns, paint_for
-from hapair.cli.waiting import Work, ask_only, carry_out
+from hapair.cli.pages.asking import ask_status, named_node
+from hapair.cli.pages.attention import owner_view
+from hapair.cli.pages.history import Follower, step_line
+from hapair.cli.pages.render_status import state_text
+from hapair.cli.pages.status import Status
+from hapair.cli.screen import parsers
+from hapair.cli.screen.progress import ProgressLine
+from hapair.cli.screen.terminal import columns, paint_for
+from hapair.cli.sessions.waiting import Work, ask_only, carry_out
 from hapair.rpc.messages import JsonObject, Progress, RpcError
 
 PEER_TIMEOUT_S: Final = 60.0

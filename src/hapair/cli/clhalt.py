@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli import parsers
-from hapair.cli.asking import LOCAL, ask_status, named_node
-from hapair.cli.attention import owner_view
 from hapair.cli.common import ExitCode, goes_on, places, print_json, run
-from hapair.cli.status import Status
-from hapair.cli.waiting import Ended, Request, Work, carry_out
+from hapair.cli.pages.asking import LOCAL, ask_status, named_node
+from hapair.cli.pages.attention import owner_view
+from hapair.cli.pages.status import Status
+from hapair.cli.screen import parsers
+from hapair.cli.sessions.waiting import Ended, Request, Work, carry_out
 from hapair.rpc.messages import DaemonDown, RpcError
 
 MEMBERS: Final = ("forming", "together", "alone", "cut", "leaving")

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli import parsers
 from hapair.cli.common import run
-from hapair.cli.orders import Order, carry_out_order
+from hapair.cli.screen import parsers
+from hapair.cli.sessions.orders import Order, carry_out_order
 
 PAGE: Final = parsers.Page(
     name="clmoveapp",

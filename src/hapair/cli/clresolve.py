@@ -6,16 +6,16 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli import parsers
-from hapair.cli.asking import ask_status
 from hapair.cli.common import ExitCode, call, goes_on, print_json, run
-from hapair.cli.progress import ProgressLine
-from hapair.cli.reading import Reader
-from hapair.cli.render_status import resync_text
-from hapair.cli.resync import rates
-from hapair.cli.split_brain import kept_lines, situation_lines
-from hapair.cli.status import Status, VolumeStatus
-from hapair.cli.terminal import filled, paint_for
+from hapair.cli.pages.asking import ask_status
+from hapair.cli.pages.render_status import resync_text
+from hapair.cli.pages.resync import rates
+from hapair.cli.pages.split_brain import kept_lines, situation_lines
+from hapair.cli.pages.status import Status, VolumeStatus
+from hapair.cli.screen import parsers
+from hapair.cli.screen.progress import ProgressLine
+from hapair.cli.screen.reading import Reader
+from hapair.cli.screen.terminal import filled, paint_for
 from hapair.rpc.messages import JsonObject, Progress, RpcError
 
 LOOK_S: Final = 1.0

@@ -4,22 +4,22 @@ import argparse
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli import parsers
-from hapair.cli.both_nodes import alone, explained
-from hapair.cli.build_report import problems_json
 from hapair.cli.common import ExitCode, places, print_json, run
-from hapair.cli.progress import ProgressLine
-from hapair.cli.terminal import columns, size_text
+from hapair.cli.pages.build_report import problems_json
+from hapair.cli.screen import parsers
+from hapair.cli.screen.progress import ProgressLine
+from hapair.cli.screen.terminal import columns, size_text
+from hapair.cli.sessions.both_nodes import alone, explained
 from hapair.core.plan.situation import addresses_of, identify
 from hapair.model.built import Built
 from hapair.model.problem import Problem
 from hapair.rpc.messages import Progress, RpcError
-from hapair.runtime.build import archive
-from hapair.runtime.build.archive import Archive
-from hapair.runtime.build.hands import Hands
-from hapair.runtime.build.restore import Restorer, archive_file
-from hapair.runtime.build.seats import Seat
-from hapair.runtime.build.wiring import RealHands, run_interruptible
+from hapair.runtime.building import archive
+from hapair.runtime.building.archive import Archive
+from hapair.runtime.building.hands import Hands
+from hapair.runtime.building.restore import Restorer, archive_file
+from hapair.runtime.building.seats import Seat
+from hapair.runtime.building.wiring import RealHands, run_interruptible
 from hapair.runtime.places import Places
 
 PAGE: Final = parsers.Page(

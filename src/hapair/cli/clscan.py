@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from hapair.cli import parsers
 from hapair.cli.common import ExitCode, places, run
-from hapair.cli.terminal import columns, size_text
+from hapair.cli.screen import parsers
+from hapair.cli.screen.terminal import columns, size_text
 from hapair.model.node_facts import NodeFacts, ScanRequest
-from hapair.runtime.build.files import digest
-from hapair.runtime.build.scanning import dump_facts, pack_facts
-from hapair.runtime.build.wiring import node_scan, run_interruptible
+from hapair.runtime.building.files import digest
+from hapair.runtime.building.scanning import dump_facts, pack_facts
+from hapair.runtime.building.wiring import node_scan, run_interruptible
 from hapair.runtime.codec import loads
 
 PAGE: Final = parsers.Page(

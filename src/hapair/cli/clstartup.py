@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli import parsers
 from hapair.cli.common import ExitCode, places, run
-from hapair.cli.waiting import Work, ask_only
+from hapair.cli.screen import parsers
+from hapair.cli.sessions.waiting import Work, ask_only
 from hapair.model.startup import Startup
 from hapair.rpc.messages import DaemonDown, JsonObject, RpcError
 

@@ -6,14 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli import parsers
-from hapair.cli.advice import RUNBOOKS
-from hapair.cli.attention import Finding, findings
 from hapair.cli.common import ExitCode, call, print_json, run
-from hapair.cli.render_status import Page, page_lines
-from hapair.cli.resync import measured_rates
-from hapair.cli.status import Status, read_status
-from hapair.cli.terminal import paint_for
+from hapair.cli.pages.advice import RUNBOOKS
+from hapair.cli.pages.attention import Finding, findings
+from hapair.cli.pages.render_status import Page, page_lines
+from hapair.cli.pages.resync import measured_rates
+from hapair.cli.pages.status import Status, read_status
+from hapair.cli.screen import parsers
+from hapair.cli.screen.terminal import paint_for
 from hapair.rpc.messages import DaemonDown, JsonObject
 
 ASK_TIMEOUT_S: Final = 10.0
@@ -110,7 +110,7 @@ def show_page(*, as_json: bool) -> int:
     try:
         answer, status = ask()
     except DaemonDown as down:
-        from hapair.cli.offline import show_offline  # noqa: PLC0415 - only when it is needed
+        from hapair.cli.pages.offline import show_offline  # noqa: PLC0415 - only when it is needed
 
         return show_offline(down, as_json=as_json)
     found = findings(status)
@@ -125,11 +125,11 @@ def show_page(*, as_json: bool) -> int:
 
 def body(options: argparse.Namespace) -> int:
     if options.application:
-        from hapair.cli.why import show_why  # noqa: PLC0415 - only when it is needed
+        from hapair.cli.pages.why import show_why  # noqa: PLC0415 - only when it is needed
 
         return show_why(options.application, as_json=options.json)
     if options.watch:
-        from hapair.cli.watching import watch  # noqa: PLC0415 - only when it is needed
+        from hapair.cli.pages.watching import watch  # noqa: PLC0415 - only when it is needed
 
         return watch(as_json=options.json)
     return show_page(as_json=options.json)

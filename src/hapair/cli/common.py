@@ -23,6 +23,8 @@ __all__ = [
     "run",
 ]
 
+SAMPLE: Final = "/usr/share/hapair/samples/clconf.xml"
+REFERENCE: Final = "/usr/share/doc/hapair/configuration.md"
 JSON_FORMAT: Final = 1  # Of everything that --json prints; grows when a field changes its meaning.
 
 

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from hapair.cli.terminal import Style, paint_for
+from hapair.cli.screen.terminal import Style, paint_for
 from hapair.rpc.messages import ExitCode, RpcError
 
 Body = Callable[[argparse.Namespace], int]

@@ -3,20 +3,14 @@
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core import (
-    brake,
-    commands,
-    data_safety,
-    formation,
-    hearing,
-    last_rung,
-    placement,
-    witness,
-)
-from hapair.core.arbitration import Verdict, judge
-from hapair.core.lifecycle import ORDER, at
-from hapair.core.rules import first_match
-from hapair.core.state import NodeState
+from hapair.core.applications import brake, last_rung, placement
+from hapair.core.applications.lifecycle import ORDER, at
+from hapair.core.copies import data_safety
+from hapair.core.members import commands, formation
+from hapair.core.right import hearing, witness
+from hapair.core.right.arbitration import Verdict, judge
+from hapair.core.words.rules import first_match
+from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.data import VolumeFacts
 from hapair.model.status import Phase, Standing, Wanted

@@ -1,8 +1,8 @@
 """What must hold after every step. A broken one stops the deciding, never an application."""
 
-from hapair.core import placement
-from hapair.core.effects import Act, Do, Effect
-from hapair.core.state import NodeState
+from hapair.core.applications import placement
+from hapair.core.words.effects import Act, Do, Effect
+from hapair.core.words.state import NodeState
 from hapair.model.status import Standing
 
 

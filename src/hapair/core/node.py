@@ -7,23 +7,22 @@ what must survive is stored first.
 
 from dataclasses import replace
 
-from hapair.core import (
-    brake,
-    commands,
-    data_safety,
-    fencing,
-    formation,
-    hearing,
-    last_rung,
-    lifecycle,
-    membership,
-    placement,
-    reconnect,
-    right,
-    witness,
+from hapair.core.applications import brake, last_rung, lifecycle, placement, reconnect
+from hapair.core.copies import data_safety
+from hapair.core.invariants import check_step
+from hapair.core.members import commands, formation, membership
+from hapair.core.right import fencing, hearing, holding, witness
+from hapair.core.words.effects import (
+    Effect,
+    Guard,
+    Layer,
+    Publish,
+    SetBeat,
+    Severity,
+    Store,
+    Stored,
 )
-from hapair.core.effects import Effect, Guard, Layer, Publish, SetBeat, Severity, Store, Stored
-from hapair.core.events import (
+from hapair.core.words.events import (
     Beat,
     Commanded,
     Configured,
@@ -45,9 +44,8 @@ from hapair.core.events import (
     Tick,
     WitnessAnswered,
 )
-from hapair.core.invariants import check_step
-from hapair.core.state import NodeState, WitnessView
-from hapair.core.turn import Turn
+from hapair.core.words.state import NodeState, WitnessView
+from hapair.core.words.turn import Turn
 from hapair.model.built import Built
 from hapair.model.outcome import Done
 from hapair.model.status import Phase, Standing
@@ -88,7 +86,7 @@ def begin(
             standing = Standing.ALONE if stored.holds_right else Standing.CUT
             turn.change(standing=standing, stranger=True)
             if standing is Standing.ALONE:
-                right.wait_for_lease(turn)
+                holding.wait_for_lease(turn)
     elif stored.formed:
         turn.store(formed=False)
     _settle(turn)

@@ -17,25 +17,25 @@ from typing import Final
 from hapair import __version__
 from hapair.config.built_json import loads as loads_built
 from hapair.config.codec import DamagedError
-from hapair.core.effects import Severity, Stored
-from hapair.core.events import Command
+from hapair.core.words.effects import Severity, Stored
+from hapair.core.words.events import Command
 from hapair.model.built import Built
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
-from hapair.runtime.catch_up import CatchUp
+from hapair.runtime.building.drift import DriftWatch
 from hapair.runtime.codec import loads
-from hapair.runtime.commands import Commands
-from hapair.runtime.control import ControlServer
-from hapair.runtime.drift import DriftWatch
+from hapair.runtime.control.commands import Commands
+from hapair.runtime.control.server import ControlServer
+from hapair.runtime.guardians.resync_guardian import ResyncGuardian
+from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
+from hapair.runtime.jobs.catch_up import CatchUp
 from hapair.runtime.jobs.resolve import SplitBrainResolver
 from hapair.runtime.jobs.split_side import LocalSide
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.loop import aside, until_broken
-from hapair.runtime.node import STATE, Identity, Listeners, Node, Parts
+from hapair.runtime.node.loop import aside, until_broken
+from hapair.runtime.node.node import STATE, Identity, Listeners, Node, Parts
 from hapair.runtime.only_one import claim
 from hapair.runtime.places import Places
 from hapair.runtime.priority import protect, settle_memory
-from hapair.runtime.resync_guardian import ResyncGuardian
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, wire
 

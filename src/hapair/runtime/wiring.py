@@ -23,10 +23,10 @@ from hapair.adapters.lvm.adapter import LvmAdapter
 from hapair.adapters.network.addresses import ServiceAddresses
 from hapair.adapters.network.paths import NetworkPaths
 from hapair.adapters.peerlink import LinkFiles, TlsPeerLink
-from hapair.adapters.process import ProcessRunner, watch_children_by_pidfd
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.reset import not_a_machine, reset_machine
+from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
 from hapair.adapters.systemd_notify import SystemdSupervisor
 from hapair.adapters.watchdog import KernelWatchdog
 from hapair.model.built import Built
@@ -42,12 +42,12 @@ from hapair.ports import (
     Witnesses,
 )
 from hapair.rpc.messages import ExitCode, RpcError
-from hapair.runtime.build.files import NewFile, ResourceFiles
+from hapair.runtime.building.files import NewFile, ResourceFiles
+from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.jobs.workshop import Workshop
-from hapair.runtime.node import Wires
-from hapair.runtime.perform import Hands
+from hapair.runtime.node.node import Wires
+from hapair.runtime.node.perform import Hands
 from hapair.runtime.places import Places
-from hapair.runtime.snapshots import RepairTools
 
 KEY_BYTES: Final = 32
 
@@ -104,7 +104,7 @@ def wire(places: Places) -> Wiring:
 
 def resource_files(built: Built) -> tuple[NewFile, ...]:
     """Return DRBD's file for each replicated volume of a configuration."""
-    from hapair.runtime.build import wiring  # noqa: PLC0415 - memory
+    from hapair.runtime.building import wiring  # noqa: PLC0415 - memory
 
     return wiring.resource_files(built)
 

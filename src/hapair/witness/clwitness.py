@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from hapair.cli import parsers
 from hapair.cli.main import run
+from hapair.cli.screen import parsers
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.witness import codes, page, service, tls
 from hapair.witness.book import FILE_NAME, Book

@@ -6,16 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hapair_lab.hub import (
-    BACKLOG_MAX_BYTES,
-    CONTROL,
-    Cut,
-    Hub,
-    read_cuts,
-    socket_path,
-    whole_frames_bytes,
-    write_cuts,
-)
+from hapair_lab.hub import CONTROL, Cut, Hub, read_cuts, socket_path, write_cuts
+from hapair_lab.links import BACKLOG_MAX_BYTES, whole_frames_bytes
 
 TURN_S = 1.0
 QUIET_S = 0.05

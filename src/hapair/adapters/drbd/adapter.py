@@ -10,7 +10,7 @@ from hapair.adapters.drbd.argv import SETUP_OF_8_4, Argv, Commands, Dialect
 from hapair.adapters.drbd.events import Events
 from hapair.adapters.drbd.holders import holders_of
 from hapair.adapters.drbd.parse import disk_of, proc_devices
-from hapair.adapters.process import follow
+from hapair.adapters.shared.process import follow
 from hapair.model.application import Volume
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown

@@ -2,9 +2,8 @@
 
 import os
 from pathlib import Path
-from typing import Final
 
-MOUNT_INFO: Final = Path("/proc/self/mountinfo")
+from hapair.adapters.shared.mounts import MOUNT_INFO, mount_info, mounts
 
 
 def holders_of(device: Path, *, sys: Path = Path("/sys"), mounted: Path = MOUNT_INFO) -> list[str]:
@@ -13,12 +12,18 @@ def holders_of(device: Path, *, sys: Path = Path("/sys"), mounted: Path = MOUNT_
         number = device.stat().st_rdev
     except OSError:
         return []
-    place = f"{os.major(number)}:{os.minor(number)}"
-    above = sorted((sys / "dev/block" / place / "holders").glob("*"))
-    # Any user may mount at a name that is no text.
-    lines = mounted.read_bytes().decode(errors="replace").split("\n")
-    found = (words[4] for line in lines if (words := line.split(" "))[2:3] == [place])
-    return [*(_named(each) for each in above), *(f"the mount on {point}" for point in found)]
+    major, minor = os.major(number), os.minor(number)
+    above = sorted((sys / "dev/block" / f"{major}:{minor}" / "holders").glob("*"))
+    found = [each for each in mounts(mount_info(mounted)) if each.device == (major, minor)]
+    points = (_shown(each.mount_point) for each in found)
+    return [*(_named(each) for each in above), *(f"the mount on {point}" for point in points)]
+
+
+def _shown(mount_point: str) -> str:
+    """Any user may mount at a name that is no text, or that has lines of its own."""
+    return "".join(
+        each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in mount_point
+    )
 
 
 def _named(holder: Path) -> str:

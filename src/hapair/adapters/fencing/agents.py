@@ -12,7 +12,7 @@ from typing import Final
 
 from hapair.adapters.fencing.metadata import MetaData, parse
 from hapair.adapters.fencing.secrets import Parameters, read_parameters
-from hapair.adapters.process import COMMAND_NOT_EXECUTABLE, COMMAND_NOT_FOUND
+from hapair.adapters.shared.process import COMMAND_NOT_EXECUTABLE, COMMAND_NOT_FOUND
 from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import CommandRunner, Finished, TimedOut

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.filesystem.mounts import Mount
+from hapair.adapters.shared.mounts import Mount
 
 PROC: Final = Path("/proc")
 LOOK_INTERVAL_S: Final = 0.05

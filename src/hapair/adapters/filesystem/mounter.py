@@ -8,8 +8,8 @@ from typing import Final
 
 from hapair.adapters.filesystem import calls, superblock
 from hapair.adapters.filesystem.holders import end, holders, listed
-from hapair.adapters.filesystem.mounts import Mount, mount_at, mounts_below
-from hapair.adapters.forked import Ended, Forked, StillRuns, Write
+from hapair.adapters.shared.forked import Ended, Forked, StillRuns, Write
+from hapair.adapters.shared.mounts import Mount, mount_at, mounts_below
 from hapair.model.application import FileSystem
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import CommandRunner, Finished, TimedOut

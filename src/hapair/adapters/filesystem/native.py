@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem.holders import holders
-from hapair.adapters.filesystem.mounts import mount_info, mounts_with_options
+from hapair.adapters.shared.mounts import mount_info, mounts_with_options
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, NativeMount

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.process import (
+from hapair.adapters.programs import commands
+from hapair.adapters.programs.groups import Group
+from hapair.adapters.programs.journal import identifier, output
+from hapair.adapters.shared.process import (
     COMMAND_NOT_EXECUTABLE,
     COMMAND_NOT_FOUND,
     plain_environment,
     run_apart,
 )
-from hapair.adapters.programs import commands
-from hapair.adapters.programs.groups import Group
-from hapair.adapters.programs.journal import identifier, output
 from hapair.model.application import OcfAgent, Script
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import TimedOut

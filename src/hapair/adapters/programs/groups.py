@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hapair.adapters.shared.mounts import mount_info, mounts
+
 UNIT_OF_APPLICATIONS: Final = "hapair-apps.service"
 _IN_SLICE: Final = Path("hapair.slice") / UNIT_OF_APPLICATIONS
-_MOUNT_INFO: Final = Path("/proc/self/mountinfo")
 LOOK_INTERVAL_S: Final = 0.02
 NAMED_MAX: Final = 20
 
 
 def root_of_applications() -> Path:
     """Return the folder of ``hapair-apps.service`` in this machine's control groups."""
-    for line in _MOUNT_INFO.read_bytes().decode(errors="surrogateescape").split("\n"):
-        before, _, after = line.partition(" - ")
-        if after.startswith("cgroup2 "):
-            return Path(before.split(" ")[4]) / _IN_SLICE
+    for mount in mounts(mount_info()):
+        if mount.kind == "cgroup2":
+            return Path(mount.mount_point) / _IN_SLICE
     return Path("/sys/fs/cgroup") / _IN_SLICE
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from hapair.adapters.shared.mounts import mounts
 from hapair.model.node_facts import Card, CardAddress, Link, Protocols
 
 SOCKET_FIELDS: Final = 10  # Of a line of /proc/net/tcp, as far as the inode.
-MOUNT_FIELDS: Final = 5  # Of a line of mountinfo, as far as the mount point.
 # The module does not tell before it is loaded; every 8.4 speaks the same protocols.
 PROTOCOLS_OF_8_4: Final = (Protocols(86, 101),)
 
@@ -166,15 +166,11 @@ def host_addresses(getent: str) -> tuple[str, ...]:
 def file_system_of(path: str, mountinfo: str) -> str:
     """Return the type of the file system that holds ``path``, from ``/proc/self/mountinfo``."""
     best, kind = "", ""
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        words = before.split()
-        if len(words) < MOUNT_FIELDS or not after:
-            continue
-        mount_point = words[4].replace("\\040", " ")
-        inside = path == mount_point or path.startswith(mount_point.rstrip("/") + "/")
-        if inside and len(mount_point) >= len(best):
-            best, kind = mount_point, after.split()[0]
+    for mount in mounts(mountinfo):
+        at = mount.mount_point
+        inside = path == at or path.startswith(at.rstrip("/") + "/")
+        if inside and len(at) >= len(best):
+            best, kind = at, mount.kind
     return kind
 
 

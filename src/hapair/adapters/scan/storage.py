@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.scan import parse
+from hapair.adapters.shared.mounts import mount_info
 from hapair.model.node_facts import Lvm, PhysicalVolume, StorageKind, VolumeGroup
 from hapair.ports import CommandRunner, TimedOut
 
@@ -40,7 +41,7 @@ async def lvm(run: CommandRunner, root: Path) -> Lvm:
 
 
 def _groups(rows: tuple[parse.ReportedVolume, ...], root: Path) -> tuple[VolumeGroup, ...]:
-    mountinfo = (root / "proc/self/mountinfo").read_text(errors="replace")
+    mountinfo = mount_info(root / "proc/self/mountinfo")
     found = []
     for name in sorted({row.group for row in rows}):
         members = [row for row in rows if row.group == name]

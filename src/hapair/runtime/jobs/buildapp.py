@@ -12,10 +12,10 @@ from hapair.config.built_json import loads as load_built
 from hapair.config.codec import DamagedError, encode
 from hapair.config.fingerprint import fingerprint
 from hapair.config.together import check_together, in_subnets
-from hapair.core.events import Command, Introduce
 from hapair.core.plan.application import Plan, Situation, make_plan
 from hapair.core.plan.steps import Step, Work
-from hapair.core.state import NodeState
+from hapair.core.words.events import Command, Introduce
+from hapair.core.words.state import NodeState
 from hapair.model.application import Application, Volume
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -24,15 +24,15 @@ from hapair.model.status import Wanted
 from hapair.model.storage import NodeStorage
 from hapair.ports import CommandRunner, Storage
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
-from hapair.runtime.build import archive
-from hapair.runtime.build.files import mode_for, write_durably
+from hapair.runtime.building import archive
+from hapair.runtime.building.files import mode_for, write_durably
 from hapair.runtime.codec import decode, dumps, loads
 from hapair.runtime.jobs.job import Job, JobFailedError, run, take_back
 from hapair.runtime.jobs.parcel import Parcel, ParcelError, is_inside, pack
 from hapair.runtime.jobs.survey import survey
 from hapair.runtime.jobs.workshop import Workshop
-from hapair.runtime.node import Node
-from hapair.runtime.peer import Peer
+from hapair.runtime.node.node import Node
+from hapair.runtime.node.peer import Peer
 from hapair.runtime.places import Places
 from hapair.runtime.verbs import Call, Handler
 

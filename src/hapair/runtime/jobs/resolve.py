@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.effects import Severity
-from hapair.core.split_brain import Choice, Found, Half, Pair, Use, choose, judge
+from hapair.core.copies.split_brain import Choice, Found, Half, Pair, Use, choose, judge
+from hapair.core.words.effects import Severity
 from hapair.model.data import Connection
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import Clock
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.codec import Malformed, decode, encode
+from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.jobs.split_side import LocalSide, SideVolume, SplitSide, SplitWork
-from hapair.runtime.journal_log import Journal
-from hapair.runtime.node import Node
+from hapair.runtime.node.node import Node
 from hapair.runtime.verbs import Call, Handler, Verb, Verbs
 
 SIDE_LIMIT_S: Final = 30.0

@@ -6,8 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from hapair.core.copies.split_brain import may_lose_writes
 from hapair.core.explain import report
-from hapair.core.split_brain import may_lose_writes
 from hapair.model.application import Volume
 from hapair.model.data import Role, VolumeFacts
 from hapair.model.divergence import ChangedFile, Generations
@@ -15,8 +15,7 @@ from hapair.model.outcome import Done, Outcome, Refused
 from hapair.model.status import Phase
 from hapair.ports import Clock
 from hapair.rpc.messages import ExitCode, RpcError
-from hapair.runtime.node import Node
-from hapair.runtime.snapshots import (
+from hapair.runtime.guardians.snapshots import (
     SPLIT,
     RepairTools,
     drop_snapshot,
@@ -26,6 +25,7 @@ from hapair.runtime.snapshots import (
     make_snapshot,
     split_name,
 )
+from hapair.runtime.node.node import Node
 
 LIMIT_S: Final = 30.0
 FILES_MAX: Final = 50

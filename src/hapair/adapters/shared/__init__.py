@@ -1,0 +1,1 @@
+"""What several adapters need: starting programs, a forked child, what is mounted."""

@@ -1,0 +1,114 @@
+"""Run blocking code in a child of this very process, because a hung disk must not hang the daemon.
+
+The child is a fork without exec: it needs no program start. It must not touch the event loop.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from hapair.adapters.shared.process import exit_of
+
+RESULT_BYTES_MAX: Final = 1 << 16
+_FIRST_OWN_DESCRIPTOR: Final = 3
+CRASHED: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    exit_code: int  # What the function returned; CRASHED when it raised.
+    text: str  # What the function wrote.
+
+
+@dataclass(frozen=True, slots=True)
+class StillRuns:
+    """It may hang in the kernel, where not even SIGKILL ends it."""
+
+    after_s: float
+
+
+Write = Callable[[str], None]
+
+
+class Forked:
+    """Runs functions in children; a child that hangs is waited for again, not doubled."""
+
+    def __init__(self) -> None:
+        self._hanging: dict[str, _Child] = {}
+
+    async def __call__(
+        self, key: str, function: Callable[[Write], int], *, timeout_s: float
+    ) -> Ended | StillRuns:
+        """Run ``function`` in a child and wait at most ``timeout_s`` seconds.
+
+        ``key`` names the deed. While an earlier child with this key hangs no other is started:
+        it is waited for, and when it is gone at last the function runs once more. The function
+        returns an exit code of 0 to 254.
+        """
+        until_s = asyncio.get_running_loop().time() + timeout_s
+        if (hanging := self._hanging.get(key)) is not None:
+            if not await hanging.ends(until_s):
+                return StillRuns(timeout_s)
+            hanging.ended()
+        child = self._hanging[key] = _Child.start(function)
+        try:
+            if not await child.ends(until_s):
+                return StillRuns(timeout_s)
+            del self._hanging[key]
+            return child.ended()
+        finally:
+            child.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    pid: int
+    exited: asyncio.Future[int]
+    output: int  # The reading end of a pipe.
+
+    @staticmethod
+    def start(function: Callable[[Write], int]) -> "_Child":
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _run_as_child(function, writing)
+        os.close(writing)
+        return _Child(pid, exit_of(pid), reading)
+
+    def kill(self) -> None:
+        if not self.exited.done():
+            os.kill(self.pid, signal.SIGKILL)
+
+    async def ends(self, until_s: float) -> bool:
+        """Wait until then; tell whether it ended."""
+        left_s = max(0.0, until_s - asyncio.get_running_loop().time())
+        await asyncio.wait({self.exited}, timeout=left_s)
+        return self.exited.done()
+
+    def ended(self) -> Ended:
+        text = os.read(self.output, RESULT_BYTES_MAX).decode("utf-8", "replace")
+        os.close(self.output)
+        code = self.exited.result()
+        return Ended(code if code >= 0 else CRASHED, text)
+
+
+def _run_as_child(function: Callable[[Write], int], writing: int) -> NoReturn:
+    """Never return: not one line of the parent's code may run here."""
+    code = CRASHED
+    try:
+        # A child that hangs must not keep the daemon's sockets open after the daemon ended.
+        os.dup2(writing, _FIRST_OWN_DESCRIPTOR)
+        os.closerange(_FIRST_OWN_DESCRIPTOR + 1, os.sysconf("SC_OPEN_MAX"))
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+        def write(text: str) -> None:
+            os.write(_FIRST_OWN_DESCRIPTOR, text.encode(errors="replace")[:RESULT_BYTES_MAX])
+
+        code = function(write)
+    finally:
+        os._exit(code)

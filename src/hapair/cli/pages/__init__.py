@@ -1,0 +1,1 @@
+"""What is shown to people, and what it is made of."""

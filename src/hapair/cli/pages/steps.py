@@ -1,0 +1,59 @@
+"""What comes next for an application on one node, and what blocks it. Pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from hapair.cli.pages.status import ApplicationStatus, ItemStatus
+
+LAYERS: Final = ("attached", "promoted", "mounted", "addressed", "program")
+NEXT_UP: Final = {
+    "attached": "attach and connect the data",
+    "promoted": "make the data Primary",
+    "mounted": "mount",
+    "addressed": "add the addresses",
+    "program": "start the program",
+}
+NEXT_DOWN: Final = {
+    "attached": "take the replication down",
+    "promoted": "make the data Secondary",
+    "mounted": "unmount",
+    "addressed": "remove the addresses",
+    "program": "stop the program",
+}
+
+
+def next_step(application: ApplicationStatus) -> str:
+    """Return the next action on this node; empty when there is none."""
+    items = sorted(application.items, key=_position)
+    match application.phase:
+        case "starting":
+            return _named([item for item in items if item.known != "up"], NEXT_UP)
+        case "stopping" | "stuck":
+            above = [item for item in items if item.layer != "attached" and item.known != "down"]
+            return _named(above[::-1], NEXT_DOWN)
+        case "unknown":
+            return "look at what is up"
+        case _:
+            return ""
+
+
+def _position(item: ItemStatus) -> int:
+    return LAYERS.index(item.layer) if item.layer in LAYERS else len(LAYERS)
+
+
+def _named(items: list[ItemStatus], words: dict[str, str]) -> str:
+    if not items:
+        return ""
+    item = items[0]
+    doing = " (under way)" if item.busy else ""
+    return f"{words.get(item.layer, item.layer)} {item.resource}".strip() + doing
+
+
+def blocks(application: ApplicationStatus) -> Iterator[str]:
+    """Yield what went wrong with each layer the last time it was tried."""
+    for item in application.items:
+        if item.last_error:
+            rung = f" (rung {item.rung} of the stop ladder)" if item.rung else ""
+            yield f"{item.layer} {item.resource}: {item.last_error}{rung}".replace(" :", ":")
+    if application.failed_on:
+        yield f"its last start failed on {' and '.join(application.failed_on)}"

@@ -1,0 +1,104 @@
+"""clstat --watch: the page, kept current. With rich it is redrawn without flicker."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from hapair.cli.common import JSON_FORMAT, ExitCode, places
+from hapair.cli.pages.attention import findings
+from hapair.cli.pages.offline import look, offline_lines
+from hapair.cli.pages.render_status import Page, page_lines
+from hapair.cli.pages.resync import rates
+from hapair.cli.pages.status import Status, read_status
+from hapair.cli.screen.terminal import paint_for
+from hapair.rpc.client import call
+from hapair.rpc.messages import DaemonDown, JsonObject, Progress
+
+RETRY_S: Final = 1.0
+RATE_WINDOW_S: Final = 2.0
+HOME_AND_CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
+
+Show = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Turns each status that arrives into a page."""
+
+    show: Show
+    as_json: bool
+    sampled: Status | None = None
+    sampled_at_s: float = 0.0
+    rates: dict[str, float] = field(default_factory=dict)
+
+    def take(self, progress: Progress) -> None:
+        if progress.status is not None:
+            self.take_status(progress.status)
+
+    def take_status(self, answer: JsonObject) -> None:
+        status = read_status(answer)
+        self._measure(status)
+        if self.as_json:
+            self.show(json.dumps({"format": JSON_FORMAT, "daemon": "up", **answer}))
+            return
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        page = Page(status, findings(status), stamp, self.rates)
+        self.show("\n".join(page_lines(page, paint_for(sys.stdout))))
+
+    def take_silence(self, down: DaemonDown) -> None:
+        if self.as_json:
+            self.show(json.dumps({"format": JSON_FORMAT, "daemon": "down", "error": down.error}))
+            return
+        lines = offline_lines(look(places()), down, paint_for(sys.stdout))
+        self.show("\n".join(lines))
+
+    def _measure(self, status: Status) -> None:
+        now_s = time.monotonic()
+        passed_s = now_s - self.sampled_at_s
+        if self.sampled is None or passed_s >= RATE_WINDOW_S:
+            if self.sampled is not None:
+                self.rates = rates(self.sampled, status, passed_s)
+            self.sampled, self.sampled_at_s = status, now_s
+
+
+def watch(*, as_json: bool) -> int:
+    """Show the page again whenever something changes, until Ctrl-C."""
+    try:
+        with _screen(plain=as_json or not sys.stdout.isatty()) as show:
+            watcher = Watcher(show, as_json)
+            while True:
+                try:
+                    call("watch", {}, watcher.take)
+                except DaemonDown as down:
+                    watcher.take_silence(down)
+                time.sleep(RETRY_S)
+    except KeyboardInterrupt:
+        return int(ExitCode.DONE)  # This is how one leaves it.
+
+
+@contextmanager
+def _screen(*, plain: bool) -> Iterator[Show]:
+    """Give the way of showing a page: below one another, redrawn, or with rich."""
+    if plain:
+        yield _print
+        return
+    try:
+        from rich.live import Live  # noqa: PLC0415 - optional and slow to import
+        from rich.text import Text  # noqa: PLC0415
+    except ImportError:
+        yield _redraw
+        return
+    with Live(screen=True, auto_refresh=False) as live:
+        yield lambda text: live.update(Text.from_ansi(text), refresh=True)
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
+
+
+def _redraw(text: str) -> None:
+    print(f"{HOME_AND_CLEAR}{text}", flush=True)

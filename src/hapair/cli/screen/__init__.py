@@ -1,0 +1,1 @@
+"""The terminal: what is printed on it and how, and what is read from a command line or JSON."""

@@ -1,0 +1,126 @@
+"""Ask the daemon for something that takes a while, and show what happens meanwhile."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from hapair.cli.pages.history import Follower, step_line
+from hapair.cli.screen.progress import ProgressLine
+from hapair.cli.screen.terminal import paint_for
+from hapair.model.timeline import Happening
+from hapair.rpc.client import call
+from hapair.rpc.history import happening_object
+from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
+
+LOOK_S: Final = 0.2  # How often the history is looked at while waiting.
+ACCEPT_S: Final = 2.0  # A refusal comes at once; what is not refused by then was accepted.
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One request that the daemon carries out over some time."""
+
+    verb: str
+    args: JsonObject
+    saying: str  # What the progress line says first.
+    application: str = ""  # Show only the history of this one; empty: all of it.
+    timeout_s: float | None = None
+
+
+@dataclass(slots=True)
+class Ended:
+    """How it ended; ``error`` is None when it was done."""
+
+    result: JsonObject = field(default_factory=dict)
+    error: RpcError | None = None
+    took_s: float = 0.0
+    history: tuple[Happening, ...] = ()
+
+    @property
+    def text(self) -> str:
+        text = self.result.get("text")
+        return text if isinstance(text, str) else ""
+
+    def content(self) -> JsonObject:
+        """Return what --json prints."""
+        return {
+            "text": self.text,
+            "took_s": round(self.took_s, 3),
+            "history": [happening_object(happening) for happening in self.history],
+        }
+
+
+class Request(threading.Thread):
+    """The request itself; the main thread stays free for the history and for Ctrl-C."""
+
+    def __init__(
+        self,
+        work: Work,
+        on_progress: Callable[[Progress], None],
+        begin: Callable[[], None] | None = None,
+    ) -> None:
+        """Prepare it; ``begin`` is called first and waits until the time has come."""
+        super().__init__(daemon=True)
+        self._work = work
+        self._on_progress = on_progress
+        self._begin = begin
+        self.result: JsonObject = {}
+        self.error: RpcError | None = None
+
+    def run(self) -> None:
+        work = self._work
+        try:
+            if self._begin is not None:
+                self._begin()
+            self.result = call(work.verb, work.args, self._on_progress, work.timeout_s)
+        except RpcError as error:
+            self.error = error
+
+
+def carry_out(work: Work) -> Ended:
+    """Ask and wait; each step of the history is printed on stderr as it happens.
+
+    Raises DaemonDown when nobody answers at all. Every later failure is in ``Ended.error``, so
+    that the caller can still tell what had happened until then.
+    """
+    follower = Follower.from_now()
+    begun_wall_s = time.time()
+    with ProgressLine(work.saying) as line:
+        request = Request(work, line.show)
+        request.start()
+        running = True
+        while running:
+            request.join(LOOK_S)
+            running = request.is_alive()  # Looked at before the history: the last steps count.
+            _show_new(follower, work, line, begun_wall_s)
+        took_s = line.took_s
+    history = tuple(each for each in follower.all_new if _concerns(work, each))
+    return Ended(request.result, request.error, took_s, history)
+
+
+def _concerns(work: Work, happening: Happening) -> bool:
+    return not work.application or happening.application == work.application
+
+
+def _show_new(follower: Follower, work: Work, line: ProgressLine, begun_wall_s: float) -> None:
+    try:
+        fresh = follower.new()
+    except RpcError:
+        return  # The daemon is being restarted; the request itself says how it ended.
+    paint = paint_for(sys.stderr)
+    for happening in fresh:
+        if _concerns(work, happening):
+            line.say(step_line(happening, begun_wall_s, paint))
+
+
+def ask_only(work: Work) -> Ended:
+    """Ask and return as soon as it is accepted: a refusal comes at once, the rest goes on."""
+    try:
+        return Ended(call(work.verb, work.args, timeout_s=ACCEPT_S))
+    except RpcError as error:
+        if error.exit_code is not ExitCode.UNFINISHED:
+            raise
+        return Ended({"text": "accepted; the daemon goes on"})

@@ -1,0 +1,178 @@
+"""DRBD holds the writes: may a Primary go on, or begin, without its peer?
+
+A Primary that loses its peer freezes its writes in the kernel and asks (fence-peer). Whoever
+answers "go on" must know that the peer can never be promoted with a copy that misses them: it
+holds no right and will get none, or it stored that its copy is behind. Until then nothing is
+acknowledged, so nothing can be lost.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from hapair.core.copies import data_safety
+from hapair.core.right import hearing
+from hapair.core.words.effects import GO_ON, Act, AnswerFence, Do, FenceVerdict, Layer
+from hapair.core.words.rules import Rule, first_match
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
+from hapair.model import timing
+from hapair.model.cluster import ArbitrationKind
+from hapair.model.data import Role
+from hapair.model.status import Standing
+
+# None: the handler waits.
+Reply = FenceVerdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What decides about one resource whose writes are frozen, or that is being promoted."""
+
+    application: str | None  # That has it.
+    connected: bool
+    given_up: bool  # The disk here is gone, or is being given up.
+    alone: bool  # This node has the right to act alone.
+    peer_stored_it: bool  # The peer stored that its copy is behind, and said so to this daemon.
+    doubtful: bool  # The peer may have written alone meanwhile: these writes lost.
+    gives_way: bool  # The other side has the right, or may get it.
+    operator: bool  # The peer is silent, and only a person can let it take over.
+
+
+BRAKE: Final[tuple[Rule[Frozen, Reply], ...]] = (
+    Rule(
+        "not-ours",
+        lambda f: f.application is None,
+        FenceVerdict.DENIED,
+        "no application of this cluster has it",
+    ),
+    Rule("joined", lambda f: f.connected, FenceVerdict.DENIED, "the peer is connected again"),
+    # DRBD 8.4 makes a new generation then, on a disk that it has not got, and its kernel crashes.
+    Rule(
+        "given-up",
+        lambda f: f.given_up,
+        FenceVerdict.DENIED,
+        "the disk here is gone or given up: nothing is written here",
+    ),
+    Rule(
+        "alone",
+        lambda f: f.alone,
+        FenceVerdict.PEER_FENCED,
+        "this node has the right to act alone",
+    ),
+    Rule(
+        "doubtful",
+        lambda f: f.doubtful,
+        FenceVerdict.DENIED,
+        "the peer may have written alone meanwhile",
+    ),
+    Rule(
+        "gives-way",
+        lambda f: f.gives_way,
+        FenceVerdict.DENIED,
+        "the other side may go on: nothing more is acknowledged here",
+    ),
+    Rule(
+        "peer-stored-it",
+        lambda f: f.peer_stored_it,
+        FenceVerdict.PEER_OUTDATED,
+        "the peer stored that its copy is behind and will not be used",
+    ),
+    Rule(
+        "operator-decides",
+        lambda f: f.operator,
+        FenceVerdict.PEER_FENCED,
+        "the peer takes nothing over before a person says so",
+    ),
+    Rule("undecided", lambda _: True, None, "waiting for the peer to store it, or for the right"),
+)
+
+
+def frozen(state: NodeState, resource: str) -> Frozen:
+    facts = state.facts.get(resource)
+    theirs = state.peer.state
+    agreed = hearing.agreed(state)
+    # It clears that when it is connected; what it said of an earlier loss says nothing of this one.
+    present = theirs is not None and theirs.seen_losses >= state.losses
+    return Frozen(
+        application=data_safety.application_of(state, resource),
+        connected=facts is not None and facts.kernel_answers,
+        given_up=_is_given_up(state, resource),
+        alone=state.stored.holds_right and state.standing in (Standing.ALONE, Standing.LEAVING),
+        peer_stored_it=agreed and theirs is not None and present and resource in theirs.behind,
+        doubtful=data_safety.is_doubtful(state, resource),
+        gives_way=state.lost or state.isolated or hearing.superseded(state),
+        operator=state.built.cluster.arbitration is ArbitrationKind.OPERATOR and not agreed,
+    )
+
+
+def _is_given_up(state: NodeState, resource: str) -> bool:
+    facts = state.facts.get(resource)
+    if facts is not None and facts.disk not in data_safety.ATTACHED:
+        return True
+    return any(
+        item.layer is Layer.ATTACHED and (item_state.spent or item_state.doing is Do.DETACH)
+        for item, item_state in state.items.items()
+        if item.resource == resource
+    )
+
+
+def verdict(state: NodeState, resource: str) -> Rule[Frozen, Reply]:
+    """Return the row of the brake's table that holds for a resource."""
+    return first_match(BRAKE, frozen(state, resource))
+
+
+def may_promote(state: NodeState, resource: str) -> bool:
+    """Tell whether a promotion would be agreed to.
+
+    The kernel waits for the handler in a way that nobody can break off, so it is only asked
+    to promote when the answer is known.
+    """
+    seen = frozen(state, resource)
+    return seen.connected or first_match(BRAKE, seen).answer in GO_ON
+
+
+def absorb_question(turn: Turn, request_id: int, resource: str) -> None:
+    turn.change(fence_asked={**turn.state.fence_asked, request_id: resource})
+
+
+def forget_question(turn: Turn, request_id: int) -> None:
+    asked = turn.state.fence_asked
+    turn.change(
+        fence_asked={number: name for number, name in asked.items() if number != request_id}
+    )
+
+
+def settle(turn: Turn) -> None:
+    """Answer the handlers that wait, and let writes go on that nobody asks for any more."""
+    for request_id, resource in tuple(turn.state.fence_asked.items()):
+        rule = verdict(turn.state, resource)
+        if rule.answer is not None:
+            forget_question(turn, request_id)
+            if rule.answer in GO_ON:
+                told = {**turn.state.told_at_s, resource: turn.state.now_s}
+                turn.change(told_at_s=told)
+            turn.effects.append(AnswerFence(request_id, rule.answer, rule.because))
+    asked = tuple(turn.state.fence_asked.values())
+    still: dict[str, float] = {}
+    for resource, facts in sorted(turn.state.facts.items()):
+        stands = facts.suspended and facts.role is Role.PRIMARY and resource not in asked
+        if stands and verdict(turn.state, resource).answer in GO_ON:
+            still[resource] = _resume(turn, resource)
+    if still != turn.state.resume_at_s:
+        turn.change(resume_at_s=still)
+
+
+def _resume(turn: Turn, resource: str) -> float:
+    """Let writes go on for which no handler asks, e.g. because the daemon was away too long.
+
+    Returns when that is (next) done: a handler that has just been started gets its time.
+    """
+    state = turn.state
+    application = data_safety.application_of(state, resource) or ""
+    at_s = state.resume_at_s.get(resource, state.now_s + timing.HANDLER_S)
+    if state.now_s < at_s:
+        return at_s
+    turn.note("resumed", f"the frozen writes of {resource} go on", application)
+    effect_id = turn.number()
+    turn.effects.append(Act(effect_id, Do.RESUME, application, resource, timing.RESUME_S))
+    return state.now_s + timing.RESUME_S

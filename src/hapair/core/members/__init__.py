@@ -1,0 +1,1 @@
+"""Together, cut or alone, and what an operator asked for."""

@@ -1,0 +1,336 @@
+"""What an operator may ask for, and when the answer is given."""
+
+from dataclasses import replace
+from typing import Final
+
+from hapair.core.applications import lifecycle, placement
+from hapair.core.copies import data_safety
+from hapair.core.members import formation
+from hapair.core.right import hearing
+from hapair.core.right.arbitration import Verdict
+from hapair.core.words.effects import Severity
+from hapair.core.words.events import (
+    Command,
+    ConfirmPeerDown,
+    Form,
+    Halt,
+    Introduce,
+    Leave,
+    Move,
+    Run,
+)
+from hapair.core.words.state import Is, NodeState, Pending
+from hapair.core.words.turn import Turn
+from hapair.model import timing
+from hapair.model.application import Application
+from hapair.model.status import Phase, Record, Standing, Version, Wanted
+
+MEMBER: Final = (Standing.TOGETHER, Standing.ALONE, Standing.CUT)
+
+
+def handle(turn: Turn, request_id: int, command: Command) -> None:
+    """Begin what the command asks for, or refuse it with the mend; nothing changes then."""
+    match command:
+        case Form():
+            _form(turn, request_id, command)
+        case Leave():
+            _leave(turn, request_id, command)
+        case Introduce(application, wanted):
+            _introduce(turn, request_id, application, wanted)
+        case ConfirmPeerDown():
+            _confirm(turn, request_id)
+        case Run(name) | Halt(name) | Move(name):
+            _application_command(turn, request_id, command, name)
+
+
+def _form(turn: Turn, request_id: int, command: Form) -> None:
+    state = turn.state
+    if state.standing is Standing.LEAVING:
+        turn.reply(request_id, "this node is being halted; wait for it", accepted=False)
+        return
+    until_s = state.now_s + command.timeout_s
+    if state.standing is Standing.FORMING:
+        turn.change(form=command, form_until_s=until_s)
+    elif state.standing is Standing.HALTED:
+        turn.store(formed=True, formed_boot_id=state.boot_id)
+        if not state.stored.holds_right:
+            data_safety.distrust(turn, away=True)
+        names = tuple(b.application.name for b in state.built.applications)
+        turn.change(
+            standing=Standing.FORMING,
+            form=command,
+            form_until_s=until_s,
+            quiet_since_s=state.now_s,
+            fresh=names,
+        )
+        turn.note("forming", f"waits up to {command.timeout_s:.0f} s for {state.peer_name}")
+    _await(turn, request_id, "form", "", command.timeout_s + timing.FORM_ANSWER_S)
+
+
+def _leave(turn: Turn, request_id: int, command: Leave) -> None:
+    state = turn.state
+    stop_s = max((b.application.limits.stop_s for b in state.built.applications), default=0.0)
+    limit_s = stop_s * 2 + timing.LEAVE_S
+    if state.standing in (Standing.HALTED, Standing.FORMING):
+        turn.store(formed=False)
+        turn.change(standing=Standing.HALTED, form=None)
+    elif state.standing is not Standing.LEAVING:
+        turn.change(standing=Standing.LEAVING, leave=command, leave_until_s=state.now_s + limit_s)
+        word = "hands its applications over" if command.handover else "stops its applications"
+        turn.note("leaving", f"this node {word} and leaves the cluster")
+    _await(turn, request_id, "leave", "", limit_s)
+
+
+def _introduce(turn: Turn, request_id: int, application: str, wanted: Wanted) -> None:
+    state = turn.state
+    if all(b.application.name != application for b in state.built.applications):
+        turn.reply(request_id, f"{application} is not built", accepted=False)
+        return
+    if state.record(application) is None:
+        version = Version(state.stored.epoch, 1)
+        turn.put_record(Record(application, state.me, version, wanted))
+        turn.note("introduced", f"belongs to {state.me} from now on", application)
+    turn.reply(request_id, f"{application} is known", accepted=True)
+
+
+def _confirm(turn: Turn, request_id: int) -> None:
+    state = turn.state
+    doubts = state.standing is Standing.ALONE and (state.stored.unproven or state.stored.away)
+    if state.standing not in (Standing.CUT, Standing.FORMING) and not doubts:
+        text = f"nothing waits for a confirmation: this node is {state.standing}"
+        turn.reply(request_id, text, accepted=False)
+    elif hearing.peer_alive(state):
+        text = f"{state.peer_name} sends heartbeats, so it is not down"
+        turn.reply(request_id, text, accepted=False)
+    elif not state.facts_read:
+        text = "the state of the data is not known yet; type it again in a moment"
+        turn.reply(request_id, text, accepted=False)
+    elif data_safety.kernel_answers(state):
+        text = (
+            f"the kernel of {state.peer_name} answers on the replication link; power it off first"
+        )
+        turn.reply(request_id, text, accepted=False)
+    else:
+        if doubts:
+            turn.store(unproven=(), away=())
+        else:
+            turn.change(confirmed=True)
+        text = f"the operator confirmed that {state.peer_name} is down"
+        turn.note("confirmed", text, severity=Severity.WARNING)
+        turn.reply(request_id, text, accepted=True)
+
+
+def _application_command(
+    turn: Turn, request_id: int, command: Run | Halt | Move, name: str
+) -> None:
+    state = turn.state
+    built = next((b for b in state.built.applications if b.application.name == name), None)
+    record = state.record(name)
+    if built is None:
+        refusal = f"there is no application {name}; see: clstat"
+    elif state.standing not in MEMBER:
+        refusal = f"this node is {state.standing}; type: clform"
+    elif record is None:
+        refusal = f"no node knows {name} yet; type on the node with its data: clbuildapp {name}"
+    elif record.owner != state.me:
+        refusal = f"{name} belongs to {state.peer_name}, which does not answer"
+    else:
+        _own_command(turn, request_id, command, built.application, record)
+        return
+    turn.reply(request_id, refusal, accepted=False)
+
+
+def _own_command(
+    turn: Turn,
+    request_id: int,
+    command: Run | Halt | Move,
+    application: Application,
+    record: Record,
+) -> None:
+    limit_s = (application.limits.start_s + application.limits.stop_s) + timing.COMMAND_S
+    match command:
+        case Halt():
+            _write(turn, record, wanted=Wanted.DOWN)
+            _await(turn, request_id, "halt", application.name, limit_s)
+        case Run(_, node):
+            _run(turn, request_id, application, record, node)
+        case Move():
+            _move(turn, request_id, application, record)
+
+
+def _write(turn: Turn, record: Record, *, wanted: Wanted) -> None:
+    """Write the next version of an own record; failures of the past are forgiven."""
+    turn.change(
+        fresh=tuple(a for a in turn.state.fresh if a != record.application),
+        moving=tuple(a for a in turn.state.moving if a != record.application),
+    )
+    if record.wanted is wanted and not record.failed_on:
+        return
+    version = record.version.after(turn.state.stored.epoch)
+    turn.put_record(replace(record, wanted=wanted, failed_on=(), version=version))
+
+
+def _run(
+    turn: Turn, request_id: int, application: Application, record: Record, node: str | None
+) -> None:
+    state = turn.state
+    if node is not None and node not in state.built.cluster.nodes:
+        turn.reply(request_id, f"there is no node {node} in this cluster", accepted=False)
+        return
+    seen = placement.view(state, application)
+    target = node or _best_node(seen)
+    if target != state.me and not seen.stopped and record.wanted is Wanted.UP:
+        text = f"it already runs on {state.me}; type: clmoveapp {application.name}"
+        turn.reply(request_id, text, accepted=False)
+        return
+    if target != state.me and (refusal := _cannot_go(seen)):
+        turn.reply(request_id, refusal, accepted=False)
+        return
+    _write(turn, record, wanted=Wanted.UP)
+    if target != state.me:
+        turn.change(moving=(*turn.state.moving, application.name))
+    limit_s = application.limits.start_s * 2 + timing.COMMAND_S
+    _await(turn, request_id, "run", application.name, limit_s)
+
+
+def _best_node(seen: placement.View) -> str:
+    if seen.stopped and seen.preferred_elsewhere and not _cannot_go(seen):
+        return seen.state.peer_name
+    return seen.state.me
+
+
+def _cannot_go(seen: placement.View) -> str:
+    """Return why the peer cannot take the application now; empty when it can."""
+    peer = seen.state.peer_name
+    if not seen.agreed:
+        return f"{peer} is not together with this node; see: clstat"
+    if not seen.peer_current or not seen.joined:
+        return f"the copy of the data on {peer} is not UpToDate; wait for the resync, see: clstat"
+    if not seen.peer_stopped:
+        return f"it is not stopped on {peer} yet; see: clstat --why {seen.application.name}"
+    return ""
+
+
+def _move(turn: Turn, request_id: int, application: Application, record: Record) -> None:
+    seen = placement.view(turn.state, application)
+    if record.wanted is Wanted.DOWN:
+        text = f"{application.name} is halted; type: clrunapp {application.name} --node NODE"
+        turn.reply(request_id, text, accepted=False)
+    elif refusal := _cannot_go(seen):
+        turn.reply(request_id, refusal, accepted=False)
+    else:
+        _write(turn, record, wanted=record.wanted)
+        turn.change(moving=(*turn.state.moving, application.name))
+        turn.note("move", f"moves to {turn.state.peer_name}: an operator asked", application.name)
+        limit_s = application.limits.start_s + application.limits.stop_s + timing.COMMAND_S
+        _await(turn, request_id, "move", application.name, limit_s)
+
+
+def _await(turn: Turn, request_id: int, verb: str, application: str, limit_s: float) -> None:
+    state = turn.state
+    node = state.peer_name if verb == "move" else ""
+    pending = Pending(request_id, verb, application, node, state.now_s + limit_s)
+    turn.change(pending=(*state.pending, pending))
+
+
+def settle(turn: Turn) -> None:
+    """Answer the commands whose goal is reached, has become impossible, or took too long."""
+    left: list[Pending] = []
+    for pending in turn.state.pending:
+        answer = _answer(turn.state, pending)
+        if answer is not None:
+            accepted, text = answer
+            turn.reply(pending.request_id, text, accepted=accepted)
+        elif turn.state.now_s >= pending.until_s:
+            text = f"{pending.verb} is not complete yet; it goes on, see: clstat"
+            turn.reply(pending.request_id, text, accepted=False)
+        else:
+            left.append(pending)
+    if len(left) != len(turn.state.pending):
+        turn.change(pending=tuple(left))
+
+
+def _answer(state: NodeState, pending: Pending) -> tuple[bool, str] | None:
+    match pending.verb:
+        case "form":
+            return _form_answer(state)
+        case "leave":
+            if state.standing is Standing.HALTED:
+                return True, f"{state.me} is halted"
+            return None if state.standing is Standing.LEAVING else (False, "it joined again")
+        case _:
+            return _application_answer(state, pending)
+
+
+def _form_answer(state: NodeState) -> tuple[bool, str] | None:
+    match state.standing:
+        case Standing.TOGETHER:
+            return True, f"{state.me} and {state.peer_name} are together"
+        case Standing.ALONE:
+            return True, f"{state.me} is alone"
+        case Standing.HALTED | Standing.LEAVING:
+            return False, "this node was halted meanwhile"
+        case Standing.FORMING | Standing.CUT:
+            row = state.reasons.get("formation", "")
+            rule = next((r for r in formation.FORMATION if r.name == row), None)
+            gave_up = rule is not None and rule.answer is Verdict.ALARM
+            return (False, rule.because) if rule is not None and gave_up else None
+
+
+def _application_answer(state: NodeState, pending: Pending) -> tuple[bool, str] | None:
+    name = pending.application
+    built = next((b for b in state.built.applications if b.application.name == name), None)
+    record = state.record(name)
+    if built is None or record is None:
+        return False, f"{name} is no longer part of the cluster"
+    seen = placement.view(state, built.application)
+    here = phase(state, built.application)
+    if pending.verb == "halt":
+        if record.wanted is not Wanted.DOWN:
+            return False, f"{name} was started again meanwhile"
+        return _halted(state, record, name) if seen.stopped else None
+    if seen.failed_here and seen.failed_there:
+        return False, f"{name} failed to start on both nodes; see: clevents --application {name}"
+    running_here = record.owner == state.me and here is Phase.RUNNING and not seen.moving
+    there = seen.peer.phase if seen.peer is not None else Phase.UNKNOWN
+    running_there = record.owner != state.me and there is Phase.RUNNING
+    if not (running_here or running_there):
+        return None
+    where = state.me if running_here else state.peer_name
+    if pending.node not in ("", where):
+        return False, f"{name} runs on {where} again: it could not be started on {pending.node}"
+    return True, f"{name} runs on {where}"
+
+
+def _halted(state: NodeState, record: Record, name: str) -> tuple[bool, str] | None:
+    """Answer when the peer knows it too: it must not start again what was halted."""
+    theirs = state.peer.state
+    knows = theirs is not None and any(
+        each.application == name and each.version >= record.version for each in theirs.records
+    )
+    if knows or state.standing in (Standing.ALONE, Standing.HALTED, Standing.LEAVING):
+        return True, f"{name} is halted"
+    if state.standing is Standing.TOGETHER:
+        return None
+    peer = state.peer_name
+    return True, f"{name} is halted here; {peer} has not heard of it: if it takes over it starts it"
+
+
+def phase(state: NodeState, application: Application) -> Phase:
+    """Return what the application is doing on this node."""
+    name = application.name
+    mine = [s for item, s in state.items.items() if item.application == name]
+    if any(item_state.known is Is.UNKNOWN for item_state in mine):
+        return Phase.UNKNOWN
+    if lifecycle.is_stopped(state, name):
+        reached = placement.goal(state, application).answer
+        going_up = reached in (placement.Goal.UP, placement.Goal.DATA)
+        return Phase.STARTING if going_up else Phase.STOPPED
+    if lifecycle.is_stuck(state, name):
+        return Phase.STUCK
+    reached = placement.goal(state, application).answer
+    if reached in placement.STOPPED:
+        return Phase.STOPPING
+    layers = lifecycle.ORDER[:3] if reached is placement.Goal.DATA else lifecycle.ORDER
+    complete = all(lifecycle.all_up(state, name, layer) for layer in layers)
+    return Phase.RUNNING if complete else Phase.STARTING

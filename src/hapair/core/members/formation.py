@@ -1,0 +1,109 @@
+"""A node that was told to be a member: wait for the peer, then alone only if that is allowed."""
+
+from typing import Final
+
+from hapair.core.copies import data_safety
+from hapair.core.right import witness
+from hapair.core.right.arbitration import Verdict
+from hapair.core.right.hearing import peer_heard
+from hapair.core.right.holding import grant
+from hapair.core.words.effects import Severity
+from hapair.core.words.events import Start
+from hapair.core.words.rules import Rule, first_match
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
+from hapair.model.status import Standing
+
+FormRule = Rule[NodeState, Verdict]
+
+
+def _form_is_allowed(state: NodeState) -> bool:
+    return state.form is not None and state.form.allow_single_node
+
+
+FORMATION: Final[tuple[FormRule, ...]] = (
+    Rule("peer-heard", peer_heard, Verdict.WAIT, "the peer answers; agreeing with it"),
+    Rule(
+        "kernel-answers",
+        data_safety.kernel_answers,
+        Verdict.WAIT,
+        "the peer's kernel answers on the replication link; waiting for its daemon",
+    ),
+    Rule("confirmed", lambda s: s.confirmed, Verdict.GRANT, "the operator confirmed: peer is down"),
+    Rule(
+        "waiting",
+        lambda s: s.now_s < s.form_until_s,
+        Verdict.WAIT,
+        "waiting for the peer",
+    ),
+    Rule(
+        "single-not-allowed",
+        lambda s: not _form_is_allowed(s),
+        Verdict.ALARM,
+        "the peer did not answer in time and clstart.xml does not allow a single node; "
+        "start the peer, or type: clform --alone",
+    ),
+    Rule(
+        "promised",
+        lambda s: witness.uses_witness(s) and not witness.own_records_allow(s.stored),
+        Verdict.ALARM,
+        "this node agreed that the peer may act alone, so it may be ahead; "
+        "start the peer, or make sure that it is off and type: clconfirm peer-is-down",
+    ),
+    # A waiver from before the start says nothing: a person may have released the peer since.
+    Rule(
+        "granted",
+        witness.granted,
+        Verdict.GRANT,
+        "the witness granted the next epoch: nobody can be ahead of this node",
+    ),
+    Rule(
+        "denied",
+        witness.denied,
+        Verdict.ALARM,
+        "the witness says that the peer is ahead; start the peer, "
+        "or make sure that it is off and type: clconfirm peer-is-down",
+    ),
+    Rule(
+        "ask-witness",
+        witness.uses_witness,
+        Verdict.ASK,
+        "the peer did not answer in time; asking the witness whether it is ahead; if that stays "
+        "silent too, start the peer, or make sure that it is off and type: clconfirm peer-is-down",
+    ),
+    Rule(
+        "right-held",
+        lambda s: s.stored.holds_right,
+        Verdict.GRANT,
+        "this node held the right to act alone when it stopped: nobody can be ahead of it",
+    ),
+    Rule(
+        "peer-may-be-ahead",
+        lambda _: True,
+        Verdict.ALARM,
+        "the peer did not answer in time and may have newer data; start the peer, "
+        "or make sure that it is off and type: clconfirm peer-is-down",
+    ),
+)
+
+
+def settle(turn: Turn) -> None:
+    state = turn.state
+    form = state.form
+    if state.standing is not Standing.FORMING or form is None:
+        return
+    theirs = state.peer.state
+    running = theirs is not None and theirs.standing in (Standing.ALONE, Standing.TOGETHER)
+    if form.start is Start.BY_BOOT and not form.join_existing_cluster and running:
+        turn.change(standing=Standing.HALTED, form=None)
+        turn.store(formed=False)
+        text = "the peer runs the cluster and clstart.xml says not to join; type: clform"
+        turn.note("not-joining", text, severity=Severity.WARNING)
+        return
+    rule = first_match(FORMATION, state)
+    severity = Severity.ALARM if rule.answer is Verdict.ALARM else Severity.INFO
+    turn.because("formation", rule, note_severity=severity)
+    if rule.answer is Verdict.ASK:
+        witness.ask(turn, witness.claimed(turn.state))
+    if rule.answer is Verdict.GRANT:
+        grant(turn, rule.because)

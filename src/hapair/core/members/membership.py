@@ -1,0 +1,260 @@
+"""Do the two nodes act together, or may this one act alone?
+
+The handshake: a node *accepts* the incarnation of the peer that it hears. They are together
+when each has published that it accepted the other's present incarnation. A node that holds the
+right to act alone gives it up, on disk, before it publishes that it accepted the peer; so at
+no moment can both use a right.
+"""
+
+from typing import Final
+
+from hapair.core.applications import lifecycle
+from hapair.core.copies import data_safety
+from hapair.core.right import fencing, holding, witness
+from hapair.core.right.arbitration import Silence, Verdict, judge
+from hapair.core.right.hearing import REPROBE_S, last_heard_s, peer_heard, silence, silent_s
+from hapair.core.words.effects import ProbeReferences, Severity
+from hapair.core.words.events import Beat, PeerState
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
+from hapair.model.status import Standing
+
+ACTIVE: Final = (
+    Standing.FORMING,
+    Standing.TOGETHER,
+    Standing.CUT,
+    Standing.ALONE,
+    Standing.LEAVING,
+)
+CALLS_A_PERSON: Final = (Verdict.ALARM, Verdict.YIELD)
+REFERENCE_TIMEOUT_SHARE: Final = 0.4  # Of the detection time.
+
+
+def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
+    """Take a heartbeat in; an older incarnation of the peer is ignored."""
+    peer = turn.state.peer
+    if beat.incarnation < peer.incarnation:
+        return
+    if beat.incarnation > peer.incarnation:
+        forget_incarnation(turn, beat.incarnation)
+    if turn.state.confirmed:
+        turn.change(confirmed=False)  # Whoever sends heartbeats is not down.
+    if beat.echo == turn.state.incarnation:
+        heard = {**turn.state.peer.heard_at_s, network: at_s}
+        turn.change_peer(alive_at_s=at_s, heard_at_s=heard, beat=beat)
+        if turn.state.relinked:
+            turn.change(relinked=False)
+        fencing.forget(turn)
+        return
+    # It does not hear this node; what it says of itself is believed if it did before.
+    known = beat.echo == 0 and turn.state.peer.beat is not None
+    turn.change_peer(alive_at_s=at_s, beat=beat if known else turn.state.peer.beat)
+    fencing.doubt(turn)
+
+
+def forget_incarnation(turn: Turn, incarnation: int) -> None:
+    """The peer's daemon was started anew: what the former one agreed to is void."""
+    turn.change_peer(incarnation=incarnation, state=None, beat=None, heard_at_s={})
+    turn.change(accepted=0, quiet_since_s=turn.state.now_s)
+
+
+def absorb_state(turn: Turn, peer_state: PeerState) -> None:
+    """Take the peer's newest state in: higher versions of records win."""
+    if peer_state.incarnation < turn.state.peer.incarnation:
+        return
+    if peer_state.incarnation > turn.state.peer.incarnation:
+        forget_incarnation(turn, peer_state.incarnation)
+    turn.change_peer(state=peer_state)
+    state = turn.state
+    for theirs in peer_state.records:
+        ours = state.record(theirs.application)
+        if ours is None or theirs.version > ours.version:
+            turn.put_record(theirs)
+        elif theirs.version == ours.version and theirs.owner != ours.owner:
+            _two_owners(turn, theirs.application)
+            if state.me != state.built.cluster.nodes[0]:
+                turn.put_record(theirs)
+
+
+def _two_owners(turn: Turn, application: str) -> None:
+    key = f"{application}/owners"
+    if turn.state.reasons.get(key) == "two-owners":
+        return
+    turn.change(reasons={**turn.state.reasons, key: "two-owners"})
+    text = (
+        "both nodes were given the right to run it while they could not hear each other; "
+        f"{turn.state.built.cluster.nodes[0]} goes on, nothing is discarded"
+    )
+    turn.note("two-owners", text, application, Severity.ALARM)
+
+
+def settle(turn: Turn) -> None:
+    """Bring the standing up to date with what is known now."""
+    match turn.state.standing:
+        case Standing.HALTED:
+            return
+        case Standing.FORMING:
+            _accept(turn)
+            if lifecycle.runs_anything(turn.state) is not False:
+                _mind_the_lease(turn)  # It was started anew, and may not know for how long.
+        case Standing.TOGETHER:
+            _together(turn)
+        case Standing.CUT:
+            _accept(turn)
+            _cut(turn)
+            if turn.state.standing is Standing.CUT:
+                holding.inherit(turn)
+        case Standing.ALONE:
+            _accept(turn)
+        case Standing.LEAVING:
+            holding.inherit(turn)
+            _mind_the_lease(turn)
+
+
+def _mind_the_lease(turn: Turn) -> None:
+    """A node that leaves slowly, or forms anew, and is cut off meanwhile, ends what it runs."""
+    state = turn.state
+    waits = state.standing in (Standing.LEAVING, Standing.FORMING)
+    bound = waits and witness.uses_witness(state) and not state.stored.holds_right
+    if bound and not state.lost and silence(state).lease_over:
+        turn.change(lost=True)
+
+
+def _accept(turn: Turn) -> None:
+    """Act together with the peer as soon as both have accepted each other."""
+    state = turn.state
+    theirs = state.peer.state
+    if theirs is None or not peer_heard(state) or theirs.standing not in ACTIVE or theirs.left:
+        return
+    if not _is_news(state, theirs):
+        return
+    # Its epoch becomes ours only after it gave its right up: whoever takes part in an epoch may
+    # claim the next one, and two nodes that claim different ones could both be granted.
+    epoch = state.stored.epoch if theirs.holds_right else max(state.stored.epoch, theirs.epoch)
+    news = state.accepted != theirs.incarnation or epoch > state.stored.epoch
+    if news and _may_accept(state, theirs):
+        if theirs.epoch > state.stored.epoch:
+            data_safety.distrust(turn)  # It had the right to act alone meanwhile.
+        elif not state.stored.holds_right:
+            data_safety.trust_again(turn, theirs.epoch)
+        turn.store(holds_right=False, epoch=epoch)
+        turn.change(accepted=theirs.incarnation)
+        if state.standing is Standing.ALONE:
+            turn.change(standing=Standing.CUT)  # Without the right; together when both agreed.
+    both = turn.state.accepted == theirs.incarnation and theirs.accepted == state.incarnation
+    # What was said before a node stood still can be read after it: the epochs must be one.
+    agreed = both and theirs.epoch == turn.state.stored.epoch
+    if agreed and not theirs.holds_right:
+        turn.store(joined_boot_id=state.boot_id, ceded=False)
+        turn.change(
+            standing=Standing.TOGETHER,
+            together_since_s=state.now_s,
+            confirmed=False,
+            isolated=False,
+            lost=False,
+            stranger=False,
+            leased_from_s=None,
+            leased=(),
+        )
+        witness.forget(turn)
+        turn.note("together", f"acts together with {state.peer_name}")
+
+
+def _is_news(state: NodeState, theirs: PeerState) -> bool:
+    """Tell whether the peer's state is its present one; heartbeats come by when states do not."""
+    beat = state.peer.beat
+    return beat is not None and (beat.standing, beat.epoch) == (theirs.standing, theirs.epoch)
+
+
+def _may_accept(state: NodeState, theirs: PeerState) -> bool:
+    """The side with the right accepts last, so that a peer that fails meanwhile costs nothing."""
+    if not state.stored.holds_right or theirs.accepted == state.incarnation:
+        return True
+    first = state.me == state.built.cluster.nodes[0]
+    theirs_wins = (theirs.epoch, not first) > (state.stored.epoch, first)
+    return theirs.holds_right and theirs_wins
+
+
+def _together(turn: Turn) -> None:
+    state = turn.state
+    theirs = state.peer.state
+    if theirs is None or theirs.incarnation != state.accepted:
+        turn.change(standing=Standing.CUT, accepted=0)
+        text = f"the daemon of {state.peer_name} was started anew"
+        turn.note("peer-restarted", text)
+        _accept(turn)
+    elif not peer_heard(state):
+        _lose_peer(turn)
+    elif theirs.left:
+        holding.inherit(turn)
+    elif theirs.accepted != state.incarnation or theirs.epoch != state.stored.epoch:
+        turn.change(standing=Standing.CUT, accepted=0)
+        turn.note("peer-withdrew", f"{state.peer_name} no longer agrees with this node")
+        _accept(turn)
+    elif silent_s(state) > state.detection_s / 2:
+        _probe_early(turn)
+
+
+def _lose_peer(turn: Turn) -> None:
+    state = turn.state
+    ago_s = state.now_s - last_heard_s(state)
+    turn.change(standing=Standing.CUT, accepted=0)
+    text = f"{state.peer_name} is silent on every network since {ago_s:.1f} s"
+    turn.note("detected", text, severity=Severity.WARNING)
+    _cut(turn)
+
+
+def absorb_probe(turn: Turn, answering: tuple[str, ...], at_s: float) -> None:
+    """Take in which references answered, and count how often in this silence not all did."""
+    state = turn.state
+    peer = state.peer
+    same_silence = peer.answered_at_s is not None and peer.answered_at_s > last_heard_s(state)
+    before = peer.unanswered if same_silence else 0
+    complete = len(answering) >= silence(state).references
+    turn.change_peer(
+        answered_at_s=at_s, answering=answering, unanswered=0 if complete else before + 1
+    )
+
+
+def _probe_early(turn: Turn) -> None:
+    """Ask the references before the detection time is over: the verdict then needs no wait."""
+    state = turn.state
+    asked = state.peer.probed_at_s
+    if asked is not None and asked > last_heard_s(state) and state.now_s - asked < REPROBE_S:
+        return
+    if any(network.reference for network in state.built.cluster.networks):
+        turn.change_peer(probed_at_s=state.now_s)
+        turn.effects.append(ProbeReferences(state.detection_s * REFERENCE_TIMEOUT_SHARE))
+
+
+def _cut(turn: Turn) -> None:
+    if turn.state.standing is not Standing.CUT:
+        return
+    situation = silence(turn.state)
+    rule = judge(situation)
+    severity = Severity.ALARM if rule.answer in CALLS_A_PERSON else Severity.INFO
+    turn.because("arbitration", rule, note_severity=severity)
+    match rule.answer:
+        case Verdict.YIELD:
+            turn.change(isolated=False, lost=situation.lease_over)
+        case Verdict.WAIT | Verdict.ALARM | Verdict.ASK | Verdict.FENCE:
+            turn.change(isolated=False, lost=False)
+            if situation.probed:
+                _probe_early(turn)  # An answer of long ago must not grant anything later.
+        case Verdict.PROBE:
+            _probe_early(turn)
+        case Verdict.ISOLATED:
+            turn.change(isolated=True)
+            _probe_early(turn)
+        case Verdict.LOST:
+            turn.change(lost=True)
+        case Verdict.GRANT:
+            holding.grant(turn, rule.because)
+    _turn_to_third_party(turn, situation, rule.answer)
+
+
+def _turn_to_third_party(turn: Turn, situation: Silence, verdict: Verdict) -> None:
+    if verdict is Verdict.FENCE:
+        fencing.fence(turn)
+    if verdict is Verdict.ASK or (verdict is Verdict.LOST and not situation.denied):
+        witness.ask(turn, witness.claimed(turn.state))

@@ -1,0 +1,153 @@
+"""What this node hears of its peer, and what it knows when it hears nothing."""
+
+from typing import Final
+
+from hapair.core.copies import data_safety
+from hapair.core.right import fencing, witness
+from hapair.core.right.arbitration import Silence
+from hapair.core.words.events import Heard
+from hapair.core.words.state import NodeState
+from hapair.model.status import Standing, Wanted
+
+ASKING_S: Final = 1.5  # What a question to the witness may take.
+REPROBE_S: Final = 1.0  # While the peer is silent, how often the references are asked again.
+
+
+def superseded(state: NodeState) -> bool:
+    """Tell whether the peer says that it acts alone in an epoch that this node never saw.
+
+    While it leaves, it may still run what it took over.
+    """
+    beat = state.peer.beat
+    if beat is None or beat.epoch <= state.stored.epoch:
+        return False
+    return beat.standing in (Standing.ALONE, Standing.LEAVING)
+
+
+def last_heard_s(state: NodeState) -> float:
+    """Return when the peer was last heard on any network, in monotonic seconds."""
+    return max([state.quiet_since_s, *state.peer.heard_at_s.values()])
+
+
+def peer_heard(state: NodeState) -> bool:
+    """Tell whether a beat that echoes our incarnation came within the detection time."""
+    return data_safety.peer_heard(state)
+
+
+def peer_alive(state: NodeState) -> bool:
+    """Tell whether any beat came within the detection time, even one that does not echo us."""
+    at_s = state.peer.alive_at_s
+    return at_s is not None and state.now_s - at_s < state.detection_s
+
+
+def repeats(state: NodeState, heard: Heard) -> bool:
+    """Tell whether a heartbeat says only what is known: the peer lives, and agrees as before."""
+    peer = state.peer
+    before_s = peer.heard_at_s.get(heard.network)
+    return (
+        state.standing is Standing.TOGETHER
+        and peer.beat == heard.beat
+        and before_s is not None
+        and heard.at_s - before_s < state.detection_s
+    )
+
+
+def agreed(state: NodeState) -> bool:
+    """Tell whether the peer is heard, and each side has accepted this incarnation of the other."""
+    theirs = state.peer.state
+    return (
+        theirs is not None
+        and state.accepted == theirs.incarnation
+        and theirs.accepted == state.incarnation
+        and peer_heard(state)
+    )
+
+
+def silent_s(state: NodeState) -> float:
+    return state.now_s - last_heard_s(state)
+
+
+def in_touch_until_s(state: NodeState) -> float:
+    """Return when the peer's daemon was heard, or its kernel answered, for the last time.
+
+    Nobody can be granted anything while a connection of the data stands, so leases begin when it
+    ends. The kernels notice that within the detection time: it may have ended so much earlier.
+    """
+    return max(last_heard_s(state), state.linked_until_s - state.detection_s)
+
+
+def was_member(state: NodeState) -> bool:
+    """Tell whether this node has acted together with its peer, or alone, since it booted."""
+    return state.stored.formed and state.stored.joined_boot_id == state.boot_id
+
+
+def silence(state: NodeState) -> Silence:
+    """Collect what the arbitration tables look at."""
+    cluster = state.built.cluster
+    started_s = last_heard_s(state)
+    peer = state.peer
+    watched = [n.name for n in cluster.networks if not n.crossover]
+    return Silence(
+        kind=cluster.arbitration,
+        peer_heard=peer_heard(state),
+        peer_alive=peer_alive(state),
+        long_enough=silent_s(state) >= state.detection_s and state.facts_read,
+        kernel_answers=data_safety.kernel_answers(state),
+        was_together=was_member(state),
+        confirmed=state.confirmed,
+        networks=len(cluster.networks),
+        own_links_up=all(state.links.get(name, True) for name in watched),
+        references=sum(network.reference is not None for network in cluster.networks),
+        probed=peer.answered_at_s is not None
+        and peer.answered_at_s > started_s
+        and state.now_s - peer.answered_at_s <= state.detection_s + REPROBE_S,
+        answering=len(peer.answering),
+        unanswered=peer.unanswered,
+        **_third_party(state),
+    )
+
+
+def _third_party(state: NodeState) -> dict[str, bool]:
+    """Collect what the tables of the witness and of fencing look at besides."""
+    silent = silent_s(state)
+    lead_s = _lead_s(state)
+    return {
+        "lead_over": silent >= state.detection_s + lead_s
+        and state.now_s - state.linked_until_s >= lead_s,
+        "records_allow": witness.own_records_allow(state.stored),
+        "waiver": state.stored.tie.waiver,
+        "granted": witness.granted(state),
+        "denied": witness.denied(state),
+        "unreachable": witness.unreachable(state),
+        "lease_over": _lease_over(state),
+        "outstayed": _outstayed(state),
+        "methods": fencing.has_method(state),
+        "fenced": state.fencing.proven,
+        "hung": silent >= fencing.HUNG_S + lead_s,
+    }
+
+
+def _lead_s(state: NodeState) -> float:
+    """Return how long the peer is let go first: longest where this node could run nothing."""
+    lead_s = state.built.cluster.lead_s
+    wanted = [r.application for r in state.stored.records if r.wanted is not Wanted.DOWN]
+    if wanted and not any(data_safety.data_current(state, name) for name in wanted):
+        return 2 * lead_s
+    return 0.0 if witness.is_active(state) else lead_s
+
+
+def _outstayed(state: NodeState) -> bool:
+    """Tell whether the lease of a node that was cut off ended while it stood still, or later."""
+    from_s = state.leased_from_s
+    return from_s is not None and state.now_s - from_s >= state.built.cluster.lease_s
+
+
+def _lease_over(state: NodeState) -> bool:
+    """Tell whether the time is over for which this node may run on, unheard and without a right.
+
+    A daemon that came back does not know how long its peer had been out of touch before.
+    """
+    if data_safety.kernel_answers(state):
+        return False
+    lease_s = state.detection_s + ASKING_S if state.stranger else state.built.cluster.lease_s
+    return _outstayed(state) or state.now_s - in_touch_until_s(state) >= lease_s

@@ -1,0 +1,91 @@
+"""How this node gets the right to act alone: a new epoch, on disk before anything relies on it."""
+
+from typing import Final
+
+from hapair.core.copies import data_safety
+from hapair.core.right import witness
+from hapair.core.right.hearing import ASKING_S, in_touch_until_s, peer_heard, was_member
+from hapair.core.words.effects import Severity
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
+from hapair.model.status import Standing
+
+# What a person decided outranks every epoch that the peer can have reached by itself meanwhile.
+CONFIRMED_AHEAD: Final = 1000
+
+
+def grant(turn: Turn, because: str) -> None:
+    """Take the right to act alone: a new epoch, on disk before anything relies on it."""
+    state = turn.state
+    epoch = witness.claimed(state)
+    if witness.granted(state) or (witness.uses_witness(state) and state.stored.tie.waiver):
+        turn.store(away=())  # Nobody has acted alone since this node was last a member.
+    if witness.uses_witness(state) and not witness.granted(state):
+        # A person, an agent or a promise is the reason: outrank what the witness may have given.
+        epoch = max(epoch, state.witness.newest + 1)
+    if state.confirmed:
+        epoch += CONFIRMED_AHEAD
+    turn.store(epoch=epoch, holds_right=True, ceded=False, joined_boot_id=state.boot_id)
+    if state.confirmed and witness.uses_witness(state) and witness.is_lost(state):
+        text = (
+            "no witness has recorded that this node acts alone: until one answers, do not start "
+            f"{state.peer_name} where it cannot reach this node"
+        )
+        turn.note("not-recorded", text, severity=Severity.ALARM)
+    if state.confirmed:
+        # The operator saw what may be lost and took it upon himself.
+        turn.store(unproven=(), away=())
+    proven = state.confirmed or state.fencing.proven or not witness.uses_witness(state)
+    turn.change(
+        leased=(),
+        lease_until_s=0.0 if proven else in_touch_until_s(state) + _peer_lease_s(state),
+        standing=Standing.ALONE,
+        accepted=0,
+        isolated=False,
+        lost=False,
+        confirmed=False,
+        stranger=False,
+        leased_from_s=None,
+    )
+    turn.note("granted", f"may act alone in epoch {epoch}: {because}")
+
+
+def _peer_lease_s(state: NodeState) -> float:
+    """Return how long a silent peer may go on at the most, after this node was in touch with it.
+
+    Its last echo may be a detection time old, and may be read another one late. It may stand
+    still when its lease ends: until its watchdog resets it, or it goes on and stops.
+    """
+    cluster = state.built.cluster
+    hangs_s = cluster.watchdog.timeout_s if cluster.watchdog is not None else 0.0
+    return cluster.lease_s + 2 * state.detection_s + ASKING_S + hangs_s
+
+
+def wait_for_lease(turn: Turn) -> None:
+    """A new daemon that acts alone does not know what it took over and when: wait for all of it."""
+    state = turn.state
+    if witness.uses_witness(state):
+        bare = tuple(b.application.name for b in state.built.applications if not b.volumes)
+        turn.change(leased=bare, lease_until_s=state.now_s + _peer_lease_s(state))
+
+
+def inherit(turn: Turn) -> None:
+    """Take the right over from a peer that has halted in order and runs nothing any more.
+
+    A halted node starts nothing before it has formed and agreed with its peer again, and it
+    stored that before it said so.
+    """
+    state = turn.state
+    theirs = state.peer.state
+    if theirs is None or not theirs.left or theirs.holds_right or not was_member(state):
+        return
+    if state.stored.holds_right or not peer_heard(state):
+        return
+    epoch = max(state.stored.epoch, theirs.epoch) + 1
+    turn.store(holds_right=True, ceded=False, epoch=epoch)
+    if state.standing is Standing.CUT and data_safety.wrote_by_right(state, theirs.epoch):
+        data_safety.distrust(turn)  # What it wrote while it was out of sight is not known.
+    text = f"{state.peer_name} left in order; this node may act alone in epoch {epoch}"
+    turn.note("peer-left", text)
+    if state.standing is not Standing.LEAVING:
+        turn.change(standing=Standing.ALONE, accepted=0, isolated=False, lost=False)

@@ -1,0 +1,1 @@
+"""What goes in and out, and the state in the making. Nothing is decided here."""

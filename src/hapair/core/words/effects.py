@@ -1,0 +1,197 @@
+"""What the core asks for. Ordered data: a Store is done before anything after it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from hapair.core.words.events import Beat, PeerState, WitnessTie
+from hapair.model.status import Record
+
+NO_TIE: Final = WitnessTie()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What must survive a crash of the daemon and of the node."""
+
+    formed: bool = False  # Told to be a member (clform) and not halted since.
+    formed_boot_id: str = ""  # The boot in which it was told so.
+    joined_boot_id: str = ""  # The boot in which it last acted together or with a right.
+    epoch: int = 0
+    holds_right: bool = False  # This node may act alone: nobody can be ahead of it.
+    records: tuple[Record, ...] = ()
+    behind: tuple[str, ...] = ()  # Resources whose local copy is known to miss writes.
+    # Resources whose local copy may miss writes: the peer could have gone on without this node.
+    unproven: tuple[str, ...] = ()
+    # The same, but only because this node was away. A witness that grants proves them: then
+    # nobody acted alone meanwhile.
+    away: tuple[str, ...] = ()
+    asked: int = 0  # The highest epoch for which a witness was asked.
+    ceded: bool = False  # Left in order: the peer may act alone without asking any witness.
+    tie: WitnessTie = NO_TIE
+    rounds: int = 0  # How many losses of the witness were counted, see WitnessTie.
+    incarnation: int = 0  # The highest that this node gave itself after standing still.
+
+
+class Do(StrEnum):
+    BRING_UP = "bring up"
+    TAKE_DOWN = "take down"
+    PROMOTE = "promote"
+    DEMOTE = "demote"
+    DETACH = "detach by force"
+    RESUME = "let frozen writes go on"
+    MOUNT = "mount"
+    UNMOUNT = "unmount"
+    END_HOLDERS = "end holders"
+    ADD_ADDRESSES = "add addresses"
+    REMOVE_ADDRESSES = "remove addresses"
+    ANNOUNCE_ADDRESSES = "announce addresses"  # Neighbours may remember another machine.
+    START_PROGRAM = "start program"
+    STOP_PROGRAM = "stop program"
+    KILL_PROGRAM = "kill program"
+
+
+class Layer(StrEnum):
+    """The layers of an application in the order of their start."""
+
+    ATTACHED = "attached"
+    PROMOTED = "promoted"
+    MOUNTED = "mounted"
+    ADDRESSED = "addressed"
+    PROGRAM = "program"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    stored: Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Send this state to the peer; the newest one is repeated whenever a connection opens."""
+
+    state: PeerState
+
+
+@dataclass(frozen=True, slots=True)
+class SetBeat:
+    """From now on heartbeats say this."""
+
+    beat: Beat
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Do it and answer with Ended. ``resource`` is empty for addresses and programs."""
+
+    effect_id: int
+    do: Do
+    application: str
+    resource: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Find out whether the item is up and answer with Looked."""
+
+    effect_id: int
+    layer: Layer
+    application: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReferences:
+    """Ping the reference address of each network that has one; answer with ReferencesProbed."""
+
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskWitnesses:
+    """Ask every witness to grant ``epoch`` to this node, or look at it when that is 0.
+
+    Each answers with one WitnessAnswered.
+    """
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class FencePeer:
+    """Try the methods against the peer in their order until one proves it off; Fenced answers."""
+
+
+class FenceVerdict(StrEnum):
+    """What the fence-peer handler tells DRBD, by its exit code 1, 4 or 7."""
+
+    DENIED = "denied"  # Writes stay frozen, nothing is promoted.
+    PEER_OUTDATED = "peer-outdated"  # Go on: the peer stored that its copy is not to be promoted.
+    PEER_FENCED = "peer-fenced"  # Go on: this node has the right to act alone.
+
+
+GO_ON: Final = (FenceVerdict.PEER_OUTDATED, FenceVerdict.PEER_FENCED)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFence:
+    request_id: int
+    verdict: FenceVerdict
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Feed the watchdog device from now on, or release it: nothing runs here any more."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResetNode:
+    """Reset this machine at once, as the power would: the application cannot be stopped."""
+
+    application: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer a command. It is sent once: when it is refused, or when it is complete."""
+
+    request_id: int
+    accepted: bool
+    text: str
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    ALARM = "alarm"  # A person is needed.
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line of the history. ``name`` is a stable word, e.g. "detected" or a rule's name."""
+
+    name: str
+    text: str
+    application: str = ""
+    severity: Severity = Severity.INFO
+
+
+Effect: TypeAlias = (
+    Store
+    | Publish
+    | SetBeat
+    | Act
+    | Look
+    | ProbeReferences
+    | AskWitnesses
+    | FencePeer
+    | AnswerFence
+    | Guard
+    | ResetNode
+    | Reply
+    | Note
+)

@@ -1,0 +1,1 @@
+"""What local tools ask of the daemon, and what they are told."""

@@ -1,0 +1,1 @@
+"""What watches over resyncs, beside the path of every decision."""

@@ -1,0 +1,215 @@
+"""Watches over resyncs: their order, a snapshot before one, its pace, one help when it stalls.
+
+Nothing here is on the path of a decision, and nothing ever gives up data.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from hapair.core.copies.resync import RELEASE_S, STALLS, Cure, Standstill, goes_first
+from hapair.core.words.effects import Severity
+from hapair.core.words.rules import first_match
+from hapair.model.application import Volume
+from hapair.model.data import SYNCING, Connection, VolumeFacts
+from hapair.model.divergence import KeptSnapshot
+from hapair.model.outcome import Done
+from hapair.ports import Clock
+from hapair.rpc.messages import JsonObject, RpcError
+from hapair.runtime.guardians.resync_order import ResyncOrder
+from hapair.runtime.guardians.snapshots import (
+    RepairTools,
+    before_resync_name,
+    drop_snapshot,
+    kept_snapshots,
+    make_snapshot,
+)
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.history.replication_memory import Pace
+from hapair.runtime.node.node import Node
+from hapair.runtime.verbs import Call, Verb, Verbs
+
+LOOK_S: Final = 5.0
+REFRESH_S: Final = 600.0  # How often LVM is asked what is still there.
+LIMIT_S: Final = 30.0
+SNAPSHOT_LIMIT_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class _Course:
+    """One resync as it was seen so far."""
+
+    begun_s: float
+    begun_bytes: int
+    least_bytes: int
+    progress_s: float  # When less was missing than ever before.
+    reconnected: bool = False
+    alarmed: bool = False
+
+
+@dataclass(slots=True)
+class ResyncGuardian:
+    node: Callable[[], Node]
+    tools: RepairTools
+    journal: Journal
+    clock: Clock
+    order: ResyncOrder = field(init=False)
+    _courses: dict[str, _Course] = field(default_factory=dict)
+    _kept: dict[str, tuple[KeptSnapshot, ...]] = field(default_factory=dict)
+    _refreshed_s: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self.order = ResyncOrder(self.node, self.tools, self.journal)
+
+    def verbs(self) -> Verbs:
+        """Return what DRBD's handlers, see packaging/helpers, ask for."""
+        return {"resync-begins": Verb(self.begins), "resync-ended": Verb(self.ended)}
+
+    async def begins(self, call: Call) -> JsonObject:
+        """Keep what is here now. The resync waits for the answer, and begins whatever it is."""
+        volume = self._volume(call.text("resource"))
+        if not self.node().built.cluster.resync.snapshot:
+            return {"text": "no snapshot is wanted"}
+        facts = self.node().hands.replication.facts(volume.resource)
+        size_bytes = facts.out_of_sync_bytes if facts is not None else 0
+        name = before_resync_name(volume)
+        try:
+            async with asyncio.timeout(SNAPSHOT_LIMIT_S):
+                outcome = await make_snapshot(self.tools.volumes, volume, name, size_bytes)
+        except TimeoutError:
+            return self._tell(volume, "LVM gave no answer: the resync begins without a snapshot")
+        await self._look_at(volume)
+        if isinstance(outcome, Done):
+            return self._tell(volume, f"{volume.volume_group}/{name} keeps the copy as it was")
+        return self._tell(volume, f"the resync begins without a snapshot: {outcome.why}")
+
+    def _tell(self, volume: Volume, text: str) -> JsonObject:
+        self.journal.add("resync", f"{volume.resource}: {text}")
+        return {"text": text}
+
+    async def ended(self, call: Call) -> JsonObject:
+        """The snapshot goes as soon as the copy is UpToDate, which the next look finds out."""
+        volume = self._volume(call.text("resource"))
+        await self._look_at(volume)
+        return self._tell(volume, "the resync ended")
+
+    def kept(self) -> tuple[KeptSnapshot, ...]:
+        return tuple(each for name in sorted(self._kept) for each in self._kept[name])
+
+    def paces(self) -> tuple[Pace, ...]:
+        now_s = self.clock.monotonic_s()
+        return tuple(
+            Pace(name, _speed(course, now_s), stalled=course.alarmed)
+            for name, course in sorted(self._courses.items())
+        )
+
+    async def run(self) -> None:
+        """Look, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """See what each resync did, help the one that stands still, drop what served its time."""
+        now_s = self.clock.monotonic_s()
+        await self.order.look(self._stuck(now_s))
+        refresh = now_s - self._refreshed_s >= REFRESH_S
+        self._refreshed_s = now_s if refresh else self._refreshed_s
+        for volume in self._volumes():
+            if refresh:
+                await self._look_at(volume)
+            facts = self.node().hands.replication.facts(volume.resource)
+            await self._drop_needless(volume, facts)
+            await self._follow(volume, facts, now_s)
+
+    def _stuck(self, now_s: float) -> frozenset[str]:
+        """Return the resources whose resync is not worth waiting for any more."""
+        courses = self._courses.items()
+        return frozenset(name for name, each in courses if now_s - each.progress_s >= RELEASE_S)
+
+    async def _look_at(self, volume: Volume) -> None:
+        self._kept[volume.resource] = await kept_snapshots(self.tools.volumes, volume)
+
+    async def _drop_needless(self, volume: Volume, facts: VolumeFacts | None) -> None:
+        """A snapshot from before a resync is kept while the copy here is not complete."""
+        name = before_resync_name(volume)
+        if facts is None or not facts.current or facts.connection is not Connection.CONNECTED:
+            return
+        if all(each.name != name for each in self._kept.get(volume.resource, ())):
+            return
+        dropped = await drop_snapshot(self.tools.volumes, volume, name)
+        if isinstance(dropped, Done):
+            self._tell(volume, f"the copy is UpToDate; {volume.volume_group}/{name} is removed")
+            await self._look_at(volume)
+
+    async def _follow(self, volume: Volume, facts: VolumeFacts | None, now_s: float) -> None:
+        if facts is None or facts.connection not in SYNCING:
+            if facts is not None and not facts.kernel_answers and self._helped(volume, now_s):
+                return  # Its connection is being made anew.
+            self._courses.pop(volume.resource, None)
+            return
+        missing = facts.out_of_sync_bytes
+        waits = bool(self._goes_first(facts))
+        if waits:
+            self._courses.pop(volume.resource, None)  # Its course begins when its turn comes.
+        course = self._courses.setdefault(
+            volume.resource, _Course(now_s, missing, missing, progress_s=now_s)
+        )
+        if missing < course.least_bytes:
+            course.least_bytes, course.progress_s, course.alarmed = missing, now_s, False
+        target = facts.connection is Connection.SYNC_TARGET
+        seen = Standstill(target, now_s - course.progress_s, waits, course.reconnected)
+        rule = first_match(STALLS, seen)
+        match rule.answer:
+            case Cure.NOTHING:
+                return
+            case Cure.RECONNECT:
+                course.reconnected, course.progress_s = True, now_s
+                self.journal.add("resync-" + rule.name, f"{volume.resource}: {rule.because}",
+                                 severity=Severity.WARNING)  # fmt: skip
+                await self._reconnect(volume)
+            case Cure.ALARM if not course.alarmed:
+                course.alarmed = True
+                self.journal.add("resync-" + rule.name, f"{volume.resource}: {rule.because}",
+                                 severity=Severity.ALARM)  # fmt: skip
+            case Cure.ALARM:
+                return
+
+    def _goes_first(self, facts: VolumeFacts) -> str:
+        node = self.node()
+        before = node.built.resynced_before(facts.resource)
+        known = (node.hands.replication.facts(volume.resource) for volume in before)
+        return goes_first(facts, tuple(known))
+
+    def _helped(self, volume: Volume, now_s: float) -> bool:
+        course = self._courses.get(volume.resource)
+        return course is not None and course.reconnected and now_s - course.progress_s < LIMIT_S
+
+    async def _reconnect(self, volume: Volume) -> None:
+        """Whatever the first command says, connecting must be tried: apart helps nobody."""
+        connections = self.tools.connections
+        await connections.disconnect(volume, timeout_s=LIMIT_S)
+        outcome = await connections.connect(volume, timeout_s=LIMIT_S)
+        if not isinstance(outcome, Done):
+            self.journal.add("resync-not-connected", f"{volume.resource}: {outcome.why}",
+                             severity=Severity.ALARM)  # fmt: skip
+
+    def _volumes(self) -> tuple[Volume, ...]:
+        try:
+            built = self.node().built
+        except RpcError:
+            return ()
+        return tuple(volume for each in built.applications for volume in each.volumes)
+
+    def _volume(self, resource: str) -> Volume:
+        for volume in self._volumes():
+            if volume.resource == resource:
+                return volume
+        raise RpcError(f"there is no volume {resource} on this node", "see: clstat")
+
+
+def _speed(course: _Course, now_s: float) -> float:
+    """Return bytes per second since it began to be watched; 0 when nothing was done yet."""
+    passed_s = now_s - course.begun_s
+    return (course.begun_bytes - course.least_bytes) / passed_s if passed_s > 0 else 0.0

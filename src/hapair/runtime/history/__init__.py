@@ -1,0 +1,1 @@
+"""What the node remembers of what happened, for people: nothing is decided with it."""

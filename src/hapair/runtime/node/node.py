@@ -1,0 +1,311 @@
+"""This node's part of a built cluster: the decision core and all that feeds and obeys it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from hapair.core import node as core
+from hapair.core.right.hearing import last_heard_s
+from hapair.core.words.effects import AnswerFence, Note, Reply, ResetNode, Severity, Stored
+from hapair.core.words.events import Configured, Event, LinkChanged
+from hapair.core.words.state import NodeState
+from hapair.model.built import Built
+from hapair.model.cluster import Cluster
+from hapair.model.divergence import KeptSnapshot
+from hapair.model.outcome import Refused, Unknown
+from hapair.model.timeline import OPENING
+from hapair.ports import Clock, Fencing, Heartbeats, PeerLink, WatchdogDevice, Witnesses
+from hapair.rpc.messages import JsonObject, RpcError
+from hapair.runtime.codec import dumps
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.history.replication_memory import (
+    MEMORY,
+    PEER_TIMEOUT_S,
+    Pace,
+    Remembered,
+    ReplicationMemory,
+    read_remembered,
+)
+from hapair.runtime.node.guard import Guard
+from hapair.runtime.node.loop import Loop
+from hapair.runtime.node.peer import Peer
+from hapair.runtime.node.perform import Hands, Outlets, Performer, Spawn
+from hapair.runtime.node.sources import Pulse, watch_data
+from hapair.runtime.node.third_parties import ThirdParties
+from hapair.runtime.node.views import LinkView
+
+STATE: Final = "state.json"
+STORE_RETRY_S: Final = 1.0
+Watched: TypeAlias = Callable[[], tuple[tuple[KeptSnapshot, ...], tuple[Pace, ...]]]
+LOST: Final = "detected"  # The core's word for the beginning of a silence.
+
+
+def _nothing_watched() -> tuple[tuple[KeptSnapshot, ...], tuple[Pace, ...]]:
+    return (), ()
+
+
+def _nothing(_: str) -> bytes | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """The connections to the peer of one configuration."""
+
+    heartbeats: Heartbeats
+    link: PeerLink
+    keys: str  # Differs when the keys do.
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a node is made of; the wiring provides it."""
+
+    clock: Clock
+    journal: Journal
+    hands: Callable[[Cluster, str], Hands]
+    connect: Callable[[Cluster, str], Wires]  # RpcError when keys are missing.
+    keep: Callable[[str, bytes], Awaitable[None]]  # Returns when the file is on the disk.
+    spawn: Spawn  # A task that fails ends the daemon.
+    witnesses: Callable[[Cluster, str], Witnesses]
+    fencing: Fencing
+    watchdog: WatchdogDevice
+    # Resets this machine; returns only when it could not.
+    reset: Callable[[str], Refused | Unknown]
+    load: Callable[[str], bytes | None] = _nothing  # What ``keep`` stored.
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who waits for what the core answers."""
+
+    reply: Callable[[Reply], None]
+    fence: Callable[[AnswerFence], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    me: str
+    boot_id: str
+    incarnation: int
+
+
+class Node:
+    """Exists from the moment at which a built configuration is known."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        identity: Identity,
+        built: Built,
+        stored: Stored,
+        listeners: Listeners,
+    ) -> None:
+        self.identity = identity
+        self.watched: Watched = _nothing_watched  # What the guardian of resyncs sees.
+        self.waits_for_disk = False  # Nothing can be decided, and a new daemon could not either.
+        self._parts = parts
+        self._wires = parts.connect(built.cluster, identity.me)
+        self._hands = parts.hands(built.cluster, identity.me)
+        self.peer = Peer(built.cluster.peer_of(identity.me), parts.clock, parts.journal, self.offer)
+        self._pulse = Pulse(
+            self._wires.heartbeats,
+            built.cluster.timing,
+            parts.clock,
+            parts.journal,
+            self.offer,
+            self._last_heard_s,
+        )
+        self._third_parties = self._make_third_parties(built.cluster)
+        self._guard = Guard(
+            parts.watchdog,
+            built.cluster.watchdog,
+            parts.clock,
+            parts.journal,
+            lambda: self.decided_at_s,
+        )
+        outlets = self._make_outlets(listeners)
+        performer = Performer(self._hands, outlets, parts.journal, parts.clock, parts.spawn)
+        performer.built = built
+        self._performer = performer
+        state, self._first = core.begin(
+            identity.me,
+            identity.boot_id,
+            identity.incarnation,
+            built,
+            stored,
+            parts.clock.boot_s(),
+        )
+        self._loop = Loop(core.step, state, performer)
+        self._memory = ReplicationMemory(
+            parts.keep, parts.clock, read_remembered(parts.load(MEMORY))
+        )
+
+    def _make_outlets(self, listeners: Listeners) -> Outlets:
+        return Outlets(
+            self._store,
+            self.peer.publish,
+            self._pulse.set_beat,
+            listeners.reply,
+            self._note,
+            self.offer,
+            self._ask_witnesses,
+            self._fence,
+            listeners.fence,
+            self._guard.set,
+            lambda asked: self._parts.spawn(self._reset(asked)),
+        )
+
+    def _make_third_parties(self, cluster: Cluster) -> ThirdParties:
+        return ThirdParties(
+            self._witnesses_of(cluster),
+            self._parts.fencing,
+            self._parts.clock,
+            self._parts.journal,
+            self.identity.me,
+            self.offer,
+            cluster,
+        )
+
+    @property
+    def state(self) -> NodeState:
+        return self._loop.state
+
+    @property
+    def hands(self) -> Hands:
+        return self._hands
+
+    @property
+    def built(self) -> Built:
+        return self._loop.state.built
+
+    @property
+    def decided_at_s(self) -> float:
+        """Tell when the core last looked at the time: a daemon that works does so all the time."""
+        return self._loop.ticked_at_s
+
+    def link_view(self) -> LinkView:
+        return LinkView(
+            self.peer.connected, self._wires.link.trouble(), self._wires.heartbeats.rejected()
+        )
+
+    def remembered(self) -> Remembered:
+        """Return since when the copies are apart and the peer is silent, for people."""
+        kept, paces = self.watched()
+        return replace(self._memory.now(self.state), kept=kept, paces=paces)
+
+    async def _ask_status(self) -> JsonObject:
+        return await self.peer.request("status", timeout_s=PEER_TIMEOUT_S)
+
+    def offer(self, event: Event) -> None:
+        self._loop.offer(event)
+
+    def start(self) -> None:
+        hands, clock = self._hands, self._parts.clock
+        self._open()
+        self._guard.set(on=True)  # Until it is known that nothing runs here.
+        self._parts.spawn(self._guard.run())
+        self._parts.spawn(self._loop.run(self._first))
+        self._parts.spawn(self._pulse.run())
+        self._parts.spawn(watch_data(hands.replication, clock, self._memory.feed(self.offer)))
+        self._parts.spawn(self._memory.run(lambda: self.state, self._ask_status))
+        hands.paths.on_link_change(
+            lambda network, up: self.offer(LinkChanged(clock.boot_s(), network, up))
+        )
+        self._offer_links(self.built.cluster)
+
+    async def reconfigure(self, built: Built) -> None:
+        """Take over what clbuild or clbuildapp committed; applications go on.
+
+        Raises RpcError, and changes nothing, when the keys cannot be read or nodes were renamed.
+        """
+        if built.cluster.nodes != self.built.cluster.nodes:
+            raise RpcError(
+                "the nodes of the cluster were renamed or exchanged",
+                "type on both nodes: clhalt, then: systemctl restart hapaird",
+            )
+        wires = self._parts.connect(built.cluster, self.identity.me)
+        self._performer.built = built
+        if built.cluster != self.built.cluster or wires.keys != self._wires.keys:
+            await self.close()
+            self._wires = wires
+            self._pulse.heartbeats = wires.heartbeats
+            self._pulse.timing = built.cluster.timing
+            self._use(built.cluster)
+            self._open()
+            self._offer_links(built.cluster)
+        self.offer(Configured(self._parts.clock.boot_s(), built))
+
+    async def close(self) -> None:
+        """Close the connections to the peer; nothing on this machine is touched."""
+        self._wires.heartbeats.close()
+        await self._wires.link.close()
+
+    def _witnesses_of(self, cluster: Cluster) -> Witnesses | None:
+        return self._parts.witnesses(cluster, self.identity.me) if cluster.witnesses else None
+
+    def _ask_witnesses(self, epoch: int) -> None:
+        for index in range(len(self._third_parties.cluster.witnesses)):
+            self._parts.spawn(self._third_parties.ask(index, epoch))
+
+    def _fence(self) -> None:
+        self._parts.spawn(self._third_parties.fence())
+
+    async def _reset(self, asked: ResetNode) -> None:
+        """Reset this machine, with its history on the disk if the disk answers in time."""
+        journal = self._parts.journal
+        await asyncio.to_thread(journal.flush)
+        outcome = self._parts.reset(f"{asked.application} cannot be stopped")
+        text = f"this node cannot be reset: {outcome.why}"
+        journal.add("reset", text, application=asked.application, severity=Severity.ALARM)
+
+    def _use(self, cluster: Cluster) -> None:
+        self._hands.addresses.use(cluster)
+        self._hands.paths.use(cluster)
+        self._third_parties.cluster = cluster
+        self._third_parties.witnesses = self._witnesses_of(cluster)
+        self._guard.use(cluster.watchdog, needed=self.state.guarded is not False)
+
+    def _open(self) -> None:
+        self._pulse.open()
+        self.peer.link = self._wires.link
+        self._wires.link.open(self.peer)
+
+    def _offer_links(self, cluster: Cluster) -> None:
+        at_s = self._parts.clock.boot_s()
+        for network in cluster.networks:
+            up = self._hands.paths.link_up(network.name)
+            self.offer(LinkChanged(at_s, network.name, up))
+
+    async def _store(self, stored: Stored) -> None:
+        """Return when it is on the disk: nothing that relies on it may happen before.
+
+        A disk that is full or read-only is waited for. The heartbeats go on meanwhile, so that
+        the peer does not take over what runs here; ending the daemon would mend nothing.
+        """
+        tries = 0
+        while True:
+            try:
+                await self._parts.keep(STATE, dumps(stored))
+            except OSError as error:
+                if tries == 0:
+                    text = f"nothing can be decided: {STATE} cannot be written: {error}"
+                    self._parts.journal.add("not-stored", text, severity=Severity.ALARM)
+                tries += 1
+                self.waits_for_disk = True
+                await asyncio.sleep(STORE_RETRY_S)
+            else:
+                self.waits_for_disk = False
+                return
+
+    def _last_heard_s(self) -> float | None:
+        return max(self.state.peer.heard_at_s.values(), default=None)
+
+    def _note(self, note: Note) -> None:
+        """Write the core's line; a silence is preceded by the moment at which it began."""
+        journal = self._parts.journal
+        if note.name == LOST:
+            text = f"{self.peer.name} was heard for the last time"
+            journal.add(OPENING, text, severity=Severity.WARNING, at_s=last_heard_s(self.state))
+        journal.add(note.name, note.text, application=note.application, severity=note.severity)

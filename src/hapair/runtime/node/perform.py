@@ -1,0 +1,265 @@
+"""Carry effects out: each Act answers exactly one Ended, each Look exactly one Looked."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from hapair.core.words.effects import (
+    Act,
+    AnswerFence,
+    AskWitnesses,
+    Do,
+    Effect,
+    FencePeer,
+    Guard,
+    Layer,
+    Look,
+    Note,
+    ProbeReferences,
+    Publish,
+    Reply,
+    ResetNode,
+    SetBeat,
+    Severity,
+    Store,
+    Stored,
+)
+from hapair.core.words.events import Beat, Ended, Event, Looked, PeerState, ReferencesProbed
+from hapair.model.application import Application, Volume
+from hapair.model.built import Built
+from hapair.model.data import Role
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.ports import Addresses, Clock, FileSystems, Paths, Programs, Replication
+from hapair.runtime.history.journal_log import Journal
+
+# An adapter ends its work at the time-out; this much later it is given up on.
+GRACE_S: Final = 2.0
+LOOK_TIMEOUT_S: Final = 10.0
+# They end what is under way, a start that hangs or an unmount that waits for frozen writes, so
+# they must not wait for it.
+ENDS_OTHERS: Final = (Do.KILL_PROGRAM, Do.DETACH, Do.RESUME)
+
+Spawn: TypeAlias = Callable[[Coroutine[object, object, None]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """The adapters that act on this machine."""
+
+    replication: Replication
+    file_systems: FileSystems
+    addresses: Addresses
+    programs: Programs
+    paths: Paths
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Where effects go that are no actions on this machine."""
+
+    store: Callable[[Stored], Awaitable[None]]  # Returns when it is on the disk.
+    publish: Callable[[PeerState], None]
+    set_beat: Callable[[Beat], None]
+    reply: Callable[[Reply], None]
+    note: Callable[[Note], None]
+    offer: Callable[[Event], None]
+    ask_witnesses: Callable[[int], None]  # For this epoch; 0: only look.
+    fence: Callable[[], None]
+    answer_fence: Callable[[AnswerFence], None]
+    guard: Callable[[bool], None]
+    reset: Callable[[ResetNode], object]
+
+
+class Performer:
+    """Independent actions run in parallel; those on one item one after the other."""
+
+    def __init__(
+        self, hands: Hands, outlets: Outlets, journal: Journal, clock: Clock, spawn: Spawn
+    ) -> None:
+        self._hands = hands
+        self._outlets = outlets
+        self._journal = journal
+        self._clock = clock
+        self._spawn = spawn
+        self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
+        self.built: Built | None = None  # What effects refer to by name.
+
+    async def perform(self, effect: Effect) -> None:
+        match effect:
+            case Store():
+                await self._outlets.store(effect.stored)
+            case Publish():
+                self._outlets.publish(effect.state)
+            case SetBeat():
+                self._outlets.set_beat(effect.beat)
+            case Act():
+                self._spawn(self._act(effect))
+            case Look():
+                self._spawn(self._look(effect))
+            case ProbeReferences():
+                self._spawn(self._probe(effect))
+            case AskWitnesses(epoch):
+                self._outlets.ask_witnesses(epoch)
+            case FencePeer():
+                self._outlets.fence()
+            case AnswerFence():
+                self._outlets.answer_fence(effect)
+            case Guard(on):
+                self._outlets.guard(on)
+            case ResetNode():
+                self._outlets.reset(effect)
+            case Reply():
+                self._outlets.reply(effect)
+            case Note():
+                self._outlets.note(effect)
+
+    async def _act(self, act: Act) -> None:
+        began_s = self._clock.boot_s()
+        try:
+            async with self._lock(act), asyncio.timeout(act.timeout_s + GRACE_S):
+                outcome = await self._work(act)
+        except TimeoutError:
+            outcome = Unknown(f"{act.do}: no answer within {act.timeout_s:g} s")
+        except OSError as error:
+            outcome = Unknown(f"{act.do}: {error}")
+        at_s = self._clock.boot_s()
+        self._tell(act, outcome, at_s - began_s)
+        self._outlets.offer(Ended(at_s, act.effect_id, outcome))
+
+    def _lock(self, act: Act) -> asyncio.Lock:
+        if act.do in ENDS_OTHERS:
+            return asyncio.Lock()
+        kind = "" if act.resource else act.do.split()[-1]  # "program" or "addresses".
+        return self._locks.setdefault((act.application, act.resource, kind), asyncio.Lock())
+
+    async def _work(self, act: Act) -> Outcome:
+        built = self._application(act.application)
+        if built is None:
+            return Refused(f"{act.application} is not built on this node")
+        application, volumes = built
+        if act.resource:
+            volume = volumes.get(act.resource)
+            if volume is None:
+                return Refused(f"{act.resource} is not built on this node")
+            return await self._on_volume(act.do, volume, act.timeout_s)
+        return await self._on_application(act.do, application, act.timeout_s)
+
+    def _application(self, name: str) -> tuple[Application, dict[str, Volume]] | None:
+        for built in self.built.applications if self.built else ():
+            if built.application.name == name:
+                return built.application, {volume.resource: volume for volume in built.volumes}
+        return None
+
+    async def _on_volume(self, do: Do, volume: Volume, timeout_s: float) -> Outcome:
+        replication, file_systems = self._hands.replication, self._hands.file_systems
+        match do:
+            case Do.BRING_UP:
+                return await replication.bring_up(volume, timeout_s=timeout_s)
+            case Do.TAKE_DOWN:
+                return await replication.take_down(volume, timeout_s=timeout_s)
+            case Do.PROMOTE:
+                return await replication.promote(volume, timeout_s=timeout_s)
+            case Do.DEMOTE:
+                return await replication.demote(volume, timeout_s=timeout_s)
+            case Do.RESUME:
+                return await replication.resume(volume, timeout_s=timeout_s)
+            case Do.DETACH:
+                return await replication.detach_by_force(volume, timeout_s=timeout_s)
+            case Do.MOUNT:
+                return await file_systems.mount(volume, timeout_s=timeout_s)
+            case Do.UNMOUNT:
+                return await file_systems.unmount(volume, timeout_s=timeout_s)
+            case Do.END_HOLDERS:
+                return await file_systems.end_holders(volume, timeout_s=timeout_s)
+            case _:
+                return Refused(f"{do} is not done to a volume")
+
+    async def _on_application(self, do: Do, application: Application, timeout_s: float) -> Outcome:
+        addresses, programs = self._hands.addresses, self._hands.programs
+        name, program = application.name, application.program
+        match do:
+            case Do.ADD_ADDRESSES:
+                return await addresses.add(application.addresses, timeout_s=timeout_s)
+            case Do.REMOVE_ADDRESSES:
+                return await addresses.remove(application.addresses, timeout_s=timeout_s)
+            case Do.ANNOUNCE_ADDRESSES:
+                return await addresses.announce(application.addresses, timeout_s=timeout_s)
+            case _ if program is None:
+                return Done("it has no program")
+            case Do.START_PROGRAM:
+                return await programs.start(name, program, timeout_s=timeout_s)
+            case Do.STOP_PROGRAM:
+                return await programs.stop(name, program, timeout_s=timeout_s)
+            case Do.KILL_PROGRAM:
+                return await programs.kill(name, program, timeout_s=timeout_s)
+            case _:
+                return Refused(f"{do} is done to a volume")
+
+    def _tell(self, act: Act, outcome: Outcome, took_s: float) -> None:
+        what = act.resource or act.application
+        text, severity = _told(what, outcome)
+        self._journal.add(
+            act.do, text, application=act.application, severity=severity, took_s=took_s
+        )
+
+    async def _look(self, look: Look) -> None:
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                up = await self._is_up(look)
+        except (TimeoutError, OSError) as error:
+            text = f"cannot tell whether it is {look.layer}: {str(error) or 'no answer in time'}"
+            self._journal.add(
+                "look failed", text, application=look.application, severity=Severity.WARNING
+            )
+            # A program that cannot be asked, a slow monitor's for example, is left alone: were it
+            # called partly up, it would be killed in the end. It can still be stopped.
+            up = True if look.layer is Layer.PROGRAM else None
+        self._outlets.offer(Looked(self._clock.boot_s(), look.effect_id, up))
+
+    async def _is_up(self, look: Look) -> bool | None:
+        built = self._application(look.application)
+        if built is None:
+            return False
+        application, volumes = built
+        facts = self._hands.replication.facts(look.resource)
+        match look.layer:
+            case Layer.ATTACHED:
+                return facts is not None
+            case Layer.PROMOTED:
+                return facts is not None and facts.role is Role.PRIMARY
+            case Layer.MOUNTED:
+                volume = volumes.get(look.resource)
+                return volume is not None and self._hands.file_systems.mounted(volume)
+            case Layer.ADDRESSED:
+                return self._hands.addresses.present(application.addresses)
+            case Layer.PROGRAM:
+                if application.program is None:
+                    return None
+                return await self._hands.programs.running(application.name, application.program)
+
+    async def _probe(self, probe: ProbeReferences) -> None:
+        networks = self.built.cluster.networks if self.built else ()
+        asked = [network.name for network in networks if network.reference is not None]
+        answers = await asyncio.gather(
+            *(self._reference_answers(name, probe.timeout_s) for name in asked)
+        )
+        answering = tuple(name for name, answer in zip(asked, answers, strict=True) if answer)
+        self._outlets.offer(ReferencesProbed(self._clock.boot_s(), answering))
+
+    async def _reference_answers(self, network: str, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s + GRACE_S):
+                return await self._hands.paths.reference_answers(network, timeout_s=timeout_s)
+        except (TimeoutError, OSError):
+            return False
+
+
+def _told(what: str, outcome: Outcome) -> tuple[str, Severity]:
+    match outcome:
+        case Done(note):
+            return f"{what}: {note}" if note else what, Severity.INFO
+        case Refused(why):
+            return f"{what}: refused: {why}", Severity.WARNING
+        case Unknown(why):
+            return f"{what}: {why}", Severity.WARNING

@@ -1,0 +1,12 @@
+"""What the running node tells of itself beside the core's report."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """How the daemons reach each other, as only the runtime knows."""
+
+    connected: bool
+    trouble: str = ""  # Why the last attempt to connect failed.
+    rejected: int = 0  # Heartbeats that were forged, replayed or damaged.
