@@ -125,7 +125,7 @@ def _advance_clock(turn: Turn, at_s: float) -> None:
     if cut_off and state.leased_from_s is None:
         turn.change(leased_from_s=hearing.in_touch_until_s(state))
     turn.change(quiet_since_s=at_s, incarnation=incarnation, accepted=0)
-    data_safety.doubt_connections(turn, tuple(state.joined_from_s))
+    data_safety.doubt_connections(turn, state.joined_from_s)
     turn.change_peer(heard_at_s={})
     if state.standing in (Standing.TOGETHER, Standing.CUT):
         turn.store(joined_boot_id="")

@@ -13,7 +13,7 @@ from hapair.core.copies import data_safety
 from hapair.core.right import hearing
 from hapair.core.words.effects import GO_ON, Act, AnswerFence, Do, FenceVerdict, Layer
 from hapair.core.words.rules import Rule, first_match
-from hapair.core.words.state import NodeState
+from hapair.core.words.state import Item, NodeState
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.cluster import ArbitrationKind
@@ -109,11 +109,9 @@ def _is_given_up(state: NodeState, resource: str) -> bool:
     facts = state.facts.get(resource)
     if facts is not None and facts.disk not in data_safety.ATTACHED:
         return True
-    return any(
-        item.layer is Layer.ATTACHED and (item_state.spent or item_state.doing is Do.DETACH)
-        for item, item_state in state.items.items()
-        if item.resource == resource
-    )
+    application = data_safety.application_of(state, resource) or ""
+    item_state = state.items_of(application).get(Item(application, Layer.ATTACHED, resource))
+    return item_state is not None and (item_state.spent or item_state.doing is Do.DETACH)
 
 
 def verdict(state: NodeState, resource: str) -> Rule[Frozen, Reply]:

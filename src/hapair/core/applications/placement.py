@@ -149,8 +149,7 @@ class View:
 
 def view(state: NodeState, application: Application) -> View:
     theirs = state.peer.state
-    said = theirs.applications if theirs is not None else ()
-    peer = next((a for a in said if a.application == application.name), None)
+    peer = theirs.by_name.get(application.name) if theirs is not None else None
     return View(state, application, state.record(application.name), peer)
 
 

@@ -1,5 +1,6 @@
 """What is known about the copies of an application's data (safety contract, "Facts about data")."""
 
+from collections.abc import Container
 from typing import Final
 
 from hapair.core.words.state import NodeState
@@ -14,10 +15,8 @@ ATTACHED: Final = (Disk.UP_TO_DATE, Disk.CONSISTENT, Disk.OUTDATED, Disk.INCONSI
 
 def volumes(state: NodeState, application: str) -> tuple[Volume, ...]:
     """Return the replicated volumes of a built application; empty when it is not built."""
-    for built in state.built.applications:
-        if built.application.name == application:
-            return built.volumes
-    return ()
+    built = state.built.by_name.get(application)
+    return built.volumes if built is not None else ()
 
 
 def volume_facts(state: NodeState, application: str) -> tuple[VolumeFacts | None, ...]:
@@ -26,10 +25,8 @@ def volume_facts(state: NodeState, application: str) -> tuple[VolumeFacts | None
 
 def application_of(state: NodeState, resource: str) -> str | None:
     """Return the name of the application that the resource belongs to."""
-    for built in state.built.applications:
-        if any(volume.resource == resource for volume in built.volumes):
-            return built.application.name
-    return None
+    built = state.built.by_resource.get(resource)
+    return built.application.name if built is not None else None
 
 
 def data_current(state: NodeState, application: str) -> bool:
@@ -81,7 +78,7 @@ def kernel_answers(state: NodeState) -> bool:
 
 def unprotected(state: NodeState) -> tuple[str, ...]:
     """Return the resources that this node writes, or is about to, without the peer's copy."""
-    asked = (*state.fence_asked.values(), *state.claims)
+    asked = {*state.fence_asked.values(), *state.claims}
     return tuple(
         name
         for name, facts in sorted(state.facts.items())
@@ -154,7 +151,7 @@ def is_joined(state: NodeState, resource: str) -> bool:
     return from_s is not None and state.now_s >= from_s
 
 
-def doubt_connections(turn: Turn, resources: tuple[str, ...]) -> None:
+def doubt_connections(turn: Turn, resources: Container[str]) -> None:
     """The peer, or a pause, gives reason to think that these connections are lost already."""
     from_s = turn.state.now_s + proof_s(turn.state)
     joined = turn.state.joined_from_s
@@ -221,8 +218,7 @@ def _is_owner(state: NodeState, resource: str) -> bool:
 
 def is_doubtful(state: NodeState, resource: str) -> bool:
     """Tell whether the local copy misses writes, or may."""
-    stored = state.stored
-    return resource in (*stored.behind, *stored.unproven, *stored.away)
+    return resource in state.stored.doubtful
 
 
 def update_doubts(turn: Turn) -> None:
@@ -238,7 +234,7 @@ def update_doubts(turn: Turn) -> None:
     # Where this node is the owner the peer has lost: its frozen writes make no copy here old.
     told -= {name for name in told if _is_owner(state, name)}
     if told & set(state.joined_from_s):
-        doubt_connections(turn, tuple(sorted(told)))
+        doubt_connections(turn, told)
     for name, facts in sorted(state.facts.items()):
         if name in told or (facts.disk is Disk.DISKLESS and facts.kernel_answers):
             behind.add(name)

@@ -1,6 +1,7 @@
 """What the core asks for. Ordered data: a Store is done before anything after it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
@@ -31,6 +32,15 @@ class Stored:
     tie: WitnessTie = NO_TIE
     rounds: int = 0  # How many losses of the witness were counted, see WitnessTie.
     incarnation: int = 0  # The highest that this node gave itself after standing still.
+    # Follow from the members above, so they are neither compared nor stored.
+    by_application: Mapping[str, Record] = field(init=False, repr=False, compare=False)
+    doubtful: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_application = {record.application: record for record in self.records}
+        object.__setattr__(self, "by_application", by_application)
+        doubtful = frozenset((*self.behind, *self.unproven, *self.away))
+        object.__setattr__(self, "doubtful", doubtful)
 
 
 class Do(StrEnum):

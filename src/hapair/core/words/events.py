@@ -1,6 +1,7 @@
 """Everything that can reach the decision core. Time and results of actions come in as data."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -58,6 +59,12 @@ class PeerState:
     behind: tuple[str, ...] = ()  # Resources that the sender stored never to promote.
     seen_losses: int = 0  # The receiver's count that the sender had heard of by then.
     tie: WitnessTie = WitnessTie()
+    # Follows from the applications, so it is neither compared nor sent.
+    by_name: Mapping[str, PeerApplication] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_name = {each.application: each for each in self.applications}
+        object.__setattr__(self, "by_name", by_name)
 
 
 class Start(StrEnum):

@@ -1,8 +1,9 @@
 """The whole state of one node's decision core."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 
 from hapair.core.words.effects import Do, Layer, Stored
 from hapair.core.words.events import Beat, Form, Leave, PeerState
@@ -130,7 +131,8 @@ class NodeState:
     losses: int = 0  # Connections of the data that ended; what the peer said before is old.
     facts_read: bool = False  # The kernel has said what it knows since this daemon started.
     links: Mapping[str, bool] = field(default_factory=dict)  # Own link per network.
-    items: Mapping[Item, ItemState] = field(default_factory=dict)
+    # By application; each one's are in the order of their start.
+    items: Mapping[str, Mapping[Item, ItemState]] = field(default_factory=dict)
     pending: tuple[Pending, ...] = ()
     witness: WitnessView = WitnessView()
     fencing: FencingView = FencingView()
@@ -158,7 +160,11 @@ class NodeState:
         return self.built.cluster.timing.detection_s
 
     def record(self, application: str) -> Record | None:
-        for record in self.stored.records:
-            if record.application == application:
-                return record
-        return None
+        return self.stored.by_application.get(application)
+
+    def items_of(self, application: str) -> Mapping[Item, ItemState]:
+        """Return the items of an application; none of one that is not built."""
+        return self.items.get(application, {})
+
+    def every_item(self) -> Iterator[tuple[Item, ItemState]]:
+        return chain.from_iterable(items.items() for items in self.items.values())
