@@ -167,7 +167,7 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
 
 
 def _third_party_alarms(state: NodeState) -> list[Alarm]:
-    """Say what is wrong with who decides in the next silence, and what that means (row 7)."""
+    """Say what is wrong with the third party that decides in the next silence (row 7)."""
     found: list[Alarm] = []
     tie = state.stored.tie
     if witness.uses_witness(state) and witness.is_lost(state):
