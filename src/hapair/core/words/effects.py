@@ -31,7 +31,7 @@ class Stored:
     ceded: bool = False  # Left in order: the peer may act alone without asking any witness.
     tie: WitnessTie = NO_TIE
     rounds: int = 0  # How many losses of the witness were counted, see WitnessTie.
-    incarnation: int = 0  # The highest that this node gave itself after standing still.
+    incarnation: int = 0  # The last one that this node took after it had stood still.
     # Follow from the members above, so they are neither compared nor stored.
     by_application: Mapping[str, Record] = field(init=False, repr=False, compare=False)
     doubtful: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -160,7 +160,7 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class ResetNode:
-    """Reset this machine at once, as the power would: the application cannot be stopped."""
+    """Reset this machine at once, without a shutdown: the application cannot be stopped."""
 
     application: str
 

@@ -20,7 +20,7 @@ class Beat:
     echo: int  # The receiver's incarnation as the sender hears it; 0 while it hears none.
     standing: Standing
     epoch: int
-    unprotected: tuple[str, ...] = ()  # Resources on which the sender writes without the peer.
+    unprotected: tuple[str, ...] = ()  # Resources that the sender writes without the receiver.
     losses: int = 0  # How many connections of its data the sender's daemon has seen end.
 
 
@@ -35,7 +35,7 @@ class PeerApplication:
 
 @dataclass(frozen=True, slots=True)
 class WitnessTie:
-    """What a node says about its tie to the witness, while both nodes hear each other (row 7)."""
+    """How the sender stands to the witness (row 7; the words are explained in right/witness)."""
 
     lost_round: int = 0  # Counts this node's losses of the witness; 0 while it answers.
     waiver: bool = False  # This node may act alone without it: the peer has promised to yield.

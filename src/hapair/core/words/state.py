@@ -139,13 +139,14 @@ class NodeState:
     fence_asked: Mapping[int, str] = field(default_factory=dict)  # Request -> resource.
     claims: tuple[str, ...] = ()  # Resources that wait for the peer's word before a promotion.
     reconnects: Mapping[str, Reconnects] = field(default_factory=dict)  # By resource.
-    told_at_s: Mapping[str, float] = field(default_factory=dict)  # Handlers that were told: go on.
-    resume_at_s: Mapping[str, float] = field(default_factory=dict)  # Frozen writes, by resource.
+    # By resource: when its fence-peer handler was told to go on, and when its frozen writes may.
+    told_at_s: Mapping[str, float] = field(default_factory=dict)
+    resume_at_s: Mapping[str, float] = field(default_factory=dict)
     stranger: bool = False  # Came back from a pause or a restart: its lease is short.
-    # It stood still while it was cut off: its lease began then. None: it did not.
+    # When it was last in touch, if it stood still while it was cut off: its lease began then.
     leased_from_s: float | None = None
-    leased: tuple[str, ...] = ()  # Taken over while the silent peer may still run them,
-    lease_until_s: float = 0.0  # until then.
+    leased: tuple[str, ...] = ()  # Taken over while the silent peer may still run them.
+    lease_until_s: float = 0.0  # When it no longer can.
     guarded: bool | None = None  # The watchdog device is to be fed; None: not known yet.
     reasons: Mapping[str, str] = field(default_factory=dict)  # Table key -> name of the row.
     published: PeerState | None = None
