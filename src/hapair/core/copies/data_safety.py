@@ -1,4 +1,4 @@
-"""What is known about the copies of an application's data (safety contract, "Facts about data")."""
+"""What is known about the copies of an application's data (R2)."""
 
 from collections.abc import Container
 from typing import Final
@@ -114,9 +114,10 @@ def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
 
 
 def _relinked(state: NodeState, connected: set[str]) -> bool:
-    """Tell whether the connection was made in this silence: the peer may have been granted before.
+    """Tell whether a connection was made while the peer was silent.
 
-    Then its end says nothing about when it could be granted the right at the earliest.
+    The peer may have been granted the right before that: the end of such a connection does not say
+    when this can have happened at the earliest.
     """
     if peer_heard(state) or not state.facts_read:
         return False
@@ -124,14 +125,14 @@ def _relinked(state: NodeState, connected: set[str]) -> bool:
 
 
 def _doubt_what_lost_its_disk(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
-    """A new daemon does not know what was written to the peer's disk alone meanwhile."""
+    """Trust no copy that a new daemon finds without its disk: the peer's may be newer."""
     lost = {each.resource for each in facts if each.disk is Disk.DISKLESS}
     if lost:
         turn.store(unproven=tuple(sorted(lost | set(turn.state.stored.unproven))))
 
 
 def _says_joined(facts: VolumeFacts) -> bool:
-    """Tell whether every write comes here; that copies were compared takes two disks."""
+    """Tell whether every write comes here. To compare the copies takes the peer's disk as well."""
     together = (Connection.CONNECTED, Connection.SYNC_SOURCE)
     return facts.disk is Disk.UP_TO_DATE and facts.connection in together
 
@@ -152,7 +153,7 @@ def is_joined(state: NodeState, resource: str) -> bool:
 
 
 def doubt_connections(turn: Turn, resources: Container[str]) -> None:
-    """The peer, or a pause, gives reason to think that these connections are lost already."""
+    """Let these connections prove nothing for a while: they may be lost already."""
     from_s = turn.state.now_s + proof_s(turn.state)
     joined = turn.state.joined_from_s
     turn.change(joined_from_s={n: from_s if n in resources else s for n, s in joined.items()})
@@ -164,9 +165,9 @@ def distrust(turn: Turn, *, but_own: bool = False, away: bool = False) -> None:
     DRBD takes a copy for UpToDate that was so when it was last attached, however long ago.
     The peer may have written alone since; only a connection, or the operator, can tell. With
     ``but_own`` the copies of which this node is Primary are still trusted: nobody else wrote.
-    ``away`` says that the peer is not known to have had the right to: then its epoch can tell too
-    when it is met again, and a witness that grants the next one, because the peer would have needed
-    exactly that (``wrote_by_right``).
+    With ``away`` the peer is not known to have had the right to write: then a copy is also trusted
+    when the peer comes back without a newer epoch (``wrote_by_right``), or when a witness grants
+    this node the next one.
     """
     facts = turn.state.facts
     named = {v.resource for built in turn.state.built.applications for v in built.volumes}
@@ -181,7 +182,7 @@ def distrust(turn: Turn, *, but_own: bool = False, away: bool = False) -> None:
 
 
 def trust_again(turn: Turn, epoch: int) -> None:
-    """Meet a peer that says this epoch: what was away is good unless it may have written alone."""
+    """Trust what was away, unless a peer that says this epoch may have written alone."""
     if wrote_by_right(turn.state, epoch):
         distrust(turn, but_own=True, away=True)
     else:
@@ -198,9 +199,9 @@ def _needs_no_right(state: NodeState) -> bool:
 
 
 def wrote_by_right(state: NodeState, epoch: int) -> bool:
-    """Tell whether a peer that says this epoch may have written what this node was never told of.
+    """Tell whether a peer that says this epoch may have written what this node does not know of.
 
-    Not when it is no newer than the last one in which this node took part.
+    It has not when the epoch is no newer than the last one in which this node took part.
     """
     return epoch > state.stored.epoch or _needs_no_right(state)
 
@@ -231,7 +232,7 @@ def update_doubts(turn: Turn) -> None:
     behind, unproven = set(state.stored.behind), set(state.stored.unproven)
     away = set(state.stored.away)
     told = set(state.peer.beat.unprotected) if peer_heard(state) and state.peer.beat else set()
-    # Where this node is the owner the peer has lost: its frozen writes make no copy here old.
+    # Where this node is the owner, the peer's writes are frozen: they make no copy here old.
     told -= {name for name in told if _is_owner(state, name)}
     if told & set(state.joined_from_s):
         doubt_connections(turn, told)
