@@ -28,12 +28,12 @@ Reply = FenceVerdict | None
 class Frozen:
     """What decides about one resource whose writes are frozen, or that is being promoted."""
 
-    application: str | None  # That has it.
+    application: str | None  # The one that has the resource.
     connected: bool
     given_up: bool  # The disk here is gone, or is being given up.
     alone: bool  # This node has the right to act alone.
     peer_stored_it: bool  # The peer stored that its copy is behind, and said so to this daemon.
-    doubtful: bool  # The peer may have written alone meanwhile: these writes lost.
+    doubtful: bool  # The peer may have written alone meanwhile: its copy may be newer.
     gives_way: bool  # The other side has the right, or may get it.
     operator: bool  # The peer is silent, and only a person can let it take over.
 
@@ -46,7 +46,7 @@ BRAKE: Final[tuple[Rule[Frozen, Reply], ...]] = (
         "no application of this cluster has it",
     ),
     Rule("joined", lambda f: f.connected, FenceVerdict.DENIED, "the peer is connected again"),
-    # DRBD 8.4 makes a new generation then, on a disk that it has not got, and its kernel crashes.
+    # To go on would crash the kernel: DRBD 8.4 then marks a new generation on the missing disk.
     Rule(
         "given-up",
         lambda f: f.given_up,
@@ -91,7 +91,7 @@ def frozen(state: NodeState, resource: str) -> Frozen:
     facts = state.facts.get(resource)
     theirs = state.peer.state
     agreed = hearing.agreed(state)
-    # It clears that when it is connected; what it said of an earlier loss says nothing of this one.
+    # The peer forgets this with each new connection: it must have been said after the last loss.
     present = theirs is not None and theirs.seen_losses >= state.losses
     return Frozen(
         application=data_safety.application_of(state, resource),

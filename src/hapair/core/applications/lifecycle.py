@@ -47,7 +47,7 @@ REACHED: Final = {
 FROZEN_RUNG: Final = 2  # Of a mount's ladder: from here on frozen writes are made to fail.
 START_TRIES_MAX: Final = 3
 RETRY_S: Final = 1.0
-RETRY_DOUBLINGS_MAX: Final = 5  # A disk that stays away must not fill the history.
+RETRY_DOUBLINGS_MAX: Final = 5  # Rare enough: a disk that stays away must not fill the history.
 STUCK_RETRY_S: Final = 10.0
 
 
@@ -138,7 +138,7 @@ def absorb_facts(turn: Turn) -> None:
 
 
 def find_given_up(turn: Turn) -> None:
-    """A new daemon attaches anew what its predecessor gave up, or lost, and did not see demoted."""
+    """Find the disks that a former daemon gave up or lost: they are to be attached anew."""
     for item, item_state in turn.state.every_item():
         facts = turn.state.facts.get(item.resource)
         if item.layer is not Layer.ATTACHED or facts is None or data_safety.is_bare(facts):
@@ -285,7 +285,7 @@ def _stays_up(item: Item, item_state: ItemState) -> bool:
 
 
 def _leave_ladder(turn: Turn, application: str) -> None:
-    """What could not be stopped is wanted again: it is not stuck any more."""
+    """Forget how far the stop had come: what could not be stopped is wanted again."""
     for item, item_state in turn.state.items_of(application).items():
         if item_state.rung:
             turn.put_item(item, replace(item_state, rung=0))

@@ -66,7 +66,7 @@ class View:
 
     @property
     def agreed(self) -> bool:
-        """The peer has accepted this node and the other way round; it may be leaving."""
+        """Each side has accepted the other, also while this one is leaving."""
         theirs = self.state.peer.state
         together = theirs is not None and theirs.standing is Standing.TOGETHER
         return together and hearing.agreed(self.state)
