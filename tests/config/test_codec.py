@@ -4,9 +4,10 @@ import pytest
 
 from hapair.config.codec import DamagedError, decode, encode
 from hapair.model.application import Application, Script
+from hapair.model.built import Built
 from hapair.model.cluster import Timing
 from hapair.model.startup import Startup
-from tests.config.reference import FILES
+from tests.config.reference import BUILT, FILES
 
 
 def test_members_at_their_default_can_be_left_out() -> None:
@@ -34,3 +35,11 @@ def test_a_name_without_alternatives_is_damage() -> None:
 def test_a_tuple_needs_a_kind_that_is_one() -> None:
     with pytest.raises(TypeError, match="is no tuple"):
         encode(Script(("a", "b")))  # type: ignore[arg-type]
+
+
+def test_what_follows_from_other_members_is_neither_written_nor_read() -> None:
+    written = encode(BUILT)
+    assert "by_name" not in written
+    assert decode(Built, written).by_name == BUILT.by_name
+    with pytest.raises(DamagedError, match="'by_name' is unknown"):
+        decode(Built, written | {"by_name": {}})

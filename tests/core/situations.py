@@ -140,11 +140,11 @@ FORMATION: Final = {
 }
 
 
-def items_of(what: Built, *up: Layer) -> dict[Item, ItemState]:
+def items_of(what: Built, *up: Layer) -> dict[str, dict[Item, ItemState]]:
     """Return the items of ``orders``; the layers that are named are up, the others down."""
     every = [Item(NAME, layer, RESOURCE) for layer in tuple(Layer)[:3]]
     every += [Item(what.applications[0].application.name, layer) for layer in tuple(Layer)[3:]]
-    return {item: ItemState(Is.UP if item.layer in up else Is.DOWN) for item in every}
+    return {NAME: {i: ItemState(Is.UP if i.layer in up else Is.DOWN) for i in every}}
 
 
 PEER_STATE: Final = PeerState(7, 3, Standing.TOGETHER, 4, 1, (), ())

@@ -170,7 +170,7 @@ def test_a_disk_that_was_given_up_is_taken_down_before_it_is_used_again() -> Non
     acts = bench.acts()
     assert acts.index(Do.DEMOTE) < acts.index(Do.TAKE_DOWN) < len(acts)
     assert Do.BRING_UP in acts[acts.index(Do.TAKE_DOWN) :]
-    assert not any(each.spent for each in bench.state.items.values())
+    assert not any(each.spent for _, each in bench.state.every_item())
 
 
 def test_a_right_that_comes_too_late_starts_everything_anew_on_the_disk() -> None:
@@ -184,7 +184,7 @@ def test_a_right_that_comes_too_late_starts_everything_anew_on_the_disk() -> Non
     answer(bench, Answer.GRANTED)
     bench.wait(2.0, hearing=False)
     assert bench.stands(Standing.ALONE)
-    assert any(each.spent for each in bench.state.items.values())
+    assert any(each.spent for _, each in bench.state.every_item())
     del bench.outcomes[Do.UNMOUNT]
     bench.forget_effects()
     bench.wait(30.0, hearing=False)

@@ -360,7 +360,7 @@ def test_an_application_that_is_built_later_gets_its_items() -> None:
     bench.together()
     bench.do(Configured(bench.now_s, built(generation=2)))
     bench.command(Introduce(NAME, Wanted.DATA))
-    assert [item.layer for item in bench.state.items] == [
+    assert [item.layer for item in bench.state.items_of(NAME)] == [
         "attached", "promoted", "mounted", "addressed", "program",
     ]  # fmt: skip
     assert bench.up == {("mounted", NAME, RESOURCE)}

@@ -80,8 +80,8 @@ def test_nothing_is_concluded_before_the_kernel_has_spoken() -> None:
     state, effects = node.step(state, Looked(100.0, looks[PROGRAM], up=True))
     (stop,) = (e for e in effects if isinstance(e, Act))
     state, effects = node.step(state, Ended(100.0, stop.effect_id, Done()))
-    assert state.items[PROGRAM].known is Is.DOWN
-    assert state.items[ATTACHED].known is Is.UNKNOWN
+    assert state.items_of(NAME)[PROGRAM].known is Is.DOWN
+    assert state.items_of(NAME)[ATTACHED].known is Is.UNKNOWN
     for layer in (Layer.ADDRESSED, Layer.MOUNTED):
         (look,) = (e for e in effects if isinstance(e, Act | Look))
         assert isinstance(look, Look)
@@ -97,7 +97,8 @@ def test_a_program_that_is_up_in_part_gets_the_time_of_a_start_and_is_then_kille
     bench = Bench(built(application(NAME, limits=TimeLimits(start_s=3.0, stop_s=5.0))))
     bench.running()
     program = {PROGRAM: ItemState()}  # As if the daemon had been started anew.
-    bench.state = replace(bench.state, items={**bench.state.items, **program})
+    items = {NAME: {**bench.state.items_of(NAME), **program}}
+    bench.state = replace(bench.state, items=items)
     bench.in_part = {("program", NAME, "")}
     bench.forget_effects()
     bench.wait(2.0)
@@ -141,7 +142,7 @@ def test_a_mount_that_may_have_happened_is_looked_at_before_it_is_tried_again() 
     bench.command(Introduce(NAME, Wanted.UP))
     looks = [e for e in bench.effects if isinstance(e, Look) and e.layer is Layer.MOUNTED]
     assert looks
-    assert bench.state.items[MOUNTED].known is Is.DOWN
+    assert bench.state.items_of(NAME)[MOUNTED].known is Is.DOWN
 
 
 def test_a_replication_that_does_not_come_up_is_tried_for_ever() -> None:
@@ -170,7 +171,7 @@ def test_what_was_given_away_meanwhile_is_not_marked_as_failed() -> None:
     assert Do.KILL_PROGRAM in bench.acts()  # Nobody waits for a start that is not wanted any more.
     kill = next(e for e in bench.effects if isinstance(e, Act) and e.do is Do.KILL_PROGRAM)
     bench.do(Ended(bench.now_s, start.effect_id, Refused("killed")))  # It was overtaken: ignored.
-    assert bench.state.items[PROGRAM].busy == kill.effect_id
+    assert bench.state.items_of(NAME)[PROGRAM].busy == kill.effect_id
     bench.deaf = set()
     bench.do(Ended(bench.now_s, kill.effect_id, Done()))
     assert not bench.up
@@ -185,9 +186,9 @@ def test_a_failed_start_of_a_record_that_was_lost_meanwhile_is_forgotten() -> No
     mount = next(e for e in bench.effects if isinstance(e, Act) and e.do is Do.MOUNT)
     for _ in range(3):
         bench.peer_says(records=(replace(bench.record, owner=PEER, version=Version(0, 9)),))
-    items = dict(bench.state.items)
+    items = dict(bench.state.items_of(NAME))
     items[MOUNTED] = replace(items[MOUNTED], tries=2)
-    bench.state = replace(bench.state, items=items)
+    bench.state = replace(bench.state, items={NAME: items})
     bench.do(Ended(bench.now_s, mount.effect_id, Refused("busy")))
     assert bench.record.failed_on == ()
 
@@ -339,7 +340,7 @@ def test_whatever_fails_and_then_works_again_the_application_runs_in_the_end(
         bench.command(command(NAME))
     bench.wait(2.0)
     bench.outcomes, bench.deaf = {}, set()
-    busy = [s.busy for s in bench.state.items.values() if s.busy]
+    busy = [s.busy for _, s in bench.state.every_item() if s.busy]
     bench.do(*(Ended(bench.now_s, effect_id, Unknown("time-out")) for effect_id in busy))
     bench.wait(1.0)
     bench.command(Run(NAME))

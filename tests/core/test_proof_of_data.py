@@ -108,7 +108,7 @@ def test_a_demoted_device_is_not_given_away_before_the_kernel_says_so() -> None:
     bench.running()
     bench.deaf = {Do.DEMOTE}
     bench.command(Move(NAME))
-    (demoting,) = [s.busy for s in bench.state.items.values() if s.busy]
+    (demoting,) = [s.busy for _, s in bench.state.every_item() if s.busy]
     bench.do(Ended(bench.now_s, demoting, Done()))
     assert not is_stopped(bench.state, NAME)
     assert bench.record.owner == "node1"
@@ -140,7 +140,7 @@ def test_a_node_that_leaves_with_unprotected_writes_keeps_its_application() -> N
 def test_a_refusal_before_the_kernel_has_spoken_concludes_nothing() -> None:
     state, _ = node.begin("node1", "boot1", 1, built(), Stored(), 0.0)
     state, _ = node.step(state, Ended(0.1, 99, Refused("no")))
-    assert all(item_state.known is Is.UNKNOWN for item_state in state.items.values())
+    assert all(item_state.known is Is.UNKNOWN for _, item_state in state.every_item())
 
 
 def test_a_move_is_refused_while_the_copies_are_not_joined() -> None:

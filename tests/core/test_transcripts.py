@@ -66,7 +66,7 @@ def a_stop_that_needs_the_ladder(bench: Bench, tell: Tell) -> None:
 
 
 def end_what_is_under_way(bench: Bench) -> None:
-    busy = next(state.busy for state in bench.state.items.values() if state.busy)
+    busy = next(state.busy for _, state in bench.state.every_item() if state.busy)
     bench.do(Ended(bench.now_s, busy, Done("ended: bash (4711)")))
 
 

@@ -91,7 +91,10 @@ def canonical(state: NodeState) -> NodeState:
         joined_from_s={k: _due_s(at_s, shift_s) for k, at_s in state.joined_from_s.items()},
         told_at_s={k: _past_s(at_s, shift_s) for k, at_s in state.told_at_s.items()},
         resume_at_s={k: _due_s(at_s, shift_s) for k, at_s in state.resume_at_s.items()},
-        items={item: _item(each, shift_s) for item, each in state.items.items()},
+        items={
+            name: {item: _item(each, shift_s) for item, each in items.items()}
+            for name, items in state.items.items()
+        },
         reconnects={
             name: replace(each, again_at_s=_due_s(each.again_at_s, shift_s))
             for name, each in state.reconnects.items()
@@ -105,14 +108,17 @@ def renumbered(state: NodeState) -> NodeState:
     """Return the state with effect ids that begin at 1, in the order of the items."""
     busy = busy_ids(state)
     items = {
-        item: replace(each, busy=busy.index(each.busy) + 1) if each.busy else each
-        for item, each in state.items.items()
+        name: {
+            item: replace(each, busy=busy.index(each.busy) + 1) if each.busy else each
+            for item, each in items.items()
+        }
+        for name, items in state.items.items()
     }
     return replace(state, items=items, next_effect_id=len(busy) + 1)
 
 
 def busy_ids(state: NodeState) -> list[int]:
-    return [each.busy for each in state.items.values() if each.busy]
+    return [each.busy for _, each in state.every_item() if each.busy]
 
 
 def _flat(value: object) -> Hashable:
@@ -126,15 +132,17 @@ def _flat(value: object) -> Hashable:
 
 
 # Mappings whose values have no order; their keys always come in the same one.
-IN_ORDER: Final = ("items", "facts", "reconnects")
-FIELDS: Final = tuple(f.name for f in fields(NodeState) if f.name not in ("built", "now_s"))
+IN_ORDER: Final = ("facts", "reconnects")
+APART: Final = ("built", "now_s", "items")
+FIELDS: Final = tuple(f.name for f in fields(NodeState) if f.name not in APART)
 
 
 def _key(state: NodeState) -> Key:
-    return tuple(
+    rest = (
         tuple(getattr(state, name).items()) if name in IN_ORDER else _flat(getattr(state, name))
         for name in FIELDS
     )
+    return (tuple(state.every_item()), *rest)
 
 
 @dataclass(slots=True)

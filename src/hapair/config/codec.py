@@ -2,7 +2,8 @@
 
 Where several dataclasses are possible (a Union), the chosen one is named by the member "is".
 A member that is missing takes its default, so that what an older version wrote stays readable;
-a member that nobody knows, a wrong type or a wrong word is damage.
+a member that nobody knows, a wrong type or a wrong word is damage. A member that a dataclass works
+out of its others (``init=False``) is not part of the JSON.
 """
 
 import json
@@ -56,7 +57,7 @@ def _no_constant(name: str) -> NoReturn:
 @cache
 def _kinds(record: type) -> Mapping[str, object]:
     hints: dict[str, object] = get_type_hints(record)
-    return {field.name: hints[field.name] for field in fields(record)}
+    return {field.name: hints[field.name] for field in fields(record) if field.init}
 
 
 @cache

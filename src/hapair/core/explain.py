@@ -149,10 +149,16 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
         if forming.answer is Verdict.ALARM:
             found.append(Alarm(forming.name, forming.because))
     found += _third_party_alarms(state)
-    if state.standing is Standing.ALONE:
+    alone = state.standing is Standing.ALONE
+    if alone:
         found.append(Alarm("no-redundancy", f"{state.peer_name} is not there: no redundancy"))
+    unprotected = frozenset(() if alone else data_safety.unprotected(state))
     for built in state.built.applications:
         found += _application_alarms(state, built.application)
+        lost = sorted(v.resource for v in built.volumes if v.resource in unprotected)
+        if lost:
+            text = f"writes are not replicated: {', '.join(lost)}"
+            found.append(Alarm("unprotected", text, built.application.name))
     theirs = state.peer.state
     if theirs is not None and theirs.generation != state.built.generation:
         text = f"{state.peer_name} has another configuration; type: clbuild"
@@ -161,7 +167,7 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
 
 
 def _third_party_alarms(state: NodeState) -> list[Alarm]:
-    """Say what is wrong with who decides in the next silence, and what that means (row 7)."""
+    """Say what is wrong with the third party that decides in the next silence (row 7)."""
     found: list[Alarm] = []
     tie = state.stored.tie
     if witness.uses_witness(state) and witness.is_lost(state):
@@ -220,8 +226,4 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
         text = "it was started on both nodes while they could not hear each other"
         found.append(Alarm("two-owners", text, name))
     found += _frozen(state, name)
-    lost = [r for r in data_safety.unprotected(state) if r.startswith(name + ".")]
-    if lost and state.standing is not Standing.ALONE:
-        text = f"writes are not replicated: {', '.join(lost)}"
-        found.append(Alarm("unprotected", text, name))
     return found

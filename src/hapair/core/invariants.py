@@ -1,4 +1,4 @@
-"""What must hold after every step. A broken one stops the deciding, never an application."""
+"""What must hold after every step. A broken rule ends the deciding, never an application."""
 
 from hapair.core.applications import placement
 from hapair.core.words.effects import Act, Do, Effect
@@ -7,7 +7,7 @@ from hapair.model.status import Standing
 
 
 class BrokenInvariantError(Exception):
-    """A bug: the runtime logs it and exits; systemd starts the daemon anew and it adopts."""
+    """A bug: the daemon logs it and exits; systemd starts a new one, which adopts what runs."""
 
 
 def check(condition: bool, sentence: str) -> None:  # noqa: FBT001 - reads as a sentence

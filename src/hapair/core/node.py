@@ -103,7 +103,7 @@ def step(state: NodeState, event: Event) -> Step:
     _advance_clock(turn, event.at_s)
     _absorb(turn, event)
     if isinstance(event, Heard) and hearing.repeats(state, event):
-        return turn.state, ()  # Most events are such: what is due by now, the next tick does.
+        return turn.state, ()  # Most events are such; the next tick does what is due by now.
     _settle(turn)
     if turn.state.standing is Standing.TOGETHER and state.standing is not Standing.TOGETHER:
         lifecycle.announce(turn)
@@ -111,7 +111,7 @@ def step(state: NodeState, event: Event) -> Step:
 
 
 def _advance_clock(turn: Turn, at_s: float) -> None:
-    """Move on to the time of the event; after a pause this node is a stranger (row 21)."""
+    """Move on to the time of the event; after a pause what was agreed before is void (row 21)."""
     state = turn.state
     gap_s = at_s - state.now_s
     turn.change(now_s=max(at_s, state.now_s))
@@ -125,7 +125,7 @@ def _advance_clock(turn: Turn, at_s: float) -> None:
     if cut_off and state.leased_from_s is None:
         turn.change(leased_from_s=hearing.in_touch_until_s(state))
     turn.change(quiet_since_s=at_s, incarnation=incarnation, accepted=0)
-    data_safety.doubt_connections(turn, tuple(state.joined_from_s))
+    data_safety.doubt_connections(turn, state.joined_from_s)
     turn.change_peer(heard_at_s={})
     if state.standing in (Standing.TOGETHER, Standing.CUT):
         turn.store(joined_boot_id="")

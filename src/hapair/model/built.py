@@ -1,6 +1,7 @@
 """What clbuild and clbuildapp made of the configuration; stored in /etc/cluster/built."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from hapair.model.application import Application, Volume
 from hapair.model.cluster import Cluster
@@ -22,13 +23,19 @@ class Built:
     fingerprint: str  # Of the clconf.xml that this was built from.
     minors_first: int  # The first DRBD minor that the cluster may use.
     applications: tuple[BuiltApplication, ...] = ()
+    # Follow from the applications, so they are neither compared nor stored.
+    by_name: Mapping[str, BuiltApplication] = field(init=False, repr=False, compare=False)
+    by_resource: Mapping[str, BuiltApplication] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_name = {each.application.name: each for each in self.applications}
+        by_resource = {v.resource: each for each in self.applications for v in each.volumes}
+        object.__setattr__(self, "by_name", by_name)
+        object.__setattr__(self, "by_resource", by_resource)
 
     def application(self, name: str) -> BuiltApplication:
         """Return the built application; KeyError if there is none."""
-        for built in self.applications:
-            if built.application.name == name:
-                return built
-        raise KeyError(name)
+        return self.by_name[name]
 
     def resynced_before(self, resource: str) -> tuple[Volume, ...]:
         """Return the volumes whose resync goes before this one's, the first of all first.

@@ -18,7 +18,7 @@ Subnet: TypeAlias = IPv4Network | IPv6Network
 
 
 class ArbitrationKind(StrEnum):
-    """Who gives one node the right to act alone (safety contract, "the grant")."""
+    """Who gives one node the right to act alone (docs/internals/safety.md)."""
 
     WITNESS = "witness"
     FENCING = "fencing"

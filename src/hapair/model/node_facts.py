@@ -179,7 +179,7 @@ class NodeFacts:
     machine_id: str
     boot_id: str
     kernel: str  # Release of the running one.
-    wall_ms: int  # Wall clock when the scan ended; relative to that of the node that compares.
+    wall_ms: int  # Wall clock when the scan ended, less that of the node that compares.
     kernels: tuple[Kernel, ...] = ()
     drbd: Drbd = Drbd()
     lvm: Lvm = Lvm()

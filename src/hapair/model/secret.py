@@ -6,14 +6,14 @@ from hapair.model.cluster import Cluster, FenceMethod
 
 # In front of a parameter's value: the path of the file that holds it.
 IN_FILE: Final = "file:"
-# What an agent is to do, hapair says; and what it writes down may be a password.
+# hapair itself says what an agent is to do, and a log that it writes may hold a password.
 NOT_TO_BE_SET: Final = (
     "action", "option", "agent", "debug", "debug_file", "verbose", "verbose_level",
 )  # fmt: skip
 _SECRETS: Final = (
     "passw", "passphrase", "pwd", "secret", "token", "key", "community", "credential",
 )  # fmt: skip
-_PATHS: Final = ("file", "path", "script")  # Where a secret is kept is none.
+_PATHS: Final = ("file", "path", "script")  # The place of a secret is no secret.
 
 
 def file_of(value: str) -> str:

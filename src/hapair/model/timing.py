@@ -7,8 +7,8 @@ REPLICATION_S: Final = 30.0
 ADDRESSES_S: Final = 10.0
 HANDLER_S: Final = 3.0  # Until DRBD's fence-peer handler has surely asked.
 RESUME_S: Final = 5.0  # Letting frozen writes go on.
-LEAVE_S: Final = 60.0  # Beside twice the longest stop limit.
-COMMAND_S: Final = 60.0  # Beside the application's own limits.
+LEAVE_S: Final = 60.0  # Added to twice the longest stop limit.
+COMMAND_S: Final = 60.0  # Added to the application's own limits.
 FORM_ANSWER_S: Final = 10.0
-# DRBD counts in whole seconds: it notices a lost peer at most so much after the detection time.
+# DRBD counts in whole seconds: it may notice a lost peer so much later than the detection time.
 KERNEL_LATER_S: Final = 1.0

@@ -13,7 +13,7 @@ from hapair.core.copies import data_safety
 from hapair.core.right import hearing
 from hapair.core.words.effects import GO_ON, Act, AnswerFence, Do, FenceVerdict, Layer
 from hapair.core.words.rules import Rule, first_match
-from hapair.core.words.state import NodeState
+from hapair.core.words.state import Item, NodeState
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.cluster import ArbitrationKind
@@ -28,12 +28,12 @@ Reply = FenceVerdict | None
 class Frozen:
     """What decides about one resource whose writes are frozen, or that is being promoted."""
 
-    application: str | None  # That has it.
+    application: str | None  # The one that has the resource.
     connected: bool
     given_up: bool  # The disk here is gone, or is being given up.
     alone: bool  # This node has the right to act alone.
     peer_stored_it: bool  # The peer stored that its copy is behind, and said so to this daemon.
-    doubtful: bool  # The peer may have written alone meanwhile: these writes lost.
+    doubtful: bool  # The peer may have written alone meanwhile: its copy may be newer.
     gives_way: bool  # The other side has the right, or may get it.
     operator: bool  # The peer is silent, and only a person can let it take over.
 
@@ -46,7 +46,7 @@ BRAKE: Final[tuple[Rule[Frozen, Reply], ...]] = (
         "no application of this cluster has it",
     ),
     Rule("joined", lambda f: f.connected, FenceVerdict.DENIED, "the peer is connected again"),
-    # DRBD 8.4 makes a new generation then, on a disk that it has not got, and its kernel crashes.
+    # To go on would crash the kernel: DRBD 8.4 then marks a new generation on the missing disk.
     Rule(
         "given-up",
         lambda f: f.given_up,
@@ -91,7 +91,7 @@ def frozen(state: NodeState, resource: str) -> Frozen:
     facts = state.facts.get(resource)
     theirs = state.peer.state
     agreed = hearing.agreed(state)
-    # It clears that when it is connected; what it said of an earlier loss says nothing of this one.
+    # The peer forgets this with each new connection: it must have been said after the last loss.
     present = theirs is not None and theirs.seen_losses >= state.losses
     return Frozen(
         application=data_safety.application_of(state, resource),
@@ -109,11 +109,9 @@ def _is_given_up(state: NodeState, resource: str) -> bool:
     facts = state.facts.get(resource)
     if facts is not None and facts.disk not in data_safety.ATTACHED:
         return True
-    return any(
-        item.layer is Layer.ATTACHED and (item_state.spent or item_state.doing is Do.DETACH)
-        for item, item_state in state.items.items()
-        if item.resource == resource
-    )
+    application = data_safety.application_of(state, resource) or ""
+    item_state = state.items_of(application).get(Item(application, Layer.ATTACHED, resource))
+    return item_state is not None and (item_state.spent or item_state.doing is Do.DETACH)
 
 
 def verdict(state: NodeState, resource: str) -> Rule[Frozen, Reply]:

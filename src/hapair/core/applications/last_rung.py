@@ -4,6 +4,7 @@ A reset ends everything else on the node too, so it is asked for only when the o
 for what cannot be stopped here.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -11,7 +12,7 @@ from hapair.core.applications import lifecycle, placement
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer, ResetNode, Severity
 from hapair.core.words.rules import Rule, first_match
-from hapair.core.words.state import Is, Item, NodeState
+from hapair.core.words.state import Is, Item, ItemState, NodeState
 from hapair.core.words.turn import Turn
 from hapair.model.application import Application
 from hapair.model.status import Wanted
@@ -71,18 +72,17 @@ RUNGS: Final[tuple[RungRule, ...]] = (
 
 def judge(state: NodeState, application: Application) -> RungRule | None:
     """Return the row that holds for an application that cannot be stopped; None when it can."""
-    if any(item.application == application.name for item in _stuck(state)):
+    if _stuck(state.items_of(application.name)):
         return first_match(RUNGS, placement.view(state, application))
     return None
 
 
 def settle(turn: Turn, before: NodeState) -> None:
     """Ask for a reset in the turn in which the ladder of something has come to its end."""
-    if turn.state.items is before.items:
-        return
-    earlier = _stuck(before)
-    names = dict.fromkeys(item.application for item in _stuck(turn.state) if item not in earlier)
-    for name in names:
+    for name, items in turn.state.items.items():
+        earlier = before.items_of(name)
+        if items is earlier or set(_stuck(items)) <= set(_stuck(earlier)):
+            continue
         rule = first_match(
             RUNGS, placement.view(turn.state, turn.state.built.application(name).application)
         )
@@ -92,14 +92,14 @@ def settle(turn: Turn, before: NodeState) -> None:
             turn.effects.append(ResetNode(name))
 
 
-def _stuck(state: NodeState) -> tuple[Item, ...]:
+def _stuck(items: Mapping[Item, ItemState]) -> tuple[Item, ...]:
     """Return what is known to be up at the end of its ladder, and is no replication.
 
     A Secondary hurts nobody. What may have stopped after all is looked at first.
     """
     return tuple(
         item
-        for item, item_state in state.items.items()
+        for item, item_state in items.items()
         if item.layer is not Layer.ATTACHED
         and item_state.known is not Is.UNKNOWN
         and item_state.rung >= len(lifecycle.LADDER[item.layer])

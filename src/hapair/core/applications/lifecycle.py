@@ -5,7 +5,7 @@ So a chain may be interrupted anywhere, by a crash too, and the next look goes o
 it finds. Start works on the lowest layer that is not up, stop on the highest that is not down.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -47,7 +47,7 @@ REACHED: Final = {
 FROZEN_RUNG: Final = 2  # Of a mount's ladder: from here on frozen writes are made to fail.
 START_TRIES_MAX: Final = 3
 RETRY_S: Final = 1.0
-RETRY_DOUBLINGS_MAX: Final = 5  # A disk that stays away must not fill the history.
+RETRY_DOUBLINGS_MAX: Final = 5  # Rare enough: a disk that stays away must not fill the history.
 STUCK_RETRY_S: Final = 10.0
 
 
@@ -66,15 +66,17 @@ def items_of(built: BuiltApplication) -> tuple[Item, ...]:
 
 def sync_items(turn: Turn) -> None:
     """Know an item for everything that is built; forget what no longer is."""
-    old = turn.state.items
-    wanted = [item for built in turn.state.built.applications for item in items_of(built)]
-    if list(old) != wanted:
-        turn.change(items={item: old.get(item, ItemState()) for item in wanted})
+    state = turn.state
+    items: dict[str, Mapping[Item, ItemState]] = {}
+    for built in state.built.applications:
+        old = state.items_of(built.application.name)
+        items[built.application.name] = {i: old.get(i, ItemState()) for i in items_of(built)}
+    turn.change(items=items)
 
 
 def at(state: NodeState, application: str, layer: Layer) -> Iterator[tuple[Item, ItemState]]:
-    for item, item_state in state.items.items():
-        if item.application == application and item.layer is layer:
+    for item, item_state in state.items_of(application).items():
+        if item.layer is layer:
             yield item, item_state
 
 
@@ -85,7 +87,7 @@ def is_down(item_state: ItemState) -> bool:
 
 def is_released(state: NodeState) -> bool:
     """Tell whether nothing of any application is up, not even the replication."""
-    return all(is_down(item_state) for item_state in state.items.values())
+    return all(is_down(item_state) for _, item_state in state.every_item())
 
 
 def all_up(state: NodeState, application: str, layer: Layer) -> bool:
@@ -98,20 +100,19 @@ def is_stopped(state: NodeState, application: str) -> bool:
     The kernel itself must have said that it is no longer Primary: then everything that it said
     before, e.g. that it lost its peer while writing, has been read too.
     """
-    for item, item_state in state.items.items():
-        above = item.application == application and item.layer is not Layer.ATTACHED
-        if above and not is_down(item_state):
-            return False
-        facts = state.facts.get(item.resource) if above else None
-        if facts is not None and facts.role is Role.PRIMARY:
+    for item, item_state in state.items_of(application).items():
+        if item.layer is Layer.ATTACHED:
+            continue
+        facts = state.facts.get(item.resource)
+        if not is_down(item_state) or (facts is not None and facts.role is Role.PRIMARY):
             return False
     return True
 
 
 def is_stuck(state: NodeState, application: str) -> bool:
     return any(
-        item.application == application and item_state.rung >= len(LADDER[item.layer])
-        for item, item_state in state.items.items()
+        item_state.rung >= len(LADDER[item.layer])
+        for item, item_state in state.items_of(application).items()
     )
 
 
@@ -119,7 +120,7 @@ def absorb_facts(turn: Turn) -> None:
     """ATTACHED and PROMOTED are what the kernel says, whoever caused it."""
     if not turn.state.facts_read:
         return  # It has not spoken yet: that a resource is not listed means nothing.
-    for item, item_state in tuple(turn.state.items.items()):
+    for item, item_state in turn.state.every_item():
         if item.layer not in (Layer.ATTACHED, Layer.PROMOTED):
             continue
         facts = turn.state.facts.get(item.resource)
@@ -137,8 +138,8 @@ def absorb_facts(turn: Turn) -> None:
 
 
 def find_given_up(turn: Turn) -> None:
-    """A new daemon attaches anew what its predecessor gave up, or lost, and did not see demoted."""
-    for item, item_state in tuple(turn.state.items.items()):
+    """Find the disks that a former daemon gave up or lost: they are to be attached anew."""
+    for item, item_state in turn.state.every_item():
         facts = turn.state.facts.get(item.resource)
         if item.layer is not Layer.ATTACHED or facts is None or data_safety.is_bare(facts):
             continue
@@ -151,7 +152,7 @@ def find_given_up(turn: Turn) -> None:
 def absorb_look(turn: Turn, looked: Looked) -> None:
     """Take in what a look found."""
     known = {True: Is.UP, False: Is.DOWN, None: Is.PART}[looked.up]
-    for item, item_state in tuple(turn.state.items.items()):
+    for item, item_state in turn.state.every_item():
         if item_state.busy == looked.effect_id:
             found = replace(item_state, known=known, busy=0, doing=None)
             if known is Is.PART:
@@ -166,7 +167,7 @@ def absorb_look(turn: Turn, looked: Looked) -> None:
 
 def absorb_end(turn: Turn, effect_id: int, outcome: Outcome) -> None:
     """Take in how an action ended; the end of an action that was overtaken is ignored."""
-    for item, item_state in tuple(turn.state.items.items()):
+    for item, item_state in turn.state.every_item():
         if item_state.busy == effect_id and item_state.doing is not None:
             free = replace(item_state, busy=0, doing=None)
             if item_state.doing is Do.DETACH:
@@ -201,7 +202,7 @@ def _start_failed(turn: Turn, item: Item, item_state: ItemState, why: str) -> No
     final = item.layer in (Layer.PROGRAM, Layer.ADDRESSED) or tries >= START_TRIES_MAX
     if final and item.layer is not Layer.ATTACHED:
         _mark_failed_here(turn, item.application)
-        turn.put_item(item, replace(turn.state.items[item], tries=0))
+        turn.put_item(item, replace(turn.item(item), tries=0))
 
 
 def _mark_failed_here(turn: Turn, application: str) -> None:
@@ -251,8 +252,8 @@ def _stop_ended(turn: Turn, item: Item, item_state: ItemState, doing: Do, outcom
 def look_around(turn: Turn, application: str) -> bool:
     """Look at every item that is not known; return whether anything is still unknown."""
     unknown = False
-    for item, item_state in tuple(turn.state.items.items()):
-        if item.application == application and item_state.known is Is.UNKNOWN:
+    for item, item_state in turn.state.items_of(application).items():
+        if item_state.known is Is.UNKNOWN:
             unknown = True
             if not item_state.busy and item.layer in ORDER[2:]:
                 turn.look(item)  # What the kernel knows comes by itself.
@@ -284,9 +285,9 @@ def _stays_up(item: Item, item_state: ItemState) -> bool:
 
 
 def _leave_ladder(turn: Turn, application: str) -> None:
-    """What could not be stopped is wanted again: it is not stuck any more."""
-    for item, item_state in tuple(turn.state.items.items()):
-        if item.application == application and item_state.rung:
+    """Forget how far the stop had come: what could not be stopped is wanted again."""
+    for item, item_state in turn.state.items_of(application).items():
+        if item_state.rung:
             turn.put_item(item, replace(item_state, rung=0))
 
 
@@ -354,7 +355,7 @@ def _give_up_frozen(turn: Turn, application: Application) -> None:
 
 def announce(turn: Turn) -> None:
     """Tell the neighbours where the addresses are: the peer may have claimed them (row 22)."""
-    for item, item_state in tuple(turn.state.items.items()):
+    for item, item_state in turn.state.every_item():
         if item.layer is Layer.ADDRESSED and item_state.known is Is.UP and not item_state.busy:
             effect_id = turn.number()
             act = Act(effect_id, Do.ANNOUNCE_ADDRESSES, item.application, "", timing.ADDRESSES_S)
@@ -376,7 +377,7 @@ def is_spent(state: NodeState, application: str) -> bool:
 
 def runs_anything(state: NodeState) -> bool | None:
     """Tell whether anything above the replication is up or on its way; None: not known yet."""
-    above = [s for item, s in state.items.items() if item.layer is not Layer.ATTACHED]
+    above = [s for item, s in state.every_item() if item.layer is not Layer.ATTACHED]
     if any(not is_down(each) and each.known is not Is.UNKNOWN for each in above):
         return True
     return None if any(each.known is Is.UNKNOWN for each in above) else False
@@ -423,18 +424,15 @@ def stop_limit_s(application: Application, layer: Layer) -> float:
 
 def note_progress(turn: Turn, before: NodeState) -> None:
     """Write a line when a layer has come up as a whole, and when an application has stopped."""
-    if turn.state.items is before.items:
-        return
     for built in turn.state.built.applications:
         name = built.application.name
+        earlier = before.items_of(name)
+        if turn.state.items_of(name) is earlier:
+            continue
         for layer, word in REACHED.items():
             was_down = any(s.known is Is.DOWN for _, s in at(before, name, layer))
             if was_down and all_up(turn.state, name, layer):
                 turn.note(word, f"layer {layer} is up", name)
-        was_up = any(
-            s.known is Is.UP
-            for i, s in before.items.items()
-            if i.application == name and i.layer is not Layer.ATTACHED
-        )
+        was_up = any(s.known is Is.UP for i, s in earlier.items() if i.layer is not Layer.ATTACHED)
         if was_up and is_stopped(turn.state, name):
             turn.note("stopped", "everything of it is down on this node", name)

@@ -66,7 +66,7 @@ class View:
 
     @property
     def agreed(self) -> bool:
-        """The peer has accepted this node and the other way round; it may be leaving."""
+        """Each side has accepted the other, also while this one is leaving."""
         theirs = self.state.peer.state
         together = theirs is not None and theirs.standing is Standing.TOGETHER
         return together and hearing.agreed(self.state)
@@ -149,8 +149,7 @@ class View:
 
 def view(state: NodeState, application: Application) -> View:
     theirs = state.peer.state
-    said = theirs.applications if theirs is not None else ()
-    peer = next((a for a in said if a.application == application.name), None)
+    peer = theirs.by_name.get(application.name) if theirs is not None else None
     return View(state, application, state.record(application.name), peer)
 
 

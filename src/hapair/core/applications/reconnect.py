@@ -44,10 +44,10 @@ def _can_meet(turn: Turn, application: str) -> bool:
     theirs = state.peer.state
     if theirs is None or state.standing is not Standing.TOGETHER:
         return False
-    said = {each.application: each.phase for each in theirs.applications}
     record = state.record(application)
     if record is not None and record.owner == state.me:
-        return said.get(application) is Phase.STOPPED
+        said = theirs.by_name.get(application)
+        return said is not None and said.phase is Phase.STOPPED
     return lifecycle.is_stopped(state, application)  # Else this side is still giving way.
 
 

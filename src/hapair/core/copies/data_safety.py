@@ -1,5 +1,6 @@
-"""What is known about the copies of an application's data (safety contract, "Facts about data")."""
+"""What is known about the copies of an application's data (R2)."""
 
+from collections.abc import Container
 from typing import Final
 
 from hapair.core.words.state import NodeState
@@ -14,10 +15,8 @@ ATTACHED: Final = (Disk.UP_TO_DATE, Disk.CONSISTENT, Disk.OUTDATED, Disk.INCONSI
 
 def volumes(state: NodeState, application: str) -> tuple[Volume, ...]:
     """Return the replicated volumes of a built application; empty when it is not built."""
-    for built in state.built.applications:
-        if built.application.name == application:
-            return built.volumes
-    return ()
+    built = state.built.by_name.get(application)
+    return built.volumes if built is not None else ()
 
 
 def volume_facts(state: NodeState, application: str) -> tuple[VolumeFacts | None, ...]:
@@ -26,10 +25,8 @@ def volume_facts(state: NodeState, application: str) -> tuple[VolumeFacts | None
 
 def application_of(state: NodeState, resource: str) -> str | None:
     """Return the name of the application that the resource belongs to."""
-    for built in state.built.applications:
-        if any(volume.resource == resource for volume in built.volumes):
-            return built.application.name
-    return None
+    built = state.built.by_resource.get(resource)
+    return built.application.name if built is not None else None
 
 
 def data_current(state: NodeState, application: str) -> bool:
@@ -81,7 +78,7 @@ def kernel_answers(state: NodeState) -> bool:
 
 def unprotected(state: NodeState) -> tuple[str, ...]:
     """Return the resources that this node writes, or is about to, without the peer's copy."""
-    asked = (*state.fence_asked.values(), *state.claims)
+    asked = {*state.fence_asked.values(), *state.claims}
     return tuple(
         name
         for name, facts in sorted(state.facts.items())
@@ -117,9 +114,10 @@ def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
 
 
 def _relinked(state: NodeState, connected: set[str]) -> bool:
-    """Tell whether the connection was made in this silence: the peer may have been granted before.
+    """Tell whether a connection was made while the peer was silent.
 
-    Then its end says nothing about when it could be granted the right at the earliest.
+    The peer may have been granted the right before that: the end of such a connection does not say
+    when this can have happened at the earliest.
     """
     if peer_heard(state) or not state.facts_read:
         return False
@@ -127,14 +125,14 @@ def _relinked(state: NodeState, connected: set[str]) -> bool:
 
 
 def _doubt_what_lost_its_disk(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
-    """A new daemon does not know what was written to the peer's disk alone meanwhile."""
+    """Trust no copy that a new daemon finds without its disk: the peer's may be newer."""
     lost = {each.resource for each in facts if each.disk is Disk.DISKLESS}
     if lost:
         turn.store(unproven=tuple(sorted(lost | set(turn.state.stored.unproven))))
 
 
 def _says_joined(facts: VolumeFacts) -> bool:
-    """Tell whether every write comes here; that copies were compared takes two disks."""
+    """Tell whether every write comes here. To compare the copies takes the peer's disk as well."""
     together = (Connection.CONNECTED, Connection.SYNC_SOURCE)
     return facts.disk is Disk.UP_TO_DATE and facts.connection in together
 
@@ -154,8 +152,8 @@ def is_joined(state: NodeState, resource: str) -> bool:
     return from_s is not None and state.now_s >= from_s
 
 
-def doubt_connections(turn: Turn, resources: tuple[str, ...]) -> None:
-    """The peer, or a pause, gives reason to think that these connections are lost already."""
+def doubt_connections(turn: Turn, resources: Container[str]) -> None:
+    """Let these connections prove nothing for a while: they may be lost already."""
     from_s = turn.state.now_s + proof_s(turn.state)
     joined = turn.state.joined_from_s
     turn.change(joined_from_s={n: from_s if n in resources else s for n, s in joined.items()})
@@ -167,9 +165,9 @@ def distrust(turn: Turn, *, but_own: bool = False, away: bool = False) -> None:
     DRBD takes a copy for UpToDate that was so when it was last attached, however long ago.
     The peer may have written alone since; only a connection, or the operator, can tell. With
     ``but_own`` the copies of which this node is Primary are still trusted: nobody else wrote.
-    ``away`` says that the peer is not known to have had the right to: then its epoch can tell too
-    when it is met again, and a witness that grants the next one, because the peer would have needed
-    exactly that (``wrote_by_right``).
+    With ``away`` the peer is not known to have had the right to write: then a copy is also trusted
+    when the peer comes back without a newer epoch (``wrote_by_right``), or when a witness grants
+    this node the next one.
     """
     facts = turn.state.facts
     named = {v.resource for built in turn.state.built.applications for v in built.volumes}
@@ -184,7 +182,7 @@ def distrust(turn: Turn, *, but_own: bool = False, away: bool = False) -> None:
 
 
 def trust_again(turn: Turn, epoch: int) -> None:
-    """Meet a peer that says this epoch: what was away is good unless it may have written alone."""
+    """Trust what was away, unless a peer that says this epoch may have written alone."""
     if wrote_by_right(turn.state, epoch):
         distrust(turn, but_own=True, away=True)
     else:
@@ -201,9 +199,9 @@ def _needs_no_right(state: NodeState) -> bool:
 
 
 def wrote_by_right(state: NodeState, epoch: int) -> bool:
-    """Tell whether a peer that says this epoch may have written what this node was never told of.
+    """Tell whether a peer that says this epoch may have written what this node does not know of.
 
-    Not when it is no newer than the last one in which this node took part.
+    It has not when the epoch is no newer than the last one in which this node took part.
     """
     return epoch > state.stored.epoch or _needs_no_right(state)
 
@@ -221,8 +219,7 @@ def _is_owner(state: NodeState, resource: str) -> bool:
 
 def is_doubtful(state: NodeState, resource: str) -> bool:
     """Tell whether the local copy misses writes, or may."""
-    stored = state.stored
-    return resource in (*stored.behind, *stored.unproven, *stored.away)
+    return resource in state.stored.doubtful
 
 
 def update_doubts(turn: Turn) -> None:
@@ -235,10 +232,10 @@ def update_doubts(turn: Turn) -> None:
     behind, unproven = set(state.stored.behind), set(state.stored.unproven)
     away = set(state.stored.away)
     told = set(state.peer.beat.unprotected) if peer_heard(state) and state.peer.beat else set()
-    # Where this node is the owner the peer has lost: its frozen writes make no copy here old.
+    # Where this node is the owner, the peer's writes are frozen: they make no copy here old.
     told -= {name for name in told if _is_owner(state, name)}
     if told & set(state.joined_from_s):
-        doubt_connections(turn, tuple(sorted(told)))
+        doubt_connections(turn, told)
     for name, facts in sorted(state.facts.items()):
         if name in told or (facts.disk is Disk.DISKLESS and facts.kernel_answers):
             behind.add(name)

@@ -1,4 +1,4 @@
-"""What the use of this node's copies might lose, as far as it is known (safety contract, R2)."""
+"""What the use of this node's copies might lose, as far as it is known (R2)."""
 
 import math
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from hapair.model.data import SYNCING, VolumeFacts
 MIB: Final = 2**20
 KEPT_FREE_PERCENT: Final = 5  # Of a group: it must stay able to hold what an administrator needs.
 SHARE_PERCENT: Final = 20  # Of a volume: how much of it usually changes while a resync runs.
-OVERHEAD_PERCENT: Final = 10  # What a snapshot needs besides the data: its own table.
+OVERHEAD_PERCENT: Final = 10  # Of the data: what the snapshot's own table needs.
 MARGIN_BYTES: Final = 16 * MIB
 
 
@@ -58,8 +58,8 @@ def goes_first(facts: VolumeFacts, before: tuple[VolumeFacts | None, ...]) -> st
 
 
 STALL_S: Final = 120.0  # Longer than DRBD itself needs to notice that its peer is gone.
-# One that stands still although its connection was made anew holds up no other one from here on.
-# Each node measures it, because each of them can hold a resync back.
+# A resync that stands still although its connection was made anew no longer holds up the others.
+# Each node measures this, because each of them can hold a resync back.
 RELEASE_S: Final = 2 * STALL_S
 
 
@@ -75,8 +75,8 @@ class Standstill:
 
     target: bool  # This copy is the one that is being completed.
     still_s: float  # Since fewer bytes were missing than before.
-    waits: bool = False  # Another one, which runs, goes first.
-    reconnected: bool = False  # It was helped once already.
+    waits: bool = False  # Another resync, which runs, goes first.
+    reconnected: bool = False  # Its connection was made anew once already.
 
 
 STALLS: Final[tuple[Rule[Standstill, Cure], ...]] = (

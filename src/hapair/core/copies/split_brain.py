@@ -83,7 +83,7 @@ SPLIT: Final[tuple[Rule[Pair, Found], ...]] = (
     ),
     Rule(
         "still-trying",
-        # Nodes that try once more to connect diverged copies are refused again.
+        # While copies that went apart try again to connect, neither side is StandAlone.
         lambda p: not _refused(p) and p.relation is not Relation.DIVERGED,
         Found.NOTHING,
         "both nodes still try to connect: DRBD did not refuse anything; look at the replication"

@@ -83,7 +83,7 @@ def _leave(turn: Turn, request_id: int, command: Leave) -> None:
 
 def _introduce(turn: Turn, request_id: int, application: str, wanted: Wanted) -> None:
     state = turn.state
-    if all(b.application.name != application for b in state.built.applications):
+    if application not in state.built.by_name:
         turn.reply(request_id, f"{application} is not built", accepted=False)
         return
     if state.record(application) is None:
@@ -124,7 +124,7 @@ def _application_command(
     turn: Turn, request_id: int, command: Run | Halt | Move, name: str
 ) -> None:
     state = turn.state
-    built = next((b for b in state.built.applications if b.application.name == name), None)
+    built = state.built.by_name.get(name)
     record = state.record(name)
     if built is None:
         refusal = f"there is no application {name}; see: clstat"
@@ -279,7 +279,7 @@ def _form_answer(state: NodeState) -> tuple[bool, str] | None:
 
 def _application_answer(state: NodeState, pending: Pending) -> tuple[bool, str] | None:
     name = pending.application
-    built = next((b for b in state.built.applications if b.application.name == name), None)
+    built = state.built.by_name.get(name)
     record = state.record(name)
     if built is None or record is None:
         return False, f"{name} is no longer part of the cluster"
@@ -319,8 +319,7 @@ def _halted(state: NodeState, record: Record, name: str) -> tuple[bool, str] | N
 def phase(state: NodeState, application: Application) -> Phase:
     """Return what the application is doing on this node."""
     name = application.name
-    mine = [s for item, s in state.items.items() if item.application == name]
-    if any(item_state.known is Is.UNKNOWN for item_state in mine):
+    if any(item_state.known is Is.UNKNOWN for item_state in state.items_of(name).values()):
         return Phase.UNKNOWN
     if lifecycle.is_stopped(state, name):
         reached = placement.goal(state, application).answer

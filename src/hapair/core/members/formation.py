@@ -50,7 +50,7 @@ FORMATION: Final[tuple[FormRule, ...]] = (
         "this node agreed that the peer may act alone, so it may be ahead; "
         "start the peer, or make sure that it is off and type: clconfirm peer-is-down",
     ),
-    # A waiver from before the start says nothing: a person may have released the peer since.
+    # A waiver from before the start allows nothing: a person may have released the peer.
     Rule(
         "granted",
         witness.granted,

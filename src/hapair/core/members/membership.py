@@ -96,7 +96,7 @@ def settle(turn: Turn) -> None:
         case Standing.FORMING:
             _accept(turn)
             if lifecycle.runs_anything(turn.state) is not False:
-                _mind_the_lease(turn)  # It was started anew, and may not know for how long.
+                _mind_the_lease(turn)  # A new daemon may find things running, and be cut off.
         case Standing.TOGETHER:
             _together(turn)
         case Standing.CUT:
@@ -112,7 +112,7 @@ def settle(turn: Turn) -> None:
 
 
 def _mind_the_lease(turn: Turn) -> None:
-    """A node that leaves slowly, or forms anew, and is cut off meanwhile, ends what it runs."""
+    """End what runs on a node that leaves slowly, or forms anew, and is cut off meanwhile."""
     state = turn.state
     waits = state.standing in (Standing.LEAVING, Standing.FORMING)
     bound = waits and witness.uses_witness(state) and not state.stored.holds_right
@@ -161,13 +161,13 @@ def _accept(turn: Turn) -> None:
 
 
 def _is_news(state: NodeState, theirs: PeerState) -> bool:
-    """Tell whether the peer's state is its present one; heartbeats come by when states do not."""
+    """Tell whether the peer's state is its present one, by what its newest heartbeat says."""
     beat = state.peer.beat
     return beat is not None and (beat.standing, beat.epoch) == (theirs.standing, theirs.epoch)
 
 
 def _may_accept(state: NodeState, theirs: PeerState) -> bool:
-    """The side with the right accepts last, so that a peer that fails meanwhile costs nothing."""
+    """Let the side with the right accept last: it keeps the right when the peer fails meanwhile."""
     if not state.stored.holds_right or theirs.accepted == state.incarnation:
         return True
     first = state.me == state.built.cluster.nodes[0]

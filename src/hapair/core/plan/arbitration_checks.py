@@ -76,7 +76,7 @@ def secret_files(situation: Situation) -> Problems:
 
 
 def written_in_the_open(situation: Situation) -> Problems:
-    """A secret in clconf.xml itself is one for root only, or none."""
+    """Warn of a secret in a clconf.xml that others than root can read."""
     written = written_secrets(situation.cluster)
     for side in situation.sides:
         if written and _shows(side, situation):
@@ -98,7 +98,7 @@ def _shows(side: Side, situation: Situation) -> bool:
 
 
 def hung_node(situation: Situation) -> Problems:
-    """Row 4b of the safety contract: the kernel answers, and nothing else does."""
+    """Find out whether a node of which only the kernel answers could be reset (row 4b)."""
     if situation.cluster.watchdog is None and not _all_can_be_switched_off(situation.cluster):
         yield Problem(
             CLCONF,

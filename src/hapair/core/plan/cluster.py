@@ -189,7 +189,7 @@ def _file_changes(situation: Situation, side: Side, built: Built) -> tuple[Chang
 
 
 def _cluster_key_from(situation: Situation) -> str:
-    """Return the node whose key is kept: this one before the peer. Others may know a leaked one."""
+    """Return the node whose key is kept, this one first; a key that others could read is not."""
     for node in (situation.me, situation.cluster.peer_of(situation.me)):
         keys = situation.side(node).facts.configuration.keys
         if keys.cluster_key_digest and keys.private:

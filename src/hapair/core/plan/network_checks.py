@@ -100,7 +100,7 @@ def _address(situation: Situation, side: Side, network: Network, wanted: str) ->
             side.node, where, f"it is not configured on {of_network}", on(side.node, mend)
         )
     elif holder.name != default:
-        # A person may have moved it there while the cluster is formed: hapair follows.
+        # A person may move it to another card of the network while the cluster is formed.
         moved = situation.formed and holder.name in names
         yield Problem(
             side.node,

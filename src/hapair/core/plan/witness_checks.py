@@ -9,7 +9,7 @@ from hapair.model.cluster import Cluster, Witness, WitnessKind
 from hapair.model.problem import Problem
 from hapair.model.witness import Answer, WitnessAnswer
 
-# As this node calls an etcd that wants certificates; which one it has is what the pin is for.
+# With curl, as this node itself asks: the pin in clconf.xml, not an authority, proves the server.
 CLIENT: Final = "-k -E /etc/cluster/keys/node.crt --key /etc/cluster/keys/node.key "
 CODE_OPTION: Final = "clbuild --witness-code CODE"
 

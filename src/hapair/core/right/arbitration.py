@@ -105,7 +105,7 @@ PATHS: Final[tuple[SilenceRule, ...]] = (
     *COMMON,
     Rule(
         "one-network",
-        lambda s: s.networks < 2,  # noqa: PLR2004 - safety contract: at least two networks
+        lambda s: s.networks < 2,  # noqa: PLR2004 - one silent network may be one broken cable
         Verdict.ALARM,
         "only one network is configured, so its silence proves nothing; "
         "type: clconfirm peer-is-down, after you made sure",
@@ -148,7 +148,7 @@ OPERATOR: Final[tuple[SilenceRule, ...]] = (
     ),
 )
 
-# A peer that is heard only one way is treated like a silent one: the third party decides.
+# A peer that does not hear this node is treated like a silent one: the third party decides.
 WITNESS: Final[tuple[SilenceRule, ...]] = (
     HEARD,
     Rule(
@@ -160,7 +160,7 @@ WITNESS: Final[tuple[SilenceRule, ...]] = (
     LISTENING,
     KERNEL_ANSWERS,
     CONFIRMED,
-    # A question from before the promise may be answered after it.
+    # A grant that was asked for before this node promised to stay passive may come after it.
     Rule(
         "granted",
         lambda s: s.granted and s.records_allow,

@@ -10,7 +10,7 @@ from hapair.core.words.turn import Turn
 
 RETRY_S: Final = 5.0
 RETRY_DOUBLINGS_MAX: Final = 5  # At most every 160 s: an alarm stands there all the time.
-# So long a dead daemon may be away before its node counts as hung: systemd restarts it first.
+# A node whose daemon is silent for so long counts as hung: systemd had time to restart it.
 HUNG_S: Final = 60.0
 
 

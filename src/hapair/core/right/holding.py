@@ -33,7 +33,7 @@ def grant(turn: Turn, because: str) -> None:
         )
         turn.note("not-recorded", text, severity=Severity.ALARM)
     if state.confirmed:
-        # The operator saw what may be lost and took it upon himself.
+        # The operator was shown what may be lost, and accepted it.
         turn.store(unproven=(), away=())
     proven = state.confirmed or state.fencing.proven or not witness.uses_witness(state)
     turn.change(
@@ -62,7 +62,7 @@ def _peer_lease_s(state: NodeState) -> float:
 
 
 def wait_for_lease(turn: Turn) -> None:
-    """A new daemon that acts alone does not know what it took over and when: wait for all of it."""
+    """Wait for the peer's lease: a new daemon does not know what it took over, and when."""
     state = turn.state
     if witness.uses_witness(state):
         bare = tuple(b.application.name for b in state.built.applications if not b.volumes)

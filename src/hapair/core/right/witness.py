@@ -71,7 +71,7 @@ def denied(state: NodeState) -> bool:
 
 
 def unreachable(state: NodeState) -> bool:
-    """Tell whether it was asked, and so few answered that neither is known."""
+    """Tell whether all were asked, and too few answered to grant or to deny."""
     known = _count(state, Answer.GRANTED) + _count(state, Answer.DENIED)
     asked = _asks_for(state, claimed(state)) and not state.witness.waiting
     return asked and known < majority(state)
@@ -90,7 +90,7 @@ def ask(turn: Turn, epoch: int) -> None:
 
 
 def _is_asking(state: NodeState) -> bool:
-    """Tell whether an answer is still to come; one that is overdue will not."""
+    """Tell whether an answer is still to come; an overdue one is not waited for."""
     patience_s = max(w.timeout_s for w in state.built.cluster.witnesses) + ASK_AGAIN_S
     return bool(state.witness.waiting) and state.now_s - state.witness.asked_at_s < patience_s
 
@@ -154,7 +154,7 @@ def settle(turn: Turn) -> None:
 
 
 def _has_open_question(state: NodeState) -> bool:
-    """Tell whether an answer was lost; who promised to stay passive does not ask."""
+    """Tell whether an answer was lost. A node that promised to stay passive does not ask."""
     stored = state.stored
     open_ = stored.asked > stored.epoch and not stored.tie.yields
     return state.standing is Standing.TOGETHER and open_

@@ -1,6 +1,7 @@
 """What the core asks for. Ordered data: a Store is done before anything after it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
@@ -30,7 +31,16 @@ class Stored:
     ceded: bool = False  # Left in order: the peer may act alone without asking any witness.
     tie: WitnessTie = NO_TIE
     rounds: int = 0  # How many losses of the witness were counted, see WitnessTie.
-    incarnation: int = 0  # The highest that this node gave itself after standing still.
+    incarnation: int = 0  # The last one that this node took after it had stood still.
+    # Follow from the members above, so they are neither compared nor stored.
+    by_application: Mapping[str, Record] = field(init=False, repr=False, compare=False)
+    doubtful: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_application = {record.application: record for record in self.records}
+        object.__setattr__(self, "by_application", by_application)
+        doubtful = frozenset((*self.behind, *self.unproven, *self.away))
+        object.__setattr__(self, "doubtful", doubtful)
 
 
 class Do(StrEnum):
@@ -150,7 +160,7 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class ResetNode:
-    """Reset this machine at once, as the power would: the application cannot be stopped."""
+    """Reset this machine at once, without a shutdown: the application cannot be stopped."""
 
     application: str
 

@@ -1,6 +1,7 @@
 """Everything that can reach the decision core. Time and results of actions come in as data."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -19,7 +20,7 @@ class Beat:
     echo: int  # The receiver's incarnation as the sender hears it; 0 while it hears none.
     standing: Standing
     epoch: int
-    unprotected: tuple[str, ...] = ()  # Resources on which the sender writes without the peer.
+    unprotected: tuple[str, ...] = ()  # Resources that the sender writes without the receiver.
     losses: int = 0  # How many connections of its data the sender's daemon has seen end.
 
 
@@ -34,7 +35,7 @@ class PeerApplication:
 
 @dataclass(frozen=True, slots=True)
 class WitnessTie:
-    """What a node says about its tie to the witness, while both nodes hear each other (row 7)."""
+    """How the sender stands to the witness (row 7; the words are explained in right/witness)."""
 
     lost_round: int = 0  # Counts this node's losses of the witness; 0 while it answers.
     waiver: bool = False  # This node may act alone without it: the peer has promised to yield.
@@ -58,6 +59,12 @@ class PeerState:
     behind: tuple[str, ...] = ()  # Resources that the sender stored never to promote.
     seen_losses: int = 0  # The receiver's count that the sender had heard of by then.
     tie: WitnessTie = WitnessTie()
+    # Follows from the applications, so it is neither compared nor sent.
+    by_name: Mapping[str, PeerApplication] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_name = {each.application: each for each in self.applications}
+        object.__setattr__(self, "by_name", by_name)
 
 
 class Start(StrEnum):

@@ -1,8 +1,9 @@
 """The whole state of one node's decision core."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 
 from hapair.core.words.effects import Do, Layer, Stored
 from hapair.core.words.events import Beat, Form, Leave, PeerState
@@ -130,20 +131,22 @@ class NodeState:
     losses: int = 0  # Connections of the data that ended; what the peer said before is old.
     facts_read: bool = False  # The kernel has said what it knows since this daemon started.
     links: Mapping[str, bool] = field(default_factory=dict)  # Own link per network.
-    items: Mapping[Item, ItemState] = field(default_factory=dict)
+    # By application; each one's are in the order of their start.
+    items: Mapping[str, Mapping[Item, ItemState]] = field(default_factory=dict)
     pending: tuple[Pending, ...] = ()
     witness: WitnessView = WitnessView()
     fencing: FencingView = FencingView()
     fence_asked: Mapping[int, str] = field(default_factory=dict)  # Request -> resource.
     claims: tuple[str, ...] = ()  # Resources that wait for the peer's word before a promotion.
     reconnects: Mapping[str, Reconnects] = field(default_factory=dict)  # By resource.
-    told_at_s: Mapping[str, float] = field(default_factory=dict)  # Handlers that were told: go on.
-    resume_at_s: Mapping[str, float] = field(default_factory=dict)  # Frozen writes, by resource.
+    # By resource: when its fence-peer handler was told to go on, and when its frozen writes may.
+    told_at_s: Mapping[str, float] = field(default_factory=dict)
+    resume_at_s: Mapping[str, float] = field(default_factory=dict)
     stranger: bool = False  # Came back from a pause or a restart: its lease is short.
-    # It stood still while it was cut off: its lease began then. None: it did not.
+    # When it was last in touch, if it stood still while it was cut off: its lease began then.
     leased_from_s: float | None = None
-    leased: tuple[str, ...] = ()  # Taken over while the silent peer may still run them,
-    lease_until_s: float = 0.0  # until then.
+    leased: tuple[str, ...] = ()  # Taken over while the silent peer may still run them.
+    lease_until_s: float = 0.0  # When it no longer can.
     guarded: bool | None = None  # The watchdog device is to be fed; None: not known yet.
     reasons: Mapping[str, str] = field(default_factory=dict)  # Table key -> name of the row.
     published: PeerState | None = None
@@ -158,7 +161,11 @@ class NodeState:
         return self.built.cluster.timing.detection_s
 
     def record(self, application: str) -> Record | None:
-        for record in self.stored.records:
-            if record.application == application:
-                return record
-        return None
+        return self.stored.by_application.get(application)
+
+    def items_of(self, application: str) -> Mapping[Item, ItemState]:
+        """Return the items of an application; none of one that is not built."""
+        return self.items.get(application, {})
+
+    def every_item(self) -> Iterator[tuple[Item, ItemState]]:
+        return chain.from_iterable(items.items() for items in self.items.values())

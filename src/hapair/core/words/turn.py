@@ -40,8 +40,12 @@ class Turn:
         self.store(records=records)
 
     def put_item(self, item: Item, item_state: ItemState) -> None:
-        items: Mapping[Item, ItemState] = {**self.state.items, item: item_state}
-        self.change(items=items)
+        items = self.state.items
+        those: Mapping[Item, ItemState] = {**items[item.application], item: item_state}
+        self.change(items={**items, item.application: those})
+
+    def item(self, item: Item) -> ItemState:
+        return self.state.items[item.application][item]
 
     def note(
         self, name: str, text: str, application: str = "", severity: Severity = Severity.INFO
@@ -69,12 +73,12 @@ class Turn:
     def act(self, item: Item, do: Do, timeout_s: float) -> None:
         """Ask for an action on an item and remember that the item is busy."""
         effect_id = self.number()
-        self.put_item(item, replace(self.state.items[item], busy=effect_id, doing=do))
+        self.put_item(item, replace(self.item(item), busy=effect_id, doing=do))
         self.effects.append(Act(effect_id, do, item.application, item.resource, timeout_s))
 
     def look(self, item: Item) -> None:
         """Ask whether an item is up and remember that the item is busy."""
         effect_id = self.number()
-        self.put_item(item, replace(self.state.items[item], busy=effect_id, doing=None))
+        self.put_item(item, replace(self.item(item), busy=effect_id, doing=None))
         layer: Layer = item.layer
         self.effects.append(Look(effect_id, layer, item.application, item.resource))
