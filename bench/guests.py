@@ -19,7 +19,7 @@ TICKS_PER_S: Final = 100
 
 def power_loss(figures: Figures) -> None:
     """Restore the snapshot, cut the power of the active node, and read the timeline."""
-    with Lab.from_saved(snapshots.ensure(cluster.formed_step(QUICK))) as lab:
+    with snapshots.lab_from(cluster.formed_step(QUICK)) as lab:
         client = asked(lab)
         lab.node1.power_off()
         client.wait_for_answers(LINES, PATIENCE_S)
@@ -29,7 +29,7 @@ def power_loss(figures: Figures) -> None:
 
 
 def planned_move(figures: Figures) -> None:
-    with Lab.from_saved(snapshots.ensure(cluster.formed_step(QUICK))) as lab:
+    with snapshots.lab_from(cluster.formed_step(QUICK)) as lab:
         client = asked(lab)
         lab.node1.check("clmoveapp orders", timeout_s=PATIENCE_S)
         client.wait_for_answers(LINES, PATIENCE_S)
@@ -38,7 +38,7 @@ def planned_move(figures: Figures) -> None:
 
 def footprint(figures: Figures) -> None:
     """Let both nodes idle with one application, and read what their daemons used."""
-    with Lab.from_saved(snapshots.ensure(cluster.formed_step(QUICK))) as lab:
+    with snapshots.lab_from(cluster.formed_step(QUICK)) as lab:
         time.sleep(IDLE_S / 6)  # The commands that formed it are forgotten.
         before = [ticks(node) for node in lab.nodes]
         time.sleep(IDLE_S)

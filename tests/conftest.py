@@ -10,7 +10,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a shell: the commands that tests interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ("tests.times.plugin",)
+pytest_plugins = ("tests.times.plugin", "tests.guests", "tests.labs")
 
 LAB_TIMEOUT_S = 1200  # Guests are emulated: slow, and slower when the host is busy.
 # With --cov these cover every branch of model, config and core. What is not measured is not slowed
@@ -60,8 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not item.nodeid.startswith(MEASURED):
             item.add_marker(pytest.mark.no_cover)
-        if _is_real(item):
-            item.add_marker(pytest.mark.xdist_group("real"))
+        if item.get_closest_marker("native"):
+            item.add_marker(pytest.mark.xdist_group("native"))
         if item.get_closest_marker("lab") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LAB_TIMEOUT_S))
 

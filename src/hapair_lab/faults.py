@@ -8,6 +8,7 @@ process (``cllab``) can mend what this one broke.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -15,15 +16,14 @@ from hapair_lab.errors import LabError
 from hapair_lab.machine import Machine
 
 KEPT_FOLDER: Final = "/run/hapair-lab"
-FAULT_TABLE: Final = "hapair_lab"
 LOAD_UNIT: Final = "lab-load-{number}"
 
 
 class Direction(StrEnum):
-    """Which packets of a machine a rule of the packet filter catches."""
+    """Which packets of a machine a rule catches."""
 
-    IN = "input"
-    OUT = "output"
+    IN = "ingress"
+    OUT = "egress"
 
 
 class DiskErrors(StrEnum):
@@ -89,6 +89,8 @@ def _mapper_name(machine: Machine, device: str) -> str:
 def _exchange_table(machine: Machine, name: str, table: str) -> None:
     machine.check(f"dmsetup load {name}", stdin=table.encode())
     machine.check(f"dmsetup suspend --noflush --nolockfs {name} && dmsetup resume {name}")
+    # Until udev has looked at the new table, the volume's names may be gone.
+    machine.run("udevadm settle --timeout=10")
 
 
 def disk_errors(machine: Machine, device: str, which: DiskErrors = DiskErrors.ALL) -> None:
@@ -157,27 +159,48 @@ def free_file_system(machine: Machine, folder: str) -> None:
 # Networks, inside the guest. ``Lab.cut`` cuts in the switch, where no guest can see it.
 
 
-def drop_packets(machine: Machine, what: str, direction: Direction) -> None:
-    """Drop the packets that the nftables expression ``what`` names, e.g. ``tcp dport 7788``.
+@dataclass(frozen=True, slots=True)
+class Packets:
+    """Which IPv4 packets a rule catches: all of what is given must fit.
 
-    Rules add up until ``pass_packets``.
+    ``peer`` is the address of the other end, ``port`` the one that the packet is sent to.
     """
-    machine.note(f"{machine.name}: {direction} packets are dropped: {what}")
-    chain = f"{{ type filter hook {direction} priority -300; }}"
-    machine.check(
-        ["nft", "-f", "-"],
-        stdin=(
-            f"add table inet {FAULT_TABLE}\n"
-            f"add chain inet {FAULT_TABLE} {direction} {chain}\n"
-            f"add rule inet {FAULT_TABLE} {direction} {what} drop\n"
-        ).encode(),
-    )
+
+    peer: str = ""
+    protocol: str = ""  # "tcp", "udp" or "icmp".
+    port: int = 0
+
+    def match(self, direction: Direction) -> str:
+        """Return it in the words of tc's classifier ``flower``."""
+        address = "src_ip" if direction is Direction.IN else "dst_ip"
+        words = (
+            f"ip_proto {self.protocol}" if self.protocol else "",
+            f"{address} {self.peer}" if self.peer else "",
+            f"dst_port {self.port}" if self.port else "",
+        )
+        return " ".join(word for word in words if word)
+
+
+def drop_packets(machine: Machine, what: Packets, direction: Direction) -> None:
+    """Drop such packets on all cards but the lab's own; rules add up until ``pass_packets``."""
+    machine.note(f"{machine.name}: {direction} packets are dropped: {what.match(direction)}")
+    for card in _cabled_cards(machine):
+        machine.check(
+            f"tc qdisc add dev {card} clsact 2>/dev/null; "
+            f"tc filter add dev {card} {direction} protocol ip flower {what.match(direction)} "
+            "action drop"
+        )
 
 
 def pass_packets(machine: Machine) -> None:
     """Remove all rules of ``drop_packets``."""
     machine.note(f"{machine.name}: no packets are dropped any more")
-    machine.check(f"nft add table inet {FAULT_TABLE} && nft delete table inet {FAULT_TABLE}")
+    for card in _cabled_cards(machine):
+        machine.run(f"tc qdisc delete dev {card} clsact")
+
+
+def _cabled_cards(machine: Machine) -> tuple[str, ...]:
+    return tuple(card.name for card in machine.plan.guest.cards if card.segment is not None)
 
 
 def bad_line(

@@ -8,7 +8,7 @@ from typing import Final
 
 from hapair_lab import faults
 from hapair_lab.errors import LabError
-from hapair_lab.faults import Direction
+from hapair_lab.faults import Direction, Packets
 from hapair_lab.machine import Machine
 from hapair_lab.packages import install_on, package_file
 
@@ -63,4 +63,4 @@ def go_on(outside: Machine) -> None:
 
 def cut_from(node: Machine) -> None:
     """Let a node no longer reach the witness; everything else goes on."""
-    faults.drop_packets(node, f"ip daddr {ADDRESS} tcp dport {PORT}", Direction.OUT)
+    faults.drop_packets(node, Packets(ADDRESS, "tcp", PORT), Direction.OUT)

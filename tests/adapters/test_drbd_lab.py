@@ -1,10 +1,10 @@
 """The adapters for DRBD and file systems on two guests with the real thing."""
 
+import gzip
+import inspect
 import io
 import json
-import os
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from pathlib import Path
@@ -20,9 +20,10 @@ from hapair.model.cluster import Attachment, Network
 from hapair_lab import snapshots
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
-from hapair_lab.saved import Saved
+from hapair_lab.snapshots import Rest, Step
 from tests.adapters.clusters import cluster
 from tests.adapters.loops import volume_at
+from tests.labs import LabFrom
 from tools.package_tree import ROOT
 
 pytestmark = pytest.mark.lab(seconds=7)
@@ -40,12 +41,12 @@ PRIVATE = Network(
 
 def package_of_source() -> bytes:
     content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+    with tarfile.open(fileobj=content, mode="w") as archive:
         for file in sorted(SOURCE.rglob("*.py")):
             archive.add(file, Path("hapair") / file.relative_to(SOURCE))
         for name in ("guest_driver.py", "guest_verdict.py"):
             archive.add(Path(__file__).with_name(name), name)
-    return content.getvalue()
+    return gzip.compress(content.getvalue(), mtime=0)  # The same for the same source.
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +108,23 @@ def prepare(lab: Lab) -> None:
     one.done("wait:UpToDate,Connected", "demote")
 
 
-@pytest.fixture(scope="module")
-def prepared() -> Iterator[Saved]:
-    """The prepared pair, frozen; each test continues from it."""
-    with Lab.from_saved(snapshots.ensure(snapshots.OS_BOOTED)) as lab:
-        prepare(lab)
-        saved = snapshots.save(lab, "test-drbd", str(os.getpid()))
-    try:
-        yield saved
-    finally:
-        snapshots.forget(saved)
+def bring_up_again(lab: Lab) -> None:
+    """Do what the boot of guests that were halted for the snapshot does not."""
+    nodes = [Node(machine) for machine in lab.nodes]
+    for node in nodes:
+        node.will_hear("peer-fenced")
+        node.done("bring_up")
+    for node in nodes:
+        node.done("wait:UpToDate,Connected")
 
 
 @pytest.fixture
-def pair(prepared: Saved) -> Iterator[Pair]:
-    with Lab.from_saved(prepared) as lab:
-        yield Pair(Node(lab.node1), Node(lab.node2))
+def pair(lab_from: LabFrom) -> Pair:
+    """The prepared pair; each test continues from it."""
+    ingredients = (package_of_source().hex(), inspect.getsource(prepare), HANDLER.read_text())
+    rest = Rest(lambda _: None, bring_up_again)
+    lab = lab_from(Step("test-drbd", snapshots.OS_BOOTED, ingredients, prepare, rest=rest))
+    return Pair(Node(lab.node1), Node(lab.node2))
 
 
 def test_a_volume_goes_up_moves_and_comes_down(pair: Pair) -> None:

@@ -42,11 +42,12 @@ done
 exit 1
 """
 # Incoming packets of one resource are lost on both nodes; those that a node sends are lost there.
+CARD: Final = "priv0"
+# What comes of one connection, whichever end it was made from.
 CUT: Final = (
-    "add rule inet cuts input tcp dport PORT drop; add rule inet cuts input tcp sport PORT drop"
-)
-CUTS: Final = (
-    "add table inet cuts; add chain inet cuts input { type filter hook input priority 0; }"
+    f"tc qdisc add dev {CARD} clsact 2>/dev/null; for end in src_port dst_port; do "
+    f"tc filter add dev {CARD} ingress pref PORT protocol ip "
+    "flower ip_proto tcp $end PORT action drop || exit 1; done"
 )
 FROZEN: Final = "s"
 STATE: Final = (
@@ -252,8 +253,8 @@ class RealDrbd:
 
     def cut(self) -> None:
         """Lose all its packets. A node that boots has no rule: the one of the other is enough."""
-        rules = f"{CUTS}; {CUT.replace('PORT', str(self.port))}"
-        in_parallel(lambda node: node.check(["nft", rules]), self.lab.nodes)
+        commands = CUT.replace("PORT", str(self.port))
+        in_parallel(lambda node: node.check(commands), self.lab.nodes)
         self.is_cut = True
 
     def mend(self) -> None:
@@ -263,10 +264,7 @@ class RealDrbd:
             self.is_cut = False
 
     def _remove_rules(self, node: Machine) -> None:
-        listed = node.run(["nft", "-a", "list", "chain", "inet", "cuts", "input"]).stdout
-        for line in listed.splitlines():
-            if f"port {self.port} " in line:
-                node.check(f"nft delete rule inet cuts input handle {line.split()[-1]}")
+        node.run(f"tc filter delete dev {CARD} ingress pref {self.port}")
 
     def crash(self, node: Machine) -> None:
         node.power_off()

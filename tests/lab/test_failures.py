@@ -6,11 +6,10 @@ from typing import Final
 import pytest
 
 from hapair_lab import cluster, faults
-from hapair_lab.faults import Direction
+from hapair_lab.faults import Direction, Packets
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
 from hapair_lab.topology import Segment
-from tests.lab.conftest import LabFrom
 from tests.lab.story import (
     PATIENCE_S,
     Story,
@@ -22,10 +21,12 @@ from tests.lab.story import (
     standing,
     wait_for_standing,
 )
+from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=17)
 
 VOLUME: Final = "/dev/vg_orders/data"
+HEARTBEATS: Final = Packets(protocol="udp", port=7700)
 DISKLESS: Final = "ds:Diskless/UpToDate"
 FREEZE_S: Final = 10
 TEN_YEARS_S: Final = 10 * 365 * 86400.0
@@ -96,7 +97,7 @@ def test_a_dead_daemon_moves_nothing_while_the_kernel_answers(formed_lab: Lab) -
     with serving(formed_lab) as story:
         story.node1.check("systemctl stop hapaird")
         for direction in Direction:
-            faults.drop_packets(story.node1, "udp dport 7700", direction)
+            faults.drop_packets(story.node1, HEARTBEATS, direction)
         story.wait_for_note(story.node2, "kernel-answers")
         told = alarms(story.node2)
         assert "kernel still answers on the replication link" in told

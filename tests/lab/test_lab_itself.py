@@ -18,6 +18,8 @@ pytestmark = pytest.mark.lab(seconds=5)
 
 RESTORE_AIM_S = 15.0  # A third of a cold start, three times slower on a busy host.
 
+ICMP_COUNTERS = "grep ^Icmp: /proc/net/snmp"
+
 
 def make_drbd(lab: Lab) -> None:
     """Make a replicated volume on LVM, mounted on node1."""
@@ -49,6 +51,7 @@ def test_drbd_on_lvm_replicates_and_a_power_cut_loses_nothing_flushed(booted_lab
     by_hand.wait_until_synchronised(lab)
 
 
+@pytest.mark.qemu_only("its guests are frozen for a snapshot, others are halted")
 def test_a_snapshot_keeps_drbd_connected_and_the_clocks_right(
     booted_lab: Lab, tmp_path: Path
 ) -> None:
@@ -103,14 +106,16 @@ def test_a_pulled_cable_is_seen_at_once_and_only_there(booted_lab: Lab) -> None:
 
 def test_a_cut_in_the_switch_works_in_one_direction(booted_lab: Lab) -> None:
     lab = booted_lab
-    lab.node2.check(
-        "nft add table inet t; nft add chain inet t i '{ type filter hook input "
-        "priority 0; }'; nft add rule inet t i icmp type echo-request counter"
-    )
+
+    def pings_heard() -> int:
+        names, values = (line.split() for line in lab.node2.check(ICMP_COUNTERS).splitlines())
+        return int(values[names.index("InEchos")])
+
+    before = pings_heard()
     assert lab.node1.run("ping -c 1 -W 5 10.77.2.2").ok
     lab.cut(lab.node2, lab.node1, segment=Segment.PRIVATE)
     assert not lab.node1.run("ping -c 2 -W 2 10.77.2.2").ok
-    assert "packets 3" in lab.node2.check("nft list table inet t"), "the way there still works"
+    assert pings_heard() == before + 3, "the way there still works"
     assert lab.node1.run("ping -c 1 -W 5 10.77.1.2").ok
     lab.mend_all_cuts()
     assert lab.node1.run("ping -c 3 -W 5 10.77.2.2").ok

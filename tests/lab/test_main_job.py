@@ -6,7 +6,6 @@ from hapair_lab import cluster, faults, snapshots
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
 from hapair_lab.packages import installed_step, package_file
-from tests.lab.conftest import LabFrom
 from tests.lab.story import (
     PATIENCE_S,
     notes,
@@ -16,6 +15,7 @@ from tests.lab.story import (
     standing,
     wait_for_standing,
 )
+from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=10)
 

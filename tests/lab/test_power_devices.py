@@ -88,6 +88,7 @@ def test_a_node_switches_its_peer_off_and_on_by_an_agent(booted_lab: Lab) -> Non
     lab.node1.wait_until_booted()
 
 
+@pytest.mark.qemu_only("the kernel of other guests has a watchdog of another kind")
 def test_a_feeder_that_stands_still_lets_the_watchdog_reset_the_node(booted_lab: Lab) -> None:
     lab, node = booted_lab, booted_lab.node1
     give_adapters(node)

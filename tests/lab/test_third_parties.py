@@ -10,7 +10,6 @@ import pytest
 from hapair_lab import cluster, etcd_service, faults
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
-from tests.lab.conftest import LabFrom
 from tests.lab.story import (
     PATIENCE_S,
     boot_of,
@@ -20,6 +19,7 @@ from tests.lab.story import (
     serving,
     wait_for_standing,
 )
+from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=30)
 
@@ -57,6 +57,7 @@ def give_watchdog(node: Machine) -> None:
     node.check("modprobe softdog")
 
 
+@pytest.mark.qemu_only("the kernel of other guests has a watchdog of another kind")
 def test_etcd_grants_the_right_after_a_power_loss_and_after_a_reset_by_the_watchdog(
     formed_lab: Lab,
 ) -> None:

@@ -6,7 +6,6 @@ from hapair_lab import cluster, witness_service
 from hapair_lab.cluster import ClusterPlan
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
-from tests.lab.conftest import LabFrom
 from tests.lab.story import (
     PATIENCE_S,
     notes,
@@ -15,6 +14,7 @@ from tests.lab.story import (
     standing,
     wait_for_standing,
 )
+from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=12)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair_lab import faults, witness_service
-from hapair_lab.faults import Direction
+from hapair_lab.faults import Direction, Packets
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
 from hapair_lab.soak.words import Kind
@@ -18,7 +18,7 @@ ORDERS_VOLUME: Final = "/dev/vg_orders/data"
 ORDER_TIMEOUT_S: Final = 300.0
 BUSY_PROCESSES: Final = 4
 JUMP_S: Final = 3600.0
-HEARTBEATS: Final = "udp dport 7700"
+HEARTBEATS: Final = Packets(protocol="udp", port=7700)
 
 
 @dataclass(frozen=True, slots=True)

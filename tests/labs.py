@@ -13,8 +13,9 @@ from hapair_lab import evidence, snapshots
 from hapair_lab.lab import Lab
 from hapair_lab.packages import installed_step, package_file
 from hapair_lab.progress import say
+from tests.guests import kind_for
 
-FAILURES: Final = Path(__file__).parents[2] / "build" / "lab-failures"
+FAILURES: Final = Path(__file__).parents[1] / "build" / "lab-failures"
 FAILURE: Final = pytest.StashKey[str]()
 
 LabFrom = Callable[[snapshots.Step], Lab]
@@ -37,7 +38,7 @@ def lab_from(request: pytest.FixtureRequest) -> Iterator[LabFrom]:
     labs: list[Lab] = []
 
     def make(step: snapshots.Step) -> Lab:
-        labs.append(snapshots.lab_from(step))
+        labs.append(snapshots.lab_from(step, kind_for(request.node)))
         return labs[-1]
 
     yield make

@@ -1,0 +1,94 @@
+"""Which kind of guests a scenario is played on, and how labs are spread over the workers.
+
+User Mode Linux where it works: it is many times lighter. QEMU, which runs the release's own
+kernels, plays what only it can (``qemu_only``) and the most telling scenarios (``reference``). The
+variable HAPAIR_LAB_GUESTS plays everything on one kind.
+"""
+
+import functools
+from typing import Final
+
+import pytest
+
+from hapair_lab.guests import Guests, uml_kernel, wanted
+from tests.times.kinds import declared_s
+
+LEFT_OUT: Final = pytest.StashKey[list[str]]()
+# So many labs of User Mode Linux run side by side, see ``hapair_lab.turns``.
+SIDE_BY_SIDE: Final = 3
+# They have one lab for all of their tests.
+ONE_LAB_A_FILE: Final = ("tests/lab/test_drbd_model.py",)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--in-time",
+        action="store_true",
+        help="where all guests would be QEMU's, play only what is marked for them",
+    )
+
+
+@functools.cache
+def uml_works() -> bool:
+    """Tell whether guests may be User Mode Linux; the first time, one is booted to see it."""
+    return uml_kernel() is not None
+
+
+def kind_for(item: pytest.Item | pytest.Collector) -> Guests:
+    """Return the kind of guests that a scenario is played on."""
+    named = wanted()
+    if named is not None:
+        return named
+    return Guests.QEMU if _is_for_qemu(item) or not uml_works() else Guests.UML
+
+
+def _is_for_qemu(item: pytest.Item | pytest.Collector) -> bool:
+    return any(item.get_closest_marker(name) for name in ("qemu_only", "reference"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[LEFT_OUT] = []
+    scenarios = [item for item in items if item.get_closest_marker("lab")]
+    if scenarios and config.getoption("--in-time") and wanted() is None and not uml_works():
+        left_out = [item for item in scenarios if not _is_for_qemu(item)]
+        config.stash[LEFT_OUT] = [item.nodeid for item in left_out]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+        scenarios = [item for item in scenarios if item not in left_out]
+    _spread(scenarios)
+
+
+def _spread(scenarios: list[pytest.Item]) -> None:
+    """Name for each scenario the group of those that one worker plays, in turn.
+
+    Labs of QEMU are played one after the other, others in so many groups of the same length.
+    """
+    lengths = [0.0] * SIDE_BY_SIDE
+    group_of: dict[str, int] = {}
+    for item in sorted(scenarios, key=lambda item: declared_s(item) or 0, reverse=True):
+        if kind_for(item) is Guests.QEMU:
+            item.add_marker(pytest.mark.xdist_group("qemu"))
+            continue
+        file = item.nodeid.split("::")[0]
+        unit = file if file in ONE_LAB_A_FILE else item.nodeid
+        group = group_of.setdefault(unit, lengths.index(min(lengths)))
+        lengths[group] += declared_s(item) or 0
+        item.add_marker(pytest.mark.xdist_group(f"guests-{group}"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, with the reason, what the kind of guests that was asked for cannot play."""
+    mark = item.get_closest_marker("qemu_only")
+    if mark is not None and kind_for(item) is not Guests.QEMU:
+        pytest.skip(f"only QEMU's guests can play this: {mark.args[0]}")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    left_out = config.stash.get(LEFT_OUT, [])
+    if left_out:
+        terminalreporter.section("left to make lab: no User Mode Linux works here")
+        for name in left_out:
+            terminalreporter.write_line(name)
