@@ -1,9 +1,10 @@
 """Measure what a failover costs: min, median and max of each phase, in seconds.
 
-    python -m bench.failover [--runs N] [--json FILE] [--native] [--no-footprint]
+    python -m bench.failover [--runs N] [--json FILE] [--native | --guests KIND] [--no-footprint]
 
-Without --native it uses the guests of the lab (real DRBD, emulated processors); with it two
-machines of name spaces on this host, whose process starts cost what they cost on hardware.
+Without --native it uses the guests of the lab with real DRBD: ``uml`` (kernels that are processes
+of this host, at its speed) or ``qemu`` (stock kernels on emulated processors); unless named, what
+the lab finds. With --native it is two machines of name spaces on this host, without DRBD.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from bench import guests
 from bench.report import Figures
+from hapair_lab.guests import Guests
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--runs", type=int, default=5, help="runs of each scenario (default: 5)")
     made.add_argument("--json", type=Path, help="write all values into this file")
     made.add_argument("--native", action="store_true", help="name spaces instead of guests")
+    made.add_argument("--guests", type=Guests, choices=list(Guests), help="this kind of guests")
     made.add_argument("--no-footprint", action="store_true", help="leave out the idle minute")
     return made
 
@@ -33,10 +36,10 @@ def main() -> int:
     figures = Figures()
     for number in range(1, options.runs + 1):
         print(f"run {number} of {options.runs}", file=sys.stderr, flush=True)
-        guests.power_loss(figures)
-        guests.planned_move(figures)
+        guests.power_loss(figures, options.guests)
+        guests.planned_move(figures, options.guests)
     if not options.no_footprint:
-        guests.footprint(figures)
+        guests.footprint(figures, options.guests)
     print(figures.table())
     if options.json:
         options.json.write_text(figures.as_json())

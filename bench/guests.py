@@ -7,6 +7,7 @@ from typing import Final
 from bench.report import Figures
 from hapair_lab import cluster, snapshots
 from hapair_lab.cluster import QUICK
+from hapair_lab.guests import Guests
 from hapair_lab.lab import Lab
 from hapair_lab.ledger import NeverStoppingClient
 from hapair_lab.machine import Machine
@@ -17,9 +18,9 @@ IDLE_S: Final = 60
 TICKS_PER_S: Final = 100
 
 
-def power_loss(figures: Figures) -> None:
+def power_loss(figures: Figures, kind: Guests | None) -> None:
     """Restore the snapshot, cut the power of the active node, and read the timeline."""
-    with snapshots.lab_from(cluster.formed_step(QUICK)) as lab:
+    with snapshots.lab_from(cluster.formed_step(QUICK), kind) as lab:
         client = asked(lab)
         lab.node1.power_off()
         client.wait_for_answers(LINES, PATIENCE_S)
@@ -28,23 +29,23 @@ def power_loss(figures: Figures) -> None:
             figures.add(f"power loss: {name}", after_s)
 
 
-def planned_move(figures: Figures) -> None:
-    with snapshots.lab_from(cluster.formed_step(QUICK)) as lab:
+def planned_move(figures: Figures, kind: Guests | None) -> None:
+    with snapshots.lab_from(cluster.formed_step(QUICK), kind) as lab:
         client = asked(lab)
         lab.node1.check("clmoveapp orders", timeout_s=PATIENCE_S)
         client.wait_for_answers(LINES, PATIENCE_S)
         figures.add("planned move: outage", client.stop().longest_gap.seconds)
 
 
-def footprint(figures: Figures) -> None:
+def footprint(figures: Figures, kind: Guests | None) -> None:
     """Let both nodes idle with one application, and read what their daemons used."""
-    with snapshots.lab_from(cluster.formed_step(QUICK)) as lab:
+    with snapshots.lab_from(cluster.formed_step(QUICK), kind) as lab:
         time.sleep(IDLE_S / 6)  # The commands that formed it are forgotten.
         before = [ticks(node) for node in lab.nodes]
         time.sleep(IDLE_S)
         for node, used in zip(lab.nodes, before, strict=True):
             share = (ticks(node) - used) / TICKS_PER_S / IDLE_S
-            figures.add(f"footprint: {node.name} CPU in % of an emulated core", share * 100)
+            figures.add(f"footprint: {node.name} CPU in % of a core", share * 100)
             figures.add(f"footprint: {node.name} PSS in MiB", memory_mib(node))
 
 

@@ -120,6 +120,7 @@ UML_PAYLOAD_PATHS: Final = {
     "uml-disks.rules": "etc/udev/rules.d/10-lab-disks.rules",
     "uml-journald.conf": "etc/systemd/journald.conf.d/uml.conf",
     "uml-modprobe.conf": "etc/modprobe.d/uml.conf",
+    "uml-udev-trigger.conf": "etc/systemd/system/systemd-udev-trigger.service.d/uml.conf",
 }
 FSTAB: Final = "/dev/{disk} / ext4 defaults,noatime 0 0\n"
 

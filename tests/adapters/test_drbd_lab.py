@@ -180,6 +180,7 @@ WRITING = (
 )
 
 
+@pytest.mark.reference
 def test_frozen_writes_are_ended_by_a_forced_detach(pair: Pair) -> None:
     """The loser of a partition comes down without a reboot, and comes back as the target."""
     one = pair.one

@@ -3,26 +3,38 @@
 # other end is down (the lab does that when a cable is pulled), the card has no carrier. All that is
 # not a card stands in a name space of its own, where nobody who looks for cards finds it.
 set -e
-pulled=$(sed -n 's/.*lab\.pulled=\([^ ]*\).*/,\1,/p' /proc/cmdline)
+read -r words </proc/cmdline
+pulled=${words##*lab.pulled=}
+pulled=,${pulled%% *},
 modprobe -a veth sch_ingress cls_matchall act_mirred
-[ -e /run/netns/cables ] || ip netns add cables
-carry() {
-    tc -n cables qdisc add dev "$1" clsact
-    tc -n cables filter add dev "$1" ingress matchall action mirred egress redirect dev "$2"
-}
+if [ -e /run/netns/cables ]; then exit 0; fi
+ip netns add cables
+
+# Each program is started once, with all that it shall do.
+here='' there='' carry=''
 while read -r name mac cable; do
-    [ ! -e "/sys/class/net/$name" ] || continue
-    ip link add "$name" address "$mac" type veth peer name "$name" netns cables
+    here="$here
+link add $name address $mac type veth peer name $name netns cables"
     # Nobody shall speak on these by themselves.
-    ip -n cables link set "$name" addrgenmode none
+    there="$there
+link set $name addrgenmode none"
     if [ "$cable" != - ]; then
-        ip link set "vec$cable" netns cables
-        ip -n cables link set "vec$cable" addrgenmode none promisc on up
-        carry "vec$cable" "$name"
-        carry "$name" "vec$cable"
+        here="$here
+link set vec$cable netns cables"
+        there="$there
+link set vec$cable addrgenmode none promisc on up"
+        for way in "vec$cable $name" "$name vec$cable"; do
+            carry="$carry
+qdisc add dev ${way% *} clsact
+filter add dev ${way% *} ingress matchall action mirred egress redirect dev ${way#* }"
+        done
     fi
     case $pulled in
     *,$name,*) ;;
-    *) ip -n cables link set "$name" up ;;
+    *) there="$there
+link set $name up" ;;
     esac
 done <"/usr/local/lib/hapair-lab/$(uname -n).cards"
+echo "$here" | ip -batch -
+echo "$there" | ip -n cables -batch -
+echo "$carry" | tc -n cables -batch -
