@@ -51,12 +51,12 @@ def _is_real(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what runs on real kernels, and give it the time that emulation takes.
+    """Begin with what runs on real kernels, with the time that emulation takes; then what is slow.
 
     With ``-n 2 --dist loadgroup --no-loadscope-reorder`` a group is run by one worker, in order.
     Guests leave a third of two cores idle; the other worker computes in it.
     """
-    items.sort(key=lambda item: not _is_real(item))
+    items.sort(key=lambda item: (not _is_real(item), not item.get_closest_marker("slow")))
     for item in items:
         if not item.nodeid.startswith(MEASURED):
             item.add_marker(pytest.mark.no_cover)

@@ -16,7 +16,7 @@ from hapair.rpc.history import read_happening
 from hapair.rpc.messages import JsonObject
 from tests.native.conftest import TIMINGS
 
-pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def happenings(cluster: Pair, node: str) -> list[JsonObject]:

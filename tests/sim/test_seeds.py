@@ -64,7 +64,7 @@ def test_what_random_schedules_found_stays_mended(seed: int) -> None:
 
 
 @pytest.mark.sim
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_no_schedule_breaks_a_rule(first_seed: int, request: pytest.FixtureRequest) -> None:
     end: int = request.config.getoption("--seeds")
     seeds = range(first_seed, min(first_seed + SEEDS_PER_TEST, end))

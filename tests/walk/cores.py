@@ -5,9 +5,10 @@ was long ago, what is overdue, and what only people read is made equal. Equal st
 number, and a step that was taken once is looked up when it is to be taken again.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Final
+from operator import attrgetter
+from typing import Final, TypeVar
 
 from hapair.core.right.arbitration import UNANSWERED_MAX
 from hapair.core.right.witness import MISSED_MAX
@@ -39,8 +40,19 @@ def _maybe_s(at_s: float | None, shift_s: float) -> float | None:
     return None if at_s is None else _past_s(at_s, shift_s)
 
 
+# Most of them are what they were before the step, and a replacement costs more than to see that.
+Part = TypeVar("Part")
+
+
+def _with(part: Part, **changes: object) -> Part:
+    for name, value in changes.items():
+        if getattr(part, name) != value:
+            return replace(part, **changes)  # type: ignore[type-var]
+    return part
+
+
 def _peer(peer: PeerView, shift_s: float) -> PeerView:
-    return replace(
+    return _with(
         peer,
         heard_at_s={name: _past_s(at_s, shift_s) for name, at_s in peer.heard_at_s.items()},
         alive_at_s=_maybe_s(peer.alive_at_s, shift_s),
@@ -52,16 +64,16 @@ def _peer(peer: PeerView, shift_s: float) -> PeerView:
 
 def _witness(view: WitnessView, shift_s: float) -> WitnessView:
     asked_at_s = _past_s(view.asked_at_s, shift_s)
-    return replace(view, asked_at_s=asked_at_s, missed=min(view.missed, MISSED_MAX))
+    return _with(view, asked_at_s=asked_at_s, missed=min(view.missed, MISSED_MAX))
 
 
 def _fencing(view: FencingView, shift_s: float) -> FencingView:
     retry_at_s = _due_s(view.retry_at_s, shift_s)
-    return replace(view, retry_at_s=retry_at_s, tries=min(view.tries, 1), text="")
+    return _with(view, retry_at_s=retry_at_s, tries=min(view.tries, 1), text="")
 
 
 def _item(item_state: ItemState, shift_s: float) -> ItemState:
-    return replace(
+    return _with(
         item_state,
         retry_at_s=_due_s(item_state.retry_at_s, shift_s),
         tries=min(item_state.tries, TRIES_MAX),
@@ -96,7 +108,7 @@ def canonical(state: NodeState) -> NodeState:
             for name, items in state.items.items()
         },
         reconnects={
-            name: replace(each, again_at_s=_due_s(each.again_at_s, shift_s))
+            name: _with(each, again_at_s=_due_s(each.again_at_s, shift_s))
             for name, each in state.reconnects.items()
         },
         reasons={},
@@ -121,28 +133,29 @@ def busy_ids(state: NodeState) -> list[int]:
     return [each.busy for _, each in state.every_item() if each.busy]
 
 
-def _flat(value: object) -> Hashable:
-    if isinstance(value, Mapping):
-        return tuple(sorted(value.items()))
-    if isinstance(value, PeerView | WitnessView):
-        return tuple(_flat(getattr(value, each.name)) for each in fields(value))
-    if isinstance(value, Hashable):
-        return value
-    raise TypeError(f"{value!r} has no canonical form")
-
-
 # Mappings whose values have no order; their keys always come in the same one.
 IN_ORDER: Final = ("facts", "reconnects")
-APART: Final = ("built", "now_s", "items")
-FIELDS: Final = tuple(f.name for f in fields(NodeState) if f.name not in APART)
+APART: Final = ("built", "now_s", "items", *IN_ORDER)
+PEER_VALUES: Final = attrgetter(*(each.name for each in fields(PeerView)))
+WITNESS_VALUES: Final = attrgetter(*(each.name for each in fields(WitnessView)))
+VALUES: Final = attrgetter(*(f.name for f in fields(NodeState) if f.name not in APART))
+
+
+def _flat(value: object) -> object:
+    """Return what can be a part of a key; what is no mapping has to be one already."""
+    kind = type(value)
+    if kind is dict:
+        return tuple(sorted(value.items()))  # type: ignore[attr-defined]
+    if kind is PeerView:
+        return tuple(map(_flat, PEER_VALUES(value)))
+    if kind is WitnessView:
+        return tuple(map(_flat, WITNESS_VALUES(value)))
+    return value
 
 
 def _key(state: NodeState) -> Key:
-    rest = (
-        tuple(getattr(state, name).items()) if name in IN_ORDER else _flat(getattr(state, name))
-        for name in FIELDS
-    )
-    return (tuple(state.every_item()), *rest)
+    in_order = (tuple(each.items()) for each in (state.facts, state.reconnects))
+    return (tuple(state.every_item()), *in_order, *map(_flat, VALUES(state)))
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from tests.sim.mutants import MUTANTS
 from tests.walk.search import Search, Walk
 from tests.walk.settings import KINDS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ONE, TWO = 1, 2
 DEPTH_MAX: Final = 14  # No story of a mutant is longer.

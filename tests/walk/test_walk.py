@@ -5,7 +5,7 @@ import pytest
 from tests.walk.search import Figures, Search, Walk
 from tests.walk.settings import KINDS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def walked(kind: str, faults: int, *only: str) -> Figures:
