@@ -33,6 +33,8 @@ VERSION ?=
 PYTHON_FOLDERS := $(wildcard src tests tools bench)
 # All cores; what cannot be run beside itself is grouped in tests/conftest.py.
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
+# Guests mostly wait: three labs side by side, one of emulated guests, and one who computes meanwhile.
+BESIDE_GUESTS := -n 5 --dist loadgroup --no-loadscope-reorder
 # Every branch of the pure parts is covered by some tests that need neither root nor guests: MEASURED
 # in tests/conftest.py. All others run as fast as ever, in the same run.
 COVERAGE := --cov --cov-report=term-missing:skip-covered
@@ -96,7 +98,7 @@ area: ready
 
 .PHONY: lab
 lab: area formed ## all scenarios on guests, or one area's: make lab AREA=networks GUESTS=qemu
-	$(PYTEST) -m lab $(PARALLEL) --times --note $(if $(AREA),--area=$(AREA))
+	$(PYTEST) -m lab $(BESIDE_GUESTS) -rs --times --note $(if $(AREA),--area=$(AREA))
 
 .PHONY: soak
 soak: images ## random faults on guests while clients write: make soak MINUTES=60 SEED=1 GUESTS=uml
@@ -108,7 +110,7 @@ test: ready-lab deb ## what continuous integration runs: all but the long scenar
 	@# The guests boot on one processor while the other one checks.
 	@$(MAKE) --no-print-directory --jobs=2 formed lint types
 	@# One run, for whoever counts tests by pytest's last line.
-	$(PYTEST) -m "not long" $(PARALLEL) $(COVERAGE) --times --seeds=$(or $(SEEDS),5000)
+	$(PYTEST) -m "not long" $(BESIDE_GUESTS) --in-time $(COVERAGE) --times --seeds=$(or $(SEEDS),5000)
 
 .PHONY: demo
 demo: images ## build a cluster, pull the power of the active node, watch the service return

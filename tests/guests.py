@@ -16,8 +16,12 @@ from tests.times.kinds import declared_s
 LEFT_OUT: Final = pytest.StashKey[list[str]]()
 # So many labs of User Mode Linux run side by side, see ``hapair_lab.turns``.
 SIDE_BY_SIDE: Final = 3
-# They have one lab for all of their tests.
-ONE_LAB_A_FILE: Final = ("tests/lab/test_drbd_model.py",)
+# Their tests share a lab.
+ONE_LAB_A_FILE: Final = (
+    "tests/lab/test_drbd_model.py",
+    "tests/lab/test_faults.py",
+    "tests/lab/test_lab_itself.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,7 +50,7 @@ def _is_for_qemu(item: pytest.Item | pytest.Collector) -> bool:
     return any(item.get_closest_marker(name) for name in ("qemu_only", "reference"))
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     config.stash[LEFT_OUT] = []
     scenarios = [item for item in items if item.get_closest_marker("lab")]
@@ -62,11 +66,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _spread(scenarios: list[pytest.Item]) -> None:
     """Name for each scenario the group of those that one worker plays, in turn.
 
-    Labs of QEMU are played one after the other, others in so many groups of the same length.
+    Labs of QEMU are played one after the other, others in so many groups of the same length, with
+    and without what is left out of ``make test``.
     """
     lengths = [0.0] * SIDE_BY_SIDE
     group_of: dict[str, int] = {}
-    for item in sorted(scenarios, key=lambda item: declared_s(item) or 0, reverse=True):
+    for item in sorted(scenarios, key=_turn):
         if kind_for(item) is Guests.QEMU:
             item.add_marker(pytest.mark.xdist_group("qemu"))
             continue
@@ -75,6 +80,10 @@ def _spread(scenarios: list[pytest.Item]) -> None:
         group = group_of.setdefault(unit, lengths.index(min(lengths)))
         lengths[group] += declared_s(item) or 0
         item.add_marker(pytest.mark.xdist_group(f"guests-{group}"))
+
+
+def _turn(item: pytest.Item) -> tuple[bool, float]:
+    return item.get_closest_marker("long") is not None, -(declared_s(item) or 0)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,4 +1,4 @@
-"""Labs for tests: each test gets guests of its own, restored from a snapshot in about a second.
+"""Labs for tests: most get guests of their own, which continue from a snapshot.
 
 A test that fails leaves consoles, journals, DRBD's states and the timeline in one folder.
 """
@@ -44,12 +44,44 @@ def lab_from(request: pytest.FixtureRequest) -> Iterator[LabFrom]:
     yield make
     for lab in labs:
         with lab:
-            why = request.node.stash.get(FAILURE, "")
-            if why:
-                name = str(request.node.name)
-                replay = f".venv/bin/python -m pytest '{request.node.nodeid}'"
-                kept = evidence.keep(lab, FAILURES / name, why=why, replay=replay)
-                say(f"evidence: {kept}; replay: {replay}")
+            _keep_evidence(request.node, lab)
+
+
+def _keep_evidence(item: pytest.Item, lab: Lab) -> bool:
+    """Keep what a failed test leaves; tell whether it failed."""
+    why = item.stash.get(FAILURE, "")
+    if why:
+        replay = f".venv/bin/python -m pytest '{item.nodeid}'"
+        kept = evidence.keep(lab, FAILURES / item.name, why=why, replay=replay)
+        say(f"evidence: {kept}; replay: {replay}")
+    return bool(why)
+
+
+@pytest.fixture(scope="module")
+def shared_labs() -> Iterator[list[Lab]]:
+    """Hold the lab that the tests of a module share, if there is one at the moment."""
+    labs: list[Lab] = []
+    yield labs
+    for lab in labs:
+        lab.close()
+
+
+@pytest.fixture
+def shared_lab(request: pytest.FixtureRequest, shared_labs: list[Lab]) -> Iterator[Lab]:
+    """Three booted guests, for tests that leave them as they found them (power may be off).
+
+    After a test that failed, the next one gets others.
+    """
+    if not shared_labs:
+        shared_labs.append(snapshots.lab_from(snapshots.OS_BOOTED, kind_for(request.node)))
+    lab = shared_labs[0]
+    for machine in lab.machines:
+        if not machine.is_on():
+            machine.power_on()
+    yield lab
+    if _keep_evidence(request.node, lab):
+        shared_labs.clear()
+        lab.close()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Every fault does what its name says to a real kernel, and its counterpart mends it."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,9 +17,14 @@ pytestmark = pytest.mark.lab(seconds=5)
 VOLUME = "/dev/vg/data"
 
 
-def make_volume(node: Machine) -> None:
+@pytest.fixture
+def node(shared_lab: Lab) -> Iterator[Machine]:
+    """A guest with a logical volume that has an empty file system."""
+    node = shared_lab.node1
     node.check("vgcreate -q vg /dev/vdb && lvcreate -q -y -L 32M -n data vg")
     node.check(f"mkfs.ext4 -q {VOLUME}")
+    yield node
+    node.run("umount /mnt; vgremove -q -f vg && pvremove -q /dev/vdb")
 
 
 def reads(node: Machine) -> bool:
@@ -33,9 +39,7 @@ def writes(node: Machine) -> bool:
     ).ok
 
 
-def test_a_disk_fails_for_everything_or_for_writes_alone_and_is_mended(booted_lab: Lab) -> None:
-    node = booted_lab.node1
-    make_volume(node)
+def test_a_disk_fails_for_everything_or_for_writes_alone_and_is_mended(node: Machine) -> None:
     faults.disk_errors(node, VOLUME)
     assert not reads(node)
     assert not writes(node)
@@ -52,9 +56,7 @@ def test_a_disk_fails_for_everything_or_for_writes_alone_and_is_mended(booted_la
         faults.disk_errors(node, "/dev/vdb")
 
 
-def test_a_disk_hangs_and_goes_on(booted_lab: Lab) -> None:
-    node = booted_lab.node1
-    make_volume(node)
+def test_a_disk_hangs_and_goes_on(node: Machine) -> None:
     faults.disk_hang(node, VOLUME)
     waiting = node.begin(
         f"dd if={VOLUME} of=/dev/null bs=4k count=1 iflag=direct", timeout_s=PATIENCE_S
@@ -78,9 +80,7 @@ def test_a_whole_disk_goes_away_and_is_back_after_power_off_and_on(booted_lab: L
     assert node.run("test -b /dev/vdc").ok
 
 
-def test_a_file_system_is_filled_and_freed(booted_lab: Lab) -> None:
-    node = booted_lab.node1
-    make_volume(node)
+def test_a_file_system_is_filled_and_freed(node: Machine) -> None:
     node.check(f"mount {VOLUME} /mnt")
     faults.fill_file_system(node, "/mnt")
     assert not node.run("dd if=/dev/zero of=/mnt/more bs=64k count=1 conv=fsync").ok
@@ -88,8 +88,8 @@ def test_a_file_system_is_filled_and_freed(booted_lab: Lab) -> None:
     assert node.run("dd if=/dev/zero of=/mnt/more bs=64k count=1 conv=fsync").ok
 
 
-def test_packets_are_dropped_by_kind_and_direction(booted_lab: Lab) -> None:
-    node = booted_lab.node1
+def test_packets_are_dropped_by_kind_and_direction(shared_lab: Lab) -> None:
+    node = shared_lab.node1
     faults.drop_packets(node, Packets("10.77.1.2"), Direction.OUT)
     faults.drop_packets(node, Packets("10.77.2.2", "icmp"), Direction.IN)
     assert not node.run("ping -c 1 -W 2 10.77.1.2").ok
@@ -101,8 +101,8 @@ def test_packets_are_dropped_by_kind_and_direction(booted_lab: Lab) -> None:
     assert node.run("ping -c 1 -W 5 10.77.2.2").ok
 
 
-def test_a_bad_line_delays_and_a_good_one_does_not(booted_lab: Lab) -> None:
-    node = booted_lab.node1
+def test_a_bad_line_delays_and_a_good_one_does_not(shared_lab: Lab) -> None:
+    node = shared_lab.node1
     faults.bad_line(node, "pub0", delay_s=0.5)
     begun_s = time.monotonic()
     node.check("ping -c 1 -W 9 10.77.1.2")
@@ -113,8 +113,8 @@ def test_a_bad_line_delays_and_a_good_one_does_not(booted_lab: Lab) -> None:
     assert node.run("ping -c 1 -W 5 10.77.1.2").ok
 
 
-def test_a_process_is_killed_or_stopped_by_its_unit(booted_lab: Lab) -> None:
-    node = booted_lab.node1
+def test_a_process_is_killed_or_stopped_by_its_unit(shared_lab: Lab) -> None:
+    node = shared_lab.node1
     node.check("systemd-run --unit=victim sleep 600")
     faults.hang_process(node, "victim.service")
     pid = faults.process_id(node, "victim.service")
@@ -123,7 +123,7 @@ def test_a_process_is_killed_or_stopped_by_its_unit(booted_lab: Lab) -> None:
     assert node.check(f"cut -d' ' -f3 /proc/{pid}/stat").strip() == "S"
     node.put("/run/victim.pid", f"{pid}\n")
     faults.kill_process(node, "/run/victim.pid")
-    booted_lab.wait_until(
+    shared_lab.wait_until(
         "the unit has failed",
         lambda: node.run("systemctl is-failed victim").ok,
         timeout_s=PATIENCE_S,
@@ -132,8 +132,8 @@ def test_a_process_is_killed_or_stopped_by_its_unit(booted_lab: Lab) -> None:
         faults.kill_process(node, "victim.service")
 
 
-def test_the_wall_clock_jumps_and_is_set_right(booted_lab: Lab) -> None:
-    node = booted_lab.node1
+def test_the_wall_clock_jumps_and_is_set_right(shared_lab: Lab) -> None:
+    node = shared_lab.node1
     faults.clock_jump(node, 3600)
     assert float(node.check("date +%s")) - time.time() > 3500
     faults.right_clock(node)
@@ -142,8 +142,8 @@ def test_the_wall_clock_jumps_and_is_set_right(booted_lab: Lab) -> None:
     assert before_s - 5 < told_s < time.time() + 5
 
 
-def test_a_loaded_machine_is_busy_until_unloaded(booted_lab: Lab) -> None:
-    node = booted_lab.node1
+def test_a_loaded_machine_is_busy_until_unloaded(shared_lab: Lab) -> None:
+    node = shared_lab.node1
     faults.load(node, 3)
     assert (
         node.check("systemctl list-units --no-legend --state=running 'lab-load-*'").count(
@@ -156,14 +156,15 @@ def test_a_loaded_machine_is_busy_until_unloaded(booted_lab: Lab) -> None:
 
 
 def test_the_evidence_of_a_failure_is_kept_also_of_guests_that_do_not_answer(
-    booted_lab: Lab, tmp_path_factory: pytest.TempPathFactory
+    shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    lab = booted_lab
+    lab = shared_lab
     lab.node2.power_off()
     lab.outside.freeze()
     kept = evidence.keep(
         lab, tmp_path_factory.mktemp("evidence") / "story", why="because", replay="cllab run story"
     )
+    lab.outside.thaw()
     names = {path.name for path in kept.iterdir()}
     assert {"node1-journal-all.txt", "node1-network.txt", "node2-console.txt"} <= names
     assert {"node2-does-not-answer.txt", "outside-does-not-answer.txt"} <= names

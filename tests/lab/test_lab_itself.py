@@ -83,8 +83,8 @@ def test_a_snapshot_keeps_drbd_connected_and_the_clocks_right(
         snapshots.forget(saved)
 
 
-def test_a_pulled_cable_is_seen_at_once_and_only_there(booted_lab: Lab) -> None:
-    lab = booted_lab
+def test_a_pulled_cable_is_seen_at_once_and_only_there(shared_lab: Lab) -> None:
+    lab = shared_lab
     assert has_carrier(lab.node1, "pub0")
     lab.node1.cable("pub0").pull()
     lab.wait_until(
@@ -104,8 +104,8 @@ def test_a_pulled_cable_is_seen_at_once_and_only_there(booted_lab: Lab) -> None:
     )
 
 
-def test_a_cut_in_the_switch_works_in_one_direction(booted_lab: Lab) -> None:
-    lab = booted_lab
+def test_a_cut_in_the_switch_works_in_one_direction(shared_lab: Lab) -> None:
+    lab = shared_lab
 
     def pings_heard() -> int:
         names, values = (line.split() for line in lab.node2.check(ICMP_COUNTERS).splitlines())
@@ -121,8 +121,8 @@ def test_a_cut_in_the_switch_works_in_one_direction(booted_lab: Lab) -> None:
     assert lab.node1.run("ping -c 3 -W 5 10.77.2.2").ok
 
 
-def test_a_frozen_machine_answers_nothing_and_goes_on_after_the_thaw(booted_lab: Lab) -> None:
-    lab = booted_lab
+def test_a_frozen_machine_answers_nothing_and_goes_on_after_the_thaw(shared_lab: Lab) -> None:
+    lab = shared_lab
     lab.node2.freeze()
     assert not lab.node1.run("ping -c 1 -W 2 10.77.1.2").ok
     assert has_carrier(lab.node1, "pub0")
@@ -130,20 +130,20 @@ def test_a_frozen_machine_answers_nothing_and_goes_on_after_the_thaw(booted_lab:
     assert lab.node2.check("uname -n") == "node2\n"
 
 
-def test_a_reset_machine_boots_again(booted_lab: Lab) -> None:
-    before = booted_lab.node1.check("cat /proc/sys/kernel/random/boot_id")
-    booted_lab.node1.reset()
-    assert booted_lab.node1.check("cat /proc/sys/kernel/random/boot_id") != before
+def test_a_reset_machine_boots_again(shared_lab: Lab) -> None:
+    before = shared_lab.node1.check("cat /proc/sys/kernel/random/boot_id")
+    shared_lab.node1.reset()
+    assert shared_lab.node1.check("cat /proc/sys/kernel/random/boot_id") != before
 
 
-def test_all_guests_enter_one_another_without_a_password(booted_lab: Lab) -> None:
-    for source in booted_lab.nodes:
+def test_all_guests_enter_one_another_without_a_password(shared_lab: Lab) -> None:
+    for source in shared_lab.nodes:
         for address in ("node1", "node2", "outside", "10.77.2.1", "10.77.2.2", "fd77:1::1"):
             source.check(["ssh", "-o", "BatchMode=yes", address, "true"])
 
 
-def test_files_and_commands_pass_unchanged(booted_lab: Lab) -> None:
-    node = booted_lab.node1
+def test_files_and_commands_pass_unchanged(shared_lab: Lab) -> None:
+    node = shared_lab.node1
     content = bytes(range(256)) * 2000
     node.put("/root/file", content, mode=0o600)
     assert node.get("/root/file") == content
@@ -152,8 +152,8 @@ def test_files_and_commands_pass_unchanged(booted_lab: Lab) -> None:
     assert (finished.exit_code, finished.stdout, finished.stderr) == (7, "given", "said\n")
 
 
-def test_a_command_that_hangs_is_ended_and_others_are_not_held_up(booted_lab: Lab) -> None:
-    node = booted_lab.node1
+def test_a_command_that_hangs_is_ended_and_others_are_not_held_up(shared_lab: Lab) -> None:
+    node = shared_lab.node1
     slow = node.begin("sleep 60", timeout_s=60)
     assert node.run("sleep 60", timeout_s=1).timed_out
     assert not slow.done()
@@ -161,21 +161,21 @@ def test_a_command_that_hangs_is_ended_and_others_are_not_held_up(booted_lab: La
         node.check("exit 3")
 
 
-def test_a_cable_stays_pulled_while_the_power_is_off(booted_lab: Lab) -> None:
-    node = booted_lab.node1
+def test_a_cable_stays_pulled_while_the_power_is_off(shared_lab: Lab) -> None:
+    node = shared_lab.node1
     node.power_off()
     node.cable("priv0").pull()
     node.power_on()
     assert not has_carrier(node, "priv0")
     assert has_carrier(node, "pub0")
     node.cable("priv0").plug()
-    booted_lab.wait_until(
+    shared_lab.wait_until(
         "the carrier is back", lambda: has_carrier(node, "priv0"), timeout_s=PATIENCE_S
     )
 
 
-def test_a_guest_that_powers_itself_off_is_off(booted_lab: Lab) -> None:
-    booted_lab.node2.begin("systemctl poweroff", timeout_s=60)
-    booted_lab.node2.wait_until_off()
-    assert not booted_lab.node2.is_on()
-    assert booted_lab.node1.is_on()
+def test_a_guest_that_powers_itself_off_is_off(shared_lab: Lab) -> None:
+    shared_lab.node2.begin("systemctl poweroff", timeout_s=60)
+    shared_lab.node2.wait_until_off()
+    assert not shared_lab.node2.is_on()
+    assert shared_lab.node1.is_on()
