@@ -72,7 +72,7 @@ coverage: ready ## every branch of model, config and core is covered
 	$(PYTEST) --quiet -m "not no_cover" $(PARALLEL) $(COVERAGE)
 
 .PHONY: check
-check: lint types ## layout, lint, types, coverage, all but the slow tests without guests and root: two minutes
+check: lint types ## layout, lint, types, coverage, all but the slow tests without guests and root: three minutes
 	$(PYTEST) -m "not lab and not native and not slow" $(PARALLEL) $(COVERAGE)
 
 .PHONY: sim

@@ -60,7 +60,7 @@ def serving(lab: Lab) -> Iterator[Story]:
     """Let the client write all through the story; then nothing acknowledged may be missing."""
     client = NeverStoppingClient(lab.outside, cluster.SERVICE_ADDRESS)
     client.start()
-    client.wait_for_answers(10)
+    client.wait_for_answers(10, timeout_s=PATIENCE_S)
     story = Story(lab, client)
     yield story
     record = client.stop()
