@@ -68,16 +68,18 @@ class Channel:
         self._path = path
         self._window_bytes = window_bytes
         self._on_its_way_bytes = 0
+        self._has_ended = False
         self._took = threading.Condition()
         self._waiting: dict[int, Future[Answer]] = {}
         self._lock = threading.Lock()
         self._sending = threading.Lock()
+        # The end of a line that an earlier host, or a request that found no room, left half sent.
+        self._line_end = b"\n"
         # Numbers differ between connections, so that an answer to an old one is never taken.
         self._number = time.time_ns()
         self._socket = self._connect()
         self._reader = threading.Thread(target=self._read, name=f"channel {guest}", daemon=True)
         self._reader.start()
-        self._send(b"\n")  # Whatever half a line an earlier host left, it ends here.
 
     def _connect(self) -> socket.socket:
         deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
@@ -97,11 +99,13 @@ class Channel:
         with contextlib.suppress(OSError), self._socket.makefile("rb") as lines:
             for line in lines:
                 self._take(line)
+        with self._took:
+            self._has_ended = True
+            self._took.notify_all()  # Nobody will say any more what was taken.
         with self._lock:
             waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
-            if not future.done():
-                future.set_exception(GuestGoneError(f"{self._guest} lost power or was closed"))
+            future.set_exception(GuestGoneError(f"{self._guest} lost power or was closed"))
 
     def _take(self, line: bytes) -> None:
         try:
@@ -131,11 +135,14 @@ class Channel:
             data = json.dumps({"id": number, **request}).encode() + b"\n"
         with self._sending:
             try:
-                self._send(data)
+                self._send(self._line_end + data)
+                self._line_end = b""
             except OSError as error:
+                self._line_end = b"\n"
                 with self._lock:
-                    self._waiting.pop(number, None)
-                future.set_exception(GuestGoneError(f"{self._guest} is not reached: {error}"))
+                    nobody_told = self._waiting.pop(number, None) is not None
+                if nobody_told:  # Else who reads saw the end first.
+                    future.set_exception(GuestGoneError(f"{self._guest} is not reached: {error}"))
         return future
 
     def _send(self, data: bytes) -> None:
@@ -143,19 +150,23 @@ class Channel:
         if self._window_bytes is None:
             self._socket.sendall(data)
             return
-        window = self._window_bytes
-        for start in range(0, len(data), window):
-            part = data[start : start + window]
-            room_up_to = window - len(part)
-
-            def has_room(limit: int = room_up_to) -> bool:
-                return self._on_its_way_bytes <= limit
-
-            with self._took:
-                if not self._took.wait_for(has_room, GRACE_S):
-                    raise TimeoutError(f"it takes nothing for {GRACE_S:.0f} s")
-                self._on_its_way_bytes += len(part)
+        for start in range(0, len(data), self._window_bytes):
+            part = data[start : start + self._window_bytes]
+            self._wait_for_room(len(part), self._window_bytes)
             self._socket.sendall(part)
+
+    def _wait_for_room(self, size_bytes: int, window_bytes: int) -> None:
+        """Wait until so much may be sent, which is then on its way."""
+
+        def may_go_on() -> bool:
+            return self._has_ended or self._on_its_way_bytes + size_bytes <= window_bytes
+
+        with self._took:
+            if not self._took.wait_for(may_go_on, GRACE_S):
+                raise TimeoutError(f"it takes nothing for {GRACE_S:.0f} s")
+            if self._has_ended:
+                raise ConnectionResetError("its line has ended")
+            self._on_its_way_bytes += size_bytes
 
     def answer(self, request: Mapping[str, object], timeout_s: float) -> Answer:
         """Send a request and wait for its answer; LabError if the agent could not do it."""

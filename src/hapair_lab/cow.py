@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -45,31 +46,63 @@ def runs(bitmap: bytes) -> Iterator[tuple[int, int]]:
         yield begin, len(bitmap) * BITS
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the header of a copy-on-write disk says of the places of its parts."""
+
+    size_bytes: int
+    sector_bytes: int
+    alignment_bytes: int
+
+    @property
+    def bitmap_bytes(self) -> int:
+        """How long the bitmap is."""
+        return -(-self.size_bytes // (self.sector_bytes * BITS))
+
+    @property
+    def bitmap_at(self) -> int:
+        """Where the bitmap begins."""
+        return self._aligned(HEADER.size)
+
+    @property
+    def data_at(self) -> int:
+        """Where the place of the first sector is."""
+        return self._aligned(self.bitmap_at + self.bitmap_bytes)
+
+    def _aligned(self, offset: int) -> int:
+        return -(-offset // self.alignment_bytes) * self.alignment_bytes
+
+
+def layout_of(disk: Path, head: bytes) -> Layout:
+    """Read the header of ``disk``; LabError if it is none."""
+    if len(head) < HEADER.size:
+        raise LabError(f"{disk} is no copy-on-write disk")
+    magic, version, _, size, sector, alignment, _, _ = HEADER.unpack(head)
+    if (magic, version) != (MAGIC, VERSION) or not (sector and alignment):
+        raise LabError(f"{disk} is no copy-on-write disk of version {VERSION}")
+    return Layout(size, sector, alignment)
+
+
 def merge(disk: Path, backing: Path, target: Path) -> None:
-    """Write to ``target`` what ``disk`` shows on top of ``backing``; LabError if it is no such."""
+    """Write to ``target`` what ``disk`` shows on top of ``backing``.
+
+    Raises:
+        LabError: ``disk`` is no copy-on-write disk, or ends before its last sector. There may be a
+            part of ``target``.
+    """
     with disk.open("rb") as source:
-        head = source.read(HEADER.size)
-        if len(head) < HEADER.size:
-            raise LabError(f"{disk} is no copy-on-write disk")
-        magic, version, _, size, sector, alignment, _, _ = HEADER.unpack(head)
-        if (magic, version) != (MAGIC, VERSION):
-            raise LabError(f"{disk} is no copy-on-write disk of version {VERSION}")
-        bitmap_at = _aligned(HEADER.size, alignment)
-        bitmap_bytes = -(-(size // sector) // BITS)
-        source.seek(bitmap_at)
-        bitmap = source.read(bitmap_bytes)
-        data_at = _aligned(bitmap_at + bitmap_bytes, alignment)
+        layout = layout_of(disk, source.read(HEADER.size))
+        source.seek(layout.bitmap_at)
+        bitmap = source.read(layout.bitmap_bytes)
         copy_sparse(backing, target)
         with target.open("r+b") as result:
             for begin, end in runs(bitmap):
-                source.seek(data_at + begin * sector)
-                result.seek(begin * sector)
-                left = (end - begin) * sector
+                source.seek(layout.data_at + begin * layout.sector_bytes)
+                result.seek(begin * layout.sector_bytes)
+                left = (end - begin) * layout.sector_bytes
                 while left > 0:
                     part = source.read(min(left, COPY_BYTES))
+                    if not part:
+                        raise LabError(f"{disk} ends before its last sector")
                     result.write(part)
                     left -= len(part)
-
-
-def _aligned(offset: int, alignment: int) -> int:
-    return -(-offset // alignment) * alignment

@@ -92,7 +92,8 @@ class StreamLink(Link):
 
     def give(self, frames: list[bytes]) -> None:
         for each in frames:
-            if len(self._waiting) + len(each) <= BACKLOG_MAX_BYTES:
+            # All that was read at once may be longer, and who listens loses nothing.
+            if not self._waiting or len(self._waiting) + len(each) <= BACKLOG_MAX_BYTES:
                 self._waiting += each
 
     def flush(self) -> None:
@@ -126,7 +127,7 @@ class PacketLink(Link):
             if not frame:
                 if not frames:
                     raise ConnectionResetError
-                break  # Its end is seen once more when these have been carried.
+                break  # Its end is seen again when these have been carried.
             frames.append(frame)
         return frames
 

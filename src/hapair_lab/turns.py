@@ -32,25 +32,24 @@ class Turn:
 
     def take(self) -> None:
         """Wait until a place is free, and say so when that takes long."""
-        self.labs += 1
-        if self.labs > 1:
-            return
         said = False
-        while not self._taken():
+        while self.labs == 0 and not self._taken():
             if not said:
                 say("waiting until another program's lab on this machine ends")
             said = True
             time.sleep(POLL_S)
+        self.labs += 1  # Not before: who is interrupted while it waits has no turn.
 
     def _taken(self) -> bool:
         for place in range(self.places):
             lock = runs_folder() / f"{self.name}-{place}.lock"
-            self.descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
             try:
-                fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                os.close(self.descriptor)
+                os.close(descriptor)
             else:
+                self.descriptor = descriptor
                 return True
         return False
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from hapair_lab import initrd, package_sources
 from hapair_lab.errors import LabError
@@ -66,50 +68,7 @@ class UmlKernel:
         return linux
 
 
-def working_kernel(make_busybox: Callable[[], Path]) -> UmlKernel | None:
-    """Return a kernel that boots here, or None when there is none; said once, then remembered.
-
-    The answer holds until the host boots again: it may be another processor then.
-    """
-    with locked("uml"):
-        remembered = cache_folder() / REMEMBERED
-        boot_id = BOOT_ID.read_text().strip()
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            answer = json.loads(remembered.read_text())
-            if answer["boot_id"] == boot_id:
-                folder = cache_folder() / answer["kernel"]
-                if not answer["kernel"]:
-                    return None
-                if folder.is_dir():
-                    return UmlKernel(folder)
-        found = _search(make_busybox())
-        name = found.key if found is not None else ""
-        remembered.write_text(json.dumps({"boot_id": boot_id, "kernel": name}))
-    return found
-
-
-def _search(busybox: Path) -> UmlKernel | None:
-    kept = sorted(cache_folder().glob("uml-*-*"), key=lambda path: path.stat().st_mtime)
-    for folder in reversed(kept):
-        if boots(UmlKernel(folder), busybox):
-            say(f"User Mode Linux was probed by booting it: {folder.name} works")
-            return UmlKernel(folder)
-    for suite in SUITES:
-        try:
-            with step(f"fetching User Mode Linux from Debian {suite}"):
-                kernel = _fetched(suite)
-        except LabError as error:
-            say(f"there is no User Mode Linux from Debian {suite}: {error}")
-            continue
-        if boots(kernel, busybox):
-            say(f"User Mode Linux was probed by booting it: {kernel.key} works")
-            return kernel
-        say(f"User Mode Linux was probed by booting it: {kernel.key} does not work here")
-        shutil.rmtree(kernel.folder)
-    return None
-
-
-def _fetched(suite: str) -> UmlKernel:
+def fetched(suite: str) -> UmlKernel:
     """Fetch the packages of a suite without touching what apt knows of this host."""
     sources = package_sources.lines_for(suite, tuple(package_sources.host_sources()))
     if not sources:
@@ -132,13 +91,17 @@ def _fetched(suite: str) -> UmlKernel:
         run_tool(*apt, "download", *PACKAGES, cwd=work)
         for package in work.glob("*.deb"):
             run_tool("dpkg-deb", "--extract", str(package), str(work / "tree"))
-        return _kept(work)
+        return kept(work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _kept(work: Path) -> UmlKernel:
-    """Move what is needed of the unpacked packages into the cache."""
+def kept(work: Path) -> UmlKernel:
+    """Move what is needed of the packages unpacked in ``work/tree`` into the cache.
+
+    Raises:
+        LabError: They are laid out in another way than those that we know.
+    """
     tree = work / "tree"
     binary = tree / BINARY if (tree / BINARY).exists() else tree / FORMER_BINARY
     result = work / "result"
@@ -173,14 +136,73 @@ def boots(kernel: UmlKernel, busybox: Path) -> bool:
             *("con=null", "con0=null,fd:1", "quiet", initrd.PROBE_WORD),
         ]
         console = folder / "console"
-        with console.open("wb") as said, contextlib.suppress(subprocess.TimeoutExpired, OSError):
-            subprocess.run(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                check=False,
-                timeout=PROBE_TIMEOUT_S,
-                env={"HOME": name, "TMPDIR": "/dev/shm"},  # noqa: S108 - it wants one that executes.
-            )
+        with console.open("wb") as said, contextlib.suppress(OSError):
+            _run_to_its_end(arguments, said, {"HOME": name, "TMPDIR": "/dev/shm"})  # noqa: S108 - it wants one that executes.
         return initrd.PROBE_ANSWER in console.read_text(errors="replace")
+
+
+def _run_to_its_end(arguments: list[str], said: BinaryIO, environment: Mapping[str, str]) -> None:
+    """Run a kernel; after the time limit it is killed, and its programs always are."""
+    with subprocess.Popen(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=said,
+        stderr=said,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PROBE_TIMEOUT_S)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def working_kernel(
+    make_busybox: Callable[[], Path], fetch: Callable[[str], UmlKernel] = fetched
+) -> UmlKernel | None:
+    """Return a kernel that boots here, or None when there is none; said once, then remembered.
+
+    The answer holds until the host boots again: it may be another processor then.
+
+    Args:
+        make_busybox: Makes the program with which a kernel is probed; called when one is.
+        fetch: Brings the kernel of a suite into the cache; LabError if there is none.
+    """
+    with locked("uml"):
+        remembered = cache_folder() / REMEMBERED
+        boot_id = BOOT_ID.read_text().strip()
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            answer = json.loads(remembered.read_text())
+            if answer["boot_id"] == boot_id:
+                folder = cache_folder() / answer["kernel"]
+                if not answer["kernel"]:
+                    return None
+                if folder.is_dir():
+                    return UmlKernel(folder)
+        found = _search(make_busybox(), fetch)
+        name = found.key if found is not None else ""
+        remembered.write_text(json.dumps({"boot_id": boot_id, "kernel": name}))
+    return found
+
+
+def _search(busybox: Path, fetch: Callable[[str], UmlKernel]) -> UmlKernel | None:
+    in_cache = sorted(cache_folder().glob("uml-*-*"), key=lambda path: path.stat().st_mtime)
+    for folder in reversed(in_cache):
+        if boots(UmlKernel(folder), busybox):
+            say(f"User Mode Linux was probed by booting it: {folder.name} works")
+            return UmlKernel(folder)
+    for suite in SUITES:
+        try:
+            with step(f"fetching User Mode Linux from Debian {suite}"):
+                kernel = fetch(suite)
+        except LabError as error:
+            say(f"there is no User Mode Linux from Debian {suite}: {error}")
+            continue
+        if boots(kernel, busybox):
+            say(f"User Mode Linux was probed by booting it: {kernel.key} works")
+            return kernel
+        say(f"User Mode Linux was probed by booting it: {kernel.key} does not work here")
+        shutil.rmtree(kernel.folder)
+    return None

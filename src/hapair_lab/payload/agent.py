@@ -213,7 +213,10 @@ class Agent:
         threading.Thread(target=work, daemon=True).start()
 
     def serve(self) -> None:
-        """Read for ever; reading nothing means that no host is connected at the moment."""
+        """Read for ever; reading nothing means that no host is connected at the moment.
+
+        On a serial line it means that the line was hung up: the next agent opens it anew.
+        """
         rest = b""
         says_what_it_took = os.isatty(self.port)
         if says_what_it_took:
@@ -221,6 +224,8 @@ class Agent:
         while True:
             data = os.read(self.port, READ_BYTES)
             if says_what_it_took:
+                if not data:
+                    return
                 self.send({"took_bytes": len(data)})
             if not data:
                 rest = b""

@@ -1,0 +1,173 @@
+"""The host's end of an agent's line: what it does when the guest takes little, nothing, or ends."""
+
+import json
+import socket
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hapair_lab import channel as module
+from hapair_lab.channel import Answer, Channel, GuestGoneError
+from tests.processes import PATIENCE_S
+
+WINDOW_BYTES = 64
+QUIET_S = 0.05
+LARGE = {"do": "put", "data": "x" * 10 * WINDOW_BYTES}
+SMALL = {"do": "hello"}
+
+
+class Guest:
+    """The far end of the line, played by the test: it says what it took when it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(folder / "agent"))
+        self._listener.listen()
+        self.channel = Channel("node1", folder / "agent", window_bytes=WINDOW_BYTES)
+        self.line, _ = self._listener.accept()
+        self._pool = ThreadPoolExecutor()
+
+    def asked(self, request: Answer) -> Future[Future[Answer]]:
+        """Ask in a thread: what has no room waits for it."""
+        return self._pool.submit(self.channel.ask, request)
+
+    def hears(self) -> bytes:
+        """Return all that comes before it is quiet."""
+        self.line.settimeout(QUIET_S)
+        heard = b""
+        try:
+            while data := self.line.recv(65536):
+                heard += data
+        except TimeoutError:
+            pass
+        return heard
+
+    def hears_exactly(self, size: int) -> bytes:
+        self.line.settimeout(PATIENCE_S)
+        return self.line.recv(size, socket.MSG_WAITALL)
+
+    def says(self, message: Answer) -> None:
+        self.line.sendall(json.dumps(message).encode() + b"\n")
+
+    def close(self) -> None:
+        self.line.close()
+        self._listener.close()
+        self.channel.close()
+        self._pool.shutdown()
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Iterator[Guest]:
+    guest = Guest(tmp_path)
+    yield guest
+    guest.close()
+
+
+def whole_line(guest: Guest, said: bytes = b"") -> bytes:
+    """Take a window at a time, and say so, until a line has ended; return what is in it."""
+    guest.line.settimeout(PATIENCE_S)
+    while not said.endswith(b"}\n"):
+        part = guest.line.recv(WINDOW_BYTES)
+        said += part
+        guest.says({"took_bytes": len(part)})
+    return said.splitlines()[-1]
+
+
+def answered(guest: Guest, request: Answer, said: bytes = b"") -> bool:
+    """Ask and answer; ``said`` is what came before. Tell whether the answer arrived."""
+    asked = guest.asked(request)
+    number = json.loads(whole_line(guest, said))["id"]
+    guest.says({"id": number, "answers": number})
+    return bool(asked.result(PATIENCE_S).result(PATIENCE_S)["answers"] == number)
+
+
+def test_no_more_is_on_its_way_than_the_window(guest: Guest) -> None:
+    asked = guest.asked(LARGE)
+    first = guest.hears_exactly(WINDOW_BYTES)
+    assert guest.hears() == b"", "nothing was taken yet"
+    guest.says({"took_bytes": WINDOW_BYTES})
+    second = guest.hears_exactly(WINDOW_BYTES)
+    assert guest.hears() == b""
+    guest.says({"took_bytes": WINDOW_BYTES})
+    request = json.loads(whole_line(guest, first + second))
+    guest.says({"id": request["id"], "written": True})
+    assert asked.result(PATIENCE_S).result(PATIENCE_S)["written"] is True
+    assert request["data"] == LARGE["data"]
+
+
+def test_a_part_is_sent_only_as_a_whole_window_has_room(guest: Guest) -> None:
+    asked = guest.asked(LARGE)
+    guest.hears_exactly(WINDOW_BYTES)
+    guest.says({"took_bytes": WINDOW_BYTES - 1})
+    assert guest.hears() == b""
+    guest.says({"took_bytes": 1})
+    guest.hears_exactly(WINDOW_BYTES)
+    guest.line.close()
+    with pytest.raises(GuestGoneError):
+        asked.result(PATIENCE_S).result(PATIENCE_S)
+
+
+def test_more_credit_than_was_used_opens_the_window_no_wider(guest: Guest) -> None:
+    """An agent that begins says so of all that was ever sent; more may come from earlier hosts."""
+    assert answered(guest, SMALL)
+    guest.says({"took_bytes": 2**32})
+    guest.says({"took_bytes": WINDOW_BYTES})
+    assert answered(guest, SMALL), "the credit was read before this answer"
+    asked = guest.asked(LARGE)
+    guest.hears_exactly(WINDOW_BYTES)
+    assert guest.hears() == b""
+    guest.says({"took_bytes": 2**32})
+    guest.hears_exactly(WINDOW_BYTES)
+    assert guest.hears() == b""
+    guest.line.close()
+    with pytest.raises(GuestGoneError):
+        asked.result(PATIENCE_S).result(PATIENCE_S)
+
+
+def test_a_guest_that_takes_nothing_is_given_up(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GRACE_S", 2 * QUIET_S)
+    with pytest.raises(GuestGoneError, match="takes nothing"):
+        guest.channel.ask(LARGE).result(0)
+    assert guest.channel.is_open(), "it may take something later"
+
+
+def test_what_was_half_sent_does_not_spoil_the_next_request(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as impatient:
+        impatient.setattr(module, "GRACE_S", 2 * QUIET_S)
+        guest.channel.ask(LARGE)
+    half = guest.hears_exactly(WINDOW_BYTES)
+    guest.says({"took_bytes": len(half)})
+    assert answered(guest, SMALL, said=half)
+
+
+def test_who_waits_for_room_is_told_at_once_when_the_guest_loses_power(guest: Guest) -> None:
+    asked = guest.asked(LARGE)
+    guest.hears_exactly(WINDOW_BYTES)
+    guest.line.close()
+    with pytest.raises(GuestGoneError):
+        asked.result(module.GRACE_S / 2).result(0)
+
+
+def test_a_guest_that_is_gone_before_it_is_asked_is_an_answer_and_no_bug(guest: Guest) -> None:
+    guest.line.close()
+    for _ in range(20):
+        with pytest.raises(GuestGoneError):
+            guest.channel.ask(SMALL).result(PATIENCE_S)
+    assert not guest.channel.answers_hello()
+
+
+def test_a_connection_begins_with_the_end_of_what_an_earlier_one_left_half_sent(
+    guest: Guest,
+) -> None:
+    guest.channel.ask(SMALL)
+    said = guest.hears()
+    assert said.startswith(b"\n")
+    guest.says({"took_bytes": len(said)})
+    guest.channel.ask(SMALL)
+    assert not guest.hears().startswith(b"\n")
