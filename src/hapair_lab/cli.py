@@ -66,6 +66,9 @@ def _life(subcommands: Subcommands[argparse.ArgumentParser]) -> None:
     _node(ssh)
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     ssh.set_defaults(run=commands.ssh)
+    tunnel = subcommands.add_parser("tunnel")  # For ssh alone, so without help.
+    _node(tunnel)
+    tunnel.set_defaults(run=commands.tunnel)
     install = subcommands.add_parser("install", help="install our package on both nodes")
     install.add_argument(
         "package", nargs="?", default="", metavar="DEB", help="default: from dist/"

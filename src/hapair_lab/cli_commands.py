@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Final
 
 from hapair_lab import cluster, current, evidence, faults, snapshots
+from hapair_lab.acceleration import Acceleration
 from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder
 from hapair_lab.keys import lab_keys
 from hapair_lab.lab import Lab
-from hapair_lab.machine import Machine
+from hapair_lab.machine import LINE_BYTES, Machine
 from hapair_lab.packages import install_package, installed_step, package_file
 from hapair_lab.progress import say
 from hapair_lab.saved import Saved, all_saved, find
 from hapair_lab.scenario import all_scenarios, scenario_named
 from hapair_lab.topology import Segment
+from hapair_lab.tunnel import carry
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -70,7 +74,9 @@ def status(options: Namespace) -> int:
     guests = {
         machine.name: {
             "state": _state(machine),
-            "ssh_port": machine.plan.ssh_port,
+            "ssh_port": machine.plan.ssh_port
+            if machine.plan.acceleration is not Acceleration.UML
+            else None,
             "console": str(machine.plan.path("console")),
             "journal": str(machine.plan.path("journal")),
         }
@@ -86,7 +92,7 @@ def status(options: Namespace) -> int:
         acceleration = lab.description.acceleration
         print(f"from snapshot {lab.description.origin}, {acceleration}, in {lab.folder}")
         for name, guest in guests.items():
-            print(f"{name:8} {guest['state']:7} ssh port {guest['ssh_port']}")
+            print(f"{name:8} {guest['state']:7} cllab ssh {name}")
     return DONE
 
 
@@ -97,13 +103,24 @@ def ssh(options: Namespace) -> int:
     if not machine.is_on():
         raise LabError(f"{machine.name} is powered off", hint=f"cllab power on {machine.name}")
     keys = lab_keys()
+    way = ["-p", str(machine.plan.ssh_port)]
+    if machine.plan.acceleration is Acceleration.UML:
+        proxy = (sys.executable, "-m", "hapair_lab", "tunnel", machine.name)
+        way = ["-o", f"ProxyCommand={shlex.join(proxy)}"]
     argv = [
         "ssh",
-        *("-i", str(keys.private), "-p", str(machine.plan.ssh_port), "-q"),
+        *("-i", str(keys.private), *way, "-q"),
         *("-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={keys.known_hosts}"),
         *("-o", "GlobalKnownHostsFile=/dev/null", "root@127.0.0.1", *options.command),
     ]
     os.execvp("ssh", argv)  # noqa: S606 - it takes the terminal, there is nothing left for us.
+
+
+def tunnel(options: Namespace) -> int:
+    """Be the proxy of an ssh client."""
+    machine = current.current().machine(options.node)
+    carry(machine.name, machine.plan.path("ssh"), LINE_BYTES)
+    return DONE
 
 
 def install(options: Namespace) -> int:

@@ -25,7 +25,7 @@ SERVICE_ADDRESS: Final = "10.77.1.50"
 MOUNT_POINT: Final = "/srv/orders"
 LINES_FILE: Final = f"{MOUNT_POINT}/lines.txt"
 DATA_MIB: Final = 64
-COMMAND_S: Final = 300.0
+COMMAND_S: Final = 600.0
 
 CLCONF: Final = """\
 <cluster name="lab" ports="7700-7799" devices="16">
@@ -149,7 +149,7 @@ def form(lab: Lab, plan: ClusterPlan, say: Callable[[str], None] = lambda _: Non
     wait_until_redundant(lab)
 
 
-def wait_until_redundant(lab: Lab, timeout_s: float = 120.0) -> float:
+def wait_until_redundant(lab: Lab, timeout_s: float = 240.0) -> float:
     """Wait until both nodes are together and every copy is UpToDate on both."""
     return lab.wait_until(
         "both copies of the data are UpToDate", lambda: is_redundant(lab), timeout_s=timeout_s
@@ -187,7 +187,7 @@ def halt_cluster(lab: Lab) -> None:
     lab.node1.check("clhalt", timeout_s=COMMAND_S)
 
 
-def wait_until_it_serves(lab: Lab, timeout_s: float = 120.0) -> None:
+def wait_until_it_serves(lab: Lab, timeout_s: float = 240.0) -> None:
     """Wait until the cluster that came with the boot is as it was before it was halted."""
     wait_until_redundant(lab, timeout_s)
     lab.wait_until(

@@ -28,7 +28,7 @@ from hapair_lab.turns import turn_of
 
 POLL_S: Final = 0.1
 POLL_MAX_S: Final = 2.0
-PLANT_START_TIMEOUT_S: Final = 20.0
+PLANT_START_TIMEOUT_S: Final = 60.0
 DESCRIPTION: Final = "lab.json"
 CUTS: Final = "cuts.json"
 

@@ -19,7 +19,7 @@ CLIENT_PATH: Final = "/usr/local/lib/hapair-lab/client.py"
 CLIENT_LOG: Final = "/var/tmp/hapair-lab-client.log"  # noqa: S108 - a path in a guest of ours.
 CLIENT_UNIT: Final = "lab-client"
 PORT: Final = 7000
-FIRST_ANSWER_TIMEOUT_S: Final = 60.0
+FIRST_ANSWER_TIMEOUT_S: Final = 240.0
 POLL_S: Final = 0.2
 
 

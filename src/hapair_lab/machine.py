@@ -17,13 +17,13 @@ from hapair_lab.errors import LabError
 from hapair_lab.qemu import Qemu
 from hapair_lab.uml import Uml
 
-BOOT_TIMEOUT_S: Final = 180.0
-SHUTDOWN_TIMEOUT_S: Final = 120.0
-COMMAND_TIMEOUT_S: Final = 60.0
-CARRIER_TIMEOUT_S: Final = 5.0
+BOOT_TIMEOUT_S: Final = 600.0
+SHUTDOWN_TIMEOUT_S: Final = 300.0
+COMMAND_TIMEOUT_S: Final = 180.0
+CARRIER_TIMEOUT_S: Final = 20.0
 POLL_S: Final = 0.1
 LINE_BYTES: Final = 2048  # Half of what the terminal of a guest without virtio keeps.
-ASK_TIMEOUT_S: Final = 20.0
+ASK_TIMEOUT_S: Final = 60.0
 CONTROL_SOCKET: Final = "/run/hapair/control.sock"
 
 Note = Callable[[str], None]

@@ -12,7 +12,7 @@ from hapair_lab.machine import Machine
 from hapair_lab.snapshots import OS_BOOTED, Step, file_hash
 
 VARIABLE: Final = "HAPAIR_LAB_PACKAGE"
-INSTALL_TIMEOUT_S: Final = 240.0
+INSTALL_TIMEOUT_S: Final = 600.0
 FOLDER_IN_GUEST: Final = "/var/cache/hapair-lab"
 # The dependencies are in the image already; apt checks that, and fetches nothing.
 INSTALL: Final = (

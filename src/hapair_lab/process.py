@@ -14,7 +14,7 @@ from typing import Final
 
 from hapair_lab.errors import LabError
 
-END_TIMEOUT_S: Final = 20.0
+END_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.02
 
 

@@ -16,7 +16,7 @@ from hapair_lab.tools import run_tool
 
 AGENT_PORT: Final = "hapair-lab"
 STRIP_RECONNECT_S: Final = 1
-SAVE_TIMEOUT_S: Final = 120.0
+SAVE_TIMEOUT_S: Final = 300.0
 POLL_S: Final = 0.02
 UNLIMITED_BYTES_PER_S: Final = 10 * 1024**3
 

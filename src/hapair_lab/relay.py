@@ -2,7 +2,8 @@
 
 A User Mode Linux guest is born with a connected socket as its serial line, and whoever gave it may
 end before the guest does. This process holds the other end, and passes it on: while a guest has
-power there is a socket ``GUEST.agent`` as QEMU would make it, for one client after another.
+power there is a socket ``GUEST.agent`` as QEMU would make it, for one client after another. A
+second line, ``GUEST.ssh``, is for ``cllab ssh``.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ BACKLOG_MAX_BYTES: Final = 4 * 1024 * 1024
 READY: Final = "ready"
 
 
-def line_path(folder: Path, guest: str) -> Path:
-    """Return the socket to which a guest's serial line is connected when it gets power."""
-    return folder / guest
+# The ends of the names of a guest's lines.
+LINES: Final = ("agent", "ssh")
 
 
-def client_path(folder: Path, guest: str) -> Path:
-    """Return the socket at which the host speaks to the guest's agent."""
-    return folder.parent / f"{guest}.agent"
+def line_path(folder: Path, name: str) -> Path:
+    """Return the socket to which a serial line is connected when its guest gets power."""
+    return folder / name
+
+
+def client_path(folder: Path, name: str) -> Path:
+    """Return the socket at which the host speaks to the agent on that line."""
+    return folder.parent / name
 
 
 @dataclass(slots=True, eq=False)
@@ -41,9 +46,9 @@ class End:
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """The line of one guest. Without a client, what the guest says is lost."""
+    """One line of a guest. Without a client, what the guest says is lost."""
 
-    guest: str
+    name: str
     listener: socket.socket
     client_listener: socket.socket | None = None
     guest_end: End | None = None
@@ -53,11 +58,11 @@ class Line:
 class Relay:
     """Carries bytes until the process ends."""
 
-    def __init__(self, folder: Path, guests: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
         self._folder = folder
         self._selector = selectors.DefaultSelector()
-        for guest in guests:
-            line = Line(guest, _listen(line_path(folder, guest)))
+        for name in names:
+            line = Line(name, _listen(line_path(folder, name)))
             self._selector.register(line.listener, selectors.EVENT_READ, line)
 
     def turn(self, timeout_s: float | None = None) -> None:
@@ -84,7 +89,7 @@ class Relay:
         link, _ = line.listener.accept()
         self._guest_goes(line)
         line.guest_end = self._end(line, link)
-        line.client_listener = _listen(client_path(self._folder, line.guest))
+        line.client_listener = _listen(client_path(self._folder, line.name))
         self._selector.register(line.client_listener, selectors.EVENT_READ, line)
 
     def _guest_goes(self, line: Line) -> None:
@@ -94,7 +99,7 @@ class Relay:
         if line.client_listener is not None:
             self._selector.unregister(line.client_listener)
             line.client_listener.close()
-            client_path(self._folder, line.guest).unlink(missing_ok=True)
+            client_path(self._folder, line.name).unlink(missing_ok=True)
         line.client_listener = None
 
     def _client_comes(self, line: Line) -> None:
@@ -167,7 +172,7 @@ def _listen(path: Path) -> socket.socket:
 def main() -> None:
     """Run the relay of the lab whose sockets belong into the folder given as argument."""
     folder = Path(sys.argv[1])
-    relay = Relay(folder, tuple(guest.name for guest in topology.GUESTS))
+    relay = Relay(folder, tuple(f"{g.name}.{line}" for g in topology.GUESTS for line in LINES))
     (folder / READY).touch()
     while True:
         relay.turn()

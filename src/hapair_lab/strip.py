@@ -29,7 +29,7 @@ PORT: Final = "hapair.fence"
 CONTROL: Final = "control"
 READ_BYTES: Final = 4096
 LINE_MAX_BYTES: Final = 64 * 1024
-CONTROL_TIMEOUT_S: Final = 5.0
+CONTROL_TIMEOUT_S: Final = 30.0
 AGENT: Final = Path(__file__).parent / "payload" / "fence_lab.py"
 AGENT_PATH: Final = "/usr/sbin/fence_lab"
 

@@ -31,8 +31,9 @@ KERNEL_WORDS: Final = (
 # Which lines of the guest the lab's programs in it take, see ``payload/agent.py``.
 AGENT_LINE: Final = 1
 STRIP_LINE: Final = 2
+SSH_LINE: Final = 3
 PLUG_IN_TIMEOUT_S: Final = 20.0
-HALT_TIMEOUT_S: Final = 120.0
+HALT_TIMEOUT_S: Final = 300.0
 POLL_S: Final = 0.05
 PROC: Final = Path("/proc")
 
@@ -107,21 +108,25 @@ class Uml(Emulator):
                 files.enter_context(self.plan.path(kind).open("ab")).fileno()
                 for kind in ("console", "journal")
             )
-            agent = files.enter_context(_plugged_in(relay.line_path(folder / "relay", name)))
-            power = files.enter_context(
-                _plugged_in(strip.socket_path(self.plan.strip_folder(), name))
+            agent, ssh = (
+                relay.line_path(folder / "relay", f"{name}.{line}") for line in relay.LINES
             )
-            descriptors = (console, journal, agent.fileno(), power.fileno())
+            power = strip.socket_path(self.plan.strip_folder(), name)
+            lines = (
+                files.enter_context(_plugged_in(path)).fileno() for path in (agent, power, ssh)
+            )
+            descriptors = (console, journal, *lines)
             self.process.start(
-                self._command_line(*descriptors),
+                self._command_line(descriptors),
                 dies_with_parent=self.plan.dies_with_parent,
                 pass_fds=descriptors,
                 # The kernel keeps the guest's memory in a file there; it has to be executable.
                 environment={**os.environ, "HOME": str(folder), "TMPDIR": "/dev/shm"},  # noqa: S108
             )
 
-    def _command_line(self, console: int, journal: int, agent: int, power: int) -> list[str]:
+    def _command_line(self, descriptors: tuple[int, ...]) -> list[str]:
         guest = self.plan.guest
+        console, journal, *lines = descriptors
         return [
             str(self.plan.image.kernel),
             f"mem={guest.memory_mib}M",
@@ -131,8 +136,10 @@ class Uml(Emulator):
             *card_words(self.plan),
             f"con0=null,fd:{console}",
             f"con1=null,fd:{journal}",
-            f"ssl{AGENT_LINE}=fd:{agent},fd:{agent}",
-            f"ssl{STRIP_LINE}=fd:{power},fd:{power}",
+            *(
+                f"ssl{number}=fd:{line},fd:{line}"
+                for number, line in zip((AGENT_LINE, STRIP_LINE, SSH_LINE), lines, strict=True)
+            ),
             f"systemd.hostname={guest.name}",
             f"systemd.machine_id=000000000000000000000000000000{guest.number:02x}",
             f"lab.pulled={','.join(self.pulled_cards())}",

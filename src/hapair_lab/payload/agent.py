@@ -16,6 +16,9 @@ agent says what it took, and the host waits: {"took_bytes": 2048}.
     {"id": 3, "do": "get", "path": "/x", "offset": 0, "size": 262144}
     {"id": 4, "do": "clock", "wall_clock_s": 1700000000.0}
     {"id": 5, "do": "hello"}
+    {"id": 7, "do": "connect", "port": 22}            -> {"id": 7, "stream": 1}
+    {"id": 8, "do": "send", "stream": 1, "data": base64}     empty: nothing more will be sent
+    {"id": 9, "do": "receive", "stream": 1}           -> {"id": 9, "data": base64}: empty at its end
     {"id": 6, "do": "ask", "path": "/run/x.sock", "data": base64, "timeout_s": 5}
       -> {"id": 6, "data": base64}: the first line that the server there says
 """
@@ -39,6 +42,7 @@ from typing import BinaryIO
 PORTS = "/sys/class/virtio-ports"
 PORT = "hapair-lab"
 LINE = "/dev/ttyS1"
+SSH_LINE = "/dev/ttyS3"  # For ``cllab ssh`` alone, which holds it as long as it likes.
 IDLE_S = 0.05
 OPEN_TRIES_MAX = 600
 READ_BYTES = 65536
@@ -59,16 +63,26 @@ def open_port() -> int:
     It is looked up in sysfs: udev would give it a name later than needed. A guest without virtio
     has a serial line instead.
     """
-    if Path(LINE).exists() and not Path(PORTS).exists():
-        port = os.open(LINE, os.O_RDWR | os.O_NOCTTY)
-        tty.setraw(port, termios.TCSANOW)  # What the host said already stays.
-        return port
+    if has_lines():
+        return open_line(LINE)
     for _ in range(OPEN_TRIES_MAX):
         for name in Path(PORTS).glob("*/name"):
             if name.read_text().strip() == PORT:
                 return os.open(f"/dev/{name.parent.name}", os.O_RDWR)
         time.sleep(IDLE_S)
     sys.exit(f"there is no virtio port {PORT}")
+
+
+def has_lines() -> bool:
+    """Tell whether this guest has serial lines in place of virtio ports."""
+    return Path(LINE).exists() and not Path(PORTS).exists()
+
+
+def open_line(path: str) -> int:
+    """Return the file descriptor of a serial line that carries bytes as they are."""
+    line = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    tty.setraw(line, termios.TCSANOW)  # What the host said already stays.
+    return line
 
 
 def text_of(data: bytes) -> str:
@@ -161,6 +175,35 @@ def ask(request: Message) -> Message:
             return {"data": text_of(lines.readline())}
 
 
+STREAMS: dict[int, socket.socket] = {}
+
+
+def connect(request: Message) -> Message:
+    """Connect to a TCP server of this guest; what comes and goes is asked for by the number."""
+    link = socket.create_connection(("127.0.0.1", int(number_of(request, "port"))))
+    STREAMS[link.fileno()] = link
+    return {"stream": link.fileno()}
+
+
+def send(request: Message) -> Message:
+    """Send to a server; nothing says that nothing more will come."""
+    link, data = STREAMS[int(number_of(request, "stream"))], bytes_of(request, "data")
+    if data:
+        link.sendall(data)
+    else:
+        link.shutdown(socket.SHUT_WR)
+    return {}
+
+
+def receive(request: Message) -> Message:
+    """Wait for something from a server; nothing is its end."""
+    stream = int(number_of(request, "stream"))
+    data = STREAMS[stream].recv(READ_BYTES)
+    if not data:
+        STREAMS.pop(stream).close()
+    return {"data": text_of(data)}
+
+
 def answer(request: Message) -> Message:
     """Do what one request asks and return the answer."""
     try:
@@ -176,6 +219,12 @@ def answer(request: Message) -> Message:
             case "clock":
                 time.clock_settime(time.CLOCK_REALTIME, number_of(request, "wall_clock_s"))
                 return {}
+            case "connect":
+                return connect(request)
+            case "send":
+                return send(request)
+            case "receive":
+                return receive(request)
             case "hello":
                 return {"hello": os.uname().nodename}
             case other:
@@ -247,6 +296,8 @@ def tell_systemd() -> None:
 def main() -> None:
     """Serve the host until the guest ends."""
     agent = Agent(open_port())
+    if has_lines():
+        threading.Thread(target=Agent(open_line(SSH_LINE)).serve, daemon=True).start()
     tell_systemd()
     agent.serve()
 
