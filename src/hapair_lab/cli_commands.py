@@ -49,7 +49,7 @@ def up(options: Namespace) -> int:
     current.bring_down()
     saved = find(options.snapshot) if options.snapshot else snapshots.ensure(_chain_end())
     begun_s = time.monotonic()
-    current.bring_up(saved)
+    cluster.go_on(current.bring_up(saved))
     took_s = time.monotonic() - begun_s
     say(f"up from snapshot {saved.name} in {took_s:.1f} s: cllab ssh node1, cllab status")
     return DONE
@@ -213,6 +213,7 @@ def snapshot(options: Namespace) -> int:
     lab = current.current()
     saved = snapshots.save(lab, options.name, "mine")
     lab.continue_from(saved)
+    cluster.go_on(lab)
     say(f"saved; return to it with: cllab restore {options.name}")
     return DONE
 
@@ -222,7 +223,7 @@ def restore(options: Namespace) -> int:
     saved = find(options.name)
     begun_s = time.monotonic()
     current.bring_down()
-    current.bring_up(saved)
+    cluster.go_on(current.bring_up(saved))
     say(f"restored {saved.name} in {time.monotonic() - begun_s:.1f} s")
     return DONE
 

@@ -26,6 +26,7 @@ MOUNT_POINT: Final = "/srv/orders"
 LINES_FILE: Final = f"{MOUNT_POINT}/lines.txt"
 DATA_MIB: Final = 64
 COMMAND_S: Final = 600.0
+FORMED: Final = "formed"  # How the names of snapshots with a cluster begin.
 
 CLCONF: Final = """\
 <cluster name="lab" ports="7700-7799" devices="16">
@@ -176,7 +177,7 @@ def formed_step(plan: ClusterPlan = REFERENCE) -> Step:
     """The snapshot of a formed, settled cluster that runs ``orders`` on node1."""
     server = (PAYLOAD / "server.py").read_text()
     ingredients = (plan.clconf(), server, Path(__file__).read_text())
-    name = f"formed-{plan.arbitration}-{plan.detection}"
+    name = f"{FORMED}-{plan.arbitration}-{plan.detection}"
     rest = Rest(halt_cluster, wait_until_it_serves)
     parent = installed_step(package_file())
     return Step(name, parent, ingredients, lambda lab: form(lab, plan), rest=rest)
@@ -185,6 +186,13 @@ def formed_step(plan: ClusterPlan = REFERENCE) -> Step:
 def halt_cluster(lab: Lab) -> None:
     """End the application and the cluster in order, as before both machines are switched off."""
     lab.node1.check("clhalt", timeout_s=COMMAND_S)
+
+
+def go_on(lab: Lab) -> None:
+    """Wait until a lab that has continued from a snapshot serves as it did when that was taken."""
+    is_formed = lab.description.origin.startswith(FORMED)
+    if is_formed and not lab.description.acceleration.can_freeze:
+        wait_until_it_serves(lab)
 
 
 def wait_until_it_serves(lab: Lab, timeout_s: float = 240.0) -> None:
