@@ -281,7 +281,7 @@ def prune(name: str, *, kept: int = KEPT_PER_NAME, spared_s: float = SPARED_S) -
 
 
 def clean(*, everything: bool) -> list[str]:
-    """Remove unused images and package archives, and with ``everything`` all snapshots too.
+    """Remove unused images, and with ``everything`` all snapshots and what was fetched too.
 
     What a running lab stands on stays. Returns the names of what was removed.
     """
@@ -297,8 +297,8 @@ def clean(*, everything: bool) -> list[str]:
             images.update(_image_folders(each.images))
         else:
             removed.append(each.folder)
-    patterns = ("image-*-*", "packages-*.tar", "packages-*.part") if everything else ("image-*-*",)
-    for pattern in patterns:
+    fetched = ("packages-*.tar", "packages-*.part", "uml-*-*") if everything else ()
+    for pattern in ("image-*-*", *fetched):
         removed += [path for path in cache_folder().glob(pattern) if str(path) not in images]
     removed += [*unusable(), *snapshots_folder().glob(".saving-*")]
     for path in removed:

@@ -193,16 +193,20 @@ class Uml(Emulator):
         self._hand.set_carriers({card.name: card.name not in pulled for card in cards})
 
     def is_paused(self) -> bool:
-        pid = self.process.pid()
-        status = (PROC / str(pid) / "stat").read_text() if pid is not None else ""
+        try:
+            status = (PROC / str(self.process.pid()) / "stat").read_text()
+        except OSError:  # It has no power, perhaps since this moment.
+            return False
         return status.rpartition(")")[2].split()[:1] == ["T"]
 
     def _signal(self, number: signal.Signals) -> None:
         pid = self.process.pid()
-        if pid is None:
-            name = self.plan.guest.name
-            raise LabError(f"{name} is powered off", hint=f"cllab power on {name}")
-        os.killpg(pid, number)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, number)
+                return
+        name = self.plan.guest.name
+        raise LabError(f"{name} is powered off", hint=f"cllab power on {name}")
 
     def unplug_disk(self, name: str) -> None:
         raise LabError(

@@ -33,6 +33,8 @@ BINARY: Final = "usr/bin/linux.uml"
 FORMER_BINARY: Final = "usr/bin/linux"
 LIBRARIES: Final = ("ld-linux-x86-64.so.2", "libc.so.6")
 PROBE_TIMEOUT_S: Final = 60
+# A folder in memory from which programs may be started; the kernel keeps its own memory there.
+MEMORY_FOLDER: Final = "/dev/shm"  # noqa: S108
 REMEMBERED: Final = "uml.json"
 
 
@@ -137,7 +139,8 @@ def boots(kernel: UmlKernel, busybox: Path) -> bool:
         ]
         console = folder / "console"
         with console.open("wb") as said, contextlib.suppress(OSError):
-            _run_to_its_end(arguments, said, {"HOME": name, "TMPDIR": "/dev/shm"})  # noqa: S108 - it wants one that executes.
+            environment = {"HOME": name, "TMPDIR": MEMORY_FOLDER}
+            _run_to_its_end(arguments, said, environment)
         return initrd.PROBE_ANSWER in console.read_text(errors="replace")
 
 

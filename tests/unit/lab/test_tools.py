@@ -16,7 +16,16 @@ from hapair_lab.images import Image
 from hapair_lab.process import Process
 from hapair_lab.saved import Saved, all_saved, find, read_saved, snapshots_folder
 from hapair_lab.scenario import all_scenarios, scenario_named
-from hapair_lab.snapshots import OS_BOOTED, Step, clean, forget, key_of, prune
+from hapair_lab.snapshots import (
+    NOTHING_RUNS,
+    OS_BOOTED,
+    Rest,
+    Step,
+    clean,
+    forget,
+    key_of,
+    prune,
+)
 
 TABLE = "0 1000 linear 254:16 2048\n1000 24 linear 254:32 0"
 
@@ -97,12 +106,35 @@ def test_the_key_of_a_snapshot_depends_on_all_before_it(cache: Path) -> None:
     keys = {
         key_of(OS_BOOTED, images, Acceleration.TCG),
         key_of(OS_BOOTED, images, Acceleration.KVM),
+        key_of(OS_BOOTED, images, Acceleration.UML),
         key_of(first, images, Acceleration.TCG),
         key_of(other, images, Acceleration.TCG),
         key_of(Step("formed", first, (), build), images, Acceleration.TCG),
         key_of(Step("formed", other, (), build), images, Acceleration.TCG),
     }
-    assert len(keys) == 6
+    assert len(keys) == 7
+
+
+def test_a_link_rests_as_its_parent_does_unless_it_has_a_way_of_its_own() -> None:
+    def act(_lab: object) -> None:
+        return
+
+    own = Rest(act, act)
+    formed = Step("formed", Step("installed", OS_BOOTED, (), act), (), act, rest=own)
+    assert OS_BOOTED.resting is NOTHING_RUNS
+    assert formed.parent is not None
+    assert formed.parent.resting is NOTHING_RUNS
+    assert formed.resting is own
+    assert Step("with more", formed, (), act).resting is own
+    assert Step("again", formed, (), act, rest=NOTHING_RUNS).resting is NOTHING_RUNS
+
+
+def test_only_what_can_be_frozen_is_saved_running() -> None:
+    assert Acceleration.KVM.can_freeze
+    assert Acceleration.TCG.can_freeze
+    assert not Acceleration.UML.can_freeze
+    assert Acceleration.UML.disk_format != Acceleration.TCG.disk_format
+    assert Acceleration.UML.arguments == (), "nothing of it reaches QEMU"
 
 
 def test_a_snapshot_is_found_by_its_name_and_says_what_it_stands_on(cache: Path) -> None:
@@ -166,8 +198,10 @@ def test_a_folder_that_nobody_can_read_is_no_snapshot_and_goes_in_time(cache: Pa
 def test_cleaning_everything_leaves_nothing_that_could_be_built_again(cache: Path) -> None:
     base = make_saved(cache, "os-booted", "1")
     (cache / "packages-bookworm-1.tar").touch()
+    (cache / "uml-7.0-1").mkdir()
+    assert clean(everything=False) == []
     removed = clean(everything=True)
-    assert set(removed) == {"os-booted-1", "image-test-1", "packages-bookworm-1.tar"}
+    assert set(removed) == {"os-booted-1", "image-test-1", "packages-bookworm-1.tar", "uml-7.0-1"}
     assert not base.folder.exists()
 
 
@@ -176,9 +210,11 @@ def test_the_acceleration_can_be_ordered_and_a_typing_error_is_told(
 ) -> None:
     monkeypatch.setenv(VARIABLE, "tcg")
     assert acceleration_for(image_in(cache)) is Acceleration.TCG
-    monkeypatch.setenv(VARIABLE, "turbo")
-    with pytest.raises(LabError, match="turbo"):
-        acceleration_for(image_in(cache))
+    for wrong in ("turbo", "uml"):
+        monkeypatch.setenv(VARIABLE, wrong)
+        with pytest.raises(LabError, match=wrong) as error:
+            acceleration_for(image_in(cache))
+        assert error.value.hint == "use kvm or tcg"
 
 
 def test_every_scenario_has_a_name_and_a_summary() -> None:
