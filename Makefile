@@ -98,7 +98,7 @@ area: ready
 
 .PHONY: lab
 lab: area formed ## all scenarios on guests, or one area's: make lab AREA=networks GUESTS=qemu
-	$(PYTEST) -m lab $(BESIDE_GUESTS) -rs --times --note $(if $(AREA),--area=$(AREA))
+	$(PYTEST) -m lab $(BESIDE_GUESTS) --times --note $(if $(AREA),--area=$(AREA))
 
 .PHONY: soak
 soak: images ## random faults on guests while clients write: make soak MINUTES=60 SEED=1 GUESTS=uml

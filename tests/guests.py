@@ -6,14 +6,15 @@ variable HAPAIR_LAB_GUESTS plays everything on one kind.
 """
 
 import functools
-from typing import Final
+from typing import Final, Protocol
 
 import pytest
 
 from hapair_lab.guests import Guests, uml_kernel, wanted
 from tests.times.kinds import declared_s
 
-LEFT_OUT: Final = pytest.StashKey[list[str]]()
+LEFT_OUT: Final = pytest.StashKey[dict[str, str]]()  # Names, and why.
+OUTPUT: Final = "left_out"
 # So many labs of User Mode Linux run side by side, see ``hapair_lab.turns``.
 SIDE_BY_SIDE: Final = 3
 # Their tests share a lab.
@@ -30,6 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="where all guests would be QEMU's, play only what is marked for them",
     )
+
+
+class Worker(Protocol):
+    """What the process that prints knows of one of those that play."""
+
+    config: pytest.Config
+    workeroutput: dict[str, dict[str, str]]
 
 
 @functools.cache
@@ -50,17 +58,27 @@ def _is_for_qemu(item: pytest.Item | pytest.Collector) -> bool:
     return any(item.get_closest_marker(name) for name in ("qemu_only", "reference"))
 
 
+def why_not(item: pytest.Item, *, in_time: bool) -> str:
+    """Say why a scenario is not played; empty when it is."""
+    mark = item.get_closest_marker("qemu_only")
+    if mark is not None and kind_for(item) is not Guests.QEMU:
+        return f"only QEMU's guests can play it: {mark.args[0]}"
+    if in_time and wanted() is None and not uml_works() and not _is_for_qemu(item):
+        return "left to make lab: no User Mode Linux works here, and QEMU takes too long"
+    return ""
+
+
 @pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    config.stash[LEFT_OUT] = []
     scenarios = [item for item in items if item.get_closest_marker("lab")]
-    if scenarios and config.getoption("--in-time") and wanted() is None and not uml_works():
-        left_out = [item for item in scenarios if not _is_for_qemu(item)]
-        config.stash[LEFT_OUT] = [item.nodeid for item in left_out]
+    in_time = bool(config.getoption("--in-time"))
+    reasons = {item: why_not(item, in_time=in_time) for item in scenarios}
+    left_out = [item for item in scenarios if reasons[item]]
+    config.stash[LEFT_OUT] = {item.nodeid: reasons[item] for item in left_out}
+    if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-        scenarios = [item for item in scenarios if item not in left_out]
-    _spread(scenarios)
+    _spread([item for item in scenarios if item not in left_out])
 
 
 def _spread(scenarios: list[pytest.Item]) -> None:
@@ -86,18 +104,27 @@ def _turn(item: pytest.Item) -> tuple[bool, float]:
     return item.get_closest_marker("long") is not None, -(declared_s(item) or 0)
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip, with the reason, what the kind of guests that was asked for cannot play."""
-    mark = item.get_closest_marker("qemu_only")
-    if mark is not None and kind_for(item) is not Guests.QEMU:
-        pytest.skip(f"only QEMU's guests can play this: {mark.args[0]}")
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With xdist only the workers know what was collected: give it to the one that prints."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[OUTPUT] = session.config.stash.get(LEFT_OUT, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Worker) -> None:
+    node.config.stash[LEFT_OUT].update(node.workeroutput.get(OUTPUT, {}))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEFT_OUT] = {}
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    left_out = config.stash.get(LEFT_OUT, [])
+    left_out = config.stash[LEFT_OUT]
     if left_out:
-        terminalreporter.section("left to make lab: no User Mode Linux works here")
-        for name in left_out:
-            terminalreporter.write_line(name)
+        terminalreporter.section(f"{len(left_out)} scenarios are not played")
+        for name, why in sorted(left_out.items()):
+            terminalreporter.write_line(f"{name}: {why}")

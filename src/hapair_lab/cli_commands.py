@@ -16,6 +16,7 @@ from hapair_lab import cluster, current, evidence, faults, snapshots
 from hapair_lab.acceleration import Acceleration
 from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder
+from hapair_lab.guests import wanted
 from hapair_lab.keys import lab_keys
 from hapair_lab.lab import Lab
 from hapair_lab.machine import LINE_BYTES, Machine
@@ -47,7 +48,7 @@ def up(options: Namespace) -> int:
         say(f"the lab is up already, from snapshot {Lab.attach(folder).description.origin}")
         return DONE
     current.bring_down()
-    saved = find(options.snapshot) if options.snapshot else snapshots.ensure(_chain_end())
+    saved = find(options.snapshot, wanted()) if options.snapshot else snapshots.ensure(_chain_end())
     begun_s = time.monotonic()
     cluster.go_on(current.bring_up(saved))
     took_s = time.monotonic() - begun_s
@@ -220,7 +221,7 @@ def snapshot(options: Namespace) -> int:
 
 def restore(options: Namespace) -> int:
     """Go back to a snapshot."""
-    saved = find(options.name)
+    saved = find(options.name, wanted())
     begun_s = time.monotonic()
     current.bring_down()
     cluster.go_on(current.bring_up(saved))
@@ -230,7 +231,7 @@ def restore(options: Namespace) -> int:
 
 def forget(options: Namespace) -> int:
     """Remove a snapshot."""
-    snapshots.forget(find(options.name))
+    snapshots.forget(find(options.name, wanted()))
     return DONE
 
 

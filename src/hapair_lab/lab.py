@@ -63,7 +63,7 @@ class Lab:
         dies_with_parent: bool,
         takes_turn: bool | None = None,
     ) -> None:
-        longest = folder / "hub" / "outside-mgmt0"
+        longest = folder / "outside.uml" / "uml" / "mconsole"
         if len(str(longest)) > SOCKET_PATH_MAX_BYTES:
             raise LabError(
                 f"{folder} is too long a path for sockets", hint="set XDG_CACHE_HOME to a short one"

@@ -15,6 +15,7 @@ from typing import Final
 from hapair_lab.acceleration import Acceleration
 from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder
+from hapair_lab.guests import Guests
 from hapair_lab.images import Image, images_from_json, images_to_json
 
 DESCRIPTION: Final = "saved.json"
@@ -31,6 +32,11 @@ class Saved:
     acceleration: Acceleration
     running: tuple[str, ...]
     parent_folder: str
+
+    @property
+    def guests(self) -> Guests:
+        """The kind of its guests."""
+        return Guests.UML if self.acceleration is Acceleration.UML else Guests.QEMU
 
     def write(self) -> None:
         """Write the description beside the states; it is what makes the folder a saved lab."""
@@ -92,9 +98,13 @@ def unusable() -> list[Path]:
     return [folder for folder in _folders() if folder not in usable]
 
 
-def find(name: str) -> Saved:
-    """Return the most recently used snapshot of that name."""
-    saved = all_saved()
+def find(name: str, kind: Guests | None = None) -> Saved:
+    """Return the most recently used snapshot of that name, of guests of that kind if one is named.
+
+    Raises:
+        LabError: There is none.
+    """
+    saved = [each for each in all_saved() if kind in {None, each.guests}]
     for each in saved:
         if each.name == name:
             return each

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ PROBE_TIMEOUT_S: Final = 60
 # A folder in memory from which programs may be started; the kernel keeps its own memory there.
 MEMORY_FOLDER: Final = "/dev/shm"  # noqa: S108
 REMEMBERED: Final = "uml.json"
+NONE_HOLDS_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,8 @@ def working_kernel(
 ) -> UmlKernel | None:
     """Return a kernel that boots here, or None when there is none; said once, then remembered.
 
-    The answer holds until the host boots again: it may be another processor then.
+    The answer holds until the host boots again: it may be another processor then. That there is
+    none holds for ``NONE_HOLDS_S``: the mirror may have been out of reach.
 
     Args:
         make_busybox: Makes the program with which a kernel is probed; called when one is.
@@ -181,8 +184,9 @@ def working_kernel(
             if answer["boot_id"] == boot_id:
                 folder = cache_folder() / answer["kernel"]
                 if not answer["kernel"]:
-                    return None
-                if folder.is_dir():
+                    if time.time() - remembered.stat().st_mtime < NONE_HOLDS_S:
+                        return None
+                elif folder.is_dir():
                     return UmlKernel(folder)
         found = _search(make_busybox(), fetch)
         name = found.key if found is not None else ""

@@ -5,6 +5,7 @@ Also the choice between the kinds of guests, which asks for it.
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,14 @@ from hapair_lab.folders import BOOT_ID
 from hapair_lab.guests import Guests
 from hapair_lab.initrd import PROBE_ANSWER, PROBE_WORD
 from hapair_lab.tools import TOOLS
-from hapair_lab.uml_kernel import REMEMBERED, SUITES, UmlKernel, kept, working_kernel
+from hapair_lab.uml_kernel import (
+    NONE_HOLDS_S,
+    REMEMBERED,
+    SUITES,
+    UmlKernel,
+    kept,
+    working_kernel,
+)
 
 WORKS = f'case "$*" in *{PROBE_WORD}*) echo {PROBE_ANSWER};; esac'
 DIES = "echo ptrace set fp regs failed; exit 1"
@@ -103,6 +111,15 @@ def test_that_nothing_boots_is_remembered_too(shop: Shop) -> None:
     assert shop.working() is None
     assert (shop.fetched, shop.probed) == (list(SUITES), 1)
     assert not list(shop.cache.glob("uml-*-*"))
+
+
+def test_that_nothing_boots_is_not_believed_for_ever(shop: Shop) -> None:
+    shop.kernels = dict.fromkeys(SUITES, DIES)
+    assert shop.working() is None
+    long_ago_s = time.time() - NONE_HOLDS_S - 1
+    os.utime(shop.cache / REMEMBERED, (long_ago_s, long_ago_s))
+    shop.kernels = {SUITES[0]: WORKS}
+    assert shop.working() is not None
 
 
 def test_after_another_boot_of_the_host_the_kept_one_is_probed_first(shop: Shop) -> None:
