@@ -70,7 +70,10 @@ def test_only_writes_fail_where_only_writes_shall() -> None:
 
 def test_a_process_is_found_by_its_pid_file_and_only_if_it_is_the_right_one(tmp_path: Path) -> None:
     mine = Process(tmp_path / "pid", "a-word-of-mine", tmp_path / "log")
-    mine.start([sys.executable, "-c", "input()", "a-word-of-mine"], dies_with_parent=True)
+    mine.start(
+        [sys.executable, "-c", "import signal; signal.pause()", "a-word-of-mine"],
+        dies_with_parent=True,
+    )
     try:
         seen_by_another = Process(tmp_path / "pid", "a-word-of-mine", tmp_path / "log")
         assert mine.pid() is not None
