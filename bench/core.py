@@ -4,7 +4,7 @@
 
 The core alone, in this process: no daemon, no network, no disk. Every application has an
 address, a program and --volumes replicated volumes. A step is pure, so each one is taken again
-and again from the same state, and the quickest counts: nothing else on the host disturbed it.
+and again from the same state, and the quickest counts, because it was disturbed least by the host.
 """
 
 import argparse

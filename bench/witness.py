@@ -67,7 +67,7 @@ def template(folder: Path) -> bytes:
 def certificate(der: bytes, number: int) -> str:
     """Return a certificate of the same key with another name: quicker than making 10,000 keys.
 
-    Its signature is wrong, which nobody looks at in a certificate that is itself the trusted one.
+    Its signature is wrong, but that of a certificate that is itself trusted is not looked at.
     """
     name = f"cluster-{number:05}"
     return ssl.DER_cert_to_PEM_cert(der.replace(TEMPLATE.encode(), name.encode()))
@@ -134,7 +134,7 @@ async def measure(folder: Path, clusters: int, at_once: int) -> Seen:
     try:
         if service.stdout is None:
             raise RuntimeError("the service has no output")
-        await service.stdout.readline()  # It listens.
+        await service.stdout.readline()  # Printed once it listens.
         with closing(Book(folder / "witness")) as book:
             at = f"127.0.0.1:{book.setting('port')}"
         pin = fingerprint((folder / "witness" / "server.crt").read_text())

@@ -181,7 +181,7 @@ def _timing() -> str:
 
 
 def _later() -> str:
-    """Describe what is designed and refused: who reads a message about it finds it here."""
+    """Describe what is designed but refused, for readers of the message that refuses it."""
     lines = [
         "## Not available in this version",
         "",

@@ -59,7 +59,7 @@ def _element(parent: etree._Element, element: Element, /, **attributes: str) -> 
 
 
 def _children(content: etree._Element, children: tuple[Child, ...], *, alternatives: bool) -> None:
-    """Elements may stand in any order; how often, a schema can say only where each stands once."""
+    """Allow elements in any order; a schema can limit how often only where each stands once."""
     if alternatives:
         group, bounds = _add(content, "choice"), {}
     elif all(child.most == 1 for child in children):

@@ -23,7 +23,7 @@ PACKAGE: Final = ROOT / "src" / "hapair"
 MODULES: Final = "usr/lib/python3/dist-packages"
 # Members of the group `hapair` may run these; they have no /usr/sbin in their PATH.
 COMMANDS_FOR_EVERYBODY: Final = frozenset({"clevents", "clstat"})
-# What the package does not need: it is there for type checkers.
+# The package needs neither caches nor what is there for type checkers.
 LEFT_OUT: Final = ("__pycache__", "py.typed")
 
 LAUNCHER: Final = """\
@@ -37,7 +37,7 @@ from {module} import {function}
 
 sys.exit({function}())
 """
-# What changed stands in NEWS.gz; Debian's tools want a file of this form beside it.
+# NEWS.gz says what changed; Debian's tools want a file of this form as well.
 DEBIAN_CHANGELOG: Final = """\
 hapair ({version}) unstable; urgency=medium
 

@@ -20,7 +20,7 @@ while True:
     if now_s >= next_s:
         number += 1
         next_s = now_s + EVERY_S
-        with contextlib.suppress(OSError):  # Nobody has the address now.
+        with contextlib.suppress(OSError):  # No machine has the address just now.
             sender.sendto(str(number).encode(), service)
     ready, _, _ = select.select([sender], [], [], max(next_s - time.monotonic(), 0))
     if ready:

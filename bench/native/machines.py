@@ -1,7 +1,7 @@
 """Machines made of name spaces of this host: own network, processes, mounts and host name.
 
 Pulling the power of one kills all its processes and takes its cables away at the same moment.
-Nothing has a name in the host; whatever happens, the death of this program ends them all.
+Nothing of them has a name in the host, and they end with this program, however it ends.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Final
 START_TIMEOUT_S: Final = 20.0
 COMMAND_TIMEOUT_S: Final = 60.0
 KILL_WITH_PARENT: Final = "--kill-child=SIGKILL"
-# Control groups have name spaces too: what is made in one is seen at its own top.
+# The shell enters a control group, which becomes the top of the machine's own name space.
 ENTER_GROUP: Final = 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"'
 # The first process of a machine: it gives the machine its name, and buries what is orphaned.
 INIT: Final = """
@@ -98,7 +98,7 @@ class Machine:
         return self.pid != 0
 
     def power_off(self) -> None:
-        """End all its processes at once, without a word."""
+        """Kill all its processes at once; none can say good-bye."""
         if self._holder is None:
             return
         if self.pid:
@@ -174,7 +174,7 @@ class Switch:
         self.machine.ip("link", "set", self.ports[f"{machine.name}.{card}"], "down")
 
     def forget(self, machine: Machine) -> None:
-        """A machine that was switched off has lost its cards."""
+        """Forget the cards of a machine that was switched off."""
         for name in [name for name in self.ports if name.startswith(f"{machine.name}.")]:
             port = self.ports.pop(name)
             self.machine.run("ip", "link", "del", port)

@@ -299,7 +299,7 @@ class LogicalVolumes(Protocol):
     """LVM, for building and for snapshots: nothing here is on the path of a failover."""
 
     async def group(self, name: str) -> GroupStorage:
-        """Return what lies in a group, without mounts; one that does not exist when unknown."""
+        """Return what lies in a group, without mounts; of an unknown one that it does not exist."""
         ...
 
     async def create(self, group: str, name: str, size_bytes: int) -> Outcome:

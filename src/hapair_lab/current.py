@@ -59,7 +59,7 @@ def bring_down() -> bool:
 def sweep() -> None:
     """Remove the folders of labs whose processes are all gone, e.g. after a killed test run.
 
-    Young folders are left alone: somebody may just be starting a lab in them.
+    Young folders are left alone: a lab may just be starting in them.
     """
     kept = current_folder()
     for folder in runs_folder().iterdir():

@@ -28,7 +28,7 @@ ETCD_KEY_FILE={FOLDER}/server.key
 ETCD_TRUSTED_CA_FILE={FOLDER}/trusted.crt
 ETCD_CLIENT_CERT_AUTH=true
 """
-# Its gateway calls etcd itself as a client, with this certificate: so it is for both, and trusted.
+# The gateway calls etcd as a client with the same certificate, so etcd must trust it as well.
 MAKE_PAIR: Final = (
     f"mkdir -p {FOLDER} && cd {FOLDER} && openssl req -x509 -newkey ec"
     " -pkeyopt ec_paramgen_curve:P-256 -noenc -days 36500 -subj /CN=etcd"

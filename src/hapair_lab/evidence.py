@@ -16,7 +16,7 @@ from hapair_lab.machine import Machine
 COMMAND_TIMEOUT_S: Final = 20.0
 # What the host has anyway, also of a guest without power.
 HOST_FILES: Final = ("console", "journal", "emulator")
-# What is asked of each guest that still answers; a command that is not there leaves its complaint.
+# What each guest that still answers is asked; of a missing command the complaint is kept.
 QUESTIONS: Final = {
     "journal-of-hapair": "journalctl --no-pager -o short-precise -u 'hapair*' --since -1day",
     "journal-all": "journalctl --no-pager -o short-precise -n 5000",

@@ -77,7 +77,7 @@ class Record:
 
 
 def parse_record(text: str) -> Record:
-    """Read the client's log. A client that was killed has no end: its last word is taken for it."""
+    """Read the client's log. That of a killed client has no end: its last line counts as one."""
     begun_s = begun_wall_clock_s = ended_s = 0.0
     acknowledged = []
     for line in text.splitlines():
@@ -102,7 +102,7 @@ def missing(record: Record, lines: str) -> tuple[int, ...]:
 
 
 def install_server(machine: Machine) -> None:
-    """Put the server into a node; how it is started is the business of who configures it."""
+    """Put the server into a node; the caller decides how it is started."""
     machine.put(SERVER_PATH, (PAYLOAD / "server.py").read_bytes(), mode=0o755)
 
 

@@ -1,4 +1,4 @@
-"""The rules of the safety contract as checks of what somebody saw, in the simulator or the lab."""
+"""Rules of docs/internals/safety.md as checks of what was seen in the simulator or the lab."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from itertools import pairwise
 
 
 class BrokenRuleError(AssertionError):
-    """A rule of the safety contract was broken; the message says which one and how."""
+    """A rule of docs/internals/safety.md was broken; the message says which one and how."""
 
 
 @dataclass(frozen=True, slots=True)

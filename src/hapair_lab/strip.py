@@ -140,7 +140,7 @@ class Strip:
                 self._obey()
             elif key.fileobj is line.listener:
                 self._plug_in(line)
-            elif key.fileobj is line.link:  # Not one that was replaced a moment ago.
+            elif key.fileobj is line.link:  # Not a link that was just replaced.
                 self._read(line)
         self._do_what_is_due()
 
@@ -192,7 +192,7 @@ class Strip:
             self._take(line, bytes(text))
 
     def _take(self, line: Line, text: bytes) -> None:
-        """Note a request; what is none is the rest of one that was cut short."""
+        """Note a request; anything else is the rest of one that was cut short, and is dropped."""
         with contextlib.suppress(ValueError):
             request = json.loads(text)
             if isinstance(request, dict) and self.setting.manner is not Manner.DEAD:
@@ -209,7 +209,7 @@ class Strip:
                 self._send(each.line, answer)
 
     def _send(self, line: Line, answer: Message) -> None:
-        """Answer; who asked may have lost its power meanwhile, perhaps by this very request."""
+        """Answer; the asker may have lost its power, perhaps by this very request."""
         if line.link is not None:
             with contextlib.suppress(OSError):
                 line.link.sendall(json.dumps(answer).encode() + b"\n")

@@ -19,7 +19,7 @@ class FakeAddresses:
 
     here: set[ServiceAddress] = field(default_factory=set)
     foreign: set[ServiceAddress] = field(default_factory=set)
-    unanswered: bool = False  # From now on every action ends as Unknown, though it happens.
+    unanswered: bool = False  # Every action ends as Unknown, although it happens.
 
     def use(self, cluster: Cluster) -> None:
         del cluster

@@ -65,7 +65,7 @@ class FakeLogicalVolumes:
 
 @dataclass
 class FakeConnections:
-    """Notes what was asked; ``answers`` by the words that were noted."""
+    """Notes what was asked, and answers from ``answers``, whose keys are those notes."""
 
     asked: list[str] = field(default_factory=list)
     answers: dict[str, Outcome] = field(default_factory=dict)

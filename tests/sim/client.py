@@ -73,8 +73,8 @@ class Clients:
         if data is None:
             return False
         if not resource.side(node).replicating or (self.path_works() and resource.linked):
-            # Else its kernel has not noticed yet that it is alone, and may answer reads from old
-            # data for a moment; it acknowledges nothing.
+            # A kernel that has not noticed yet that it is alone may answer reads from old data for
+            # a moment; it acknowledges nothing meanwhile, so that breaks no promise.
             nothing_lost(self.acknowledged[resource.name], data, f"{resource.name} on {node}")
         self._written += 1
         written = resource.write(node, self._written, path_works=self.path_works())
@@ -83,7 +83,7 @@ class Clients:
         return written is Written.ACKNOWLEDGED
 
     def late(self, resource: Resource, node: str, numbers: tuple[int, ...]) -> None:
-        """The kernel of ``node`` acknowledges writes that it had kept waiting."""
+        """Take in that the kernel of ``node`` acknowledges writes that it had kept waiting."""
         machine = self.machines[node]
         application = resource.name.split(".")[0]
         reached = self.public.clients_reach(node) and machine.address(application) is True
@@ -91,7 +91,7 @@ class Clients:
             self.acknowledged[resource.name].update(numbers)
 
     def accept_loss(self, node: str, *, except_for: tuple[str, ...] = ()) -> tuple[int, ...]:
-        """An operator decided that the copies of ``node`` count, whatever they miss."""
+        """Forget what an operator gave up: the copies of ``node`` count as they are."""
         lost: list[int] = []
         for name, resource in self.resources.items():
             if name not in except_for:

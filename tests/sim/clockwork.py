@@ -11,7 +11,7 @@ class Clockwork:
     def __init__(self) -> None:
         self.now_s = 0.0
         self._queue: list[tuple[float, int, Happening]] = []
-        self._order = count()  # Two happenings of one moment happen in the order of their making.
+        self._order = count()  # At one moment: first in, first out.
 
     def after(self, delay_s: float, happening: Happening) -> None:
         heapq.heappush(self._queue, (self.now_s + delay_s, next(self._order), happening))

@@ -1,7 +1,7 @@
 """What a disk keeps of a write that power, or a kill, interrupts.
 
-Up to the fsync it writes in any order it likes. So of what nobody was told to be durable each
-part may be there or not; what was acknowledged is there.
+Until an fsync returns, a disk may write in any order. So what was acknowledged is there, and each
+part of the rest may be there or not.
 """
 
 from random import Random
@@ -11,7 +11,7 @@ from tests.sim.machine import Machine
 
 class Disks:
     def __init__(self, seed: str) -> None:
-        self._chance = Random(f"{seed}/disks")  # Its own: it disturbs no other chance.
+        self._chance = Random(f"{seed}/disks")  # Apart, so that no other draw changes.
 
     def keeps(self) -> bool:
         """Tell whether one interrupted write is on the disk."""

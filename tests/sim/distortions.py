@@ -1,6 +1,6 @@
 """How a core can be distorted: what it is told, what it remembers, what it asks for.
 
-Nothing of the core is patched; see ``mutants`` for what becomes of it.
+The core itself is not patched; ``mutants`` shows which rule each distortion breaks.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ Configured = Callable[[Built], Built]
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The real core behind a distorting glass."""
+    """The real core, with what goes in and comes out distorted."""
 
     told: Told = lambda _state, event: event
     asked: Asked = lambda effects: effects
@@ -212,7 +212,7 @@ def waives_by_itself(state: NodeState) -> NodeState:
 
 
 def believes_an_old_waiver(state: NodeState) -> NodeState:
-    """Take at a cold start the promise of a peer that a person may have released since."""
+    """Believe at a cold start what the peer once promised: a person may have released it since."""
     forming = state.standing is Standing.FORMING and "formation" in state.reasons
     waits = state.reasons.get("formation") in ("waiting", "peer-heard")
     return replace(state, confirmed=forming and not waits and state.stored.tie.waiver)

@@ -101,7 +101,7 @@ class Resource:
             return Refused("the backing disk gives errors")
         meta = side.meta
         if side.replicating:
-            side.disk = Disk.NEGOTIATING  # The peer is asked; see negotiate() and lose().
+            side.disk = Disk.NEGOTIATING  # Until the peer answers: negotiate(), or lose().
             self._changed(side)
             return Done()
         exposed = side.role is Role.PRIMARY and not side.replicating
@@ -114,7 +114,7 @@ class Resource:
         return Done()
 
     def negotiate(self) -> None:
-        """The peer answers a disk that was attached while connected."""
+        """Let the peer answer a disk that was attached while connected."""
         for side in self.sides.values():
             if side.disk is Disk.NEGOTIATING:
                 side.settle_disk(self.fencing)
@@ -133,7 +133,7 @@ class Resource:
         return Done()
 
     def _outdate(self, leaving: Side) -> None:
-        """Mark the copy that leaves in order: then its Primary goes on and asks nobody."""
+        """Mark the copy that leaves in order, so that its Primary goes on and asks nobody."""
         peer = self.other(leaving.node)
         careless = self.fencing is Fencing.DONT_CARE
         if careless or peer.role is not Role.PRIMARY or not leaving.replicating:
@@ -223,7 +223,7 @@ class Resource:
         if asked is Asked.PROMOTION:
             return Answered(promoted=self._go_on_promoting(side, sure=sure))
         if side.suspended and sure and side.given_up:
-            # It makes a new generation, on a disk that it no longer has (a NULL pointer in 8.4.11).
+            # 8.4.11 marks a new generation on the disk that is gone: a NULL pointer.
             raise BrokenRuleError(f"R7: the kernel of {node} crashes: the disk was given up")
         let_go = self._let_go(side) if side.suspended and sure else LetGo()
         self._changed(side)
@@ -265,7 +265,7 @@ class Resource:
     # --- What happens to it --------------------------------------------------------------------
 
     def crash(self, node: str) -> None:
-        """The node lost power: only the meta-data and the data on its disk remain."""
+        """Take the node's power: only the meta-data and the data on its disk remain."""
         side = self.sides[node]
         side.data -= {number for number in side.pending if not self.keeps()}
         side.configured = False
@@ -274,7 +274,7 @@ class Resource:
         side.forget_waiting()
 
     def lose(self, node: str) -> tuple[int, ...]:
-        """The kernel of ``node`` notices that the connection is gone.
+        """Let the kernel of ``node`` notice that the connection is gone.
 
         Returns the pending writes that it acknowledges now. With "resource-and-stonith" there are
         none: a Primary with a disk freezes, and its handler is asked.
@@ -313,10 +313,7 @@ class Resource:
         )
 
     def resume_pending(self, node: str) -> tuple[int, ...]:
-        """The path works again before the loss was noticed, or a frozen side is connected again.
-
-        The peer gets the writes.
-        """
+        """Give the peer the writes that waited: its path works, or it is connected, again."""
         side = self.sides[node]
         if not self.linked or side.suspended:
             return ()
@@ -378,7 +375,7 @@ class Resource:
             return
         target = theirs if answer > 0 else mine
         source = mine if answer > 0 else theirs
-        reattached = handshake_only  # Its disk is Negotiating: it may become a target.
+        reattached = handshake_only  # A side whose disk was Negotiating may become a target.
         good = RANK[target.disk] >= RANK[Disk.CONSISTENT] and not reattached
         if answer and target.role is Role.PRIMARY and good:
             self._stay_apart(target)  # "I shall become SyncTarget, but I am primary!"
@@ -459,7 +456,7 @@ class Resource:
         source.connection, target.connection = Connection.SYNC_SOURCE, Connection.SYNC_TARGET
 
     def _settle_equal(self, mine: Side, theirs: Side) -> None:
-        """Outdated and Consistent vanish with a connection; tell both sides."""
+        """Call both copies UpToDate, since they are equal and connected; tell both sides."""
         for side in (mine, theirs):
             if side.replicating and side.disk in (Disk.OUTDATED, Disk.CONSISTENT):
                 side.disk = Disk.UP_TO_DATE
@@ -489,7 +486,7 @@ class Resource:
         self.on_change(side.node)
 
     def _write_to_one_disk(self, diskless: Side, peer: Side) -> None:
-        """From now on only the disk of ``peer`` gets the writes, if there are any."""
+        """Mark that from now on only the disk of ``peer`` gets writes."""
         primary = Role.PRIMARY in (peer.role, diskless.role)
         if primary and peer.disk is Disk.UP_TO_DATE and not peer.meta.bitmap:
             self._new_generation(peer)

@@ -37,7 +37,7 @@ class CrashAtEffect:
     """Power is lost between two effects of one step."""
 
     node: str
-    effects: int  # So many are still done.
+    effects: int  # How many are done before.
     for_s: float
 
 
@@ -79,7 +79,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """All networks at once; the third parties are reached as before."""
+    """Nothing arrives on any network; the third parties are reached as before."""
 
     deaf: tuple[str, ...]
     for_s: float
@@ -124,7 +124,7 @@ class SlowWitness:
 
 @dataclass(frozen=True, slots=True)
 class DeadStrip:
-    """The power strip answers nobody (row 11)."""
+    """The power strip answers nobody (runbook 11)."""
 
     for_s: float
 
@@ -336,7 +336,7 @@ class Faults:
             case Form() | Leave() | Introduce():
                 self.world.command(node, command)
             case ConfirmPeerDown():
-                # An operator who looks first: the peer is really off.
+                # The operator has looked: nothing is confirmed unless the peer is really off.
                 if not self.world.machines[other(node)].powered:
                     self.world.confirm(node)
             case _ as never:

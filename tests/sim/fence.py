@@ -7,7 +7,7 @@ from hapair.model.data import Disk, Role
 from hapair.model.outcome import Outcome, Unknown
 from tests.sim.sides import RANK, Side
 
-# DRBD 8.4 asks so often before it gives a promotion up.
+# How often DRBD 8.4 asks before it gives a promotion up.
 PROMOTION_TRIES: Final = 4
 # What the exit code of a handler says about the peer's copy; every other code says nothing.
 PEER_DISK_AFTER: Final = {

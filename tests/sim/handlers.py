@@ -34,7 +34,7 @@ class Handler:
     resource: str
     until_s: float
     done: Done
-    daemon: Daemon | None = None  # That it has asked.
+    daemon: Daemon | None = None  # The one that it has asked.
     number: int = 0
     ended: bool = False
 
@@ -81,7 +81,7 @@ class Handlers:
             self._end(handler, EXIT_CODES[answer.verdict])
 
     def _end(self, handler: Handler, exit_code: int) -> None:
-        """Two programs and a shell end before the kernel knows it."""
+        """Tell the kernel a little later: two programs and a shell must end first."""
         handler.ended = True
         self.clockwork.after(ENDS_AFTER_S, partial(self._exit, handler, exit_code))
 

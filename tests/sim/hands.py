@@ -78,7 +78,7 @@ class Hands:
         else:
             takes_s = self.chance.uniform(*TAKES_S[act.do])
             until_s = self.clockwork.now_s + act.timeout_s
-            if act.do is Do.DETACH:  # Some time passes before its frozen writes are let go.
+            if act.do is Do.DETACH:  # The disk is gone before its frozen writes are let go.
                 resource = self.resources[act.resource]
                 resource.side(self.machine.name).given_up = True
                 self._later(takes_s / 2, partial(resource.detach, self.machine.name))
@@ -120,7 +120,7 @@ class Hands:
         self._end(daemon, act, outcome)
 
     def _wait_for_handler(self, act: Act, ended: Callable[[Outcome], None]) -> None:
-        """A promotion goes on when the handler has ended, whether anybody waits for it or not."""
+        """Let the promotion go on when the handler has ended, even if nobody waits any more."""
 
         def go_on(outcome: Outcome) -> None:
             self.on_world(act, outcome)
@@ -150,7 +150,7 @@ class Hands:
         self.deliver(daemon, partial(parcels.ended, act.effect_id, outcome))
 
     def orphan(self, daemon: Daemon) -> None:
-        """The daemon was killed: what it had begun happens now, or never, or goes on.
+        """Let what a killed daemon had begun happen now, or never, or go on.
 
         Scripts live in control groups of their own and go on to their end.
         """
@@ -165,7 +165,7 @@ class Hands:
                     self._leave_some_addresses(act)
 
     def _leave_some_addresses(self, act: Act) -> None:
-        """Of many addresses some may be there and some not when the daemon dies."""
+        """Leave some of many addresses in place: the daemon died while it added or removed them."""
         changed = act.do in (Do.ADD_ADDRESSES, Do.REMOVE_ADDRESSES)
         if changed and self.chance.random() < 0.5:
             self.machine.addresses[act.application] = None

@@ -40,7 +40,7 @@ class Trouble(StrEnum):
     HALF = "half"  # A start that failed and left something of the program behind.
 
 
-Parcel = Callable[[float], Event]  # Made into an event when it is read: then its time is known.
+Parcel = Callable[[float], Event]  # Becomes an event when it is read, at a time known only then.
 
 
 @dataclass(slots=True)

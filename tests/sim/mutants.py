@@ -93,7 +93,7 @@ class Mutant:
     rule: str  # Which check catches it.
     broken: Broken
     plans: tuple[Plan, ...] = field(default=(), repr=False)
-    # Where no data is in danger, only progress: a story in which somebody waits in vain.
+    # For mutants that endanger no data, only progress: a story in which somebody waits in vain.
     story: Callable[[Core], None] | None = None
 
     def core(self) -> Core:
@@ -119,7 +119,7 @@ def _in_time(stage: Stage, within_s: float, what: str, reached: Callable[[], boo
 
 
 def writes_go_on_without_the_link(core: Core) -> None:
-    """The peer stores that its copy is behind, and says so; then the frozen writes go on."""
+    """Frozen writes go on once the peer has stored that its copy is behind, and said so."""
     stage = Stage(WITH_WITNESS, core=core).begin()
     stage.suffers(Cut(PRIVATE, NODES, LONG_S))
     stage.waits_for(lambda: stage.copy("node1").suspended, 3.0)
@@ -128,7 +128,7 @@ def writes_go_on_without_the_link(core: Core) -> None:
 
 
 def a_silent_daemon_stops_nothing(core: Core) -> None:
-    """Its kernel answers all the time, so nobody takes over what runs there."""
+    """A node whose daemon hangs keeps its application: its kernel answers all the time."""
     stage = Stage(WITH_WITNESS, core=core).begin()
     stage.suffers(HangDaemon("node1", 4.5))
     stage.run_for(20.0)
@@ -148,7 +148,7 @@ def a_lost_grant_blocks_nobody(core: Core) -> None:
 
 
 def the_winner_may_reboot(core: Core) -> None:
-    """It heard the loser, whose writes were still frozen; its own copy is as good as before."""
+    """The winner heard the loser, whose writes were still frozen: its own copy is still good."""
     stage = Stage(WITH_WITNESS, core=core).begin()
     stage.loses_witness("node1")
     stage.suffers(Cut(PRIVATE, NODES, LONG_S), Cut(PUBLIC, NODES, 4.0))
@@ -219,7 +219,8 @@ CRASHES_WHILE_IT_ACCEPTS: Final = tuple(
 PARTITION: Final = Partition(NODES, 60.0)
 WITNESS_IS_DOWN: Final = LoseWitness(0, (), 60.0)
 NODE1_REACHES_NO_WITNESS: Final = LoseWitness(0, ("node1",), 90.0)
-LATER: Final = Typed("node1", Form())  # Changes nothing; so long the faults have their effect.
+# Changes nothing, but lengthens the run, so that the faults can have their effect.
+LATER: Final = Typed("node1", Form())
 LINK_AND_NODE_AT_ONCE: Final = plan(
     WITH_WITNESS,
     (0.0, Cut(PRIVATE, NODES, 100.0)),

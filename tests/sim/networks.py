@@ -62,5 +62,5 @@ class Wire:
         return not self.reference_lost[node]
 
     def clients_reach(self, node: str) -> bool:
-        """Clients sit behind the switch, beside the reference address."""
+        """Tell whether clients reach the node; they sit beside the reference address."""
         return not self.pulled[node]

@@ -1,4 +1,4 @@
-"""Events that are made when they are read, because only then their time is known."""
+"""Events that are made when they are read, because their time is known only then."""
 
 from typing import Final
 

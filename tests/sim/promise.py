@@ -2,8 +2,8 @@
 
 With ``witness``, ``fencing`` and ``operator`` everything may fail at once: a third party, or a
 person who looked, decides. One thing is held back with ``witness``: a machine that stands still
-for longer than its lease, while it runs an application without replicated data. Nothing of it
-can be stopped by then, and no frozen write keeps it from going on for a moment afterwards. (A
+for longer than its lease, while it runs an application without replicated data. When it wakes, the
+application goes on for a moment beside its successor, because no frozen write holds it back. (A
 daemon that hangs for so long has its machine reset by the watchdog, which every run has.)
 
 With ``paths`` nobody can be asked. The written promise is: data stays safe and one side runs as
@@ -80,11 +80,11 @@ class Promise:
         return True
 
     def _data_everywhere(self) -> bool:
-        """Tell whether the frozen writes of DRBD stand behind every application."""
+        """Tell whether every application has replicated data, which DRBD can freeze."""
         return all(built.volumes for built in self.world.built.applications)
 
     def _outlasts_patience(self, fault: Pause) -> bool:
-        """Tell whether something without data would run on, for a moment, beside its successor."""
+        """Tell whether an application without data would run for a moment beside its successor."""
         if self._data_everywhere():
             return False
         cluster = self.world.built.cluster

@@ -52,7 +52,7 @@ class Replication:
         self._due: set[tuple[str, str]] = set()  # Resource and what was scheduled for it.
 
     def ask(self, resource: Resource, node: str) -> None:
-        """The kernel of ``node`` starts its handler: for frozen writes, or for a promotion."""
+        """Start the handler of the kernel of ``node``: for frozen writes, or for a promotion."""
         if self.handlers is not None:
             self.handlers.ask(node, resource.name, partial(self._answered, resource, node))
 
@@ -86,7 +86,7 @@ class Replication:
         )
 
     def check(self) -> None:
-        """Something changed: see what each kernel will notice, and when."""
+        """Schedule, after any change, what each kernel will notice, and when."""
         for resource in self.resources:
             self._check(resource)
 

@@ -54,7 +54,7 @@ def random_schedule(chance: Random, shape: Shape) -> tuple[Timed, ...]:
     at_s = 0.0
     timed: list[Timed] = []
     for _ in range(chance.randint(1, FAULTS_MAX)):
-        # Many faults come in quick succession, into the middle of the answer to the last one.
+        # The gaps are mostly short, so that a fault hits the answer to the one before.
         at_s += chance.expovariate(1 / PAUSE_BETWEEN_S)
         timed.append(Timed(round(at_s, 3), random_fault(chance, shape, built)))
     if shape.arbitration in THIRD_PARTY and chance.random() < CHAINS:

@@ -96,7 +96,7 @@ class Side:
         self.disk = Disk.INCONSISTENT
         if meta.consistent:
             self.disk = Disk.CONSISTENT if meta.was_up_to_date else Disk.OUTDATED
-            # Nobody else can have newer data, or nobody cares.
+            # The peer cannot have newer data, or the resource is set not to care.
             trusted = self.peer_disk is Disk.OUTDATED or fencing is Fencing.DONT_CARE
             if self.disk is Disk.CONSISTENT and trusted:
                 self.disk = Disk.UP_TO_DATE

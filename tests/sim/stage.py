@@ -34,7 +34,7 @@ WEB_TOO: Final = replace(
 
 LONG_S: Final = 10_000.0
 WITNESS, FENCING, PATHS = ArbitrationKind.WITNESS, ArbitrationKind.FENCING, ArbitrationKind.PATHS
-# Every row of the safety contract is told with each of these.
+# Every row (the failure of a runbook's number) is told with each of these.
 KINDS: Final = (WITNESS, FENCING, PATHS)
 # Detection (2 s), lead (1 s; 5 s to fence), the third party, then promote, mount, addresses,
 # the start script.
@@ -103,7 +103,7 @@ class Stage:
         return self.now_s - begin_s
 
     def dies(self, node: str) -> None:
-        """Power is lost and stays away, and the third party can do nothing about it."""
+        """Take the node's power for good: the third party cannot bring it back either."""
         self.suffers(PowerOff(node, LONG_S))
 
     def cuts_off(self, *deaf: str, for_s: float = LONG_S) -> None:

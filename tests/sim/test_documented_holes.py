@@ -42,7 +42,7 @@ def test_paths_two_cables_cut_at_once_leave_both_sides_running() -> None:
 def test_a_machine_that_stands_still_for_long_runs_what_has_no_data_twice_for_a_moment(
     kind: ArbitrationKind,
 ) -> None:
-    """Longer than its lease: it cannot stop anything, and its watchdog stands still as well."""
+    """A pause longer than the lease: the machine stops nothing, and its watchdog pauses as well."""
     stage = Stage(with_kind(kind, WEB_TOO)).begin()
     stage.suffers(Pause("node1", 20.0))
     with pytest.raises(BrokenRuleError, match="R1: node1 and node2 run web"):
@@ -50,7 +50,7 @@ def test_a_machine_that_stands_still_for_long_runs_what_has_no_data_twice_for_a_
 
 
 def test_witness_without_a_watchdog_a_lease_does_not_bind_a_daemon_that_hangs() -> None:
-    """Nobody stops what has no data; frozen writes hold back the rest."""
+    """Only what has no replicated data runs twice: frozen writes hold back the rest."""
     stage = Stage(replace(with_kind(WITNESS, WEB_TOO), watchdog=False)).begin()
     stage.suffers(HangDaemon("node1", LONG_S))
     stage.cuts_off()
@@ -76,7 +76,7 @@ def test_operator_a_wrong_confirmation_starts_it_twice() -> None:
 
 
 def test_a_statement_that_no_witness_recorded_is_not_known_to_the_other_node() -> None:
-    """The survivor says so. It dies, and the witness grants the other node what it claims."""
+    """The survivor warns of it. When it dies, the witness grants the other node the same epoch."""
     stage = Stage(WITH_WITNESS).begin()
     stage.loses_witness("node2")
     stage.dies("node1")
@@ -153,7 +153,7 @@ def test_operator_two_cables_cut_at_once_leave_one_side_running() -> None:
 def test_a_machine_with_replicated_data_may_stand_still_for_as_long_as_it_likes(
     kind: ArbitrationKind, node: str
 ) -> None:
-    """It was a hole before DRBD held the writes: then both sides acknowledged for a moment."""
+    """DRBD holds the writes; otherwise both sides would acknowledge for a moment."""
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(Pause(node, 30.0))
     stage.run_for(60.0)
@@ -180,7 +180,7 @@ def test_a_daemon_that_hangs_behind_a_cut_link_loses_nothing_of_what_has_data(
 
 
 def test_paths_a_daemon_that_hangs_behind_a_cut_link_runs_nothing_twice() -> None:
-    """What has no data either: its address still answers, and is probed before it is added."""
+    """Not even what has no data: its address still answers, and is probed before it is added."""
     stage = Stage(WEB_TOO).begin()
     stage.suffers(HangDaemon("node1", 50.0), Cut(PRIVATE, NODES, 60.0))
     stage.run_for(45.0)

@@ -198,7 +198,7 @@ def test_a_disk_that_was_away_is_completed_when_it_is_attached_again() -> None:
 
 
 def test_after_a_reboot_the_formerly_diskless_node_calls_its_old_copy_current() -> None:
-    """Row 14: this is why a node must not trust its own disk before it has connected."""
+    """This is why a node must not trust its own disk before it has connected (runbook 14)."""
     resource = connected()
     resource.detach(A)
     resource.write(A, 1, path_works=True)

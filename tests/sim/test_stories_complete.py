@@ -1,4 +1,4 @@
-"""Every row of the safety contract is told, with each kind of arbitration."""
+"""Every row (the failure of a runbook's number) is told, with each kind of arbitration."""
 
 import importlib
 import re

@@ -76,7 +76,7 @@ def test_row_19_what_fails_to_start_on_one_node_runs_on_the_other(do: Do, troubl
     stage = Stage().begin()
     stage.suffers(fails("node2", do, trouble))
     stage.types("node1", Move(ORDERS), within_s=500.0)
-    # What happened although nobody saw it end is found by a look; then node2 keeps it.
+    # When it happened although no answer came, a look finds it, and node2 keeps it.
     allowed = ("node1", "node2") if trouble is Trouble.HAPPENS_LATE else ("node1",)
     stage.waits_for(lambda: stage.served_by() in allowed, 500.0)
     stage.ends_well()
@@ -218,7 +218,7 @@ def test_row_13_a_storage_that_hangs_under_a_move_holds_up_nothing_for_ever(
 ) -> None:
     """Every action is bounded; what hangs on the active node is never started beside it.
 
-    That a file system hangs without anybody asking is for a probe to see, which is not modelled.
+    Only a probe could notice a file system that hangs while nobody acts on it; none is modelled.
     """
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(fails("node1", Do.UNMOUNT, Trouble.HANGS), fails("node1", Do.END_HOLDERS))
@@ -245,7 +245,7 @@ def test_row_20_what_fails_by_its_data_fails_on_both_nodes_once_and_loops_nowher
 ) -> None:
     """A full or corrupt file system travels with the data: the program starts on neither node.
 
-    Telling it from a fault of the node is the work of a probe, which is not modelled.
+    Only a probe could tell that from a fault of the node; none is modelled.
     """
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(*(fails(node, Do.START_PROGRAM, Trouble.HALF) for node in NODES))

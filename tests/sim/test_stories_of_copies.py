@@ -74,7 +74,7 @@ def test_a_copy_that_was_away_is_not_proven_by_a_peer_whose_disk_is_gone(
 
 @each_kind
 def test_after_a_loss_of_power_the_node_whose_disk_is_whole_goes_on(kind: ArbitrationKind) -> None:
-    """Nobody acted alone, so nothing need be compared: the epoch of the other one tells it."""
+    """Nobody acted alone, which the epochs show: so nothing need be compared."""
     stage = Stage(with_kind(kind)).begin()
     for node in NODES:
         stage.dies(node)
@@ -103,7 +103,7 @@ def test_one_broken_disk_of_two_gives_the_application_to_the_peer(kind: Arbitrat
 
 @each_kind
 def test_what_a_dead_daemon_said_last_makes_no_complete_copy_old(kind: ArbitrationKind) -> None:
-    """It said that it writes alone; its kernel completed the other copy after that."""
+    """The daemon said that it writes alone; after its death its kernel completed the other copy."""
     stage = Stage(with_kind(kind)).begin()
     stage.world.replication.resync_takes_s = (0.3, 0.4)
     stage.suffers(Cut(PRIVATE, NODES, 4.0))
@@ -125,7 +125,7 @@ def test_what_a_dead_daemon_said_last_makes_no_complete_copy_old(kind: Arbitrati
 
 @pytest.mark.parametrize("kind", [WITNESS, FENCING])
 def test_who_lost_its_disk_does_not_win_against_the_only_good_copy(kind: ArbitrationKind) -> None:
-    """It is the active one, which else goes first."""
+    """node1 is active and would have the head start, but has no disk."""
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(BreakDisk("node1", DATA, LONG_S))
     stage.run_for(3.0)
@@ -139,7 +139,7 @@ def test_who_lost_its_disk_does_not_win_against_the_only_good_copy(kind: Arbitra
 def test_a_primary_that_loses_its_peer_amid_the_resync_to_itself_gives_way(
     kind: ArbitrationKind,
 ) -> None:
-    """Its own copy is not whole; the other one is, and the nodes hear each other."""
+    """The other copy is whole, and the nodes hear each other."""
     stage = Stage(with_kind(kind)).begin()
     stage.world.replication.resync_takes_s = (6.0, 8.0)
     stage.suffers(BreakDisk("node1", DATA, 2.0))
@@ -151,7 +151,7 @@ def test_a_primary_that_loses_its_peer_amid_the_resync_to_itself_gives_way(
 
 
 def test_what_the_peer_stored_of_an_earlier_loss_lets_nothing_be_written_at_a_later_one() -> None:
-    """Its newer word is stuck on the way when everything is cut, just after the resync."""
+    """Everything is cut just after a resync, with the peer's newer word still on its way."""
     stage = Stage(WITH_WITNESS, seed="a0").begin()
     stage.world.replication.resync_takes_s = (1.0, 1.2)
     while stage.world.tunnel.wire.name != PUBLIC:
@@ -188,7 +188,7 @@ def test_who_leaves_while_the_daemon_of_the_peer_starts_anew_leaves_good_copies(
 
 @pytest.mark.parametrize("kind", [WITNESS, FENCING])
 def test_no_disk_is_given_up_whose_handler_was_just_told_to_go_on(kind: ArbitrationKind) -> None:
-    """The kernel would crash: it hears of the answer when the handler's programs have ended."""
+    """The kernel hears the answer when the handler's programs end, and crashes without a disk."""
     shape = replace(ONE_APPLICATION, applications=(application(ORDERS, volumes=2),))
     stage = Stage(with_kind(kind, shape)).begin()
     stage.dies("node2")
@@ -212,7 +212,7 @@ def test_a_disk_that_was_given_up_is_attached_by_the_next_daemon() -> None:
 
 
 def test_agents_do_not_switch_machines_off_beside_each_other() -> None:
-    """node2 is deaf, and its management board slow: one after the other, none when all is well."""
+    """node2 is deaf and the power strip slow: agents run one at a time, and no more than needed."""
     stage = Stage(WITH_FENCING).begin()
     parties = stage.world.third_parties
     parties.power_on, parties.strip.takes_s = stage.world.power_on, (8.0, 20.0)
@@ -231,7 +231,7 @@ def test_agents_do_not_switch_machines_off_beside_each_other() -> None:
 
 
 def test_a_disk_is_attached_again_although_it_could_not_be_taken_down_at_first() -> None:
-    """The standby looks redundant meanwhile, and must be it when it counts."""
+    """The standby must be able to take over once its disk works again."""
     stage = Stage(WITH_WITNESS).begin()
     stage.suffers(BreakDisk("node2", DATA, 4.0))
     stage.run_for(1.0)

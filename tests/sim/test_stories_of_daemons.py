@@ -73,7 +73,7 @@ def test_row_04_a_firewall_that_drops_heartbeats_causes_no_failover(kind: Arbitr
     assert stage.served_by() == "node1"
     assert stage.acts == []
     assert stage.outage_s() < 1.0
-    # After a minute fencing takes the silence for a node that hangs, and the active one is first.
+    # After a minute fencing treats the silence as a node that hangs, and the active one is first.
     stage.run_for(20.0)
     assert stage.served_by() == "node1"
     assert stage.world.machines["node2"].powered is (kind is not FENCING)
@@ -98,7 +98,7 @@ def test_row_04_a_daemon_that_hangs_for_a_moment_causes_no_failover(
 
 @each_kind
 def test_row_04b_the_watchdog_resets_a_node_whose_user_space_hangs(kind: ArbitrationKind) -> None:
-    """With ``paths`` the configuration has no watchdog here: an alarm, and never two beside it."""
+    """With ``paths`` there is no watchdog here: an alarm is raised, and nothing runs twice."""
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(HangDaemon("node1", LONG_S))
     if kind is PATHS:
@@ -144,7 +144,7 @@ def test_a_standby_whose_daemon_is_dead_takes_over_nothing_until_it_has_listened
 
 @each_kind
 def test_row_05_the_loss_of_the_client_network_alone_moves_nothing(kind: ArbitrationKind) -> None:
-    """Stand-by cards, and a switch to a node that is proven to be reached, are not modelled."""
+    """Neither stand-by cards nor a move to the node that clients reach are modelled."""
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(PullCable(PUBLIC, "node1", LONG_S))
     stage.run_for(60.0)
@@ -229,9 +229,9 @@ def test_a_disk_that_takes_seconds_to_store_only_makes_it_slower(kind: Arbitrati
 
 @each_kind
 def test_row_21_a_daemon_that_hangs_and_a_peer_that_dies_meanwhile(kind: ArbitrationKind) -> None:
-    """It heard nothing of what its peer did meanwhile, so its copy is doubtful.
+    """The daemon heard nothing of what its peer did meanwhile, so its copy is doubtful.
 
-    A witness that grants the next epoch proves it; otherwise only a person can.
+    A witness that grants the next epoch proves the copy; otherwise a person must decide.
     """
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(HangDaemon("node2", 4.5))
@@ -256,7 +256,7 @@ def test_row_21_a_daemon_that_wakes_up_believes_nothing_that_was_said_before(
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(HangDaemon("node1", for_s), Cut(PRIVATE, NODES, 20.0))
     stage.run_for(40.0)
-    if kind is not FENCING:  # There node1 was switched off, or its lead was long enough.
+    if kind is not FENCING:  # With fencing node1 may have been switched off.
         assert stage.is_together()
     if stage.is_together():
         epochs = {stage.stored(node).epoch for node in NODES}

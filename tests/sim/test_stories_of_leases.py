@@ -52,7 +52,7 @@ def test_what_has_no_replicated_data_waits_for_the_lease_of_the_loser() -> None:
 
 
 def test_a_lease_begins_when_the_kernel_of_the_peer_is_silent_too() -> None:
-    """Until then nobody can be granted anything, however long its daemon has been silent."""
+    """While a kernel answers, its peer is granted nothing, however long the daemon is silent."""
     stage = Stage(WITH_WITNESS).begin()
     stage.suffers(HangDaemon("node2", LONG_S))
     stage.run_for(stage.world.built.cluster.lease_s + 5.0)
@@ -158,7 +158,7 @@ def test_where_the_peer_is_taken_for_off_nothing_waits_for_a_lease(kind: Arbitra
     "command", [Move(WEB), Leave(handover=True)], ids=lambda c: type(c).__name__
 )
 def test_a_stop_that_takes_its_time_does_not_outlive_the_lease(command: Move | Leave) -> None:
-    """Its script may take a minute; when the node is cut off it is ended with what it stops."""
+    """The stop script may take a minute; once the node is cut off, the script is ended too."""
     limits = TimeLimits(start_s=20.0, stop_s=60.0)
     web = application(WEB, volumes=0, limits=limits)
     stage = Stage(replace(WITH_WITNESS, applications=(application(ORDERS), web))).begin()
@@ -172,7 +172,7 @@ def test_a_stop_that_takes_its_time_does_not_outlive_the_lease(command: Move | L
 
 
 def test_a_stranger_after_a_pause_has_a_short_lease() -> None:
-    """It does not know for how long its peer had been silent before."""
+    """After a pause a node does not know for how long its peer had been silent before."""
     stage = Stage(WITH_WITNESS).begin()
     stage.suffers(Pause("node1", 4.0))
     stage.loses_witness("node1")
@@ -185,7 +185,7 @@ def test_a_stranger_after_a_pause_has_a_short_lease() -> None:
 
 
 def test_a_stranger_whose_daemon_starts_anew_minds_its_lease() -> None:
-    """It stood still, its daemon died before it met the other one again, and then all is cut."""
+    """The node stood still, its daemon died before it met the peer again, and then all is cut."""
     stage = Stage(with_kind(WITNESS, WEB_TOO)).begin()
     stage.suffers(Pause("node1", 2.6))
     stage.run_for(2.65)

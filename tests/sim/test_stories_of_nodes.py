@@ -125,7 +125,7 @@ def test_row_08_the_one_that_was_not_ahead_waits_for_the_other_or_a_person(
     assert stage.served_by() == ""
     assert AHEAD[kind] in stage.alarms("node2")
 
-    # A person gives up what the other copy has: from now on this one counts (row 17).
+    # A person gives up what the other copy has: from now on this one counts (runbook 17).
     stage.world.confirm("node2")
     stage.takes_over("node2")
     stage.ends_well()
@@ -225,7 +225,7 @@ def test_row_16_failback_waits_for_the_resync(kind: ArbitrationKind) -> None:
 def test_row_21_an_active_machine_that_stood_still_for_long_gives_way_and_loses_nothing(
     kind: ArbitrationKind,
 ) -> None:
-    """Its writes freeze as soon as its kernel goes on, long before anybody decides anything."""
+    """The kernel freezes writes as soon as it goes on, long before any daemon decides."""
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(Pause("node1", 30.0))
     stage.takes_over("node2")

@@ -139,7 +139,7 @@ def test_row_03_link_and_node_die_at_once_and_nothing_acknowledged_is_lost(
 
 @each_kind
 def test_row_03_a_standby_that_cannot_store_keeps_the_writes_frozen(kind: ArbitrationKind) -> None:
-    """Its daemon is dead, so it can promise nothing; the writes wait until it is back."""
+    """The daemon of the standby is dead, so it can promise nothing: the writes wait for it."""
     stage = Stage(with_kind(kind)).begin()
     machine = stage.world.machines["node2"]
     stage.world.replication.notices_after_s = (0.5, 0.6)
@@ -165,7 +165,7 @@ def test_row_03_a_standby_that_cannot_store_keeps_the_writes_frozen(kind: Arbitr
 
 @each_kind
 def test_row_07_the_third_party_fails_and_later_the_active_node(kind: ArbitrationKind) -> None:
-    """Alone it costs nothing. Then the standby starts nothing, and says why.
+    """The first loss alone costs nothing; after both the standby starts nothing, and says why.
 
     The third party of ``paths`` is the reference address, that of fencing is the power strip.
     """

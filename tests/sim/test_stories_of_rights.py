@@ -10,7 +10,7 @@ from tests.sim.stage import LONG_S, WEB, WEB_TOO, WITH_WITNESS, WITNESS, Stage, 
 @pytest.mark.parametrize("effects", [1, 2, 3, 4])
 @pytest.mark.parametrize("seed", ["q0", "q2"])
 def test_an_epoch_is_followed_only_by_who_took_part_in_it(seed: str, effects: int) -> None:
-    """A handshake that is cut short: the one has adopted the epoch, the other never hears of it."""
+    """A handshake is cut short: one node has adopted the epoch, the other never hears of it."""
     stage = Stage(with_kind(WITNESS, WEB_TOO), seed=seed).begin()
     stage.world.replication.resync_takes_s = (0.3, 0.6)
     stage.cuts_off(for_s=8.0)

@@ -63,7 +63,7 @@ def test_a_partition_while_the_witness_is_lost_leaves_the_one_with_the_waiver_ru
 
 def test_the_witness_that_comes_back_to_the_passive_side_alone_does_not_end_its_promise() -> None:
     stage = without_witness(Stage(WITH_WITNESS).begin())
-    stage.loses_witness("node1")  # From now on it counts for this side only.
+    stage.loses_witness("node1")  # When it is mended, node1 alone does not reach it.
     stage.cuts_off()
     stage.run_for(5.0)
     for server in stage.world.third_parties.servers:
@@ -90,7 +90,7 @@ def test_a_promise_survives_the_loss_of_power() -> None:
 
 
 def test_after_a_loss_of_power_a_waiver_says_nothing() -> None:
-    """Meanwhile a person may have let the other node go on; the witness tells, or a person."""
+    """A person may have let the other node go on meanwhile: only the witness or a person knows."""
     stage = without_witness(Stage(WITH_WITNESS).begin())
     for node in NODES:
         stage.dies(node)
@@ -111,7 +111,7 @@ def test_after_a_loss_of_power_a_waiver_says_nothing() -> None:
 def test_a_node_with_a_waiver_starts_nothing_when_a_person_let_the_other_one_go_on(
     survivor: str,
 ) -> None:
-    """The witness is back and has recorded node2 when node1 boots, off or out of its reach."""
+    """When node1 boots, the witness has recorded node2, which is off or out of reach."""
     stage = without_witness(Stage(WITH_WITNESS).begin())
     stage.dies("node1")
     stage.run_for(20.0)
@@ -137,7 +137,7 @@ def test_a_question_from_before_a_promise_that_is_answered_after_it_grants_nothi
     """node2 is to hear of its grant just after the nodes were parted anew; node1 has a waiver."""
     for moment in range(12, 18):
         stage = Stage(WITH_WITNESS, seed=f"r{moment}").begin()
-        for node in NODES:  # Nobody's way to it works; itself it lives.
+        for node in NODES:  # The witness lives, but no node reaches it.
             stage.loses_witness(node)
         stage.cuts_off(for_s=4.2)
         stage.run_for(25.0 + moment / 100)
@@ -153,7 +153,7 @@ def test_a_question_from_before_a_promise_that_is_answered_after_it_grants_nothi
 
 
 def test_roles_that_are_swapped_while_the_waiver_holds_do_not_swap_it() -> None:
-    """Its price: the node that runs the application stops it when it is left alone, and waits."""
+    """So the node that runs the application stops it when it is left alone, and waits."""
     stage = without_witness(Stage(WITH_WITNESS).begin())
     assert stage.types("node1", Move(ORDERS)).accepted
     stage.run_for(10.0)
@@ -232,7 +232,7 @@ def test_a_vote_that_is_split_between_three_witnesses_grants_nobody() -> None:
     assert stage.holders() == {1: {"node1", "node2"}}
     assert not any(stage.stored(node).holds_right for node in NODES)
     assert stage.runs_on() == (), "at the end of the lease the active node stops as well"
-    # The one in the middle is back, and gives its voice to one of them.
+    # The second witness is back, and its vote decides.
     stage.run_for(20.0)
     assert sum(stage.stored(node).holds_right for node in NODES) == 1
     assert stage.served_by() in NODES
@@ -285,7 +285,7 @@ def test_an_epoch_that_was_granted_and_never_used_is_burned_when_the_nodes_meet(
     assert stage.holders() == {1: {"node1"}}, "long after node1 gave up"
     stage.run_for(20.0)
     assert [stage.stored(node).epoch for node in NODES] == [1, 1], "it was asked about again"
-    # Without that, the witness would deny node2 what it needs now.
+    # Otherwise the witness would deny node2 what it needs now.
     stage.dies("node1")
     stage.takes_over("node2")
     assert stage.holders()[2] == {"node2"}

@@ -49,7 +49,7 @@ class PowerStrip:
     """Switches nodes off when it is asked to, unless it is dead itself."""
 
     dead: int = 0
-    loses_answers: float = 0.1  # It did happen, and the agent cannot tell.
+    loses_answers: float = 0.1  # How often the node is off and the agent cannot tell.
     takes_s: tuple[float, float] = SWITCHES_OFF_AFTER_S
 
 
@@ -102,7 +102,7 @@ class ThirdParties:
         return self.chance.uniform(*(SLOW_S if server.slow else ANSWERS_AFTER_S))
 
     def fence(self, peer: str, deliver: Callable[[Parcel], None]) -> None:
-        """Switch the peer off; sometimes it happens and the agent cannot tell."""
+        """Switch the peer off; sometimes the agent cannot tell that it is off."""
 
         def happen() -> None:
             if self.strip.dead:

@@ -89,7 +89,7 @@ class Tunnel:
                 self.close()
 
     def close(self) -> None:
-        """The connection ends, e.g. because a daemon died.
+        """End the connection, e.g. because a daemon died.
 
         What waits for the network is lost. What is on the wire still arrives, also when its
         sender has died meanwhile; that takes less time than opening the next connection.

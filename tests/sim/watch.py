@@ -83,21 +83,21 @@ class Watch:
             raise BrokenRuleError(f"R6/R7: {machine.name} stops {name} without a reason: {act}")
 
     def _explained_by_silence(self, state: NodeState) -> bool:
-        """A node that is cut off stops what it runs, when that is how the right is granted."""
+        """Tell whether the node may stop what it runs because it is cut off, or was outvoted."""
         paths = self.world.shape.arbitration is ArbitrationKind.PATHS
         cut_off = (state.isolated and paths) or state.lost
         return cut_off or self.world.confirmed or self._beaten(state)
 
     @staticmethod
     def _beaten(state: NodeState) -> bool:
-        """The peer says that it acts alone in a newer epoch, or leaves after it did."""
+        """Tell whether the peer says that it acts alone in a newer epoch, or leaves after that."""
         beat = state.peer.beat
         if beat is None or beat.epoch <= state.stored.epoch:
             return False
         return beat.standing in (Standing.ALONE, Standing.LEAVING)
 
     def _falls_back(self, state: NodeState, name: str) -> bool:
-        """R6: only if it was asked for, and never before the data there is UpToDate."""
+        """R6: allow a move back only if it was asked for, and once the data there is UpToDate."""
         wanted = self.world.built.application(name).application
         peer = other(state.me)
         current = all(
@@ -160,7 +160,7 @@ class Watch:
             for side in resource.sides.values():
                 if side.disk is not Disk.UP_TO_DATE or side.connection is not Connection.CONNECTED:
                     return f"{name} on {side.node} is {side.disk}, {side.connection}"
-            for side in resource.sides.values():  # Now that no kernel calls a lost peer connected.
+            for side in resource.sides.values():  # No kernel calls a lost peer connected any more.
                 acknowledged = self.world.clients.acknowledged[name]
                 nothing_lost(acknowledged, side.data, f"{name} on {side.node} in the end")
         return ""

@@ -261,7 +261,7 @@ class World:
         self._changed()
 
     def _changed(self) -> None:
-        """Power, pauses or networks changed: all who watch them look again."""
+        """Let all who watch power, pauses or networks look again."""
         self.replication.check()
         self.tunnel.network_changed()
         for name, wire in self.wires.items():
@@ -286,7 +286,7 @@ class World:
             return
         if len(daemon.inbox) < INBOX_MAX:
             if daemon.storing and machine.listens:
-                event = parcel(self._clock_s(machine))  # It is read now and decided on later.
+                event = parcel(self._clock_s(machine))  # Read now, decided on later.
                 daemon.inbox.append(lambda _at_s: event)
             else:
                 daemon.inbox.append(parcel)
@@ -324,7 +324,7 @@ class World:
             self._do(machine, daemon, effect)
 
     def _store_slowly(self, machine: Machine, daemon: Daemon, effects: Sequence[Effect]) -> None:
-        """Nothing after the store is done, and no event is read, before the disk has it."""
+        """Hold back the effects after a store, and all events, until the disk has it."""
         daemon.storing = True
 
         def stored() -> None:
@@ -436,7 +436,7 @@ class World:
             self.deliver(machine, machine.daemon, partial(parcels.peer_stated, state))
 
     def _facts_changed(self, node: str) -> None:
-        """The kernel's event stream wakes the daemon, which reads all facts at once."""
+        """Wake the daemon by the kernel's event stream; it then reads all facts at once."""
         machine = self.machines[node]
         daemon = machine.daemon
         if daemon is None or daemon.facts_due:

@@ -1,7 +1,7 @@
 """The model of DRBD as one hashable value, with the writes that clients were promised.
 
-A write counts by where it is: in the data of either side, waiting on either, acknowledged. Of
-writes that are in the same places one is kept. Generation identifiers are renumbered in the order
+What counts of a write is where it is: in the data of either side, waiting on either, acknowledged.
+Of several writes in the same places one is kept. Generation identifiers are renumbered in the order
 in which the sides name them.
 """
 
@@ -80,7 +80,7 @@ class Copies:
 
     def freeze(self) -> Frozen:
         sides = [self.resource.side(node) for node in NODES]
-        # Nobody waits for any other write.
+        # All other writes are in no place that matters.
         numbers = self.acknowledged.union(*(s.pending + s.blocked for s in sides))
         writes = tuple(sorted({self._places(number) for number in numbers}))
         names = {0: 0}
@@ -105,7 +105,7 @@ def _ids(meta: Meta) -> tuple[int, ...]:
 
 
 def _exposed(side: Side) -> int:
-    """Return which data a diskless side has shown; with a disk nobody asks for it."""
+    """Return which data a diskless side has shown; of a side with a disk it does not matter."""
     return side.exposed if side.configured and not side.attached else 0
 
 

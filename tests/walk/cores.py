@@ -1,7 +1,7 @@
 """Two real decision cores, whose states have one canonical form each.
 
-Only differences of times matter to the core, so every state is moved to the same moment. What
-was long ago, what is overdue, and what only people read is made equal. Equal states get one
+Only differences of times matter to the core, so every state is moved to the same moment. Times that
+are long ago or overdue are made equal, and what only people read is left out. Equal states get one
 number, and a step that was taken once is looked up when it is to be taken again.
 """
 
@@ -164,7 +164,7 @@ class Cores:
     built: Built
     pool: Pool
     boot_id: str
-    steps: int = 0  # That the core really took.
+    steps: int = 0  # How many the core really took.
     _states: list[NodeState] = field(default_factory=list)
     _numbers: dict[Key, int] = field(default_factory=dict)
     _taken: dict[tuple[int, Key, float], Stepped] = field(default_factory=dict)
@@ -202,7 +202,7 @@ class Cores:
         return stepped
 
     def replace_by(self, core: Core) -> None:
-        """From now on another core decides."""
+        """Let another core decide from now on."""
         self.core = core
         self._taken.clear()
 

@@ -368,7 +368,7 @@ def _standing(moment: Moment, index: int) -> Standing:
 
 
 def _confirms(index: int) -> Happening:
-    """An operator who looked: the peer is off, and he takes what it had upon himself."""
+    """Return the word of an operator who looked: the peer is off, and what only it had is lost."""
 
     def possible(moment: Moment) -> bool:
         if moment.turn != index or not moment.boxes[index].listens:

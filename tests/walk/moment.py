@@ -104,7 +104,7 @@ class Moment:
         if not box.runs:
             return
         box.unnoticed += 1
-        # A kernel that answers tells that there is no connection.
+        # The peer's kernel is reached, and says that there is no connection.
         quick = self.two_way(PRIVATE) and self.boxes[other(index)].runs
         if quick or early or box.unnoticed >= KERNEL_NOTICES:
             box.unnoticed = 0
@@ -138,7 +138,7 @@ class Moment:
         return False
 
     def _acknowledge(self, index: int, numbers: tuple[int, ...]) -> None:
-        """The kernel acknowledges writes that it kept waiting; a client hears of it."""
+        """Let the kernel acknowledge writes that it kept waiting; a client hears of it."""
         assert self.copies is not None
         if self.boxes[index].runs and self.boxes[index].address:
             self.copies.acknowledged.update(numbers)
@@ -184,18 +184,18 @@ class Moment:
         box.disk = self.cores.pool.put(rebooted(self.stored(index)))
 
     def kill(self, index: int) -> None:
-        """The daemon dies; what it had begun never happens."""
+        """Let the daemon die; what it had begun never happens."""
         box = self.boxes[index]
         box.process, box.core = Process.DOWN, NOTHING
         box.waits, box.mail, box.beats = (), (), (NOTHING, NOTHING)
         box.away, box.says, box.facts, box.fences = 0, NOTHING, NOTHING, False
         if box.program is None:
-            box.program = True  # Scripts live on.
+            box.program = True  # A start script goes on to its end.
         if box.asker is Asker.WAITS:
             box.asker = Asker.NEW
 
     def accept_loss(self, index: int) -> None:
-        """An operator decided that the copy of this node counts, whatever it misses."""
+        """Forget what an operator gave up: the copy of this node counts as it is."""
         known_behind = RESOURCE in self.stored(index).behind
         if self.copies is not None and not known_behind:
             self.copies.acknowledged &= self.side(index).data

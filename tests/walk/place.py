@@ -13,8 +13,8 @@ NETWORKS: Final = ("public", "private")
 
 
 DEAD: Final = "dead"
-MUTE: Final = "mute"  # It switches off and cannot say so.
-SLOW: Final = "slow"  # It takes until the next turn.
+MUTE: Final = "mute"  # The node is off, but the agent cannot tell.
+SLOW: Final = "slow"  # The node is off only at the next turn.
 
 
 class Power(StrEnum):
@@ -30,7 +30,7 @@ class Process(StrEnum):
 
 
 class Asker(StrEnum):
-    """DRBD's fence-peer handler."""
+    """How far DRBD's fence-peer handler has come."""
 
     NONE = "none"
     NEW = "new"  # It has not asked the daemon yet.
@@ -69,7 +69,7 @@ class Box:
     beats: tuple[int, ...] = (NOTHING, NOTHING)  # Heartbeats that arrived, one per network.
     says: int = NOTHING  # What its own heartbeats say.
     facts: int = NOTHING  # What its daemon was told of the replication.
-    away: int = 0  # Turns that its daemon was not there to take.
+    away: int = 0  # Turns that went by without its daemon.
     guarded: bool = False
     starved: int = 0
     asker: Asker = Asker.NONE
@@ -78,10 +78,10 @@ class Box:
     forms: bool = False  # The boot unit will form it.
     dies: Dies = Dies.NOT
     trouble: str = ""  # The action that fails.
-    late_epoch: int = 0  # A slow witness will record this.
+    late_epoch: int = 0  # The epoch that a slow witness will record.
     fences: bool = False  # It waits for a power strip that is slow.
     leaves: bool = False  # An operator asked it to leave.
-    strange: int = 0  # Turns until it must have found out that it stood still too long.
+    strange: int = 0  # Turns until it has noticed a pause that was too long, and has stopped.
 
     @property
     def runs(self) -> bool:

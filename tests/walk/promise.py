@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EVERYTHING: Final = "all networks"
 MACHINE: Final = "machine"
 DAEMON: Final = "daemon"
-NEVER: Final = (EVERYTHING, MACHINE)  # Two ways at once, or a node that is taken for dead.
+NEVER: Final = (EVERYTHING, MACHINE)  # They end two ways at once, or look like a dead node.
 
 
 def binds(moment: "Moment") -> bool:

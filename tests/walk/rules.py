@@ -22,7 +22,7 @@ ACTION_TAKES_MAX_S: Final = 600.0
 
 
 def seen(moment: "Moment", index: int) -> NodeSeen:
-    """Return what would be seen of a node: what a paused one does, it does when it goes on."""
+    """Return what would be seen of a node; a paused one does nothing until it goes on."""
     box = moment.boxes[index]
     node = NODES[index]
     if not box.powered:
@@ -46,7 +46,7 @@ def check_rights(moment: "Moment") -> None:
     stored = [moment.stored(index) for index in (0, 1)]
     kind = moment.kind.shape.arbitration
     if kind is ArbitrationKind.WITNESS and not all(_acts_alone(moment, i) for i in (0, 1)):
-        return  # What only stands on a disk is not relied on before the witness was asked.
+        return  # A right that is only stored is not used before the witness was asked.
     by_person = kind is ArbitrationKind.OPERATOR or moment.outside.confirmed
     if all(each.holds_right for each in stored) and not by_person:
         raise BrokenRuleError("R1: both nodes have stored the right to act alone")
@@ -114,7 +114,7 @@ def _is_beaten(state: NodeState) -> bool:
 
 
 def _falls_back(moment: "Moment", index: int) -> bool:
-    """R6: only if it was asked for, and never before the data there is UpToDate."""
+    """R6: allow a move back only if it was asked for, and once the data there is UpToDate."""
     wanted = moment.kind.shape.applications[0]
     peer = NODES[other(index)]
     copies = moment.copies

@@ -80,7 +80,7 @@ class Walk:
         """Let only those faults happen whose text has one of the words; empty: all of them."""
         self.kind = kind
         self.only = only
-        self.pool = Pool()  # Of what the nodes store and say.
+        self.pool = Pool()  # Numbers of what the nodes store and say.
         self.cores = Cores(CORE, kind.built(), self.pool, BOOT_ID)
         self.boxes: Numbers[tuple[Any, ...]] = Numbers()
         self.copies: Numbers[Frozen] = Numbers()

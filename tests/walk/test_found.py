@@ -1,6 +1,6 @@
-"""A story that the walk found in the core: two total cuts let a node claim an epoch too early.
+"""No rule is broken by two total cuts, between which a node could claim an epoch too early.
 
-The other one, a node that believed what was said before it stood still, takes minutes to walk:
+Another story, of a node that could believe what was said before its pause, takes minutes to walk:
 python -m tests.walk witness --faults 2 --only "2 is paused" --only "1: clhalt, handing"
 """
 

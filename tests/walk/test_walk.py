@@ -1,4 +1,4 @@
-"""No situation that so many faults can reach breaks a rule of the safety contract."""
+"""No situation within the given number of faults breaks a rule of docs/internals/safety.md."""
 
 import pytest
 

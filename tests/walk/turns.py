@@ -157,7 +157,7 @@ class Turn:
         raise BrokenRuleError(f"R5: the node goes on and on without time passing: {last}")
 
     def _look_at_kernel(self) -> None:
-        """The kernel's handler asks, and its event stream wakes the daemon."""
+        """Let the kernel's handler ask, and its event stream wake the daemon."""
         if not self.box.listens:
             return
         if self.box.asker is Asker.NEW:
@@ -292,7 +292,7 @@ class Turn:
         self._put(("ended", number, outcome), lambda at_s: Ended(at_s, number, outcome))
 
     def _changed(self) -> None:
-        """Kernels that are connected tell each other at once."""
+        """Let connected kernels tell each other at once."""
         rules.check_one_writer(self.moment)
 
     def _go_on(self) -> None:
@@ -307,7 +307,7 @@ class Turn:
                 self._act(replace(waits.act, effect_id=waits.number))
 
     def _answer(self, answer: AnswerFence) -> None:
-        """The handler ends with the verdict, and the kernel goes on."""
+        """End the handler with the verdict, so that the kernel goes on."""
         copies = self.moment.copies
         assert copies is not None
         if self.box.asker is not Asker.WAITS:

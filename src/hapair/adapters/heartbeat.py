@@ -1,10 +1,10 @@
 """Heartbeats: one small authenticated datagram per network and interval.
 
-A datagram is a fixed header, a keyed BLAKE2b tag and a body that is none of our business. The
-tag covers the sender, the network and the body, so a datagram can neither be forged, nor sent
-back to its author, nor be repeated on another network. Within one incarnation of the sender the
-sequence must grow on each network, and incarnations never go back: a recorded datagram is worth
-nothing. Whatever fails is counted and dropped before the body is looked at.
+A datagram is a fixed header, a keyed BLAKE2b tag and a body that is not read here. The tag covers
+the sender, the network and the body, so a datagram can neither be forged, nor sent back to its
+author, nor be repeated on another network. Within one incarnation of the sender the sequence must
+grow on each network, and incarnations never go back: a recorded datagram is worth nothing. What
+fails any of this is counted and dropped before the body is looked at.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ NETWORK_CONTROL: Final = 0xC0  # Traffic class CS6: switches and queues let it p
 
 @dataclass(slots=True)
 class ReplayGuard:
-    """The newest that was seen of the peer; lives as long as the daemon."""
+    """The newest numbers that came from the peer; kept as long as the daemon lives."""
 
     incarnation: int = 0
     sequences: dict[str, int] = field(default_factory=dict)  # By network.
@@ -124,7 +124,7 @@ class UdpHeartbeats:
     def _socket(self, path: Path) -> socket.socket | None:
         """Return the socket of a network; None while its address cannot be used, or when closed.
 
-        A closed one that opened its sockets again would keep the port from its successor.
+        Once closed it opens no socket again, which would keep the port from its successor.
         """
         if path.network in self._sockets or not self._open:
             return self._sockets.get(path.network)

@@ -24,7 +24,7 @@ MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 UNSENT_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
 DIAL_TIMEOUT_S: Final = 1.0
 HANDSHAKE_TIMEOUT_S: Final = 3.0
-HANDSHAKES_MAX: Final = 4  # At the same time; more is no peer of ours.
+HANDSHAKES_MAX: Final = 4  # At the same time: the peer needs no more.
 RETRY_S: Final = 0.2
 SIGNS_OF_LIFE: Final = 4  # Sent within each dead_after_s.
 DEAD_AFTER_MIN_S: Final = 2.0
@@ -89,7 +89,10 @@ class _Connection:
             self.abort()
 
     async def _show_life(self, dead_after_s: float) -> None:
-        """Counting signs instead of seconds: a pause of this node is not the peer's silence."""
+        """Send signs of life, and end the connection when several in a row brought none back.
+
+        Signs are counted, not seconds: a pause of this node is not the peer's silence.
+        """
         while self._idle <= SIGNS_OF_LIFE:
             self.send(b"")
             await asyncio.sleep(dead_after_s / SIGNS_OF_LIFE)

@@ -8,7 +8,7 @@ from hapair.model.outcome import Refused, Unknown
 
 TRIGGER: Final = Path("/proc/sysrq-trigger")
 CONSOLE: Final = Path("/dev/kmsg")
-CONTAINER: Final = Path("/run/systemd/container")  # Where it is, the kernel is somebody else's.
+CONTAINER: Final = Path("/run/systemd/container")  # If it is there, others share the kernel.
 REBOOT: Final = b"b"  # Works for root whatever kernel.sysrq says.
 EMERGENCY: Final = "<0>"
 

@@ -12,12 +12,12 @@ CONNECT_TIMEOUT_S: Final = 10
 CONNECTION_KEPT_S: Final = 120  # How long a connection outlives the last command.
 CLOSE_TIMEOUT_S: Final = 5.0
 SSH_FAILED: Final = 255  # The exit code of ssh itself, as against that of the command.
-# What a login without a terminal gets may lack the folders of system commands.
+# A login without a terminal may get a PATH without the folders of system commands.
 REMOTE_PATH: Final = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def batch_options() -> tuple[str, ...]:
-    """Never ask anybody anything, and give up on a silent machine."""
+    """Return options by which ssh asks nobody anything and gives up on a silent machine."""
     return (
         "-oBatchMode=yes",
         f"-oConnectTimeout={CONNECT_TIMEOUT_S}",

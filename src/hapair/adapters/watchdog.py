@@ -100,7 +100,7 @@ class KernelWatchdog:
             return Refused(_why_not_opened(watchdog.device, error))
         flags = self._flags(descriptor)
         if flags is None:
-            self._kernel.close(descriptor)  # Nothing is written to what is something else.
+            self._kernel.close(descriptor)  # The letter V is for watchdogs only.
             return Refused(f"{watchdog.device} is no watchdog; {LOAD_DRIVER}")
         self._descriptor = descriptor
         if why := self._unfit(descriptor, flags, watchdog):
@@ -112,7 +112,7 @@ class KernelWatchdog:
         )
 
     def feed(self) -> None:
-        """Put the reset off. When the device does not take it, the node is reset, as it should."""
+        """Put the reset off. A device that does not take it resets the node, as it should."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 self._kernel.write(self._descriptor, FOOD)
@@ -170,7 +170,7 @@ class KernelWatchdog:
 
 
 def _seconds(watchdog: Watchdog) -> int:
-    """Devices count whole seconds; later than asked for would be too late."""
+    """Return whole seconds, rounded down: a later reset than asked for would be too late."""
     return max(int(watchdog.timeout_s), 1)
 
 

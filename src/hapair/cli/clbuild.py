@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
 def body(options: argparse.Namespace) -> int:
     if options.carry_out:
         return _carry_out()
-    # A step for the other node needs little of all this, and a node may be slow.
+    # A step for the other node needs little of this, and importing it takes long on a slow machine.
     from hapair.cli.sessions.build import build  # noqa: PLC0415
     from hapair.runtime.building.wiring import RealHands  # noqa: PLC0415
 

@@ -161,7 +161,7 @@ def _follow(options: argparse.Namespace) -> None:
                 continue
             _show(wanted(fresh, options), options)
     except KeyboardInterrupt:
-        return  # This is how one leaves it.
+        return  # Ctrl-C is how one ends it.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

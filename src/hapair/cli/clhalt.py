@@ -165,7 +165,7 @@ def _tell(options: argparse.Namespace, ends: list[Ended], done: str) -> int:
 
 
 def _shut_down(options: argparse.Namespace) -> int:
-    """Leave because the machine goes down. Never asks, never waits for ever."""
+    """Leave because the machine goes down, without a question and within a limit of time."""
     if options.node not in {None, LOCAL}:
         raise RpcError(
             "--shutdown is about the machine that goes down: this one",

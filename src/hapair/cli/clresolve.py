@@ -102,7 +102,8 @@ def body(options: argparse.Namespace) -> int:
 def the_one(status: Status) -> str:
     """Return the application whose copies refuse each other; RpcError when it is not one.
 
-    A node tries a few times to connect what refused: then it says Connecting for a moment.
+    Copies that are Connecting count when none is StandAlone: a node tries a few times more to
+    connect what was refused.
     """
     found = _with(status, STAND_ALONE) or _with(status, CONNECTING)
     if not found:

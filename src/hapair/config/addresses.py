@@ -22,14 +22,14 @@ from hapair.model.cluster import Address, Interface, Subnet
 RANGE_MAX: Final = 1000  # Addresses of one range, and of one application.
 NODE_ADDRESSES_MAX: Final = 8  # Of one node on one network.
 
-_PREFIX: Final = re.compile("[0-9]{1,3}")  # The module would take a net mask too.
+_PREFIX: Final = re.compile("[0-9]{1,3}")  # Python's ipaddress would take a net mask too.
 _LOOKS: Final = "[0-9A-Fa-f:.]+"
 _HOST_BITS_LEAST: Final = 1  # A subnet holds at least both nodes.
 IPV4: Final = 4
 
 
 def _parse(written: str) -> Address | None:
-    # The patterns of the schema know no scope identifiers; the module would take them.
+    # Python's ipaddress takes scope identifiers, but the patterns of the schema do not.
     if "%" in written:
         return None
     try:

@@ -14,7 +14,7 @@ from hapair.config.witness_place import Place, is_loopback, place_of
 from hapair.model.cluster import ArbitrationKind, WitnessKind
 
 NETWORKS_FOR_PATHS: Final = 2
-WITHOUT_MAJORITY_OF_HALF: Final = 2  # Witnesses, of which both must answer.
+WITHOUT_MAJORITY_OF_HALF: Final = 2  # Of so many witnesses both must answer.
 
 
 def node_names(root: Node) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def check_arbitration(root: Node, complaints: Complaints) -> None:
                     'have somebody on call, or let a third place decide: by="witness"',
                 )
             case _:
-                pass  # The grammar has said it.
+                pass  # A missing or unknown word was reported by the grammar.
 
 
 def _refuse(arbitration: Node, name: str, mend: str, complaints: Complaints) -> None:
@@ -72,7 +72,7 @@ def _refuse_what_others_need(arbitration: Node, complaints: Complaints) -> None:
 def _check_paths(arbitration: Node, networks: tuple[Node, ...], complaints: Complaints) -> None:
     line, field = arbitration.line_of("by"), "<arbitration> by"
     if not networks:
-        return  # That is the first thing to mend.
+        return  # The networks must be mended first.
     if len(networks) < NETWORKS_FOR_PATHS:
         what = '"paths" needs at least two networks'
         complaints.error(line, field, what, 'add a network, or write by="operator"')

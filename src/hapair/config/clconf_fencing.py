@@ -37,7 +37,7 @@ def _check_all_nodes(arbitration: Node, lacking: list[str], complaints: Complain
 
 
 def _check_parameter(parameter: Node, complaints: Complaints) -> None:
-    """No message shows a value: it may be a password."""
+    """Report a wrong parameter, without its value: it may be a password."""
     name, value = value_of(parameter, fmt.PARAMETER_NAME), value_of(parameter, fmt.PARAMETER_VALUE)
     in_file = "file" in parameter.attributes
     line, field = parameter.line, "<parameter>"

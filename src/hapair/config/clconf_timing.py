@@ -82,7 +82,7 @@ def _largest_heartbeat_s(detection_s: float) -> float:
 
 
 def _check_lease(node: Node, timing: Timing, complaints: Complaints) -> None:
-    """A node must have noticed the silence before its lease may end."""
+    """Report a lease that may end before the node has noticed the silence."""
     least_s = round(timing.detection_s + timing.heartbeat_s, 3)
     if timing.lease_s is not None and timing.lease_s < least_s:
         complaints.error(
@@ -98,7 +98,7 @@ def _check_lease(node: Node, timing: Timing, complaints: Complaints) -> None:
 def _check_window(node: Node, timing: Timing, complaints: Complaints) -> None:
     window_s = value_of(node, format_arbitration.ARBITRATION_WINDOW)
     if window_s is None or value_of(node, format_arbitration.ARBITRATION_BY) == "fencing":
-        return  # An agent takes seconds: there a long lead is right.
+        return  # Agents take seconds, so a long head start is right.
     limits = {
         "the detection time": timing.detection_s,
         "the lease": lease_of(timing),
@@ -115,7 +115,11 @@ def _check_window(node: Node, timing: Timing, complaints: Complaints) -> None:
 
 
 def _check_watchdog(node: Node, timing: Timing, complaints: Complaints) -> None:
-    """A hung node must be reset before the other one starts what has no brake of its own."""
+    """Report a watchdog that resets a hung node too late.
+
+    The other node may have started applications by then, and those without replicated data are
+    not held back by DRBD.
+    """
     lease_s = lease_of(timing)
     if lease_s < WATCHDOG_LEAST_S:
         complaints.error(

@@ -7,7 +7,7 @@ from hapair.config.document import shortened
 from hapair.model.problem import Problem
 
 SIMILARITY_LEAST: Final = 0.6
-PROBLEMS_MAX: Final = 100  # More at once help nobody.
+PROBLEMS_MAX: Final = 100  # Nobody reads more at once.
 
 
 class Complaints:

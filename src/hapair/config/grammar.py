@@ -25,7 +25,7 @@ class Attribute(Generic[T_co]):
     required: bool = False
     default: str = ""  # As it would be written; empty: nothing is set.
     default_about: str = ""  # For the reference, when the default depends on something.
-    later: str = ""  # Designed, not available yet: refused. What holds without it.
+    later: str = ""  # Not empty: it is not available yet, and refused; says what holds without it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Element:
     text: Kind[object] | None = None
     alternatives: bool = False  # Exactly one of the children stands here.
     example: str = ""
-    later: str = ""  # Designed, not available yet: refused. What holds without it.
+    later: str = ""  # As with an attribute.
     private: bool = False  # Text in it may be a password: no message shows it.
 
 
@@ -125,13 +125,13 @@ def _check_text(node: Node, element: Element, complaints: Complaints) -> None:
             mend = "remove it, or make it a comment: <!-- ... -->"
             complaints.error(node.text_line, field, what, mend)
     elif node.children:
-        pass  # Whoever is told about an element in the place of the text needs no more.
+        pass  # The element in the place of the text was reported: that is enough.
     elif isinstance(value := element.text.take(node.text), Wrong):
         complaints.error(node.text_line or node.line, field, value.what, value.mend)
 
 
 def _unknown_element(node: Node, parent: Element, complaints: Complaints) -> str | None:
-    """Report it; return the name that it was probably meant to have."""
+    """Report an unknown element; return the name that it was probably meant to have."""
     usable = tuple(c.element.name for c in parent.children if not c.element.later)
     what = f"<{parent.name}> has no such element"
     if not usable:

@@ -85,7 +85,7 @@ def whole(least: int, most: int) -> Kind[int]:
     bounds = f"a whole number from {least} to {most}"
 
     def read(written: str) -> int | Wrong:
-        # Longer ones are out of all bounds here, and int() takes its time over a megabyte.
+        # No longer number is allowed anywhere, and int() is slow with a megabyte of digits.
         mend = f"write a number from {least} to {most}"
         if not re.fullmatch("[0-9]{1,9}", written):
             return Wrong(f"{shown(written)} is no whole number", mend)

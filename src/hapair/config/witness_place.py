@@ -38,7 +38,7 @@ def place_of(kind: WitnessKind, written: str) -> Place | Wrong:
     if len(at) > LENGTH_MAX:
         return Wrong(f"it is longer than {LENGTH_MAX} characters", _MENDS[kind])
     if "@" in at:
-        # What stands before it may be a password: it is not shown.
+        # The text before the "@" may be a password: it is not shown.
         return Wrong('it holds a "@", as a user\'s name would', "write it without a user's name")
     return _READERS[kind](at)
 
@@ -95,7 +95,7 @@ def _host(written: str) -> str | None:
         address = ip_address(bare)
     except ValueError:
         return None
-    # Brackets are for IPv6, and only for that.
+    # An IPv6 address must be in brackets, and nothing else may be.
     return str(address) if (":" in bare) == (written != bare) else None
 
 

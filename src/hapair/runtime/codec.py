@@ -1,4 +1,4 @@
-"""What we store and send as JSON and back: bad bytes give Malformed, never anything else."""
+"""Turn values into JSON and back; bad bytes give Malformed, never anything else."""
 
 import json
 from typing import TypeVar

@@ -82,7 +82,8 @@ class Daemon:
     boot_id: str
     node: Node | None = None
     trouble: RpcError | None = None  # Why there is no node.
-    reloading: asyncio.Lock = field(default_factory=asyncio.Lock)  # Two at once lose their wires.
+    # Two at once would both replace the connections, and one set would stay open for ever.
+    reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     commands: Commands = field(init=False)
     resolver: SplitBrainResolver = field(init=False)
     guardian: ResyncGuardian = field(init=False)
@@ -216,9 +217,9 @@ class Daemon:
         return f"{self.node.identity.me} is {self.node.state.standing}"
 
     async def _stay_alive(self) -> None:
-        """Tell systemd that the core decides; one that stands still is not alive.
+        """Tell systemd that the daemon lives, as long as its core decides.
 
-        Who waits for a full disk does: a new daemon could write as little.
+        A core that waits for a full disk counts as alive: a new daemon could not write either.
         """
         watchdog_s = self.wiring.supervisor.watchdog_s()
         interval_s = ALIVE_INTERVAL_S if watchdog_s is None else watchdog_s / 4

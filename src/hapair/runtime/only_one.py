@@ -14,7 +14,7 @@ def claim(place: Path) -> bool:
     descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # Either is what POSIX allows it to say.
+    except (BlockingIOError, PermissionError):  # POSIX allows both for a lock that somebody holds.
         os.close(descriptor)
         return False
     return True

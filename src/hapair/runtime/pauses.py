@@ -1,4 +1,4 @@
-"""Was this node itself away? A late loop must not take its own absence for the peer's."""
+"""Was this node itself away? A late loop must not take its own absence for the peer's silence."""
 
 from dataclasses import dataclass
 

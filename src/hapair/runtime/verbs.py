@@ -9,7 +9,7 @@ from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 
 
 def _nobody(_: Progress) -> None:
-    """Progress that nobody waits for."""
+    """Drop the progress of a request that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The only place that knows who the hands are."""
+"""Which adapter stands behind which port of the daemon: nothing else here knows."""
 
 import asyncio
 import hashlib

@@ -132,7 +132,7 @@ class Book:
                 return Recorded("denied", epoch, holder)
 
     def _tried(self, request: Grant | Look, cluster: str) -> Reply:
-        """Answer as for the cluster's own record, from the one that is for trials."""
+        """Answer from the record for trials as from the cluster's own one."""
         found = self._base.execute(
             "SELECT epoch, holder FROM trials WHERE name = ?", (cluster,)
         ).fetchone()
@@ -151,7 +151,7 @@ class Book:
                 return Recorded("denied", epoch, holder)
 
     def invite(self, cluster: str, code: str, ends_s: float) -> bool:
-        """Remember the code until then, instead of a former one; tell if the cluster is known."""
+        """Keep the code, in place of a former one, until it ends; tell if the cluster is known."""
         with self._transaction():
             self._base.execute(
                 "REPLACE INTO invitations VALUES (?, ?, ?, '')",
@@ -240,9 +240,9 @@ def fingerprint(pem: str) -> str:
     try:
         der = ssl.PEM_cert_to_DER_cert(pem.strip())
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=der)
-    except ValueError:  # ssl.SSLError is one.
+    except ValueError:
         return ""
-    except OSError:
+    except OSError:  # ssl.SSLError is one.
         return ""
     return hashlib.sha256(der).hexdigest()
 

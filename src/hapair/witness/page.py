@@ -1,4 +1,4 @@
-"""The status, as text for people and as JSON, in a file's words or on a loopback port."""
+"""The status of the witness, as text for people and as JSON, and the port that shows it."""
 
 import asyncio
 import json

@@ -128,7 +128,7 @@ class Server:
         )
 
     async def _serve(self, incoming: socket.socket, source: str) -> None:
-        """Everybody is a stranger until a known certificate was seen."""
+        """Serve a connection: as a stranger's until a known certificate was seen."""
         caller = None
         try:
             caller = await self._shake_hands(incoming, source)

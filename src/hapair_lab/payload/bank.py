@@ -264,14 +264,14 @@ class Bank:
             return f"ok {sequence}"
 
     def _next_group(self) -> list[tuple[str, int, bytes]]:
-        """Take what waits. Who lost patience asked twice: only what is next counts."""
+        """Take what waits, less what is done already: an impatient teller asks twice."""
         known = self._state.tellers
         group = [(name, *commit) for name, commit in self._waiting.items()]
         self._waiting.clear()
         return [each for each in group if each[1] == known.get(each[0], 0) + 1]
 
     def write_for_ever(self) -> None:
-        """Write groups of commits. A disk that fails ends the process: nothing is true any more."""
+        """Write groups of commits. A disk that fails ends the process: no answer would be true."""
         try:
             while True:
                 with self._changed:

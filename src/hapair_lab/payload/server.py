@@ -61,7 +61,7 @@ def serve(client: socket.socket, ledger: Ledger) -> None:
 
 
 def serve_quietly(client: socket.socket, ledger: Ledger) -> None:
-    """Serve a client; one that breaks off is nothing to speak of."""
+    """Serve a client; one that breaks off is no error."""
     try:
         serve(client, ledger)
     except OSError:

@@ -46,7 +46,7 @@ def wait_until_synchronised(lab: Lab) -> None:
 
 def _make_volume(node: Machine) -> None:
     node.put("/etc/drbd.d/r0.res", DRBD_RESOURCE)
-    node.check("sync /etc/drbd.d/r0.res /etc/drbd.d")  # The power of this machine will be cut.
+    node.check("sync /etc/drbd.d/r0.res /etc/drbd.d")  # This machine will lose its power.
     node.check("vgcreate vg /dev/vdb && lvcreate -y -L 64M -n data vg")
     node.check("drbdadm create-md --force r0 && modprobe drbd && drbdadm up r0")
 

@@ -54,7 +54,7 @@ class Figures:
     compared: tuple[str, ...] = ()  # The applications whose two copies were compared at the end.
     differ: tuple[str, ...] = ()  # The volumes whose copies were not equal.
     took_s: float = 0.0
-    ended_by: str = ""  # Why the lab itself could not go on; empty: it did.
+    ended_by: str = ""  # Why the lab itself could not go on; empty: it could.
 
     @property
     def ok(self) -> bool:

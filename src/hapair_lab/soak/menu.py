@@ -42,7 +42,7 @@ class Entry:
 
 
 def _nothing(_: Hit) -> None:
-    """What mends itself, or is mended when the machine has booted."""
+    """Do nothing: the fault mends itself, or is mended when the machine has booted."""
 
 
 def _replace_disk(hit: Hit) -> None:

@@ -26,7 +26,7 @@ POLL_S: Final = 1.0
 ANSWERS: Final = 10  # Of each application, before it counts as back.
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 TYPED_TIMEOUT_S: Final = 60.0
-# What is done from outside of the guest, whatever it does.
+# These are done from outside of the guest, so it need not answer.
 NEED_NO_AGENT: Final = frozenset(
     {
         Kind.POWER_OFF,
@@ -181,7 +181,7 @@ class Round:
             if time.monotonic() - begun_s > PATIENCE_S:
                 raise LabError(f"not within {PATIENCE_S:.0f} s after the last mend: {what}")
             if self.watcher.broken:
-                return  # It is over anyway, and the evidence is fresh.
+                return  # The soak ends here: the evidence is fresher without a wait.
             time.sleep(POLL_S)
 
     def _wait_until_booted(self, node: Machine, begun_s: float) -> None:
@@ -190,7 +190,7 @@ class Round:
         def has_booted() -> bool:
             try:
                 if not node.channel().answers_hello():
-                    node.close_channel()  # An answer was torn by the boot: begin anew.
+                    node.close_channel()  # The boot may have cut an answer short: connect anew.
                     return False
                 return node.get(BOOT_ID).decode() != before
             except LabError:

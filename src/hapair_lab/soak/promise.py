@@ -13,7 +13,7 @@ from typing import Final
 from hapair.model.cluster import ArbitrationKind
 from hapair_lab.soak.words import OF_THE_WITNESS, STOPS_THE_NODE, WAYS, Fault, Kind, Role, Way
 
-# Two heartbeats and the renewed connection: until then a way has proven nothing; guests are slow.
+# A way is back after two heartbeats and a new connection, which take long on slow guests.
 SETTLES_AFTER_S: Final = 10.0
 BOOT_S: Final = 60.0  # For so long at least a node that was stopped is not counted on.
 DAEMON_RETURNS_S: Final = 45.0  # Until systemd has replaced a daemon that hangs.
@@ -102,7 +102,7 @@ REFUSED: Final[dict[ArbitrationKind, tuple[Row, ...]]] = {
             "two ways at once: both sides may take the silence for the other one's death",
         ),
     ),
-    # A person looks before anything starts: whatever is silent may be.
+    # A person looks before anything starts, so everything may fall silent.
     ArbitrationKind.OPERATOR: (*ALWAYS, NO_WITNESS),
     # The kernel holds the writes until the witness has answered: everything may fail at once.
     ArbitrationKind.WITNESS: ALWAYS,

@@ -28,7 +28,7 @@ STAYS_S: Final[dict[Kind, tuple[float, float]]] = {
     Kind.HANG_DAEMON: (5.0, 45.0),  # systemd replaces it after 30 s.
 }
 OTHERS_STAY_S: Final = (3.0, 20.0)
-# Between two faults: at once, amid the answer to the first one, after it.
+# The second fault comes at once, amid the answer to the first one, or after it.
 PAUSES_S: Final = ((0.1, 2.0), (2.0, 6.0), (10.0, 20.0))
 
 

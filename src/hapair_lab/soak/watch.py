@@ -30,7 +30,7 @@ DRBD: Final = "/proc/drbd"
 MOUNTS: Final = "/proc/mounts"
 PROGRAMS: Final = "/sys/fs/cgroup/hapair.slice/hapair-apps.service/{}/cgroup.procs"
 DEVICE: Final = re.compile(
-    # Who is StandAlone has no letter for the protocol.
+    # The letter of the protocol is missing while the connection is StandAlone.
     r"^ *(?P<minor>\d+): cs:(?P<connection>\S+) ro:(?P<role>\w+)/\S+ ds:\S+ "
     r"+(?:[ABC] +)?(?P<flags>\S+)",
     re.MULTILINE,

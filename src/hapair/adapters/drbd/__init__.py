@@ -1,1 +1,1 @@
-"""DRBD 8.4 through drbd-utils; the commands of 9 are known, and nobody has tried them."""
+"""DRBD 8.4 through drbd-utils; the commands of DRBD 9 are here as well, but untried."""

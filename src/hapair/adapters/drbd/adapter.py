@@ -17,7 +17,7 @@ from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import CommandRunner, Finished, TimedOut
 
 # drbdsetup's exit codes when the kernel answered with a clear no: 5, 11, 16, 17 are refused
-# changes of state, 10 is a wrong or missing object. 20 and above tell nothing certain.
+# changes of state, 10 is a wrong or missing object. After 20 and above anything may have happened.
 REFUSED_CODES: Final = frozenset({5, 10, 11, 16, 17})
 NOT_STARTED_CODES: Final = frozenset({126, 127})  # The program itself is missing.
 NO_DEMOTE: Final = "failed to demote"  # "down" changes nothing when its first step fails.
@@ -88,7 +88,7 @@ class Drbd:
                 return Unknown(f"{_said(argv, finished)}{self._held(volume)}")
 
     def _held(self, volume: Volume) -> str:
-        """Name who keeps DRBD from the disks (row 23)."""
+        """Name who keeps DRBD from the disks (runbook 23)."""
         found = [
             f"{volume.volume_group}/{name} is held by {holder}"
             for name in (volume.logical_volume, volume.meta_volume)
@@ -99,8 +99,8 @@ class Drbd:
     async def _activate(self, volume: Volume, timeout_s: float) -> Outcome:
         """Activate the logical volumes that the boot left out.
 
-        Two ``vgchange`` of one boot that both make ``/dev/mapper/control`` can do that (LVM
-        2.03.16 of Debian 12, seen after a reset).
+        A boot may leave some out when two ``vgchange`` make ``/dev/mapper/control`` at the same
+        moment (LVM 2.03.16 of Debian 12).
         """
         group = volume.volume_group
         names = (volume.logical_volume, volume.meta_volume)
@@ -117,7 +117,7 @@ class Drbd:
                 return Refused(_said(argv, finished))
 
     async def _load_file_system(self, volume: Volume, timeout_s: float) -> None:
-        """Whether it succeeds will show at the mount, with a better message."""
+        """Load the kernel's module; a failure is left for the mount, which explains it better."""
         if f"\t{volume.file_system}\n" not in self._file_systems.read_text():
             await self._run(("modprobe", volume.file_system), timeout_s=timeout_s)
 

@@ -19,7 +19,7 @@ _IDENTIFIERS: Final = re.compile(
 
 
 class DrbdConnections:
-    """Decides nothing: who may give writes up is the caller's business."""
+    """Does as it is told: whether a copy may give writes up is for the caller to decide."""
 
     def __init__(self, run: CommandRunner) -> None:
         self._run = run

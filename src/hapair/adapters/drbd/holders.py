@@ -20,14 +20,14 @@ def holders_of(device: Path, *, sys: Path = Path("/sys"), mounted: Path = MOUNT_
 
 
 def _shown(mount_point: str) -> str:
-    """Any user may mount at a name that is no text, or that has lines of its own."""
+    """Return a name as one line of text: any user may mount at one with any bytes in it."""
     return "".join(
         each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in mount_point
     )
 
 
 def _named(holder: Path) -> str:
-    """Return the name that its own tool knows it by: the kernel counts maps only."""
+    """Return the name that its own tool knows it by: the kernel only numbers such devices."""
     try:
         name = (holder / "dm/name").read_text().strip()
     except OSError:

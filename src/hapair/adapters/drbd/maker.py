@@ -13,7 +13,7 @@ META_DATA_LIMIT_S: Final = 120.0
 
 
 class DrbdMaker:
-    """``folder`` is kept through ``storage``, so that a file is there whole or not at all."""
+    """Files of ``folder`` are written by ``storage``, so that each is whole or not there at all."""
 
     def __init__(self, run: CommandRunner, storage: Storage, folder: Path) -> None:
         self._run = run

@@ -154,7 +154,7 @@ class Picture:
 
 
 def _with(old: Resource, line: Line) -> Resource:
-    """A line of a change names only the values that changed."""
+    """Take in a line; it names only the values that changed."""
     values = line.values
     match line.kind:
         case "resource":
@@ -183,7 +183,7 @@ def _with(old: Resource, line: Line) -> Resource:
 
 
 def _with_peer_device(old: Resource, values: Mapping[str, str]) -> Resource:
-    """``done`` is printed by DRBD 9 only; 8.4 leaves ``out-of-sync`` out when it is zero."""
+    """Take in a line; only DRBD 9 prints ``done``, and 8.4 leaves a zero ``out-of-sync`` out."""
     missing = old.out_of_sync_bytes if "received" not in values else 0
     if "out-of-sync" in values:
         missing = int(values["out-of-sync"]) * KIB

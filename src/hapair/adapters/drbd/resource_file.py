@@ -17,7 +17,7 @@ FENCING: Final = "resource-and-stonith"
 FENCE_PEER: Final = "/usr/lib/hapair/fence-peer"
 # Nothing is ever discarded automatically: a person resolves a split brain.
 SPLIT_BRAIN: Final = "disconnect"
-# A handler that fails would end the connection; without a snapshot is better than without a copy.
+# A handler that fails would end the connection: better a resync without a snapshot than none.
 RESYNC_HANDLER: Final = "/usr/lib/hapair/resync-target {} || true"
 
 
@@ -69,7 +69,7 @@ def _handlers(fence_peer: str) -> list[str]:
 
 
 def _options(dialect: Dialect) -> list[str]:
-    """A Primary without any UpToDate copy fails its writes instead of hanging for ever."""
+    """Let a Primary without any UpToDate copy fail its writes instead of hanging for ever."""
     common = ["on-no-data-accessible io-error"]
     match dialect:
         case Dialect.V8_4:
@@ -101,7 +101,7 @@ def _net(timing: DrbdTiming, dialect: Dialect, secret: str) -> list[str]:
 
 
 def _disk(dialect: Dialect, resync: Resync) -> list[str]:
-    """A resync uses what the application leaves over, within its rate, and never starves."""
+    """Let a resync use what the application leaves over, within its rate, and never starve."""
     lines = [
         "on-io-error detach",
         f"resync-rate {_at_most(30, resync)}",
@@ -116,7 +116,7 @@ def _disk(dialect: Dialect, resync: Resync) -> list[str]:
 
 
 def _order(built: Built, volume: Volume) -> list[str]:
-    """Only volumes that are built are named: drbdadm refuses a file that names an unknown one."""
+    """Name only a volume that is built: drbdadm refuses a file that names an unknown one."""
     after = built.resynced_after(volume.resource)
     return [f'resync-after "{after.resource}/0"'] if after else []
 

@@ -73,16 +73,16 @@ def _plain(name: str) -> bool:
 
 
 def _passes(value: str) -> bool:
-    """Agents strip their lines and the quotation marks around a value."""
+    """Tell whether an agent reads the value unchanged: it strips blanks and quotation marks."""
     return value == value.strip().strip('"') and value.isprintable()
 
 
 def _from_file(path: Path, owner: int) -> str | Refused:
-    """Read a secret; only its owner may be able to, or it is none."""
+    """Read a secret; Refused when anybody but its owner could read it as well."""
     if not path.is_absolute():
         return Refused(f"{path} is no full path: write {IN_FILE}/etc/cluster/secrets/NAME")
     try:
-        # A pipe or a device must not hold us up.
+        # Opening must not wait, whatever kind of file is there.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         return Refused(f"{path} cannot be read: {error.strerror}; make it on both nodes")

@@ -57,7 +57,7 @@ def _leads_into(link: Path, mount: Mount) -> bool:
 
 
 def _text_leads_into(link: Path, mount: Mount) -> bool:
-    """A file system that was shut down refuses even stat; its links can still be read."""
+    """Compare the link's text: a file system that was shut down refuses even stat."""
     try:
         target = str(link.readlink())
     except OSError:

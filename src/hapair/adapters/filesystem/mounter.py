@@ -133,7 +133,7 @@ class Mounter:
                 return code
 
     async def _check(self, target: Target, timeout_s: float) -> Outcome:
-        """Repair what may be repaired without asking; XFS repairs itself while it mounts."""
+        """Repair what needs no person's decision; XFS repairs itself while it mounts."""
         if target.file_system is FileSystem.XFS:
             return Refused(
                 f"{target.device} is damaged and XFS could not mend it while mounting: "
@@ -154,7 +154,7 @@ class Mounter:
 
 
 def _is_ours(mount: Mount, target: Target) -> bool:
-    """The device's number decides, not its name, which may be a link."""
+    """Compare the device's number: its name may be a link."""
     try:
         number = Path(target.device).stat().st_rdev
     except OSError:

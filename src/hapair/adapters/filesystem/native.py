@@ -152,7 +152,7 @@ def _number(path: str) -> tuple[int, int] | None:
 
 
 def _has_journal(device: str, kind: str) -> bool:
-    """Read it from the superblock of the ext family; XFS always has one."""
+    """Look into the superblock of the ext family; XFS always has a journal."""
     if kind == "xfs":
         return True
     try:

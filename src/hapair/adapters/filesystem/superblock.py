@@ -16,7 +16,7 @@ def says_errors(device: str) -> bool:
 
 
 def _read(device: str) -> bytes | None:
-    """Return the block, or None when it cannot be read or is not ext4: others tell why."""
+    """Return the block; None when it cannot be read or is not ext4, which the mount will tell."""
     try:
         descriptor = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

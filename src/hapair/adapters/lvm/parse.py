@@ -45,6 +45,6 @@ def volumes_of(text: str) -> tuple[LogicalVolume, ...]:
 
 
 def _moment(value: object) -> float | None:
-    """Read what was asked for as seconds; without it the age is unknown, no more."""
+    """Read the time of creation, in seconds since 1970; without it only the age is unknown."""
     text = str(value)
     return float(text) if text.isdigit() else None

@@ -18,7 +18,7 @@ from hapair.model.outcome import Done, Outcome, Refused, Unknown
 # A live machine answers within a millisecond; two questions, because one may be lost.
 PROBES: Final = 2
 PROBE_INTERVAL_S: Final = 0.05
-# Neighbours may miss an announcement, and switches may just be learning.
+# Neighbours may miss an announcement, and a switch may not forward yet.
 ANNOUNCE_AGAIN_AFTER_S: Final = (0.2, 1.0, 3.0)
 
 ByCard = dict[Card, tuple[ServiceAddress, ...]]

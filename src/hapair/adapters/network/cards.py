@@ -30,8 +30,8 @@ class Cards:
     def by_network(self, cards: tuple[Card, ...], held: tuple[Held, ...]) -> dict[str, Card]:
         """Return the card of each network; a network without one is missing.
 
-        A network whose own address is nowhere falls back to its default card, which may have
-        lost the address together with its link.
+        Where the node's own address is on no card, the default card counts: it may have lost the
+        address together with its link.
         """
         by_index = {card.index: card for card in cards}
         by_name = {card.name: card for card in cards}

@@ -44,8 +44,8 @@ _IFA_LOCAL: Final = 2
 _IFA_CACHEINFO: Final = 6
 _IFA_FLAGS: Final = 8
 _ATTRIBUTE_KIND_MASK: Final = 0x3FFF
-_NO_DUPLICATE_DETECTION: Final = 0x02  # We probe ourselves, and faster.
-_NO_PREFIX_ROUTE: Final = 0x200  # The node's own address made the route already.
+_NO_DUPLICATE_DETECTION: Final = 0x02  # Our own probes before the address is added are faster.
+_NO_PREFIX_ROUTE: Final = 0x200  # The node's own address has brought the route already.
 _FOR_EVER: Final = 0xFFFFFFFF
 _LINK_GROUPS: Final = 0x1 | 0x10 | 0x100  # Links, IPv4 addresses, IPv6 addresses.
 

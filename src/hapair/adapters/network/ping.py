@@ -91,7 +91,7 @@ def _request(target: Address, number: int, token: bytes) -> bytes:
 
 
 def _is_reply(packet: bytes, target: Address, token: bytes) -> bool:
-    """The kernel leaves the IPv4 header in front, and no header for IPv6."""
+    """Compare the packet: the kernel leaves the header of IPv4 in front, but not that of IPv6."""
     if isinstance(target, IPv6Address):
         kind, icmp = _ECHO_REPLY_V6, packet
     else:

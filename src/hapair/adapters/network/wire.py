@@ -48,7 +48,7 @@ class Wire:
     ) -> None:
         """Send one frame per address. A frame that the card does not take is lost.
 
-        Frames are repeated by their nature, and a card without a link is nobody's error here.
+        That is no error: callers send more than once, and a card may be without a link.
         """
         for number, address in enumerate(addresses):
             if number % FRAMES_AT_ONCE == FRAMES_AT_ONCE - 1:

@@ -54,7 +54,7 @@ def environment(
 
 
 def limit(program: Script | OcfAgent, timeout_s: float) -> dict[str, str]:
-    """Agents ask for their time limit in milliseconds."""
+    """Return the variable by which agents learn their time limit, in milliseconds."""
     if isinstance(program, Script):
         return {"HAPAIR_TIMEOUT": f"{timeout_s:g}"}
     return {"OCF_RESKEY_CRM_meta_timeout": str(round(timeout_s * 1000))}

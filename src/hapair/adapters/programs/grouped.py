@@ -18,7 +18,7 @@ from hapair.model.application import OcfAgent, Script
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import TimedOut
 
-MONITOR_S: Final = 20.0  # The limit that the OCF standard proposes.
+MONITOR_S: Final = 20.0  # Of one monitor action, as the OCF standard proposes.
 LEAVE_S: Final = 2.0  # After a stop the last processes may need a moment to be gone.
 TERM_SHARE: Final = 0.5  # Of the time limit of kill; then SIGKILL.
 STARTED: Final = "started"  # The start succeeded; nothing lived in the group afterwards.
@@ -150,7 +150,7 @@ class GroupedPrograms:
 
 
 def _is_empty(script: str) -> bool:
-    """A power loss may empty a new file; the shell would run it with success."""
+    """Tell whether a power loss emptied a new script: the shell would run it with success."""
     try:
         return Path(script).stat().st_size == 0
     except OSError:

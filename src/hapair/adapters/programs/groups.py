@@ -30,11 +30,11 @@ class Group:
 
     @property
     def entrance(self) -> Path:
-        """Who writes 0 here is in the group, with everything that it starts."""
+        """Return the file that moves whoever writes 0 to it into the group."""
         return self.folder / "cgroup.procs"
 
     def make(self) -> None:
-        """Raises: OSError when the delegated group does not exist or is not ours."""
+        """Make the group; OSError when the delegated one above does not exist or is not ours."""
         with contextlib.suppress(FileExistsError):
             self.folder.mkdir()
 

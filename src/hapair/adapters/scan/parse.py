@@ -10,7 +10,7 @@ from hapair.adapters.shared.mounts import mounts
 from hapair.model.node_facts import Card, CardAddress, Link, Protocols
 
 SOCKET_FIELDS: Final = 10  # Of a line of /proc/net/tcp, as far as the inode.
-# The module does not tell before it is loaded; every 8.4 speaks the same protocols.
+# Until the module is loaded it tells nothing; every 8.4 speaks these protocols.
 PROTOCOLS_OF_8_4: Final = (Protocols(86, 101),)
 
 

@@ -65,7 +65,7 @@ class Scanner:
                 arbitration.secret_file(root, path) for path in request.secret_files
             ),
             daemon=Daemon(running="hapaird" in active, enabled=enabled.result()),
-            wall_ms=0,  # Taken when everything else is known.
+            wall_ms=0,  # The caller reads the clock, at the end.
         )
 
 

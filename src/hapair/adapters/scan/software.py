@@ -49,7 +49,7 @@ def kernels(root: Path) -> tuple[Kernel, ...]:
 
 
 async def output(run: CommandRunner, *argv: str) -> str:
-    """Return what a command printed, however it ended; nothing when it did not end."""
+    """Return what a command printed, whatever its exit code; nothing when it did not end."""
     match await run(argv, timeout_s=COMMAND_TIMEOUT_S):
         case Finished(stdout=stdout):
             return stdout

@@ -44,7 +44,7 @@ class Forked:
     ) -> Ended | StillRuns:
         """Run ``function`` in a child and wait at most ``timeout_s`` seconds.
 
-        ``key`` names the deed. While an earlier child with this key hangs no other is started:
+        ``key`` names what is done. While an earlier child with this key hangs no other is started:
         it is waited for, and when it is gone at last the function runs once more. The function
         returns an exit code of 0 to 254.
         """
@@ -96,7 +96,7 @@ class _Child:
 
 
 def _run_as_child(function: Callable[[Write], int], writing: int) -> NoReturn:
-    """Never return: not one line of the parent's code may run here."""
+    """Run the function and exit: no other code of the parent may run in the child."""
     code = CRASHED
     try:
         # A child that hangs must not keep the daemon's sockets open after the daemon ended.

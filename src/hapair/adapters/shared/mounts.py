@@ -20,7 +20,7 @@ class Mount:
 
 
 def mount_info(place: Path = MOUNT_INFO) -> str:
-    """Return the kernel's list. Any user may mount at a name that is no text; it is kept."""
+    """Return the kernel's list; bytes of names that are no text are kept."""
     return place.read_bytes().decode("utf-8", "surrogateescape")
 
 
@@ -60,5 +60,5 @@ def mounts_below(mount_point: str) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
-    """The kernel writes blanks and the like in octal."""
+    """Undo the octal notation in which the kernel writes blanks and the like."""
     return _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), text)

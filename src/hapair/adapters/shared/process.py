@@ -1,4 +1,4 @@
-"""Start other programs. The only module of the daemon that does."""
+"""Start other programs; no other module of the daemon does."""
 
 import asyncio
 import contextlib
@@ -210,7 +210,7 @@ async def _next_chunk(stream: asyncio.StreamReader | None, idle_s: float) -> byt
 
 
 async def _kill_group(pid: int, exited: asyncio.Event) -> None:
-    """Kill it, unless it has been reaped: then its number may belong to somebody else."""
+    """Kill the group, unless its leader was reaped: its number may be somebody else's by now."""
     if not exited.is_set():
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)

@@ -11,7 +11,7 @@ from hapair.model.cluster import Witness, WitnessKind
 from hapair.model.outcome import Done, Outcome
 from hapair.model.witness import WitnessAnswer
 
-# UnicodeError: a name that cannot be asked for in the domain name system.
+# UnicodeError comes from a name that the domain name system cannot have.
 FAILURES: Final = (NoAnswer, OSError, UnicodeError)
 
 

@@ -162,7 +162,7 @@ class ClwitnessClient:
 
     async def _exchange(self, request: JsonObject, timeout_s: float) -> JsonObject:
         """Ask over the kept connection, then over a new one: asking twice is harmless."""
-        line, self._kept = self._kept, None  # Who asks meanwhile dials: nobody waits in a queue.
+        line, self._kept = self._kept, None  # A request meanwhile dials anew: it waits for nobody.
         if line is not None:
             try:
                 async with asyncio.timeout(timeout_s * SHARE_OF_KEPT):
@@ -196,7 +196,7 @@ class ClwitnessClient:
 
 
 def refuse(reply: JsonObject) -> None:
-    """NoAnswer when the service says that it will not, or cannot, do what was asked."""
+    """Raise NoAnswer when the service says that it will not, or cannot, do what was asked."""
     if reply.get("answer") in ("refused", "failed"):
         mend = str(reply.get("mend", ""))[:400]
         raise NoAnswer(f"it answers: {str(reply.get('why', ''))[:400]}", mend)

@@ -133,4 +133,4 @@ class EtcdClient:
         )
         if not isinstance(answer.get("header"), dict):
             raise NoAnswer(f"{url.hostname} gives no answer of etcd: {str(answer)[:100]}")
-        return answer.get("succeeded") is True  # What is false is left out by the gateway.
+        return answer.get("succeeded") is True  # The gateway leaves false values out.

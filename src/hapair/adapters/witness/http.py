@@ -20,7 +20,7 @@ def url_of(written: str) -> SplitResult:
         url = urlsplit(written.rstrip("/"))
         if url.scheme in PORTS and url.hostname and (url.port or 1) > 0 and written.isprintable():
             return url
-    except ValueError:  # Of the port, or of what stands in brackets.
+    except ValueError:  # The port, or what stands in brackets, is wrong.
         pass
     raise NoAnswer(f"{written!r} is no URL", 'write at="http://10.0.0.7:2379"')
 

@@ -39,7 +39,7 @@ ADVICE: Final = {
     "two-owners": "keep both nodes as they are until the two copies were compared; nothing is"
     " discarded by itself",
 }
-# What costs redundancy but stops nothing; every other alarm is one.
+# These cost redundancy but stop nothing, so they are shown as warnings.
 MILD: Final = frozenset(
     {"no-redundancy", "configuration-differs", "unprotected", "witness-lost", "yields"}
 )

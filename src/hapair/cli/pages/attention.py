@@ -9,7 +9,7 @@ from hapair.cli.pages.advice import MILD, advice_for
 from hapair.cli.pages.status import ApplicationStatus, KeptCopy, NodeStatus, Status, VolumeStatus
 from hapair.cli.screen.terminal import span_text
 
-# A heartbeat every 0.4 s by default: this much silence on one network is no accident.
+# By default a heartbeat is sent every 0.4 s: so many are not lost by accident.
 NETWORK_SILENT_S: Final = 5.0
 MEMBERS: Final = ("together", "alone", "cut")
 BUSY_PHASES: Final = ("starting", "stopping", "stuck", "unknown")
@@ -43,7 +43,7 @@ def findings(status: Status) -> tuple[Finding, ...]:
 
 
 def _alarms(status: Status) -> Iterator[Finding]:
-    """The daemons' own alarms: they come from the tables that decide."""
+    """Yield the daemons' own alarms, which come from the tables that decide."""
     for node in status.nodes():
         for alarm in node.alarms:
             weight = Weight.WARNING if alarm.name in MILD else Weight.ALARM
@@ -159,7 +159,7 @@ def _volume(
 
 
 def _resyncs(node: NodeStatus, name: str) -> Iterator[Finding]:
-    """Each node tells of its own copies: the receiving one knows what was kept before."""
+    """Yield what each node tells of its own copies: the receiver knows what it kept before."""
     application = node.application(name)
     for volume in application.volumes if application is not None else ():
         if volume.stalled and volume.syncing:

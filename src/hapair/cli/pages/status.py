@@ -109,10 +109,10 @@ class ThirdParties:
     """Who decides when the peer is silent."""
 
     witnesses: tuple[WitnessStatus, ...]
-    agents: tuple[str, ...]  # That can switch the peer off.
+    agents: tuple[str, ...]  # Those that can switch the peer off.
     watchdog: str  # The device; empty: none.
     waiver: bool  # While the witness is lost this node may act alone.
-    yields: bool  # It promised that the peer may.
+    yields: bool  # While it is lost the peer may: this node has promised it.
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def watch(*, as_json: bool) -> int:
                     watcher.take_silence(down)
                 time.sleep(RETRY_S)
     except KeyboardInterrupt:
-        return int(ExitCode.DONE)  # This is how one leaves it.
+        return int(ExitCode.DONE)  # Ctrl-C is how one ends it.
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class Paint:
 
 
 def paint_for(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Paint:
-    """Colours only for a person at a terminal who did not decline them (NO_COLOR)."""
+    """Return colours only for a terminal, and if nobody declined them by NO_COLOR."""
     wanted = not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
     return Paint(coloured=wanted and stream.isatty())
 

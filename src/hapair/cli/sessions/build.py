@@ -89,7 +89,7 @@ class Session:
 
     def say(self, text: str) -> None:
         self.progress.show(Progress(text))
-        # At a terminal the next step would wipe the line away.
+        # At a terminal the line that shows this step is overwritten by the next step.
         if self.options.verbose and sys.stderr.isatty():
             self.progress.say(f"  {text}")
 

@@ -94,7 +94,8 @@ def carry_out(work: Work) -> Ended:
         running = True
         while running:
             request.join(LOOK_S)
-            running = request.is_alive()  # Looked at before the history: the last steps count.
+            # Asked before the history is read, so that its last steps are shown.
+            running = request.is_alive()
             _show_new(follower, work, line, begun_wall_s)
         took_s = line.took_s
     history = tuple(each for each in follower.all_new if _concerns(work, each))

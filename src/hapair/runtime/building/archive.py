@@ -26,7 +26,7 @@ NAME: Final = re.compile(r"cluster-(?P<date>\d{8}-\d{6})-(?P<generation>\d+)\.ta
 
 
 class ArchiveError(Exception):
-    """The archive cannot be used; says in one sentence why."""
+    """The archive cannot be used; the text is one sentence that says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ class Builder:
         files = [
             NewFile("etc/cluster/keys/cluster.key", cluster_key, PRIVATE_MODE),
             NewFile("etc/cluster/built/built.json", built, mode),
-            # What was built, even while somebody edits the original: clrestore needs it.
+            # clrestore needs the text that was built: somebody may be editing the original.
             NewFile(BUILT_CLCONF, text, mode),
         ]
         if survey.situation.side(work.node).fingerprint != survey.situation.fingerprint:

@@ -1,4 +1,4 @@
-"""One step of a build, asked for by the other node. Imports little: it runs several times."""
+"""One step of a build, asked for by the other node: a new process each time, so imports are few."""
 
 from hapair.runtime.building.files import BUSY, BUSY_MEND, BusyError, only_builder
 from hapair.runtime.building.steps import Answer, Step

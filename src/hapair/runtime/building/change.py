@@ -15,7 +15,7 @@ from hapair.model.leftover import Leftover, Stage
 from hapair.runtime.building.seats import Seat
 from hapair.runtime.building.steps import Answer, Step, StepKind
 
-LOOKS_MAX: Final = 5  # After a lost answer.
+LOOKS_MAX: Final = 5  # How often the peer is asked what it did, after its answer was lost.
 LOOK_PAUSE_S: Final = 2.0
 
 T = TypeVar("T")

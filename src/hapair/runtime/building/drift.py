@@ -11,7 +11,7 @@ from hapair.model.built import Built
 from hapair.rpc.messages import RpcError
 from hapair.runtime.places import Places
 
-FILE_BYTES_MAX: Final = 4 * 1024 * 1024  # More is not read: the parser refuses far less.
+FILE_BYTES_MAX: Final = 4 * 1024 * 1024  # More is not read: the parser refuses much smaller files.
 REFUSALS: Final = {
     Drift.CHANGED: (
         "clconf.xml was edited since the last clbuild",

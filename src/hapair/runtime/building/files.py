@@ -60,7 +60,7 @@ def read_or_empty(path: Path) -> bytes:
 
 
 def mode_of(path: Path) -> int:
-    """Return a file's permissions; none when it is not there."""
+    """Return a file's permissions; 0 when it is not there."""
     try:
         return path.stat().st_mode & 0o777
     except (FileNotFoundError, NotADirectoryError):
@@ -144,7 +144,7 @@ def only_builder(places: Places) -> Iterator[None]:
 
 
 def somebody_builds(places: Places) -> bool:
-    """Tell whether somebody holds the lock, without making it."""
+    """Tell whether somebody holds the build lock; its file is not made by this."""
     try:
         descriptor = os.open(places.run / "build.lock", os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -30,7 +30,7 @@ subjectAltName = DNS:{node}
 
 
 class KeysError(Exception):
-    """openssl did not do what it should; says why."""
+    """openssl did not do what it should; the text says why."""
 
 
 def new_cluster_key() -> str:

@@ -129,7 +129,7 @@ class NodeSide:
         return tuple(files)
 
     def _resource_files(self, step: Step) -> list[NewFile]:
-        """They follow from built.json; after a restore those of other volumes go."""
+        """Return DRBD's files for the volumes of built.json; a restore removes the others."""
         contents = [file.content for file in step.files if file.path == archive.BUILT]
         files = [
             file

@@ -96,7 +96,7 @@ class Restorer:
         step = Step(StepKind.BEGIN, side.node, built.generation, built.cluster.name)
         text = to_text(built_json.dumps(built))
         files = [NewFile("etc/cluster/built/built.json", text, mode_for(built.cluster))]
-        # The archive was made when clconf.xml may have been edited already.
+        # The archived clconf.xml may have been edited already: the text that was built counts.
         files += [
             replace(file, path="etc/cluster/clconf.xml")
             for file in self._archive.files

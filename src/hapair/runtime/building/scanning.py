@@ -27,7 +27,7 @@ STATUS_TIMEOUT_S: Final = 5.0
 STATE: Final = "state.json"
 BOOT_ID: Final = "proc/sys/kernel/random/boot_id"
 FORMED_BEFORE: Final = "formed, without a daemon"
-FILE_BYTES_MAX: Final = 1024**2  # The parser refuses far less.
+FILE_BYTES_MAX: Final = 1024**2  # More is not read: the parser refuses much smaller files.
 
 
 class Scanner(Protocol):
@@ -53,7 +53,7 @@ class NodeScan:
     async def scan(self, request: ScanRequest, *, lock_is_ours: bool = False) -> NodeFacts:
         """Gather everything side by side; nothing is changed by it.
 
-        ``lock_is_ours``: the caller holds the build lock, so that it tells of nobody else.
+        ``lock_is_ours``: the caller holds the build lock, so nobody else can be building.
         """
         facts, configuration, standing = await asyncio.gather(
             self._scanner.scan(request),
@@ -96,7 +96,7 @@ class NodeScan:
         return standing if isinstance(standing, str) else ""
 
     def _remembered(self) -> str:
-        """A daemon that does not answer may have left a formed cluster behind, in this boot."""
+        """Say so if a daemon that does not answer has formed the cluster in this boot."""
         try:
             stored = parse_object(read_or_empty(self._places.memory / STATE))
         except Malformed:

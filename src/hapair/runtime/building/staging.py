@@ -128,7 +128,7 @@ class Staging:
 
     def finish(self) -> None:
         """Forget the staged files and the copies of the old ones."""
-        # Without its journal a leftover says that nothing in it matters any more.
+        # The journal goes first: a folder without one is known to hold nothing that matters.
         remove_durably(self.folder / JOURNAL)
         if self.folder.is_dir():
             shutil.rmtree(self.folder)

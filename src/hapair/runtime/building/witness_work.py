@@ -22,10 +22,10 @@ from hapair.ports import Witnesses
 
 T = TypeVar("T")
 
-# Longer than any time-out that matters later: a slow witness is told from a silent one.
+# Longer than a witness's default time-out, so that a slow one is told from a silent one.
 LOOK_TIMEOUT_S: Final = 5.0
 JOIN_TIMEOUT_S: Final = 15.0
-JOINS_MAX: Final = 2  # After an answer that was lost the same code is asked with once more.
+JOINS_MAX: Final = 2  # After a lost answer the same code is handed over once more.
 SCRATCH: Final = "/check"  # Added to the cluster's name for the record that a trial writes.
 
 
@@ -37,7 +37,7 @@ class WitnessAccess(Witnesses, Protocol):
         ...
 
     async def join(self, witness: Witness, code: str, *, timeout_s: float) -> Outcome:
-        """Make the certificates of both nodes known. Unknown: the same again is harmless."""
+        """Make the certificates of both nodes known; after Unknown it may be repeated."""
         ...
 
     def close(self) -> None: ...
@@ -80,7 +80,7 @@ class WitnessWork:
         problems: list[Problem] = []
         later = set() if prepared else {WitnessKind.FILE}
         if self._codes or new_pairs:
-            # It knows a cluster by its certificates, and is asked after it was told.
+            # A clwitness knows a cluster by its certificates: it must be told the new ones first.
             later.add(WitnessKind.CLWITNESS)
         asked = [each for each in self._cluster.witnesses if each.kind not in later]
         if not self._codes:

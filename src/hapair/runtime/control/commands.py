@@ -40,13 +40,13 @@ WATCH_INTERVAL_S: Final = 0.5
 EVENTS_MAX: Final = 2000
 PEER_CONNECT_LOOKS: Final = 30
 PEER_CONNECT_LOOK_S: Final = 0.1
-# The core's words for "not complete yet": it goes on.
+# What the core's answer says when a command is not complete yet.
 GOES_ON: Final = "it goes on"
 OUTSIDE: Final = (Standing.HALTED, Standing.FORMING, Standing.LEAVING)
 
 
 def listed(value: object) -> list[object]:
-    """Return what should be a list; anything else of a peer is none."""
+    """Return what should be a list; anything else that a peer sent counts as an empty one."""
     return value if isinstance(value, list) else []
 
 

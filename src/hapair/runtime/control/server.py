@@ -34,7 +34,7 @@ REFUSED_INTERVAL_S: Final = 60.0  # Between two lines about refused users.
 UNSENT_BYTES_MAX: Final = 8 * 1024 * 1024
 SO_PEERGROUPS: Final = 59  # Not in the socket module.
 CREDENTIALS: Final = struct.Struct("3i")
-GROUPS_BYTES_MAX: Final = 1024  # Of supplementary groups; Python reads no more.
+GROUPS_BYTES_MAX: Final = 1024  # Of supplementary groups: Python's getsockopt reads no more.
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class ControlServer:
         return asyncio.ensure_future(contained(lambda: verb.handler(call), self._journal))
 
     def _tell_refused(self, user: int, verb: str) -> None:
-        """Write it down, but not so often that it drives the history out."""
+        """Write it down, but so rarely that it cannot drive other lines out of the history."""
         now_s = asyncio.get_running_loop().time()
         if now_s < self._refused_again_s:
             return

@@ -1,4 +1,4 @@
-"""What ``status`` and ``why`` answer: the core's report as JSON, with what only we know."""
+"""What ``status`` and ``why`` answer: the core's report as JSON, and what the runtime adds."""
 
 from dataclasses import asdict
 from typing import Final
@@ -92,7 +92,7 @@ def _network(state: NodeState, network: Network, heard_ago_s: float | None) -> J
 
 
 def _link_alarms(state: NodeState, link: LinkView) -> tuple[Alarm, ...]:
-    """The peer lives but cannot be talked to: nothing that both must agree on can be done."""
+    """Warn of a peer that lives but cannot be talked to: the two can agree on nothing."""
     if link.connected or not link.trouble or not peer_heard(state):
         return ()
     text = f"{state.peer_name} sends heartbeats, but no connection to it is possible: "

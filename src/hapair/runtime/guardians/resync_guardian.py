@@ -43,7 +43,7 @@ class _Course:
     begun_s: float
     begun_bytes: int
     least_bytes: int
-    progress_s: float  # When less was missing than ever before.
+    progress_s: float  # When the missing bytes last fell to a new minimum.
     reconnected: bool = False
     alarmed: bool = False
 
@@ -132,7 +132,7 @@ class ResyncGuardian:
         self._kept[volume.resource] = await kept_snapshots(self.tools.volumes, volume)
 
     async def _drop_needless(self, volume: Volume, facts: VolumeFacts | None) -> None:
-        """A snapshot from before a resync is kept while the copy here is not complete."""
+        """Drop the snapshot from before a resync once the copy here is complete."""
         name = before_resync_name(volume)
         if facts is None or not facts.current or facts.connection is not Connection.CONNECTED:
             return
@@ -146,7 +146,7 @@ class ResyncGuardian:
     async def _follow(self, volume: Volume, facts: VolumeFacts | None, now_s: float) -> None:
         if facts is None or facts.connection not in SYNCING:
             if facts is not None and not facts.kernel_answers and self._helped(volume, now_s):
-                return  # Its connection is being made anew.
+                return  # It is being connected again: its course goes on.
             self._courses.pop(volume.resource, None)
             return
         missing = facts.out_of_sync_bytes
@@ -187,7 +187,7 @@ class ResyncGuardian:
         return course is not None and course.reconnected and now_s - course.progress_s < LIMIT_S
 
     async def _reconnect(self, volume: Volume) -> None:
-        """Whatever the first command says, connecting must be tried: apart helps nobody."""
+        """Break the connection and make it anew; the second is tried even if the first failed."""
         connections = self.tools.connections
         await connections.disconnect(volume, timeout_s=LIMIT_S)
         outcome = await connections.connect(volume, timeout_s=LIMIT_S)

@@ -1,8 +1,8 @@
 """Makes DRBD follow the order of resyncs that is built now, whatever changed it.
 
 clbuild writes the resource files itself; an application that is built or taken back changes for
-whom others wait, and a node that was away has only the peer's built.json. The kernel reads a file
-only when a volume is attached, so it is told as well. Nothing of it is on the path of a failover.
+whom others wait, and a node that was away has only the peer's built.json. A file takes effect only
+when its volume is attached, so the kernel is told as well. No failover waits for any of this.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ class ResyncOrder:
 
         Nobody waits for the resources that are ``stuck``, as long as they are.
 
-        Those in the order come first, the first of all first: so the kernel never sees a cycle,
-        which it would refuse, however the order was turned round.
+        The volumes are taken in the order itself, first to last: however it was changed, the kernel
+        then never sees a cycle, which it would refuse.
         """
         try:
             node = self.node()
@@ -69,7 +69,7 @@ class ResyncOrder:
     def _known(self, built: Built, volume: Volume, facts: VolumeFacts | None) -> str | None:
         """Return for whom the volume waits; None when nobody knows.
 
-        A daemon that has just started knows nothing: it may have died while the order changed.
+        A daemon that has just started does not: its predecessor may have died during a change.
         """
         waits = facts is not None and facts.waits
         unknown = None if built.cluster.resync.order or waits else ""

@@ -14,7 +14,7 @@ from hapair.ports import Connections, FileLooks, LogicalVolumes, ReplicationFile
 BEFORE_RESYNC: Final = "_before_resync"
 SPLIT: Final = "_split_"
 LOOK: Final = "_look"
-HALF_MADE: Final = ("", "DM_snapshot_cow")  # What blkid finds in it.
+HALF_MADE: Final = ("", "DM_snapshot_cow")  # What blkid finds in a snapshot that was not completed.
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class _Writer:
         try:
             self._lines.put_nowait((line, shown))
         except queue.Full:
-            return  # The disk hangs. What matters is on the way of deciding, not here.
+            return  # The disk hangs, and history must not hold a decision up: the line is lost.
 
     def flush(self) -> None:
         on_disk = threading.Event()
@@ -149,7 +149,7 @@ class Journal:
         return lambda: self._followers.remove(follower)
 
     def flush(self) -> None:
-        """Wait, bounded, until everything is on the disk: the power is about to go."""
+        """Wait, bounded, until everything is on the disk: this machine is about to be reset."""
         self._writer.flush()
 
     def close(self) -> None:

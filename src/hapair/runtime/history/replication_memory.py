@@ -134,7 +134,7 @@ class ReplicationMemory:
         self.known = replace(self.known, copies=copies)
 
     def _stamp(self, now_wall_s: float) -> None:
-        """What was connected or equal until now was so until now."""
+        """Note that what is connected or equal has been so until now."""
         self.known = replace(
             self.known,
             wall_s=now_wall_s,
@@ -162,11 +162,11 @@ class ReplicationMemory:
         if copy.resource in self._behind or (facts is not None and facts.disk in OLD_COPY):
             return self._old(copy, facts, now_wall_s)
         if facts is None:
-            return copy  # It is down, or not looked at yet: it is what it was.
+            return copy  # It is down or was not looked at yet: nothing new is known.
         return replace(copy, behind_since_wall_s=None, missing_bytes=None)
 
     def _old(self, copy: CopyMemory, facts: VolumeFacts | None, now_wall_s: float) -> CopyMemory:
-        """Of a copy that is being completed the kernel knows how much it misses."""
+        """Keep since when a copy is behind, and how much it misses, which a resync knows."""
         since_wall_s = copy.behind_since_wall_s or copy.equal_until_wall_s or now_wall_s
         known = facts is not None and facts.disk is Disk.INCONSISTENT
         missing = facts.out_of_sync_bytes if facts is not None and known else copy.missing_bytes
@@ -184,7 +184,7 @@ class ReplicationMemory:
             peer_generation=theirs.generation if theirs is not None else self.known.peer_generation,
         )
         self._behind = state.stored.behind
-        # Not the core's facts: while it waits for a disk, they are older than what passed by here.
+        # Our own facts: those of the core are older while it waits for a disk.
         self.absorb(tuple(self._facts.values()))
 
     def now(self, state: NodeState) -> Remembered:

@@ -113,7 +113,7 @@ class ApplicationBuilder:
         finally:
             self._busy = False
         if self._state.record(name) is None:
-            # Also when a former run was built and died before it came to this.
+            # Also without steps: an earlier run may have died after its last step.
             has_data = self._state.built.application(name).volumes
             await self._around.command(Introduce(name, Wanted.DATA if has_data else Wanted.DOWN))
         return _result(name, plan, warnings) | {"changed": bool(plan.steps)}

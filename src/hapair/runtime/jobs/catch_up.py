@@ -1,9 +1,9 @@
-"""A node that was away takes the newer configuration that its peer committed (row 24).
+"""A node that was away takes the newer configuration that its peer committed.
 
-Who has the lower generation fetches the peer's /etc/cluster, without its keys, archives the own
-one like clbuild does, puts the new one in place as one change, with DRBD's resource files that
-follow from it, and uses it; applications go on.
-Two different configurations of the same generation are nobody's to choose between: they are told.
+This is failure 24 of docs/operating/runbooks. The node with the lower generation fetches the peer's
+/etc/cluster, without its keys, archives its own one like clbuild does, puts the new one in place as
+one change, with DRBD's resource files that follow from it, and uses it; applications go on. Where
+two configurations of the same generation differ, a person must choose: the difference is reported.
 """
 
 import asyncio

@@ -37,8 +37,8 @@ class Workshop:
     async def do(self, work: Work, volume: Volume, built: Built) -> Outcome:
         """Do ``work`` on ``volume``; ``built`` is the configuration that the job leads to.
 
-        Unknown also when a tool or a file says what makes no sense: a job must be able to go on
-        taking itself back. What writes to the disk does so in a thread: heartbeats go on.
+        Unknown also when a tool or a file says what makes no sense, so that the job can still take
+        itself back. What writes to the disk does so in a thread: heartbeats go on.
         """
         try:
             return await self._do(work, volume, built)

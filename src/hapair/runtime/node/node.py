@@ -104,7 +104,7 @@ class Node:
     ) -> None:
         self.identity = identity
         self.watched: Watched = _nothing_watched  # What the guardian of resyncs sees.
-        self.waits_for_disk = False  # Nothing can be decided, and a new daemon could not either.
+        self.waits_for_disk = False  # Then nothing is decided; a new daemon could not write either.
         self._parts = parts
         self._wires = parts.connect(built.cluster, identity.me)
         self._hands = parts.hands(built.cluster, identity.me)

@@ -20,7 +20,7 @@ EPSILON_S: Final = 0.001  # Wake up just after a deadline, not just before it.
 WATCH_AGAIN_S: Final = 1.0  # After the stream of facts has ended.
 
 Offer = Callable[[Event], None]
-# Heartbeats say the same for hours: that is most of what an idle daemon does.
+# Reading heartbeats is most of what an idle daemon does, and they say the same for hours.
 cache_of_recent: Final = lru_cache(maxsize=8)
 
 
