@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from hapair.core import node
 from hapair.core.applications.lifecycle import START
-from hapair.core.right.hearing import peer_heard
 from hapair.core.words.effects import (
     Act,
     AnswerFence,
@@ -156,7 +155,7 @@ class Bench:
         before, self.peer = self.peer, replace(self.peer, **changes)
         self.do(PeerStated(self.now_s, self.peer))
         told = (before.standing, before.epoch) == (self.peer.standing, self.peer.epoch)
-        if not told and peer_heard(self.state):
+        if not told and self.state.peer_heard:
             self.hear()  # Its heartbeats say the same.
 
     def peer_has(self, phase: Phase = Phase.STOPPED, *, current: bool = True) -> None:

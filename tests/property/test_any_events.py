@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapair.core import node as core
-from hapair.core.copies.data_safety import is_current
+from hapair.core.copies.doubts import is_current
 from hapair.core.words.effects import Act, Do, Effect, Store, Stored
 from hapair.core.words.events import (
     Beat,

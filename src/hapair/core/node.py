@@ -8,7 +8,7 @@ what must survive is stored first.
 from dataclasses import replace
 
 from hapair.core.applications import brake, last_rung, lifecycle, placement, reconnect
-from hapair.core.copies import data_safety
+from hapair.core.copies import doubts, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
 from hapair.core.right import fencing, hearing, holding, witness
@@ -121,16 +121,16 @@ def _advance_clock(turn: Turn, at_s: float) -> None:
     # was said to the former incarnation counts any more.
     incarnation = state.incarnation + 1
     turn.store(incarnation=incarnation)
-    cut_off = state.standing is Standing.CUT and not data_safety.kernel_answers(state)
+    cut_off = state.standing is Standing.CUT and not replication.kernel_answers(state)
     if cut_off and state.leased_from_s is None:
         turn.change(leased_from_s=hearing.in_touch_until_s(state))
     turn.change(quiet_since_s=at_s, incarnation=incarnation, accepted=0)
-    data_safety.doubt_connections(turn, state.joined_from_s)
+    replication.doubt_connections(turn, state.joined_from_s)
     turn.change_peer(heard_at_s={})
     if state.standing in (Standing.TOGETHER, Standing.CUT):
         turn.store(joined_boot_id="")
         turn.change(stranger=True)
-        data_safety.distrust(turn, but_own=True, away=True)
+        doubts.distrust(turn, but_own=True, away=True)
     elif state.standing in (Standing.FORMING, Standing.LEAVING):
         turn.change(stranger=True)
     if state.standing is Standing.TOGETHER:
@@ -148,7 +148,9 @@ def _absorb(turn: Turn, event: Event) -> None:
             membership.absorb_state(turn, peer_state)
         case DataChanged(_, facts):
             first = not turn.state.facts_read
-            data_safety.absorb_facts(turn, facts)
+            if first:
+                doubts.doubt_what_lost_its_disk(turn, facts)
+            replication.absorb_facts(turn, facts)
             if first:
                 lifecycle.find_given_up(turn)
             lifecycle.absorb_facts(turn)
@@ -181,11 +183,11 @@ def _absorb(turn: Turn, event: Event) -> None:
 
 
 def _settle(turn: Turn) -> None:
-    if turn.state.confirmed and data_safety.kernel_answers(turn.state):
+    if turn.state.confirmed and replication.kernel_answers(turn.state):
         turn.change(confirmed=False)
         text = f"the kernel of {turn.state.peer_name} answers: that it is down counts no longer"
         turn.note("not-confirmed", text, severity=Severity.WARNING)
-    data_safety.update_doubts(turn)
+    doubts.update(turn)
     membership.settle(turn)
     formation.settle(turn)
     witness.settle(turn)
@@ -226,7 +228,7 @@ def _finish_leaving(turn: Turn) -> None:
     stopped = all(lifecycle.is_stopped(state, name) for name in names)
     late = state.now_s >= state.leave_until_s
     theirs = state.peer.state
-    peer_gone = not hearing.peer_heard(state) or theirs is None or theirs.left
+    peer_gone = not state.peer_heard or theirs is None or theirs.left
     if stopped and state.stored.formed and (not leave.last or peer_gone or late):
         turn.store(formed=False, ceded=not state.stored.holds_right)
         return
@@ -284,7 +286,7 @@ def beat_of(state: NodeState) -> Beat:
         echo=state.peer.incarnation if hearing.peer_alive(state) else 0,
         standing=state.standing,
         epoch=state.stored.epoch,
-        unprotected=data_safety.unprotected(state),
+        unprotected=replication.unprotected(state),
         losses=state.losses,
     )
 
@@ -312,4 +314,4 @@ def peer_state_of(state: NodeState) -> PeerState:
 def _say(state: NodeState, name: str) -> PeerApplication:
     application = state.built.application(name).application
     phase: Phase = commands.phase(state, application)
-    return PeerApplication(name, phase, data_safety.data_current(state, name))
+    return PeerApplication(name, phase, doubts.data_current(state, name))

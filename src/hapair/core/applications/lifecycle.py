@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core.applications import brake
-from hapair.core.copies import data_safety
+from hapair.core.copies import replication
 from hapair.core.words.effects import Act, Do, Layer, Severity
 from hapair.core.words.events import Looked
 from hapair.core.words.state import Is, Item, ItemState, NodeState
@@ -128,7 +128,7 @@ def absorb_facts(turn: Turn) -> None:
             continue
         if item.layer is Layer.ATTACHED:
             # A start that failed half-way leaves traces in the kernel; it is not up by that.
-            up = facts is not None and not item_state.tries and not data_safety.is_bare(facts)
+            up = facts is not None and not item_state.tries and not replication.is_bare(facts)
         else:
             up = facts is not None and facts.role is Role.PRIMARY
         known = Is.UP if up else Is.DOWN
@@ -141,7 +141,7 @@ def find_given_up(turn: Turn) -> None:
     """Find the disks that a former daemon gave up or lost: they are to be attached anew."""
     for item, item_state in turn.state.every_item():
         facts = turn.state.facts.get(item.resource)
-        if item.layer is not Layer.ATTACHED or facts is None or data_safety.is_bare(facts):
+        if item.layer is not Layer.ATTACHED or facts is None or replication.is_bare(facts):
             continue
         serves = facts.role is Role.PRIMARY and facts.kernel_answers
         # What is frozen still has to be let go: it is given up once more.
@@ -370,7 +370,7 @@ def is_spent(state: NodeState, application: str) -> bool:
     """
     for item, item_state in at(state, application, Layer.ATTACHED):
         facts = state.facts.get(item.resource)
-        if item_state.spent or (facts is not None and data_safety.is_without_data(facts)):
+        if item_state.spent or (facts is not None and replication.is_without_data(facts)):
             return True
     return False
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from hapair.core.applications import lifecycle
-from hapair.core.copies import data_safety
+from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer, Severity
 from hapair.core.words.events import PeerApplication
@@ -80,7 +80,7 @@ class View:
         """Every copy is Primary here already, or current."""
         items = lifecycle.at(self.state, self.application.name, Layer.PROMOTED)
         return all(
-            item_state.known is not Is.DOWN or data_safety.is_current(self.state, item.resource)
+            item_state.known is not Is.DOWN or doubts.is_current(self.state, item.resource)
             for item, item_state in items
         )
 
@@ -90,22 +90,22 @@ class View:
 
     @property
     def current(self) -> bool:
-        return data_safety.data_current(self.state, self.application.name)
+        return doubts.data_current(self.state, self.application.name)
 
     @property
     def peer_current(self) -> bool:
         """The peer says so, and while our copy is current, our kernel sees every write arrive."""
         if self.peer is None or not self.peer.data_current:
             return False
-        return not self.current or data_safety.peer_complete(self.state, self.application.name)
+        return not self.current or replication.peer_complete(self.state, self.application.name)
 
     @property
     def joined(self) -> bool:
         """DRBD itself says at this moment that the peer's copies have every write."""
-        facts = data_safety.volume_facts(self.state, self.application.name)
+        facts = replication.volume_facts(self.state, self.application.name)
         return all(
             each is not None
-            and data_safety.is_joined(self.state, each.resource)
+            and replication.is_joined(self.state, each.resource)
             and each.connection is Connection.CONNECTED
             and each.peer_disk is Disk.UP_TO_DATE
             for each in facts
@@ -114,9 +114,9 @@ class View:
     @property
     def awaits_proof(self) -> bool:
         """A copy here is connected, and will be known to be current in a moment."""
-        facts = data_safety.volume_facts(self.state, self.application.name)
+        facts = replication.volume_facts(self.state, self.application.name)
         connected = (f.resource for f in facts if f and f.resource in self.state.joined_from_s)
-        return any(not data_safety.is_joined(self.state, each) for each in connected)
+        return any(not replication.is_joined(self.state, each) for each in connected)
 
     @property
     def peer_stopped(self) -> bool:
@@ -161,7 +161,7 @@ def _awaits_preferred(v: View) -> bool:
 def _awaits_connection(v: View) -> bool:
     """Tell whether a cold start's copies may be connected in a moment: two are better than one."""
     waited_s = v.state.now_s - v.state.together_since_s
-    facts = data_safety.volume_facts(v.state, v.application.name)
+    facts = replication.volume_facts(v.state, v.application.name)
     apart = any(each is not None and not each.kernel_answers for each in facts)
     return v.fresh and apart and waited_s < CONNECTION_WAIT_S
 
@@ -235,7 +235,7 @@ GOALS: Final[tuple[GoalRule, ...]] = (
     ),
     Rule(
         "peer-primary",
-        lambda v: data_safety.peer_is_primary(v.state, v.application.name),
+        lambda v: replication.peer_is_primary(v.state, v.application.name),
         Goal.STANDBY,
         "the data is still Primary on the peer",
     ),
@@ -392,7 +392,7 @@ def _forget_two_owners(turn: Turn, seen: View) -> None:
     key = f"{name}/owners"
     if key not in turn.state.reasons or theirs is None or seen.record not in theirs.records:
         return
-    facts = data_safety.volume_facts(seen.state, name)
+    facts = replication.volume_facts(seen.state, name)
     joined = all(each is not None and each.kernel_answers for each in facts)
     if seen.together and joined and (seen.stopped or seen.peer_stopped):
         turn.change(reasons={k: row for k, row in turn.state.reasons.items() if k != key})
@@ -442,11 +442,11 @@ def _take_over(turn: Turn, application: Application) -> None:
     if record.owner == state.me:
         turn.put_record(replace(record, version=Version(state.stored.epoch, 0)))
         return
-    if not data_safety.data_current(state, application.name):
+    if not doubts.data_current(state, application.name):
         return
-    if data_safety.peer_is_primary(state, application.name):
+    if replication.peer_is_primary(state, application.name):
         return
-    if not data_safety.volumes(state, application.name):
+    if not replication.volumes(state, application.name):
         turn.change(leased=(*state.leased, application.name))
     # What once failed to start here is tried again: nobody else is left.
     failed_on = tuple(each for each in record.failed_on if each != state.me)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core.applications import lifecycle, placement
-from hapair.core.copies import data_safety
+from hapair.core.copies import doubts, replication
 from hapair.core.members import formation
 from hapair.core.right import hearing
 from hapair.core.right.arbitration import Verdict
@@ -54,7 +54,7 @@ def _form(turn: Turn, request_id: int, command: Form) -> None:
     elif state.standing is Standing.HALTED:
         turn.store(formed=True, formed_boot_id=state.boot_id)
         if not state.stored.holds_right:
-            data_safety.distrust(turn, away=True)
+            doubts.distrust(turn, away=True)
         names = tuple(b.application.name for b in state.built.applications)
         turn.change(
             standing=Standing.FORMING,
@@ -95,8 +95,8 @@ def _introduce(turn: Turn, request_id: int, application: str, wanted: Wanted) ->
 
 def _confirm(turn: Turn, request_id: int) -> None:
     state = turn.state
-    doubts = state.standing is Standing.ALONE and (state.stored.unproven or state.stored.away)
-    if state.standing not in (Standing.CUT, Standing.FORMING) and not doubts:
+    in_doubt = state.standing is Standing.ALONE and (state.stored.unproven or state.stored.away)
+    if state.standing not in (Standing.CUT, Standing.FORMING) and not in_doubt:
         text = f"nothing waits for a confirmation: this node is {state.standing}"
         turn.reply(request_id, text, accepted=False)
     elif hearing.peer_alive(state):
@@ -105,13 +105,13 @@ def _confirm(turn: Turn, request_id: int) -> None:
     elif not state.facts_read:
         text = "the state of the data is not known yet; type it again in a moment"
         turn.reply(request_id, text, accepted=False)
-    elif data_safety.kernel_answers(state):
+    elif replication.kernel_answers(state):
         text = (
             f"the kernel of {state.peer_name} answers on the replication link; power it off first"
         )
         turn.reply(request_id, text, accepted=False)
     else:
-        if doubts:
+        if in_doubt:
             turn.store(unproven=(), away=())
         else:
             turn.change(confirmed=True)

@@ -125,7 +125,7 @@ class NodeState:
     moving: tuple[str, ...] = ()  # Applications that stop here to start on the peer.
     peer: PeerView = PeerView()
     facts: Mapping[str, VolumeFacts] = field(default_factory=dict)
-    joined_from_s: Mapping[str, float] = field(default_factory=dict)  # See data_safety.is_joined.
+    joined_from_s: Mapping[str, float] = field(default_factory=dict)  # See replication.is_joined.
     linked_until_s: float = 0.0  # When the last connection of the data ended.
     relinked: bool = False  # A connection was made while the peer was silent.
     losses: int = 0  # Connections of the data that ended; what the peer said before is old.
@@ -159,6 +159,11 @@ class NodeState:
     @property
     def detection_s(self) -> float:
         return self.built.cluster.timing.detection_s
+
+    @property
+    def peer_heard(self) -> bool:
+        """A beat that echoes our incarnation came within the detection time."""
+        return any(self.now_s - at_s < self.detection_s for at_s in self.peer.heard_at_s.values())
 
     def record(self, application: str) -> Record | None:
         return self.stored.by_application.get(application)
