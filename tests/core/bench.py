@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hapair.core import node
-from hapair.core.applications.lifecycle import START
+from hapair.core.applications.layers import START
 from hapair.core.words.effects import (
     Act,
     AnswerFence,

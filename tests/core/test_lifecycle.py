@@ -7,7 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hapair.core import node
-from hapair.core.applications.lifecycle import LADDER, ORDER, START, items_of
+from hapair.core.applications.items import ORDER, items_of
+from hapair.core.applications.ladder import LADDER
+from hapair.core.applications.layers import START
 from hapair.core.explain import report
 from hapair.core.words.effects import Act, Do, Layer, Look, ResetNode, Stored
 from hapair.core.words.events import Command, DataChanged, Ended, Halt, Introduce, Looked, Move, Run

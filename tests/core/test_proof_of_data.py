@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hapair.core import node
-from hapair.core.applications.lifecycle import is_stopped
+from hapair.core.applications.items import is_stopped
 from hapair.core.copies import doubts
 from hapair.core.words.effects import Do, Stored
 from hapair.core.words.events import DataChanged, Ended, Halt, Leave, Move

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair.core.applications import brake, last_rung, placement
-from hapair.core.applications.lifecycle import ORDER, at
+from hapair.core.applications.items import ORDER, at
 from hapair.core.copies import doubts, replication
 from hapair.core.members import commands, formation
 from hapair.core.right import hearing, witness

@@ -7,7 +7,16 @@ what must survive is stored first.
 
 from dataclasses import replace
 
-from hapair.core.applications import brake, last_rung, lifecycle, placement, reconnect
+from hapair.core.applications import (
+    brake,
+    endings,
+    items,
+    ladder,
+    last_rung,
+    layers,
+    placement,
+    reconnect,
+)
 from hapair.core.copies import doubts, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
@@ -71,7 +80,7 @@ def begin(
         quiet_since_s=at_s,
     )
     turn = Turn(state)
-    lifecycle.sync_items(turn)
+    items.sync(turn)
     if stored.formed and stored.formed_boot_id == boot_id:
         if stored.joined_boot_id != boot_id:
             form = Form(start=Start.BY_BOOT, allow_single_node=False)
@@ -106,7 +115,7 @@ def step(state: NodeState, event: Event) -> Step:
         return turn.state, ()  # Most events are such; the next tick does what is due by now.
     _settle(turn)
     if turn.state.standing is Standing.TOGETHER and state.standing is not Standing.TOGETHER:
-        lifecycle.announce(turn)
+        layers.announce(turn)
     return _finish(state, turn)
 
 
@@ -152,8 +161,8 @@ def _absorb(turn: Turn, event: Event) -> None:
                 doubts.doubt_what_lost_its_disk(turn, facts)
             replication.absorb_facts(turn, facts)
             if first:
-                lifecycle.find_given_up(turn)
-            lifecycle.absorb_facts(turn)
+                items.find_given_up(turn)
+            items.absorb_facts(turn)
         case LinkChanged(_, network, up):
             turn.change(links={**turn.state.links, network: up})
         case ReferencesProbed(at_s, answering):
@@ -167,19 +176,19 @@ def _absorb(turn: Turn, event: Event) -> None:
         case FenceAskerGone(_, request_id):
             brake.forget_question(turn, request_id)
         case Ended(_, effect_id, outcome):
-            lifecycle.absorb_end(turn, effect_id, outcome)
+            endings.absorb_end(turn, effect_id, outcome)
             if not isinstance(outcome, Done):  # What was done is newer than the known facts.
-                lifecycle.absorb_facts(turn)
+                items.absorb_facts(turn)
         case Looked():
-            lifecycle.absorb_look(turn, event)
+            endings.absorb_look(turn, event)
         case Commanded(_, request_id, command):
             commands.handle(turn, request_id, command)
         case Configured(_, built):
             if built.cluster.witnesses != turn.state.built.cluster.witnesses:
                 turn.change(witness=WitnessView())  # The new ones have said nothing yet.
             turn.change(built=built)
-            lifecycle.sync_items(turn)
-            lifecycle.absorb_facts(turn)  # The kernel may have nothing new to say about them.
+            items.sync(turn)
+            items.absorb_facts(turn)  # The kernel may have nothing new to say about them.
 
 
 def _settle(turn: Turn) -> None:
@@ -193,24 +202,24 @@ def _settle(turn: Turn) -> None:
     witness.settle(turn)
     turn.change(claims=())
     for application, goal in placement.settle(turn):
-        stopped = lifecycle.is_stopped(turn.state, application.name)
+        stopped = items.is_stopped(turn.state, application.name)
         match goal:
-            case _ if not stopped and lifecycle.is_spent(turn.state, application.name):
-                lifecycle.give_way(turn, application)
+            case _ if not stopped and items.is_spent(turn.state, application.name):
+                ladder.give_way(turn, application)
             case placement.Goal.RELEASE:
-                lifecycle.take_down(turn, application, None)
+                ladder.take_down(turn, application, None)
             case placement.Goal.GIVE_WAY if not stopped:
-                lifecycle.give_way(turn, application)
+                ladder.give_way(turn, application)
             case placement.Goal.STANDBY if not stopped:
-                lifecycle.take_down(turn, application, Layer.ATTACHED)
+                ladder.take_down(turn, application, Layer.ATTACHED)
             case placement.Goal.STANDBY | placement.Goal.GIVE_WAY:
-                lifecycle.bring_up(turn, application, Layer.ATTACHED)
+                layers.bring_up(turn, application, Layer.ATTACHED)
             case placement.Goal.DATA:
-                lifecycle.bring_up(turn, application, Layer.MOUNTED)
+                layers.bring_up(turn, application, Layer.MOUNTED)
             case placement.Goal.UP:
-                lifecycle.bring_up(turn, application, Layer.PROGRAM)
+                layers.bring_up(turn, application, Layer.PROGRAM)
             case placement.Goal.KEEP:
-                lifecycle.bring_up(turn, application, Layer.ATTACHED)
+                layers.bring_up(turn, application, Layer.ATTACHED)
     brake.settle(turn)
     reconnect.settle(turn)
     _finish_leaving(turn)
@@ -225,14 +234,14 @@ def _finish_leaving(turn: Turn) -> None:
     if state.standing is not Standing.LEAVING or leave is None:
         return
     names = [b.application.name for b in state.built.applications]
-    stopped = all(lifecycle.is_stopped(state, name) for name in names)
+    stopped = all(items.is_stopped(state, name) for name in names)
     late = state.now_s >= state.leave_until_s
     theirs = state.peer.state
     peer_gone = not state.peer_heard or theirs is None or theirs.left
     if stopped and state.stored.formed and (not leave.last or peer_gone or late):
         turn.store(formed=False, ceded=not state.stored.holds_right)
         return
-    if state.stored.formed or not lifecycle.is_released(state):
+    if state.stored.formed or not items.is_released(state):
         return
     peer_took_over = theirs is not None and theirs.holds_right
     if state.stored.holds_right or peer_gone or peer_took_over or late:
@@ -248,14 +257,14 @@ def _forget_fresh(turn: Turn) -> None:
     fresh = tuple(
         name
         for name in turn.state.fresh
-        if lifecycle.is_stopped(turn.state, name) and name not in runs_there
+        if items.is_stopped(turn.state, name) and name not in runs_there
     )
     if fresh != turn.state.fresh:
         turn.change(fresh=fresh)
 
 
 def _finish(before: NodeState, turn: Turn) -> Step:
-    lifecycle.note_progress(turn, before)
+    layers.note_progress(turn, before)
     last_rung.settle(turn, before)
     state = turn.state
     head: list[Effect] = []
@@ -269,7 +278,7 @@ def _finish(before: NodeState, turn: Turn) -> Step:
     if beat != state.beaten:
         head.append(SetBeat(beat))
         state = replace(state, beaten=beat)
-    guarded = lifecycle.runs_anything(state)
+    guarded = items.runs_anything(state)
     tail: list[Effect] = []
     if guarded is not None and guarded is not state.guarded:
         state = replace(state, guarded=guarded)
@@ -302,7 +311,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         generation=state.built.generation,
         records=state.stored.records,
         applications=tuple(_say(state, b.application.name) for b in state.built.applications),
-        left=(leaving or state.standing is Standing.HALTED) and lifecycle.is_released(state),
+        left=(leaving or state.standing is Standing.HALTED) and items.is_released(state),
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
         behind=state.stored.behind,

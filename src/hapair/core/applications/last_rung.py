@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import lifecycle, placement
+from hapair.core.applications import ladder, placement
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer, ResetNode, Severity
 from hapair.core.words.rules import Rule, first_match
@@ -102,5 +102,5 @@ def _stuck(items: Mapping[Item, ItemState]) -> tuple[Item, ...]:
         for item, item_state in items.items()
         if item.layer is not Layer.ATTACHED
         and item_state.known is not Is.UNKNOWN
-        and item_state.rung >= len(lifecycle.LADDER[item.layer])
+        and item_state.rung >= len(ladder.LADDER[item.layer])
     )

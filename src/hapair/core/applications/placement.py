@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import lifecycle
+from hapair.core.applications import items
 from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer, Severity
@@ -73,15 +73,15 @@ class View:
 
     @property
     def stopped(self) -> bool:
-        return lifecycle.is_stopped(self.state, self.application.name)
+        return items.is_stopped(self.state, self.application.name)
 
     @property
     def promotable(self) -> bool:
         """Every copy is Primary here already, or current."""
-        items = lifecycle.at(self.state, self.application.name, Layer.PROMOTED)
+        copies = items.at(self.state, self.application.name, Layer.PROMOTED)
         return all(
             item_state.known is not Is.DOWN or doubts.is_current(self.state, item.resource)
-            for item, item_state in items
+            for item, item_state in copies
         )
 
     @property

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import lifecycle, placement
+from hapair.core.applications import items, ladder, placement
 from hapair.core.copies import doubts, replication
 from hapair.core.members import formation
 from hapair.core.right import hearing
@@ -321,15 +321,15 @@ def phase(state: NodeState, application: Application) -> Phase:
     name = application.name
     if any(item_state.known is Is.UNKNOWN for item_state in state.items_of(name).values()):
         return Phase.UNKNOWN
-    if lifecycle.is_stopped(state, name):
+    if items.is_stopped(state, name):
         reached = placement.goal(state, application).answer
         going_up = reached in (placement.Goal.UP, placement.Goal.DATA)
         return Phase.STARTING if going_up else Phase.STOPPED
-    if lifecycle.is_stuck(state, name):
+    if ladder.is_stuck(state, name):
         return Phase.STUCK
     reached = placement.goal(state, application).answer
     if reached in placement.STOPPED:
         return Phase.STOPPING
-    layers = lifecycle.ORDER[:3] if reached is placement.Goal.DATA else lifecycle.ORDER
-    complete = all(lifecycle.all_up(state, name, layer) for layer in layers)
+    layers = items.ORDER[:3] if reached is placement.Goal.DATA else items.ORDER
+    complete = all(items.all_up(state, name, layer) for layer in layers)
     return Phase.RUNNING if complete else Phase.STARTING

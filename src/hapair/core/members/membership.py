@@ -8,7 +8,7 @@ no moment can both use a right.
 
 from typing import Final
 
-from hapair.core.applications import lifecycle
+from hapair.core.applications import items
 from hapair.core.copies import doubts
 from hapair.core.right import fencing, holding, witness
 from hapair.core.right.arbitration import Silence, Verdict, judge
@@ -95,7 +95,7 @@ def settle(turn: Turn) -> None:
             return
         case Standing.FORMING:
             _accept(turn)
-            if lifecycle.runs_anything(turn.state) is not False:
+            if items.runs_anything(turn.state) is not False:
                 _mind_the_lease(turn)  # A new daemon may find things running, and be cut off.
         case Standing.TOGETHER:
             _together(turn)
