@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.applications import brake, last_rung, placement
+from hapair.core.applications import brake, goals, hands, last_rung, placement
 from hapair.core.applications.items import ORDER, at
 from hapair.core.copies import doubts, replication
 from hapair.core.members import commands, formation
@@ -110,8 +110,8 @@ def _application(state: NodeState, application: Application) -> ApplicationRepor
 
 def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
     """Return the row of each table that decides about an application now."""
-    goal = placement.goal(state, application)
-    hand = first_match(placement.HANDS, placement.view(state, application))
+    goal = goals.goal(state, application)
+    hand = first_match(hands.HANDS, placement.view(state, application))
     reasons = [
         Reason("goal", goal.name, goal.because),
         Reason("hand-over", hand.name, hand.because),
@@ -212,9 +212,9 @@ def _lack(state: NodeState, application: str) -> str:
 def _application_alarms(state: NodeState, application: Application) -> list[Alarm]:
     name = application.name
     found: list[Alarm] = []
-    goal = placement.goal(state, application)
+    goal = goals.goal(state, application)
     seen = placement.view(state, application)
-    if seen.mine and goal.name in placement.LOUD:
+    if seen.mine and goal.name in goals.LOUD:
         found.append(Alarm(goal.name, goal.because, name))
     if state.standing is Standing.ALONE and placement.is_lost(seen):
         text = f"it ran on {state.peer_name}, and the copy of the data here {_lack(state, name)}"

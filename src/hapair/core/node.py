@@ -10,13 +10,14 @@ from dataclasses import replace
 from hapair.core.applications import (
     brake,
     endings,
+    hands,
     items,
     ladder,
     last_rung,
     layers,
-    placement,
     reconnect,
 )
+from hapair.core.applications.goals import Goal
 from hapair.core.copies import doubts, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
@@ -201,24 +202,24 @@ def _settle(turn: Turn) -> None:
     formation.settle(turn)
     witness.settle(turn)
     turn.change(claims=())
-    for application, goal in placement.settle(turn):
+    for application, goal in hands.settle(turn):
         stopped = items.is_stopped(turn.state, application.name)
         match goal:
             case _ if not stopped and items.is_spent(turn.state, application.name):
                 ladder.give_way(turn, application)
-            case placement.Goal.RELEASE:
+            case Goal.RELEASE:
                 ladder.take_down(turn, application, None)
-            case placement.Goal.GIVE_WAY if not stopped:
+            case Goal.GIVE_WAY if not stopped:
                 ladder.give_way(turn, application)
-            case placement.Goal.STANDBY if not stopped:
+            case Goal.STANDBY if not stopped:
                 ladder.take_down(turn, application, Layer.ATTACHED)
-            case placement.Goal.STANDBY | placement.Goal.GIVE_WAY:
+            case Goal.STANDBY | Goal.GIVE_WAY:
                 layers.bring_up(turn, application, Layer.ATTACHED)
-            case placement.Goal.DATA:
+            case Goal.DATA:
                 layers.bring_up(turn, application, Layer.MOUNTED)
-            case placement.Goal.UP:
+            case Goal.UP:
                 layers.bring_up(turn, application, Layer.PROGRAM)
-            case placement.Goal.KEEP:
+            case Goal.KEEP:
                 layers.bring_up(turn, application, Layer.ATTACHED)
     brake.settle(turn)
     reconnect.settle(turn)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import items, ladder, placement
+from hapair.core.applications import goals, items, ladder, placement
 from hapair.core.copies import doubts, replication
 from hapair.core.members import formation
 from hapair.core.right import hearing
@@ -322,14 +322,14 @@ def phase(state: NodeState, application: Application) -> Phase:
     if any(item_state.known is Is.UNKNOWN for item_state in state.items_of(name).values()):
         return Phase.UNKNOWN
     if items.is_stopped(state, name):
-        reached = placement.goal(state, application).answer
-        going_up = reached in (placement.Goal.UP, placement.Goal.DATA)
+        reached = goals.goal(state, application).answer
+        going_up = reached in (goals.Goal.UP, goals.Goal.DATA)
         return Phase.STARTING if going_up else Phase.STOPPED
     if ladder.is_stuck(state, name):
         return Phase.STUCK
-    reached = placement.goal(state, application).answer
-    if reached in placement.STOPPED:
+    reached = goals.goal(state, application).answer
+    if reached in goals.STOPPED:
         return Phase.STOPPING
-    layers = items.ORDER[:3] if reached is placement.Goal.DATA else items.ORDER
+    layers = items.ORDER[:3] if reached is goals.Goal.DATA else items.ORDER
     complete = all(items.all_up(state, name, layer) for layer in layers)
     return Phase.RUNNING if complete else Phase.STARTING
