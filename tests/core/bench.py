@@ -23,7 +23,6 @@ from hapair.core.words.effects import (
     ResetNode,
     SetBeat,
     Store,
-    Stored,
 )
 from hapair.core.words.events import (
     Beat,
@@ -43,6 +42,7 @@ from hapair.core.words.events import (
     Tick,
 )
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.application import Application
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind

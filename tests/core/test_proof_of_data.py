@@ -7,9 +7,10 @@ import pytest
 from hapair.core import node
 from hapair.core.applications.items import is_stopped
 from hapair.core.copies import doubts
-from hapair.core.words.effects import Do, Stored
+from hapair.core.words.effects import Do
 from hapair.core.words.events import DataChanged, Ended, Halt, Leave, Move
-from hapair.core.words.state import Is
+from hapair.core.words.item import Is
+from hapair.core.words.stored import Stored
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Done, Refused
 from hapair.model.status import Standing

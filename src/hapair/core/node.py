@@ -22,16 +22,7 @@ from hapair.core.copies import doubts, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
 from hapair.core.right import fencing, hearing, holding, witness
-from hapair.core.words.effects import (
-    Effect,
-    Guard,
-    Layer,
-    Publish,
-    SetBeat,
-    Severity,
-    Store,
-    Stored,
-)
+from hapair.core.words.effects import Effect, Guard, Layer, Publish, SetBeat, Severity, Store
 from hapair.core.words.events import (
     Beat,
     Commanded,
@@ -54,7 +45,9 @@ from hapair.core.words.events import (
     Tick,
     WitnessAnswered,
 )
-from hapair.core.words.state import NodeState, WitnessView
+from hapair.core.words.peer import WitnessView
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.core.words.turn import Turn
 from hapair.model.built import Built
 from hapair.model.outcome import Done

@@ -12,8 +12,9 @@ from typing import Final
 from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import GO_ON, Act, AnswerFence, Do, FenceVerdict, Layer
+from hapair.core.words.item import Item
 from hapair.core.words.rules import Rule, first_match
-from hapair.core.words.state import Item, NodeState
+from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.cluster import ArbitrationKind

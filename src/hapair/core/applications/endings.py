@@ -8,7 +8,7 @@ from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.layers import START
 from hapair.core.words.effects import Do, Layer, Severity
 from hapair.core.words.events import Looked
-from hapair.core.words.state import Is, Item, ItemState
+from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.turn import Turn
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 

@@ -11,8 +11,9 @@ from typing import Final
 from hapair.core.applications import ladder, placement
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer, ResetNode, Severity
+from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.rules import Rule, first_match
-from hapair.core.words.state import Is, Item, ItemState, NodeState
+from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model.application import Application
 from hapair.model.status import Wanted

@@ -11,7 +11,8 @@ from typing import Final
 
 from hapair.core.applications import brake, items
 from hapair.core.words.effects import Act, Do, Layer
-from hapair.core.words.state import Is, Item, ItemState, NodeState
+from hapair.core.words.item import Is, Item, ItemState
+from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Application

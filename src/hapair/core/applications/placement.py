@@ -7,7 +7,8 @@ from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer
 from hapair.core.words.events import PeerApplication
-from hapair.core.words.state import Is, NodeState
+from hapair.core.words.item import Is
+from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Phase, Record, Standing, Wanted

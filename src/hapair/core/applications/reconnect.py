@@ -9,7 +9,7 @@ from typing import Final
 
 from hapair.core.applications import items
 from hapair.core.words.effects import Act, Do
-from hapair.core.words.state import Reconnects
+from hapair.core.words.item import Reconnects
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.data import Connection, Disk

@@ -19,7 +19,8 @@ from hapair.core.words.events import (
     Move,
     Run,
 )
-from hapair.core.words.state import Is, NodeState, Pending
+from hapair.core.words.item import Is
+from hapair.core.words.state import NodeState, Pending
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Application
