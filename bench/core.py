@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core import explain, node
-from hapair.core.words.effects import Act, Do, Effect, Layer, Stored
+from hapair.core.words.effects import Act, Do, Effect, Layer
 from hapair.core.words.events import (
     Beat,
     DataChanged,
@@ -31,7 +31,9 @@ from hapair.core.words.events import (
     ReferencesProbed,
     Tick,
 )
-from hapair.core.words.state import Is, ItemState, NodeState
+from hapair.core.words.item import Is, ItemState
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done

@@ -40,7 +40,7 @@ def planned_move(figures: Figures, kind: Guests | None) -> None:
 def footprint(figures: Figures, kind: Guests | None) -> None:
     """Let both nodes idle with one application, and read what their daemons used."""
     with snapshots.lab_from(cluster.formed_step(QUICK), kind) as lab:
-        time.sleep(IDLE_S / 6)  # The commands that formed it are forgotten.
+        time.sleep(IDLE_S / 6)  # The load of the commands that formed it has passed.
         before = [ticks(node) for node in lab.nodes]
         time.sleep(IDLE_S)
         for node, used in zip(lab.nodes, before, strict=True):

@@ -13,7 +13,7 @@ import pytest
 
 from hapair import __version__
 from hapair.adapters.shared.process import OUTPUT_BYTES_MAX
-from hapair.core.words.effects import Stored
+from hapair.core.words.stored import Stored
 from hapair.model.leftover import Stage
 from hapair.model.node_facts import Configuration, ScanRequest, TextFile
 from hapair.ports import Finished, TimedOut

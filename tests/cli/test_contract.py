@@ -9,8 +9,8 @@ from hapair.cli.pages.why import reasons_by_node
 from hapair.cli.screen.terminal import Paint
 from hapair.config.fingerprint import Drift
 from hapair.core import node as core
-from hapair.core.words.effects import Stored
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.application import Application, FileSystem, Script, ServiceAddress, Volume
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import ArbitrationKind, Attachment, Cluster, Network, PortRange

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from hapair.cli.pages.advice import ADVICE
-from hapair.core.applications import placement
+from hapair.core.applications import goals
 from hapair.core.explain import ALARMING
 from hapair.core.members import formation
 from hapair.core.right import arbitration
@@ -31,7 +31,7 @@ def named_by_tables() -> Iterator[str]:
     for table in arbitration.TABLES.values():
         yield from (rule.name for rule in table if rule.answer in ALARMING)
     yield from (rule.name for rule in formation.FORMATION if rule.answer is Verdict.ALARM)
-    yield from placement.LOUD
+    yield from goals.LOUD
 
 
 def named_by_calls() -> Iterator[str]:

@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hapair.core import node
-from hapair.core.applications.lifecycle import START
-from hapair.core.right.hearing import peer_heard
+from hapair.core.applications.layers import START
 from hapair.core.words.effects import (
     Act,
     AnswerFence,
@@ -24,7 +23,6 @@ from hapair.core.words.effects import (
     ResetNode,
     SetBeat,
     Store,
-    Stored,
 )
 from hapair.core.words.events import (
     Beat,
@@ -44,6 +42,7 @@ from hapair.core.words.events import (
     Tick,
 )
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.application import Application
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
@@ -156,7 +155,7 @@ class Bench:
         before, self.peer = self.peer, replace(self.peer, **changes)
         self.do(PeerStated(self.now_s, self.peer))
         told = (before.standing, before.epoch) == (self.peer.standing, self.peer.epoch)
-        if not told and peer_heard(self.state):
+        if not told and self.state.peer_heard:
             self.hear()  # Its heartbeats say the same.
 
     def peer_has(self, phase: Phase = Phase.STOPPED, *, current: bool = True) -> None:

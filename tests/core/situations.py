@@ -6,9 +6,12 @@ from typing import Any, Final
 from hapair.core.applications.brake import Frozen
 from hapair.core.applications.placement import View
 from hapair.core.right.arbitration import UNANSWERED_MAX, Silence
-from hapair.core.words.effects import Layer, Stored
+from hapair.core.words.effects import Layer
 from hapair.core.words.events import Beat, Form, Leave, PeerApplication, PeerState
-from hapair.core.words.state import Is, Item, ItemState, NodeState, PeerView, WitnessView
+from hapair.core.words.item import Is, Item, ItemState
+from hapair.core.words.peer import PeerView, WitnessView
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Role

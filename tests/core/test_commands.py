@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core.words.effects import Do, Stored
+from hapair.core.words.effects import Do
 from hapair.core.words.events import (
     Configured,
     ConfirmPeerDown,
@@ -15,6 +15,7 @@ from hapair.core.words.events import (
     Move,
     Run,
 )
+from hapair.core.words.stored import Stored
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.outcome import Refused
 from hapair.model.status import Phase, Standing, Version, Wanted

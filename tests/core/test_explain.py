@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core.copies import data_safety
+from hapair.core.copies import replication
 from hapair.core.explain import Report, report
 from hapair.core.words.events import ConfirmPeerDown, Form
 from hapair.model.data import Connection, Disk, Role
@@ -142,7 +142,7 @@ def test_two_owners_are_told_until_the_copies_are_joined() -> None:
 
 
 def test_what_is_not_built_has_no_volumes() -> None:
-    assert data_safety.volumes(Bench().state, "web") == ()
+    assert replication.volumes(Bench().state, "web") == ()
 
 
 def test_a_copy_that_is_compared_leaves_no_doubt() -> None:

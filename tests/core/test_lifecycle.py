@@ -7,11 +7,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hapair.core import node
-from hapair.core.applications.lifecycle import LADDER, ORDER, START, items_of
+from hapair.core.applications.items import ORDER, items_of
+from hapair.core.applications.ladder import LADDER
+from hapair.core.applications.layers import START
 from hapair.core.explain import report
-from hapair.core.words.effects import Act, Do, Layer, Look, ResetNode, Stored
+from hapair.core.words.effects import Act, Do, Layer, Look, ResetNode
 from hapair.core.words.events import Command, DataChanged, Ended, Halt, Introduce, Looked, Move, Run
-from hapair.core.words.state import Is, Item, ItemState, NodeState
+from hapair.core.words.item import Is, Item, ItemState
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.application import TimeLimits
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown

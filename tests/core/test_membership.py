@@ -6,16 +6,7 @@ import pytest
 
 from hapair.core import explain
 from hapair.core.right import hearing
-from hapair.core.words.effects import (
-    Do,
-    Note,
-    ProbeReferences,
-    Publish,
-    SetBeat,
-    Severity,
-    Store,
-    Stored,
-)
+from hapair.core.words.effects import Do, Note, ProbeReferences, Publish, SetBeat, Severity, Store
 from hapair.core.words.events import (
     Commanded,
     ConfirmPeerDown,
@@ -26,6 +17,7 @@ from hapair.core.words.events import (
     Start,
     Tick,
 )
+from hapair.core.words.stored import Stored
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.status import Phase, Standing, Wanted

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from hapair.core import node
-from hapair.core.applications.lifecycle import is_stopped
-from hapair.core.copies import data_safety
-from hapair.core.right.hearing import peer_heard
-from hapair.core.words.effects import Do, Stored
+from hapair.core.applications.items import is_stopped
+from hapair.core.copies import doubts
+from hapair.core.words.effects import Do
 from hapair.core.words.events import DataChanged, Ended, Halt, Leave, Move
-from hapair.core.words.state import Is
+from hapair.core.words.item import Is
+from hapair.core.words.stored import Stored
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Done, Refused
 from hapair.model.status import Standing
@@ -36,7 +36,7 @@ def unproven(bench: Bench) -> bool:
 def standby() -> Bench:
     bench = Bench()
     bench.together()
-    assert data_safety.is_current(bench.state, RESOURCE)
+    assert doubts.is_current(bench.state, RESOURCE)
     return bench
 
 
@@ -99,7 +99,7 @@ def test_what_was_said_to_a_former_incarnation_is_not_heard_after_a_pause() -> N
     before = bench.state.incarnation
     bench.do(DataChanged(bench.now_s + 10.0, (facts(),)))
     bench.hear(echo=before)
-    assert not peer_heard(bench.state)
+    assert not bench.state.peer_heard
     assert bench.state.stored.incarnation == bench.state.incarnation == before + 1
 
 

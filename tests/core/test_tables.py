@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core.applications import brake, last_rung, placement
+from hapair.core.applications import brake, goals, hands, last_rung
 from hapair.core.members import formation
 from hapair.core.right import arbitration
 from hapair.core.right.arbitration import Silence, Verdict
@@ -23,8 +23,8 @@ TABLES: dict[str, tuple[Sequence[Rule[Any, Any]], Mapping[str, object]]] = {
     "fencing": (arbitration.FENCING, situations.FENCING),
     "brake": (brake.BRAKE, situations.BRAKE),
     "formation": (formation.FORMATION, situations.FORMATION),
-    "goal": (placement.GOALS, situations.GOALS),
-    "hand-over": (placement.HANDS, situations.HANDS),
+    "goal": (goals.GOALS, situations.GOALS),
+    "hand-over": (hands.HANDS, situations.HANDS),
     "last-rung": (last_rung.RUNGS, situations.RUNGS),
 }
 ROWS = [(name, row.name) for name, (table, _) in TABLES.items() for row in table]

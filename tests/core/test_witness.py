@@ -6,7 +6,7 @@ import pytest
 
 from hapair.core import explain
 from hapair.core.right.witness import LOOK_S
-from hapair.core.words.effects import AskWitnesses, Do, Guard, Note, Severity, Store, Stored
+from hapair.core.words.effects import AskWitnesses, Do, Guard, Note, Severity, Store
 from hapair.core.words.events import (
     Configured,
     ConfirmPeerDown,
@@ -16,6 +16,7 @@ from hapair.core.words.events import (
     WitnessAnswered,
     WitnessTie,
 )
+from hapair.core.words.stored import Stored
 from hapair.model.application import Application
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind

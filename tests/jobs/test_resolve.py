@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from hapair.core.words.effects import Stored
+from hapair.core.words.stored import Stored
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.divergence import ChangedFile, Generations
 from hapair.model.outcome import Refused, Unknown

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapair.core import node as core
-from hapair.core.copies.data_safety import is_current
-from hapair.core.words.effects import Act, Do, Effect, Store, Stored
+from hapair.core.copies.doubts import is_current
+from hapair.core.words.effects import Act, Do, Effect, Store
 from hapair.core.words.events import (
     Beat,
     Commanded,
@@ -34,6 +34,7 @@ from hapair.core.words.events import (
     Tick,
 )
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Refused, Unknown

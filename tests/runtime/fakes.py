@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
 
-from hapair.core.words.effects import Effect, Stored
+from hapair.core.words.effects import Effect
 from hapair.core.words.events import Beat, Event, PeerState
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.application import (
     Application,
     FileSystem,

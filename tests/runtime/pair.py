@@ -10,8 +10,9 @@ from errno import ENOSPC
 from pathlib import Path
 
 from hapair.core.explain import report
-from hapair.core.words.effects import AnswerFence, Reply, Stored
+from hapair.core.words.effects import AnswerFence, Reply
 from hapair.core.words.events import Command, Commanded, Form, Introduce
+from hapair.core.words.stored import Stored
 from hapair.model.application import Program
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Cluster

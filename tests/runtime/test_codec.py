@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core.words.effects import Stored
 from hapair.core.words.events import Beat, PeerState
+from hapair.core.words.stored import Stored
 from hapair.runtime.codec import Malformed, decode, dumps, encode, loads
 
 KINDS = (Beat, PeerState, Stored)

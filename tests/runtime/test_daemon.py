@@ -14,7 +14,7 @@ from hapair.adapters.files import FileStorage
 from hapair.adapters.heartbeat import ReplayGuard
 from hapair.adapters.reset import not_a_machine
 from hapair.config.built_json import dumps
-from hapair.core.words.effects import Stored
+from hapair.core.words.stored import Stored
 from hapair.model.cluster import Cluster
 from hapair.ports import Finished, TimedOut
 from hapair.rpc.messages import ExitCode, RpcError

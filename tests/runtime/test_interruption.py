@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from hapair.core.words.effects import Stored
 from hapair.core.words.events import Command, Form, Halt, Introduce, Move
+from hapair.core.words.stored import Stored
 from hapair.model.status import Phase, Wanted
 from hapair.runtime.codec import loads
 from hapair.runtime.node.node import STATE

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hapair.core.words.effects import Act, Do, Effect, Note, Publish, SetBeat, Store, Stored
+from hapair.core.words.effects import Act, Do, Effect, Note, Publish, SetBeat, Store
 from hapair.core.words.events import Event, Heard, LinkChanged, Tick
+from hapair.core.words.stored import Stored
 from hapair.rpc.messages import RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node import loop as loops

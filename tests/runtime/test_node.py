@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hapair.core.words.effects import Stored
 from hapair.core.words.events import Move
+from hapair.core.words.stored import Stored
 from hapair.model.cluster import PortRange
 from hapair.model.outcome import Refused
 from hapair.model.status import Phase, Standing

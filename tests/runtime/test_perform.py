@@ -19,9 +19,9 @@ from hapair.core.words.effects import (
     ResetNode,
     SetBeat,
     Store,
-    Stored,
 )
 from hapair.core.words.events import Ended, Event, Looked, ReferencesProbed
+from hapair.core.words.stored import Stored
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.runtime.history.journal_log import Journal

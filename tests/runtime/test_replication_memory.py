@@ -6,9 +6,10 @@ from typing import Final
 
 import pytest
 
-from hapair.core.words.effects import Stored
 from hapair.core.words.events import DataChanged, Event, Tick
-from hapair.core.words.state import NodeState, PeerView
+from hapair.core.words.peer import PeerView
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.status import Record, Version, Wanted
 from hapair.rpc.messages import JsonObject, RpcError

@@ -7,7 +7,8 @@ from typing import Final
 import pytest
 
 from hapair.config.fingerprint import Drift
-from hapair.core.words.state import NodeState, PeerView
+from hapair.core.words.peer import PeerView
+from hapair.core.words.state import NodeState
 from hapair.model.application import OcfAgent, Program, Script, Unit
 from hapair.model.cluster import Resync
 from hapair.model.data import Connection, Disk, Role, VolumeFacts

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core import node as core
-from hapair.core.words.effects import Act, Do, Effect, Look, Publish, SetBeat, Stored
+from hapair.core.words.effects import Act, Do, Effect, Look, Publish, SetBeat
 from hapair.core.words.events import (
     Beat,
     Command,
@@ -30,6 +30,7 @@ from hapair.core.words.events import (
     Tick,
 )
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown

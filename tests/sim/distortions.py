@@ -8,16 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hapair.core.right import witness
-from hapair.core.words.effects import (
-    Act,
-    AnswerFence,
-    Do,
-    Effect,
-    FenceVerdict,
-    ResetNode,
-    Store,
-    Stored,
-)
+from hapair.core.words.effects import Act, AnswerFence, Do, Effect, FenceVerdict, ResetNode, Store
 from hapair.core.words.events import (
     DataChanged,
     Ended,
@@ -29,6 +20,7 @@ from hapair.core.words.events import (
     WitnessAnswered,
 )
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, VolumeFacts
 from hapair.model.outcome import Done

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from hapair.core.words.effects import Act, Do, Effect, Stored
+from hapair.core.words.effects import Act, Do, Effect
 from hapair.core.words.events import Beat, Event, PeerState
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from hapair.runtime.daemon import next_incarnation
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hapair.core.words.effects import Do, Stored
+from hapair.core.words.effects import Do
 from hapair.core.words.events import (
     ConfirmPeerDown,
     Form,
@@ -16,6 +16,7 @@ from hapair.core.words.events import (
     Leave,
     Move,
 )
+from hapair.core.words.stored import Stored
 from hapair.model.witness import Answer
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.distortions import (

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Self
 
-from hapair.core.words.effects import Act, Do, Reply, Severity, Stored
+from hapair.core.words.effects import Act, Do, Reply, Severity
 from hapair.core.words.events import Command
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Standing

@@ -3,8 +3,9 @@
 import re
 from typing import Final, TextIO
 
-from hapair.core.words.effects import Act, Note, Publish, SetBeat, Store, Stored
+from hapair.core.words.effects import Act, Note, Publish, SetBeat, Store
 from hapair.core.words.events import DataChanged, PeerState, PeerStated
+from hapair.core.words.stored import Stored
 from hapair.model.data import VolumeFacts
 from hapair.model.status import Record
 from tests.sim.world import Trace

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hapair.core.applications.lifecycle import is_spent
+from hapair.core.applications.items import is_spent
 from hapair.core.words.effects import Act, Do
 from hapair.core.words.events import Halt, Leave, Move, Run
 from hapair.core.words.state import NodeState

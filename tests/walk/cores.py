@@ -12,9 +12,12 @@ from typing import Final, TypeVar
 
 from hapair.core.right.arbitration import UNANSWERED_MAX
 from hapair.core.right.witness import MISSED_MAX
-from hapair.core.words.effects import Effect, Note, Reply, Stored
+from hapair.core.words.effects import Effect, Note, Reply
 from hapair.core.words.events import Event, PeerState
-from hapair.core.words.state import FencingView, ItemState, NodeState, PeerView, WitnessView
+from hapair.core.words.item import ItemState
+from hapair.core.words.peer import FencingView, PeerView, WitnessView
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from tests.sim.machine import Core
 from tests.walk.numbers import NOTHING, Pool

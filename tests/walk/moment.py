@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hapair.core.words.effects import Stored
+from hapair.core.words.stored import Stored
 from hapair.model.data import Connection, Role, VolumeFacts
 from tests.checkers.rules import nothing_lost
 from tests.sim.drbd import Written

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from hapair.core.applications.lifecycle import is_spent
+from hapair.core.applications.items import is_spent
 from hapair.core.words.effects import Act, Do
 from hapair.core.words.state import NodeState
 from hapair.model.cluster import ArbitrationKind

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hapair.core.invariants import BrokenInvariantError
-from hapair.core.words.effects import Stored
 from hapair.core.words.events import Command, Form, Introduce, Move
+from hapair.core.words.stored import Stored
 from hapair.model.status import Standing, Wanted
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.machine import Core

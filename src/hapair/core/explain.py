@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.applications import brake, last_rung, placement
-from hapair.core.applications.lifecycle import ORDER, at
-from hapair.core.copies import data_safety
+from hapair.core.applications import brake, goals, hands, last_rung, placement
+from hapair.core.applications.items import ORDER, at
+from hapair.core.copies import doubts, replication
 from hapair.core.members import commands, formation
 from hapair.core.right import hearing, witness
 from hapair.core.right.arbitration import Verdict, judge
@@ -102,16 +102,16 @@ def _application(state: NodeState, application: Application) -> ApplicationRepor
         phase=commands.phase(state, application),
         reasons=why(state, application),
         failed_on=record.failed_on if record is not None else (),
-        data_current=data_safety.data_current(state, name),
+        data_current=doubts.data_current(state, name),
         items=items,
-        facts=data_safety.volume_facts(state, name),
+        facts=replication.volume_facts(state, name),
     )
 
 
 def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
     """Return the row of each table that decides about an application now."""
-    goal = placement.goal(state, application)
-    hand = first_match(placement.HANDS, placement.view(state, application))
+    goal = goals.goal(state, application)
+    hand = first_match(hands.HANDS, placement.view(state, application))
     reasons = [
         Reason("goal", goal.name, goal.because),
         Reason("hand-over", hand.name, hand.because),
@@ -152,7 +152,7 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
     alone = state.standing is Standing.ALONE
     if alone:
         found.append(Alarm("no-redundancy", f"{state.peer_name} is not there: no redundancy"))
-    unprotected = frozenset(() if alone else data_safety.unprotected(state))
+    unprotected = frozenset(() if alone else replication.unprotected(state))
     for built in state.built.applications:
         found += _application_alarms(state, built.application)
         lost = sorted(v.resource for v in built.volumes if v.resource in unprotected)
@@ -191,7 +191,7 @@ def _third_party_alarms(state: NodeState) -> list[Alarm]:
 def _frozen(state: NodeState, application: str) -> list[Alarm]:
     """Say which writes are frozen, and what is waited for."""
     found: list[Alarm] = []
-    for volume in data_safety.volumes(state, application):
+    for volume in replication.volumes(state, application):
         facts = state.facts.get(volume.resource)
         if facts is not None and facts.suspended:
             because = brake.verdict(state, volume.resource).because
@@ -201,7 +201,7 @@ def _frozen(state: NodeState, application: str) -> list[Alarm]:
 
 
 def _lack(state: NodeState, application: str) -> str:
-    resources = {volume.resource for volume in data_safety.volumes(state, application)}
+    resources = {volume.resource for volume in replication.volumes(state, application)}
     if resources & set(state.stored.behind):
         return "misses writes"
     if resources & {*state.stored.unproven, *state.stored.away}:
@@ -212,9 +212,9 @@ def _lack(state: NodeState, application: str) -> str:
 def _application_alarms(state: NodeState, application: Application) -> list[Alarm]:
     name = application.name
     found: list[Alarm] = []
-    goal = placement.goal(state, application)
+    goal = goals.goal(state, application)
     seen = placement.view(state, application)
-    if seen.mine and goal.name in placement.LOUD:
+    if seen.mine and goal.name in goals.LOUD:
         found.append(Alarm(goal.name, goal.because, name))
     if state.standing is Standing.ALONE and placement.is_lost(seen):
         text = f"it ran on {state.peer_name}, and the copy of the data here {_lack(state, name)}"

@@ -7,21 +7,22 @@ what must survive is stored first.
 
 from dataclasses import replace
 
-from hapair.core.applications import brake, last_rung, lifecycle, placement, reconnect
-from hapair.core.copies import data_safety
+from hapair.core.applications import (
+    brake,
+    endings,
+    hands,
+    items,
+    ladder,
+    last_rung,
+    layers,
+    reconnect,
+)
+from hapair.core.applications.goals import Goal
+from hapair.core.copies import doubts, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
 from hapair.core.right import fencing, hearing, holding, witness
-from hapair.core.words.effects import (
-    Effect,
-    Guard,
-    Layer,
-    Publish,
-    SetBeat,
-    Severity,
-    Store,
-    Stored,
-)
+from hapair.core.words.effects import Effect, Guard, Layer, Publish, SetBeat, Severity, Store
 from hapair.core.words.events import (
     Beat,
     Commanded,
@@ -44,7 +45,9 @@ from hapair.core.words.events import (
     Tick,
     WitnessAnswered,
 )
-from hapair.core.words.state import NodeState, WitnessView
+from hapair.core.words.peer import WitnessView
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.core.words.turn import Turn
 from hapair.model.built import Built
 from hapair.model.outcome import Done
@@ -71,7 +74,7 @@ def begin(
         quiet_since_s=at_s,
     )
     turn = Turn(state)
-    lifecycle.sync_items(turn)
+    items.sync(turn)
     if stored.formed and stored.formed_boot_id == boot_id:
         if stored.joined_boot_id != boot_id:
             form = Form(start=Start.BY_BOOT, allow_single_node=False)
@@ -106,7 +109,7 @@ def step(state: NodeState, event: Event) -> Step:
         return turn.state, ()  # Most events are such; the next tick does what is due by now.
     _settle(turn)
     if turn.state.standing is Standing.TOGETHER and state.standing is not Standing.TOGETHER:
-        lifecycle.announce(turn)
+        layers.announce(turn)
     return _finish(state, turn)
 
 
@@ -121,16 +124,16 @@ def _advance_clock(turn: Turn, at_s: float) -> None:
     # was said to the former incarnation counts any more.
     incarnation = state.incarnation + 1
     turn.store(incarnation=incarnation)
-    cut_off = state.standing is Standing.CUT and not data_safety.kernel_answers(state)
+    cut_off = state.standing is Standing.CUT and not replication.kernel_answers(state)
     if cut_off and state.leased_from_s is None:
         turn.change(leased_from_s=hearing.in_touch_until_s(state))
     turn.change(quiet_since_s=at_s, incarnation=incarnation, accepted=0)
-    data_safety.doubt_connections(turn, state.joined_from_s)
+    replication.doubt_connections(turn, state.joined_from_s)
     turn.change_peer(heard_at_s={})
     if state.standing in (Standing.TOGETHER, Standing.CUT):
         turn.store(joined_boot_id="")
         turn.change(stranger=True)
-        data_safety.distrust(turn, but_own=True, away=True)
+        doubts.distrust(turn, but_own=True, away=True)
     elif state.standing in (Standing.FORMING, Standing.LEAVING):
         turn.change(stranger=True)
     if state.standing is Standing.TOGETHER:
@@ -148,10 +151,12 @@ def _absorb(turn: Turn, event: Event) -> None:
             membership.absorb_state(turn, peer_state)
         case DataChanged(_, facts):
             first = not turn.state.facts_read
-            data_safety.absorb_facts(turn, facts)
             if first:
-                lifecycle.find_given_up(turn)
-            lifecycle.absorb_facts(turn)
+                doubts.doubt_what_lost_its_disk(turn, facts)
+            replication.absorb_facts(turn, facts)
+            if first:
+                items.find_given_up(turn)
+            items.absorb_facts(turn)
         case LinkChanged(_, network, up):
             turn.change(links={**turn.state.links, network: up})
         case ReferencesProbed(at_s, answering):
@@ -165,50 +170,50 @@ def _absorb(turn: Turn, event: Event) -> None:
         case FenceAskerGone(_, request_id):
             brake.forget_question(turn, request_id)
         case Ended(_, effect_id, outcome):
-            lifecycle.absorb_end(turn, effect_id, outcome)
+            endings.absorb_end(turn, effect_id, outcome)
             if not isinstance(outcome, Done):  # What was done is newer than the known facts.
-                lifecycle.absorb_facts(turn)
+                items.absorb_facts(turn)
         case Looked():
-            lifecycle.absorb_look(turn, event)
+            endings.absorb_look(turn, event)
         case Commanded(_, request_id, command):
             commands.handle(turn, request_id, command)
         case Configured(_, built):
             if built.cluster.witnesses != turn.state.built.cluster.witnesses:
                 turn.change(witness=WitnessView())  # The new ones have said nothing yet.
             turn.change(built=built)
-            lifecycle.sync_items(turn)
-            lifecycle.absorb_facts(turn)  # The kernel may have nothing new to say about them.
+            items.sync(turn)
+            items.absorb_facts(turn)  # The kernel may have nothing new to say about them.
 
 
 def _settle(turn: Turn) -> None:
-    if turn.state.confirmed and data_safety.kernel_answers(turn.state):
+    if turn.state.confirmed and replication.kernel_answers(turn.state):
         turn.change(confirmed=False)
         text = f"the kernel of {turn.state.peer_name} answers: that it is down counts no longer"
         turn.note("not-confirmed", text, severity=Severity.WARNING)
-    data_safety.update_doubts(turn)
+    doubts.update(turn)
     membership.settle(turn)
     formation.settle(turn)
     witness.settle(turn)
     turn.change(claims=())
-    for application, goal in placement.settle(turn):
-        stopped = lifecycle.is_stopped(turn.state, application.name)
+    for application, goal in hands.settle(turn):
+        stopped = items.is_stopped(turn.state, application.name)
         match goal:
-            case _ if not stopped and lifecycle.is_spent(turn.state, application.name):
-                lifecycle.give_way(turn, application)
-            case placement.Goal.RELEASE:
-                lifecycle.take_down(turn, application, None)
-            case placement.Goal.GIVE_WAY if not stopped:
-                lifecycle.give_way(turn, application)
-            case placement.Goal.STANDBY if not stopped:
-                lifecycle.take_down(turn, application, Layer.ATTACHED)
-            case placement.Goal.STANDBY | placement.Goal.GIVE_WAY:
-                lifecycle.bring_up(turn, application, Layer.ATTACHED)
-            case placement.Goal.DATA:
-                lifecycle.bring_up(turn, application, Layer.MOUNTED)
-            case placement.Goal.UP:
-                lifecycle.bring_up(turn, application, Layer.PROGRAM)
-            case placement.Goal.KEEP:
-                lifecycle.bring_up(turn, application, Layer.ATTACHED)
+            case _ if not stopped and items.is_spent(turn.state, application.name):
+                ladder.give_way(turn, application)
+            case Goal.RELEASE:
+                ladder.take_down(turn, application, None)
+            case Goal.GIVE_WAY if not stopped:
+                ladder.give_way(turn, application)
+            case Goal.STANDBY if not stopped:
+                ladder.take_down(turn, application, Layer.ATTACHED)
+            case Goal.STANDBY | Goal.GIVE_WAY:
+                layers.bring_up(turn, application, Layer.ATTACHED)
+            case Goal.DATA:
+                layers.bring_up(turn, application, Layer.MOUNTED)
+            case Goal.UP:
+                layers.bring_up(turn, application, Layer.PROGRAM)
+            case Goal.KEEP:
+                layers.bring_up(turn, application, Layer.ATTACHED)
     brake.settle(turn)
     reconnect.settle(turn)
     _finish_leaving(turn)
@@ -223,14 +228,14 @@ def _finish_leaving(turn: Turn) -> None:
     if state.standing is not Standing.LEAVING or leave is None:
         return
     names = [b.application.name for b in state.built.applications]
-    stopped = all(lifecycle.is_stopped(state, name) for name in names)
+    stopped = all(items.is_stopped(state, name) for name in names)
     late = state.now_s >= state.leave_until_s
     theirs = state.peer.state
-    peer_gone = not hearing.peer_heard(state) or theirs is None or theirs.left
+    peer_gone = not state.peer_heard or theirs is None or theirs.left
     if stopped and state.stored.formed and (not leave.last or peer_gone or late):
         turn.store(formed=False, ceded=not state.stored.holds_right)
         return
-    if state.stored.formed or not lifecycle.is_released(state):
+    if state.stored.formed or not items.is_released(state):
         return
     peer_took_over = theirs is not None and theirs.holds_right
     if state.stored.holds_right or peer_gone or peer_took_over or late:
@@ -246,14 +251,14 @@ def _forget_fresh(turn: Turn) -> None:
     fresh = tuple(
         name
         for name in turn.state.fresh
-        if lifecycle.is_stopped(turn.state, name) and name not in runs_there
+        if items.is_stopped(turn.state, name) and name not in runs_there
     )
     if fresh != turn.state.fresh:
         turn.change(fresh=fresh)
 
 
 def _finish(before: NodeState, turn: Turn) -> Step:
-    lifecycle.note_progress(turn, before)
+    layers.note_progress(turn, before)
     last_rung.settle(turn, before)
     state = turn.state
     head: list[Effect] = []
@@ -267,7 +272,7 @@ def _finish(before: NodeState, turn: Turn) -> Step:
     if beat != state.beaten:
         head.append(SetBeat(beat))
         state = replace(state, beaten=beat)
-    guarded = lifecycle.runs_anything(state)
+    guarded = items.runs_anything(state)
     tail: list[Effect] = []
     if guarded is not None and guarded is not state.guarded:
         state = replace(state, guarded=guarded)
@@ -284,7 +289,7 @@ def beat_of(state: NodeState) -> Beat:
         echo=state.peer.incarnation if hearing.peer_alive(state) else 0,
         standing=state.standing,
         epoch=state.stored.epoch,
-        unprotected=data_safety.unprotected(state),
+        unprotected=replication.unprotected(state),
         losses=state.losses,
     )
 
@@ -300,7 +305,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         generation=state.built.generation,
         records=state.stored.records,
         applications=tuple(_say(state, b.application.name) for b in state.built.applications),
-        left=(leaving or state.standing is Standing.HALTED) and lifecycle.is_released(state),
+        left=(leaving or state.standing is Standing.HALTED) and items.is_released(state),
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
         behind=state.stored.behind,
@@ -312,4 +317,4 @@ def peer_state_of(state: NodeState) -> PeerState:
 def _say(state: NodeState, name: str) -> PeerApplication:
     application = state.built.application(name).application
     phase: Phase = commands.phase(state, application)
-    return PeerApplication(name, phase, data_safety.data_current(state, name))
+    return PeerApplication(name, phase, doubts.data_current(state, name))

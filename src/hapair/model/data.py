@@ -62,7 +62,7 @@ class VolumeFacts:
         """Tell whether this copy is good, as far as this kernel can know.
 
         Attached without its peer it calls itself Consistent: it was UpToDate, and the peer may
-        have gone on. Whether it did is for the decision core to know (see ``data_safety``).
+        have gone on. Whether it did is for the decision core to know (see its ``doubts``).
         """
         if self.disk is Disk.CONSISTENT:
             return not self.kernel_answers

@@ -17,8 +17,9 @@ from typing import Final
 from hapair import __version__
 from hapair.config.built_json import loads as loads_built
 from hapair.config.codec import DamagedError
-from hapair.core.words.effects import Severity, Stored
+from hapair.core.words.effects import Severity
 from hapair.core.words.events import Command
+from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
 from hapair.runtime.building.drift import DriftWatch

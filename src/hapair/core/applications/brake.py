@@ -9,11 +9,12 @@ acknowledged, so nothing can be lost.
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.copies import data_safety
+from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import GO_ON, Act, AnswerFence, Do, FenceVerdict, Layer
+from hapair.core.words.item import Item
 from hapair.core.words.rules import Rule, first_match
-from hapair.core.words.state import Item, NodeState
+from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.cluster import ArbitrationKind
@@ -94,12 +95,12 @@ def frozen(state: NodeState, resource: str) -> Frozen:
     # The peer forgets this with each new connection: it must have been said after the last loss.
     present = theirs is not None and theirs.seen_losses >= state.losses
     return Frozen(
-        application=data_safety.application_of(state, resource),
+        application=replication.application_of(state, resource),
         connected=facts is not None and facts.kernel_answers,
         given_up=_is_given_up(state, resource),
         alone=state.stored.holds_right and state.standing in (Standing.ALONE, Standing.LEAVING),
         peer_stored_it=agreed and theirs is not None and present and resource in theirs.behind,
-        doubtful=data_safety.is_doubtful(state, resource),
+        doubtful=doubts.is_doubtful(state, resource),
         gives_way=state.lost or state.isolated or hearing.superseded(state),
         operator=state.built.cluster.arbitration is ArbitrationKind.OPERATOR and not agreed,
     )
@@ -107,9 +108,9 @@ def frozen(state: NodeState, resource: str) -> Frozen:
 
 def _is_given_up(state: NodeState, resource: str) -> bool:
     facts = state.facts.get(resource)
-    if facts is not None and facts.disk not in data_safety.ATTACHED:
+    if facts is not None and facts.disk not in replication.ATTACHED:
         return True
-    application = data_safety.application_of(state, resource) or ""
+    application = replication.application_of(state, resource) or ""
     item_state = state.items_of(application).get(Item(application, Layer.ATTACHED, resource))
     return item_state is not None and (item_state.spent or item_state.doing is Do.DETACH)
 
@@ -166,7 +167,7 @@ def _resume(turn: Turn, resource: str) -> float:
     Returns when that is (next) done: a handler that has just been started gets its time.
     """
     state = turn.state
-    application = data_safety.application_of(state, resource) or ""
+    application = replication.application_of(state, resource) or ""
     at_s = state.resume_at_s.get(resource, state.now_s + timing.HANDLER_S)
     if state.now_s < at_s:
         return at_s

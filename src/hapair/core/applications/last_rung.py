@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import lifecycle, placement
+from hapair.core.applications import ladder, placement
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer, ResetNode, Severity
+from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.rules import Rule, first_match
-from hapair.core.words.state import Is, Item, ItemState, NodeState
+from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model.application import Application
 from hapair.model.status import Wanted
@@ -102,5 +103,5 @@ def _stuck(items: Mapping[Item, ItemState]) -> tuple[Item, ...]:
         for item, item_state in items.items()
         if item.layer is not Layer.ATTACHED
         and item_state.known is not Is.UNKNOWN
-        and item_state.rung >= len(lifecycle.LADDER[item.layer])
+        and item_state.rung >= len(ladder.LADDER[item.layer])
     )

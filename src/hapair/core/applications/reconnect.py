@@ -7,9 +7,9 @@ split brain only makes DRBD compare, refuse and give up again: nothing is ever d
 
 from typing import Final
 
-from hapair.core.applications import lifecycle
+from hapair.core.applications import items
 from hapair.core.words.effects import Act, Do
-from hapair.core.words.state import Reconnects
+from hapair.core.words.item import Reconnects
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.data import Connection, Disk
@@ -48,7 +48,7 @@ def _can_meet(turn: Turn, application: str) -> bool:
     if record is not None and record.owner == state.me:
         said = theirs.by_name.get(application)
         return said is not None and said.phase is Phase.STOPPED
-    return lifecycle.is_stopped(state, application)  # Else this side is still giving way.
+    return items.is_stopped(state, application)  # Else this side is still giving way.
 
 
 def _try(turn: Turn, application: str, resource: str) -> None:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import lifecycle, placement
-from hapair.core.copies import data_safety
+from hapair.core.applications import goals, items, ladder, placement
+from hapair.core.copies import doubts, replication
 from hapair.core.members import formation
 from hapair.core.right import hearing
 from hapair.core.right.arbitration import Verdict
@@ -19,7 +19,8 @@ from hapair.core.words.events import (
     Move,
     Run,
 )
-from hapair.core.words.state import Is, NodeState, Pending
+from hapair.core.words.item import Is
+from hapair.core.words.state import NodeState, Pending
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Application
@@ -54,7 +55,7 @@ def _form(turn: Turn, request_id: int, command: Form) -> None:
     elif state.standing is Standing.HALTED:
         turn.store(formed=True, formed_boot_id=state.boot_id)
         if not state.stored.holds_right:
-            data_safety.distrust(turn, away=True)
+            doubts.distrust(turn, away=True)
         names = tuple(b.application.name for b in state.built.applications)
         turn.change(
             standing=Standing.FORMING,
@@ -95,8 +96,8 @@ def _introduce(turn: Turn, request_id: int, application: str, wanted: Wanted) ->
 
 def _confirm(turn: Turn, request_id: int) -> None:
     state = turn.state
-    doubts = state.standing is Standing.ALONE and (state.stored.unproven or state.stored.away)
-    if state.standing not in (Standing.CUT, Standing.FORMING) and not doubts:
+    in_doubt = state.standing is Standing.ALONE and (state.stored.unproven or state.stored.away)
+    if state.standing not in (Standing.CUT, Standing.FORMING) and not in_doubt:
         text = f"nothing waits for a confirmation: this node is {state.standing}"
         turn.reply(request_id, text, accepted=False)
     elif hearing.peer_alive(state):
@@ -105,13 +106,13 @@ def _confirm(turn: Turn, request_id: int) -> None:
     elif not state.facts_read:
         text = "the state of the data is not known yet; type it again in a moment"
         turn.reply(request_id, text, accepted=False)
-    elif data_safety.kernel_answers(state):
+    elif replication.kernel_answers(state):
         text = (
             f"the kernel of {state.peer_name} answers on the replication link; power it off first"
         )
         turn.reply(request_id, text, accepted=False)
     else:
-        if doubts:
+        if in_doubt:
             turn.store(unproven=(), away=())
         else:
             turn.change(confirmed=True)
@@ -321,15 +322,15 @@ def phase(state: NodeState, application: Application) -> Phase:
     name = application.name
     if any(item_state.known is Is.UNKNOWN for item_state in state.items_of(name).values()):
         return Phase.UNKNOWN
-    if lifecycle.is_stopped(state, name):
-        reached = placement.goal(state, application).answer
-        going_up = reached in (placement.Goal.UP, placement.Goal.DATA)
+    if items.is_stopped(state, name):
+        reached = goals.goal(state, application).answer
+        going_up = reached in (goals.Goal.UP, goals.Goal.DATA)
         return Phase.STARTING if going_up else Phase.STOPPED
-    if lifecycle.is_stuck(state, name):
+    if ladder.is_stuck(state, name):
         return Phase.STUCK
-    reached = placement.goal(state, application).answer
-    if reached in placement.STOPPED:
+    reached = goals.goal(state, application).answer
+    if reached in goals.STOPPED:
         return Phase.STOPPING
-    layers = lifecycle.ORDER[:3] if reached is placement.Goal.DATA else lifecycle.ORDER
-    complete = all(lifecycle.all_up(state, name, layer) for layer in layers)
+    layers = items.ORDER[:3] if reached is goals.Goal.DATA else items.ORDER
+    complete = all(items.all_up(state, name, layer) for layer in layers)
     return Phase.RUNNING if complete else Phase.STARTING

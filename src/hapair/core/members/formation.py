@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from hapair.core.copies import data_safety
+from hapair.core.copies import replication
 from hapair.core.right import witness
 from hapair.core.right.arbitration import Verdict
-from hapair.core.right.hearing import peer_heard
 from hapair.core.right.holding import grant
 from hapair.core.words.effects import Severity
 from hapair.core.words.events import Start
@@ -22,10 +21,10 @@ def _form_is_allowed(state: NodeState) -> bool:
 
 
 FORMATION: Final[tuple[FormRule, ...]] = (
-    Rule("peer-heard", peer_heard, Verdict.WAIT, "the peer answers; agreeing with it"),
+    Rule("peer-heard", lambda s: s.peer_heard, Verdict.WAIT, "the peer answers; agreeing with it"),
     Rule(
         "kernel-answers",
-        data_safety.kernel_answers,
+        replication.kernel_answers,
         Verdict.WAIT,
         "the peer's kernel answers on the replication link; waiting for its daemon",
     ),

@@ -8,11 +8,11 @@ no moment can both use a right.
 
 from typing import Final
 
-from hapair.core.applications import lifecycle
-from hapair.core.copies import data_safety
+from hapair.core.applications import items
+from hapair.core.copies import doubts
 from hapair.core.right import fencing, holding, witness
 from hapair.core.right.arbitration import Silence, Verdict, judge
-from hapair.core.right.hearing import REPROBE_S, last_heard_s, peer_heard, silence, silent_s
+from hapair.core.right.hearing import REPROBE_S, last_heard_s, silence, silent_s
 from hapair.core.words.effects import ProbeReferences, Severity
 from hapair.core.words.events import Beat, PeerState
 from hapair.core.words.state import NodeState
@@ -95,7 +95,7 @@ def settle(turn: Turn) -> None:
             return
         case Standing.FORMING:
             _accept(turn)
-            if lifecycle.runs_anything(turn.state) is not False:
+            if items.runs_anything(turn.state) is not False:
                 _mind_the_lease(turn)  # A new daemon may find things running, and be cut off.
         case Standing.TOGETHER:
             _together(turn)
@@ -124,7 +124,7 @@ def _accept(turn: Turn) -> None:
     """Act together with the peer as soon as both have accepted each other."""
     state = turn.state
     theirs = state.peer.state
-    if theirs is None or not peer_heard(state) or theirs.standing not in ACTIVE or theirs.left:
+    if theirs is None or not state.peer_heard or theirs.standing not in ACTIVE or theirs.left:
         return
     if not _is_news(state, theirs):
         return
@@ -134,9 +134,9 @@ def _accept(turn: Turn) -> None:
     news = state.accepted != theirs.incarnation or epoch > state.stored.epoch
     if news and _may_accept(state, theirs):
         if theirs.epoch > state.stored.epoch:
-            data_safety.distrust(turn)  # It had the right to act alone meanwhile.
+            doubts.distrust(turn)  # It had the right to act alone meanwhile.
         elif not state.stored.holds_right:
-            data_safety.trust_again(turn, theirs.epoch)
+            doubts.trust_again(turn, theirs.epoch)
         turn.store(holds_right=False, epoch=epoch)
         turn.change(accepted=theirs.incarnation)
         if state.standing is Standing.ALONE:
@@ -183,7 +183,7 @@ def _together(turn: Turn) -> None:
         text = f"the daemon of {state.peer_name} was started anew"
         turn.note("peer-restarted", text)
         _accept(turn)
-    elif not peer_heard(state):
+    elif not state.peer_heard:
         _lose_peer(turn)
     elif theirs.left:
         holding.inherit(turn)

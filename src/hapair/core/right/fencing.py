@@ -5,7 +5,8 @@ from typing import Final
 
 from hapair.core.words.effects import FencePeer, Severity
 from hapair.core.words.events import Fenced
-from hapair.core.words.state import FencingView, NodeState
+from hapair.core.words.peer import FencingView
+from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 
 RETRY_S: Final = 5.0

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hapair.core.copies import data_safety
+from hapair.core.copies import doubts, replication
 from hapair.core.right import fencing, witness
 from hapair.core.right.arbitration import Silence
 from hapair.core.words.events import Heard
@@ -27,11 +27,6 @@ def superseded(state: NodeState) -> bool:
 def last_heard_s(state: NodeState) -> float:
     """Return when the peer was last heard on any network, in monotonic seconds."""
     return max([state.quiet_since_s, *state.peer.heard_at_s.values()])
-
-
-def peer_heard(state: NodeState) -> bool:
-    """Tell whether a beat that echoes our incarnation came within the detection time."""
-    return data_safety.peer_heard(state)
 
 
 def peer_alive(state: NodeState) -> bool:
@@ -59,7 +54,7 @@ def agreed(state: NodeState) -> bool:
         theirs is not None
         and state.accepted == theirs.incarnation
         and theirs.accepted == state.incarnation
-        and peer_heard(state)
+        and state.peer_heard
     )
 
 
@@ -89,10 +84,10 @@ def silence(state: NodeState) -> Silence:
     watched = [n.name for n in cluster.networks if not n.crossover]
     return Silence(
         kind=cluster.arbitration,
-        peer_heard=peer_heard(state),
+        peer_heard=state.peer_heard,
         peer_alive=peer_alive(state),
         long_enough=silent_s(state) >= state.detection_s and state.facts_read,
-        kernel_answers=data_safety.kernel_answers(state),
+        kernel_answers=replication.kernel_answers(state),
         was_together=was_member(state),
         confirmed=state.confirmed,
         networks=len(cluster.networks),
@@ -131,7 +126,7 @@ def _lead_s(state: NodeState) -> float:
     """Return how long the peer is let go first: longest where this node could run nothing."""
     lead_s = state.built.cluster.lead_s
     wanted = [r.application for r in state.stored.records if r.wanted is not Wanted.DOWN]
-    if wanted and not any(data_safety.data_current(state, name) for name in wanted):
+    if wanted and not any(doubts.data_current(state, name) for name in wanted):
         return 2 * lead_s
     return 0.0 if witness.is_active(state) else lead_s
 
@@ -147,7 +142,7 @@ def _lease_over(state: NodeState) -> bool:
 
     A daemon that came back does not know how long its peer had been out of touch before.
     """
-    if data_safety.kernel_answers(state):
+    if replication.kernel_answers(state):
         return False
     lease_s = state.detection_s + ASKING_S if state.stranger else state.built.cluster.lease_s
     return _outstayed(state) or state.now_s - in_touch_until_s(state) >= lease_s

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from hapair.core.copies import data_safety
+from hapair.core.copies import doubts
 from hapair.core.right import witness
-from hapair.core.right.hearing import ASKING_S, in_touch_until_s, peer_heard, was_member
+from hapair.core.right.hearing import ASKING_S, in_touch_until_s, was_member
 from hapair.core.words.effects import Severity
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
@@ -79,12 +79,12 @@ def inherit(turn: Turn) -> None:
     theirs = state.peer.state
     if theirs is None or not theirs.left or theirs.holds_right or not was_member(state):
         return
-    if state.stored.holds_right or not peer_heard(state):
+    if state.stored.holds_right or not state.peer_heard:
         return
     epoch = max(state.stored.epoch, theirs.epoch) + 1
     turn.store(holds_right=True, ceded=False, epoch=epoch)
-    if state.standing is Standing.CUT and data_safety.wrote_by_right(state, theirs.epoch):
-        data_safety.distrust(turn)  # What it wrote while it was out of sight is not known.
+    if state.standing is Standing.CUT and doubts.wrote_by_right(state, theirs.epoch):
+        doubts.distrust(turn)  # What it wrote while it was out of sight is not known.
     text = f"{state.peer_name} left in order; this node may act alone in epoch {epoch}"
     turn.note("peer-left", text)
     if state.standing is not Standing.LEAVING:

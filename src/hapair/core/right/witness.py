@@ -19,9 +19,11 @@ later loss has another number; so no old promise is ever taken for a new one.
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.words.effects import AskWitnesses, Severity, Stored
+from hapair.core.words.effects import AskWitnesses, Severity
 from hapair.core.words.events import WitnessAnswered, WitnessTie
-from hapair.core.words.state import NodeState, WitnessView
+from hapair.core.words.peer import WitnessView
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.core.words.turn import Turn
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing, Wanted

@@ -1,46 +1,11 @@
 """What the core asks for. Ordered data: a Store is done before anything after it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from hapair.core.words.events import Beat, PeerState, WitnessTie
-from hapair.model.status import Record
-
-NO_TIE: Final = WitnessTie()
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What must survive a crash of the daemon and of the node."""
-
-    formed: bool = False  # Told to be a member (clform) and not halted since.
-    formed_boot_id: str = ""  # The boot in which it was told so.
-    joined_boot_id: str = ""  # The boot in which it last acted together or with a right.
-    epoch: int = 0
-    holds_right: bool = False  # This node may act alone: nobody can be ahead of it.
-    records: tuple[Record, ...] = ()
-    behind: tuple[str, ...] = ()  # Resources whose local copy is known to miss writes.
-    # Resources whose local copy may miss writes: the peer could have gone on without this node.
-    unproven: tuple[str, ...] = ()
-    # The same, but only because this node was away. A witness that grants proves them: then
-    # nobody acted alone meanwhile.
-    away: tuple[str, ...] = ()
-    asked: int = 0  # The highest epoch for which a witness was asked.
-    ceded: bool = False  # Left in order: the peer may act alone without asking any witness.
-    tie: WitnessTie = NO_TIE
-    rounds: int = 0  # How many losses of the witness were counted, see WitnessTie.
-    incarnation: int = 0  # The last one that this node took after it had stood still.
-    # Follow from the members above, so they are neither compared nor stored.
-    by_application: Mapping[str, Record] = field(init=False, repr=False, compare=False)
-    doubtful: frozenset[str] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        by_application = {record.application: record for record in self.records}
-        object.__setattr__(self, "by_application", by_application)
-        doubtful = frozenset((*self.behind, *self.unproven, *self.away))
-        object.__setattr__(self, "doubtful", doubtful)
+from hapair.core.words.events import Beat, PeerState
+from hapair.core.words.stored import Stored
 
 
 class Do(StrEnum):

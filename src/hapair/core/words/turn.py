@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from hapair.core.words.effects import Act, Do, Effect, Layer, Look, Note, Reply, Severity, Stored
+from hapair.core.words.effects import Act, Do, Effect, Layer, Look, Note, Reply, Severity
+from hapair.core.words.item import Item, ItemState
+from hapair.core.words.peer import PeerView
 from hapair.core.words.rules import Rule
-from hapair.core.words.state import Item, ItemState, NodeState, PeerView
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.status import Record
 
 

@@ -6,7 +6,6 @@ from typing import Final
 from hapair import __version__
 from hapair.core.copies.resync import goes_first
 from hapair.core.explain import Alarm, ApplicationReport, ItemReport, Reason, Report, report, why
-from hapair.core.right.hearing import peer_heard
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application, OcfAgent, Program, Script, Unit, Volume
 from hapair.model.built import BuiltApplication
@@ -93,7 +92,7 @@ def _network(state: NodeState, network: Network, heard_ago_s: float | None) -> J
 
 def _link_alarms(state: NodeState, link: LinkView) -> tuple[Alarm, ...]:
     """Warn of a peer that lives but cannot be talked to: the two can agree on nothing."""
-    if link.connected or not link.trouble or not peer_heard(state):
+    if link.connected or not link.trouble or not state.peer_heard:
         return ()
     text = f"{state.peer_name} sends heartbeats, but no connection to it is possible: "
     return (Alarm("not-connected", text + link.trouble),)

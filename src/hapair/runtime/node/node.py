@@ -7,9 +7,10 @@ from typing import Final, TypeAlias
 
 from hapair.core import node as core
 from hapair.core.right.hearing import last_heard_s
-from hapair.core.words.effects import AnswerFence, Note, Reply, ResetNode, Severity, Stored
+from hapair.core.words.effects import AnswerFence, Note, Reply, ResetNode, Severity
 from hapair.core.words.events import Configured, Event, LinkChanged
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.model.divergence import KeptSnapshot

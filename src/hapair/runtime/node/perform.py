@@ -23,9 +23,9 @@ from hapair.core.words.effects import (
     SetBeat,
     Severity,
     Store,
-    Stored,
 )
 from hapair.core.words.events import Beat, Ended, Event, Looked, PeerState, ReferencesProbed
+from hapair.core.words.stored import Stored
 from hapair.model.application import Application, Volume
 from hapair.model.built import Built
 from hapair.model.data import Role

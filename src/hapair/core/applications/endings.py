@@ -1,0 +1,117 @@
+"""What becomes of an item when a look at it, or an action on it, has ended."""
+
+from dataclasses import replace
+from typing import Final
+
+from hapair.core.applications.items import RETRY_S
+from hapair.core.applications.ladder import LADDER
+from hapair.core.applications.layers import START
+from hapair.core.words.effects import Do, Layer, Severity
+from hapair.core.words.events import Looked
+from hapair.core.words.item import Is, Item, ItemState
+from hapair.core.words.turn import Turn
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+
+START_TRIES_MAX: Final = 3
+RETRY_DOUBLINGS_MAX: Final = 5  # Rare enough: a disk that stays away must not fill the history.
+STUCK_RETRY_S: Final = 10.0
+
+
+def absorb_look(turn: Turn, looked: Looked) -> None:
+    """Take in what a look found."""
+    known = {True: Is.UP, False: Is.DOWN, None: Is.PART}[looked.up]
+    for item, item_state in turn.state.every_item():
+        if item_state.busy == looked.effect_id:
+            found = replace(item_state, known=known, busy=0, doing=None)
+            if known is Is.PART:
+                retry_at_s = turn.state.now_s + RETRY_S
+                found = replace(found, tries=item_state.tries + 1, retry_at_s=retry_at_s)
+            else:
+                rung = 0 if known is Is.DOWN else item_state.rung
+                tries = 0 if known is Is.UP else item_state.tries
+                found = replace(found, tries=tries, rung=rung)
+            turn.put_item(item, found)
+
+
+def absorb_end(turn: Turn, effect_id: int, outcome: Outcome) -> None:
+    """Take in how an action ended; the end of an action that was overtaken is ignored."""
+    for item, item_state in turn.state.every_item():
+        if item_state.busy == effect_id and item_state.doing is not None:
+            free = replace(item_state, busy=0, doing=None)
+            if item_state.doing is Do.DETACH:
+                _detach_ended(turn, item, free, outcome)
+            elif item_state.doing is START[item.layer]:
+                _start_ended(turn, item, free, outcome)
+            else:
+                _stop_ended(turn, item, free, item_state.doing, outcome)
+
+
+def _start_ended(turn: Turn, item: Item, item_state: ItemState, outcome: Outcome) -> None:
+    match outcome:
+        case Done():
+            turn.put_item(item, ItemState(known=Is.UP))
+        case Refused(why):
+            _start_failed(turn, item, replace(item_state, known=Is.DOWN), why)
+        case Unknown(why):
+            # A start that may have happened is stopped before anything else is tried.
+            known = Is.PART if item.layer is Layer.PROGRAM else Is.UNKNOWN
+            _start_failed(turn, item, replace(item_state, known=known), why)
+
+
+def _start_failed(turn: Turn, item: Item, item_state: ItemState, why: str) -> None:
+    tries = item_state.tries + 1
+    slower = 2.0 ** min(max(0, tries - START_TRIES_MAX), RETRY_DOUBLINGS_MAX)
+    retry_at_s = turn.state.now_s + RETRY_S * slower
+    turn.put_item(item, replace(item_state, tries=tries, retry_at_s=retry_at_s, last_error=why))
+    doing = START[item.layer]
+    if why != item_state.last_error:
+        text = f"{doing} {item.resource} failed: {why}".replace("  ", " ")
+        turn.note("start-failed", text, item.application, Severity.WARNING)
+    final = item.layer in (Layer.PROGRAM, Layer.ADDRESSED) or tries >= START_TRIES_MAX
+    if final and item.layer is not Layer.ATTACHED:
+        _mark_failed_here(turn, item.application)
+        turn.put_item(item, replace(turn.item(item), tries=0))
+
+
+def _mark_failed_here(turn: Turn, application: str) -> None:
+    state = turn.state
+    record = state.record(application)
+    if record is None or record.owner != state.me or state.me in record.failed_on:
+        return
+    version = record.version.after(state.stored.epoch)
+    failed_on = (*record.failed_on, state.me)
+    turn.put_record(replace(record, failed_on=failed_on, version=version))
+
+
+def _detach_ended(turn: Turn, item: Item, item_state: ItemState, outcome: Outcome) -> None:
+    match outcome:
+        case Done():
+            turn.put_item(item, replace(item_state, known=Is.PART, spent=True))
+            text = f"the disk of {item.resource} was given up, so that its frozen writes fail"
+            turn.note("detached", text, item.application, Severity.WARNING)
+        case Refused(why) | Unknown(why):
+            again = replace(item_state, retry_at_s=turn.state.now_s + RETRY_S, last_error=why)
+            turn.put_item(item, again)
+
+
+def _stop_ended(turn: Turn, item: Item, item_state: ItemState, doing: Do, outcome: Outcome) -> None:
+    match outcome:
+        case Done() if doing is not Do.END_HOLDERS:
+            turn.put_item(item, ItemState(known=Is.DOWN))
+        case Done(note):
+            if note:
+                turn.note("holders-ended", note, item.application, Severity.WARNING)
+            turn.put_item(item, replace(item_state, rung=item_state.rung + 1))
+        case Refused(why) | Unknown(why):
+            rung = item_state.rung + 1
+            # A start that was under way may have ended either way meanwhile: look again.
+            unsure = isinstance(outcome, Unknown) or item_state.known is Is.DOWN
+            # What is spent is known well enough: it is taken down once more.
+            unsure = unsure and not item_state.spent
+            known = Is.UNKNOWN if unsure else item_state.known
+            error = replace(item_state, known=known, rung=rung, last_error=why)
+            if rung >= len(LADDER[item.layer]):
+                error = replace(error, retry_at_s=turn.state.now_s + STUCK_RETRY_S)
+                text = f"{doing} {item.resource} failed on the last rung: {why}"
+                turn.note("stuck", text, item.application, Severity.ALARM)
+            turn.put_item(item, error)

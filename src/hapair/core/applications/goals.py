@@ -1,0 +1,158 @@
+"""How far up an application is to be on this node."""
+
+from enum import StrEnum
+from typing import Final
+
+from hapair.core.applications.placement import View, view
+from hapair.core.copies import replication
+from hapair.core.right import hearing
+from hapair.core.words.effects import Severity
+from hapair.core.words.rules import Rule, first_match
+from hapair.core.words.state import NodeState
+from hapair.model.application import Application
+from hapair.model.status import Standing, Wanted
+
+PREFERRED_WAIT_S: Final = 15.0  # How long a cold start waits for the preferred node's copy.
+CONNECTION_WAIT_S: Final = 10.0  # Or for the connection of its copies.
+
+
+class Goal(StrEnum):
+    """What the reconciler works towards."""
+
+    RELEASE = "release"  # Nothing is up, not even the replication.
+    STANDBY = "standby"  # Replication is up as Secondary.
+    DATA = "data"
+    UP = "up"
+    KEEP = "keep"  # Change nothing: neither start nor stop.
+    GIVE_WAY = "give way"  # As STANDBY, at once: addresses first, and frozen writes fail.
+
+
+STOPPED: Final = (Goal.STANDBY, Goal.RELEASE, Goal.GIVE_WAY)  # Where nothing runs.
+
+
+def _awaits_preferred(v: View) -> bool:
+    waited_s = v.state.now_s - v.state.together_since_s
+    return v.fresh and v.preferred_elsewhere and not v.failed_there and waited_s < PREFERRED_WAIT_S
+
+
+def _awaits_connection(v: View) -> bool:
+    """Tell whether a cold start's copies may be connected in a moment: two are better than one."""
+    waited_s = v.state.now_s - v.state.together_since_s
+    facts = replication.volume_facts(v.state, v.application.name)
+    apart = any(each is not None and not each.kernel_answers for each in facts)
+    return v.fresh and apart and waited_s < CONNECTION_WAIT_S
+
+
+GoalRule = Rule[View, Goal]
+GOALS: Final[tuple[GoalRule, ...]] = (
+    Rule(
+        "halted",
+        lambda v: v.state.standing is Standing.HALTED,
+        Goal.RELEASE,
+        "this node is not part of the cluster",
+    ),
+    Rule(
+        "left",
+        lambda v: v.leaving and not v.state.stored.formed,
+        Goal.RELEASE,
+        "this node leaves the cluster",
+    ),
+    Rule("no-record", lambda v: v.record is None, Goal.KEEP, "no node has been told to run it yet"),
+    Rule(
+        "superseded",
+        lambda v: hearing.superseded(v.state),
+        Goal.GIVE_WAY,
+        "the peer acts alone in a newer epoch, so this node stops",
+    ),
+    Rule(
+        "isolated",
+        lambda v: v.state.isolated,
+        Goal.GIVE_WAY,
+        "this node is cut off from the peer and from the reference address",
+    ),
+    Rule(
+        "lost",
+        lambda v: v.state.lost,
+        Goal.GIVE_WAY,
+        "the peer has the right to run it, or nobody can be asked for it, so this node stops it",
+    ),
+    Rule(
+        "overtaken",
+        lambda v: not v.mine and not v.stopped,
+        Goal.GIVE_WAY,
+        "the peer was given the right to run it meanwhile, so this node stops it",
+    ),
+    Rule("not-owner", lambda v: not v.mine, Goal.STANDBY, "it belongs to the peer"),
+    Rule("wanted-down", lambda v: v.wanted is Wanted.DOWN, Goal.STANDBY, "an operator halted it"),
+    Rule("leaving", lambda v: v.leaving, Goal.STANDBY, "this node is being halted"),
+    Rule("moving", lambda v: v.moving, Goal.STANDBY, "it is being moved to the peer"),
+    Rule(
+        "failed-everywhere",
+        lambda v: v.failed_here and v.failed_there,
+        Goal.STANDBY,
+        "it failed to start on both nodes; find the cause, then type: clrunapp",
+    ),
+    Rule(
+        "failed-here",
+        lambda v: v.failed_here,
+        Goal.STANDBY,
+        "it failed to start on this node; find the cause, then type: clrunapp",
+    ),
+    Rule(
+        "not-agreed",
+        lambda v: v.state.standing in (Standing.CUT, Standing.FORMING),
+        Goal.KEEP,
+        "the peer is silent and nobody granted this node the right to act alone",
+    ),
+    Rule(
+        "stale-data",
+        lambda v: not v.promotable,
+        Goal.STANDBY,
+        "the copy of the data on this node is not known to be current",
+    ),
+    Rule(
+        "peer-primary",
+        lambda v: replication.peer_is_primary(v.state, v.application.name),
+        Goal.STANDBY,
+        "the data is still Primary on the peer",
+    ),
+    Rule(
+        "peer-lease",
+        lambda v: v.stopped and v.leased,
+        Goal.STANDBY,
+        "it has no replicated data that would stop the silent peer: waiting for the peer's lease",
+    ),
+    Rule(
+        "peer-runs",
+        lambda v: v.together and v.stopped and not v.peer_stopped,
+        Goal.STANDBY,
+        "it still stops on the peer",
+    ),
+    Rule(
+        "awaits-connection",
+        lambda v: v.together and v.stopped and _awaits_connection(v),
+        Goal.STANDBY,
+        "waiting for the connection of the data to the peer's copy",
+    ),
+    Rule(
+        "preferred-elsewhere",
+        lambda v: v.together and v.stopped and _awaits_preferred(v),
+        Goal.STANDBY,
+        "waiting for the copy of the data on the preferred node",
+    ),
+    Rule("data-only", lambda v: v.wanted is Wanted.DATA, Goal.DATA, "only its data is wanted"),
+    Rule("run", lambda _: True, Goal.UP, "it belongs to this node and may run here"),
+)
+LOUD: Final = {  # Rows that a person should read about when they begin to hold.
+    "failed-everywhere": Severity.ALARM,
+    "failed-here": Severity.WARNING,
+    "stale-data": Severity.WARNING,
+    "isolated": Severity.ALARM,
+    "lost": Severity.ALARM,
+    "superseded": Severity.ALARM,
+}
+
+
+def goal(state: NodeState, application: Application) -> GoalRule:
+    """Return the row of the goal table that holds for an application on this node."""
+    return first_match(GOALS, view(state, application))

@@ -1,0 +1,119 @@
+"""Bring an application up, layer by layer.
+
+Level-triggered: every turn looks at what is known of each item and asks for the next action.
+So a chain may be interrupted anywhere, by a crash too, and the next look goes on from what
+it finds. Start works on the lowest layer that is not up, stop (see ``ladder``) on the highest that
+is not down.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from hapair.core.applications import brake, items
+from hapair.core.words.effects import Act, Do, Layer
+from hapair.core.words.item import Is, Item, ItemState
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
+from hapair.model import timing
+from hapair.model.application import Application
+
+START: Final = {
+    Layer.ATTACHED: Do.BRING_UP,
+    Layer.PROMOTED: Do.PROMOTE,
+    Layer.MOUNTED: Do.MOUNT,
+    Layer.ADDRESSED: Do.ADD_ADDRESSES,
+    Layer.PROGRAM: Do.START_PROGRAM,
+}
+# Said once when a whole layer is up during a start: the words of the failover timeline.
+REACHED: Final = {
+    Layer.PROMOTED: "promoted",
+    Layer.MOUNTED: "mounted",
+    Layer.ADDRESSED: "addresses",
+    Layer.PROGRAM: "started",
+}
+
+
+def bring_up(turn: Turn, application: Application, top: Layer) -> None:
+    """Ask for the next actions of a start, all items of one layer at once."""
+    name = application.name
+    if _look_around(turn, name):
+        return
+    if top is not Layer.ATTACHED:
+        _leave_ladder(turn, name)
+    for layer in items.ORDER[: items.ORDER.index(top) + 1]:
+        waiting = [(i, s) for i, s in items.at(turn.state, name, layer) if not _stays_up(i, s)]
+        for item, item_state in waiting:
+            if not item_state.busy and item_state.retry_at_s <= turn.state.now_s:
+                _start(turn, application, item, item_state)
+        if waiting:
+            return
+
+
+def _look_around(turn: Turn, application: str) -> bool:
+    """Look at every item that is not known; return whether anything is still unknown."""
+    unknown = False
+    for item, item_state in turn.state.items_of(application).items():
+        if item_state.known is Is.UNKNOWN:
+            unknown = True
+            if not item_state.busy and item.layer in items.ORDER[2:]:
+                turn.look(item)  # What the kernel knows comes by itself.
+    return unknown
+
+
+def _stays_up(item: Item, item_state: ItemState) -> bool:
+    """Tell whether nothing that was asked for before can still bring the item down.
+
+    What ends the holders of a mount would end a program that was started meanwhile.
+    """
+    return item_state.known is Is.UP and item_state.doing in (None, START[item.layer])
+
+
+def _leave_ladder(turn: Turn, application: str) -> None:
+    """Forget how far the stop had come: what could not be stopped is wanted again."""
+    for item, item_state in turn.state.items_of(application).items():
+        if item_state.rung:
+            turn.put_item(item, replace(item_state, rung=0))
+
+
+def _start(turn: Turn, application: Application, item: Item, item_state: ItemState) -> None:
+    """Start an item that is not up.
+
+    A program that is up in part may be on its way up by a script that outlived a former daemon:
+    it gets the time of a start, then it is killed and started anew.
+    """
+    limit_s = items.start_limit_s(application, item.layer)
+    if item_state.spent:
+        turn.act(item, Do.TAKE_DOWN, limit_s)
+    elif item.layer is Layer.PROMOTED and not brake.may_promote(turn.state, item.resource):
+        turn.change(claims=(*turn.state.claims, item.resource))  # The peer is told, and answers.
+    elif item.layer is not Layer.PROGRAM or item_state.known is not Is.PART:
+        turn.act(item, START[item.layer], limit_s)
+    elif item_state.tries * items.RETRY_S < limit_s:
+        turn.look(item)
+    else:
+        turn.act(item, Do.KILL_PROGRAM, items.stop_limit_s(application, item.layer))
+
+
+def announce(turn: Turn) -> None:
+    """Tell the neighbours where the addresses are: the peer may have claimed them (row 22)."""
+    for item, item_state in turn.state.every_item():
+        if item.layer is Layer.ADDRESSED and item_state.known is Is.UP and not item_state.busy:
+            effect_id = turn.number()
+            act = Act(effect_id, Do.ANNOUNCE_ADDRESSES, item.application, "", timing.ADDRESSES_S)
+            turn.effects.append(act)
+
+
+def note_progress(turn: Turn, before: NodeState) -> None:
+    """Write a line when a layer has come up as a whole, and when an application has stopped."""
+    for built in turn.state.built.applications:
+        name = built.application.name
+        earlier = before.items_of(name)
+        if turn.state.items_of(name) is earlier:
+            continue
+        for layer, word in REACHED.items():
+            was_down = any(s.known is Is.DOWN for _, s in items.at(before, name, layer))
+            if was_down and items.all_up(turn.state, name, layer):
+                turn.note(word, f"layer {layer} is up", name)
+        was_up = any(s.known is Is.UP for i, s in earlier.items() if i.layer is not Layer.ATTACHED)
+        if was_up and items.is_stopped(turn.state, name):
+            turn.note("stopped", "everything of it is down on this node", name)

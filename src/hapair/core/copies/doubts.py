@@ -1,0 +1,113 @@
+"""Which local copies can be trusted to have every write, whatever DRBD takes them for (R2)."""
+
+from hapair.core.copies import replication
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
+from hapair.model.cluster import ArbitrationKind
+from hapair.model.data import Disk, Role, VolumeFacts
+
+
+def data_current(state: NodeState, application: str) -> bool:
+    """Tell whether every copy here is UpToDate and cannot miss a write (rule R2)."""
+    return all(is_current(state, v.resource) for v in replication.volumes(state, application))
+
+
+def is_current(state: NodeState, resource: str) -> bool:
+    facts = state.facts.get(resource)
+    return facts is not None and facts.current and not is_doubtful(state, resource)
+
+
+def is_doubtful(state: NodeState, resource: str) -> bool:
+    """Tell whether the local copy misses writes, or may."""
+    return resource in state.stored.doubtful
+
+
+def doubt_what_lost_its_disk(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
+    """Trust no copy that a new daemon finds without its disk: the peer's may be newer."""
+    if turn.state.stored.holds_right:
+        return
+    lost = {each.resource for each in facts if each.disk is Disk.DISKLESS}
+    if lost:
+        turn.store(unproven=tuple(sorted(lost | set(turn.state.stored.unproven))))
+
+
+def distrust(turn: Turn, *, but_own: bool = False, away: bool = False) -> None:
+    """Trust no local copy until it was connected to the peer's (rows 8, 9 and 14).
+
+    DRBD takes a copy for UpToDate that was so when it was last attached, however long ago.
+    The peer may have written alone since; only a connection, or the operator, can tell. With
+    ``but_own`` the copies of which this node is Primary are still trusted: nobody else wrote.
+    With ``away`` the peer is not known to have had the right to write: then a copy is also trusted
+    when the peer comes back without a newer epoch (``wrote_by_right``), or when a witness grants
+    this node the next one.
+    """
+    facts = turn.state.facts
+    named = {v.resource for built in turn.state.built.applications for v in built.volumes}
+    proven = {name for name in named if replication.is_joined(turn.state, name)}
+    own = {n for n in named if but_own and n in facts and facts[n].role is Role.PRIMARY}
+    doubtful = named - proven - own
+    stored = turn.state.stored
+    if away and not _needs_no_right(turn.state):
+        turn.store(away=tuple(sorted(doubtful | set(stored.away))))
+    else:
+        turn.store(unproven=tuple(sorted(doubtful | set(stored.unproven))))
+
+
+def trust_again(turn: Turn, epoch: int) -> None:
+    """Trust what was away, unless a peer that says this epoch may have written alone."""
+    if wrote_by_right(turn.state, epoch):
+        distrust(turn, but_own=True, away=True)
+    else:
+        turn.store(away=())
+
+
+def _needs_no_right(state: NodeState) -> bool:
+    """Tell whether a Primary may go on without its peer and without a newer epoch.
+
+    Otherwise DRBD holds its writes until it has one, or until the peer has stored that its copy is
+    behind (see ``brake``).
+    """
+    return state.built.cluster.arbitration is ArbitrationKind.OPERATOR
+
+
+def wrote_by_right(state: NodeState, epoch: int) -> bool:
+    """Tell whether a peer that says this epoch may have written what this node does not know of.
+
+    It has not when the epoch is no newer than the last one in which this node took part.
+    """
+    return epoch > state.stored.epoch or _needs_no_right(state)
+
+
+def update(turn: Turn) -> None:
+    """Keep the lists of resources whose local copy misses writes, or may (rows 3, 9 and 14).
+
+    A copy falls behind when the peer says that it writes without us, or when our disk
+    dropped out under a running resource. Only DRBD clears it: UpToDate while connected.
+    """
+    state = turn.state
+    behind, unproven = set(state.stored.behind), set(state.stored.unproven)
+    away = set(state.stored.away)
+    told = set(state.peer.beat.unprotected) if state.peer_heard and state.peer.beat else set()
+    # Where this node is the owner, the peer's writes are frozen: they make no copy here old.
+    told -= {name for name in told if _is_owner(state, name)}
+    if told & set(state.joined_from_s):
+        replication.doubt_connections(turn, told)
+    for name, facts in sorted(state.facts.items()):
+        if name in told or (facts.disk is Disk.DISKLESS and facts.kernel_answers):
+            behind.add(name)
+        elif replication.is_joined(state, name):
+            behind.discard(name)
+            unproven.discard(name)
+            away.discard(name)
+    doubts = {
+        "behind": tuple(sorted(behind)),
+        "unproven": tuple(sorted(unproven)),
+        "away": tuple(sorted(away)),
+    }
+    if any(getattr(state.stored, name) != names for name, names in doubts.items()):
+        turn.store(**doubts)
+
+
+def _is_owner(state: NodeState, resource: str) -> bool:
+    record = state.record(replication.application_of(state, resource) or "")
+    return record is not None and record.owner == state.me

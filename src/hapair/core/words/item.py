@@ -1,0 +1,42 @@
+"""What a node knows of the parts of its applications."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hapair.core.words.effects import Do, Layer
+
+
+class Is(StrEnum):
+    """What is known about one item of an application."""
+
+    UNKNOWN = "unknown"
+    DOWN = "down"
+    PART = "in part"  # Some of it is up: a start or a stop was interrupted, or goes on.
+    UP = "up"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Item:
+    application: str
+    layer: Layer
+    resource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    known: Is = Is.UNKNOWN
+    busy: int = 0  # The effect_id that works on it; 0 when nothing does.
+    doing: Do | None = None  # The action of ``busy``; None while it is only looked at.
+    rung: int = 0  # How far up the stop ladder this item is.
+    tries: int = 0  # Failed attempts since the last success.
+    retry_at_s: float = 0.0
+    last_error: str = ""
+    spent: bool = False  # Its disk was given up by force: everything of it comes down first.
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnects:
+    """How often a resource that gave its peer up was told to try again."""
+
+    tries: int = 0
+    again_at_s: float = 0.0
