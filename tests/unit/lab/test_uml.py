@@ -22,7 +22,7 @@ from tests.processes import PATIENCE_S
 KERNEL = f"""#!{sys.executable} -IS
 import json, os, sys, time
 words = dict(word.partition("=")[::2] for word in sys.argv[1:])
-for name in ("con0", "con1", "ssl1", "ssl2"):
+for name in ("con0", "con1", "ssl1", "ssl2", "ssl3"):
     os.write(int(words[name].rpartition(":")[2]), f"from {{name}}\\n".encode())
 if os.fork() == 0:
     time.sleep(600)
@@ -77,11 +77,13 @@ class Bench:
         self.plan.image.root_disk.write_bytes(b"the root disk")
         self.hand = Hand()
         self.uml = Uml(self.plan, self.hand)
+        self.lines: list[socket.socket] = []  # The agent's, the power strip's, the one for ssh.
         self._plants = [
             self._listen(path)
             for path in (
-                relay.line_path(folder / "relay", NODE1.name),
+                relay.line_path(folder / "relay", f"{NODE1.name}.agent"),
                 strip.socket_path(folder / "strip", NODE1.name),
+                relay.line_path(folder / "relay", f"{NODE1.name}.ssh"),
             )
         ]
 
@@ -96,19 +98,18 @@ class Bench:
         """Give power, and wait until the kernel has spoken."""
         self.uml.create_disks(None)
         self.uml.start()
-        self.agent, self.power = (plant.accept()[0] for plant in self._plants)
+        self.lines = [plant.accept()[0] for plant in self._plants]
         started = self.folder / "started"
         while not started.exists():
             assert self.uml.is_running(), self.uml.process.last_words()
         self.words, self.environment = json.loads(started.read_text())
-        for line in (self.agent, self.power):
+        for line in self.lines:
             line.settimeout(PATIENCE_S)
 
     def close(self) -> None:
         self.uml.kill()
-        for each in (*self._plants, getattr(self, "agent", None), getattr(self, "power", None)):
-            if each is not None:
-                each.close()
+        for each in (*self._plants, *self.lines):
+            each.close()
 
 
 @pytest.fixture
@@ -216,18 +217,18 @@ def test_what_a_guest_is_started_with(bench: Bench) -> None:
 
 def test_the_lines_of_a_guest_lead_where_they_belong(bench: Bench) -> None:
     bench.start()
-    assert bench.agent.recv(64) == b"from ssl1\n"
-    assert bench.power.recv(64) == b"from ssl2\n"
+    said = [line.recv(64) for line in bench.lines]
+    assert said == [b"from ssl1\n", b"from ssl2\n", b"from ssl3\n"]
     assert bench.plan.path("console").read_text() == "from con0\n"
     assert bench.plan.path("journal").read_text() == "from con1\n"
 
 
 def test_without_power_all_processes_of_the_guest_are_gone(bench: Bench) -> None:
-    """Its programs hold its lines too: that both end says that none is left."""
+    """Its programs hold its lines too: that all end says that none is left."""
     bench.start()
     bench.uml.kill()
     assert not bench.uml.is_running()
-    for line in (bench.agent, bench.power):
+    for line in bench.lines:
         while line.recv(64):
             pass
 
@@ -236,7 +237,7 @@ def test_nothing_of_a_guest_stays_open_in_the_lab(bench: Bench) -> None:
     files = Path("/proc/self/fd")
     before = len(list(files.iterdir()))
     bench.start()
-    assert len(list(files.iterdir())) == before + 2, "the two ends that this test took"
+    assert len(list(files.iterdir())) == before + len(bench.lines), "the ends that this test took"
 
 
 def test_a_reset_is_the_power_off_and_on(bench: Bench) -> None:
