@@ -114,7 +114,7 @@ def _assemble(release: str, uml: UmlKernel | None, work: Path, result: Path, fin
         _as_root(
             f"{other_modules}rm -rf tree/boot/*\n"
             f"truncate -s {recipe.ROOT_DISK_BYTES} '{result}/root.img'\n"
-            "mke2fs -q -F -t ext4 -O ^metadata_csum -E lazy_itable_init=1 -m 0 -L root "
+            "mke2fs -q -F -t ext4 -b 4096 -O ^metadata_csum -E lazy_itable_init=1 -m 0 -L root "
             f"-d tree '{result}/root.img'\n"
             "rm -rf tree\n",
             work,

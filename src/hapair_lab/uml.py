@@ -4,6 +4,12 @@ Real Linux, real DRBD, at the speed of this machine and idle when the guest is; 
 What differs from ``qemu``: nothing is saved and restored but the disks, so a snapshot is taken of
 guests that were halted in order, and continuing from it is booting; a frozen guest's clock goes on.
 
+Only the root disk is a copy on write. The kernel's driver reads the wrong sectors of one when a
+request has several parts, and one of them lies half here and half in the backing file: it goes on
+where the last piece ended, not where the part did (seen as a resync that damaged the copy). The
+root file system writes whole pages of 4096 bytes, so no part of a request is ever mixed there; on
+data disks are volumes and file systems of smaller blocks.
+
 The guest's cards, their carrier and the device names are made inside it, see ``recipe``.
 """
 
@@ -89,10 +95,12 @@ class Uml(Emulator):
             disk = self.plan.disk_path(name)
             disk.unlink(missing_ok=True)
             _backing_note(disk).unlink(missing_ok=True)
-            if backing_folder is not None:
-                _backing_note(disk).write_text(str(backing_folder / disk.name))
-            elif name == ROOT_DISK:
-                _backing_note(disk).write_text(str(self.plan.image.root_disk))
+            if name == ROOT_DISK:
+                image = self.plan.image.root_disk
+                backing = backing_folder / disk.name if backing_folder is not None else image
+                _backing_note(disk).write_text(str(backing))
+            elif backing_folder is not None:
+                cow.copy_sparse(backing_folder / disk.name, disk)
             else:
                 with disk.open("wb") as empty:
                     empty.truncate(self.plan.data_disk(name).size_bytes)

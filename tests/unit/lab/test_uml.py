@@ -152,14 +152,31 @@ def test_new_data_disks_are_empty_and_take_no_space(bench: Bench) -> None:
 
 
 def test_disks_on_a_snapshot_begin_as_they_were_in_it(bench: Bench, tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    for disk in NODE1.disks:
+        (saved / f"node1-{disk.name}.ubd").write_text(disk.name)
     bench.uml.create_disks(None)
-    bench.uml.create_disks(tmp_path / "saved")
-    for number, name in enumerate(bench.plan.disk_names()):
-        assert not bench.plan.disk_path(name).exists()
-        backing = f"{tmp_path}/saved/node1-{name}.ubd"
-        assert (
-            disk_words(bench.plan)[number] == f"ubd{number}={bench.plan.disk_path(name)},{backing}"
-        )
+    bench.uml.create_disks(saved)
+    for disk in NODE1.disks:
+        assert bench.plan.disk_path(disk.name).read_text() == disk.name
+        assert (saved / f"node1-{disk.name}.ubd").exists()
+
+
+def test_only_the_root_disk_is_a_copy_on_write(bench: Bench, tmp_path: Path) -> None:
+    """The kernel reads wrong sectors where requests are smaller than a page."""
+    bench.uml.create_disks(None)
+    root, *others = disk_words(bench.plan)
+    assert "," in root
+    assert not any("," in word for word in others)
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    for disk in NODE1.disks:
+        (saved / f"node1-{disk.name}.ubd").touch()
+    bench.uml.create_disks(saved)
+    root, *others = disk_words(bench.plan)
+    assert root == f"ubd0={bench.plan.disk_path('root')},{saved}/node1-root.ubd"
+    assert not any("," in word for word in others)
 
 
 def cow_disk(path: Path, backing: Path, sector: bytes) -> None:
