@@ -30,17 +30,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEDGER] = Ledger()
-    config.pluginmanager.register(Taker(config.stash[LEDGER]))
+    config.pluginmanager.register(Taker(config))
 
 
 class Taker:
     """pytest gives reports to hooks without saying of which run they are."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._ledger.take(report)
+        self._config.stash[LEDGER].take(report)
+        if report.failed and self._config.getoption("--times"):
+            self._say_now(report)
+
+    def _say_now(self, report: pytest.TestReport) -> None:
+        """Name a failure when it happens: the end of a long run is half an hour away."""
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            why = str(report.longrepr).strip().splitlines()[-1:]
+            reporter.write_line(f"{report.when} of {report.nodeid} failed: {''.join(why)}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -148,3 +148,8 @@ def test_a_run_with_workers_prints_both_before_pytests_own_last_line(ran: list[s
     assert any(re.fullmatch(r"7\.0 s 0\.\d s test_it.py::test_slow", line) for line in squeezed)
     assert any(line.startswith("guests: uml; commit ") for line in ran)
     assert any(line.startswith("failed: test_it.py::test_broken") for line in ran)
+
+
+def test_a_failure_is_named_when_it_happens(ran: list[str]) -> None:
+    said = next(i for i, line in enumerate(ran) if "call of test_it.py::test_broken failed" in line)
+    assert said < next(i for i, line in enumerate(ran) if "FAILURES" in line)
