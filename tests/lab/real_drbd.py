@@ -157,7 +157,11 @@ class RealDrbd:
         def is_calm() -> bool:
             nonlocal calm, before
             now = self.states()
-            moving = any(self._is_moving(state) for state in now) or self._will_meet(now)
+            moving = (
+                any(self._is_moving(state) for state in now)
+                or self._will_meet(now)
+                or self._news_is_on_its_way(now)
+            )
             calm = 0 if moving or now != before else calm + 1
             before = now
             return calm >= CALM_LOOKS
@@ -172,6 +176,17 @@ class RealDrbd:
             return any(word not in ("Connecting", "StandAlone") for word in up)
         return all(word == "Connecting" for word in up) or len(set(up) & {"Connected"}) == 1 != len(
             set(up)
+        )
+
+    @staticmethod
+    def _news_is_on_its_way(states: list[State]) -> bool:
+        """Tell whether two that are connected say different things of each other."""
+        one, two = states
+        if {one.connection, two.connection} != {"Connected"}:
+            return False
+        return any(
+            said.split("/") != heard.split("/")[::-1]
+            for said, heard in ((one.roles, two.roles), (one.disks, two.disks))
         )
 
     @staticmethod
