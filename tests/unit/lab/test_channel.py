@@ -171,3 +171,14 @@ def test_a_connection_begins_with_the_end_of_what_an_earlier_one_left_half_sent(
     guest.says({"took_bytes": len(said)})
     guest.channel.ask(SMALL)
     assert not guest.hears().startswith(b"\n")
+
+
+def test_a_line_that_echoes_has_not_answered(guest: Guest) -> None:
+    """A guest that boots echoes until its agent has made the line raw."""
+    answer = guest.channel.ask(SMALL)
+    request = guest.hears().strip()
+    guest.line.sendall(request + b"\n")
+    assert guest.hears() == b""
+    assert not answer.done()
+    guest.says({"id": json.loads(request)["id"], "hello": "node1"})
+    assert answer.result(PATIENCE_S)["hello"] == "node1"
