@@ -258,6 +258,7 @@ def _stored(node: Machine) -> str:
     return node.get("/var/lib/hapair/state.json").decode().replace(" ", "")
 
 
+@pytest.mark.long
 @pytest.mark.qemu_only("two releases differ in their kernels, other guests have one kernel")
 @pytest.mark.lab(seconds=40)
 def test_a_pair_of_two_debian_releases(lab_from: LabFrom) -> None:

@@ -38,7 +38,6 @@ def wait_until_given_way(lab: Lab, node: Machine) -> None:
     lab.wait_until(what, lambda: has_given_way(node), timeout_s=PATIENCE_S)
 
 
-@pytest.mark.reference
 def test_a_partition_leaves_the_active_side_running_and_the_other_one_passive(
     witness_lab: Lab,
 ) -> None:
