@@ -76,8 +76,8 @@ check: lint types ## layout, lint, types, coverage, all but the slow tests witho
 	$(PYTEST) -m "not lab and not native and not slow" $(PARALLEL) $(COVERAGE)
 
 .PHONY: sim
-sim: ready ## the simulator alone, 20,000 seeds: make sim SEEDS=1000000
-	$(PYTEST) tests/sim $(PARALLEL) --seeds=$(or $(SEEDS),20000)
+sim: ready ## the simulator and the walk, 20,000 seeds: make sim SEEDS=1000000
+	$(PYTEST) tests/sim tests/walk $(PARALLEL) --seeds=$(or $(SEEDS),20000)
 
 .PHONY: walk
 walk: ready ## every state that FAULTS=1 can reach: make walk FAULTS=2 ONLY="networks cut" DEPTH=40
@@ -110,7 +110,7 @@ test: ready-lab deb ## what continuous integration runs: all but the long scenar
 	@# The guests boot on one processor while the other one checks.
 	@$(MAKE) --no-print-directory --jobs=2 formed lint types
 	@# One run, for whoever counts tests by pytest's last line.
-	$(PYTEST) -m "not long" $(BESIDE_GUESTS) --in-time $(COVERAGE) --times --seeds=$(or $(SEEDS),5000)
+	$(PYTEST) -m "not long and not deep" $(BESIDE_GUESTS) --in-time $(COVERAGE) --times --seeds=$(or $(SEEDS),5000)
 
 .PHONY: demo
 demo: images ## build a cluster, pull the power of the active node, watch the service return

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import pytest
 
 from hapair_lab.guests import Guests, uml_kernel, wanted
-from tests.times.kinds import declared_s
+from tests.times.kinds import ONE_AFTER_THE_OTHER, declared_s
 
 LEFT_OUT: Final = pytest.StashKey[dict[str, str]]()  # Names, and why.
 OUTPUT: Final = "left_out"
@@ -91,7 +91,7 @@ def _spread(scenarios: list[pytest.Item]) -> None:
     group_of: dict[str, int] = {}
     for item in sorted(scenarios, key=_turn):
         if kind_for(item) is Guests.QEMU:
-            item.add_marker(pytest.mark.xdist_group("qemu"))
+            item.add_marker(pytest.mark.xdist_group(ONE_AFTER_THE_OTHER))
             continue
         file = item.nodeid.split("::")[0]
         unit = file if file in ONE_LAB_A_FILE else item.nodeid

@@ -8,6 +8,9 @@ import pytest
 # What the guests of `make test` may take, declared, one after the other. With the rest of the
 # tests beside them that leaves half of the half hour for a host that is busy.
 BUDGET_S: Final = 1080
+# The group of xdist of what needs the processors for itself: emulated guests, and daemons in name
+# spaces that keep real time.
+ONE_AFTER_THE_OTHER: Final = "one-after-the-other"
 # The properties of a test with which its reports reach the process that prints the table.
 KIND, DECLARED = "kind", "declared_s"
 

@@ -9,7 +9,7 @@ import pytest
 from tests.walk.search import Search, Walk
 from tests.walk.settings import KINDS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.deep, pytest.mark.timeout(3600)]
 
 
 def test_two_total_cuts_with_a_witness_break_no_rule() -> None:

@@ -8,7 +8,7 @@ from tests.sim.mutants import MUTANTS
 from tests.walk.search import Search, Walk
 from tests.walk.settings import KINDS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ONE, TWO = 1, 2
 DEPTH_MAX: Final = 14  # No story of a mutant is longer.
@@ -35,6 +35,7 @@ def test_the_walk_catches_the_mutant(
     assert rule in figures.broken.what
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("number", range(len(CAUGHT)))
 def test_the_real_core_breaks_no_rule_where_the_mutant_does(number: int) -> None:
     _, kind, faults, only, _ = CAUGHT[number]

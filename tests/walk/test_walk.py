@@ -5,7 +5,7 @@ import pytest
 from tests.walk.search import Figures, Search, Walk
 from tests.walk.settings import KINDS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def walked(kind: str, faults: int, *only: str) -> Figures:
@@ -24,6 +24,7 @@ def test_no_situation_that_one_fault_can_reach_breaks_a_rule(kind: str) -> None:
     assert_all_is_well(walked(kind, 1))
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("kind", ["witness-no-data", "fencing", "fencing-no-data", "operator"])
 def test_no_situation_that_two_partitions_can_reach_breaks_a_rule(kind: str) -> None:
     assert_all_is_well(walked(kind, 2, "all networks cut"))
