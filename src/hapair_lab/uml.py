@@ -42,6 +42,8 @@ PLUG_IN_TIMEOUT_S: Final = 20.0
 HALT_TIMEOUT_S: Final = 300.0
 POLL_S: Final = 0.05
 PROC: Final = Path("/proc")
+# Debian's libeatmydata: fsync and its kind return at once.
+NO_FLUSH: Final = Path("/usr/lib/x86_64-linux-gnu/libeatmydata.so.1")
 
 
 class Hand(Protocol):
@@ -69,7 +71,7 @@ def card_words(plan: EmulatorPlan) -> list[str]:
     plugged = [card for card in plan.guest.cards if card.segment is not None]
     for number, card in enumerate(plugged):
         path = hub.socket_path(plan.hub_folder(), plan.guest.name, card.name)
-        words.append(f"vec{number}:transport=bess,dst={path},depth=128")
+        words.append(f"vec{number}:transport=bess,dst={path},depth=64")
     return words
 
 
@@ -128,8 +130,7 @@ class Uml(Emulator):
                 self._command_line(descriptors),
                 dies_with_parent=self.plan.dies_with_parent,
                 pass_fds=descriptors,
-                # The kernel keeps the guest's memory in a file there; it has to be executable.
-                environment={**os.environ, "HOME": str(folder), "TMPDIR": "/dev/shm"},  # noqa: S108
+                environment=_environment(folder),
             )
 
     def _command_line(self, descriptors: tuple[int, ...]) -> list[str]:
@@ -225,6 +226,17 @@ class Uml(Emulator):
     def _set_link(self, card: str, *, up: bool) -> None:
         if not self.is_paused():
             self._hand.set_carriers({card: up})
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """Return what the kernel is started with.
+
+    It keeps the guest's memory in a file of ``TMPDIR``, which has to be executable. The guest's
+    flushes end in the host's page cache, as those of QEMU's guests do: it outlives a killed guest,
+    and a flush that waited for the host's disk would take seconds while labs are copied.
+    """
+    settings = {**os.environ, "HOME": str(home), "TMPDIR": "/dev/shm"}  # noqa: S108
+    return settings | ({"LD_PRELOAD": str(NO_FLUSH)} if NO_FLUSH.exists() else {})
 
 
 @contextlib.contextmanager

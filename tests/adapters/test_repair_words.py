@@ -37,6 +37,19 @@ async def test_only_the_victim_discards() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Failure: (125) Device has a net-config (use disconnect first).",
+        "Failure: (102) Local address(port) already in use.",
+        "Failure: (162) Invalid configuration request",
+    ],
+)
+async def test_a_copy_that_is_connecting_already_has_given_nothing_up(said: str) -> None:
+    made = DrbdConnections(FakeRunner({"drbdadm": Finished(10, "", said)}))
+    assert isinstance(await made.connect(VOLUME, timeout_s=5, discard_own=True), Refused)
+
+
 async def test_a_resync_waits_for_another_device_or_for_none() -> None:
     run = FakeRunner()
     made = DrbdConnections(run)

@@ -65,10 +65,14 @@ class FakeLogicalVolumes:
 
 @dataclass
 class FakeConnections:
-    """Notes what was asked, and answers from ``answers``, whose keys are those notes."""
+    """Notes what was asked, and answers from ``answers``, whose keys are those notes.
+
+    One of ``first_answers`` is given once, before it.
+    """
 
     asked: list[str] = field(default_factory=list)
     answers: dict[str, Outcome] = field(default_factory=dict)
+    first_answers: dict[str, Outcome] = field(default_factory=dict)
     past: Generations | None = None
 
     def did(self, what: str) -> list[str]:
@@ -76,7 +80,7 @@ class FakeConnections:
 
     def _do(self, words: str) -> Outcome:
         self.asked.append(words)
-        return self.answers.get(words, Done())
+        return self.first_answers.pop(words, self.answers.get(words, Done()))
 
     async def disconnect(self, volume: Volume, *, timeout_s: float) -> Outcome:
         del timeout_s

@@ -1,7 +1,7 @@
 """clresolve's daemon side: two nodes, two copies that went apart, and one person's decision."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -106,6 +106,12 @@ def sides_of(answer: JsonObject) -> list[JsonObject]:
     sides = answer["sides"]
     assert isinstance(sides, list)
     return sides
+
+
+async def until(seen: Callable[[], bool]) -> None:
+    async with asyncio.timeout(300.0):
+        while not seen():
+            await asyncio.sleep(0.01)
 
 
 async def refused(saying: Awaitable[JsonObject]) -> RpcError:
@@ -321,6 +327,45 @@ async def test_copies_that_refuse_again_are_told(tmp_path: Path) -> None:
     error = await refused(made.first.say("split-resolve", victim="node2"))
     assert error.exit_code is ExitCode.UNFINISHED
     assert "the kernel refused the connection" in error.error
+    made.pair.end()
+
+
+@virtually
+async def test_a_victim_that_its_daemon_connects_in_between_is_stopped_and_gives_up(
+    tmp_path: Path,
+) -> None:
+    made = await split(tmp_path)
+    connections = made.second.connections
+    connections.first_answers[f"discard {DATA}"] = Refused("Local address(port) already in use")
+    resolving = asyncio.ensure_future(made.first.say("split-resolve", victim="node2"))
+    await until(lambda: len(connections.did("discard")) == 2)
+    made.reconnected()
+    await resolving
+    assert connections.asked == [f"{what} {DATA}" for what in ("disconnect", "discard") * 2]
+    made.pair.end()
+
+
+@virtually
+async def test_a_victim_that_never_stops_connecting_is_told(tmp_path: Path) -> None:
+    made = await split(tmp_path)
+    connections = made.second.connections
+    connections.answers[f"discard {DATA}"] = Refused("Local address(port) already in use")
+    error = await refused(made.first.say("split-resolve", victim="node2"))
+    assert "already in use" in error.error
+    assert len(connections.did("discard")) == 3
+    made.pair.end()
+
+
+@virtually
+async def test_copies_that_are_refused_once_more_are_connected_once_more(tmp_path: Path) -> None:
+    """The kernel forgets with the first refusal that this copy gives up."""
+    made = await split(tmp_path)
+    resolving = asyncio.ensure_future(made.first.say("split-resolve", victim="node2"))
+    await until(lambda: len(made.second.connections.did("discard")) == 2)
+    made.reconnected()
+    await resolving
+    assert made.first.connections.asked == [f"disconnect {DATA}", f"connect {DATA}"] * 2
+    assert len(made.second.volumes.groups["vg_orders"].snapshots("data")) == 1
     made.pair.end()
 
 

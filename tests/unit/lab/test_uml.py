@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair_lab import cow, relay, strip, topology
+from hapair_lab import cow, relay, strip, topology, uml
 from hapair_lab.acceleration import Acceleration
 from hapair_lab.emulator import EmulatorPlan
 from hapair_lab.errors import LabError
@@ -26,7 +26,7 @@ for name in ("con0", "con1", "ssl1", "ssl2", "ssl3"):
     os.write(int(words[name].rpartition(":")[2]), f"from {{name}}\\n".encode())
 if os.fork() == 0:
     time.sleep(600)
-environment = {{name: os.environ.get(name) for name in ("HOME", "TMPDIR")}}
+environment = {{name: os.environ.get(name) for name in ("HOME", "TMPDIR", "LD_PRELOAD")}}
 with open(os.environ["HOME"] + "/started.part", "w") as started:
     json.dump([sys.argv[1:], environment], started)
 os.rename(os.environ["HOME"] + "/started.part", os.environ["HOME"] + "/started")
@@ -227,9 +227,25 @@ def test_what_a_guest_is_started_with(bench: Bench) -> None:
     assert "lab.pulled=pub1" in words
     assert f"lab.guest={bench.folder}/node1.guest" in words
     assert set(disk_words(bench.plan)) | set(card_words(bench.plan)) <= set(words)
-    assert bench.environment == {"HOME": str(bench.folder), "TMPDIR": "/dev/shm"}
+    assert (bench.environment["HOME"], bench.environment["TMPDIR"]) == (
+        str(bench.folder),
+        "/dev/shm",
+    )
     with pytest.raises(LabError, match="already powered on"):
         bench.uml.start()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_flushes_of_a_guest_end_in_the_hosts_cache_where_the_library_is(
+    bench: Bench, is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = bench.folder / "no_flush.so"
+    if is_there:
+        library.touch()
+    monkeypatch.setattr(uml, "NO_FLUSH", library)
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    bench.start()
+    assert bench.environment["LD_PRELOAD"] == (str(library) if is_there else None)
 
 
 def test_the_lines_of_a_guest_lead_where_they_belong(bench: Bench) -> None:

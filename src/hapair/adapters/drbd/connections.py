@@ -30,8 +30,11 @@ class DrbdConnections:
     async def connect(
         self, volume: Volume, *, timeout_s: float, discard_own: bool = False
     ) -> Outcome:
-        words = ("--discard-my-data",) if discard_own else ()
-        return await self._change(("drbdadm", "connect", *words, volume.resource), timeout_s)
+        if not discard_own:
+            return await self._change(("drbdadm", "connect", volume.resource), timeout_s)
+        # One that is connecting already gives nothing up: it has to be stopped first.
+        argv = ("drbdadm", "connect", "--discard-my-data", volume.resource)
+        return await self._change(argv, timeout_s, already=())
 
     async def resync_after(
         self, volume: Volume, after: Volume | None, *, timeout_s: float
@@ -40,13 +43,15 @@ class DrbdConnections:
         argv = ("drbdsetup", "disk-options", str(volume.minor), f"--resync-after={minor}")
         return await self._change(argv, timeout_s)
 
-    async def _change(self, argv: Argv, timeout_s: float) -> Outcome:
+    async def _change(
+        self, argv: Argv, timeout_s: float, *, already: tuple[str, ...] = ALREADY
+    ) -> Outcome:
         match await self._run(argv, timeout_s=timeout_s):
             case TimedOut(after_s):
                 return Unknown(f"{' '.join(argv)} gave no answer within {after_s:g} s")
             case Finished(exit_code=0):
                 return Done()
-            case finished if any(word in finished.stderr for word in ALREADY):
+            case finished if any(word in finished.stderr for word in already):
                 return Done("it already is so")
             case finished:
                 said = " ".join((finished.stderr or finished.stdout).split())

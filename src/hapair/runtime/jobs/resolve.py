@@ -10,7 +10,7 @@ from typing import Final
 
 from hapair.core.copies.split_brain import Choice, Found, Half, Pair, Use, choose, judge
 from hapair.core.words.effects import Severity
-from hapair.model.data import Connection
+from hapair.model.data import Connection, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import Clock
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
@@ -23,7 +23,8 @@ from hapair.runtime.verbs import Call, Handler, Verb, Verbs
 SIDE_LIMIT_S: Final = 30.0
 FILES_LIMIT_S: Final = 150.0
 STEP_LIMIT_S: Final = 120.0
-CONNECTED_WITHIN_S: Final = 60.0
+CONNECTED_WITHIN_S: Final = 20.0
+CONNECT_TRIES: Final = 3
 LOOK_S: Final = 0.5
 AGAIN: Final = "type it again: it goes on where it was"
 
@@ -74,25 +75,32 @@ class Situation:
         return sum(facts.out_of_sync_bytes for facts in both if facts is not None)
 
 
-def steps_of(situation: Situation, victim: str, *, snapshot: bool) -> tuple[ResolveStep, ...]:
-    """Return what is done in which order: first everything that loses nothing."""
-    nodes = (situation.here.node, situation.there.node)
-    (survivor,) = (node for node in nodes if node != victim)
+def snapshots_of(situation: Situation, victim: str) -> list[ResolveStep]:
     found: list[ResolveStep] = []
-    for name in situation.split if snapshot else ():
+    for name in situation.split:
         text = f"{victim}: keep a snapshot of {name} as it is now"
         size_bytes = situation.overwritten_bytes(name)
         found.append(ResolveStep(victim, SplitWork.SNAPSHOT, name, text, size_bytes))
-    for name in situation.split:
+    return found
+
+
+def connections_of(
+    situation: Situation, victim: str, resources: Sequence[str]
+) -> list[ResolveStep]:
+    """Return how the copies of ``resources`` meet: first everything that loses nothing."""
+    nodes = (situation.here.node, situation.there.node)
+    (survivor,) = (node for node in nodes if node != victim)
+    found: list[ResolveStep] = []
+    for name in resources:
         for node in (victim, survivor):
             text = f"{node}: stop {name} from connecting"
             found.append(ResolveStep(node, SplitWork.DISCONNECT, name, text))
-    for name in situation.split:
+    for name in resources:
         text = f"{victim}: connect {name} and give up what only {victim} wrote"
         found.append(ResolveStep(victim, SplitWork.DISCARD, name, text))
         text = f"{survivor}: connect {name} and complete the copy of {victim}"
         found.append(ResolveStep(survivor, SplitWork.CONNECT, name, text))
-    return tuple(found)
+    return found
 
 
 class SplitBrainResolver:
@@ -142,11 +150,12 @@ class SplitBrainResolver:
         async with self._at_work:
             situation = await self._look(name)
             _refuse_unless_split(situation, victim)
-            steps = steps_of(situation, victim, snapshot=snapshot)
+            steps = snapshots_of(situation, victim) if snapshot else []
+            steps += connections_of(situation, victim, situation.split)
             if call.flag("plan"):
                 return {"application": name, "steps": [step.text for step in steps], "done": False}
             kept = await self._carry_out(call, name, steps)
-            await self._wait_until_connected(call, name, situation.split, victim)
+            await self._until_connected(call, situation, victim)
         return {
             "application": name,
             "victim": victim,
@@ -213,27 +222,48 @@ class SplitBrainResolver:
         why = answer.get("refused")
         return Refused(str(why)) if why else Done(str(answer.get("note", "")))
 
-    async def _wait_until_connected(
-        self, call: Call, name: str, resources: Sequence[str], victim: str
-    ) -> None:
-        call.progress(f"waiting until the copies of {name} are connected")
-        waited_until_s = self._clock.monotonic_s() + CONNECTED_WITHIN_S
-        while True:
-            facts = [self._node().hands.replication.facts(resource) for resource in resources]
-            if all(each is not None and each.kernel_answers for each in facts):
+    async def _until_connected(self, call: Call, situation: Situation, victim: str) -> None:
+        """Wait, and connect again should one node have begun with its own try in between.
+
+        DRBD forgets that a copy gives up when it was refused, or lost the connection, once.
+        """
+        name = situation.application
+        apart: list[str] = []
+        for tries_left in reversed(range(CONNECT_TRIES)):
+            call.progress(f"waiting until the copies of {name} are connected")
+            apart = await self._still_apart(situation.split)
+            if not apart:
                 text = f"resolved: {victim} gives up what only it wrote, its copy is completed"
                 self._journal.add("split-brain", text, application=name, severity=Severity.WARNING)
                 return
-            if self._clock.monotonic_s() >= waited_until_s:
-                break
-            await asyncio.sleep(LOOK_S)
+            if tries_left:
+                call.progress(f"they are not after {CONNECTED_WITHIN_S:g} s: once more")
+                await self._carry_out(call, name, connections_of(situation, victim, apart))
+        facts = [self._facts(resource) for resource in apart]
         alone = any(f is not None and f.connection is Connection.STAND_ALONE for f in facts)
         what = "the kernel refused the connection" if alone else "they do not connect"
         raise RpcError(
-            f"the copies are not connected after {CONNECTED_WITHIN_S:g} s: {what}",
+            f"the copies are not connected after {CONNECT_TRIES} tries of"
+            f" {CONNECTED_WITHIN_S:g} s: {what}",
             f"look at: journalctl -k; clstat; then {AGAIN}",
             exit_code=ExitCode.UNFINISHED,
         )
+
+    async def _still_apart(self, resources: Sequence[str]) -> list[str]:
+        """Return what is not connected in time."""
+        waited_until_s = self._clock.monotonic_s() + CONNECTED_WITHIN_S
+        while True:
+            apart = [name for name in resources if not self._is_connected(name)]
+            if not apart or self._clock.monotonic_s() >= waited_until_s:
+                return apart
+            await asyncio.sleep(LOOK_S)
+
+    def _facts(self, resource: str) -> VolumeFacts | None:
+        return self._node().hands.replication.facts(resource)
+
+    def _is_connected(self, resource: str) -> bool:
+        facts = self._facts(resource)
+        return facts is not None and facts.kernel_answers
 
     # What the peer's wizard asks of this node.
 

@@ -29,6 +29,7 @@ from hapair.runtime.node.node import Node
 
 LIMIT_S: Final = 30.0
 FILES_MAX: Final = 50
+DISCARD_TRIES: Final = 3
 IN_USE: Final = (Phase.STARTING, Phase.RUNNING, Phase.STOPPING, Phase.STUCK)
 
 
@@ -159,9 +160,20 @@ class LocalSide:
             case SplitWork.CONNECT:
                 return await connections.connect(volume, timeout_s=LIMIT_S)
             case SplitWork.DISCARD:
-                if why := self._must_keep(volume):
-                    return Refused(why)
-                return await connections.connect(volume, timeout_s=LIMIT_S, discard_own=True)
+                return await self._discard(volume)
+
+    async def _discard(self, volume: Volume) -> Outcome:
+        """Connect and give up; the daemon may have begun to connect in between, as it was."""
+        connections = self._tools.connections
+        outcome: Outcome = Refused("it was not tried")
+        for _ in range(DISCARD_TRIES):
+            if why := self._must_keep(volume):
+                return Refused(why)
+            outcome = await connections.connect(volume, timeout_s=LIMIT_S, discard_own=True)
+            if not isinstance(outcome, Refused):
+                break
+            await connections.disconnect(volume, timeout_s=LIMIT_S)
+        return outcome
 
     def _must_keep(self, volume: Volume) -> str:
         hands = self._node().hands
