@@ -237,7 +237,7 @@ def test_what_a_guest_is_started_with(bench: Bench) -> None:
 
 @pytest.mark.parametrize("is_there", [True, False])
 def test_flushes_of_a_guest_end_in_the_hosts_cache_where_the_library_is(
-    bench: Bench, is_there: bool, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, *, is_there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = bench.folder / "no_flush.so"
     if is_there:
