@@ -9,7 +9,7 @@ import pytest
 from hapair.adapters.lvm.adapter import LvmAdapter
 from hapair.model.outcome import Done, Refused
 from hapair.model.storage import GroupStorage, LogicalVolume
-from hapair.ports import Finished, LogicalVolumes
+from hapair.ports import Finished, LogicalVolumes, TimedOut
 from tests.fakes.storage import FakeLogicalVolumes
 
 MIB: Final = 2**20
@@ -54,6 +54,7 @@ def _row(volume: LogicalVolume) -> dict[str, str]:
     return {
         "lv_name": volume.name,
         "lv_size": str(volume.size_bytes),
+        "lv_active": "active",
         "lv_device_open": "",
         "origin": volume.origin,
         "lv_time": made,
@@ -92,3 +93,96 @@ async def test_a_snapshot_is_removed_and_its_room_is_free_again(volumes: Logical
 async def test_only_snapshots_are_removed_as_snapshots(volumes: LogicalVolumes) -> None:
     assert isinstance(await volumes.remove_snapshot("vg", "data"), Refused)
     assert (await volumes.group("vg")).volume("data") is not None
+
+
+class Looked:
+    """One volume ``data``, as LVM, blkid and cmp tell of it."""
+
+    def __init__(self, *, active: str = "active", is_open: str = "") -> None:
+        self.row = _row(DATA) | {"lv_active": active, "lv_device_open": is_open}
+        self.blkid: Finished | TimedOut = Finished(2, "", "")
+        self.different_from_bytes: int | None = None  # Where the first byte that is not zero lies.
+        self.cmp: Finished | TimedOut | None = None
+
+    async def __call__(
+        self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
+    ) -> Finished | TimedOut:
+        del timeout_s, stdin
+        match argv[0]:
+            case "vgs":
+                row = {"vg_extent_size": str(EXTENT), "vg_free": "0"}
+                return Finished(0, json.dumps({"report": [{"vg": [row]}]}), "")
+            case "lvs":
+                return Finished(0, json.dumps({"report": [{"lv": [self.row]}]}), "")
+            case "blkid":
+                return self.blkid
+            case _:
+                return self.cmp or Finished(int(self._differs(argv)), "", "")
+
+    def _differs(self, argv: Sequence[str]) -> bool:
+        size = int(argv[2].partition("=")[2])
+        start = int(argv[3].partition("=")[2].partition(":")[0])
+        where = self.different_from_bytes
+        return where is not None and start <= where < start + size
+
+
+async def looked(seen: Looked) -> LogicalVolume:
+    found = (await LvmAdapter(seen).group("vg")).volume("data")
+    assert found is not None
+    return found
+
+
+async def test_a_volume_is_free_when_it_was_looked_at_and_is_empty() -> None:
+    assert (await looked(Looked())).why_not_free == ""
+
+
+@pytest.mark.parametrize("active", ["", "suspended", "unknown", "remotely", "-1"])
+async def test_a_volume_that_nobody_can_look_at_is_not_free(active: str) -> None:
+    """Of a device that is not there blkid says the same as of an empty one."""
+    assert "is inactive" in (await looked(Looked(active=active))).why_not_free
+
+
+@pytest.mark.parametrize("is_open", ["open", "unknown", "1"])
+async def test_a_volume_that_may_be_open_is_not_free(is_open: str) -> None:
+    assert (await looked(Looked(is_open=is_open))).why_not_free == "is in use"
+
+
+@pytest.mark.parametrize(
+    ("blkid", "holds"),
+    [
+        (Finished(0, "DEVNAME=/dev/vg/data\nUUID=1\nTYPE=ext4\n", ""), "holds ext4"),
+        (Finished(0, "DEVNAME=/dev/vg/data\nPTTYPE=gpt\n", ""), "holds gpt"),
+        (Finished(0, "", ""), "holds something that blkid does not name"),
+        (Finished(8, "", "ambivalent result"), "holds something that cannot be read"),
+        (Finished(1, "", "blkid: error"), "holds something that cannot be read"),
+        (Finished(127, "", "not found"), "holds something that cannot be read"),
+        (TimedOut(60.0), "holds something that cannot be read"),
+    ],
+)
+async def test_what_a_tool_finds_or_cannot_say_is_in_the_way(
+    blkid: Finished | TimedOut, holds: str
+) -> None:
+    seen = Looked()
+    seen.blkid = blkid
+    assert (await looked(seen)).why_not_free == holds
+
+
+@pytest.mark.parametrize("where", [0, 4096, 32 * MIB, 64 * MIB - 1])
+async def test_data_without_a_name_is_in_the_way(where: int) -> None:
+    seen = Looked()
+    seen.different_from_bytes = where
+    assert "holds data of a kind" in (await looked(seen)).why_not_free
+
+
+@pytest.mark.parametrize("answer", [Finished(2, "", "cmp: no such file"), TimedOut(60.0)])
+async def test_a_volume_that_cannot_be_read_is_not_free(answer: Finished | TimedOut) -> None:
+    seen = Looked()
+    seen.cmp = answer
+    assert (await looked(seen)).why_not_free == "holds something that cannot be read"
+
+
+@pytest.mark.parametrize("tags", ["hapair", "other,hapair", "hapair2", ""])
+async def test_a_volume_of_clbuildapp_is_known_by_its_tag(tags: str) -> None:
+    seen = Looked()
+    seen.row["lv_tags"] = tags
+    assert (await looked(seen)).ours == ("hapair" in tags.split(","))

@@ -21,7 +21,7 @@ class FakeLogicalVolumes:
         return self.groups.get(name, GroupStorage(name, exists=False))
 
     async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
-        return self._add(group, LogicalVolume(name, size_bytes))
+        return self._add(group, LogicalVolume(name, size_bytes, ours=True))
 
     async def remove(self, group: str, name: str) -> Outcome:
         found = await self.group(group)

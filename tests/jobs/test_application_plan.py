@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hapair.config.built_json import dumps, loads
 from hapair.core.plan.application import Plan, Situation, make_plan, meta_data_bytes
 from hapair.core.plan.steps import Work
 from hapair.model.application import Application
 from hapair.model.node_facts import PhysicalVolume, StorageKind
-from hapair.model.storage import GroupStorage, LogicalVolume
+from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount
 from tests.jobs.material import BUILT, HERE, MIB, ORDERS, THERE, mounted, situation
 
 
@@ -48,6 +49,24 @@ def after_group_was_dropped() -> Situation:
 
 def lying_on(kind: StorageKind, origin: str) -> GroupStorage:
     return replace(HERE, physical_volumes=(PhysicalVolume("/dev/loop0", kind, origin),))
+
+
+def two_groups(
+    *, second_mount: str = "/srv/log", second_name: str = "vg_log", volume: str = "data"
+) -> Situation:
+    """Volumes of one name in two groups, as where each kind of disk has a group."""
+    s = situation(application=replace(ORDERS, volume_groups=("vg_orders", second_name)))
+    log = replace(
+        HERE,
+        name=second_name,
+        volumes=(LogicalVolume(volume, 256 * MIB, "ext4", in_use=True),),
+        mounts=(NativeMount(volume, second_mount, "ext4"),),
+    )
+    return replace(
+        s,
+        here=replace(s.here, groups=(HERE, log)),
+        peer=replace(s.peer, groups=(THERE, replace(THERE, name=second_name))),
+    )
 
 
 REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
@@ -99,6 +118,18 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
         lambda: situation(there=holding(LogicalVolume("data", 256 * MIB, "xfs"))),
         "vg_orders/data exists and holds xfs",
     ),
+    "the peer's volume holds what has no name": (
+        lambda: situation(there=holding(LogicalVolume("data", 256 * MIB, nameless=True))),
+        "vg_orders/data exists and holds data of a kind that is not recognised",
+    ),
+    "the peer's volume is inactive": (
+        lambda: situation(there=holding(LogicalVolume("data", 256 * MIB, inactive=True))),
+        "vg_orders/data exists and is inactive: what it holds cannot be seen",
+    ),
+    "two volumes are mounted in one place": (
+        lambda: two_groups(second_mount="/srv/orders"),
+        "mount point /srv/orders is allocated twice",
+    ),
     "the peer's volume is in use": (
         lambda: situation(there=holding(LogicalVolume("data", 256 * MIB, in_use=True))),
         "vg_orders/data exists and is in use",
@@ -140,6 +171,25 @@ def test_an_empty_volume_of_the_right_size_on_the_peer_is_used() -> None:
     assert Work.CREATE_DATA_VOLUME not in {step.work for step in plan.steps}
 
 
+def test_volumes_of_one_name_in_two_groups_have_names_of_their_own() -> None:
+    plan = planned(two_groups())
+    assert [v.resource for v in plan.added] == ["orders.data", "orders.vg_log.data"]
+    assert loads(dumps(plan.built)) == plan.built
+
+
+@given(names=st.lists(st.sampled_from(["a", "b", "a.b", "a.a", "b.a.b"]), min_size=2, max_size=2))
+def test_whatever_volumes_are_called_a_plan_can_be_read_again(names: list[str]) -> None:
+    """A job that cannot be read again could not be taken back."""
+    group, volume = names
+    wide = replace(BUILT, cluster=replace(BUILT.cluster, devices=9))
+    first = planned(replace(two_groups(second_name=group, volume=volume), built=wide))
+    assert loads(dumps(first.built)) == first.built
+    more = two_groups(second_name=group, volume=f"{group}.{volume}", second_mount="/srv/more")
+    second = planned(replace(more, built=first.built, here=replace(
+        more.here, groups=(replace(HERE, mounts=()), more.here.groups[1]))))  # fmt: skip
+    assert loads(dumps(second.built)) == second.built
+
+
 def test_the_mount_is_touched_only_after_everything_else_has_worked() -> None:
     works = [step.work for step in planned(situation()).steps]
     unmount = works.index(Work.UNMOUNT_NATIVE)
@@ -163,10 +213,18 @@ def test_the_same_configuration_again_changes_nothing() -> None:
 def test_allocations_follow_the_first_free_device() -> None:
     (volume,) = planned(situation()).added
     assert (volume.minor, volume.port, volume.resource) == (10, 7701, "orders.data")
-    other = Application("mail", "node2", volume_groups=("vg_orders",))
+    other = replace(two_groups(), built=planned(situation()).built)
+    mail = Application("mail", "node2", volume_groups=("vg_log",))
+    (second,) = planned(replace(other, application=mail)).added
+    assert (second.minor, second.resource) == (11, "mail.data")
+
+
+def test_a_volume_of_another_application_is_refused_in_the_plan() -> None:
     built = planned(situation()).built
-    (second,) = planned(situation(built=built, application=other)).added
-    assert second.minor == 11
+    mail = Application("mail", "node2", volume_groups=("vg_orders",))
+    problems = make_plan(situation(built=built, application=mail))
+    assert isinstance(problems, tuple)
+    assert "volume /dev/vg_orders/data is allocated twice" in problems[0].what
 
 
 @pytest.mark.parametrize(

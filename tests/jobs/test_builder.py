@@ -19,7 +19,8 @@ from hapair.core.words.events import Command
 from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.cluster import FenceMethod
-from hapair.model.outcome import Done, Outcome, Unknown
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.building import archive
 from hapair.runtime.building.archive import listed
@@ -32,6 +33,7 @@ from hapair.runtime.node.node import Node
 from hapair.runtime.places import Places
 from hapair.runtime.verbs import Call
 from tests.fakes.small import FakeRunner
+from tests.fakes.storage import FakeLogicalVolumes
 from tests.jobs.material import BUILT, situation
 
 
@@ -119,6 +121,22 @@ async def test_what_a_tool_says_without_sense_is_an_unknown_end() -> None:
     made = Workshop(tool, tool, tool, tool, tool, tool)  # type: ignore[arg-type]
     for work in (Work.REMOVE_META_VOLUME, Work.LEAVE_FSTAB, Work.WRITE_RESOURCE):
         assert await made.do(work, step.volume[0], BUILT) == Unknown("vgs gave no answer")
+
+
+async def test_taking_back_leaves_a_volume_that_somebody_else_made() -> None:
+    """It was made under our name after the plan was: so our own creation was refused."""
+    volume = a_job_of_both().steps[0].volume[0]
+    theirs = LogicalVolume(volume.logical_volume, volume.size_bytes, "ext4")
+    group = GroupStorage(volume.volume_group, exists=True, free_bytes=2**40, volumes=(theirs,))
+    volumes = FakeLogicalVolumes({group.name: group})
+    tool = Nonsense()
+    made = Workshop(volumes, tool, tool, tool, tool, tool)  # type: ignore[arg-type]
+    assert isinstance(await made.do(Work.CREATE_DATA_VOLUME, volume, BUILT), Refused)
+    assert await made.do(Work.REMOVE_DATA_VOLUME, volume, BUILT) == Done()
+    assert volumes.groups[group.name] == group
+    assert await made.do(Work.CREATE_META_VOLUME, volume, BUILT) == Done()
+    assert await made.do(Work.REMOVE_META_VOLUME, volume, BUILT) == Done()
+    assert volumes.groups[group.name] == group
 
 
 def a_job_of_both() -> Job:

@@ -1,7 +1,6 @@
 """built.json: what clbuild and clbuildapp committed, as a file."""
 
 import json
-from collections import Counter
 from typing import Final
 
 from hapair.config.codec import DamagedError, decode, encode
@@ -47,21 +46,4 @@ def _contradiction(built: Built) -> str:
             return f"network {network.name} does not attach both nodes"
     if not cluster.ports.first < cluster.ports.last or built.generation < 0:
         return "the ports or the generation are impossible"
-    return _twice(built)
-
-
-def _twice(built: Built) -> str:
-    volumes = [volume for one in built.applications for volume in one.volumes]
-    unique = {
-        "application": [one.application.name for one in built.applications],
-        "resource": [volume.resource for volume in volumes],
-        "device": [volume.device for volume in volumes],
-        "port": [str(volume.port) for volume in volumes],
-        "volume": [path for v in volumes for path in (v.backing_device, v.meta_device)],
-        "mount point": [volume.mount_point for volume in volumes],
-    }
-    for what, names in unique.items():
-        for name, count in Counter(names).items():
-            if count > 1:
-                return f"{what} {name} is allocated twice"
-    return ""
+    return built.allocated_twice()

@@ -1,5 +1,6 @@
 """What clbuild and clbuildapp made of the configuration; stored in /etc/cluster/built."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -57,3 +58,20 @@ class Built:
         """Return the volume that this one's resync waits for; None: it waits for none."""
         before = self.resynced_before(resource)
         return before[-1] if before else None
+
+    def allocated_twice(self) -> str:
+        """Say which name, device or place two things have; empty when each has its own."""
+        volumes = [volume for one in self.applications for volume in one.volumes]
+        unique = {
+            "application": [one.application.name for one in self.applications],
+            "resource": [volume.resource for volume in volumes],
+            "device": [volume.device for volume in volumes],
+            "port": [str(volume.port) for volume in volumes],
+            "volume": [path for v in volumes for path in (v.backing_device, v.meta_device)],
+            "mount point": [volume.mount_point for volume in volumes],
+        }
+        for what, names in unique.items():
+            for name, count in Counter(names).items():
+                if count > 1:
+                    return f"{what} {name} is allocated twice"
+        return ""

@@ -10,9 +10,23 @@ class LogicalVolume:
     name: str
     size_bytes: int
     content: str = ""  # What it holds, e.g. "ext4"; empty when nothing is recognised.
+    nameless: bool = False  # It holds data, of a kind that is not recognised.
+    inactive: bool = False  # Nobody can look at it.
     in_use: bool = False  # Something holds the device open.
     origin: str = ""  # Of a snapshot: the volume whose former content it keeps.
     made_wall_s: float | None = None
+    ours: bool = False  # clbuildapp made it.
+
+    @property
+    def why_not_free(self) -> str:
+        """Say what is on it; empty only when it was really looked at and is really empty."""
+        if self.in_use:
+            return "is in use"
+        if self.inactive:
+            return "is inactive: what it holds cannot be seen"
+        if self.content or self.nameless:
+            return f"holds {self.content or 'data of a kind that is not recognised'}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.adapters.lvm.parse import LvmReportError, extent_and_free, volumes_of
+from hapair.adapters.lvm.parse import TAG, LvmReportError, extent_and_free, volumes_of
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.ports import CommandRunner, Finished, TimedOut
@@ -11,8 +11,12 @@ from hapair.ports import CommandRunner, Finished, TimedOut
 LIMIT_S: Final = 60.0
 REPORT: Final = ("--reportformat", "json", "--units", "b", "--nosuffix")
 MOMENTS: Final = ("--config", 'report/time_format="%s"')
-COLUMNS: Final = "lv_name,lv_size,lv_device_open,lv_active,origin,lv_time"
+COLUMNS: Final = "lv_name,lv_size,lv_device_open,lv_active,origin,lv_time,lv_tags"
 NO_SIGNATURE: Final = 2  # The exit code of blkid when nothing is recognised.
+SAME: Final = 0  # Exit codes of cmp.
+DIFFERENT: Final = 1
+PLACES: Final = 9
+PLACE_BYTES: Final = 2**20
 
 
 class LvmAdapter:
@@ -45,24 +49,51 @@ class LvmAdapter:
         )
 
     async def _with_content(self, group: str, volume: LogicalVolume) -> LogicalVolume:
+        """Look at a volume; whatever is not plainly empty holds something.
+
+        The tools' "found nothing" counts only for a device that is there: for a missing one blkid
+        ends in the same way.
+        """
+        if volume.inactive:
+            return volume
         path = f"/dev/{group}/{volume.name}"
-        match await self._run(
-            ("blkid", "-p", "-o", "value", "-s", "TYPE", path), timeout_s=LIMIT_S
-        ):
+        match await self._run(("blkid", "-p", "-o", "export", path), timeout_s=LIMIT_S):
             case Finished(exit_code=0, stdout=text):
-                content = text.strip() or "something that blkid does not name"
+                content = _named(text)
             case Finished(exit_code=code) if code == NO_SIGNATURE:
-                content = ""
+                return await self._without_a_name(volume, path)
             case _:
                 content = "something that cannot be read"
         return replace(volume, content=content)
+
+    async def _without_a_name(self, volume: LogicalVolume, path: str) -> LogicalVolume:
+        """Tell whether there is data that no tool has a name for: raw data, an unknown format.
+
+        The volume is compared with zeros in places from its first to its last byte: a whole one
+        could take hours.
+        """
+        size_bytes = min(PLACE_BYTES, volume.size_bytes)
+        for place in range(PLACES):
+            start_bytes = (volume.size_bytes - size_bytes) * place // (PLACES - 1)
+            seen = await self._run(
+                (
+                    "cmp", "--quiet", f"--bytes={size_bytes}",
+                    f"--ignore-initial={start_bytes}:0", path, "/dev/zero",
+                ),
+                timeout_s=LIMIT_S,
+            )  # fmt: skip
+            if isinstance(seen, TimedOut) or seen.exit_code not in (SAME, DIFFERENT):
+                return replace(volume, content="something that cannot be read")
+            if seen.exit_code == DIFFERENT:
+                return replace(volume, nameless=True)
+        return volume
 
     async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
         """Make a linear volume, its first sectors wiped so that no old signature remains."""
         return await self._change(
             (
                 "lvcreate", "--yes", "--wipesignatures", "y", "--zero", "y",
-                "--size", f"{size_bytes}b", "--name", name, group,
+                "--addtag", TAG, "--size", f"{size_bytes}b", "--name", name, group,
             )
         )  # fmt: skip
 
@@ -100,3 +131,9 @@ class LvmAdapter:
             case finished:
                 said = " ".join((finished.stderr or finished.stdout).split())
                 return Refused(f"{argv[0]} ended with {finished.exit_code}: {said}")
+
+
+def _named(text: str) -> str:
+    """Read what blkid found, e.g. "ext4", or "dos" for a partition table."""
+    found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return found.get("TYPE") or found.get("PTTYPE") or "something that blkid does not name"

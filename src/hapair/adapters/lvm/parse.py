@@ -1,9 +1,12 @@
 """Read the JSON reports of LVM's tools."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from hapair.model.storage import LogicalVolume
+
+TAG: Final = "hapair"  # Of the volumes that clbuildapp makes.
+ACTIVE: Final = "active"  # Else "", "suspended", "unknown" or how a cluster holds it.
 
 
 class LvmReportError(ValueError):
@@ -34,9 +37,11 @@ def volumes_of(text: str) -> tuple[LogicalVolume, ...]:
             LogicalVolume(
                 name=str(row["lv_name"]),
                 size_bytes=int(row["lv_size"]),
-                in_use=row.get("lv_device_open") == "open",
+                in_use=row["lv_active"] == ACTIVE and row["lv_device_open"] != "",
+                inactive=row["lv_active"] != ACTIVE,
                 origin=str(row.get("origin", "")),
                 made_wall_s=_moment(row.get("lv_time")),
+                ours=TAG in str(row.get("lv_tags", "")).split(","),
             )
             for row in _rows(text, "lv")
         )

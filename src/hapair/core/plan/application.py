@@ -49,7 +49,9 @@ def make_plan(situation: Situation) -> Plan | tuple[Problem, ...]:
     added = planner.new_volumes()
     if planner.problems:
         return tuple(planner.problems)
-    return planner.plan(added)
+    plan = planner.plan(added)
+    planner.check_result(plan)
+    return tuple(planner.problems) or plan
 
 
 class _Planner:
@@ -109,7 +111,7 @@ class _Planner:
             mounts = sorted(group.mounts, key=lambda m: m.mount_point)
             for mount in mounts:
                 if self._mount_is_good(group, mount):
-                    volume = self._allocate(group, mount, len(added))
+                    volume = self._allocate(group, mount, added)
                     if volume is not None:
                         added.append(volume)
             new = tuple(v for v in added if v.volume_group == name)
@@ -144,8 +146,10 @@ class _Planner:
             self.refuse("mount", what, mend, node=node)
         return len(self.problems) == before
 
-    def _allocate(self, group: GroupStorage, mount: NativeMount, number: int) -> Volume | None:
-        s = self.situation
+    def _allocate(
+        self, group: GroupStorage, mount: NativeMount, before: list[Volume]
+    ) -> Volume | None:
+        s, number = self.situation, len(before)
         taken = {v.minor for built in s.built.applications for v in built.volumes}
         first = s.built.minors_first
         minors = [m for m in range(first, first + s.built.cluster.devices) if m not in taken]
@@ -156,7 +160,7 @@ class _Planner:
             return None
         minor = minors[number]
         return Volume(
-            resource=f"{s.application.name}.{mount.logical_volume}",
+            resource=self._free_name(group.name, mount.logical_volume, before),
             minor=minor,
             port=s.built.cluster.ports.replication(minor, first),
             volume_group=group.name,
@@ -167,6 +171,14 @@ class _Planner:
             file_system=FileSystem(mount.file_system),
             mount_options=mount.options,
         )
+
+    def _free_name(self, group: str, logical_volume: str, before: list[Volume]) -> str:
+        """Name a resource after its volume, and after its group too where the name is taken."""
+        name = self.situation.application.name
+        taken = {v.resource for v in (*self.kept, *before)}
+        names = [f"{name}.{logical_volume}", f"{name}.{group}.{logical_volume}"]
+        names += [f"{names[1]}.{number}" for number in range(2, len(taken) + 3)]
+        return next(each for each in names if each not in taken)
 
     def _check_space(
         self, group: GroupStorage, new: tuple[Volume, ...], node: str, *, with_data: bool
@@ -196,12 +208,19 @@ class _Planner:
         if there is None:
             return
         mend = f"save what you need of it, then on {s.peer.node}: lvremove {path}"
-        if there.in_use or there.content:
-            holds = "is in use" if there.in_use else f"holds {there.content}"
-            self.refuse("volume", f"{path} exists and {holds}", mend, node=s.peer.node)
+        if there.inactive:
+            mend = f"look at it: lvchange --activate y {path}; {mend}"
+        if why := there.why_not_free:
+            self.refuse("volume", f"{path} exists and {why}", mend, node=s.peer.node)
         elif there.size_bytes != volume.size_bytes:
             what = f"{path} has {there.size_bytes} bytes instead of {volume.size_bytes}"
             self.refuse("volume", what, mend, node=s.peer.node)
+
+    def check_result(self, plan: Plan) -> None:
+        """Refuse what could not be read again: a stored job must always have a way back."""
+        if twice := plan.built.allocated_twice():
+            mend = "use another name or mount point for one of them"
+            self.refuse("volume", f"{twice} by the applications of this cluster", mend)
 
     def plan(self, added: tuple[Volume, ...]) -> Plan:
         s = self.situation

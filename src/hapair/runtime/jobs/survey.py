@@ -13,7 +13,7 @@ from hapair.model.node_facts import Lvm
 from hapair.model.storage import NodeStorage
 from hapair.ports import CommandRunner, Finished, LogicalVolumes, NativeMounts
 
-TOOLS: Final = ("lvs", "vgs", "lvcreate", "lvremove", "blkid", "drbdadm", "drbdsetup")
+TOOLS: Final = ("lvs", "vgs", "lvcreate", "lvremove", "blkid", "cmp", "drbdadm", "drbdsetup")
 # The tools that a file system needs beside its kernel module.
 FILE_SYSTEM_TOOLS: Final = {"ext4": ("e2fsck",), "xfs": ("xfs_repair",)}
 UNIT_LIMIT_S: Final = 10.0

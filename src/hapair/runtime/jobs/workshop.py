@@ -79,14 +79,21 @@ class Workshop:
         )
 
     async def _remove_data(self, volume: Volume) -> Outcome:
-        return await self.volumes.remove(volume.volume_group, volume.logical_volume)
+        return await self._remove(volume.volume_group, volume.logical_volume)
 
     async def _create_meta(self, volume: Volume) -> Outcome:
         size_bytes = meta_data_bytes(volume.size_bytes)
         return await self.volumes.create(volume.volume_group, volume.meta_volume, size_bytes)
 
     async def _remove_meta(self, volume: Volume) -> Outcome:
-        return await self.volumes.remove(volume.volume_group, volume.meta_volume)
+        return await self._remove(volume.volume_group, volume.meta_volume)
+
+    async def _remove(self, group: str, name: str) -> Outcome:
+        """Remove what a job made, and never what somebody made under that name meanwhile."""
+        found = (await self.volumes.group(group)).volume(name)
+        if found is None or not found.ours:
+            return Done()
+        return await self.volumes.remove(group, name)
 
     async def _bring_up(self, volume: Volume) -> Outcome:
         return await self.replication.bring_up(volume, timeout_s=LIMIT_S)
