@@ -24,6 +24,7 @@ CHUNK_BYTES: Final = 128 * 1024
 CONNECT_TIMEOUT_S: Final = 20.0
 RETRY_S: Final = 0.05
 HELLO_TIMEOUT_S: Final = 1.0
+AGAIN_S: Final = 5.0  # A serial line may have lost the request or its answer.
 GRACE_S: Final = 20.0  # A guest that is slow to answer after the time limit of a command.
 
 Answer = Mapping[str, object]
@@ -48,6 +49,15 @@ class Finished:
         return self.exit_code == 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that waits for its answer, and the agent that it was sent to, if that is known."""
+
+    data: bytes
+    agent: object
+    future: Future[Answer]
+
+
 def _text(answer: Answer, name: str) -> str:
     return base64.b64decode(str(answer.get(name, ""))).decode(errors="replace")
 
@@ -70,7 +80,8 @@ class Channel:
         self._on_its_way_bytes = 0
         self._has_ended = False
         self._took = threading.Condition()
-        self._waiting: dict[int, Future[Answer]] = {}
+        self._waiting: dict[int, _Asked] = {}
+        self._agent: object = None  # Which one answered last.
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         # The end of a line that an earlier host, or a request that found no room, left half sent.
@@ -104,8 +115,8 @@ class Channel:
             self._took.notify_all()  # Nobody will say any more what was taken.
         with self._lock:
             waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
-            future.set_exception(GuestGoneError(f"{self._guest} lost power or was closed"))
+        for asked in waiting.values():
+            asked.future.set_exception(GuestGoneError(f"{self._guest} lost power or was closed"))
 
     def _take(self, line: bytes) -> None:
         try:
@@ -121,20 +132,40 @@ class Channel:
                 self._took.notify()
         # A serial line that nobody has made raw yet, as while a guest boots, echoes what it gets.
         is_echo = "do" in message
-        if isinstance(message.get("id"), int) and not is_echo:
-            with self._lock:
-                future = self._waiting.pop(message["id"], None)
-            if future is not None:
-                future.set_result(message)
+        if not isinstance(message.get("id"), int) or is_echo:
+            return
+        if message.get("unknown"):
+            self._send_once_more(message["id"], message.get("agent"))
+            return
+        with self._lock:
+            self._agent = message.get("agent")
+            asked = self._waiting.pop(message["id"], None)
+        if asked is not None:
+            asked.future.set_result(message)
+
+    def _send_once_more(self, number: int, agent: object) -> None:
+        """Send a request that was lost. Another agent cannot know what the one before did."""
+        with self._lock:
+            asked = self._waiting.get(number)
+        if asked is not None and agent is not None and agent == asked.agent:
+            threading.Thread(target=self._try_to_send, args=(asked.data,), daemon=True).start()
+
+    def _try_to_send(self, data: bytes) -> None:
+        """Send what is asked for again later, should it not arrive."""
+        with self._sending, contextlib.suppress(OSError):
+            self._send(b"\n" + data)
 
     def ask(self, request: Mapping[str, object]) -> Future[Answer]:
         """Send a request; the answer comes into the future."""
+        return self._ask(request)[1]
+
+    def _ask(self, request: Mapping[str, object]) -> tuple[int, Future[Answer]]:
         future: Future[Answer] = Future()
         with self._lock:
             self._number += 1
             number = self._number
-            self._waiting[number] = future
             data = json.dumps({"id": number, **request}).encode() + b"\n"
+            self._waiting[number] = _Asked(data, self._agent, future)
         with self._sending:
             try:
                 self._send(self._line_end + data)
@@ -145,7 +176,7 @@ class Channel:
                     nobody_told = self._waiting.pop(number, None) is not None
                 if nobody_told:  # Else who reads saw the end first.
                     future.set_exception(GuestGoneError(f"{self._guest} is not reached: {error}"))
-        return future
+        return number, future
 
     def _send(self, data: bytes) -> None:
         """Send all; OSError when the guest is gone, or takes nothing for a long time."""
@@ -172,13 +203,28 @@ class Channel:
 
     def answer(self, request: Mapping[str, object], timeout_s: float) -> Answer:
         """Send a request and wait for its answer; LabError if the agent could not do it."""
-        try:
-            answer = self.ask(request).result(timeout_s)
-        except FutureTimeoutError as error:
-            raise GuestGoneError(f"{self._guest} gave no answer within {timeout_s} s") from error
+        number, future = self._ask(request)
+        answer = self._awaited(number, future, timeout_s)
         if "error" in answer:
             raise LabError(f"{self._guest}: {answer['error']}")
         return answer
+
+    def _awaited(self, number: int, future: Future[Answer], timeout_s: float) -> Answer:
+        """Wait for an answer, and ask for it again on a line that may lose it."""
+        until_s = time.monotonic() + timeout_s
+        again = json.dumps({"id": number, "do": "again"}).encode() + b"\n"
+        while True:
+            left_s = until_s - time.monotonic()
+            try:
+                return future.result(min(left_s, AGAIN_S) if self._window_bytes else left_s)
+            except FutureTimeoutError as error:
+                if left_s > AGAIN_S:
+                    self._try_to_send(again)
+                    continue
+                with self._lock:
+                    self._waiting.pop(number, None)
+                said = f"{self._guest} gave no answer within {timeout_s} s"
+                raise GuestGoneError(said) from error
 
     def answers_hello(self) -> bool:
         """Tell whether the agent runs and answers at once."""

@@ -10,6 +10,12 @@ ask for, and so does the agent with what it cannot parse.
 A serial line of User Mode Linux stands still when more comes than its buffer takes, so on one the
 agent says what it took, and the host waits: {"took_bytes": 2048}.
 
+Now and then such a line loses bytes. The host asks again for an answer that does not come; an agent
+that has not seen the request says so, and the host sends it once more, to the same agent only.
+
+    {"id": 1, "do": "again"}
+      -> the answer; nothing while it is at work; or {"id": 1, "unknown": true, "agent": "7.1"}
+
     {"id": 1, "do": "run", "argv": [..], "stdin": base64, "timeout_s": 30}
       -> {"id": 1, "exit_code": 0, "stdout": base64, "stderr": base64, "timed_out": false}
     {"id": 2, "do": "put", "path": "/x", "mode": 420, "data": base64, "append": false}
@@ -49,6 +55,7 @@ ROOT_DISK = "/dev/ubda"
 STIR_S = 0.1
 BLOCK_BYTES = 4096
 IDLE_S = 0.05
+KEPT_ANSWERS_MAX = 16
 OPEN_TRIES_MAX = 600
 READ_BYTES = 65536
 ALL_BYTES = 2**32  # A guest that has just booted: what was sent to the one before is gone.
@@ -243,7 +250,11 @@ class Agent:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.name = f"{os.getpid()}.{time.time_ns()}"
         self.writing = threading.Lock()
+        self.handling = threading.Lock()
+        self.at_work: set[object] = set()
+        self.answered: dict[object, Message] = {}
 
     def send(self, message: Message) -> None:
         """Write one line; blocks while no host listens, and that is right."""
@@ -261,10 +272,34 @@ class Agent:
         if not isinstance(request, dict) or "id" not in request:
             return
 
-        def work() -> None:
-            self.send({"id": request["id"], **answer(request)})
+        if self.is_new(request):
+            threading.Thread(target=self.work, args=(request,), daemon=True).start()
 
-        threading.Thread(target=work, daemon=True).start()
+    def is_new(self, request: Message) -> bool:
+        """Tell whether this is to be done; what was done already is only answered again."""
+        number = request["id"]
+        with self.handling:
+            if number in self.at_work:
+                return False
+            told = self.answered.get(number)
+            if told is None and request.get("do") == "again":
+                told = {"id": number, "unknown": True, "agent": self.name}
+            if told is None:
+                self.at_work.add(number)
+                return True
+        threading.Thread(target=self.send, args=(told,), daemon=True).start()
+        return False
+
+    def work(self, request: Message) -> None:
+        """Do what is asked, answer, and keep the answer for a while."""
+        number = request["id"]
+        told = {"id": number, "agent": self.name, **answer(request)}
+        with self.handling:
+            self.answered[number] = told
+            if len(self.answered) > KEPT_ANSWERS_MAX:
+                del self.answered[next(iter(self.answered))]
+            self.at_work.discard(number)
+        self.send(told)
 
     def serve(self) -> None:
         """Read for ever; reading nothing means that no host is connected at the moment.

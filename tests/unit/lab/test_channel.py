@@ -33,6 +33,10 @@ class Guest:
         """Ask in a thread: what has no room waits for it."""
         return self._pool.submit(self.channel.ask, request)
 
+    def waited_for(self, request: Answer, timeout_s: float = PATIENCE_S) -> Future[Answer]:
+        """Ask and wait for the answer in a thread."""
+        return self._pool.submit(self.channel.answer, request, timeout_s)
+
     def hears(self) -> bytes:
         """Return all that comes before it is quiet."""
         self.line.settimeout(QUIET_S)
@@ -182,3 +186,45 @@ def test_a_line_that_echoes_has_not_answered(guest: Guest) -> None:
     assert not answer.done()
     guest.says({"id": json.loads(request)["id"], "hello": "node1"})
     assert answer.result(PATIENCE_S)["hello"] == "node1"
+
+
+@pytest.fixture
+def lossy(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> Guest:
+    """A line on which something was answered before, by the agent "a"."""
+    monkeypatch.setattr(module, "AGAIN_S", QUIET_S)
+    before = guest.asked(SMALL)
+    number = json.loads(whole_line(guest))["id"]
+    guest.says({"id": number, "agent": "a"})
+    before.result(PATIENCE_S).result(PATIENCE_S)
+    return guest
+
+
+def test_an_answer_that_was_lost_is_asked_for_again(lossy: Guest) -> None:
+    answer = lossy.waited_for(SMALL)
+    lost = json.loads(whole_line(lossy))
+    again = json.loads(whole_line(lossy))
+    assert again == {"id": lost["id"], "do": "again"}
+    lossy.says({"id": lost["id"], "agent": "a", "hello": "node1"})
+    assert answer.result(PATIENCE_S)["hello"] == "node1"
+
+
+def test_a_request_that_was_lost_is_sent_once_more(lossy: Guest) -> None:
+    answer = lossy.waited_for(SMALL)
+    lost = json.loads(whole_line(lossy))
+    assert json.loads(whole_line(lossy))["do"] == "again"
+    lossy.says({"id": lost["id"], "unknown": True, "agent": "a"})
+    while (sent := json.loads(whole_line(lossy))) != lost:
+        assert sent["do"] == "again"
+    lossy.says({"id": lost["id"], "agent": "a", "hello": "node1"})
+    assert answer.result(PATIENCE_S)["hello"] == "node1"
+
+
+def test_what_an_earlier_agent_may_have_done_is_not_done_twice(lossy: Guest) -> None:
+    """As a command that rebooted the guest."""
+    answer = lossy.waited_for(SMALL, timeout_s=10 * QUIET_S)
+    lost = json.loads(whole_line(lossy))
+    lossy.says({"id": lost["id"], "unknown": True, "agent": "b"})
+    with pytest.raises(GuestGoneError, match="gave no answer"):
+        answer.result(PATIENCE_S)
+    heard = [json.loads(line)["do"] for line in lossy.hears().splitlines() if line]
+    assert SMALL["do"] not in heard

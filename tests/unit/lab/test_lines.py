@@ -90,7 +90,8 @@ def test_an_agent_on_a_line_says_what_it_took(served: Terminal) -> None:
     request = b'{"id": 1, "do": "hello"}\n'
     served.says(request)
     assert served.line() == {"took_bytes": len(request)}
-    assert served.line() == {"id": 1, "hello": os.uname().nodename}
+    answer = served.line()
+    assert (answer["id"], answer["hello"]) == (1, os.uname().nodename)
 
 
 def test_half_a_line_is_taken_too(served: Terminal) -> None:

@@ -1,5 +1,7 @@
 """What runs in the guests, run here: agent and channel, the server and its client."""
 
+import base64
+import json
 import os
 import signal
 import socket
@@ -185,3 +187,38 @@ def test_the_client_goes_on_when_the_server_is_killed_and_starts_again(tmp_path:
     assert record.numbers == tuple(range(1, len(record.numbers) + 1))
     assert len(record.numbers) >= 4 * LINES_WANTED
     assert missing(record, lines.read_text()) == ()
+
+
+@pytest.fixture
+def line() -> Iterator[socket.socket]:
+    """A line to an agent, without a channel."""
+    near, far = socket.socketpair()
+    with near, far:
+        agent = Agent(far.fileno())
+        lines = far.makefile("rb")
+
+        def serve() -> None:
+            for each in lines:
+                agent.handle(each)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        near.settimeout(PATIENCE_S)
+        yield near
+        near.shutdown(socket.SHUT_RDWR)
+        serving.join()
+        lines.close()
+
+
+def test_an_agent_does_once_what_it_is_asked_twice(line: socket.socket, tmp_path: Path) -> None:
+    answers = line.makefile()
+    request = {"id": 7, "do": "put", "path": f"{tmp_path}/x", "mode": 0o644, "append": True}
+    asked = json.dumps({**request, "data": base64.b64encode(b"one").decode()}).encode() + b"\n"
+    line.sendall(b'{"id": 7, "do": "again"}\n')
+    assert json.loads(answers.readline())["unknown"] is True
+    told = []
+    for said in (asked, asked, b'{"id": 7, "do": "again"}\n'):
+        line.sendall(said)
+        told.append(json.loads(answers.readline()))
+    assert told[0] == told[1] == told[2]
+    assert (tmp_path / "x").read_text() == "one"
