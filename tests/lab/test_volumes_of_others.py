@@ -1,0 +1,78 @@
+"""Volumes that somebody else made: clbuildapp looks at them, names them, and overwrites nothing."""
+
+import pytest
+
+from hapair_lab import cluster
+from hapair_lab.lab import Lab
+from hapair_lab.machine import Machine
+from tests.lab.story import PATIENCE_S
+from tests.labs import LabFrom
+
+pytestmark = [pytest.mark.lab(seconds=30), pytest.mark.long]
+
+REFUSED = 1
+PRECIOUS = "what nobody has a second time"
+APPCONF = """\
+<application name="x" preferred="node1">
+  <volumegroup name="vg_x"/>
+  <volumegroup name="vg_log"/>
+</application>
+"""
+
+
+@pytest.fixture
+def formed_lab(lab_from: LabFrom) -> Lab:
+    return lab_from(cluster.formed_step())
+
+
+def make_groups(node: Machine) -> None:
+    """Make two volume groups, one of them on a file of this machine."""
+    node.check("vgcreate vg_x /dev/vdc")
+    node.check("truncate -s 200M /var/log.img && losetup /dev/loop0 /var/log.img")
+    node.check("vgcreate vg_log /dev/loop0")
+
+
+def make_data(node: Machine, group: str, mount_point: str) -> None:
+    node.check(f"lvcreate -y -L 64M -n data {group} && mkfs.ext4 -q /dev/{group}/data")
+    node.check(f"mkdir -p {mount_point} && mount /dev/{group}/data {mount_point}")
+
+
+def refused(node: Machine, *words: str) -> None:
+    """Try to build, and see that nothing of it was begun."""
+    for option in ("--plan", ""):
+        tried = node.run(f"clbuildapp x {option}", timeout_s=PATIENCE_S)
+        assert tried.exit_code == REFUSED, tried
+        said = " ".join(tried.stderr.split())
+        for each in words:
+            assert each in said, tried.stderr
+    assert not node.run("test -e /var/lib/hapair/job.json").ok
+
+
+def test_what_lies_on_the_peer_is_seen_before_anything_begins(formed_lab: Lab) -> None:
+    """FAIL: the peer's data is gone, or two volumes of one name make a job without an end."""
+    node1, node2 = formed_lab.nodes
+    for node in formed_lab.nodes:
+        make_groups(node)
+    make_data(node1, "vg_x", "/srv/x")
+    make_data(node1, "vg_log", "/srv/log")
+    node1.check("mkdir -p /etc/cluster/x")
+    node1.put("/etc/cluster/x/appconf.xml", APPCONF)
+
+    make_data(node2, "vg_x", "/mnt")
+    node2.check(f"echo {PRECIOUS} >/mnt/kept && umount /mnt && lvchange -an vg_x/data")
+    refused(node1, "vg_x/data exists and is inactive", "lvchange --activate y vg_x/data")
+    node2.check("lvchange -ay vg_x/data")
+    refused(node1, "vg_x/data exists and holds ext4", "lvremove vg_x/data")
+    assert PRECIOUS in node2.check("mount -o ro /dev/vg_x/data /mnt && cat /mnt/kept; umount /mnt")
+    node2.check("wipefs --all --quiet /dev/vg_x/data")
+    refused(node1, "vg_x/data exists and holds data of a kind that is not recognised")
+    node2.check("dd if=/dev/zero of=/dev/vg_x/data bs=1M count=64 conv=fsync")
+
+    node1.check("clbuildapp x", timeout_s=PATIENCE_S)
+    assert "drbd" in node2.check("ls -l /dev/drbd/by-res 2>/dev/null; cat /proc/drbd")
+    resources = node2.check("ls /etc/drbd.d")
+    assert "x.data.res" in resources
+    assert "x.vg_log.data.res" in resources
+    node1.check("clrunapp x", timeout_s=PATIENCE_S)
+    node1.check("clmoveapp x", timeout_s=PATIENCE_S)
+    assert "/srv/log" in node2.check("findmnt --noheadings -o TARGET /srv/log /srv/x; mount")
