@@ -143,8 +143,12 @@ async def test_a_volume_that_nobody_can_look_at_is_not_free(active: str) -> None
 
 
 @pytest.mark.parametrize("is_open", ["open", "unknown", "1"])
-async def test_a_volume_that_may_be_open_is_not_free(is_open: str) -> None:
-    assert (await looked(Looked(is_open=is_open))).why_not_free == "is in use"
+async def test_a_volume_that_may_be_open_is_not_free_and_not_searched(is_open: str) -> None:
+    seen = Looked(is_open=is_open)
+    seen.different_from_bytes = 0
+    volume = await looked(seen)
+    assert volume.why_not_free == "is in use"
+    assert not volume.nameless
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_an_agent_on_a_line_says_what_it_took(served: Terminal) -> None:
     served.says(request)
     assert served.line() == {"took_bytes": len(request)}
     answer = served.line()
-    assert (answer["id"], answer["hello"]) == (1, os.uname().nodename)
+    assert answer == {"id": 1, "hello": os.uname().nodename, "agent": answer["agent"]}
 
 
 def test_half_a_line_is_taken_too(served: Terminal) -> None:

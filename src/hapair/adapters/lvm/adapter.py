@@ -61,7 +61,8 @@ class LvmAdapter:
             case Finished(exit_code=0, stdout=text):
                 content = _named(text)
             case Finished(exit_code=code) if code == NO_SIGNATURE:
-                return await self._without_a_name(volume, path)
+                # What is in use is not free, whatever it holds: DRBD's meta-data, for one.
+                return volume if volume.in_use else await self._without_a_name(volume, path)
             case _:
                 content = "something that cannot be read"
         return replace(volume, content=content)
