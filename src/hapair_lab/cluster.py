@@ -147,13 +147,27 @@ def form(lab: Lab, plan: ClusterPlan, say: Callable[[str], None] = lambda _: Non
     for command in (build, "clform", "clbuildapp orders", "clrunapp orders"):
         say(f"node1# {command}")
         node1.check(command, timeout_s=COMMAND_S)
-    wait_until_redundant(lab)
+    wait_until_settled(lab)
 
 
 def wait_until_redundant(lab: Lab, timeout_s: float = 240.0) -> float:
     """Wait until both nodes are together and every copy is UpToDate on both."""
     return lab.wait_until(
         "both copies of the data are UpToDate", lambda: is_redundant(lab), timeout_s=timeout_s
+    )
+
+
+def wait_until_settled(lab: Lab, timeout_s: float = 240.0) -> None:
+    """Wait until both copies are UpToDate and what a resync left is gone: nothing moves by itself.
+
+    A node keeps a snapshot of its copy while that is resynced and removes it a little later.
+    """
+    wait_until_redundant(lab, timeout_s)
+    kept = "lvs --noheadings -o lv_name -S 'lv_name=~_before_resync$'"
+    lab.wait_until(
+        "no node keeps a snapshot from before a resync",
+        lambda: not any(node.check(kept).strip() for node in lab.nodes),
+        timeout_s=timeout_s,
     )
 
 
@@ -197,7 +211,7 @@ def go_on(lab: Lab) -> None:
 
 def wait_until_it_serves(lab: Lab, timeout_s: float = 240.0) -> None:
     """Wait until the cluster that came with the boot is as it was before it was halted."""
-    wait_until_redundant(lab, timeout_s)
+    wait_until_settled(lab, timeout_s)
     lab.wait_until(
         "node1 serves the application",
         lambda: bool(lab.node1.check(f"ss -Hltn 'sport = :{PORT}'")),
