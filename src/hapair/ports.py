@@ -74,6 +74,9 @@ class FileSystems(Protocol):
 
     async def unmount(self, volume: Volume, *, timeout_s: float) -> Outcome: ...
     def mounted(self, volume: Volume) -> bool: ...
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call ``callback()`` soon after something was mounted or unmounted, whoever did it."""
+        ...
 
     async def end_holders(self, volume: Volume, *, timeout_s: float) -> Outcome:
         """TERM, then KILL the processes that hold the mount; each named in the Outcome's text."""
@@ -97,7 +100,18 @@ class Addresses(Protocol):
         ...
 
     def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
-        """True: all are here; False: none is here; None: some are."""
+        """True: all are here, in their place; False: none is here; None: some are, or elsewhere."""
+        ...
+
+    def trouble(self, addresses: tuple[ServiceAddress, ...]) -> str:
+        """Say what keeps those of them from serving that ought to be here; empty: nothing does."""
+        ...
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call ``callback()`` soon after the kernel told of changed cards or addresses.
+
+        Many changes in a short time are told once. What the kernel told may be lost.
+        """
         ...
 
 

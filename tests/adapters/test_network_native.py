@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
+from hapair.adapters.network import netlink
 from hapair.adapters.network.addresses import ServiceAddresses
 from hapair.adapters.network.paths import NetworkPaths
 from hapair.model.outcome import Done, Refused
@@ -57,7 +59,7 @@ async def test_adds_finds_and_removes_addresses_of_both_families(pair: Pair) -> 
         assert isinstance(await made.add(wanted, timeout_s=5), Done)
         assert made.present(wanted) is True
         listing = pair.here.ip("address", "show", "dev", "pub0")
-        assert "10.77.1.50/24" in listing
+        assert "10.77.1.50/32" in listing
         assert "noprefixroute" in listing
         assert "tentative" not in listing.split("fd77:1::50")[1].splitlines()[0]
         assert isinstance(await made.remove(service(V4), timeout_s=5), Done)
@@ -124,7 +126,109 @@ async def test_moves_an_address_from_another_card(pair: Pair) -> None:
     with addresses() as made:
         assert isinstance(await made.add(service(V4), timeout_s=5), Done)
     assert "10.77.1.50" not in pair.here.ip("address", "show", "dev", "lo")
-    assert "10.77.1.50/24" in pair.here.ip("address", "show", "dev", "pub0")
+    assert "10.77.1.50/32" in pair.here.ip("address", "show", "dev", "pub0")
+
+
+async def test_an_address_of_ours_and_the_node_s_own_do_not_depend_on_each_other(
+    pair: Pair,
+) -> None:
+    """The kernel removes a subnet's other addresses with its first, and gives only that a route."""
+    with addresses() as made:
+        await made.add(service(V4, V6), timeout_s=5)
+        for own in ("10.77.1.1/24", "fd77:1::1/64"):
+            pair.here.ip("address", "del", own, "dev", "pub0")
+        assert made.present(service(V4, V6)) is True
+        assert "own address 10.77.1.1 on network public" in made.trouble(service(V4, V6))
+        assert "own address fd77:1::1 on network six" in made.trouble(service(V4, V6))
+        for own in ("10.77.1.1/24", "fd77:1::1/64"):
+            pair.here.ip("address", "add", own, "dev", "pub0")
+        assert made.trouble(service(V4, V6)) == ""
+        assert "10.77.1.0/24 dev pub0" in pair.here.ip("route", "show")
+        assert isinstance(await made.remove(service(V4, V6), timeout_s=5), Done)
+    listing = pair.here.ip("address", "show", "dev", "pub0")
+    assert "10.77.1.1/24" in listing
+    assert "fd77:1::1/64" in listing
+
+
+async def test_who_removed_an_address_is_named_if_it_still_runs(pair: Pair) -> None:
+    told = asyncio.Event()
+    with addresses() as made:
+        await made.add(service(V4), timeout_s=5)
+        made.on_change(told.set)
+        await _told_after(told, lambda: pair.here.ip("address", "flush", "dev", "pub0"))
+        assert re.search(
+            r"10\.77\.1\.50 is on no card \(removed by (ip \()?process \d+",
+            made.trouble(service(V4)),
+        )
+        pair.here.ip("address", "add", "10.77.1.1/24", "dev", "pub0")
+        await made.add(service(V4), timeout_s=5)
+        assert made.trouble(service(V4)) == ""
+        await _told_after(told, lambda: pair.here.ip("link", "delete", "pub0"))
+        assert made.trouble(service(V4)).startswith("10.77.1.50 is on no card,"), "the kernel did"
+
+
+async def test_a_card_that_was_down_has_lost_its_addresses_of_ipv6(pair: Pair) -> None:
+    told = asyncio.Event()
+    with addresses() as made:
+        await made.add(service(V4, V6), timeout_s=5)
+        made.on_change(told.set)
+        await _told_after(told, lambda: pair.here.ip("link", "set", "pub0", "down"))
+        assert made.present(service(V4, V6)) is None
+        assert "fd77:1::50 is on no card" in made.trouble(service(V4, V6))
+        pair.here.ip("link", "set", "pub0", "up")
+        assert isinstance(await made.add(service(V4, V6), timeout_s=5), Done)
+        assert made.present(service(V4, V6)) is True
+
+
+async def test_an_address_on_the_wrong_card_is_neither_here_nor_gone(pair: Pair) -> None:
+    with addresses() as made:
+        await made.add(service(V4), timeout_s=5)
+        pair.here.ip("address", "del", "10.77.1.50/32", "dev", "pub0")
+        pair.here.ip("address", "add", "10.77.1.50/24", "dev", "lo")
+        assert made.present(service(V4)) is None
+        assert "another card" in made.trouble(service(V4))
+        pair.here.ip("address", "del", "10.77.1.1/24", "dev", "pub0")
+        assert made.present(service(V4)) is True, "nobody knows a better one"
+
+
+@pytest.mark.usefixtures("pair")
+async def test_many_missing_addresses_are_counted() -> None:
+    with addresses() as made:
+        text = made.trouble(service(*(f"10.77.1.{n}/24" for n in range(50, 60))))
+    assert "10.77.1.52 is on no card, and 7 more" in text
+    assert "10.77.1.53" not in text
+
+
+async def test_a_flood_of_changes_is_told_although_the_kernel_drops_some(pair: Pair) -> None:
+    """The buffer of the listener overflows while it does not read."""
+    told: list[float] = []
+    with addresses() as made:
+        await made.add(service(V4), timeout_s=5)
+        made.on_change(lambda: told.append(time.monotonic()))
+        wanted = service(*(f"10.77.2.{n}/24" for n in range(1, 255)))
+        for _ in range(10):
+            netlink.add_addresses([(_index(pair), one.address) for one in wanted])
+            netlink.remove_addresses(
+                [netlink.Held(_index(pair), one.address.ip.packed, 32) for one in wanted]
+            )
+        await asyncio.sleep(0.5)
+        assert 0 < len(told) < 10, "once for a burst"
+        flooded_s = time.monotonic()
+        pair.here.ip("address", "flush", "dev", "pub0")
+        await asyncio.sleep(0.5)
+        assert told[-1] > flooded_s, "and it goes on listening"
+
+
+async def _told_after(told: asyncio.Event, deed: Callable[[], object]) -> None:
+    told.clear()
+    deed()
+    async with asyncio.timeout(PATIENCE_S):
+        await told.wait()
+
+
+def _index(pair: Pair) -> int:
+    with pair.here.entered():
+        return socket.if_nametoindex("pub0")
 
 
 async def test_the_neighbour_learns_the_new_card_at_once(pair: Pair) -> None:

@@ -1,6 +1,7 @@
 """What every ``Addresses`` promises; the real one in two network namespaces."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +13,7 @@ from hapair.ports import Addresses
 from tests.adapters.clusters import cluster, service
 from tests.adapters.namespaces import cable, new_network
 from tests.fakes.hands import FakeAddresses
+from tests.processes import PATIENCE_S
 
 ALL = service("10.77.1.50/24", "10.77.1.51/24", "fd77:1::50/64")
 
@@ -22,13 +24,14 @@ ASKS_FOR_S = 0.25  # The kernel of a busy host answers late.
 class World:
     addresses: Addresses
     give_to_another: Callable[[ServiceAddress], object]
+    vanish: Callable[[ServiceAddress], object]  # Somebody removes it.
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.native)])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     if request.param == "fake":
         fake = FakeAddresses()
-        yield World(fake, fake.foreign.add)
+        yield World(fake, fake.foreign.add, fake.vanish)
         return
     with new_network() as here, new_network() as there:
         cable(here, "pub0", there, "pub0")
@@ -42,6 +45,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
             yield World(
                 made,
                 lambda one: there.ip("address", "add", str(one.address), "dev", "pub0"),
+                lambda one: here.ip(
+                    *("address", "del", f"{one.address.ip}/{one.address.max_prefixlen}"),
+                    *("dev", "pub0"),
+                ),
             )
             made.close()
 
@@ -88,3 +95,22 @@ async def test_an_address_of_another_machine_is_refused_and_nothing_is_added(
 async def test_no_addresses_are_all_present(world: World) -> None:
     assert isinstance(await world.addresses.add((), timeout_s=5), Done)
     assert world.addresses.present(()) is True
+
+
+async def test_what_somebody_removes_is_told_and_named_until_it_is_added_again(
+    world: World,
+) -> None:
+    told = asyncio.Event()
+    assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
+    assert world.addresses.trouble(ALL) == ""
+    world.addresses.on_change(told.set)
+    for one in (ALL[0], ALL[2]):
+        told.clear()
+        world.vanish(one)
+        async with asyncio.timeout(PATIENCE_S):
+            await told.wait()
+        assert f"{one.address.ip} is on no card" in world.addresses.trouble(ALL)
+        assert world.addresses.present(ALL) is None
+    assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
+    assert world.addresses.present(ALL) is True
+    assert world.addresses.trouble(ALL) == ""

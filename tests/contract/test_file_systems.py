@@ -1,13 +1,15 @@
 """What every ``FileSystems`` promises; the real one on a loop device of this machine."""
 
+import asyncio
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import Volume
@@ -16,6 +18,7 @@ from hapair.ports import FileSystems
 from tests.adapters.loops import loop_device, make_image, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
 from tests.fakes.hands import FakeFileSystems
+from tests.processes import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,11 @@ class World:
     volume: Volume
     missing: Volume
     held: Callable[[], AbstractContextManager[object]]  # A process "sleep" holds the mount.
+    vanish: Callable[[Volume], object]  # Somebody unmounts it.
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.native)])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     volume = volume_at(tmp_path / "mnt")
     missing = volume_at(tmp_path / "mnt", minor=volume.minor + 1, resource="orders.missing")
     if request.param == "fake":
@@ -38,7 +42,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
             fake.held_by[volume.resource] = "sleep (4711)"
             yield
 
-        yield World(fake, volume, missing, noted)
+        yield World(fake, volume, missing, noted, fake.vanish)
         return
     need_root()
 
@@ -51,7 +55,9 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
                 process.kill()
 
     with loop_device(make_image(tmp_path), Path(volume.device)), own_mounts():
-        yield World(MountedFileSystems(ProcessRunner()), volume, missing, held)
+        made = MountedFileSystems(ProcessRunner())
+        yield World(made, volume, missing, held, lambda one: calls.unmount(one.mount_point))
+        made.close()
 
 
 async def test_it_is_mounted_from_mount_to_unmount(world: World) -> None:
@@ -88,3 +94,13 @@ async def test_a_held_mount_is_refused_until_its_holders_are_ended(world: World)
         assert isinstance(ended, Done)
         assert "sleep (" in ended.note
     assert isinstance(await world.file_systems.unmount(world.volume, timeout_s=10), Done)
+
+
+async def test_an_unmount_by_somebody_is_told(world: World) -> None:
+    told = asyncio.Event()
+    assert isinstance(await world.file_systems.mount(world.volume, timeout_s=10), Done)
+    world.file_systems.on_change(told.set)
+    world.vanish(world.volume)
+    async with asyncio.timeout(PATIENCE_S):
+        await told.wait()
+    assert not world.file_systems.mounted(world.volume)

@@ -107,6 +107,7 @@ class Bench:
         self.kernel: dict[str, VolumeFacts] = {}
         self.up: set[tuple[str, str, str]] = set()  # Layer, application, resource.
         self.in_part: set[tuple[str, str, str]] = set()
+        self.troubles: dict[tuple[str, str, str], str] = {}
         self.outcomes: dict[Do, Outcome] = {}
         self.deaf: set[Do] = set()
         self.effects: list[Effect] = []
@@ -240,7 +241,8 @@ class Bench:
                 case Look(effect_id, layer, name, resource):
                     item = (layer.value, name, resource)
                     found = None if item in self.in_part else item in self.up
-                    self.events.append(Looked(self.now_s, effect_id, found))
+                    trouble = self.troubles.get(item, "")
+                    self.events.append(Looked(self.now_s, effect_id, found, trouble))
                 case ProbeReferences():
                     self.events.append(self.references_answer())
                 case Act() | Store() | Publish() | SetBeat() | Reply() | Note():
@@ -272,6 +274,7 @@ class Bench:
 
     def _turn(self, act: Act) -> None:
         layers = {do: layer.value for layer, do in START.items()}
+        layers[Do.RESTORE_ADDRESSES] = layers[Do.ADD_ADDRESSES]
         if act.do in layers:
             self.up.add((layers[act.do], act.application, act.resource))
         ends = {Do.UNMOUNT: "mounted", Do.REMOVE_ADDRESSES: "addressed"}

@@ -25,6 +25,10 @@ MINE = replace(TOGETHER, stored=replace(TOGETHER.stored, records=(record(),)))
         (replace(MINE, stored=replace(MINE.stored, holds_right=True)), (), "given up its right"),
         (replace(MINE, standing=Standing.CUT), (START,), "the right to act alone"),
         (TOGETHER, (START,), "only the owner"),
+        *(
+            (replace(MINE, standing=Standing.CUT), (Act(1, do, NAME, "", 10.0),), "the right")
+            for do in (Do.ADD_ADDRESSES, Do.RESTORE_ADDRESSES)
+        ),
         (
             replace(MINE, stored=replace(MINE.stored, records=(record(PEER),))),
             (PROMOTE,),

@@ -20,6 +20,7 @@ class FakeAddresses:
     here: set[ServiceAddress] = field(default_factory=set)
     foreign: set[ServiceAddress] = field(default_factory=set)
     unanswered: bool = False  # Every action ends as Unknown, although it happens.
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
 
     def use(self, cluster: Cluster) -> None:
         del cluster
@@ -46,6 +47,19 @@ class FakeAddresses:
             return True
         return None if any(here) else False
 
+    def trouble(self, addresses: tuple[ServiceAddress, ...]) -> str:
+        gone = (str(one.address.ip) for one in addresses if one not in self.here)
+        return ", ".join(f"{address} is on no card" for address in gone)
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        self.callbacks.append(callback)
+
+    def vanish(self, address: ServiceAddress) -> None:
+        """Let somebody remove it."""
+        self.here.discard(address)
+        for callback in self.callbacks:
+            callback()
+
 
 @dataclass
 class FakeFileSystems:
@@ -53,6 +67,7 @@ class FakeFileSystems:
     held_by: dict[str, str] = field(default_factory=dict)  # Resource -> name of its holder.
     missing: set[str] = field(default_factory=set)  # Resources without a device.
     unanswered: bool = False
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
 
     async def mount(self, volume: Volume, *, timeout_s: float) -> Outcome:
         del timeout_s
@@ -70,6 +85,15 @@ class FakeFileSystems:
 
     def mounted(self, volume: Volume) -> bool:
         return volume.resource in self.mounts
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        self.callbacks.append(callback)
+
+    def vanish(self, volume: Volume) -> None:
+        """Let somebody unmount it."""
+        self.mounts.discard(volume.resource)
+        for callback in self.callbacks:
+            callback()
 
     async def end_holders(self, volume: Volume, *, timeout_s: float) -> Outcome:
         del timeout_s

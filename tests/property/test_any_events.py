@@ -24,6 +24,7 @@ from hapair.core.words.events import (
     Introduce,
     Leave,
     LinkChanged,
+    LookAgain,
     Looked,
     Move,
     PeerApplication,
@@ -43,7 +44,7 @@ from tests.sim.settings import NODES, Shape, application, built_from
 
 NAME = "orders"
 RESOURCE = "orders.data0"
-STARTS = (Do.PROMOTE, Do.MOUNT, Do.ADD_ADDRESSES, Do.START_PROGRAM)
+STARTS = (Do.PROMOTE, Do.MOUNT, Do.ADD_ADDRESSES, Do.RESTORE_ADDRESSES, Do.START_PROGRAM)
 
 versions = st.builds(Version, st.integers(0, 3), st.integers(0, 3))
 records = st.builds(
@@ -110,6 +111,7 @@ events = st.one_of(
     st.builds(ReferencesProbed, AT, st.sampled_from([(), ("public",)])),
     st.builds(Ended, AT, effect_ids, outcomes),
     st.builds(Looked, AT, effect_ids, st.sampled_from([True, False, None])),
+    st.builds(LookAgain, AT),
     st.builds(Commanded, AT, st.just(1), commands),
 )
 pauses = st.sampled_from([0.0, 0.1, 0.5, 1.5, 5.0])

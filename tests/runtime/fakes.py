@@ -161,7 +161,10 @@ class Machine:
     program_runs: bool | None = False
     answering: set[str] = field(default_factory=set)
     at_step: Callable[[], Awaitable[None]] | None = None  # Called at each step of the daemon.
+    address_trouble: str = ""
+    address_error: OSError | None = None
     link_callbacks: list[Callable[[str, bool], None]] = field(default_factory=list)
+    change_callbacks: list[Callable[[], None]] = field(default_factory=list)
     facts_seen: "asyncio.Queue[tuple[VolumeFacts, ...]]" = field(default_factory=asyncio.Queue)
 
     def hands(self) -> Hands:
@@ -241,7 +244,16 @@ class Machine:
         return await self._work("announce", str(len(addresses)))
 
     def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
+        if self.address_error is not None:
+            raise self.address_error
         return self.addresses_present
+
+    def trouble(self, addresses: tuple[ServiceAddress, ...]) -> str:
+        return self.address_trouble
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Of addresses and of mounts."""
+        self.change_callbacks.append(callback)
 
     async def reference_answers(self, network: str, *, timeout_s: float) -> bool:
         await self._work("ping", network)

@@ -57,6 +57,22 @@ async def test_a_full_disk_is_waited_for_while_heartbeats_go_on(tmp_path: Path) 
 
 
 @virtually
+async def test_an_address_that_somebody_removed_is_put_back(tmp_path: Path) -> None:
+    pair = await formed(tmp_path)
+    first = pair["node1"]
+    first.machine.addresses_present = False
+    first.machine.address_trouble = "10.77.1.50 is on no card"
+    for changed in first.machine.change_callbacks:
+        changed()
+    await asyncio.sleep(0.1)
+    assert first.machine.addresses_present
+    assert first.phase is Phase.RUNNING
+    assert "address-restored" in first.names()
+    assert not pair["node2"].machine.addresses_present
+    pair.end()
+
+
+@virtually
 async def test_a_planned_move_stops_here_before_it_starts_there(tmp_path: Path) -> None:
     pair = await formed(tmp_path)
     pair["node1"].command(3, Move("orders"))

@@ -50,6 +50,7 @@ DEEDS: Final = {
     Do.ADD_ADDRESSES: "add 1",
     Do.REMOVE_ADDRESSES: "remove 1",
     Do.ANNOUNCE_ADDRESSES: "announce 1",
+    Do.RESTORE_ADDRESSES: "add 1",
     Do.START_PROGRAM: "start orders",
     Do.STOP_PROGRAM: "stop orders",
     Do.KILL_PROGRAM: "kill orders",
@@ -58,6 +59,7 @@ OF_APPLICATIONS: Final = (
     Do.ADD_ADDRESSES,
     Do.REMOVE_ADDRESSES,
     Do.ANNOUNCE_ADDRESSES,
+    Do.RESTORE_ADDRESSES,
     Do.START_PROGRAM,
     Do.STOP_PROGRAM,
     Do.KILL_PROGRAM,
@@ -284,6 +286,26 @@ async def test_a_look_finds_each_layer_up_or_down(
         await stage.do(Look(effect_id, layer, "orders", resource))
     found = [(e.effect_id, e.up) for e in stage.events if isinstance(e, Looked)]
     assert found == [(1, True), (2, False)]
+
+
+async def test_a_look_at_addresses_says_what_is_wrong_with_them(stage: Stage) -> None:
+    stage.machine.address_trouble = "10.77.1.50 is on no card"
+    await stage.do(
+        Look(1, Layer.ADDRESSED, "orders", ""),
+        Look(2, Layer.PROGRAM, "orders", ""),
+        Look(3, Layer.ADDRESSED, "nobody", ""),
+    )
+    said = [e.trouble for e in stage.events if isinstance(e, Looked)]
+    assert said == [stage.machine.address_trouble, "", ""]
+
+
+async def test_why_a_look_failed_is_what_is_wrong(stage: Stage) -> None:
+    stage.machine.address_error = OSError(24, "Too many open files")
+    await stage.do(Look(1, Layer.ADDRESSED, "orders", ""))
+    (looked,) = stage.events
+    assert isinstance(looked, Looked)
+    assert looked.up is None
+    assert "Too many open files" in looked.trouble
 
 
 @virtually

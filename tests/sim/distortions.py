@@ -16,7 +16,9 @@ from hapair.core.words.events import (
     FenceAsked,
     Fenced,
     Heard,
+    LookAgain,
     Looked,
+    Tick,
     WitnessAnswered,
 )
 from hapair.core.words.state import NodeState
@@ -120,6 +122,15 @@ def confirms_by_itself(state: NodeState) -> NodeState:
 
 def finds_nothing_running(_state: NodeState, event: Event) -> Event:
     return replace(event, up=False) if isinstance(event, Looked) else event
+
+
+def looks_at_nothing_again(_state: NodeState, event: Event) -> Event:
+    return Tick(event.at_s) if isinstance(event, LookAgain) else event
+
+
+def puts_back_without_asking(event: Event) -> Sequence[Effect]:
+    acts = (Act(10**9, Do.RESTORE_ADDRESSES, "orders", "", 10.0),)
+    return acts if isinstance(event, LookAgain) else ()
 
 
 def believes_every_stop(_state: NodeState, event: Event) -> Event:

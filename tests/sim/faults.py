@@ -17,13 +17,16 @@ from hapair.core.words.events import (
     Move,
     Run,
 )
-from tests.sim.machine import Trouble
+from hapair.runtime.node.sources import LOOK_AGAIN_S
+from tests.sim import parcels
+from tests.sim.machine import Machine, Trouble
 from tests.sim.networks import QUIET, Noise
 from tests.sim.settings import PUBLIC, other
 from tests.sim.world import World
 
 LEAVE_LIMIT_S = 120.0  # How long an orderly reboot waits for the applications.
 REBOOT_TAKES_S = 5.0
+LOOK_SOON_S = 0.05  # Until the daemon was told of a change.
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,16 @@ class BreakDisk:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveAddresses:
+    """A person, or a program beside us, removes what it did not add: once, or again and again."""
+
+    application: str
+    every_s: float
+    for_s: float
+    lost: bool = False  # The kernel's word about it does not reach the daemon.
+
+
+@dataclass(frozen=True, slots=True)
 class Reboot:
     """The operating system's own reboot: the unit halts the node first."""
 
@@ -204,6 +217,7 @@ Fault: TypeAlias = (
     | FailActions
     | HoldMount
     | BreakDisk
+    | RemoveAddresses
     | Reboot
     | Typed
 )
@@ -253,6 +267,8 @@ class Faults:
                 machine.held |= {resource} & machine.mounted
             case BreakDisk(node, resource, for_s):
                 self._break_disk(node, resource, for_s)
+            case RemoveAddresses():
+                self._remove_addresses(fault)
             case Reboot(node):
                 self._reboot(node)
             case Typed(node, command):
@@ -311,6 +327,28 @@ class Faults:
             self.world.attach_disks()
 
         self._later(for_s, replace_disk)
+
+    def _remove_addresses(self, fault: RemoveAddresses) -> None:
+        """Remove them wherever they are; a word that is lost is made up for by the slow look."""
+        world = self.world
+        goes_on = [True]
+
+        def look_again(machine: Machine) -> None:
+            if machine.daemon is not None:
+                world.deliver(machine, machine.daemon, parcels.look_again)
+
+        def remove() -> None:
+            if not goes_on:
+                return
+            world.clockwork.after(fault.every_s, remove)
+            for machine in world.machines.values():
+                if machine.runs and machine.address(fault.application) is not False:
+                    machine.addresses[fault.application] = False
+                    delay_s = LOOK_AGAIN_S if fault.lost else LOOK_SOON_S
+                    world.clockwork.after(delay_s, partial(look_again, machine))
+
+        remove()
+        self._later(fault.for_s, goes_on.clear)
 
     def _reboot(self, node: str) -> None:
         world = self.world

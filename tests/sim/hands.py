@@ -30,6 +30,7 @@ TAKES_S: Final[dict[Do, tuple[float, float]]] = {
     Do.ADD_ADDRESSES: (0.05, 0.2),
     Do.REMOVE_ADDRESSES: (0.02, 0.1),
     Do.ANNOUNCE_ADDRESSES: (0.01, 0.1),
+    Do.RESTORE_ADDRESSES: (0.05, 0.2),
     Do.START_PROGRAM: (0.2, 1.5),
     Do.STOP_PROGRAM: (0.1, 1.0),
     Do.KILL_PROGRAM: (0.1, 0.5),
@@ -166,7 +167,7 @@ class Hands:
 
     def _leave_some_addresses(self, act: Act) -> None:
         """Leave some of many addresses in place: the daemon died while it added or removed them."""
-        changed = act.do in (Do.ADD_ADDRESSES, Do.REMOVE_ADDRESSES)
+        changed = act.do in (Do.ADD_ADDRESSES, Do.RESTORE_ADDRESSES, Do.REMOVE_ADDRESSES)
         if changed and self.chance.random() < 0.5:
             self.machine.addresses[act.application] = None
 
@@ -222,7 +223,7 @@ class Hands:
                 return self._do_with_mount(act)
             case Do.ANNOUNCE_ADDRESSES:
                 return Done()
-            case Do.ADD_ADDRESSES | Do.REMOVE_ADDRESSES:
+            case Do.ADD_ADDRESSES | Do.RESTORE_ADDRESSES | Do.REMOVE_ADDRESSES:
                 return self._do_with_addresses(act)
             case Do.START_PROGRAM | Do.STOP_PROGRAM | Do.KILL_PROGRAM:
                 return self._do_with_program(act)

@@ -38,9 +38,11 @@ from tests.sim.distortions import (
     hears_nothing_of_lone_writes,
     keeps_the_right_on_disk,
     lets_frozen_writes_go,
+    looks_at_nothing_again,
     may_reset_any_node,
     no_doubts,
     one_witness_is_enough,
+    puts_back_without_asking,
     resets_no_node,
     stores,
     stores_last,
@@ -60,6 +62,7 @@ from tests.sim.faults import (
     LoseWitness,
     Partition,
     PowerOff,
+    RemoveAddresses,
     SlowWitness,
     Typed,
 )
@@ -184,6 +187,7 @@ def nothing_is_reset_unless_a_file_allows_it(core: Core) -> None:
         raise BrokenRuleError("R7: a node was reset, and no file allows it")
 
 
+REMOVED: Final = RemoveAddresses(ORDERS, LONG_S, 1.0)
 RETURNS_DURING_RESYNC: Final = plan(
     ONE_APPLICATION,
     (0.0, PowerOff("node2", 20.0)),
@@ -461,6 +465,18 @@ MUTANTS: Final = (
         "R8",
         Broken(remembered=believes_the_loser),
         story=the_winner_may_reboot,
+    ),
+    Mutant(
+        "nobody looks again at what runs",
+        "R8",
+        Broken(told=looks_at_nothing_again),
+        (plan(ONE_APPLICATION, (1.0, REMOVED)),),
+    ),
+    Mutant(
+        "addresses are put back without the right",
+        "R1",
+        Broken(added=puts_back_without_asking),
+        (plan(ASK_OPERATOR, (0.0, Partition(NODES, 9.0)), (5.0, REMOVED)),),
     ),
     Mutant(
         "the last rung is not climbed",

@@ -13,6 +13,7 @@ from hapair.core.words.events import (
     Fenced,
     Heard,
     LinkChanged,
+    LookAgain,
     Looked,
     PeerState,
     PeerStated,
@@ -59,6 +60,10 @@ def ended(effect_id: int, outcome: Outcome, at_s: float) -> Ended:
 
 def looked(effect_id: int, up: bool | None, at_s: float) -> Looked:  # noqa: FBT001
     return Looked(at_s, effect_id, up)
+
+
+def look_again(at_s: float) -> LookAgain:
+    return LookAgain(at_s)
 
 
 def probed(answering: tuple[str, ...], at_s: float) -> ReferencesProbed:

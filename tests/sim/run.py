@@ -14,7 +14,12 @@ from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults
 from tests.sim.machine import Core
 from tests.sim.promise import Promise
-from tests.sim.schedule import Timed, random_schedule, with_clock_jumps
+from tests.sim.schedule import (
+    Timed,
+    random_schedule,
+    with_clock_jumps,
+    with_removed_addresses,
+)
 from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_resets
 from tests.sim.watch import Watch
 from tests.sim.world import Trace, World
@@ -48,6 +53,7 @@ def plan_of(seed: str) -> Plan:
     plan = plan_with_true_clocks(seed)
     chance = Random(f"{seed}/clocks")
     schedule = with_clock_jumps(plan.schedule, chance)
+    schedule = with_removed_addresses(schedule, plan.shape, Random(f"{seed}/addresses"))
     return Plan(seed, with_clocks(plan.shape, chance), schedule)
 
 

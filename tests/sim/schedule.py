@@ -28,6 +28,7 @@ from tests.sim.faults import (
     PowerOff,
     PullCable,
     Reboot,
+    RemoveAddresses,
     SlowStore,
     SlowWitness,
     Typed,
@@ -40,6 +41,7 @@ FAULTS_MAX: Final = 9
 PAUSE_BETWEEN_S: Final = 5.0  # On the average.
 CLOCK_JUMPS: Final = 0.3  # Share of the schedules in which a wall clock is set.
 TEN_YEARS_S: Final = 10 * 365 * 86400.0
+REMOVALS: Final = 0.3  # Share of the schedules in which somebody removes addresses.
 CHAINS: Final = 0.4  # Share of the schedules that contain a chain.
 
 
@@ -99,6 +101,19 @@ def with_clock_jumps(schedule: tuple[Timed, ...], chance: Random) -> tuple[Timed
     by_s = chance.choice((-TEN_YEARS_S, -3600.0, 3600.0, TEN_YEARS_S))
     jump = ClockJump(chance.choice(NODES), by_s, _seconds(chance, 1.0, 60.0))
     return tuple(sorted((*schedule, Timed(at_s, jump)), key=lambda one: one.at_s))
+
+
+def with_removed_addresses(
+    schedule: tuple[Timed, ...], shape: Shape, chance: Random
+) -> tuple[Timed, ...]:
+    """Let somebody remove the addresses of an application, here and there as in a fight."""
+    if chance.random() >= REMOVALS:
+        return schedule
+    at_s = _seconds(chance, 0.0, schedule[-1].at_s + 1.0)
+    every_s, for_s = chance.choice(((60.0, 1.0), (60.0, 1.0), (0.2, 20.0), (3.0, 60.0)))
+    name = chance.choice(shape.applications).name
+    removes = RemoveAddresses(name, every_s, for_s, lost=chance.random() < 0.3)
+    return tuple(sorted((*schedule, Timed(at_s, removes)), key=lambda one: one.at_s))
 
 
 def _seconds(chance: Random, low: float, high: float) -> float:

@@ -16,6 +16,8 @@ from tests.sim.sides import Side
 from tests.sim.world import World
 
 STOPS: Final = (Do.STOP_PROGRAM, Do.KILL_PROGRAM, Do.REMOVE_ADDRESSES, Do.UNMOUNT, Do.DEMOTE)
+# Also what is put back after somebody removed it.
+BRINGS: Final = (Do.PROMOTE, Do.ADD_ADDRESSES, Do.RESTORE_ADDRESSES, Do.START_PROGRAM)
 ACTION_TAKES_MAX_S: Final = 600.0
 ASKED_FOR_S: Final = 150.0  # So long a command explains that an application stops.
 
@@ -58,16 +60,18 @@ class Watch:
         return at_s is not None and self.world.clockwork.now_s - at_s < ASKED_FOR_S
 
     def _act(self, machine: Machine, state: NodeState, act: Act) -> None:
-        """R5: every action is bounded. R6, R7: nothing that runs is stopped without a reason."""
+        """R1, R5: it is allowed and bounded. R6, R7: nothing is stopped without a reason."""
         if not 0 < act.timeout_s <= ACTION_TAKES_MAX_S:
             raise BrokenRuleError(f"R5: {act} is not bounded")
-        name = act.application
+        name, record = act.application, state.record(act.application)
+        right = state.standing in (Standing.ALONE, Standing.TOGETHER)
+        if act.do in BRINGS and not (right and record and record.owner == machine.name):
+            raise BrokenRuleError(f"R1: {machine.name} has no right to {act.do} of {name}")
         if act.do is Do.START_PROGRAM and machine.program(name) is True:
             raise BrokenRuleError(f"R7: {machine.name} starts {name}, which runs already")
         runs = machine.program(name) is True and machine.address(name) is True
         if act.do not in STOPS or not runs:
             return
-        record = state.record(name)
         wanted = record.wanted if record is not None else Wanted.DOWN
         failed = record is not None and machine.name in record.failed_on
         explained = (

@@ -5,10 +5,12 @@ from typing import Final
 
 from hapair.core.applications import brake, goals, hands, last_rung, placement
 from hapair.core.applications.items import ORDER, at
+from hapair.core.applications.upkeep import AT_ONCE_MAX
 from hapair.core.copies import doubts, replication
 from hapair.core.members import commands, formation
 from hapair.core.right import hearing, witness
 from hapair.core.right.arbitration import Verdict, judge
+from hapair.core.words.effects import Layer
 from hapair.core.words.rules import first_match
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application
@@ -200,6 +202,25 @@ def _frozen(state: NodeState, application: str) -> list[Alarm]:
     return found
 
 
+def _vanished(state: NodeState, application: str) -> list[Alarm]:
+    """Say what of a running application somebody took away, or takes away again and again."""
+    found: list[Alarm] = []
+    for item, item_state in state.items_of(application).items():
+        upkeep = item_state.upkeep
+        if item.layer is Layer.MOUNTED and upkeep.missing:
+            text = f"{item.resource} was unmounted: what is written there now is not replicated"
+            found.append(Alarm("not-mounted", text, application))
+        elif item_state.last_error and upkeep.missing:
+            text = f"{upkeep.trouble}, and cannot be put back: {item_state.last_error}"
+            found.append(Alarm("address-missing", text, application))
+        elif upkeep.put_back >= AT_ONCE_MAX:
+            text = f"its addresses are removed again and again: put back {upkeep.put_back} times"
+            found.append(Alarm("address-fought", text, application))
+        elif upkeep.trouble:
+            found.append(Alarm("address-trouble", upkeep.trouble, application))
+    return found
+
+
 def _lack(state: NodeState, application: str) -> str:
     resources = {volume.resource for volume in replication.volumes(state, application)}
     if resources & set(state.stored.behind):
@@ -226,4 +247,5 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
         text = "it was started on both nodes while they could not hear each other"
         found.append(Alarm("two-owners", text, name))
     found += _frozen(state, name)
+    found += _vanished(state, name)
     return found

@@ -1,9 +1,18 @@
 """What must hold after every step. A broken rule ends the deciding, never an application."""
 
+from typing import Final
+
 from hapair.core.applications import placement
 from hapair.core.words.effects import Act, Do, Effect
 from hapair.core.words.state import NodeState
 from hapair.model.status import Standing
+
+NEED_THE_RIGHT: Final = (
+    Do.PROMOTE,
+    Do.ADD_ADDRESSES,
+    Do.RESTORE_ADDRESSES,
+    Do.START_PROGRAM,
+)
 
 
 class BrokenInvariantError(Exception):
@@ -28,7 +37,7 @@ def check_step(before: NodeState, after: NodeState, effects: tuple[Effect, ...])
         "a node that acts together has given up its right",
     )
     for effect in effects:
-        if isinstance(effect, Act) and effect.do in (Do.PROMOTE, Do.START_PROGRAM):
+        if isinstance(effect, Act) and effect.do in NEED_THE_RIGHT:
             _check_start(after, effect)
 
 

@@ -16,6 +16,7 @@ from hapair.core.applications import (
     last_rung,
     layers,
     reconnect,
+    upkeep,
 )
 from hapair.core.applications.goals import Goal
 from hapair.core.copies import doubts, replication
@@ -36,6 +37,7 @@ from hapair.core.words.events import (
     Form,
     Heard,
     LinkChanged,
+    LookAgain,
     Looked,
     PeerApplication,
     PeerState,
@@ -175,6 +177,8 @@ def _absorb(turn: Turn, event: Event) -> None:
                 items.absorb_facts(turn)
         case Looked():
             endings.absorb_look(turn, event)
+        case LookAgain():
+            upkeep.doubt(turn)
         case Commanded(_, request_id, command):
             commands.handle(turn, request_id, command)
         case Configured(_, built):
@@ -212,8 +216,10 @@ def _settle(turn: Turn) -> None:
                 layers.bring_up(turn, application, Layer.MOUNTED)
             case Goal.UP:
                 layers.bring_up(turn, application, Layer.PROGRAM)
+                upkeep.put_back(turn, application)
             case Goal.KEEP:
                 layers.bring_up(turn, application, Layer.ATTACHED)
+    upkeep.settle(turn)
     brake.settle(turn)
     reconnect.settle(turn)
     _finish_leaving(turn)

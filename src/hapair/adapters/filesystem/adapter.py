@@ -1,5 +1,8 @@
 """The port ``FileSystems``: the replicated file systems of applications."""
 
+from collections.abc import Callable
+
+from hapair.adapters.filesystem.changes import MountChanges
 from hapair.adapters.filesystem.mounter import Mounter, Target
 from hapair.model.application import Volume
 from hapair.model.outcome import Outcome
@@ -9,6 +12,13 @@ from hapair.ports import CommandRunner
 class MountedFileSystems:
     def __init__(self, run: CommandRunner) -> None:
         self._mounter = Mounter(run)
+        self._changes = MountChanges()
+
+    def close(self) -> None:
+        self._changes.close()
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        self._changes.listen(callback)
 
     def mounted(self, volume: Volume) -> bool:
         return self._mounter.mounted(_target(volume))

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from enum import StrEnum
 from typing import Final
 
 from hapair.adapters.network import netlink
@@ -10,6 +11,7 @@ from hapair.adapters.network.cards import Cards
 from hapair.adapters.network.frames import Address, Claim, announcement, mac_text, question
 from hapair.adapters.network.neighbours import answer_for_own_only
 from hapair.adapters.network.netlink import Card, Held
+from hapair.adapters.network.removals import Removals
 from hapair.adapters.network.wire import Wire
 from hapair.model.application import ServiceAddress
 from hapair.model.cluster import Cluster
@@ -20,6 +22,18 @@ PROBES: Final = 2
 PROBE_INTERVAL_S: Final = 0.05
 # Neighbours may miss an announcement, and a switch may not forward yet.
 ANNOUNCE_AGAIN_AFTER_S: Final = (0.2, 1.0, 3.0)
+
+# So many addresses are named in a sentence.
+NAMED_MAX: Final = 3
+
+
+class Place(StrEnum):
+    """Where an address of ours is."""
+
+    RIGHT = "the card of its network"
+    ELSEWHERE = "another card than this node's own address"
+    NOWHERE = "no card"
+
 
 ByCard = dict[Card, tuple[ServiceAddress, ...]]
 
@@ -44,6 +58,7 @@ class ServiceAddresses:
         self._announce_again_after_s = announce_again_after_s
         self._announcing: set[asyncio.Task[None]] = set()
         self._present: set[bytes] = set()  # Only these are announced again.
+        self._removals = Removals(self._present)
 
     def use(self, cluster: Cluster) -> None:
         self._cards.use(cluster)
@@ -53,14 +68,40 @@ class ServiceAddresses:
         for task in self._announcing:
             task.cancel()
         self._wire.close()
+        self._removals.close()
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        self._removals.listen(callback)
 
     def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
-        """Tell whether this machine has the addresses, on whichever card."""
-        held = {one.packed for one in netlink.held_addresses()}
-        here = [address.address.ip.packed in held for address in addresses]
-        if all(here):
+        """Tell whether this machine has the addresses, each on its network's card.
+
+        One on another card is neither here nor gone. Where the node's own address is on no card,
+        any card will do. The length of the prefix makes no difference.
+        """
+        places = self._places(addresses)
+        here = {one.address.ip.packed for one, place in places if place is not Place.NOWHERE}
+        self._present.difference_update(one.address.ip.packed for one, _ in places)
+        self._present |= here
+        if all(place is Place.RIGHT for _, place in places):
             return True
-        return None if any(here) else False
+        return None if here else False
+
+    def trouble(self, addresses: tuple[ServiceAddress, ...]) -> str:
+        """Name those that are not in their place, who removed them, and what the node lacks."""
+        said = [
+            f"{one.address.ip} is on {place}{self._removed_by(one)}"
+            for one, place in self._places(addresses)
+            if place is not Place.RIGHT
+        ]
+        if len(said) > NAMED_MAX:
+            said = [*said[:NAMED_MAX], f"and {len(said) - NAMED_MAX} more"]
+        holders = self._cards.holders(netlink.cards(), netlink.held_addresses())
+        for network in sorted({one.network for one in addresses} - set(holders)):
+            attachment = self._cards.attachment(network)
+            own = f" {attachment.address.ip}" if attachment is not None else ""
+            said.append(f"this node's own address{own} on network {network} is on no card")
+        return ", ".join(said)
 
     async def add(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
         """Probe, add and announce. An address on another card of ours is moved to the right one.
@@ -103,6 +144,27 @@ class ServiceAddresses:
             return Unknown(f"not all addresses were removed: {netlink.reason(code)}")
         return Done(f"{len(held)} removed")
 
+    def _places(
+        self, addresses: tuple[ServiceAddress, ...]
+    ) -> tuple[tuple[ServiceAddress, Place], ...]:
+        held = netlink.held_addresses()
+        holders = self._cards.holders(netlink.cards(), held)
+        on_cards: defaultdict[bytes, set[int]] = defaultdict(set)
+        for one in held:
+            on_cards[one.packed].add(one.card)
+
+        def place(address: ServiceAddress) -> Place:
+            cards, right = on_cards[address.address.ip.packed], holders.get(address.network)
+            if not cards:
+                return Place.NOWHERE
+            return Place.RIGHT if right is None or right.index in cards else Place.ELSEWHERE
+
+        return tuple((address, place(address)) for address in addresses)
+
+    def _removed_by(self, address: ServiceAddress) -> str:
+        who = self._removals.by.get(address.address.ip.packed)
+        return f" (removed by {who})" if who else ""
+
     async def _add(self, addresses: tuple[ServiceAddress, ...]) -> Outcome:
         by_network = self._cards.now()
         for network in sorted({one.network for one in addresses} - set(by_network)):
@@ -126,6 +188,8 @@ class ServiceAddresses:
         elsewhere = [there for _, one in missing if (there := held.get(one.address.ip.packed))]
         netlink.remove_addresses(elsewhere)
         self._present |= {one.address.ip.packed for one in addresses}
+        for one in addresses:
+            self._removals.by.pop(one.address.ip.packed, None)
         await self._announce(by_card)
         self._announce_again(by_card)
         return Done(f"{len(missing)} added")
@@ -170,7 +234,7 @@ class ServiceAddresses:
         """Remove what this call added. An address that was here before stays."""
         codes = netlink.remove_addresses(
             [
-                Held(card.index, one.address.ip.packed, one.address.network.prefixlen)
+                Held(card.index, one.address.ip.packed, one.address.max_prefixlen)
                 for card, one in added
                 if one.address.ip.packed not in before
             ]

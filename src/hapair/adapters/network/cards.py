@@ -27,21 +27,29 @@ class Cards:
     def own_addresses(self) -> frozenset[bytes]:
         return frozenset(one.address.ip.packed for one in self._attachments.values())
 
+    def holders(self, cards: tuple[Card, ...], held: tuple[Held, ...]) -> dict[str, Card]:
+        """Return the card of each network whose own address is on one."""
+        by_index = {card.index: card for card in cards}
+        holder = {one.packed: by_index[one.card] for one in held if one.card in by_index}
+        return {
+            network: holder[packed]
+            for network, attachment in self._attachments.items()
+            if (packed := attachment.address.ip.packed) in holder
+        }
+
     def by_network(self, cards: tuple[Card, ...], held: tuple[Held, ...]) -> dict[str, Card]:
         """Return the card of each network; a network without one is missing.
 
         Where the node's own address is on no card, the default card counts: it may have lost the
         address together with its link.
         """
-        by_index = {card.index: card for card in cards}
         by_name = {card.name: card for card in cards}
-        holder = {one.packed: by_index[one.card] for one in held if one.card in by_index}
-        found: dict[str, Card] = {}
-        for network, attachment in self._attachments.items():
-            card = holder.get(attachment.address.ip.packed) or by_name.get(attachment.cards[0])
-            if card is not None:
-                found[network] = card
-        return found
+        default = {
+            network: by_name[attachment.cards[0]]
+            for network, attachment in self._attachments.items()
+            if attachment.cards[0] in by_name
+        }
+        return default | self.holders(cards, held)
 
     def now(self) -> dict[str, Card]:
         return self.by_network(netlink.cards(), netlink.held_addresses())

@@ -80,6 +80,7 @@ class Held:
 class Message:
     kind: int
     body: bytes
+    port: int = 0  # Whose request it answers or tells of; mostly the number of its process.
 
 
 def cards() -> tuple[Card, ...]:
@@ -163,6 +164,11 @@ def reason(code: int) -> str:
 
 
 def _new_address(index: int, address: Interface) -> bytes:
+    """Return the body of a request for an address that no other address depends on.
+
+    With the prefix of its subnet the kernel would remove it together with the subnet's first
+    address, and the node's own address, were it added later, would depend on ours.
+    """
     packed = address.ip.packed
     flags = _NO_PREFIX_ROUTE
     extra = b""
@@ -171,7 +177,7 @@ def _new_address(index: int, address: Interface) -> bytes:
         # Deprecated: it serves, but connections that the node itself opens do not start from it.
         extra = _attribute(_IFA_CACHEINFO, _LIFETIMES.pack(0, _FOR_EVER, 0, 0))
     return (
-        _ADDRESS.pack(_family(packed), address.network.prefixlen, 0, 0, index)
+        _ADDRESS.pack(_family(packed), address.max_prefixlen, 0, 0, index)
         + _attribute(_IFA_LOCAL, packed)
         + _attribute(_IFA_ADDRESS, packed)
         + _attribute(_IFA_FLAGS, struct.pack("=I", flags))
@@ -209,10 +215,10 @@ def _attributes(body: bytes) -> dict[int, bytes]:
 def _messages(datagram: bytes) -> Iterator[Message]:
     offset = 0
     while offset + _HEADER.size <= len(datagram):
-        size, kind, _, _, _ = _HEADER.unpack_from(datagram, offset)
+        size, kind, _, _, port = _HEADER.unpack_from(datagram, offset)
         if size < _HEADER.size:
             break
-        yield Message(kind, datagram[offset + _HEADER.size : offset + size])
+        yield Message(kind, datagram[offset + _HEADER.size : offset + size], port)
         offset += size + -size % 4
 
 

@@ -36,6 +36,11 @@ ADVICE: Final = {
     " clrunapp {application}",
     "stale-data": "bring {peer} back: its copy is newer than this one",
     "stuck": "clstat --why {application} names what holds it; end that, the stop is tried again",
+    "not-mounted": "clhaltapp {application}; look at what lies in the empty folder; then:"
+    " clrunapp {application}",
+    "address-missing": "end what has the address, or mend the card; it is tried again by itself",
+    "address-fought": f"find out what removes them: {RUNBOOKS}/27-address-vanishes.md",
+    "address-trouble": f"see {RUNBOOKS}/27-address-vanishes.md",
     "two-owners": "keep both nodes as they are until the two copies were compared; nothing is"
     " discarded by itself",
 }

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from hapair.core.applications import upkeep
 from hapair.core.applications.items import RETRY_S
 from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.layers import START
@@ -23,6 +24,9 @@ def absorb_look(turn: Turn, looked: Looked) -> None:
     for item, item_state in turn.state.every_item():
         if item_state.busy == looked.effect_id:
             found = replace(item_state, known=known, busy=0, doing=None)
+            if item_state.known is Is.UP:
+                upkeep.absorb_look(turn, item, looked)
+                continue
             if known is Is.PART:
                 retry_at_s = turn.state.now_s + RETRY_S
                 found = replace(found, tries=item_state.tries + 1, retry_at_s=retry_at_s)
@@ -40,6 +44,8 @@ def absorb_end(turn: Turn, effect_id: int, outcome: Outcome) -> None:
             free = replace(item_state, busy=0, doing=None)
             if item_state.doing is Do.DETACH:
                 _detach_ended(turn, item, free, outcome)
+            elif item_state.doing is Do.RESTORE_ADDRESSES:
+                upkeep.absorb_end(turn, item, free, outcome)
             elif item_state.doing is START[item.layer]:
                 _start_ended(turn, item, free, outcome)
             else:

@@ -21,6 +21,7 @@ class Do(StrEnum):
     ADD_ADDRESSES = "add addresses"
     REMOVE_ADDRESSES = "remove addresses"
     ANNOUNCE_ADDRESSES = "announce addresses"  # Neighbours may remember another machine.
+    RESTORE_ADDRESSES = "restore addresses"  # They vanished from an application that runs.
     START_PROGRAM = "start program"
     STOP_PROGRAM = "stop program"
     KILL_PROGRAM = "kill program"

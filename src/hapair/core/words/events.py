@@ -218,6 +218,14 @@ class Looked:
     at_s: float
     effect_id: int
     up: bool | None
+    trouble: str = ""  # What is wrong with it, for people; an item that is up may have some too.
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Mounts, cards or addresses of this machine changed, or nobody has looked for a while."""
+
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +256,7 @@ Event: TypeAlias = (
     | FenceAskerGone
     | Ended
     | Looked
+    | LookAgain
     | Commanded
     | Configured
 )

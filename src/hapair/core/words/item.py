@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from hapair.core.words.effects import Do, Layer
 
@@ -23,6 +24,20 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What became of an item after it had come up."""
+
+    missing: bool = False  # Some of it went away, and nobody here asked for that.
+    trouble: str = ""  # What is wrong with it, for people.
+    tries: int = 0  # How often it was tried to put it back since it last stayed.
+    put_back: int = 0  # How often that succeeded.
+    again_at_s: float = 0.0  # It is not put back before.
+
+
+UNHARMED: Final = Upkeep()
+
+
+@dataclass(frozen=True, slots=True)
 class ItemState:
     known: Is = Is.UNKNOWN
     busy: int = 0  # The effect_id that works on it; 0 when nothing does.
@@ -32,6 +47,7 @@ class ItemState:
     retry_at_s: float = 0.0
     last_error: str = ""
     spent: bool = False  # Its disk was given up by force: everything of it comes down first.
+    upkeep: Upkeep = UNHARMED
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ class NodeState:
 
     # The applications. The items of each are in the order of their start.
     items: Mapping[str, Mapping[Item, ItemState]] = field(default_factory=dict)
+    unsure: tuple[Item, ...] = ()  # To be looked at again as soon as nothing works on them.
     fresh: tuple[str, ...] = ()  # Not yet placed since this node was formed.
     moving: tuple[str, ...] = ()  # They stop here to start on the peer.
     leased: tuple[str, ...] = ()  # Taken over while the silent peer may still run them.

@@ -179,7 +179,7 @@ class Performer:
         addresses, programs = self._hands.addresses, self._hands.programs
         name, program = application.name, application.program
         match do:
-            case Do.ADD_ADDRESSES:
+            case Do.ADD_ADDRESSES | Do.RESTORE_ADDRESSES:
                 return await addresses.add(application.addresses, timeout_s=timeout_s)
             case Do.REMOVE_ADDRESSES:
                 return await addresses.remove(application.addresses, timeout_s=timeout_s)
@@ -204,18 +204,28 @@ class Performer:
         )
 
     async def _look(self, look: Look) -> None:
+        trouble = ""
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
                 up = await self._is_up(look)
+                trouble = self._trouble(look)
         except (TimeoutError, OSError) as error:
-            text = f"cannot tell whether it is {look.layer}: {str(error) or 'no answer in time'}"
+            trouble = text = (
+                f"cannot tell whether it is {look.layer}: {str(error) or 'no answer in time'}"
+            )
             self._journal.add(
                 "look failed", text, application=look.application, severity=Severity.WARNING
             )
             # A program that cannot be asked, a slow monitor's for example, is left alone: were it
             # called partly up, it would be killed in the end. It can still be stopped.
             up = True if look.layer is Layer.PROGRAM else None
-        self._outlets.offer(Looked(self._clock.boot_s(), look.effect_id, up))
+        self._outlets.offer(Looked(self._clock.boot_s(), look.effect_id, up, trouble))
+
+    def _trouble(self, look: Look) -> str:
+        built = self._application(look.application)
+        if built is None or look.layer is not Layer.ADDRESSED:
+            return ""
+        return self._hands.addresses.trouble(built[0].addresses)
 
     async def _is_up(self, look: Look) -> bool | None:
         built = self._application(look.application)

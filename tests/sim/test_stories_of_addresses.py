@@ -1,0 +1,93 @@
+"""Told stories: somebody removes the addresses of an application that runs."""
+
+import pytest
+
+from hapair.core.applications.upkeep import AT_ONCE_MAX, PAUSE_DOUBLINGS_MAX, PAUSE_S
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Halt, Move
+from hapair.model.cluster import ArbitrationKind
+from tests.sim.faults import FailActions, KillDaemon, RemoveAddresses
+from tests.sim.machine import Trouble
+from tests.sim.stage import KINDS, LONG_S, ORDERS, Stage, with_kind
+
+ONCE = RemoveAddresses(ORDERS, LONG_S, 1.0)
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def restored(stage: Stage) -> int:
+    return [do for _, do in stage.acts].count(Do.RESTORE_ADDRESSES)
+
+
+@each_kind
+def test_a_removed_address_is_back_within_a_second_and_nothing_else_happens(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(ONCE)
+    assert stage.served_by() == ""
+    assert stage.waits_for(lambda: stage.served_by() == "node1", 1.0) < 1.0
+    stage.run_for(10.0)
+    assert stage.acts == [("node1", Do.RESTORE_ADDRESSES)]
+    assert "address-restored" in stage.notes("node1")
+    stage.ends_well()
+
+
+def test_what_the_kernel_did_not_tell_is_found_by_the_slow_look() -> None:
+    stage = Stage().begin()
+    stage.suffers(RemoveAddresses(ORDERS, LONG_S, 1.0, lost=True))
+    assert stage.waits_for(lambda: stage.served_by() == "node1", 12.0) > 1.0
+    stage.ends_well()
+
+
+@pytest.mark.parametrize("every_s", [0.2, 0.5])
+def test_a_fight_is_bounded_moves_nothing_and_ends_well(every_s: float) -> None:
+    stage = Stage().begin()
+    stage.suffers(RemoveAddresses(ORDERS, every_s, 60.0))
+    stage.run_for(60.0)
+    assert AT_ONCE_MAX <= restored(stage) <= AT_ONCE_MAX + PAUSE_DOUBLINGS_MAX + 1
+    assert set(stage.acts) == {("node1", Do.RESTORE_ADDRESSES)}
+    assert "address-fought" in stage.alarms("node1")
+    longest_s = PAUSE_S * 2**PAUSE_DOUBLINGS_MAX
+    stage.waits_for(lambda: stage.served_by() == "node1", longest_s + 1.0)
+    stage.ends_well()
+
+
+@each_kind
+def test_a_node_that_is_cut_off_puts_nothing_back(kind: ArbitrationKind) -> None:
+    """Who has the right in the end serves; the rule itself is watched all the time."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.cuts_off(for_s=30.0) if kind is not ArbitrationKind.PATHS else stage.dies("node2")
+    stage.suffers(RemoveAddresses(ORDERS, 0.3, 6.0))
+    stage.run_for(20.0)
+    stage.ends_well()
+
+
+def test_what_is_moved_or_halted_meanwhile_comes_to_rest() -> None:
+    stage = Stage().begin()
+    stage.suffers(RemoveAddresses(ORDERS, 0.3, 40.0))
+    assert stage.types("node1", Move(ORDERS)).accepted
+    stage.run_for(10.0)
+    assert stage.types("node2", Halt(ORDERS)).accepted
+    stage.acts.clear()
+    stage.run_for(30.0)
+    assert stage.acts == []
+    stage.ends_well()
+
+
+def test_an_address_that_cannot_be_put_back_stops_nothing() -> None:
+    stage = Stage().begin()
+    refused = FailActions("node1", Do.RESTORE_ADDRESSES, ORDERS, Trouble.REFUSED, 20.0)
+    stage.suffers(refused, ONCE)
+    stage.run_for(20.0)
+    assert stage.runs_on() == ("node1",)
+    assert "address-missing" in stage.alarms("node1")
+    stage.ends_well()
+    assert set(stage.acts) == {("node1", Do.RESTORE_ADDRESSES)}
+
+
+def test_a_new_daemon_brings_back_what_was_removed_while_there_was_none() -> None:
+    stage = Stage().begin()
+    stage.suffers(KillDaemon("node1", 1.0), ONCE)
+    stage.waits_for(lambda: stage.served_by() == "node1", 5.0)
+    assert stage.runs_on() == ("node1",)
+    stage.ends_well()
