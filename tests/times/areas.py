@@ -25,6 +25,7 @@ AREAS: Final[Mapping[str, tuple[str, ...]]] = {
     "networks": (
         "tests/lab/test_failures.py::test_an_address_that_somebody_else_has",
         "tests/lab/test_main_job.py::test_cut_replication_link",
+        "tests/lab/test_removed_addresses.py",
     ),
     "witness": (
         "tests/lab/test_third_parties.py::test_etcd",

@@ -14,7 +14,7 @@ from hapair.core.right.arbitration import UNANSWERED_MAX
 from hapair.core.right.witness import MISSED_MAX
 from hapair.core.words.effects import Effect, Note, Reply
 from hapair.core.words.events import Event, PeerState
-from hapair.core.words.item import ItemState
+from hapair.core.words.item import UNHARMED, ItemState, Upkeep
 from hapair.core.words.peer import FencingView, PeerView, WitnessView
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
@@ -75,12 +75,20 @@ def _fencing(view: FencingView, shift_s: float) -> FencingView:
     return _with(view, retry_at_s=retry_at_s, tries=min(view.tries, 1), text="")
 
 
+def _upkeep(upkeep: Upkeep, shift_s: float) -> Upkeep:
+    """Forget what was put back: no walk is so long that it counts."""
+    if not upkeep.missing:
+        return UNHARMED
+    return _with(upkeep, trouble="", again_at_s=_due_s(upkeep.again_at_s, shift_s))
+
+
 def _item(item_state: ItemState, shift_s: float) -> ItemState:
     return _with(
         item_state,
         retry_at_s=_due_s(item_state.retry_at_s, shift_s),
         tries=min(item_state.tries, TRIES_MAX),
         last_error="",
+        upkeep=_upkeep(item_state.upkeep, shift_s),
     )
 
 

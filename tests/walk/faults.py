@@ -41,7 +41,7 @@ def happenings(kind: Kind) -> tuple[Happening, ...]:
     ]
     for index in BOTH:
         every += [*_power(index), *_processes(index), *_commands(kind, index)]
-        every += [*_one_way(index), *_cables(index)]
+        every += [*_one_way(index), *_cables(index), _removes(index)]
         if kind.has_data:
             every += _disks(index)
         for do, how in hands.TROUBLES:
@@ -159,6 +159,19 @@ def _trouble(index: int, word: str) -> list[Happening]:
         ),
         Happening(f"on {node} no more {word}", 0, lambda m: m.boxes[index].trouble == word, end),
     ]
+
+
+def _removes(index: int) -> Happening:
+    """Let somebody remove the addresses; the kernel tells the daemon in its next turn."""
+
+    def remove(moment: Moment) -> None:
+        moment.boxes[index].address = False
+        moment.boxes[index].changed = True
+
+    def has(moment: Moment) -> bool:
+        return moment.boxes[index].runs and moment.boxes[index].address
+
+    return Happening(f"the addresses of {NODES[index]} are removed", 1, has, remove)
 
 
 def _disks(index: int) -> list[Happening]:

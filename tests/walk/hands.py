@@ -69,7 +69,7 @@ def do(moment: Moment, index: int, asked: Act) -> Outcome:
             return _mount(moment, index)
         case Do.UNMOUNT:
             return _unmount(moment, index)
-        case Do.ADD_ADDRESSES:
+        case Do.ADD_ADDRESSES | Do.RESTORE_ADDRESSES:
             return _add_addresses(moment, index)
         case Do.REMOVE_ADDRESSES:
             box.address = False

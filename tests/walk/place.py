@@ -69,6 +69,7 @@ class Box:
     beats: tuple[int, ...] = (NOTHING, NOTHING)  # Heartbeats that arrived, one per network.
     says: int = NOTHING  # What its own heartbeats say.
     facts: int = NOTHING  # What its daemon was told of the replication.
+    changed: bool = False  # Its daemon has still to be told that its addresses changed.
     away: int = 0  # Turns that went by without its daemon.
     guarded: bool = False
     starved: int = 0

@@ -11,7 +11,7 @@ from hapair.model.status import Standing, Wanted
 from tests.checkers.rules import BrokenRuleError, NodeSeen, nothing_lost, one_writer
 from tests.sim.settings import NODES
 from tests.sim.sides import Side
-from tests.sim.watch import STOPS
+from tests.sim.watch import BRINGS, STOPS
 from tests.walk.place import Box, other
 from tests.walk.settings import NAME, RESOURCE
 
@@ -76,15 +76,18 @@ def check_resync(moment: "Moment", source: Side, target: Side) -> None:
 
 
 def check_act(moment: "Moment", index: int, act: Act) -> None:
-    """R5: every action is bounded. R6, R7: nothing that runs is stopped without a reason."""
+    """R1, R5: it is allowed and bounded. R6, R7: nothing is stopped without a reason."""
     box, node = moment.boxes[index], NODES[index]
     if not 0 < act.timeout_s <= ACTION_TAKES_MAX_S:
         raise BrokenRuleError(f"R5: {act} is not bounded")
+    state = moment.cores[box.core]
+    if act.do in BRINGS and state.standing not in (Standing.ALONE, Standing.TOGETHER):
+        raise BrokenRuleError(f"R1: {node} has no right to {act.do}")
     if act.do is Do.START_PROGRAM and box.program is True:
         raise BrokenRuleError(f"R7: {node} starts {NAME}, which runs already")
     if act.do not in STOPS or box.program is not True or not box.address:
         return
-    if not _is_explained(moment, index, moment.cores[box.core]):
+    if not _is_explained(moment, index, state):
         raise BrokenRuleError(f"R6/R7: {node} stops {NAME} without a reason: {act.do}")
 
 

@@ -33,6 +33,7 @@ from hapair.core.words.events import (
     Form,
     Heard,
     LinkChanged,
+    LookAgain,
     Looked,
     PeerStated,
     ReferencesProbed,
@@ -135,6 +136,9 @@ class Turn:
             if state.links.get(name, True) is not up:
                 self._link(name, up=up)
         self._facts()
+        if box.changed:
+            box.changed = False
+            self._put(("look again",), LookAgain)
         if box.fences:
             self._switch_off()
         self._go_on()

@@ -39,8 +39,8 @@ ADVICE: Final = {
     "not-mounted": "clhaltapp {application}; look at what lies in the empty folder; then:"
     " clrunapp {application}",
     "address-missing": "end what has the address, or mend the card; it is tried again by itself",
-    "address-fought": f"find out what removes them: {RUNBOOKS}/27-address-vanishes.md",
-    "address-trouble": f"see {RUNBOOKS}/27-address-vanishes.md",
+    "address-fought": f"find out what removes them: {RUNBOOKS}/22b-taken-away.md",
+    "address-trouble": f"see {RUNBOOKS}/22b-taken-away.md",
     "two-owners": "keep both nodes as they are until the two copies were compared; nothing is"
     " discarded by itself",
 }
