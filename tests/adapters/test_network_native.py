@@ -164,7 +164,7 @@ async def test_who_removed_an_address_is_named_if_it_still_runs(pair: Pair) -> N
         await made.add(service(V4), timeout_s=5)
         assert made.trouble(service(V4)) == ""
         await _told_after(told, lambda: pair.here.ip("link", "delete", "pub0"))
-        assert made.trouble(service(V4)).startswith("10.77.1.50 is on no card,"), "the kernel did"
+        assert made.trouble(service(V4)) == "10.77.1.50 is on no card", "the kernel did"
 
 
 async def test_a_card_that_was_down_has_lost_its_addresses_of_ipv6(pair: Pair) -> None:

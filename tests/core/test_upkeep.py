@@ -233,9 +233,9 @@ def test_what_is_no_longer_built_is_not_looked_at(bench: Bench) -> None:
     bench.deaf = {Do.RESTORE_ADDRESSES}
     remove(bench)
     look_again(bench)
-    assert len(bench.state.unsure) == 1
+    assert bench.state.unsure
     bench.do(Configured(bench.now_s, replace(built(), applications=())))
-    assert bench.state.unsure == ()
+    assert not bench.state.unsure
 
 
 def test_an_address_that_serves_but_has_a_trouble_is_told_and_left(bench: Bench) -> None:

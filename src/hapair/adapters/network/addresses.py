@@ -88,14 +88,15 @@ class ServiceAddresses:
         return None if here else False
 
     def trouble(self, addresses: tuple[ServiceAddress, ...]) -> str:
-        """Name those that are not in their place, who removed them, and what the node lacks."""
+        """Name those that are not in their place, and who removed them; else what they lack."""
         said = [
             f"{one.address.ip} is on {place}{self._removed_by(one)}"
             for one, place in self._places(addresses)
             if place is not Place.RIGHT
         ]
-        if len(said) > NAMED_MAX:
-            said = [*said[:NAMED_MAX], f"and {len(said) - NAMED_MAX} more"]
+        if said:
+            more = len(said) - NAMED_MAX
+            return ", ".join([*said[:NAMED_MAX], *([f"and {more} more"] if more > 0 else [])])
         holders = self._cards.holders(netlink.cards(), netlink.held_addresses())
         for network in sorted({one.network for one in addresses} - set(holders)):
             attachment = self._cards.attachment(network)
