@@ -26,6 +26,8 @@ end=$(( $(date +%s) + {FIGHT_S} ))
 while [ $(date +%s) -lt $end ]; do {REMOVE}; sleep 0.2; done'
 """
 
+NETWORKD: Final = f"[Match]\nName=pub0\n[Network]\nAddress={OWN}\n"
+
 
 @pytest.fixture
 def formed_lab(lab_from: LabFrom) -> Lab:
@@ -46,7 +48,7 @@ def wait_until_it_has(story: Story, address: str = ADDRESS) -> None:
 
 
 def wait_for_alarm(story: Story, words: str) -> None:
-    """Wait until clstat tells a person; or, with no words, until nothing needs one."""
+    """Wait until clstat tells a person."""
     story.lab.wait_until(
         f"clstat says {words}",
         lambda: words in " ".join(story.node1.run("clstat").stdout.split()),
@@ -87,6 +89,20 @@ def test_an_address_does_not_go_with_the_node_s_own(formed_lab: Lab) -> None:
 
 
 @pytest.mark.long
+def test_what_the_network_s_own_management_removes_is_put_back(formed_lab: Lab) -> None:
+    """FAIL: an upgrade that starts systemd-networkd anew takes the service away."""
+    with serving(formed_lab) as story:
+        story.node1.put("/etc/systemd/network/10-pub0.network", NETWORKD)
+        for _ in range(2):
+            story.node1.check("systemctl restart systemd-networkd")
+            story.node1.check("sleep 3")
+            wait_until_it_has(story)
+            story.service_answers()
+        assert story.runs_on() == "node1"
+
+
+@pytest.mark.lab(seconds=110)
+@pytest.mark.long
 def test_who_removes_an_address_again_and_again_is_an_alarm_and_moves_nothing(
     formed_lab: Lab,
 ) -> None:
@@ -105,6 +121,7 @@ def test_who_removes_an_address_again_and_again_is_an_alarm_and_moves_nothing(
         assert "again and again" not in story.node1.run("clstat").stdout
 
 
+@pytest.mark.lab(seconds=30)
 @pytest.mark.long
 def test_an_address_of_ipv6_is_put_back_too(formed_lab: Lab) -> None:
     """FAIL: only what the kernel does to IPv4 is noticed."""
