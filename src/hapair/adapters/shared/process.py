@@ -5,8 +5,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from typing import Final, TypeVar
 
 from hapair.ports import Finished, TimedOut
 
@@ -21,6 +21,8 @@ SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 _STDIN: Final = 0
 _STDOUT: Final = 1
 _STDERR: Final = 2
+
+T = TypeVar("T")
 
 
 def watch_children_by_pidfd() -> None:
@@ -47,12 +49,15 @@ class ProcessRunner:
         until then is not known. When the caller is cancelled the group is killed as well.
         """
         try:
-            transport, program = await asyncio.get_running_loop().subprocess_exec(
-                _Program,
-                *argv,
-                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-                env=plain_environment(),
-                start_new_session=True,
+            transport, program = await _started(
+                asyncio.get_running_loop().subprocess_exec(
+                    _Program,
+                    *argv,
+                    stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                    env=plain_environment(),
+                    start_new_session=True,
+                ),
+                lambda begun: _abandon(begun[0].get_pid(), begun[0].get_returncode()),
             )
         except (FileNotFoundError, NotADirectoryError):
             return Finished(COMMAND_NOT_FOUND, "", f"{argv[0]}: command not found")
@@ -174,14 +179,17 @@ async def follow(
     Ends when the program ends or cannot be started. Closing the iterator kills the program.
     """
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=plain_environment(),
-            start_new_session=True,
-            limit=STREAM_BYTES,
+        process = await _started(
+            asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=plain_environment(),
+                start_new_session=True,
+                limit=STREAM_BYTES,
+            ),
+            lambda begun: _abandon(begun.pid, begun.returncode),
         )
     except OSError:
         return
@@ -207,6 +215,31 @@ async def _next_chunk(stream: asyncio.StreamReader | None, idle_s: float) -> byt
             return await stream.read(STREAM_BYTES)
     except TimeoutError:
         return None
+
+
+async def _started(starting: Coroutine[None, None, T], abandon: Callable[[T], None]) -> T:
+    """Wait until a program is started. When cancelled meanwhile, ``abandon`` it once it is.
+
+    When asyncio ends it cancels its own tasks too, among them the one that connects the pipes; a
+    start that is cancelled with it then waits for ever for the end of its program. A second
+    cancellation ends that waiting.
+    """
+    task = asyncio.ensure_future(starting)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=KILL_GRACE_S)
+        if not task.done():
+            task.cancel()
+        elif not task.cancelled() and task.exception() is None:
+            abandon(task.result())
+        raise
+
+
+def _abandon(pid: int, returncode: int | None) -> None:
+    if returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 async def _kill_group(pid: int, exited: asyncio.Event) -> None:

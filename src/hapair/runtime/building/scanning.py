@@ -77,7 +77,7 @@ class NodeScan:
             clconf_private=not mode_of(places.clconf) & OTHERS,
             built=to_text(read_or_empty(places.built)),
             applications=tuple(
-                TextFile(file.parent.name, to_text(file.read_bytes()[:FILE_BYTES_MAX]))
+                TextFile(file.parent.name, to_text(read_or_empty(file)[:FILE_BYTES_MAX]))
                 for file in sorted(places.configuration.glob("*/appconf.xml"))
             ),
             keys=await keys_seen.look(self._run, places),
