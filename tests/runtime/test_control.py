@@ -106,7 +106,8 @@ async def office(tmp_path: Path, journal: Journal) -> AsyncIterator[Office]:
 
 
 async def test_root_gets_an_answer(office: Office) -> None:
-    assert await office.said("form", x=1) == [{"ok": True, "result": {"args": {"x": 1}}}]
+    told = {"ok": True, "verb": "form", "result": {"args": {"x": 1}}}
+    assert await office.said("form", x=1) == [told]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final, TypeVar
 
 from hapair.ports import Finished, TimedOut
@@ -57,7 +57,7 @@ class ProcessRunner:
                     env=plain_environment(),
                     start_new_session=True,
                 ),
-                lambda begun: _abandon(begun[0].get_pid(), begun[0].get_returncode()),
+                _end_transport,
             )
         except (FileNotFoundError, NotADirectoryError):
             return Finished(COMMAND_NOT_FOUND, "", f"{argv[0]}: command not found")
@@ -189,7 +189,7 @@ async def follow(
                 start_new_session=True,
                 limit=STREAM_BYTES,
             ),
-            lambda begun: _abandon(begun.pid, begun.returncode),
+            _end_process,
         )
     except OSError:
         return
@@ -199,11 +199,7 @@ async def follow(
             *lines, rest = (rest + (chunk or b"").decode("utf-8", "replace")).split("\n")
             yield tuple(lines)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(KILL_GRACE_S):
-                await process.wait()
+        await _end_process(process)
 
 
 async def _next_chunk(stream: asyncio.StreamReader | None, idle_s: float) -> bytes | None:
@@ -217,8 +213,8 @@ async def _next_chunk(stream: asyncio.StreamReader | None, idle_s: float) -> byt
         return None
 
 
-async def _started(starting: Coroutine[None, None, T], abandon: Callable[[T], None]) -> T:
-    """Wait until a program is started. When cancelled meanwhile, ``abandon`` it once it is.
+async def _started(starting: Coroutine[None, None, T], end: Callable[[T], Awaitable[None]]) -> T:
+    """Wait until a program is started. When cancelled meanwhile, ``end`` it once it is.
 
     When asyncio ends it cancels its own tasks too, among them the one that connects the pipes; a
     start that is cancelled with it then waits for ever for the end of its program. A second
@@ -232,14 +228,22 @@ async def _started(starting: Coroutine[None, None, T], abandon: Callable[[T], No
         if not task.done():
             task.cancel()
         elif not task.cancelled() and task.exception() is None:
-            abandon(task.result())
+            await end(task.result())
         raise
 
 
-def _abandon(pid: int, returncode: int | None) -> None:
-    if returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+async def _end_transport(begun: tuple[asyncio.SubprocessTransport, _Program]) -> None:
+    transport, program = begun
+    await _kill_group(transport.get_pid(), program.exited)
+    transport.close()
+
+
+async def _end_process(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(KILL_GRACE_S):
+            await process.wait()
 
 
 async def _kill_group(pid: int, exited: asyncio.Event) -> None:
