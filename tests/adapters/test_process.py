@@ -82,7 +82,7 @@ async def test_a_cancelled_caller_takes_the_program_with_it(tmp_path: Path) -> N
     assert not _lives(pid)
 
 
-@pytest.mark.parametrize("how", ["run", "follow"])
+@pytest.mark.parametrize("how", ["run", "follow", "group"])
 def test_nothing_waits_for_a_program_that_was_half_started(how: str) -> None:
     """Then asyncio cancels everything, the tasks that connect the program's pipes too."""
     with Started(
@@ -160,10 +160,16 @@ async def followed():
     async for _ in follow(("sleep", "1000"), idle_s=lambda: 1000):
         pass
 
+def ran():
+    return ProcessRunner()(("sleep", "1000"), timeout_s=1000)
+
+async def grouped():
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(ran())
+
 async def main(passes):
-    run = ProcessRunner()
-    work = followed() if sys.argv[1] == "follow" else run(("sleep", "1000"), timeout_s=1000)
-    task = asyncio.ensure_future(work)
+    task = asyncio.ensure_future({"run": ran, "follow": followed, "group": grouped}[sys.argv[1]]())
     for _ in range(passes):
         await asyncio.sleep(0)
     raise PermissionError

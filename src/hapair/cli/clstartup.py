@@ -60,7 +60,7 @@ def read_startup() -> Startup:
     except FileNotFoundError:
         return Startup()
     except OSError as error:
-        raise about_file(error, ExitCode.USAGE) from None
+        raise about_file(error, ExitCode.USAGE, place=file) from None
     match read_clstart(text, file=str(file)):
         case Startup() as startup:
             return startup

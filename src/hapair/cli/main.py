@@ -26,7 +26,7 @@ def run(parser: argparse.ArgumentParser, body: Body, arguments: Sequence[str] | 
     """Parse, carry out ``body`` and return the exit code.
 
     ``body`` returns an exit code, or raises RpcError (also for refusals of its own), OSError of
-    a file, or Interrupted. Only ``--help`` and ``--version`` end the process.
+    a file, or Interrupted.
     """
     words = sys.argv[1:] if arguments is None else arguments
     printed = Output(sys.stdout)
@@ -47,6 +47,8 @@ def _carried_out(parser: argparse.ArgumentParser, body: Body, words: Sequence[st
     wants_json = "--json" in words
     try:
         return body(parser.parse_args(words))
+    except SystemExit as end:  # That is how argparse ends after --help.
+        return int(end.code or 0)
     except RpcError as error:
         _show_error(parser.prog, error, wants_json=wants_json)
         return int(error.exit_code)
@@ -74,9 +76,11 @@ def outcome(work: Callable[[], T]) -> T | Exception:
         return error
 
 
-def about_file(error: OSError, exit_code: ExitCode = ExitCode.REFUSED) -> RpcError:
+def about_file(
+    error: OSError, exit_code: ExitCode = ExitCode.REFUSED, *, place: object = None
+) -> RpcError:
     """Say in words why a file or folder could not be used."""
-    place = error.filename or "a file"
+    place = error.filename or place or "a file"
     match error.errno:
         case errno.EACCES | errno.EPERM:
             mend = "run it as root"

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from typing import Final, TypeVar
 
 from hapair.ports import Finished, TimedOut
@@ -71,7 +71,7 @@ class ProcessRunner:
             await _kill_group(transport.get_pid(), program.exited)
             return TimedOut(timeout_s)
         except asyncio.CancelledError:
-            await _kill_group(transport.get_pid(), program.exited)
+            await _undisturbed(_kill_group(transport.get_pid(), program.exited))
             raise
         else:
             await _at_most(OUTPUT_GRACE_S, program.silent)
@@ -199,7 +199,7 @@ async def follow(
             *lines, rest = (rest + (chunk or b"").decode("utf-8", "replace")).split("\n")
             yield tuple(lines)
     finally:
-        await _end_process(process)
+        await _undisturbed(_end_process(process))
 
 
 async def _next_chunk(stream: asyncio.StreamReader | None, idle_s: float) -> bytes | None:
@@ -213,7 +213,9 @@ async def _next_chunk(stream: asyncio.StreamReader | None, idle_s: float) -> byt
         return None
 
 
-async def _started(starting: Coroutine[None, None, T], end: Callable[[T], Awaitable[None]]) -> T:
+async def _started(
+    starting: Coroutine[None, None, T], end: Callable[[T], Coroutine[None, None, None]]
+) -> T:
     """Wait until a program is started. When cancelled meanwhile, ``end`` it once it is.
 
     When asyncio ends it cancels its own tasks too, among them the one that connects the pipes; a
@@ -224,12 +226,21 @@ async def _started(starting: Coroutine[None, None, T], end: Callable[[T], Awaita
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=KILL_GRACE_S)
-        if not task.done():
-            task.cancel()
-        elif not task.cancelled() and task.exception() is None:
-            await end(task.result())
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):  # However often that comes.
+                await asyncio.wait({task}, timeout=KILL_GRACE_S)
+                task.cancel()
+        if not task.cancelled() and task.exception() is None:
+            await _undisturbed(end(task.result()))
         raise
+
+
+async def _undisturbed(work: Coroutine[None, None, None]) -> None:
+    """Carry out what is bounded, however often the caller is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
 
 
 async def _end_transport(begun: tuple[asyncio.SubprocessTransport, _Program]) -> None:

@@ -58,7 +58,7 @@ def _wanted(
             exit_code=ExitCode.USAGE,
         ) from None
     except OSError as error:
-        raise about_file(error, ExitCode.USAGE) from None
+        raise about_file(error, ExitCode.USAGE, place=where.clconf) from None
     reading = examine_clconf(text, file=str(where.clconf))
     if reading.value is None:
         if not options.json:

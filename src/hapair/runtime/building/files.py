@@ -62,7 +62,7 @@ def read_or_empty(path: Path) -> bytes:
     except OSError as error:
         if error.errno in NO_FILE:
             return b""
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def mode_of(path: Path) -> int:
