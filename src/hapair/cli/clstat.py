@@ -47,7 +47,10 @@ PAGE: Final = parsers.Page(
         (int(ExitCode.DONE), "the cluster is formed and nothing needs a person"),
         (int(ExitCode.REFUSED), "refused, for example because you are not in the group hapair"),
         (int(ExitCode.USAGE), "wrong arguments, or there is no such application (--why)"),
-        (int(ExitCode.NOT_NOW), "the daemon is down, or this node is not in a formed cluster"),
+        (
+            int(ExitCode.NOT_NOW),
+            "the daemon does not answer, or this node is not in a formed cluster",
+        ),
         (parsers.EXIT_ATTENTION, "something needs a person: see NEEDS YOU on the page"),
     ),
     files=(

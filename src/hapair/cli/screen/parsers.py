@@ -24,8 +24,8 @@ EXIT_TEXTS: Final = {
     ExitCode.DONE: "done, or nothing needed to be done",
     ExitCode.REFUSED: "refused or failed; the message says why and how to mend it",
     ExitCode.USAGE: "wrong arguments or configuration; nothing was changed",
-    ExitCode.NOT_NOW: "not now: the daemon is down, the peer cannot be reached, or no cluster is"
-    " formed",
+    ExitCode.NOT_NOW: "not now: the daemon is down or hangs, the peer cannot be reached, or no"
+    " cluster is formed",
     ExitCode.UNFINISHED: "done in part, or not finished within the time limit; the daemon goes on",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; the message says what goes on",
 }
