@@ -32,9 +32,6 @@ CONTENT_WITHOUT: Final = {"clevents", "clscan"}
 # They print until Ctrl-C, or until nobody reads it.
 ENDLESS: Final = ("--watch", "--follow")
 READING: Final = ("status", "events", "why", "loss", "split-look")
-# Time limits of the real commands, as a factor: 0.1 s instead of 10 s.
-PATIENCE: Final = "0.01"
-LITTLE_PATIENCE: Final = "0.004"
 STEPS: Final = ["a snapshot is kept", "the copies are connected"]
 
 
@@ -117,7 +114,7 @@ def play(node: Path, line: tuple[str, ...], kind: Kind, **how: object) -> None:
     daemon = BadDaemon(node, kind=kind, **how)  # type: ignore[arg-type]
     teach(daemon, line[0])
     with pytest.MonkeyPatch.context() as patch, daemon:
-        patch.setenv(PATIENCE_VARIABLE, LITTLE_PATIENCE if kind.silent else PATIENCE)
+        patch.setenv(PATIENCE_VARIABLE, str(kind.patience))
         came = given(*line, out=NoReader() if set(line) & set(ENDLESS) else io.StringIO())
     judge(line, came, daemon)
 
