@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from hapair.cli.common import ExitCode, print_json, run
@@ -114,12 +115,10 @@ def body(options: argparse.Namespace) -> int:
     if options.json and not options.follow:
         print_json({"events": [happening_object(happening) for happening in shown]})
         return int(ExitCode.DONE)
-    try:
+    with suppress(NobodyReadsError):
         _show(shown, options)
         if options.follow:
             _follow(options)
-    except (KeyboardInterrupt, NobodyReadsError):
-        pass  # Ctrl-C is how one ends it.
     return int(ExitCode.DONE)
 
 
@@ -159,13 +158,14 @@ def _show(history: Iterable[Happening], options: argparse.Namespace) -> None:
 def _follow(options: argparse.Namespace) -> None:
     """Show what is new until Ctrl-C; a daemon that is restarted meanwhile is waited for."""
     follower = Follower.from_now()
-    while True:
-        time.sleep(LOOK_S)
-        try:
-            fresh = follower.new()
-        except DaemonDown:
-            continue
-        _show(wanted(fresh, options), options)
+    with suppress(KeyboardInterrupt):  # That is how one ends it.
+        while True:
+            time.sleep(LOOK_S)
+            try:
+                fresh = follower.new()
+            except DaemonDown:
+                continue
+            _show(wanted(fresh, options), options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
