@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 from signal import SIGKILL
@@ -16,7 +17,7 @@ from hapair.adapters.shared.process import (
     run_apart,
 )
 from hapair.ports import Finished, TimedOut
-from tests.processes import PATIENCE_S
+from tests.processes import PATIENCE_S, Started
 
 run = ProcessRunner()
 
@@ -81,6 +82,35 @@ async def test_a_cancelled_caller_takes_the_program_with_it(tmp_path: Path) -> N
     assert not _lives(pid)
 
 
+@pytest.mark.parametrize("how", ["run", "follow", "group"])
+def test_nothing_waits_for_a_program_that_was_half_started(how: str) -> None:
+    """Then asyncio cancels everything, the tasks that connect the program's pipes too."""
+    with Started(
+        (sys.executable, "-c", _END_WHILE_STARTING, how),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        out, err = process.ended()
+    assert out.split() == [str(passes) for passes in range(11)]
+    assert err == ""
+
+
+@pytest.mark.parametrize("passes", range(11))
+async def test_a_caller_that_is_cancelled_meanwhile_leaves_no_program(
+    passes: int, tmp_path: Path
+) -> None:
+    script = f"echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 1000"
+    task = asyncio.ensure_future(run(("sh", "-c", script), timeout_s=PATIENCE_S))
+    for _ in range(passes):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    pid = _read_pid(tmp_path / "pid")
+    assert not pid or not _lives(pid)
+
+
 async def test_a_daemon_that_the_program_left_behind_is_not_waited_for() -> None:
     started_s = asyncio.get_running_loop().time()
     finished = await run(("sh", "-c", "sleep 1000 & echo $!; exit 0"), timeout_s=500)
@@ -121,6 +151,36 @@ async def test_what_runs_apart_writes_where_it_was_told(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "orders\n"
 
 
+# Ends by an error after some passes of the loop, while a program is being started.
+_END_WHILE_STARTING = """
+import asyncio, sys
+from hapair.adapters.shared.process import ProcessRunner, follow, watch_children_by_pidfd
+
+async def followed():
+    async for _ in follow(("sleep", "1000"), idle_s=lambda: 1000):
+        pass
+
+def ran():
+    return ProcessRunner()(("sleep", "1000"), timeout_s=1000)
+
+async def grouped():
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(ran())
+
+async def main(passes):
+    task = asyncio.ensure_future({"run": ran, "follow": followed, "group": grouped}[sys.argv[1]]())
+    for _ in range(passes):
+        await asyncio.sleep(0)
+    raise PermissionError
+
+watch_children_by_pidfd()
+for passes in range(11):
+    try:
+        asyncio.run(main(passes))
+    except PermissionError:
+        print(passes)
+"""
 _PRINT_PID = "import os, time; print(os.getpid(), flush=True); time.sleep(1000)"
 
 

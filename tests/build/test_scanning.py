@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import zlib
@@ -33,10 +34,12 @@ from hapair.runtime.building.scanning import (
 from hapair.runtime.building.seats import NoScan, RemoteSeat
 from hapair.runtime.building.staging import Staging
 from hapair.runtime.building.steps import Answer, Step, StepKind
+from hapair.runtime.building.wiring import INTERRUPTIONS
 from hapair.runtime.codec import dumps, loads
 from hapair.runtime.places import Places
 from tests.build.material import formed, healthy
 from tests.build.two_nodes import FakeCommands, FakeNode, FakeScanner
+from tests.processes import PATIENCE_S, Started
 
 
 @pytest.fixture
@@ -237,6 +240,60 @@ def test_clscan_shows_people_the_most_important_facts(tmp_path: Path) -> None:
     shown = command(tmp_path, "clscan")
     assert "kernel" in shown
     assert "daemon not running" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("name", ["clconf.xml", "built/built.json", "orders/appconf.xml"])
+@pytest.mark.parametrize("what", ["a folder", "a link to itself"])
+def test_what_is_no_file_is_no_configuration(name: str, what: str, tmp_path: Path) -> None:
+    place = tmp_path / "etc/cluster" / name
+    place.parent.mkdir(parents=True)
+    if what == "a folder":
+        place.mkdir()
+    else:
+        place.symlink_to(place)
+    found = load_facts(command(tmp_path, "clscan", "--json")).configuration
+    assert (found.clconf, found.built, found.applications) == ("", "", ())
+
+
+@pytest.mark.parametrize("name", ["clconf.xml", "built/built.json", "keys/cluster.key"])
+def test_a_file_that_cannot_be_read_ends_a_scan_with_its_name(name: str, tmp_path: Path) -> None:
+    place = tmp_path / "etc/cluster" / name
+    place.parent.mkdir(parents=True)
+    place.symlink_to("/proc/self/mem")  # The kernel refuses to read its begin, to root too.
+    with pytest.raises(subprocess.CalledProcessError) as ended:
+        command(tmp_path, "clscan")
+    assert ended.value.returncode == 1
+    error, mend = ended.value.stderr.decode().splitlines()
+    assert error == f"clscan: error: {place}: Input/output error"
+    assert mend.startswith("clscan: mend: ")
+
+
+@pytest.mark.parametrize("number", INTERRUPTIONS)
+def test_after_its_work_a_command_is_not_deaf(number: signal.Signals) -> None:
+    """What is still being ended then may take as long as it wants."""
+    script = """
+import asyncio, sys
+from hapair.runtime.building.wiring import run_interruptible
+
+async def lingers():
+    try:
+        await asyncio.sleep(1000)
+    finally:
+        print("lingers", flush=True)
+        await asyncio.sleep(1000)
+
+async def work():
+    asyncio.ensure_future(lingers())
+    await asyncio.sleep(0)
+
+run_interruptible(work())
+"""
+    with Started(
+        (sys.executable, "-c", script), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        process.line("lingers")
+        process.send_signal(number)
+        assert process.wait(PATIENCE_S) != 0
 
 
 def test_a_step_is_carried_out_by_the_command(tmp_path: Path) -> None:

@@ -1,42 +1,36 @@
 """Running a command as an administrator does, and what came of it."""
 
+import importlib
 import io
 import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
-from hapair.cli import (
-    clbuildapp,
-    clconfirm,
-    clevents,
-    clform,
-    clhalt,
-    clhaltapp,
-    clmoveapp,
-    clresolve,
-    clrunapp,
-    clstartup,
-    clstat,
-)
 from hapair.rpc.messages import JsonObject
 from tests.processes import Started
 
-MAINS: dict[str, Callable[[list[str]], int]] = {
-    "clbuildapp": clbuildapp.main,
-    "clconfirm": clconfirm.main,
-    "clevents": clevents.main,
-    "clform": clform.main,
-    "clhalt": clhalt.main,
-    "clhaltapp": clhaltapp.main,
-    "clmoveapp": clmoveapp.main,
-    "clresolve": clresolve.main,
-    "clrunapp": clrunapp.main,
-    "clstartup": clstartup.main,
-    "clstat": clstat.main,
+Main = Callable[[list[str]], int]
+
+SCRIPTS: Final[dict[str, str]] = tomllib.loads(
+    (Path(__file__).parents[2] / "pyproject.toml").read_text()
+)["project"]["scripts"]
+# Every command of a node, from the place where commands are registered.
+MODULES: Final = {
+    name: importlib.import_module(place.partition(":")[0])
+    for name, place in SCRIPTS.items()
+    if place.startswith("hapair.cli.")
+}
+# They change or look at the node by themselves, also while no daemon runs, and need more for it.
+BY_THEMSELVES: Final = {"clbuild", "clrestore", "clscan"}
+MAINS: Final[dict[str, Main]] = {
+    name: module.main for name, module in MODULES.items() if name not in BY_THEMSELVES
 }
 
 
@@ -55,12 +49,12 @@ class Came:
         return value
 
 
-def given(*line: str) -> Came:
-    """Run a command in this process."""
-    out, err = io.StringIO(), io.StringIO()
+def given(*line: str, out: io.StringIO | None = None) -> Came:
+    """Run a command in this process; ``out`` is another place where it prints."""
+    out, err = io.StringIO() if out is None else out, io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         try:
-            code = MAINS[line[0]](list(line[1:]))
+            code = MODULES[line[0]].main(list(line[1:]))
         except SystemExit as end:
             code = int(end.code or 0)
     return Came(code, out.getvalue(), err.getvalue())

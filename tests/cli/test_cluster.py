@@ -45,7 +45,7 @@ def test_forming_waits_until_applications_have_started(daemon: FakeDaemon) -> No
         phase = next(phases, "running")
         return situations.formed(phase=phase)
 
-    daemon.answer("form", {})
+    daemon.answer("form", {"text": "formed"})
     daemon.scripts["status"] = status
     came = given("clform")
     assert "orders  running on node1" in came.out
@@ -53,7 +53,7 @@ def test_forming_waits_until_applications_have_started(daemon: FakeDaemon) -> No
 
 
 def test_an_application_that_cannot_start_does_not_hold_it_up(daemon: FakeDaemon) -> None:
-    daemon.answer("form", {})
+    daemon.answer("form", {"text": "formed"})
     daemon.answer("status", situations.failed())
     came = given("clform")
     assert came.code == ExitCode.DONE
@@ -70,7 +70,7 @@ def test_a_peer_that_does_not_come_is_told_with_the_mend(daemon: FakeDaemon) -> 
 
 
 def test_alone_is_asked_of_this_node_only(daemon: FakeDaemon) -> None:
-    daemon.answer("form", {})
+    daemon.answer("form", {"text": "formed"})
     daemon.answer("status", situations.peer_lost())
     came = given("clform", "--alone", "--json")
     assert came.json == {
@@ -85,7 +85,7 @@ def test_alone_is_asked_of_this_node_only(daemon: FakeDaemon) -> None:
 
 @pytest.mark.parametrize(("word", "node"), [("local", "node1"), ("node2", "node2")])
 def test_one_node_can_be_named(word: str, node: str, daemon: FakeDaemon) -> None:
-    daemon.answer("form", {})
+    daemon.answer("form", {"text": "formed"})
     daemon.answer("status", situations.status())
     given("clform", "--node", word)
     assert daemon.asked_for("form")[0]["node"] == node
@@ -178,7 +178,7 @@ def test_stop_alone_is_not_enough(daemon: FakeDaemon) -> None:
 def test_a_shutdown_hands_over(daemon: FakeDaemon, root: Path) -> None:
     build_something(root)
     daemon.answer("status", situations.status())
-    daemon.answer("leave", {})
+    daemon.answer("leave", {"text": "node1 is halted"})
     assert given("clhalt", "--node", "local", "--shutdown").code == ExitCode.DONE
     assert daemon.asked_for("leave") == [{"node": "node1", "handover": True, "last": False}]
 
@@ -288,7 +288,7 @@ def test_a_failure_that_only_the_peer_tells_does_not_hold_it_up(daemon: FakeDaem
     assert isinstance(failed, dict)
     here = {**failed["node1"]["applications"][0], "owner": "node2"}
     there = situations.node("node2", applications=[here], alarms=failed["node1"]["alarms"])
-    daemon.answer("form", {})
+    daemon.answer("form", {"text": "formed"})
     daemon.answer(
         "status",
         situations.status(situations.node("node1", applications=[here], alarms=[]), there),

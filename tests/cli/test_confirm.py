@@ -47,7 +47,7 @@ def test_a_copy_that_is_behind_tells_since_when_and_how_much(daemon: FakeDaemon)
         missing_bytes=3 * 1024**2,
     )
     waiting_for_a_person(daemon, old | {"peer_generation": 0})
-    text = shown(stated("--plan"))
+    text = shown(given("clconfirm", "peer-is-down", "--plan"))
     assert "orders stays down" in text
     assert "behind since 2 h 0 min ago" in text
     assert "3.0 MiB known to be missing here" in text

@@ -253,7 +253,7 @@ def test_without_a_daemon_the_history_comes_from_its_file(root: Path) -> None:
     came = given("clevents", "--lines", "1")
     assert came.code == ExitCode.DONE
     assert "together" in came.out
-    assert "the daemon is down" in came.err
+    assert "the daemon does not answer" in came.err
 
 
 # What the kernel of a real node said; only the second device is not one of ours.

@@ -61,8 +61,8 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
 
 def test_a_result_comes_back(daemon: Daemon) -> None:
     daemon.answer(b'{"ok": true, "result": {"x": 1}}\n')
-    assert call("status", {"y": 2}) == {"x": 1}
-    assert daemon.asked == b'{"verb":"status","args":{"y":2}}\n'
+    assert call("reload", {"y": 2}) == {"x": 1}
+    assert daemon.asked == b'{"verb":"reload","args":{"y":2}}\n'
 
 
 def test_progress_is_handed_over_also_when_it_comes_in_pieces(daemon: Daemon) -> None:
@@ -72,7 +72,7 @@ def test_progress_is_handed_over_also_when_it_comes_in_pieces(daemon: Daemon) ->
         b'xt": "half", "done": 1, "of": 2}}\n{"ok": tr',
         b'ue, "result": {}}\n',
     )
-    assert call("buildapp", on_progress=seen.append) == {}
+    assert call("reload", on_progress=seen.append) == {}
     assert seen == [Progress("half", 1, 2)]
 
 

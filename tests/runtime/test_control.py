@@ -106,7 +106,8 @@ async def office(tmp_path: Path, journal: Journal) -> AsyncIterator[Office]:
 
 
 async def test_root_gets_an_answer(office: Office) -> None:
-    assert await office.said("form", x=1) == [{"ok": True, "result": {"args": {"x": 1}}}]
+    told = {"ok": True, "verb": "form", "result": {"args": {"x": 1}}}
+    assert await office.said("form", x=1) == [told]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +161,8 @@ def test_the_kernel_says_who_is_at_the_other_end() -> None:
         b'{"verb": 1}\n',
         b'{"verb": "status", "args": []}\n',
         b"\xff\xfe\n",
+        b'{"verb": "status", "args": {"application": "\\ud800"}}\n',
+        b'{"verb": "status", "args": {"since": 1e999}}\n',
         b"[" * 60_000 + b"\n",
         b"x" * 200_000 + b"\n",
     ],

@@ -79,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
         " how fast it answers",
     )
     parsers.add_json(made)
+    ignored = ("--verbose", "--plan", "--force", "--witness-code")
+    made.refuse_beside("--check-witness", ignored, "nothing is built")
     made.add_argument("--carry-out", action="store_true", help=argparse.SUPPRESS)
     return made
 

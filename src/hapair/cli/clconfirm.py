@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from hapair.cli.common import ExitCode, call, print_json, run
+from hapair.cli.common import ExitCode, ask, call, patience_s, print_json, run
 from hapair.cli.pages.asking import ask_status
 from hapair.cli.pages.loss import (
     Loss,
@@ -24,7 +24,7 @@ from hapair.rpc.messages import RpcError
 
 STATEMENT: Final = "peer-is-down"
 WAITING: Final = ("cut", "forming")
-ASK_TIMEOUT_S: Final = 10.0
+CONFIRM_S: Final = 30.0
 LOSS_MEMBERS: Final = (
     "wall_s", "networks", "generation", "peer_generation", "applications",
 )  # fmt: skip
@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--plan", action="store_true", help="show what is known, state nothing")
     parsers.add_json(made)
+    made.refuse_beside("--plan", ("--yes",), "nothing is stated")
     return made
 
 
@@ -81,7 +82,7 @@ def body(options: argparse.Namespace) -> int:
     status = ask_status()
     local = status.local
     _refuse_what_is_not_needed(status)
-    answer = call("loss", timeout_s=ASK_TIMEOUT_S)
+    answer = ask("loss")
     loss = {key: answer.get(key) for key in LOSS_MEMBERS}
     print("\n".join(facts(local, read_loss(answer))), file=sys.stderr)
     if options.plan:
@@ -95,7 +96,7 @@ def body(options: argparse.Namespace) -> int:
             f"the peer is {local.peer}; type exactly that once it is off",
             exit_code=ExitCode.USAGE,
         )
-    result = call("confirm", {}, timeout_s=30.0)
+    result = call("confirm", {}, timeout_s=patience_s(CONFIRM_S))
     text = Reader(result).text("text") or f"{local.peer} is stated to be down"
     if options.json:
         print_json({"text": text, "peer": local.peer, "stated": True, **loss})

@@ -6,12 +6,14 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from hapair.cli.common import ExitCode, print_json, run
 from hapair.cli.pages.history import Follower, line_of, newest
 from hapair.cli.pages.render_events import failover_lines, failover_objects
 from hapair.cli.screen import parsers
+from hapair.cli.screen.output import NobodyReadsError, print_on
 from hapair.cli.screen.terminal import paint_for
 from hapair.model.timeline import Happening, timelines
 from hapair.rpc.history import happening_object
@@ -66,7 +68,7 @@ def moment(text: str) -> float:
     ):
         try:
             return time.mktime(time.strptime(value.strip(), form))
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
     raise argparse.ArgumentTypeError(
         f"{text!r} is no moment; write for example 2h, 14:30 or '2026-01-31 14:30'"
@@ -88,11 +90,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--lines",
         metavar="N",
-        type=int,
-        help="at most the newest N lines (default: 50; with --since or --failovers all)",
+        type=parsers.count,
+        help="at most the newest N lines (default: 50; with --since all)",
     )
     made.add_argument("--follow", action="store_true", help="show what happens until Ctrl-C")
     parsers.add_json(made, "print JSON; with --follow one object per line")
+    whole = "a timeline is shown as a whole"
+    made.refuse_beside("--failovers", ("--follow", "--lines"), whole)
     return made
 
 
@@ -105,14 +109,16 @@ def body(options: argparse.Namespace) -> int:
         else:
             print("\n".join(failover_lines(found, paint_for(sys.stdout))))
         return int(ExitCode.DONE)
-    limit = options.lines or (ALL_LINES if options.since is not None else LINES_DEFAULT)
+    default = ALL_LINES if options.since is not None else LINES_DEFAULT
+    limit = options.lines if options.lines is not None else default
     shown = history[-limit:]
     if options.json and not options.follow:
         print_json({"events": [happening_object(happening) for happening in shown]})
         return int(ExitCode.DONE)
-    _show(shown, options)
-    if options.follow:
-        _follow(options)
+    with suppress(NobodyReadsError):
+        _show(shown, options)
+        if options.follow:
+            _follow(options)
     return int(ExitCode.DONE)
 
 
@@ -136,7 +142,7 @@ def _history() -> tuple[Happening, ...]:
         from hapair.cli.pages.offline import history_from_file  # noqa: PLC0415 - only when needed
 
         history = history_from_file()
-        print("clevents: the daemon is down; this is this node's own file", file=sys.stderr)
+        print("clevents: the daemon does not answer; this is this node's own file", file=sys.stderr)
         return history
 
 
@@ -144,15 +150,15 @@ def _show(history: Iterable[Happening], options: argparse.Namespace) -> None:
     paint = paint_for(sys.stdout)
     for happening in history:
         if options.json:
-            print(json.dumps(happening_object(happening)), flush=True)
+            print_on(json.dumps(happening_object(happening)))
         else:
-            print(line_of(happening, paint), flush=True)
+            print_on(line_of(happening, paint))
 
 
 def _follow(options: argparse.Namespace) -> None:
     """Show what is new until Ctrl-C; a daemon that is restarted meanwhile is waited for."""
     follower = Follower.from_now()
-    try:
+    with suppress(KeyboardInterrupt):  # That is how one ends it.
         while True:
             time.sleep(LOOK_S)
             try:
@@ -160,8 +166,6 @@ def _follow(options: argparse.Namespace) -> None:
             except DaemonDown:
                 continue
             _show(wanted(fresh, options), options)
-    except KeyboardInterrupt:
-        return  # Ctrl-C is how one ends it.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--timeout",
         metavar="TIME",
-        type=parsers.duration_s,
+        type=parsers.time_limit_s,
         help="how long to wait for the peer (default: 60s, with --alone 15s)",
     )
     parsers.add_json(made)
@@ -96,7 +96,11 @@ def body(options: argparse.Namespace) -> int:
         args["node"] = named_node(ask_status(), options.node)
     work = Work("form", args, "waiting for the peer" if not options.alone else "forming alone")
     if options.no_wait:
-        print(ask_only(work).text)
+        ended = ask_only(work)
+        if options.json:
+            print_json(ended.content())
+        else:
+            print(ended.text)
         return int(ExitCode.DONE)
     undo = "The daemon goes on forming the cluster; follow it with: clstat --watch; undo: clhalt"
     with goes_on(undo):

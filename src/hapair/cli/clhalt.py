@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli.common import ExitCode, goes_on, places, print_json, run
+from hapair.cli.common import ExitCode, goes_on, patience_s, places, print_json, run
 from hapair.cli.pages.asking import LOCAL, ask_status, named_node
 from hapair.cli.pages.attention import owner_view
 from hapair.cli.pages.status import Status
@@ -65,10 +65,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--timeout",
         metavar="TIME",
-        type=parsers.duration_s,
+        type=parsers.time_limit_s,
         help="wait at most this long; the daemon goes on after it (with --shutdown: 13m)",
     )
     parsers.add_json(made)
+    made.refuse_beside("--shutdown", ("--stop",), "what can move moves to the other node")
     return made
 
 
@@ -132,7 +133,7 @@ def _halt_cluster(options: argparse.Namespace, status: Status) -> int:
         ended = carry_out(work)
         if peer_member:
             request.join()
-    ends = [ended, Ended(request.result, request.error)] if peer_member else [ended]
+    ends = [ended, Ended(*request.ended())] if peer_member else [ended]
     done = f"cluster {local.cluster} is halted"
     if not peer_member:
         done += f"; {local.peer} was not part of it"
@@ -141,12 +142,12 @@ def _halt_cluster(options: argparse.Namespace, status: Status) -> int:
 
 def _until_leaving() -> None:
     """Return once this node is leaving, so that it cannot take over what its peer stops."""
-    until_s = time.monotonic() + LEAVING_S
+    until_s = time.monotonic() + patience_s(LEAVING_S)
     while time.monotonic() < until_s:
         standing = ask_status().local.standing
         if standing not in {"together", "alone", "cut"}:
             return
-        time.sleep(LOOK_S)
+        time.sleep(patience_s(LOOK_S))
 
 
 def _tell(options: argparse.Namespace, ends: list[Ended], done: str) -> int:
@@ -164,6 +165,10 @@ def _tell(options: argparse.Namespace, ends: list[Ended], done: str) -> int:
     return int(ExitCode.DONE)
 
 
+def _nothing(options: argparse.Namespace, text: str) -> int:
+    return _tell(options, [Ended({"text": text})], text)
+
+
 def _shut_down(options: argparse.Namespace) -> int:
     """Leave because the machine goes down, without a question and within a limit of time."""
     if options.node not in {None, LOCAL}:
@@ -175,25 +180,23 @@ def _shut_down(options: argparse.Namespace) -> int:
     if options.timeout is None:
         options.timeout = SHUTDOWN_TIMEOUT_S
     if not places().built.exists():
-        print("nothing to leave: no cluster is built on this node")
-        return int(ExitCode.DONE)
+        return _nothing(options, "nothing to leave: no cluster is built on this node")
     status = _status_of_a_daemon_that_may_be_restarting()
     if status.local.standing == "halted":
-        print("nothing to leave: this node is not part of a cluster")
-        return int(ExitCode.DONE)
+        return _nothing(options, "nothing to leave: this node is not part of a cluster")
     node = status.local.node
     return _tell(options, [_leave(options, node)], f"{node} has left the cluster")
 
 
 def _status_of_a_daemon_that_may_be_restarting() -> Status:
-    until_s = time.monotonic() + DAEMON_BACK_S
+    until_s = time.monotonic() + patience_s(DAEMON_BACK_S)
     while True:
         try:
             return ask_status()
         except DaemonDown:
             if time.monotonic() > until_s:
                 raise
-            time.sleep(LOOK_S)
+            time.sleep(patience_s(LOOK_S))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

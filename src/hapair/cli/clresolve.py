@@ -76,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parsers.add_waiting(made)
     parsers.add_json(made)
+    made.refuse_beside("--plan", ("--no-wait", "--timeout"), "nothing is done that takes time")
     return made
 
 
@@ -215,14 +216,20 @@ def follow_resync(resources: tuple[str, ...], victim: str, timeout_s: float | No
 
 
 def _left(status: Status, resources: tuple[str, ...], victim: str) -> VolumeStatus | None:
-    """Return a volume whose copy on the victim is not complete yet, as its own node sees it."""
+    """Return a volume whose copy on the victim is not complete yet, as its own node sees it.
+
+    None only when all of them were seen to be complete; RpcError when one is not told of.
+    """
     node = status.seen_by(victim) or status.local
-    for application in node.applications:
-        for volume in application.volumes:
-            disk = volume.disk if node.node == victim else volume.peer_disk
-            complete = disk == "UpToDate" and volume.connection == "Connected"
-            if volume.resource in resources and not complete:
-                return volume
+    told = {v.resource: v for each in node.applications for v in each.volumes}
+    for resource in resources:
+        volume = told.get(resource)
+        if volume is None:
+            text = f"{node.node} does not tell how far {resource} is"
+            raise RpcError(text, "the resync goes on; see: clstat", exit_code=ExitCode.UNFINISHED)
+        disk = volume.disk if node.node == victim else volume.peer_disk
+        if disk != "UpToDate" or volume.connection != "Connected":
+            return volume
     return None
 
 

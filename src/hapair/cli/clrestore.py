@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("file", metavar="FILE", nargs="?", help="an archive's name or path")
     parsers.add_json(made)
+    made.refuse_beside("--list", ("FILE",), "all archives are listed")
     return made
 
 

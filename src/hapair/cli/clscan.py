@@ -31,7 +31,11 @@ PAGE: Final = parsers.Page(
         parsers.Example("clscan", "the most important facts, for people"),
         parsers.Example("clscan --json", "all facts, one JSON document"),
     ),
-    exits=((ExitCode.DONE, "done"), (ExitCode.USAGE, "wrong arguments")),
+    exits=(
+        (ExitCode.DONE, "done, also when the daemon does not answer"),
+        (ExitCode.REFUSED, "a file of the configuration cannot be read, for example without root"),
+        (ExitCode.USAGE, "wrong arguments"),
+    ),
     see_also=("clbuild(8)",),
 )
 

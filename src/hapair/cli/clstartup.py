@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli.common import ExitCode, places, run
+from hapair.cli.common import ExitCode, patience_s, places, run
+from hapair.cli.main import about_file
 from hapair.cli.screen import parsers
 from hapair.cli.sessions.waiting import Work, ask_only
 from hapair.model.startup import Startup
@@ -59,9 +60,7 @@ def read_startup() -> Startup:
     except FileNotFoundError:
         return Startup()
     except OSError as error:
-        raise RpcError(
-            f"{file} cannot be read: {error.strerror}", "become root", exit_code=ExitCode.USAGE
-        ) from None
+        raise about_file(error, ExitCode.USAGE, place=file) from None
     match read_clstart(text, file=str(file)):
         case Startup() as startup:
             return startup
@@ -113,14 +112,14 @@ def meaning(startup: Startup) -> str:
 
 
 def _asked_once_the_daemon_is_there(work: Work) -> str:
-    until_s = time.monotonic() + DAEMON_START_S
+    until_s = time.monotonic() + patience_s(DAEMON_START_S)
     while True:
         try:
-            return ask_only(work).text or "done"
+            return ask_only(work).text
         except DaemonDown:
             if time.monotonic() > until_s:
                 raise
-            time.sleep(LOOK_S)
+            time.sleep(patience_s(LOOK_S))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli.common import ExitCode, call, print_json, run
+from hapair.cli.common import ExitCode, ask, print_json, run
 from hapair.cli.pages.advice import RUNBOOKS
 from hapair.cli.pages.attention import Finding, findings
 from hapair.cli.pages.render_status import Page, page_lines
@@ -16,7 +16,6 @@ from hapair.cli.screen import parsers
 from hapair.cli.screen.terminal import paint_for
 from hapair.rpc.messages import DaemonDown, JsonObject
 
-ASK_TIMEOUT_S: Final = 10.0
 MEMBERS: Final = ("together", "alone", "cut")
 
 PAGE: Final = parsers.Page(
@@ -48,7 +47,10 @@ PAGE: Final = parsers.Page(
         (int(ExitCode.DONE), "the cluster is formed and nothing needs a person"),
         (int(ExitCode.REFUSED), "refused, for example because you are not in the group hapair"),
         (int(ExitCode.USAGE), "wrong arguments, or there is no such application (--why)"),
-        (int(ExitCode.NOT_NOW), "the daemon is down, or this node is not in a formed cluster"),
+        (
+            int(ExitCode.NOT_NOW),
+            "the daemon does not answer, or this node is not in a formed cluster",
+        ),
         (parsers.EXIT_ATTENTION, "something needs a person: see NEEDS YOU on the page"),
     ),
     files=(
@@ -75,8 +77,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def ask() -> tuple[JsonObject, Status]:
-    answer = call("status", timeout_s=ASK_TIMEOUT_S)
+def ask_both() -> tuple[JsonObject, Status]:
+    answer = ask("status")
     return answer, read_status(answer)
 
 
@@ -108,7 +110,7 @@ def json_content(answer: JsonObject, status: Status) -> JsonObject:
 
 def show_page(*, as_json: bool) -> int:
     try:
-        answer, status = ask()
+        answer, status = ask_both()
     except DaemonDown as down:
         from hapair.cli.pages.offline import show_offline  # noqa: PLC0415 - only when it is needed
 
@@ -117,7 +119,7 @@ def show_page(*, as_json: bool) -> int:
     if as_json:
         print_json(json_content(answer, status))
         return exit_code(status, found)
-    rates = measured_rates(status, lambda: ask()[1])
+    rates = measured_rates(status, lambda: ask_both()[1])
     page = Page(status, found, time.strftime("%Y-%m-%d %H:%M:%S"), rates)
     print("\n".join(page_lines(page, paint_for(sys.stdout))))
     return exit_code(status, found)

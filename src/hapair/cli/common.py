@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from hapair.cli.main import Interrupted, run
-from hapair.rpc.client import ROOT_VARIABLE, call
+from hapair.rpc.client import ROOT_VARIABLE, ask, call, patience_s
 from hapair.rpc.messages import ExitCode
 
 if TYPE_CHECKING:
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ExitCode",
+    "ask",
     "call",
     "goes_on",
+    "patience_s",
     "places",
     "print_json",
     "run",

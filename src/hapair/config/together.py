@@ -1,7 +1,7 @@
 """Checks that need clconf.xml and the applications at once."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 
 from hapair.config.addresses import reserved_in
@@ -107,8 +107,7 @@ class _Together:
                 words = (what, "give each application volume groups of its own")
                 self._error(application, volume_group_key(group), "<volumegroup> name", words)
         self._check_networks(application)
-        for service in application.addresses:
-            self._check_address(application, service)
+        self._check_addresses(application)
 
     def _check_networks(self, application: Application) -> None:
         for name in dict.fromkeys(service.network for service in application.addresses):
@@ -124,26 +123,59 @@ class _Together:
                 mend = "put addresses for clients on another network"
                 self.problems.append(Problem(where, "<network> name", what, mend, warning=True))
 
-    def _check_address(self, application: Application, service: ServiceAddress) -> None:
+    def _check_addresses(self, application: Application) -> None:
+        """Tell once what is wrong with a range: neighbours on one line with the same trouble."""
+        runs: list[_Run] = []
+        for service in application.addresses:
+            words = self._trouble(application, service)
+            if words is None:
+                continue
+            known = self._places.get(application.name, {}).get(address_key(service), "")
+            if runs and runs[-1].goes_on(service, known, words):
+                runs[-1].last = service.address.ip
+            else:
+                runs.append(_Run(service, known, words, service.address.ip))
+        for run in runs:
+            first = run.service.address.ip
+            span = str(first) if first == run.last else f"{first}-{run.last}"
+            what, mend = run.words
+            key = address_key(run.service)
+            self._error(application, key, "<address>", (f"{span} {what}", mend))
+
+    def _trouble(self, application: Application, service: ServiceAddress) -> tuple[str, str] | None:
+        """Say what is wrong with an address, without naming it, and the mend."""
         network = self._networks.get(service.network)
         address = service.address.ip
         if network is None:
-            return
-        words = _outside(address, network)
-        owner = self._taken.setdefault(address, f'an address of application "{application.name}"')
-        if owner != f'an address of application "{application.name}"':
-            words = (f"{address} is {owner}", "write an address that nobody else has")
-        if words is not None:
-            self._error(application, address_key(service), "<address>", words)
+            return None
+        mine = f'an address of application "{application.name}"'
+        owner = self._taken.setdefault(address, mine)
+        if owner != mine:
+            return (f"is {owner}", "write an address that nobody else has")
+        return _outside(address, network)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Addresses in a row that have the same trouble."""
+
+    service: ServiceAddress  # The first one.
+    line: str
+    words: tuple[str, str]
+    last: Address
+
+    def goes_on(self, service: ServiceAddress, line: str, words: tuple[str, str]) -> bool:
+        follows = int(service.address.ip) == int(self.last) + 1
+        return follows and (line, words) == (self.line, self.words)
 
 
 def _outside(address: Address, network: Network) -> tuple[str, str] | None:
     subnet = network.subnet_of(address)
     if subnet is not None:
         reason = reserved_in(address, subnet)
-        return (f"{address} {reason}", "write another address") if reason else None
+        return (reason, "write another address") if reason else None
     subnets = " ".join(str(one) for one in network.subnets)
     mend = "write an address of that subnet"
     if address.version not in {one.version for one in network.subnets}:
         mend = f"give both nodes an IPv{address.version} address on that network in clconf.xml"
-    return (f'{address} is not in {subnets} of network "{network.name}"', mend)
+    return (f'is not in {subnets} of network "{network.name}"', mend)

@@ -1,11 +1,14 @@
 """The language of the control socket: one JSON object per line.
 
 A request is ``{"verb": ..., "args": {...}}``. It is answered with any number of
-``{"progress": {...}}`` lines and exactly one ``{"ok": true, "result": {...}}`` or
-``{"ok": false, "error": ..., "mend": ..., "problems": [...], "exit_code": ...}``.
+``{"progress": {...}}`` lines and exactly one ``{"ok": true, "verb": ..., "result": {...}}`` or
+``{"ok": false, "error": ..., "mend": ..., "problems": [...], "exit_code": ...}``. ``verb`` is the
+one of the request; a daemon of another version may leave it out.
 """
 
 import json
+import math
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeAlias
@@ -14,6 +17,9 @@ JsonObject: TypeAlias = dict[str, object]
 
 LINE_BYTES_MAX: Final = 16 * 1024 * 1024  # 200 applications with all their volumes fit well.
 REQUEST_BYTES_MAX: Final = 64 * 1024
+WHOLE_CHARACTERS_MAX: Final = 20  # 64 bits: a larger number is none that anybody counts.
+# Half of a pair of surrogates: JSON can write it by itself, no name of anything can have it.
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
 
 
 class ExitCode(IntEnum):
@@ -49,7 +55,7 @@ class RpcError(Exception):
 
 
 class DaemonDown(RpcError):  # noqa: N818 - a fact, and the word that its readers use
-    """Nobody answers at the control socket."""
+    """Nobody answers at the control socket: it is not there, it ended, or it is silent."""
 
     def __init__(self, error: str, mend: str) -> None:
         super().__init__(error, mend, exit_code=ExitCode.NOT_NOW)
@@ -78,6 +84,7 @@ class Progress:
 @dataclass(frozen=True, slots=True)
 class Result:
     result: JsonObject
+    verb: str = ""  # Of the request; empty when the answerer does not tell.
 
 
 Answer: TypeAlias = Progress | Result | RpcError
@@ -86,12 +93,27 @@ Answer: TypeAlias = Progress | Result | RpcError
 def parse_object(content: bytes | str) -> JsonObject:
     """Read one JSON object; raise Malformed for everything else, whatever the bytes are."""
     try:
-        value = json.loads(content)
+        text = content if isinstance(content, str) else content.decode()
+        value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"no JSON: {type(error).__name__}") from None
     if not isinstance(value, dict):
         raise Malformed("not a JSON object")
     return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > WHOLE_CHARACTERS_MAX:
+        raise ValueError(text)
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    """Read a number; the infinities and NaN, which Python knows, are no JSON."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def dump(value: JsonObject) -> bytes:
@@ -108,6 +130,8 @@ def parse_request(line: bytes) -> Request:
     verb, args = value.get("verb"), value.get("args", {})
     if not isinstance(verb, str) or not isinstance(args, dict):
         raise Malformed('a request is {"verb": TEXT, "args": {...}}')
+    if _HALF.search(json.dumps(value, ensure_ascii=False)):
+        raise Malformed("half a character")
     return Request(verb, args)
 
 
@@ -118,7 +142,8 @@ def answer_object(answer: Answer) -> JsonObject:
         case Progress():
             return {"progress": {"status": answer.status}}
         case Result():
-            return {"ok": True, "result": answer.result}
+            verb: JsonObject = {"verb": answer.verb} if answer.verb else {}
+            return {"ok": True, **verb, "result": answer.result}
         case RpcError():
             return {
                 "ok": False,
@@ -142,9 +167,9 @@ def read_answer(value: JsonObject) -> Answer:
     progress = value.get("progress")
     if isinstance(progress, dict):
         return _progress(progress)
-    ok, result = value.get("ok"), value.get("result")
-    if ok is True and isinstance(result, dict):
-        return Result(result)
+    ok, result, verb = value.get("ok"), value.get("result"), value.get("verb", "")
+    if ok is True and isinstance(result, dict) and isinstance(verb, str):
+        return Result(result, verb)
     error = value.get("error")
     if ok is False and isinstance(error, str):
         return _failure(error, value)
@@ -165,7 +190,8 @@ def _progress(value: JsonObject) -> Progress:
 
 def _failure(error: str, value: JsonObject) -> RpcError:
     mend, code, problems = value.get("mend"), value.get("exit_code"), value.get("problems")
-    known = {int(known): known for known in ExitCode}
+    # A failure that calls itself done is a failure.
+    known = {int(known): known for known in ExitCode if known is not ExitCode.DONE}
     return RpcError(
         error,
         mend if isinstance(mend, str) else "",

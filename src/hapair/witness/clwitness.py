@@ -71,9 +71,9 @@ PAGE: Final = parsers.Page(
 def parser() -> argparse.ArgumentParser:
     made = parsers.make_parser(PAGE)
     verbs = made.add_subparsers(
-        dest="verb", metavar="VERB", required=True, parser_class=argparse.ArgumentParser
+        dest="verb", metavar="VERB", required=True, parser_class=parsers.WordsParser
     )
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = parsers.WordsParser(add_help=False)
     shared.add_argument(
         "--folder",
         type=Path,
@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"where the witness keeps everything (without it: {FOLDER})",
     )
 
-    def add(name: str, text: str) -> argparse.ArgumentParser:
+    def add(name: str, text: str) -> parsers.WordsParser:
         return verbs.add_parser(
             name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[shared]
         )

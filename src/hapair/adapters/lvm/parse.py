@@ -17,7 +17,7 @@ def _rows(text: str, kind: str) -> list[dict[str, Any]]:
     try:
         rows = json.loads(text)["report"][0][kind]
         return [dict(row) for row in rows]
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise LvmReportError(f"no report of LVM: {error}") from error
 
 
@@ -26,7 +26,7 @@ def extent_and_free(text: str) -> tuple[int, int]:
     try:
         row = _rows(text, "vg")[0]
         return int(row["vg_extent_size"]), int(row["vg_free"])
-    except (KeyError, IndexError, ValueError, TypeError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
         raise LvmReportError(f"no report of one group: {error}") from error
 
 
@@ -45,7 +45,7 @@ def volumes_of(text: str) -> tuple[LogicalVolume, ...]:
             )
             for row in _rows(text, "lv")
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise LvmReportError(f"no report of volumes: {error}") from error
 
 

@@ -18,7 +18,7 @@ def _objects(text: str) -> list[Mapping[str, object]]:
     """Return the JSON objects of a list; nothing when the text is no such list."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 

@@ -5,8 +5,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from typing import Final, TypeVar
 
 from hapair.ports import Finished, TimedOut
 
@@ -21,6 +21,8 @@ SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 _STDIN: Final = 0
 _STDOUT: Final = 1
 _STDERR: Final = 2
+
+T = TypeVar("T")
 
 
 def watch_children_by_pidfd() -> None:
@@ -47,12 +49,15 @@ class ProcessRunner:
         until then is not known. When the caller is cancelled the group is killed as well.
         """
         try:
-            transport, program = await asyncio.get_running_loop().subprocess_exec(
-                _Program,
-                *argv,
-                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-                env=plain_environment(),
-                start_new_session=True,
+            transport, program = await _started(
+                asyncio.get_running_loop().subprocess_exec(
+                    _Program,
+                    *argv,
+                    stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                    env=plain_environment(),
+                    start_new_session=True,
+                ),
+                _end_transport,
             )
         except (FileNotFoundError, NotADirectoryError):
             return Finished(COMMAND_NOT_FOUND, "", f"{argv[0]}: command not found")
@@ -66,7 +71,7 @@ class ProcessRunner:
             await _kill_group(transport.get_pid(), program.exited)
             return TimedOut(timeout_s)
         except asyncio.CancelledError:
-            await _kill_group(transport.get_pid(), program.exited)
+            await _undisturbed(_kill_group(transport.get_pid(), program.exited))
             raise
         else:
             await _at_most(OUTPUT_GRACE_S, program.silent)
@@ -174,14 +179,17 @@ async def follow(
     Ends when the program ends or cannot be started. Closing the iterator kills the program.
     """
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=plain_environment(),
-            start_new_session=True,
-            limit=STREAM_BYTES,
+        process = await _started(
+            asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=plain_environment(),
+                start_new_session=True,
+                limit=STREAM_BYTES,
+            ),
+            _end_process,
         )
     except OSError:
         return
@@ -191,11 +199,7 @@ async def follow(
             *lines, rest = (rest + (chunk or b"").decode("utf-8", "replace")).split("\n")
             yield tuple(lines)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(KILL_GRACE_S):
-                await process.wait()
+        await _undisturbed(_end_process(process))
 
 
 async def _next_chunk(stream: asyncio.StreamReader | None, idle_s: float) -> bytes | None:
@@ -207,6 +211,50 @@ async def _next_chunk(stream: asyncio.StreamReader | None, idle_s: float) -> byt
             return await stream.read(STREAM_BYTES)
     except TimeoutError:
         return None
+
+
+async def _started(
+    starting: Coroutine[None, None, T], end: Callable[[T], Coroutine[None, None, None]]
+) -> T:
+    """Wait until a program is started. When cancelled meanwhile, ``end`` it once it is.
+
+    When asyncio ends it cancels its own tasks too, among them the one that connects the pipes; a
+    start that is cancelled with it then waits for ever for the end of its program. A second
+    cancellation ends that waiting.
+    """
+    task = asyncio.ensure_future(starting)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):  # However often that comes.
+                await asyncio.wait({task}, timeout=KILL_GRACE_S)
+                task.cancel()
+        if not task.cancelled() and task.exception() is None:
+            await _undisturbed(end(task.result()))
+        raise
+
+
+async def _undisturbed(work: Coroutine[None, None, None]) -> None:
+    """Carry out what is bounded, however often the caller is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+
+
+async def _end_transport(begun: tuple[asyncio.SubprocessTransport, _Program]) -> None:
+    transport, program = begun
+    await _kill_group(transport.get_pid(), program.exited)
+    transport.close()
+
+
+async def _end_process(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(KILL_GRACE_S):
+            await process.wait()
 
 
 async def _kill_group(pid: int, exited: asyncio.Event) -> None:

@@ -3,15 +3,14 @@
 from typing import Final
 
 from hapair.cli.pages.status import Status, read_status
-from hapair.rpc.client import call
+from hapair.rpc.client import ask
 from hapair.rpc.messages import ExitCode, RpcError
 
 LOCAL: Final = "local"
-STATUS_TIMEOUT_S: Final = 10.0
 
 
 def ask_status() -> Status:
-    return read_status(call("status", timeout_s=STATUS_TIMEOUT_S))
+    return read_status(ask("status"))
 
 
 def named_node(status: Status, name: str) -> str:

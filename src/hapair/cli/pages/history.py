@@ -1,20 +1,18 @@
 """The history of both nodes, and following it while something happens."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from hapair.cli.screen.reading import Json, Reader
-from hapair.cli.screen.terminal import Paint, Style
+from hapair.cli.screen.terminal import Paint, Style, stamp
 from hapair.model.timeline import Happening
-from hapair.rpc.client import call
+from hapair.rpc.client import ask
 from hapair.rpc.history import read_happening
 from hapair.rpc.messages import JsonObject, Malformed
 
 NEWEST: Final = 200  # How many of the newest lines one look asks for.
 NAME_WIDTH: Final = len("remove addresses")
-ASK_TIMEOUT_S: Final = 10.0
 
 
 def read_history(answer: Json) -> tuple[Happening, ...]:
@@ -34,7 +32,7 @@ def read_history(answer: Json) -> tuple[Happening, ...]:
 def newest(limit: int = NEWEST) -> tuple[Happening, ...]:
     """Ask the daemon for the newest lines of both nodes."""
     args: JsonObject = {"since": 0, "limit": limit, "both": True}
-    return read_history(call("events", args, timeout_s=ASK_TIMEOUT_S))
+    return read_history(ask("events", args))
 
 
 @dataclass(slots=True)
@@ -70,9 +68,8 @@ def style_of(happening: Happening) -> Style:
 
 def line_of(happening: Happening, paint: Paint) -> str:
     """Write one line of the history with its moment."""
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(happening.wall_s))
     tenths = f".{int(happening.wall_s * 10) % 10}"
-    return f"{stamp}{tenths}  {rest_of_line(happening, paint)}"
+    return f"{stamp(happening.wall_s)}{tenths}  {rest_of_line(happening, paint)}"
 
 
 def step_line(happening: Happening, begun_wall_s: float, paint: Paint) -> str:

@@ -1,11 +1,10 @@
 """The loss estimate as values and as lines: what a person sees before a statement."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hapair.cli.screen.reading import Json, Reader
-from hapair.cli.screen.terminal import columns, filled, size_text, span_text
+from hapair.cli.screen.terminal import columns, filled, size_text, span_text, stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,7 @@ def moment_text(wall_s: float | None, now_wall_s: float) -> str:
     """Write a moment with its age, e.g. ``5 min 12 s ago (2026-01-06 03:07:32)``."""
     if wall_s is None:
         return "at an unknown time"
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall_s))
-    return f"{span_text(max(now_wall_s - wall_s, 0.0))} ago ({stamp})"
+    return f"{span_text(max(now_wall_s - wall_s, 0.0))} ago ({stamp(wall_s)})"
 
 
 def contact_lines(loss: Loss) -> Iterator[str]:

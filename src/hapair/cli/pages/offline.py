@@ -9,7 +9,7 @@ from typing import Final
 
 from hapair.cli.common import ExitCode, places, print_json
 from hapair.cli.pages.history import line_of
-from hapair.cli.screen.reading import Reader, parsed
+from hapair.cli.screen.reading import Reader
 from hapair.cli.screen.terminal import Paint, Style, filled, paint_for
 from hapair.config.built_json import loads
 from hapair.config.codec import DamagedError
@@ -23,7 +23,7 @@ from hapair.runtime.places import Places
 LAST_LINES: Final = 5
 HISTORY_BYTES_MAX: Final = 1024 * 1024
 DRBD_DEVICE: Final = re.compile(
-    r"^\s*(?P<minor>\d+): cs:(?P<connection>\S+)"
+    r"^\s*(?P<minor>\d{1,9}): cs:(?P<connection>\S+)"
     r"(?: ro:(?P<roles>\S+) ds:(?P<disks>\S+))?",
     re.MULTILINE,
 )
@@ -55,9 +55,12 @@ def look(where: Places) -> Found:
     state = where.memory / "state.json"
     stored = Reader()
     try:
-        stored = parsed(state.read_bytes())
+        stored = Reader(parse_object(state.read_bytes()))
     except OSError as error:
         troubles.append(f"{state} cannot be read: {error.strerror}")
+    except Malformed as error:
+        mend = "while the peer runs the cluster, remove it and start the daemon"
+        troubles.append(f"{state} is damaged ({error}); {mend}")
     proc = where.root / "proc"
     return Found(
         built=built,
@@ -149,11 +152,11 @@ def offline_lines(found: Found, down: DaemonDown, paint: Paint) -> Iterator[str]
     built = found.built
     name = f" {built.cluster.name}" if built is not None else ""
     yield f"{paint(Style.STRONG, f'CLUSTER{name}')}"
-    yield paint(Style.ALARM, "  The daemon of this node is down.")
+    yield paint(Style.ALARM, "  The daemon of this node does not answer.")
     yield from filled(down.error, "  ")
     yield from filled(f"{down.mend}; then: journalctl -u hapaird -n 50", "  -> ")
     yield from filled(
-        "Applications go on without the daemon, but nobody here watches them: start it soon.",
+        "Applications go on without the daemon, but nobody here watches them: mend it soon.",
         "  ",
     )
     for trouble in found.troubles:

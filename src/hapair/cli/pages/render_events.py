@@ -1,10 +1,9 @@
 """Timelines of failovers as text and as JSON. Pure."""
 
-import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from hapair.cli.screen.terminal import Paint, Style
+from hapair.cli.screen.terminal import Paint, Style, stamp
 from hapair.model.timeline import Timeline
 from hapair.rpc.messages import JsonObject
 
@@ -26,8 +25,8 @@ def failover_lines(found: Iterable[Timeline], paint: Paint) -> Iterator[str]:
     for number, timeline in enumerate(found, start=1):
         if number > 1:
             yield ""
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timeline.began_wall_s))
-        yield paint(Style.STRONG, f"{stamp}  {timeline.node} lost its peer")
+        moment = stamp(timeline.began_wall_s)
+        yield paint(Style.STRONG, f"{moment}  {timeline.node} lost its peer")
         before_s = 0.0
         for step in timeline.steps:
             about = f"{step.application}: " if step.application else ""

@@ -1,10 +1,9 @@
 """The two sides of a split brain as lines. Pure: the daemon's answer in, lines out."""
 
-import time
 from collections.abc import Iterator
 
 from hapair.cli.screen.reading import Reader
-from hapair.cli.screen.terminal import Paint, Style, columns, filled, size_text, span_text
+from hapair.cli.screen.terminal import Paint, Style, columns, filled, size_text, span_text, stamp
 
 
 def situation_lines(answer: Reader, paint: Paint) -> Iterator[str]:
@@ -72,10 +71,6 @@ def _files(files: Reader) -> Iterator[str]:
     for file in changed:
         size = size_text(file.number("size_bytes") or 0)
         yield f"  {stamp(file.number('changed_wall_s') or 0.0)}  {size:>8}  {file.text('path')}"
-
-
-def stamp(wall_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall_s))
 
 
 def kept_lines(victim: str, snapshots: tuple[str, ...]) -> Iterator[str]:

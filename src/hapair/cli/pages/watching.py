@@ -14,8 +14,9 @@ from hapair.cli.pages.offline import look, offline_lines
 from hapair.cli.pages.render_status import Page, page_lines
 from hapair.cli.pages.resync import rates
 from hapair.cli.pages.status import Status, read_status
+from hapair.cli.screen.output import NobodyReadsError, print_on
 from hapair.cli.screen.terminal import paint_for
-from hapair.rpc.client import call
+from hapair.rpc.client import call, not_understood, patience_s
 from hapair.rpc.messages import DaemonDown, JsonObject, Progress
 
 RETRY_S: Final = 1.0
@@ -73,10 +74,11 @@ def watch(*, as_json: bool) -> int:
             while True:
                 try:
                     call("watch", {}, watcher.take)
+                    raise not_understood("watching has no end")
                 except DaemonDown as down:
                     watcher.take_silence(down)
-                time.sleep(RETRY_S)
-    except KeyboardInterrupt:
+                time.sleep(patience_s(RETRY_S))
+    except (KeyboardInterrupt, NobodyReadsError):
         return int(ExitCode.DONE)  # Ctrl-C is how one ends it.
 
 
@@ -84,7 +86,7 @@ def watch(*, as_json: bool) -> int:
 def _screen(*, plain: bool) -> Iterator[Show]:
     """Give the way of showing a page: below one another, redrawn, or with rich."""
     if plain:
-        yield _print
+        yield print_on
         return
     try:
         from rich.live import Live  # noqa: PLC0415 - optional and slow to import
@@ -96,9 +98,5 @@ def _screen(*, plain: bool) -> Iterator[Show]:
         yield lambda text: live.update(Text.from_ansi(text), refresh=True)
 
 
-def _print(text: str) -> None:
-    print(text, flush=True)
-
-
 def _redraw(text: str) -> None:
-    print(f"{HOME_AND_CLEAR}{text}", flush=True)
+    print_on(f"{HOME_AND_CLEAR}{text}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from hapair.cli.common import ExitCode, call, print_json
+from hapair.cli.common import ExitCode, ask, print_json
 from hapair.cli.pages.asking import ask_status
 from hapair.cli.pages.attention import owner_view
 from hapair.cli.pages.render_status import copies_text, state_text
@@ -13,7 +13,6 @@ from hapair.cli.screen.reading import Reader
 from hapair.cli.screen.terminal import filled
 from hapair.rpc.messages import JsonObject, RpcError
 
-ASK_TIMEOUT_S: Final = 10.0
 TABLES: Final = {
     "goal": "what this node does with it",
     "hand-over": "whether it goes to the other node",
@@ -34,7 +33,7 @@ def show_why(name: str, *, as_json: bool) -> int:
             f"applications: {known}",
             exit_code=ExitCode.USAGE,
         )
-    answer = call("why", {"application": name}, timeout_s=ASK_TIMEOUT_S)
+    answer = ask("why", {"application": name})
     if as_json:
         print_json(content(status, name, answer))
         return int(ExitCode.DONE)

@@ -8,13 +8,14 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 from hapair import __version__
-from hapair.rpc.messages import ExitCode
+from hapair.rpc.messages import ExitCode, RpcError
 
 WIDTH: Final = 80
-
+TIME_LIMIT_MAX_S: Final = 7 * 86400.0
+DIGITS_MAX: Final = 12  # Of a duration; more are a mistake, and some thousand are no number.
 
 # clstat alone: the page could be shown, and something on it needs a person.
 EXIT_ATTENTION: Final = 5
@@ -23,8 +24,8 @@ EXIT_TEXTS: Final = {
     ExitCode.DONE: "done, or nothing needed to be done",
     ExitCode.REFUSED: "refused or failed; the message says why and how to mend it",
     ExitCode.USAGE: "wrong arguments or configuration; nothing was changed",
-    ExitCode.NOT_NOW: "not now: the daemon is down, the peer cannot be reached, or no cluster is"
-    " formed",
+    ExitCode.NOT_NOW: "not now: the daemon is down or hangs, the peer cannot be reached, or no"
+    " cluster is formed",
     ExitCode.UNFINISHED: "done in part, or not finished within the time limit; the daemon goes on",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; the message says what goes on",
 }
@@ -102,11 +103,20 @@ def paragraphs(text: str) -> str:
     return "\n\n".join(_filled(part, "") for part in parts)
 
 
-class CommandParser(argparse.ArgumentParser):
+class WordsParser(argparse.ArgumentParser):
+    """A parser whose complaints are those of every command: what is wrong, and the mend."""
+
+    def error(self, message: str) -> NoReturn:
+        mend = f"{self.prog} --help tells what may be written"
+        raise RpcError(message, mend, exit_code=ExitCode.USAGE)
+
+
+class CommandParser(WordsParser):
     """A parser that knows its page; generators of manuals read ``page``."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self._refused_beside: list[tuple[str, str, str]] = []
         self.man_short_description = page.summary
         epilog = "\n\n".join(f"{heading}:\n{text}" for heading, text in page.sections())
         super().__init__(
@@ -117,6 +127,23 @@ class CommandParser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self.add_argument("--version", action="version", version=f"hapair {__version__}")
+
+    def refuse_beside(self, one: str, others: Sequence[str], why: str) -> None:
+        """Refuse what would be ignored beside ``one``; a positional is named by its metavar."""
+        self._refused_beside += [(one, other, why) for other in others]
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        options, rest = super().parse_known_args(args, namespace)
+        for one, other, why in self._refused_beside:
+            if self._is_given(one, options) and self._is_given(other, options):
+                self.error(f"{other} would be ignored beside {one}: {why}")
+        return options, rest
+
+    def _is_given(self, name: str, options: argparse.Namespace) -> bool:
+        (action,) = (each for each in self._actions if name in (*each.option_strings, each.metavar))
+        return bool(getattr(options, action.dest) != action.default)
 
 
 class _PageFormatter(argparse.RawDescriptionHelpFormatter):
@@ -135,8 +162,25 @@ def duration_s(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no duration; write for example 90s or 5m")
+    if len(match[1]) > DIGITS_MAX:
+        raise argparse.ArgumentTypeError("that is longer than anything takes")
     factor = {"ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
     return float(match[1]) * factor.get(match[2] or "s", 1.0)
+
+
+def time_limit_s(text: str) -> float:
+    """Read how long to wait; made for argparse's ``type``."""
+    limit_s = duration_s(text)
+    if limit_s > TIME_LIMIT_MAX_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is too long; write at most 7d")
+    return limit_s
+
+
+def count(text: str) -> int:
+    """Read how many, from 1 on; made for argparse's ``type``."""
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 # Completion scripts complete arguments by their destination: ``application`` and ``node``.
@@ -154,7 +198,7 @@ def add_json(parser: argparse.ArgumentParser, text: str = "print the result as J
     parser.add_argument("--json", action="store_true", help=text)
 
 
-def add_waiting(parser: argparse.ArgumentParser) -> None:
+def add_waiting(parser: CommandParser) -> None:
     """Add the options of commands that start something the daemon then carries out."""
     parser.add_argument(
         "--no-wait",
@@ -164,7 +208,8 @@ def add_waiting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         metavar="TIME",
-        type=duration_s,
+        type=time_limit_s,
         help="wait at most this long, e.g. 90s or 5m; the daemon goes on after it"
         " (without it: until the daemon says how it ended; the daemon's own limits bound that)",
     )
+    parser.refuse_beside("--no-wait", ("--timeout",), "nothing is waited for")

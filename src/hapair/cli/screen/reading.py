@@ -1,6 +1,5 @@
 """Reading JSON that another version of hapair may have written: what is absent is unknown."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -57,11 +56,3 @@ def mapping(value: object) -> Json:
     if not isinstance(value, Mapping):
         return {}
     return {name: item for name, item in value.items() if isinstance(name, str)}
-
-
-def parsed(text: str | bytes) -> Reader:
-    """Read one JSON object; text that is none reads as an empty one."""
-    try:
-        return Reader(mapping(json.loads(text)))
-    except ValueError:
-        return Reader()

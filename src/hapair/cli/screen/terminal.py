@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final, TextIO
@@ -68,6 +69,14 @@ def span_text(span_s: float) -> str:
     if seconds < DAY_S:
         return f"{seconds // HOUR_S} h {seconds % HOUR_S // MINUTE_S} min"
     return f"{seconds // DAY_S} d {seconds % DAY_S // HOUR_S} h"
+
+
+def stamp(wall_s: float) -> str:
+    """Write a moment of the wall clock for people."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall_s))
+    except (ValueError, OverflowError, OSError):  # No year of a calendar.
+        return "at an unknown time"
 
 
 def seen_length(text: str) -> int:

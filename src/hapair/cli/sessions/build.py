@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from hapair.cli.common import SAMPLE, ExitCode, print_json
-from hapair.cli.main import Interrupted
+from hapair.cli.main import Interrupted, about_file
 from hapair.cli.pages.build_report import (
     change_lines,
     check_line,
@@ -57,6 +57,8 @@ def _wanted(
             f"cp {SAMPLE} {where.clconf}, then edit it",
             exit_code=ExitCode.USAGE,
         ) from None
+    except OSError as error:
+        raise about_file(error, ExitCode.USAGE, place=where.clconf) from None
     reading = examine_clconf(text, file=str(where.clconf))
     if reading.value is None:
         if not options.json:

@@ -25,7 +25,7 @@ def carry_out_order(options: argparse.Namespace, order: Order) -> int:
         print_json({"application": application, **ended.content()})
     elif ended.error is None:
         took = "" if options.no_wait else f" ({ended.took_s:.1f} s)"
-        print(f"{ended.text or 'done'}{took}")
+        print(f"{ended.text}{took}")
     if ended.error is not None:
         raise ended.error
     return int(ExitCode.DONE)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from hapair.cli.main import outcome
 from hapair.cli.pages.history import Follower, step_line
 from hapair.cli.screen.progress import ProgressLine
 from hapair.cli.screen.terminal import paint_for
 from hapair.model.timeline import Happening
-from hapair.rpc.client import call
+from hapair.rpc.client import NoAnswerInTimeError, call, patience_s, still_alive
 from hapair.rpc.history import happening_object
-from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
+from hapair.rpc.messages import JsonObject, Progress, RpcError
 
 LOOK_S: Final = 0.2  # How often the history is looked at while waiting.
 ACCEPT_S: Final = 2.0  # A refusal comes at once; what is not refused by then was accepted.
@@ -67,17 +68,26 @@ class Request(threading.Thread):
         self._work = work
         self._on_progress = on_progress
         self._begin = begin
-        self.result: JsonObject = {}
-        self.error: RpcError | None = None
+        self._came: JsonObject | Exception = RuntimeError("the request ended without a result")
 
     def run(self) -> None:
+        self._came = outcome(self._asked)
+
+    def _asked(self) -> JsonObject:
+        if self._begin is not None:
+            self._begin()
         work = self._work
-        try:
-            if self._begin is not None:
-                self._begin()
-            self.result = call(work.verb, work.args, self._on_progress, work.timeout_s)
-        except RpcError as error:
-            self.error = error
+        return call(work.verb, work.args, self._on_progress, work.timeout_s)
+
+    def ended(self) -> tuple[JsonObject, RpcError | None]:
+        """Return the answer or the refusal of a request that is over; raise what broke it."""
+        match self._came:
+            case RpcError() as error:
+                return {}, error
+            case Exception() as bug:
+                raise bug
+            case answer:
+                return answer, None
 
 
 def carry_out(work: Work) -> Ended:
@@ -99,7 +109,7 @@ def carry_out(work: Work) -> Ended:
             _show_new(follower, work, line, begun_wall_s)
         took_s = line.took_s
     history = tuple(each for each in follower.all_new if _concerns(work, each))
-    return Ended(request.result, request.error, took_s, history)
+    return Ended(*request.ended(), took_s, history)
 
 
 def _concerns(work: Work, happening: Happening) -> bool:
@@ -120,8 +130,7 @@ def _show_new(follower: Follower, work: Work, line: ProgressLine, begun_wall_s: 
 def ask_only(work: Work) -> Ended:
     """Ask and return as soon as it is accepted: a refusal comes at once, the rest goes on."""
     try:
-        return Ended(call(work.verb, work.args, timeout_s=ACCEPT_S))
-    except RpcError as error:
-        if error.exit_code is not ExitCode.UNFINISHED:
-            raise
+        return Ended(call(work.verb, work.args, timeout_s=patience_s(ACCEPT_S)))
+    except NoAnswerInTimeError:
+        still_alive()  # Else nobody has read it.
         return Ended({"text": "accepted; the daemon goes on"})

@@ -1,6 +1,7 @@
 """Files as a build writes them: whole, on the disk, with their mode."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -17,6 +18,8 @@ PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
 FOLDER_MODE = 0o755
 PRIVATE_FOLDER_MODE = 0o700
+# No file is there; perhaps something else, such as a folder or a link in a circle.
+NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 OTHERS = 0o077  # What anybody but the owner may do with a file.
 BUSY = "another clbuild or clrestore works on this node now"
 BUSY_MEND = "wait until it has ended, then try again"
@@ -53,18 +56,23 @@ def digest(content: bytes) -> str:
 
 
 def read_or_empty(path: Path) -> bytes:
+    """Return a file's content; nothing when no file is there. OSError when it cannot be read."""
     try:
         return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return b""
+    except OSError as error:
+        if error.errno in NO_FILE:
+            return b""
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def mode_of(path: Path) -> int:
     """Return a file's permissions; 0 when it is not there."""
     try:
         return path.stat().st_mode & 0o777
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
+    except OSError as error:
+        if error.errno in NO_FILE:
+            return 0
+        raise
 
 
 def mode_for(cluster: Cluster) -> int:

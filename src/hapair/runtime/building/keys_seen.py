@@ -4,7 +4,7 @@ import contextlib
 
 from hapair.model.node_facts import Keys
 from hapair.ports import CommandRunner
-from hapair.runtime.building.files import digest, read_or_empty, to_text
+from hapair.runtime.building.files import OTHERS, digest, mode_of, read_or_empty, to_text
 from hapair.runtime.building.keys import KeysError, openssl
 from hapair.runtime.places import Places
 
@@ -13,14 +13,14 @@ async def look(run: CommandRunner, places: Places) -> Keys:
     """Look at the keys; of secret ones only digests are returned."""
     certificate = to_text(read_or_empty(places.node_certificate))
     files = (places.cluster_key, places.node_key)
-    modes = [file.stat().st_mode for file in files if file.exists()]
+    modes = [mode_of(file) for file in files]
     cluster_key = read_or_empty(places.cluster_key)
     return Keys(
         cluster_key_digest=digest(cluster_key) if cluster_key else "",
         node_certificate=certificate,
         peer_certificate=to_text(read_or_empty(places.peer_certificate)),
         pair_matches=bool(certificate) and await _matches(run, places),
-        private=not any(mode & 0o077 for mode in modes),
+        private=not any(mode & OTHERS for mode in modes),
     )
 
 

@@ -51,13 +51,14 @@ class NodeScan:
         self._wall_s = wall_s
 
     async def scan(self, request: ScanRequest, *, lock_is_ours: bool = False) -> NodeFacts:
-        """Gather everything side by side; nothing is changed by it.
+        """Gather everything; nothing is changed by it. OSError when a file cannot be read.
 
         ``lock_is_ours``: the caller holds the build lock, so nobody else can be building.
         """
-        facts, configuration, standing = await asyncio.gather(
+        # First, because a file that cannot be read ends it: no program is under way then.
+        configuration = await self._configuration()
+        facts, standing = await asyncio.gather(
             self._scanner.scan(request),
-            self._configuration(),
             asyncio.to_thread(self._standing),
         )
         running = facts.daemon.running or bool(standing)
@@ -77,8 +78,9 @@ class NodeScan:
             clconf_private=not mode_of(places.clconf) & OTHERS,
             built=to_text(read_or_empty(places.built)),
             applications=tuple(
-                TextFile(file.parent.name, to_text(file.read_bytes()[:FILE_BYTES_MAX]))
+                TextFile(file.parent.name, to_text(read_or_empty(file)[:FILE_BYTES_MAX]))
                 for file in sorted(places.configuration.glob("*/appconf.xml"))
+                if file.is_file()
             ),
             keys=await keys_seen.look(self._run, places),
             leftovers=leftovers(places),

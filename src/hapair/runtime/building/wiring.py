@@ -47,7 +47,12 @@ def run_interruptible(work: Coroutine[object, object, T]) -> T:
         task = loop.create_task(work)
         for number in INTERRUPTIONS:
             loop.add_signal_handler(number, task.cancel)
-        return await task
+        try:
+            return await task
+        finally:
+            # Whatever is still being ended: the next Ctrl-C ends the command itself.
+            for number in INTERRUPTIONS:
+                loop.remove_signal_handler(number)
 
     watch_children_by_pidfd()
     try:

@@ -198,8 +198,10 @@ class ControlServer:
         if handling.cancelled():
             return
         error = handling.exception()
-        answer: Answer = error if isinstance(error, RpcError) else Result(handling.result())
-        _write(writer, answer)
+        if isinstance(error, RpcError):
+            _write(writer, error)
+        else:
+            _write(writer, Result(handling.result(), request.verb))
 
 
 async def _gone(reader: asyncio.StreamReader) -> None:

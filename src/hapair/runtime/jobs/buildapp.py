@@ -11,6 +11,8 @@ from hapair.config.built_json import dumps as dump_built
 from hapair.config.built_json import loads as load_built
 from hapair.config.codec import DamagedError, encode
 from hapair.config.fingerprint import fingerprint
+from hapair.config.format_appconf import APPLICATION_NAME
+from hapair.config.kinds import Wrong
 from hapair.config.together import check_together, in_subnets
 from hapair.core.plan.application import Plan, Situation, make_plan
 from hapair.core.plan.steps import Step, Work
@@ -98,6 +100,8 @@ class ApplicationBuilder:
         and taken back.
         """
         name = call.text("application")
+        if isinstance(wrong := APPLICATION_NAME.kind.read(name), Wrong):
+            raise RpcError(f"APP: {wrong.what}", wrong.mend, exit_code=ExitCode.USAGE)
         application, print_, warnings = self._read(name)
         if call.flag("plan"):
             return _result(name, await self._look(call, application, print_), warnings)
@@ -160,19 +164,17 @@ class ApplicationBuilder:
         built = self._state.built
         if reading.value is None:
             raise _refused(name, reading.problems)
-        application = in_subnets(built.cluster, reading.value)
+        written = reading.value
         others = tuple(
-            b.application for b in built.applications if b.application.name != application.name
+            b.application for b in built.applications if b.application.name != written.name
         )
         together = check_together(
-            built.cluster,
-            (*others, application),
-            places={application.name: reading.places},
+            built.cluster, (*others, written), places={written.name: reading.places}
         )
         problems = (*reading.problems, *together)
         if any(not problem.warning for problem in problems):
             raise _refused(name, problems)
-        return application, fingerprint(reading.value), problems
+        return in_subnets(built.cluster, written), fingerprint(written), problems
 
     async def _plan(self, application: Application, print_: str) -> Plan:
         state = self._state
