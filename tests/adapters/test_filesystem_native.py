@@ -139,7 +139,7 @@ async def test_a_holder_that_ignores_term_is_killed(
         f"print('ready', flush=True)\nwhile True: signal.pause()"
     )
     async with holder(stubborn) as inside:
-        ended = await file_systems.end_holders(volume, timeout_s=4)
+        ended = await file_systems.end_holders(volume, timeout_s=12)
         assert isinstance(ended, Done)
         assert "SIGKILL" in ended.note
         assert await inside.wait() == -9
