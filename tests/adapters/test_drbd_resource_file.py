@@ -11,10 +11,13 @@ from hapair.model.application import Application
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Resync
 from tests.adapters.clusters import cluster
+from tests.adapters.hostile import COMMON, TUNING, effective, options_of
 from tests.adapters.loops import volume_at
 from tools.package_tree import ROOT
 
 VOLUME = volume_at(Path("/srv/orders"), minor=10)
+SECRET = "5ec7e7"  # noqa: S105 - An example.
+OURS = ("fence-peer", "before-resync-target", "after-resync-target")
 BUILT = Built(generation=1, cluster=cluster(), fingerprint="", minors_first=10)
 
 EXPECTED = """\
@@ -27,6 +30,15 @@ resource "orders.data" {
         fence-peer "/usr/lib/hapair/fence-peer";
         before-resync-target "/usr/lib/hapair/resync-target begins || true";
         after-resync-target "/usr/lib/hapair/resync-target ended || true";
+        before-resync-source "true";
+        unfence-peer "true";
+        local-io-error "true";
+        pri-on-incon-degr "true";
+        pri-lost "true";
+        pri-lost-after-sb "true";
+        initial-split-brain "true";
+        split-brain "true";
+        out-of-sync "true";
     }
     net {
         protocol C;
@@ -40,9 +52,17 @@ resource "orders.data" {
         after-sb-1pri disconnect;
         after-sb-2pri disconnect;
         rr-conflict disconnect;
+        always-asbp no;
+        on-congestion block;
     }
     disk {
         on-io-error detach;
+        disk-barrier no;
+        disk-flushes yes;
+        disk-drain yes;
+        md-flushes yes;
+        al-updates yes;
+        disk-timeout 0;
         resync-rate 30M;
         c-plan-ahead 20;
         c-fill-target 1M;
@@ -81,7 +101,7 @@ def test_a_resync_waits_for_the_volume_that_goes_before_it() -> None:
     for dialect in Dialect:
         text = resource_text(built, VOLUME, dialect=dialect)
         assert text.count('resync-after "mail.data/0";') == 1
-        assert text.index("disk {") < text.index("resync-after") < text.index("on ")
+        assert text.index("disk {") < text.index("resync-after") < text.index('on "')
         assert "resync-after" not in resource_text(built, mail, dialect=dialect)
 
 
@@ -111,16 +131,45 @@ def test_the_handler_is_where_the_package_puts_it() -> None:
     assert Path(FENCE_PEER).parent == Path("/usr/lib/hapair")
 
 
-def test_a_secret_is_asked_of_the_peer() -> None:
-    text = resource_text(BUILT, VOLUME, secret="abc123")  # noqa: S106 - An example.
-    assert 'shared-secret "abc123";' in text
-    assert "cram-hmac-alg sha256;" in text
+def test_a_secret_is_asked_of_the_peer_and_copies_can_be_compared() -> None:
+    for dialect in Dialect:
+        text = resource_text(BUILT, VOLUME, dialect=dialect, secret=SECRET)
+        assert f'shared-secret "{SECRET}";' in text
+        assert "cram-hmac-alg sha256;" in text
+        assert "verify-alg sha256;" in text
+
+
+def test_a_common_section_decides_nothing_that_safety_rests_on() -> None:
+    for dialect in Dialect:
+        text = resource_text(BUILT, VOLUME, dialect=dialect, secret=SECRET)
+        ours, common = options_of(text), options_of(COMMON)
+        real = effective(text, COMMON)
+        # DRBD 9 wants fencing in another section, and takes no file with it in this one.
+        fencing = {("disk", "fencing")} if dialect is Dialect.V9 else set()
+        assert {place for place, value in common.items() if real[place] == value} == fencing
+        handlers = {name: value for (where, name), value in real.items() if where == "handlers"}
+        assert {value for name, value in handlers.items() if name not in OURS} == {"true"}
+        assert ours["net" if dialect is Dialect.V9 else "disk", "fencing"] == "resource-and-stonith"
+
+
+def test_what_only_tunes_is_left_to_the_administrator() -> None:
+    names = {name for _, name in options_of(resource_text(BUILT, VOLUME, secret=SECRET))}
+    assert names.isdisjoint(TUNING)
+
+
+def test_without_a_secret_nothing_is_said_that_the_peer_would_have_to_say_too() -> None:
+    """A node of the previous version beside this one leaves these out, and must stay connected."""
+    agreed = {"cram-hmac-alg", "shared-secret", "verify-alg", "csums-alg", "data-integrity-alg"}
+    for dialect in Dialect:
+        bare = options_of(resource_text(BUILT, VOLUME, dialect=dialect))
+        full = options_of(resource_text(BUILT, VOLUME, dialect=dialect, secret=SECRET))
+        assert {name for _, name in full.keys() - bare.keys()} == agreed
 
 
 def test_nothing_is_ever_discarded_automatically() -> None:
     for dialect in Dialect:
         text = resource_text(BUILT, VOLUME, dialect=dialect)
-        policies = [line.split()[-1] for line in text.splitlines() if "after-sb" in line]
+        policies = [line.split()[-1] for line in text.splitlines() if "after-sb-" in line]
         assert policies == ["disconnect;"] * 3
 
 

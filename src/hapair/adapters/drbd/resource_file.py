@@ -1,4 +1,8 @@
-"""The text of one resource in DRBD's own language, so that drbdadm works as everywhere."""
+"""The text of one resource in DRBD's own language, so that drbdadm works as everywhere.
+
+An administrator's ``common`` section holds for whatever a resource leaves unsaid, so everything
+that safety rests on is said here, also where it is DRBD's default.
+"""
 
 from typing import Final
 
@@ -19,6 +23,23 @@ FENCE_PEER: Final = "/usr/lib/hapair/fence-peer"
 SPLIT_BRAIN: Final = "disconnect"
 # A handler that fails would end the connection: better a resync without a snapshot than none.
 RESYNC_HANDLER: Final = "/usr/lib/hapair/resync-target {} || true"
+# Handlers of a "common" section end the machine or the connection, or hold up a thread of the
+# kernel: for our resources they do nothing, because hapair sees and tells these things itself.
+UNUSED_HANDLERS: Final = (
+    "before-resync-source",
+    "unfence-peer",
+    "local-io-error",
+    "pri-on-incon-degr",
+    "pri-lost",
+    "pri-lost-after-sb",
+    "initial-split-brain",
+    "split-brain",
+    "out-of-sync",
+)
+UNUSED_HANDLERS_OF_V9: Final = ("disconnected", "quorum-lost")
+NOTHING: Final = "true"
+# For proving the secret as well as for comparing copies: a kernel needs one algorithm, not two.
+DIGEST: Final = "sha256"
 
 
 def file_name(resource: str) -> str:
@@ -35,8 +56,11 @@ def resource_text(
 ) -> str:
     """Return the file for ``volume``; the same on both nodes when their DRBDs are alike.
 
-    With a ``secret`` the two kernels prove to each other that they know it; the file must then
-    be readable by root only. ``fence_peer`` is the command line of the handler.
+    With a ``secret`` the two kernels prove to each other that they know it, and can compare their
+    copies; the file must then be readable by root only. Without one the file leaves out what the
+    other node's, which may be of an older version, leaves out too: DRBD 8.4 connects no two nodes
+    that differ in these options.
+    ``fence_peer`` is the command line of the handler.
     """
     network = built.cluster.replication_network
     nodes = (
@@ -47,7 +71,7 @@ def resource_text(
         "# Written by hapair. clbuild and clbuildapp replace it: do not edit it here.\n"
         f'resource "{volume.resource}" {{\n'
         + _section("options", _options(dialect))
-        + _section("handlers", _handlers(fence_peer))
+        + _section("handlers", _handlers(fence_peer, dialect))
         + _section("net", _net(drbd_timing(built.cluster.timing), dialect, secret))
         + _section("disk", [*_disk(dialect, built.cluster.resync), *_order(built, volume)])
         + "".join(nodes)
@@ -60,11 +84,13 @@ def _section(name: str, lines: list[str]) -> str:
     return f"    {name} {{\n{body}    }}\n"
 
 
-def _handlers(fence_peer: str) -> list[str]:
+def _handlers(fence_peer: str, dialect: Dialect) -> list[str]:
+    newer = UNUSED_HANDLERS_OF_V9 if dialect is Dialect.V9 else ()
     return [
         f'fence-peer "{fence_peer}"',
         f'before-resync-target "{RESYNC_HANDLER.format("begins")}"',
         f'after-resync-target "{RESYNC_HANDLER.format("ended")}"',
+        *(f'{name} "{NOTHING}"' for name in (*UNUSED_HANDLERS, *newer)),
     ]
 
 
@@ -92,11 +118,20 @@ def _net(timing: DrbdTiming, dialect: Dialect, secret: str) -> list[str]:
         f"after-sb-1pri {SPLIT_BRAIN}",
         f"after-sb-2pri {SPLIT_BRAIN}",
         "rr-conflict disconnect",
+        "always-asbp no",
+        "on-congestion block",
     ]
     if dialect is Dialect.V9:
         lines.append(f"fencing {FENCING}")
     if secret:
-        lines += ["cram-hmac-alg sha256", f'shared-secret "{secret}"']
+        lines += [
+            f"cram-hmac-alg {DIGEST}",
+            f'shared-secret "{secret}"',
+            f"verify-alg {DIGEST}",
+            # A digest that different blocks may share must not decide what a resync leaves out.
+            'csums-alg ""',
+            'data-integrity-alg ""',
+        ]
     return lines
 
 
@@ -104,6 +139,15 @@ def _disk(dialect: Dialect, resync: Resync) -> list[str]:
     """Let a resync use what the application leaves over, within its rate, and never starve."""
     lines = [
         "on-io-error detach",
+        # What is said to be written is on the disk; barriers are no longer of any disk.
+        "disk-barrier no",
+        "disk-flushes yes",
+        "disk-drain yes",
+        "md-flushes yes",
+        # After a crash it tells what may differ from the peer's copy.
+        "al-updates yes",
+        # A disk that answers after DRBD gave it up writes into memory that is in use again.
+        "disk-timeout 0",
         f"resync-rate {_at_most(30, resync)}",
         "c-plan-ahead 20",
         "c-fill-target 1M",
