@@ -286,6 +286,14 @@ class Connections(Protocol):
         """
         ...
 
+    async def follow_file(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Give the running resource the options of its file; never attach, connect or detach.
+
+        Done names what was set, nothing when all was as in the file already. A connection stays: a
+        new secret is asked for when the nodes connect the next time.
+        """
+        ...
+
     async def generations(self, volume: Volume, *, timeout_s: float) -> Generations | None:
         """Return the identifiers of this copy's past; None when DRBD does not tell."""
         ...

@@ -170,7 +170,7 @@ ORDERS: Final = Application(
 
 
 def built_with(*applications: BuiltApplication, cluster: Cluster = CLUSTER) -> Built:
-    return Built(3, cluster, fingerprint(cluster), 0, applications)
+    return Built(3, cluster, fingerprint(cluster), 0, applications, secret_number=1)
 
 
 EMPTY: Final = built_with()

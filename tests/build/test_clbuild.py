@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from hapair.cli.sessions.both_nodes import explained
+from hapair.config import built_json
 from hapair.model.node_facts import NodeFacts
 from hapair.ports import Finished
 from hapair.rpc.messages import ExitCode, RpcError
@@ -16,6 +17,7 @@ from hapair.runtime.building.staging import Staging, leftovers
 from hapair.runtime.building.steps import Answer, StepKind
 from tests.build.command_world import CLCONF, World
 from tests.build.hurts import fact, without_tool
+from tests.build.material import WITH_ORDERS
 from tests.build.two_nodes import FakeHands, FakeNode, Wire
 
 
@@ -56,6 +58,59 @@ def test_a_secret_is_never_on_a_command_line(world: World) -> None:
     for node in world.nodes:
         assert not node.commands.ran(secret)
     assert all(secret.encode() not in line.partition(b"{")[0] for line in world.wire.heard)
+
+
+def with_orders(world: World, *, secret_number: int) -> None:
+    """Let both nodes have a built application, as clbuildapp leaves it."""
+    for node in world.nodes:
+        built = built_json.loads(node.places.built.read_bytes())
+        applications = WITH_ORDERS.applications
+        added = replace(built, applications=applications, secret_number=secret_number)
+        node.places.built.write_bytes(built_json.dumps(added))
+
+
+def secrets_of(world: World) -> list[str]:
+    """Return the secret in each node's resource file, which must be for root alone."""
+    found = []
+    for node in world.nodes:
+        mode, text = node.files()["etc/drbd.d/hapair-orders.data0.res"]
+        assert mode == 0o600
+        assert "cram-hmac-alg sha256;" in text
+        found.append(text.partition('shared-secret "')[2].partition('"')[0])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "words", "after"), [(0, (), 1), (1, ("--rotate-secret",), 2)], ids=["old", "rotated"]
+)
+def test_drbd_gets_a_secret_that_is_never_told(
+    world: World, before: int, words: tuple[str, ...], after: int
+) -> None:
+    world.clbuild()
+    with_orders(world, secret_number=before)
+    assert world.clbuild("--plan", *words) == 0
+    assert f"secret number {after}" in world.out
+    said = world.out
+    assert world.clbuild("--verbose", *words) == 0
+    first, second = secrets_of(world)
+    assert first == second
+    assert len(first) == 48
+    key = world.nodes[0].places.cluster_key.read_text().strip()
+    assert first not in (said, world.out, world.err, key)
+    assert first.encode() not in b"".join(world.wire.heard)
+    assert not any(node.commands.ran(first) for node in world.nodes)
+    assert world.clbuild() == 0
+    assert "nothing to do" in world.out
+
+
+def test_each_rotation_gives_another_secret(world: World) -> None:
+    world.clbuild()
+    with_orders(world, secret_number=1)
+    found = []
+    for _ in range(3):
+        assert world.clbuild("--rotate-secret") == 0
+        found.append(secrets_of(world)[0])
+    assert len(set(found)) == 3
 
 
 def test_a_second_build_has_nothing_to_do(world: World) -> None:

@@ -137,6 +137,12 @@ def test_drbd_files_follow_the_configuration(built: World) -> None:
         assert "10.77.2.1:7701" in node.files()[RESOURCE][1]
 
 
+def test_a_secret_that_was_given_up_does_not_come_back(built: World) -> None:
+    assert built.clbuild("--rotate-secret") == 0
+    assert restore(built, name_of(built)) == 0
+    assert [each.secret_number for each in built.built()] == [2, 2]
+
+
 def test_a_restore_can_be_undone_by_another_one(built: World) -> None:
     restore(built, name_of(built))
     second = name_of(built, 1)

@@ -131,3 +131,20 @@ def test_cluster_keys_are_never_the_same() -> None:
     first, second = keys.new_cluster_key(), keys.new_cluster_key()
     assert first != second
     assert len(bytes.fromhex(first)) == 32
+
+
+def test_drbds_secret_follows_from_the_key_and_tells_nothing_of_it() -> None:
+    key, other = (keys.new_cluster_key().encode() for _ in range(2))
+    made = [keys.replication_secret(key, number) for number in (1, 2)]
+    made.append(keys.replication_secret(other, 1))
+    assert len(set(made)) == 3
+    assert all(len(each) == keys.SECRET_DIGITS and each.isalnum() for each in made)
+    assert not any(each in key.decode() for each in made)
+    assert keys.replication_secret(key, 1) == made[0]
+
+
+def test_without_a_key_there_is_no_secret_rather_than_an_empty_one() -> None:
+    """A file without a secret would let anybody connect."""
+    assert keys.replication_secret(b"", 0) == ""
+    with pytest.raises(keys.KeysError, match="no cluster key"):
+        keys.replication_secret(b"\n", 1)

@@ -75,6 +75,11 @@ CASES = {
         Weight.WARNING,
         "appconf.xml on node1 was edited and has errors",
     ),
+    "built by an older version": (
+        here(secret_number=0, applications=[application()]),
+        Weight.WARNING,
+        "DRBD's connections are not authenticated",
+    ),
     "alarm": (here(alarms=[alarm("isolated")]), Weight.ALARM, "the text of isolated"),
     "mild alarm": (here(alarms=[alarm("unprotected")]), Weight.WARNING, "text of unprotected"),
     "alarm of tomorrow": (here(alarms=[alarm("novelty")]), Weight.ALARM, "the text of novelty"),

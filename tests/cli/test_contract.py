@@ -72,6 +72,7 @@ def test_every_field_arrives() -> None:
     assert (local.cluster, local.node, local.peer) == ("shop", "node1", "node2")
     assert (local.standing, local.epoch, local.holds_right) == ("alone", 4, True)
     assert (local.generation, local.arbitration) == (7, "paths")
+    assert not local.authenticated
     assert [network.name for network in local.networks] == ["public", "private"]
     assert local.networks[1].replication
     assert local.drift.applications == {"orders": "changed"}

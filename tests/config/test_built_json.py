@@ -57,7 +57,8 @@ DAMAGES: list[tuple[Edit, str]] = [
     (_set("colour", "blue"), "Built: 'colour' is unknown"),
     (_set("generation", "7"), "Built.generation: '7' is no int"),
     (_set("generation", True), "Built.generation: 'True' is no int"),  # noqa: FBT003
-    (_set("generation", -1), "the ports or the generation are impossible"),
+    (_set("generation", -1), "the ports, the generation or the number of the secret are"),
+    (_set("secret_number", -1), "the number of the secret are impossible"),
     (_set("applications", {}), "Built.applications: '{}' is no tuple"),
     (_set("fingerprint", None), "Built.fingerprint: 'None' is no str"),
     (_set_in_cluster("nodes", ["a"]), "Built.cluster.nodes: 1 items instead of 2"),
@@ -67,7 +68,7 @@ DAMAGES: list[tuple[Edit, str]] = [
     (_set_in_cluster("arbitration", "dice"), "Built.cluster.arbitration: 'dice' is no Arbi"),
     (_set_in_cluster("timing", {"detection_s": 10**400}), ".detection_s: the number is too large"),
     (_set_in_cluster("timing", {"detection_s": 1e999}), "this is no JSON: Infinity is no number"),
-    (_set_in_cluster("ports", {"first": 2, "last": 1}), "the ports or the generation are impo"),
+    (_set_in_cluster("ports", {"first": 2, "last": 1}), "the ports, the generation or the"),
     (
         lambda built: built["cluster"]["networks"][0]["attachments"][0].update(address="x"),
         "attachments[0].address: 'x' is no address",
@@ -157,3 +158,9 @@ def test_a_range_of_ports_holds_more_than_one() -> None:
     ports = PortRange(7700, 7700)
     with pytest.raises(DamagedError, match="the ports"):
         loads(dumps(replace(BUILT, cluster=replace(CLUSTER, ports=ports))))
+
+
+def test_a_node_of_the_previous_version_can_read_what_uses_nothing_new() -> None:
+    assert b"secret_number" not in dumps(replace(BUILT, secret_number=0))
+    proved = replace(BUILT, secret_number=2)
+    assert loads(dumps(proved)) == proved

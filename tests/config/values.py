@@ -123,4 +123,5 @@ def builts(draw: st.DrawFn) -> Built:
             BuiltApplication(one, (volume(one.name, number),), draw(WORDS))
             for number, one in enumerate(applications)
         ),
+        secret_number=draw(st.integers(0, 3)),
     )

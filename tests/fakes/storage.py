@@ -98,6 +98,10 @@ class FakeConnections:
         del timeout_s
         return self._do(f"{volume.resource} after {after.resource if after else 'none'}")
 
+    async def follow_file(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        del timeout_s
+        return self._do(f"follow {volume.resource}")
+
     async def generations(self, volume: Volume, *, timeout_s: float) -> Generations | None:
         del volume, timeout_s
         return self.past

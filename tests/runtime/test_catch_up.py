@@ -80,8 +80,9 @@ class Machine:
         return str(self.journal.since(0, 100)[-1]["text"])
 
 
-def resource_files(of: Built) -> tuple[NewFile, ...]:
-    return (NewFile("etc/drbd.d/hapair-orders.data.res", f"generation {of.generation}", 0o600),)
+def resource_files(of: Built, cluster_key: bytes) -> tuple[NewFile, ...]:
+    text = f"generation {of.generation} from {cluster_key.decode()}"
+    return (NewFile("etc/drbd.d/hapair-orders.data.res", text, 0o600),)
 
 
 def machine(folder: Path, name: str, uses: Built) -> Machine:
@@ -93,6 +94,7 @@ def machine(folder: Path, name: str, uses: Built) -> Machine:
     made.write("clconf.xml", f"<!-- of {name} -->")
     made.write("orders/run", f"#!/bin/sh\n# of {name}\n")
     made.write("keys/node.key", f"secret of {name}")
+    made.write("keys/cluster.key", f"the key of {name}")
     made.catch_up = CatchUp(made.node, made.reload, places, journal, resource_files)
     return made
 
@@ -122,7 +124,8 @@ async def test_the_returning_node_takes_the_newer_configuration(two: Two) -> Non
     assert (away.places.configuration / "orders/run").stat().st_mode & 0o777 == 0o755
     assert away.read("keys/node.key") == "secret of node1"
     resource = away.places.drbd_resources / "hapair-orders.data.res"
-    assert resource.read_text() == f"generation {NEW.generation}"
+    # A new secret follows from the key that both nodes have, so that it comes by itself as well.
+    assert resource.read_text() == f"generation {NEW.generation} from the key of node1"
     assert away.names() == ["configuration-taken"]
     assert ahead.names() == []
     assert list(away.places.configuration.glob(".staging-*")) == []

@@ -75,7 +75,7 @@ class House:
             keep=keep,
             hands=lambda _, __: self.machine.hands(),
             workshop=workshop,  # type: ignore[arg-type]
-            resource_files=lambda _: (),
+            resource_files=lambda _, __: (),
             run=run,
             connect=self.connect,
             witnesses=lambda _, __: OneWitness(),

@@ -17,7 +17,8 @@ PAGE: Final = parsers.Page(
         addresses, ports, clocks, space. Everything that is wrong is listed at once, with the
         command that mends it, and nothing is changed then.
 
-        When all is well it makes keys and certificates, allocates DRBD devices and ports, keeps
+        When all is well it makes keys and certificates, also the secret with which the two DRBDs
+        prove to each other who they are, allocates DRBD devices and ports, keeps
         the previous state in /cmbackup, writes the configuration on both nodes (on both or on
         neither) and starts the daemons. Run it again after every edit of clconf.xml: until then
         most commands refuse to work. While the cluster is formed a change needs --force; the
@@ -32,7 +33,7 @@ PAGE: Final = parsers.Page(
         "It never changes one node only: an interrupted clbuild is finished or undone by the next.",
         "It never stops or moves an application, and never touches its data.",
         "It never sends a node's private key anywhere: each node makes its own.",
-        "It never shows a value of a fence agent's parameter, which may be a password.",
+        "It never shows a key, DRBD's secret, or a fence agent's parameter: it may be a password.",
     ),
     examples=(
         parsers.Example("clbuild --verbose", "the first time: show every check; then: clform"),
@@ -41,6 +42,10 @@ PAGE: Final = parsers.Page(
         parsers.Example(
             "clbuild --witness-code 7Q2M-9XKD",
             "the first time with a clwitness; the code is what clwitness invite NAME printed",
+        ),
+        parsers.Example(
+            "clbuild --rotate-secret --force",
+            "give DRBD's connections a new secret while applications run",
         ),
         parsers.Example("clbuild --check-witness", "does every witness grant, and how fast?"),
     ),
@@ -63,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--force", action="store_true", help="change the configuration of a formed cluster"
+    )
+    made.add_argument(
+        "--rotate-secret",
+        action="store_true",
+        help="take the next secret for DRBD's connections, which stay up: it is asked for when they"
+        " are made the next time; a formed cluster needs --force as well",
     )
     made.add_argument(
         "--witness-code",

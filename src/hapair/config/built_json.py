@@ -11,8 +11,15 @@ FORMAT: Final = 1  # Grows when an older version could misread what a newer one 
 
 
 def dumps(built: Built) -> bytes:
-    """Return the file's content; the same value gives the same bytes."""
-    document = {"format": FORMAT, "built": encode(built)}
+    """Return the file's content; the same value gives the same bytes.
+
+    What the previous version did not know is left out as long as nobody uses it: the other node may
+    still have that version.
+    """
+    encoded = encode(built)
+    if not built.secret_number:
+        del encoded["secret_number"]
+    document = {"format": FORMAT, "built": encoded}
     return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 
 
@@ -44,6 +51,7 @@ def _contradiction(built: Built) -> str:
     for network in cluster.networks:
         if tuple(attachment.node for attachment in network.attachments) != cluster.nodes:
             return f"network {network.name} does not attach both nodes"
-    if not cluster.ports.first < cluster.ports.last or built.generation < 0:
-        return "the ports or the generation are impossible"
+    numbers = (built.generation, built.secret_number)
+    if not cluster.ports.first < cluster.ports.last or min(numbers) < 0:
+        return "the ports, the generation or the number of the secret are impossible"
     return built.allocated_twice()

@@ -24,6 +24,9 @@ class Built:
     fingerprint: str  # Of the clconf.xml that this was built from.
     minors_first: int  # The first DRBD minor that the cluster may use.
     applications: tuple[BuiltApplication, ...] = ()
+    # Which of the secrets that follow from the cluster key DRBD's connections are proved with. A
+    # rotation takes the next one. 0: none, built by a version that knew none.
+    secret_number: int = 0
     # Follow from the applications, so they are neither compared nor stored.
     by_name: Mapping[str, BuiltApplication] = field(init=False, repr=False, compare=False)
     by_resource: Mapping[str, BuiltApplication] = field(init=False, repr=False, compare=False)

@@ -23,10 +23,12 @@ from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
 from hapair.runtime.building.drift import DriftWatch
+from hapair.runtime.building.files import is_building
 from hapair.runtime.codec import loads
 from hapair.runtime.control.commands import Commands
 from hapair.runtime.control.server import ControlServer
 from hapair.runtime.guardians.resync_guardian import ResyncGuardian
+from hapair.runtime.guardians.running_options import RunningOptions
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.catch_up import CatchUp
@@ -88,6 +90,7 @@ class Daemon:
     commands: Commands = field(init=False)
     resolver: SplitBrainResolver = field(init=False)
     guardian: ResyncGuardian = field(init=False)
+    options: RunningOptions = field(init=False)
     spawn: Callable[[Coroutine[object, object, None]], object] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +106,14 @@ class Daemon:
         side = LocalSide(self.running_node, wiring.repair, wiring.clock, self.places.looks)
         self.resolver = SplitBrainResolver(self.running_node, side, self.journal, wiring.clock)
         self.guardian = ResyncGuardian(self.running_node, wiring.repair, self.journal, wiring.clock)
+        self.options = RunningOptions(
+            self.running_node,
+            wiring.repair,
+            self.journal,
+            wiring.clock,
+            lambda: is_building(self.places),
+            self.guardian.order.forget,
+        )
 
     def _builder(self) -> ApplicationBuilder:
         wiring = self.wiring
@@ -189,7 +200,7 @@ class Daemon:
         for verb, handler in asked.items():
             node.peer.on_request(verb, handler)
         node.start()
-        for work in (catch_up.run, self._take_back_job, self.guardian.run):
+        for work in (catch_up.run, self._take_back_job, self.guardian.run, self.options.run):
             self.spawn(aside(work, self.journal))
         node.watched = lambda: (self.guardian.kept(), self.guardian.paces())
         self.journal.node = me

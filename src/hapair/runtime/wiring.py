@@ -43,6 +43,7 @@ from hapair.ports import (
 )
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.building.files import NewFile, ResourceFiles
+from hapair.runtime.building.keys import replication_secret
 from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node.node import Wires
@@ -102,11 +103,11 @@ def wire(places: Places) -> Wiring:
     )
 
 
-def resource_files(built: Built) -> tuple[NewFile, ...]:
-    """Return DRBD's file for each replicated volume of a configuration."""
+def resource_files(built: Built, cluster_key: bytes) -> tuple[NewFile, ...]:
+    """Return DRBD's file for each replicated volume of a configuration; KeysError."""
     from hapair.runtime.building import wiring  # noqa: PLC0415 - memory
 
-    return wiring.resource_files(built)
+    return wiring.resource_files(built, cluster_key)
 
 
 def make_witnesses(places: Places, cluster: Cluster, me: str) -> Witnesses:
@@ -157,7 +158,12 @@ def make_workshop(places: Places, hands: Hands) -> Workshop:
 
 def make_files(places: Places, run: CommandRunner) -> DrbdMaker:
     folder = places.drbd_resources
-    return DrbdMaker(run, FileStorage(folder), folder)
+
+    def secret(built: Built) -> str:
+        key = places.cluster_key.read_bytes() if built.secret_number else b""
+        return replication_secret(key, built.secret_number)
+
+    return DrbdMaker(run, FileStorage(folder), folder, secret)
 
 
 def read_key(place: Path) -> bytes:

@@ -10,6 +10,7 @@ from hapair.adapters.drbd.argv import SETUP_OF_8_4, Argv, Commands, Dialect
 from hapair.adapters.drbd.events import Events
 from hapair.adapters.drbd.holders import holders_of
 from hapair.adapters.drbd.parse import disk_of, proc_devices
+from hapair.adapters.drbd.said import said
 from hapair.adapters.shared.process import follow
 from hapair.model.application import Volume
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
@@ -235,5 +236,4 @@ def _no_answer(argv: Argv, after_s: float) -> Unknown:
 
 
 def _said(argv: Argv, finished: Finished) -> str:
-    said = " ".join((finished.stderr or finished.stdout).split())
-    return f"{' '.join(argv)} ended with {finished.exit_code}: {said}"
+    return f"{' '.join(argv)} ended with {finished.exit_code}: {said(finished)}"

@@ -1,9 +1,12 @@
 """The port ``Connections``: DRBD's connections by hand, through drbdadm and drbdsetup."""
 
 import re
+import shlex
+from pathlib import Path
 from typing import Final
 
-from hapair.adapters.drbd.argv import Argv
+from hapair.adapters.drbd.argv import SETUP_OF_8_4, Argv
+from hapair.adapters.drbd.said import said
 from hapair.model.application import Volume
 from hapair.model.divergence import Generations
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -13,6 +16,8 @@ from hapair.ports import CommandRunner, Finished, TimedOut
 ALREADY: Final = ("Invalid configuration request", "already in use")
 REFUSED_CODES: Final = frozenset({1, 5, 10, 11, 16, 17, 126, 127})
 ROLE_BIT: Final = 1
+# What changes options of what is there; all else that ``adjust`` would do attaches or connects.
+OPTIONS: Final = ("resource-options", "disk-options", "net-options", "peer-device-options")
 _IDENTIFIERS: Final = re.compile(
     r"^([0-9A-F]{16}):([0-9A-F]{16})((?::[0-9A-F]{16})*)", re.IGNORECASE | re.MULTILINE
 )
@@ -43,6 +48,28 @@ class DrbdConnections:
         argv = ("drbdsetup", "disk-options", str(volume.minor), f"--resync-after={minor}")
         return await self._change(argv, timeout_s)
 
+    async def follow_file(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        argv = ("drbdadm", "--dry-run", "adjust", volume.resource)
+        match await self._run(argv, timeout_s=timeout_s):
+            case TimedOut(after_s):
+                return Unknown(f"{' '.join(argv)} gave no answer within {after_s:g} s")
+            case Finished(exit_code=0, stdout=stdout):
+                wanted = option_commands(stdout)
+            case finished:
+                return Refused(
+                    f"{' '.join(argv)} ended with {finished.exit_code}: {said(finished)}"
+                )
+        for command in wanted:
+            shown = f"drbdsetup {command[1]} of {volume.resource}"
+            match await self._run(command, timeout_s=timeout_s):
+                case TimedOut(after_s):
+                    return Unknown(f"{shown} gave no answer within {after_s:g} s")
+                case Finished(exit_code=0):
+                    continue
+                case finished:
+                    return Refused(f"{shown} ended with {finished.exit_code}: {said(finished)}")
+        return Done(", ".join(command[1] for command in wanted))
+
     async def _change(
         self, argv: Argv, timeout_s: float, *, already: tuple[str, ...] = ALREADY
     ) -> Outcome:
@@ -54,8 +81,7 @@ class DrbdConnections:
             case finished if any(word in finished.stderr for word in already):
                 return Done("it already is so")
             case finished:
-                said = " ".join((finished.stderr or finished.stdout).split())
-                text = f"{' '.join(argv)} ended with {finished.exit_code}: {said}"
+                text = f"{' '.join(argv)} ended with {finished.exit_code}: {said(finished)}"
                 refused = finished.exit_code in REFUSED_CODES
                 return Refused(text) if refused else Unknown(text)
 
@@ -64,6 +90,25 @@ class DrbdConnections:
         if isinstance(answer, TimedOut) or answer.exit_code != 0:
             return None
         return read_generations(answer.stdout)
+
+
+def option_commands(text: str) -> tuple[Argv, ...]:
+    """Return the commands of a dry ``adjust`` that only set options, to be run as they are.
+
+    They do nothing to a resource that is being taken down or given up at the same moment.
+    """
+    found = []
+    for line in text.splitlines():
+        try:
+            program, *arguments = shlex.split(line)
+        except ValueError:
+            continue
+        if Path(program).name.startswith("drbdsetup") and arguments[:1] and (
+            arguments[0] in OPTIONS
+        ):  # fmt: skip
+            old = Path(program).name == Path(SETUP_OF_8_4).name
+            found.append((SETUP_OF_8_4 if old else program, *arguments))
+    return tuple(found)
 
 
 def read_generations(text: str) -> Generations | None:

@@ -1,9 +1,11 @@
 """Resource files and meta-data: what a resource needs before it can be brought up."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from hapair.adapters.drbd.resource_file import file_name, resource_text
+from hapair.adapters.drbd.said import said
 from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -13,21 +15,33 @@ META_DATA_LIMIT_S: Final = 120.0
 
 
 class DrbdMaker:
-    """Files of ``folder`` are written by ``storage``, so that each is whole or not there at all."""
+    """Files of ``folder`` are written by ``storage``, so that each is whole or not there at all.
 
-    def __init__(self, run: CommandRunner, storage: Storage, folder: Path) -> None:
+    ``secret`` returns what the connections of a configuration are proved with; OSError or
+    ValueError when that is not known, and no file is written then.
+    """
+
+    def __init__(
+        self,
+        run: CommandRunner,
+        storage: Storage,
+        folder: Path,
+        secret: Callable[[Built], str] = lambda _: "",
+    ) -> None:
         self._run = run
         self._storage = storage
         self._folder = folder
+        self._secret = secret
 
     def write(self, built: Built, volume: Volume) -> Outcome:
         """Write the resource file for drbdadm and for an administrator's eyes."""
-        name, text = file_name(volume.resource), resource_text(built, volume).encode()
+        name = file_name(volume.resource)
         try:
+            text = resource_text(built, volume, secret=self._secret(built)).encode()
             if self._storage.load(name) != text:
                 self._storage.store(name, text)
-        except OSError as error:
-            return Refused(f"{self._folder / file_name(volume.resource)}: {error.strerror}")
+        except (OSError, ValueError) as error:
+            return Refused(f"{self._folder / name}: {error}")
         return Done()
 
     def remove(self, volume: Volume) -> Outcome:
@@ -47,5 +61,5 @@ class DrbdMaker:
             case Finished(exit_code=0):
                 return Done()
             case finished:
-                said = " ".join((finished.stderr or finished.stdout).split())
-                return Refused(f"drbdadm create-md ended with {finished.exit_code}: {said}")
+                code = finished.exit_code
+                return Refused(f"drbdadm create-md ended with {code}: {said(finished)}")

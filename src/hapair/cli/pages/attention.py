@@ -192,6 +192,13 @@ def _configuration(status: Status) -> Iterator[Finding]:
                 f"clconf.xml on {node.node} {DRIFT_TEXTS.get(node.drift.clconf, 'differs')}",
                 DRIFT_TO_DO.get(node.drift.clconf, "clbuild"),
             )
+        if not node.authenticated and any(each.volumes for each in node.applications):
+            yield Finding(
+                Weight.WARNING,
+                "configuration",
+                "DRBD's connections are not authenticated: an older version built this cluster",
+                "clbuild --force, when both nodes have the same version; applications go on",
+            )
         for name, word in sorted(node.drift.applications.items()):
             if word not in {"ok", ""}:
                 yield Finding(

@@ -124,6 +124,7 @@ class NodeStatus:
     epoch: int
     holds_right: bool
     generation: int
+    authenticated: bool  # DRBD's connections; also when the node does not tell.
     arbitration: str
     third_parties: ThirdParties
     version: str
@@ -185,6 +186,7 @@ def _node(reader: Reader) -> NodeStatus:
         epoch=reader.whole("epoch"),
         holds_right=bool(reader.flag("holds_right")),
         generation=reader.whole("generation"),
+        authenticated=reader.whole("secret_number", 1) > 0,
         arbitration=reader.text("arbitration"),
         third_parties=_third_parties(reader.inner("third_parties")),
         version=reader.text("version"),

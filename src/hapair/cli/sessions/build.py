@@ -171,7 +171,9 @@ class Session:
             ) from None
 
     async def _survey(self, builder: Builder) -> Survey:
-        survey = await builder.survey(force=self.options.force)
+        survey = await builder.survey(
+            force=self.options.force, rotate_secret=self.options.rotate_secret
+        )
         if isinstance(survey, Problem):
             raise RpcError(
                 f"{survey.where}: {survey.what}", survey.mend, exit_code=ExitCode.NOT_NOW

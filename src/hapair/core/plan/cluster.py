@@ -54,11 +54,13 @@ def plan(situation: Situation) -> Plan:
     """Compare what is wanted with what both nodes have. Changes nothing itself."""
     previous = situation.previous
     minors_first = _minors_first(situation, previous)
+    secret_number = _secret_number(situation, previous)
     same = (
         previous is not None
         and previous.cluster == situation.cluster
         and previous.fingerprint == situation.fingerprint
         and previous.minors_first == minors_first
+        and previous.secret_number == secret_number
         and not diverged(*situation.sides)
     )
     generation = previous.generation if previous else 0
@@ -68,6 +70,7 @@ def plan(situation: Situation) -> Plan:
         fingerprint=situation.fingerprint,
         minors_first=minors_first,
         applications=_on_ports_of(situation.cluster, minors_first, previous),
+        secret_number=secret_number,
     )
     keep_key_from = _cluster_key_from(situation)
     work = (_work(situation, situation.sides[0]), _work(situation, situation.sides[1]))
@@ -93,6 +96,19 @@ def _minors_first(situation: Situation, previous: Built | None) -> int:
         if first <= minor < first + situation.cluster.devices:
             first = minor + 1
     return first
+
+
+def _secret_number(situation: Situation, previous: Built | None) -> int:
+    """Return which secret is used: the one that is, the next one, or the first one.
+
+    Nodes of different versions agree on nothing new: the older one might not know of it, and DRBD
+    connects no two of which one asks for a secret.
+    """
+    used = previous.secret_number if previous else 0
+    first, second = situation.sides
+    if first.facts.version != second.facts.version:
+        return used
+    return used + 1 if situation.rotate_secret else max(used, 1)
 
 
 def _on_ports_of(
@@ -133,6 +149,7 @@ def described(built: Built) -> dict[str, str]:
         "detection": f"{cluster.timing.detection_s:g} s",
         "heartbeat": f"{cluster.timing.heartbeat_s:g} s",
         "lease": f"{cluster.lease_s:g} s",
+        "DRBD connections": _proof(built),
         **_arbitration(cluster),
     }
     for network in cluster.networks:
@@ -147,6 +164,11 @@ def described(built: Built) -> dict[str, str]:
             addresses = " ".join(str(address) for address in each.addresses)
             lines[f"network {network.name} on {each.node}"] = f"{addresses} on {cards}"
     return lines
+
+
+def _proof(built: Built) -> str:
+    number = built.secret_number
+    return f"proved with secret number {number}" if number else "not authenticated"
 
 
 def _arbitration(cluster: Cluster) -> dict[str, str]:

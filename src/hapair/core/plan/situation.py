@@ -46,6 +46,7 @@ class Situation:
     me: str  # The node on which clbuild runs.
     sides: tuple[Side, Side]  # In the order of the cluster's nodes.
     force: bool = False
+    rotate_secret: bool = False  # DRBD's connections are to be proved with the next secret.
 
     def side(self, node: str) -> Side:
         """Return the side of ``node``; KeyError for a stranger."""

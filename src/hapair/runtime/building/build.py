@@ -80,7 +80,7 @@ class Builder:
         self._remote = remote
         self._say = say
 
-    async def survey(self, *, force: bool) -> Survey | Problem:
+    async def survey(self, *, force: bool, rotate_secret: bool = False) -> Survey | Problem:
         """Scan both nodes at once and decide; a Problem when one could not be scanned."""
         request = scan_request(self._wanted.cluster)
         self._say(f"scanning {self._local.node} and {self._remote.node}")
@@ -94,7 +94,12 @@ class Builder:
                     sides.append(side_of(seat.node, facts))
         first, second = sorted(sides, key=lambda side: self._wanted.cluster.nodes.index(side.node))
         situation = Situation(
-            self._wanted.cluster, self._wanted.fingerprint, self._wanted.me, (first, second), force
+            self._wanted.cluster,
+            self._wanted.fingerprint,
+            self._wanted.me,
+            (first, second),
+            force,
+            rotate_secret,
         )
         order = self._check_order(situation)
         return Survey(situation, run_checks(situation), plan(situation), order)
@@ -158,7 +163,7 @@ class Builder:
         built = to_text(built_json.dumps(survey.plan.built))
         text, mode = to_text(self._wanted.text), mode_for(self._wanted.cluster)
         files = [
-            NewFile("etc/cluster/keys/cluster.key", cluster_key, PRIVATE_MODE),
+            NewFile(keys.CLUSTER_KEY, cluster_key, PRIVATE_MODE),
             NewFile("etc/cluster/built/built.json", built, mode),
             # clrestore needs the text that was built: somebody may be editing the original.
             NewFile(BUILT_CLCONF, text, mode),

@@ -39,7 +39,8 @@ class NewFile:
         return to_bytes(self.text)
 
 
-ResourceFiles = Callable[[Built], tuple[NewFile, ...]]  # For drbdadm, one per replicated volume.
+# For drbdadm, one per replicated volume, from the content of the cluster key; KeysError without it.
+ResourceFiles = Callable[[Built, bytes], tuple[NewFile, ...]]
 
 
 def to_text(content: bytes) -> str:
@@ -149,6 +150,11 @@ def only_builder(places: Places) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_building(places: Places) -> bool:
+    """Tell whether clbuild or clbuildapp is at work here, or has to be taken back first."""
+    return places.job.exists() or somebody_builds(places)
 
 
 def somebody_builds(places: Places) -> bool:

@@ -1,5 +1,7 @@
 """Keys and certificates. Private keys are made where they are used and never leave that node."""
 
+import hashlib
+import hmac
 import secrets
 from pathlib import Path
 from typing import Final
@@ -7,7 +9,11 @@ from typing import Final
 from hapair.ports import CommandRunner, Finished, TimedOut
 
 OPENSSL_TIMEOUT_S: Final = 60.0
+CLUSTER_KEY: Final = "etc/cluster/keys/cluster.key"  # Below the root.
 CLUSTER_KEY_BYTES: Final = 32
+# DRBD takes up to 63 characters: 192 bits as hexadecimal digits.
+SECRET_DIGITS: Final = 48
+LABEL: Final = "hapair: secret of DRBD's connections, number "
 # The certificates are pinned, not trusted by date: they last as long as the cluster.
 VALID_DAYS: Final = 36500
 # All that a certificate says comes from here, whatever the machine's own openssl.cnf adds.
@@ -29,12 +35,29 @@ subjectAltName = DNS:{node}
 """
 
 
-class KeysError(Exception):
-    """openssl did not do what it should; the text says why."""
+class KeysError(ValueError):
+    """A key is missing, or openssl did not do what it should; the text says why."""
 
 
 def new_cluster_key() -> str:
     return secrets.token_hex(CLUSTER_KEY_BYTES) + "\n"
+
+
+def replication_secret(cluster_key: bytes, number: int) -> str:
+    """Return the secret of DRBD's connections; empty for number 0.
+
+    Both nodes work it out, so that none is ever sent. Nobody who learns one can tell the others, or
+    the key.
+
+    Raises KeysError: there is no key.
+    """
+    if not number:
+        return ""
+    key = cluster_key.strip()
+    if not key:
+        raise KeysError("there is no cluster key, from which DRBD's secret follows")
+    label = f"{LABEL}{number}".encode()
+    return hmac.new(key, label, hashlib.sha256).hexdigest()[:SECRET_DIGITS]
 
 
 async def openssl(run: CommandRunner, *argv: str, stdin: bytes = b"") -> str:

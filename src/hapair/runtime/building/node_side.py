@@ -125,16 +125,18 @@ class NodeSide:
             files.append(self._lvm_file())
         if step.restore:
             files += self._archived_files(step)
-        files += self._resource_files(step)
+        files += self._resource_files(step, files)
         return tuple(files)
 
-    def _resource_files(self, step: Step) -> list[NewFile]:
+    def _resource_files(self, step: Step, others: list[NewFile]) -> list[NewFile]:
         """Return DRBD's files for the volumes of built.json; a restore removes the others."""
         contents = [file.content for file in step.files if file.path == archive.BUILT]
+        coming = {file.path: file.content for file in others}
+        key = coming.get(keys.CLUSTER_KEY, read_or_empty(self._places.cluster_key))
         files = [
             file
             for content in contents
-            for file in self._hands.resource_files(built_json.loads(content))
+            for file in self._hands.resource_files(built_json.loads(content), key)
         ]
         if not step.restore:
             return files

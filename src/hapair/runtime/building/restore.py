@@ -83,8 +83,14 @@ class Restorer:
     async def carry_out(self, sides: tuple[Side, Side], built: Built) -> Built:
         """Restore on both nodes or on neither; return what is committed then."""
         newest = max(side.generation for side in sides)
-        # A new number, because nodes believe the newest generation; the content is the old one.
-        restored = replace(built, generation=max(newest, built.generation) + 1)
+        # New numbers, because nodes believe the newest generation, and a secret that was given up
+        # may be known to somebody; the rest of the content is the old one.
+        numbers = [side.built.secret_number for side in sides if side.built is not None]
+        restored = replace(
+            built,
+            generation=max(newest, built.generation) + 1,
+            secret_number=max(built.secret_number, *numbers, 0),
+        )
         change = Change(self._local, self._remote, restored.generation, self._say)
         archive = archive_name_now(newest)
         await change.carry_through(

@@ -19,6 +19,7 @@ from hapair.rpc.client import call
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.building.files import PRIVATE_MODE, NewFile
 from hapair.runtime.building.hands import UnreachableError
+from hapair.runtime.building.keys import replication_secret
 from hapair.runtime.building.node_side import NodeHands, NodeSide
 from hapair.runtime.places import Places
 
@@ -78,14 +79,17 @@ def ask_daemon(verb: str, timeout_s: float) -> JsonObject:
     return call(verb, timeout_s=timeout_s)
 
 
-def resource_files(built: Built) -> tuple[NewFile, ...]:
-    """Return DRBD's file for each replicated volume, as clbuildapp writes it."""
+def resource_files(built: Built, cluster_key: bytes) -> tuple[NewFile, ...]:
+    """Return DRBD's file for each replicated volume, as clbuildapp writes it; KeysError."""
     from hapair.adapters.drbd.resource_file import file_name, resource_text  # noqa: PLC0415
 
+    secret = replication_secret(cluster_key, built.secret_number)
     volumes = [volume for each in built.applications for volume in each.volumes]
     return tuple(
         NewFile(
-            f"etc/drbd.d/{file_name(volume.resource)}", resource_text(built, volume), PRIVATE_MODE
+            f"etc/drbd.d/{file_name(volume.resource)}",
+            resource_text(built, volume, secret=secret),
+            PRIVATE_MODE,
         )
         for volume in volumes
     )

@@ -37,6 +37,7 @@ def node_status(
         "epoch": told.epoch,
         "holds_right": told.holds_right,
         "generation": state.built.generation,
+        "secret_number": state.built.secret_number,
         "arbitration": state.built.cluster.arbitration,
         "third_parties": _third_parties(state),
         "version": __version__,

@@ -60,6 +60,10 @@ class ResyncOrder:
             if self._known(built, volume, facts) != name:
                 await self._settle(built, volume, after, facts)
 
+    def forget(self, resource: str) -> None:
+        """Settle this volume anew: its disk has the options of its file again."""
+        self._settled.pop(resource, None)
+
     def _tell_passed_over(self, stuck: frozenset[str]) -> None:
         for name in sorted(stuck - self._passed_over):
             text = f"{name}: its resync stands still; no other one waits for it meanwhile"

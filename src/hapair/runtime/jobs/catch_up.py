@@ -25,12 +25,13 @@ from hapair.runtime.building.files import (
     BusyError,
     NewFile,
     ResourceFiles,
+    is_building,
     mode_for,
     only_builder,
     read_or_empty,
-    somebody_builds,
     to_text,
 )
+from hapair.runtime.building.keys import KeysError
 from hapair.runtime.building.staging import LAST, Staging, StagingError
 from hapair.runtime.codec import decode
 from hapair.runtime.history.journal_log import Journal
@@ -87,15 +88,11 @@ class CatchUp:
             self._settled = None
             return
         generations = (node.built.generation, theirs.generation)
-        if generations == self._settled or self._is_building():
+        if generations == self._settled or is_building(self._places):
             return
         if theirs.generation >= node.built.generation and not await self._compare(node):
             return
         self._settled = generations
-
-    def _is_building(self) -> bool:
-        """Tell whether clbuild or clbuildapp is at work, or has to be taken back first."""
-        return self._places.job.exists() or somebody_builds(self._places)
 
     async def _compare(self, node: Node) -> bool:
         """Tell whether it came to an end; else it is tried again."""
@@ -116,7 +113,10 @@ class CatchUp:
             if error.exit_code is ExitCode.NOT_NOW:
                 return False
             self._tell_failure(node, error)
-        except (Malformed, DamagedError, StagingError, archive.ArchiveError, OSError) as error:
+        except (
+            *(Malformed, DamagedError, KeysError),
+            *(StagingError, archive.ArchiveError, OSError),
+        ) as error:
             self._tell_failure(node, error)
         return True
 
@@ -135,7 +135,7 @@ class CatchUp:
             if on_disk.generation >= theirs.generation:
                 return  # A build put it there; only the daemon had not looked yet.
             files = tuple(file for file in sent.files if not file.path.startswith(KEYS))
-            files += self._resource_files(theirs)
+            files += self._resource_files(theirs, read_or_empty(self._places.cluster_key))
             staging = Staging(self._places, theirs.generation)
             staging.undo()  # What an interrupted build of this generation left.
             staging.begin()
@@ -152,7 +152,7 @@ class CatchUp:
 
     async def _give(self, call: Call) -> JsonObject:
         """Answer {above}: the configuration, with its files when it is newer than that."""
-        if self._is_building():
+        if is_building(self._places):
             raise RpcError(
                 f"somebody builds on {self._journal.node}",
                 "wait for it; see: clevents",

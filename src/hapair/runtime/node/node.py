@@ -182,6 +182,11 @@ class Node:
         return self._loop.state.built
 
     @property
+    def keys(self) -> str:
+        """Return what differs when the keys of this node do; it tells nothing of them."""
+        return self._wires.keys
+
+    @property
     def decided_at_s(self) -> float:
         """Tell when the core last looked at the time: a daemon that works does so all the time."""
         return self._loop.ticked_at_s
