@@ -11,7 +11,7 @@ from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Unknown
 from hapair.model.status import Phase, Standing
 from hapair.model.witness import Answer
-from tests.core.bench import NAME, PEER, RESOURCE, Bench, built, facts, record
+from tests.core.bench import BEAT_S, NAME, PEER, RESOURCE, Bench, built, facts, record
 from tests.core.test_witness import answer, by_witness, cut_off
 
 
@@ -217,6 +217,28 @@ def test_a_resource_that_gave_up_waits_while_the_peer_is_silent() -> None:
     bench.forget_effects()
     bench.wait(10.0, hearing=False)
     assert Do.BRING_UP not in bench.acts()
+
+
+def test_nobody_is_met_on_a_network_where_the_peer_is_not_heard_and_then_all_tries_count() -> None:
+    """Somebody else has the peer's address there; the nodes still hear each other elsewhere."""
+    bench = Bench()
+    bench.running()
+    bench.peer_has(Phase.STOPPED)
+    bench.deaf = {Do.BRING_UP}
+    bench.forget_effects()
+    bench.data(replace(bench.kernel[RESOURCE], connection=Connection.STAND_ALONE))
+    bench.wait(300.0)
+    assert bench.acts().count(Do.BRING_UP) == 6
+    bench.forget_effects()
+    for _ in range(100):
+        bench.wait(BEAT_S, hearing=False)
+        bench.hear("public")
+    assert bench.stands(Standing.TOGETHER)
+    assert Do.BRING_UP not in bench.acts()
+    bench.wait(3.0)
+    assert bench.acts().count(Do.BRING_UP) == 1
+    bench.wait(300.0)
+    assert bench.acts().count(Do.BRING_UP) == 6
 
 
 def test_a_standby_that_gave_up_tries_again() -> None:

@@ -3,6 +3,10 @@
 DRBD gives up when two Primaries meet: the loser of a partition that has not stopped yet, and the
 winner. When the loser has stopped, nothing keeps the copies apart but that nobody tries. A true
 split brain only makes DRBD compare, refuse and give up again: nothing is ever discarded.
+
+It gives up as well when somebody cannot prove that he is the peer. While the peer is not heard on
+the replication network, whoever answers there is not the peer: nothing is tried, and when it is
+heard again the tries begin anew.
 """
 
 from typing import Final
@@ -28,6 +32,8 @@ def settle(turn: Turn) -> None:
             if facts is None or not apart or facts.disk is Disk.DISKLESS:
                 if facts is not None and facts.kernel_answers:
                     _forget(turn, volume.resource)
+            elif not _heard_there(turn):
+                _forget(turn, volume.resource)
             elif _can_meet(turn, built.application.name):
                 _try(turn, built.application.name, volume.resource)
 
@@ -36,6 +42,13 @@ def _forget(turn: Turn, resource: str) -> None:
     if resource in turn.state.reconnects:
         left = {k: v for k, v in turn.state.reconnects.items() if k != resource}
         turn.change(reconnects=left)
+
+
+def _heard_there(turn: Turn) -> bool:
+    """Tell whether the peer itself was heard on the replication network just now."""
+    state = turn.state
+    heard_at_s = state.peer.heard_at_s.get(state.built.cluster.replication_network.name)
+    return heard_at_s is not None and state.now_s - heard_at_s < state.detection_s
 
 
 def _can_meet(turn: Turn, application: str) -> bool:
