@@ -16,12 +16,13 @@ from hapair_lab.machine import Machine
 COMMAND_TIMEOUT_S: Final = 20.0
 # What the host has anyway, also of a guest without power.
 HOST_FILES: Final = ("console", "journal", "emulator")
+HIDDEN: Final = "sed 's/shared-secret .*/shared-secret (not shown)/'"
 # What each guest that still answers is asked; of a missing command the complaint is kept.
 QUESTIONS: Final = {
     "journal-of-hapair": "journalctl --no-pager -o short-precise -u 'hapair*' --since -1day",
     "journal-all": "journalctl --no-pager -o short-precise -n 5000",
-    "drbd": "cat /proc/drbd; drbdsetup show; drbdsetup events2 --now",
-    "drbd-resources": "cat /etc/drbd.d/*.res",
+    "drbd": f"cat /proc/drbd; drbdsetup show | {HIDDEN}; drbdsetup events2 --now",
+    "drbd-resources": f"cat /etc/drbd.d/*.res | {HIDDEN}",
     "storage": "lsblk; vgs; lvs; dmsetup table; mount; df -h",
     "network": "ip -s address; ip route; ip -6 route; ip neighbour; ss -tanp; nft list ruleset",
     "processes": "ps axfww -o pid,ppid,stat,wchan:20,etime,rss,cgroup:40,args",
