@@ -286,11 +286,13 @@ class Connections(Protocol):
         """
         ...
 
-    async def follow_file(self, volume: Volume, *, timeout_s: float) -> Outcome:
+    async def follow_file(self, volume: Volume, *, connection: bool, timeout_s: float) -> Outcome:
         """Give the running resource the options of its file; never attach, connect or detach.
 
-        Done names what was set, nothing when all was as in the file already. A connection stays: a
-        new secret is asked for when the nodes connect the next time.
+        Those of the connection too if ``connection``; not while one is being made: DRBD 8.4 frees
+        what the peer is proved with, although it may be in use. A connection stays: a new secret is
+        asked for when the nodes connect the next time. Done names what was set, nothing when all
+        was as in the file already.
         """
         ...
 

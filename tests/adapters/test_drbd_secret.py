@@ -56,15 +56,21 @@ def test_options_are_set_and_nothing_is_attached_or_connected() -> None:
 
 async def test_a_resource_follows_its_file() -> None:
     run = FakeRunner({"drbdadm": Finished(0, OTHERS + DRY, "")})
-    done = await DrbdConnections(run).follow_file(VOLUME, timeout_s=5)
+    done = await DrbdConnections(run).follow_file(VOLUME, connection=True, timeout_s=5)
     assert done == Done("resource-options, disk-options, net-options")
     assert run.ran[0] == "drbdadm --dry-run adjust orders.data"
     assert len(run.ran) == 4
 
 
+async def test_a_connection_that_is_being_made_is_left_alone() -> None:
+    run = FakeRunner({"drbdadm": Finished(0, DRY, "")})
+    done = await DrbdConnections(run).follow_file(VOLUME, connection=False, timeout_s=5)
+    assert done == Done("resource-options, disk-options")
+
+
 async def test_nothing_is_set_when_all_is_as_in_the_file() -> None:
     run = FakeRunner({"drbdadm": Finished(0, "", "")})
-    assert await DrbdConnections(run).follow_file(VOLUME, timeout_s=5) == Done()
+    assert await DrbdConnections(run).follow_file(VOLUME, connection=True, timeout_s=5) == Done()
     assert len(run.ran) == 1
 
 
@@ -76,7 +82,7 @@ async def test_a_failure_names_the_option_and_no_secret(
     program: str, answer: Finished | TimedOut, kind: type[Refused | Unknown]
 ) -> None:
     run = FakeRunner({"drbdadm": Finished(0, DRY, ""), program: answer})
-    outcome = await DrbdConnections(run).follow_file(VOLUME, timeout_s=5)
+    outcome = await DrbdConnections(run).follow_file(VOLUME, connection=True, timeout_s=5)
     assert isinstance(outcome, kind)
     assert "orders.data" in outcome.why
     assert SECRET not in outcome.why

@@ -98,9 +98,9 @@ class FakeConnections:
         del timeout_s
         return self._do(f"{volume.resource} after {after.resource if after else 'none'}")
 
-    async def follow_file(self, volume: Volume, *, timeout_s: float) -> Outcome:
+    async def follow_file(self, volume: Volume, *, connection: bool, timeout_s: float) -> Outcome:
         del timeout_s
-        return self._do(f"follow {volume.resource}")
+        return self._do(f"follow {volume.resource}{'' if connection else ' but the connection'}")
 
     async def generations(self, volume: Volume, *, timeout_s: float) -> Generations | None:
         del volume, timeout_s

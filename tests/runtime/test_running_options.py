@@ -115,6 +115,14 @@ async def test_frozen_writes_are_waited_for(house: House) -> None:
     assert await house.asked() == [FOLLOW]
 
 
+async def test_a_connection_gets_its_options_when_it_is_made(house: House) -> None:
+    house.machine.known[DATA] = replace(UP, connection=Connection.CONNECTING)
+    assert await house.asked() == [f"{FOLLOW} but the connection"]
+    assert await house.asked() == []
+    house.machine.known[DATA] = UP
+    assert await house.asked() == [FOLLOW]
+
+
 async def test_nothing_is_touched_while_somebody_builds(house: House) -> None:
     """The files are those of the coming generation then, and this daemon uses the former one."""
     house.building = True
@@ -125,7 +133,7 @@ async def test_nothing_is_touched_while_somebody_builds(house: House) -> None:
 
 
 @pytest.mark.parametrize("by_file", [True, False])
-async def test_a_failure_is_an_alarm_once_and_tried_again(house: House, *, by_file: bool) -> None:
+async def test_a_failure_is_told_once_and_tried_again(house: House, *, by_file: bool) -> None:
     refusal = Refused("there is no key")
     if by_file:
         house.files.refusal = refusal
@@ -135,7 +143,7 @@ async def test_a_failure_is_an_alarm_once_and_tried_again(house: House, *, by_fi
     for _ in range(3):
         await house.asked()
     lines = [line for line in house.journal.since(0, 100) if DATA in str(line["text"])]
-    assert [line["severity"] for line in lines] == ["alarm"]
+    assert [line["severity"] for line in lines] == ["warning"]
     assert str(lines[0]["text"]).endswith("there is no key")
     house.files.refusal, house.connections.answers = Done(), {}
     assert FOLLOW in await house.asked()

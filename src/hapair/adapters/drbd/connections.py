@@ -17,7 +17,8 @@ ALREADY: Final = ("Invalid configuration request", "already in use")
 REFUSED_CODES: Final = frozenset({1, 5, 10, 11, 16, 17, 126, 127})
 ROLE_BIT: Final = 1
 # What changes options of what is there; all else that ``adjust`` would do attaches or connects.
-OPTIONS: Final = ("resource-options", "disk-options", "net-options", "peer-device-options")
+OF_CONNECTION: Final = "net-options"
+OPTIONS: Final = ("resource-options", "disk-options", OF_CONNECTION, "peer-device-options")
 _IDENTIFIERS: Final = re.compile(
     r"^([0-9A-F]{16}):([0-9A-F]{16})((?::[0-9A-F]{16})*)", re.IGNORECASE | re.MULTILINE
 )
@@ -48,13 +49,14 @@ class DrbdConnections:
         argv = ("drbdsetup", "disk-options", str(volume.minor), f"--resync-after={minor}")
         return await self._change(argv, timeout_s)
 
-    async def follow_file(self, volume: Volume, *, timeout_s: float) -> Outcome:
+    async def follow_file(self, volume: Volume, *, connection: bool, timeout_s: float) -> Outcome:
         argv = ("drbdadm", "--dry-run", "adjust", volume.resource)
         match await self._run(argv, timeout_s=timeout_s):
             case TimedOut(after_s):
                 return Unknown(f"{' '.join(argv)} gave no answer within {after_s:g} s")
             case Finished(exit_code=0, stdout=stdout):
-                wanted = option_commands(stdout)
+                found = option_commands(stdout)
+                wanted = [each for each in found if connection or each[1] != OF_CONNECTION]
             case finished:
                 return Refused(
                     f"{' '.join(argv)} ended with {finished.exit_code}: {said(finished)}"

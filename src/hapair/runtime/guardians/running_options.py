@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from hapair.core.words.effects import Severity
 from hapair.model.application import Volume
 from hapair.model.built import Built
-from hapair.model.data import VolumeFacts
+from hapair.model.data import Connection, VolumeFacts
 from hapair.model.outcome import Done, Outcome
 from hapair.ports import Clock
 from hapair.rpc.messages import RpcError
@@ -26,7 +26,8 @@ LOOK_S: Final = 5.0
 CHECK_S: Final = 300.0  # How often the kernel is asked although nothing of ours changed.
 LIMIT_S: Final = 30.0
 DISK: Final = "disk-options"
-_State: TypeAlias = tuple[Built, str, bool]  # What was settled for, with the keys; is it up?
+# What was settled for, with the keys; is the volume up, and its connection not being made just now?
+_State: TypeAlias = tuple[Built, str, bool, bool]
 
 
 @dataclass(slots=True)
@@ -61,7 +62,8 @@ class RunningOptions:
         for built in node.built.applications:
             for volume in built.volumes:
                 facts = node.hands.replication.facts(volume.resource)
-                wanted = (node.built, node.keys, facts is not None)
+                steady = facts is not None and facts.connection is not Connection.CONNECTING
+                wanted = (node.built, node.keys, facts is not None, steady)
                 if due or self._settled.get(volume.resource) != wanted:
                     await self._settle(volume, wanted, facts)
 
@@ -71,7 +73,9 @@ class RunningOptions:
         if isinstance(outcome, Done) and facts is not None:
             if facts.suspended:
                 return
-            outcome = await self.tools.connections.follow_file(volume, timeout_s=LIMIT_S)
+            outcome = await self.tools.connections.follow_file(
+                volume, connection=wanted[-1], timeout_s=LIMIT_S
+            )
         if isinstance(outcome, Done):
             self._tell_set(volume, outcome.note, new=self._settled.get(volume.resource) != wanted)
             self._settled[volume.resource] = wanted
@@ -81,7 +85,7 @@ class RunningOptions:
             text = (
                 f"{volume.resource}: DRBD does not have the options that are built: {outcome.why}"
             )
-            self.journal.add("drbd-options", text, severity=Severity.ALARM)
+            self.journal.add("drbd-options", text, severity=Severity.WARNING)
 
     def _tell_set(self, volume: Volume, what: str, *, new: bool) -> None:
         if DISK in what:
