@@ -6,7 +6,7 @@ import pytest
 
 from hapair.core.plan.cluster import plan
 from tests.build.material import EMPTY, WITH_ORDERS, formed
-from tests.build.test_plan import lines, settled, side_changed
+from tests.build.test_plan import lines, said, settled, side_changed
 
 
 def test_a_cluster_of_an_older_version_gets_its_first_secret() -> None:
@@ -30,5 +30,9 @@ def test_nodes_of_different_versions_agree_on_no_secret(used: int) -> None:
     """DRBD connects no two of which one asks for a secret that the other does not know."""
     state = settled(built=replace(EMPTY, secret_number=used))
     older = replace(state.sides[1].facts, version="0.0.1")
-    mixed = side_changed(replace(state, rotate_secret=True), 1, facts=older)
+    mixed = side_changed(state, 1, facts=older)
     assert plan(mixed).built.secret_number == used
+    assert not plan(mixed).refused
+    rotating = plan(replace(mixed, rotate_secret=True))
+    assert rotating.built.secret_number == used
+    assert "agree on no secret" in said(rotating)

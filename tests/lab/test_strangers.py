@@ -32,10 +32,13 @@ def connection(node: Machine) -> str:
     return node.run(f"drbdadm cstate {RESOURCE}").stdout.strip()
 
 
+def shown(node: Machine) -> str:
+    return node.check(f"drbdsetup show {RESOURCE}")
+
+
 def secret(node: Machine) -> str:
     """Return the secret that the kernel asks for."""
-    shown = node.check(f"drbdsetup show {RESOURCE}")
-    (found,) = re.findall(r'shared-secret\s+"(\w+)"', shown)
+    (found,) = re.findall(r'shared-secret\s+"(\w+)"', shown(node))
     return str(found)
 
 
@@ -114,10 +117,47 @@ def test_the_secret_is_rotated_while_the_application_runs(formed_lab: Lab) -> No
         assert not any(each in told for each in (before, now))
 
 
+FORGET: Final = (
+    "import json; d = json.load(open(p)); del d['built']['secret_number'];"
+    " json.dump(d, open(p, 'w'))"
+)
+
+
+def test_a_cluster_of_the_previous_version_gets_its_secret(formed_lab: Lab) -> None:
+    """FAIL: a secret on one node only ends the replication, or nobody says that there is none."""
+    node1, node2 = formed_lab.nodes
+    with serving(formed_lab) as story:
+        for node in formed_lab.nodes:  # What an upgrade finds: built.json knows of no secret.
+            node.check(["python3", "-c", f"p = {BUILT!r}; {FORGET}"])
+            node.check("systemctl restart hapaird")
+        formed_lab.wait_until(
+            "no kernel asks for a secret",
+            lambda: not any("shared-secret" in shown(node) for node in formed_lab.nodes),
+            timeout_s=PATIENCE_S,
+        )
+        node2.check(f"drbdadm disconnect {RESOURCE}; drbdadm connect {RESOURCE}")
+        story.redundant_again()
+        assert "DRBD's connections are not authenticated" in node1.run("clstat").stdout
+        assert node1.run("clbuild").exit_code != 0
+        node1.check("clbuild --force", timeout_s=PATIENCE_S)
+        formed_lab.wait_until(
+            "both kernels ask for a secret",
+            lambda: all("shared-secret" in shown(node) for node in formed_lab.nodes),
+            timeout_s=PATIENCE_S,
+        )
+        assert cluster.is_redundant(formed_lab)
+        assert secret(node1) == secret(node2)
+        met = times(node1, CONNECTED)
+        node2.check(f"drbdadm disconnect {RESOURCE}; drbdadm connect {RESOURCE}")
+        story.redundant_again()
+        assert times(node1, CONNECTED) > met
+        story.service_answers()
+
+
 def effective(node: Machine) -> dict[str, str]:
     """Return the options of the running resource by name, as the kernel has them."""
-    shown = node.check(f"drbdsetup show --show-defaults {RESOURCE}")
-    pairs = re.findall(r"^\s+([a-z][a-z0-9-]+)\s+([^;{]+);", shown, re.MULTILINE)
+    text = node.check(f"drbdsetup show --show-defaults {RESOURCE}")
+    pairs = re.findall(r"^\s+([a-z][a-z0-9-]+)\s+([^;{]+);", text, re.MULTILINE)
     return {name: value.strip().strip('"') for name, value in pairs}
 
 

@@ -105,8 +105,7 @@ def _secret_number(situation: Situation, previous: Built | None) -> int:
     connects no two of which one asks for a secret.
     """
     used = previous.secret_number if previous else 0
-    first, second = situation.sides
-    if first.facts.version != second.facts.version:
+    if not situation.one_version:
         return used
     return used + 1 if situation.rotate_secret else max(used, 1)
 

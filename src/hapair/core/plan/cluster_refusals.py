@@ -17,6 +17,13 @@ def refusals(situation: Situation, built: Built, *, changed: bool) -> Problems:
     yield from _two_edits(situation)
     yield from _devices(situation, built)
     yield from _applications(built)
+    if situation.rotate_secret and not situation.one_version:
+        yield Problem(
+            "--rotate-secret",
+            "DRBD connections",
+            "the nodes have different versions of hapair, and agree on no secret meanwhile",
+            "install the newer version on both nodes, then try again",
+        )
     if situation.formed and changed:
         previous = situation.previous
         if previous is not None:

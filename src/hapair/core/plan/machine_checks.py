@@ -31,7 +31,7 @@ TOOLS: Final = (
 
 def versions(situation: Situation) -> Problems:
     first, second = situation.sides
-    if first.facts.version == second.facts.version:
+    if situation.one_version:
         return
     # Releases that differ in the last number only understand each other: a rolling upgrade.
     compatible = _release(first.facts.version) == _release(second.facts.version)

@@ -62,6 +62,12 @@ class Situation:
         return any(side.formed for side in self.sides)
 
     @property
+    def one_version(self) -> bool:
+        """Tell whether both nodes have the same version of hapair."""
+        first, second = self.sides
+        return first.facts.version == second.facts.version
+
+    @property
     def previous(self) -> Built | None:
         """Return the newest committed configuration; this node's when both are of one age."""
         mine, other = self.side(self.me), self.side(self.cluster.peer_of(self.me))
