@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hapair.model.application import Program, ServiceAddress, Volume
+from hapair.model.application import Application, Program, ServiceAddress, Volume
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster, FenceMethod, Watchdog, Witness
 from hapair.model.data import VolumeFacts
 from hapair.model.divergence import ChangedFile, Generations
+from hapair.model.holders import Holders
 from hapair.model.outcome import Outcome
 from hapair.model.storage import GroupStorage, NativeMount
 from hapair.model.witness import WitnessAnswer
@@ -73,13 +74,26 @@ class FileSystems(Protocol):
         ...
 
     async def unmount(self, volume: Volume, *, timeout_s: float) -> Outcome: ...
-    def mounted(self, volume: Volume) -> bool: ...
+    def mounted(self, volume: Volume) -> bool | None:
+        """Tell whether it is at its mount point; None: the device is mounted only elsewhere."""
+        ...
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call ``callback()`` soon after something was mounted or unmounted, whoever did it."""
         ...
 
     async def end_holders(self, volume: Volume, *, timeout_s: float) -> Outcome:
-        """TERM, then KILL the processes that hold the mount; each named in the Outcome's text."""
+        """End what holds the device besides our mount; each is named in the Outcome's text.
+
+        Processes get TERM, then KILL; other mounts, in every name space, are unmounted.
+        """
+        ...
+
+    async def held(self, volume: Volume, own: Application | None, *, timeout_s: float) -> Holders:
+        """Return what holds the device besides our mount, but for what a stop of ``own`` ends.
+
+        Processes that only use its files are not among it. It takes at most ``timeout_s``.
+        """
         ...
 
 

@@ -69,8 +69,22 @@ async def test_a_foreign_mount_is_left_alone(
     run("mkdir", "-p", volume.mount_point)
     run("mount", "-t", "tmpfs", "none", volume.mount_point)
     assert isinstance(await file_systems.mount(volume, timeout_s=10), Refused)
-    assert isinstance(await file_systems.unmount(volume, timeout_s=10), Refused)
+    assert isinstance(await file_systems.unmount(volume, timeout_s=10), Done)  # It is not ours.
+    assert run("findmnt", "-n", "-o", "FSTYPE", volume.mount_point) == "tmpfs"
     assert not file_systems.mounted(volume)
+
+
+async def test_a_mount_over_ours_is_not_taken_for_ours(
+    volume: Volume, file_systems: MountedFileSystems
+) -> None:
+    await file_systems.mount(volume, timeout_s=10)
+    run("mount", "-t", "tmpfs", "none", volume.mount_point)
+    assert file_systems.mounted(volume) is None
+    refused = await file_systems.unmount(volume, timeout_s=10)
+    assert isinstance(refused, Refused)
+    assert "not our device" in refused.why
+    run("umount", volume.mount_point)
+    assert file_systems.mounted(volume) is True
 
 
 async def test_a_file_system_with_noted_errors_is_checked_first(

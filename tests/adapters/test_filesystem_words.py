@@ -34,9 +34,9 @@ def test_words_of_fstab_become_flags_and_data(options: str, flags: int, data: st
 
 def test_mountinfo_is_read_with_its_blanks() -> None:
     assert list(mounts(MOUNT_INFO)) == [
-        Mount((254, 1), "/", "/dev/vda1", "ext4"),
-        Mount((147, 10), "/srv/my orders", "/dev/drbd10", "ext4"),
-        Mount((0, 33), "/scratch", "tmpfs", "tmpfs"),
+        Mount((254, 1), "/", "/dev/vda1", "ext4", number=22, parent=1, shared=1),
+        Mount((147, 10), "/srv/my orders", "/dev/drbd10", "ext4", "/", 36, 22, 20, 1),
+        Mount((0, 33), "/scratch", "tmpfs", "tmpfs", number=37, parent=22),
     ]
 
 

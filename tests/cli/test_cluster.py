@@ -124,6 +124,12 @@ def leaving_in_order(daemon: FakeDaemon) -> list[str]:
     return order
 
 
+def leaving(
+    node: str, *, handover: bool = False, last: bool = False, force: bool = False
+) -> dict[str, object]:
+    return {"node": node, "handover": handover, "last": last, "force": force}
+
+
 def test_a_halt_of_the_cluster_lets_neither_node_take_over(daemon: FakeDaemon) -> None:
     order = leaving_in_order(daemon)
     came = given("clhalt")
@@ -131,8 +137,9 @@ def test_a_halt_of_the_cluster_lets_neither_node_take_over(daemon: FakeDaemon) -
     assert came.out == "cluster shop is halted\n"
     assert order == ["node1 told", "node2 told", "node2 left", "node1 left"]
     asked = {str(args["node"]): args for args in daemon.asked_for("leave")}
-    assert asked["node1"] == {"node": "node1", "handover": False, "last": True}
-    assert asked["node2"] == {"node": "node2", "handover": False, "last": False}
+    assert asked["node1"] == leaving("node1", last=True, force=True)
+    assert asked["node2"] == leaving("node2", force=True)
+    assert len(daemon.asked_for("may-stop")) == 1
 
 
 def test_a_halt_without_a_peer_halts_this_node(daemon: FakeDaemon) -> None:
@@ -140,7 +147,20 @@ def test_a_halt_without_a_peer_halts_this_node(daemon: FakeDaemon) -> None:
     daemon.answer("leave", {"text": "node1 is halted"})
     came = given("clhalt")
     assert came.out == "cluster shop is halted; node2 was not part of it\n"
-    assert daemon.asked_for("leave") == [{"node": "node1", "handover": False, "last": False}]
+    assert daemon.asked_for("leave") == [leaving("node1", force=True)]
+
+
+def test_a_halt_of_what_is_held_stops_nothing_on_either_node(daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.status())
+    daemon.answer("may-stop", {"error": "the mount on /export holds it", "mend": "umount /export"})
+    came = given("clhalt")
+    assert came.code == ExitCode.REFUSED
+    assert "the mount on /export holds it" in came.err
+    assert "umount /export" in came.err
+    assert daemon.asked_for("leave") == []
+    daemon.answer("leave", {})
+    assert given("clhalt", "--force").code == ExitCode.DONE
+    assert len(daemon.asked_for("may-stop")) == 1
 
 
 def test_one_node_hands_over_when_it_leaves(daemon: FakeDaemon) -> None:
@@ -148,7 +168,7 @@ def test_one_node_hands_over_when_it_leaves(daemon: FakeDaemon) -> None:
     daemon.answer("leave", {"text": "node1 is halted"})
     came = given("clhalt", "--node", "local")
     assert came.out == "node1 has left the cluster\n"
-    assert daemon.asked_for("leave") == [{"node": "node1", "handover": True, "last": False}]
+    assert daemon.asked_for("leave") == [leaving("node1", handover=True)]
 
 
 def test_one_node_may_halt_what_it_runs(daemon: FakeDaemon) -> None:
@@ -180,7 +200,7 @@ def test_a_shutdown_hands_over(daemon: FakeDaemon, root: Path) -> None:
     daemon.answer("status", situations.status())
     daemon.answer("leave", {"text": "node1 is halted"})
     assert given("clhalt", "--node", "local", "--shutdown").code == ExitCode.DONE
-    assert daemon.asked_for("leave") == [{"node": "node1", "handover": True, "last": False}]
+    assert daemon.asked_for("leave") == [leaving("node1", handover=True, force=True)]
 
 
 @pytest.mark.usefixtures("root")

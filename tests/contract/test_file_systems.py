@@ -28,6 +28,7 @@ class World:
     missing: Volume
     held: Callable[[], AbstractContextManager[object]]  # A process "sleep" holds the mount.
     vanish: Callable[[Volume], object]  # Somebody unmounts it.
+    bind: Callable[[], str]  # Mount it a second time; returns where.
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.native)])
@@ -42,7 +43,11 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             fake.held_by[volume.resource] = "sleep (4711)"
             yield
 
-        yield World(fake, volume, missing, noted, fake.vanish)
+        def second() -> str:
+            fake.seconds[volume.resource] = ("the mount on /export",)
+            return "/export"
+
+        yield World(fake, volume, missing, noted, fake.vanish, second)
         return
     need_root()
 
@@ -54,9 +59,16 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             finally:
                 process.kill()
 
+    def bind() -> str:
+        export = tmp_path / "export"
+        export.mkdir()
+        subprocess.run(("mount", "--bind", volume.mount_point, str(export)), check=True)
+        return str(export)
+
     with loop_device(make_image(tmp_path), Path(volume.device)), own_mounts():
         made = MountedFileSystems(ProcessRunner())
-        yield World(made, volume, missing, held, lambda one: calls.unmount(one.mount_point))
+        vanish = lambda one: calls.unmount(one.mount_point)  # noqa: E731
+        yield World(made, volume, missing, held, vanish, bind)
         made.close()
 
 
@@ -104,3 +116,15 @@ async def test_an_unmount_by_somebody_is_told(world: World) -> None:
     async with asyncio.timeout(PATIENCE_S):
         await told.wait()
     assert not world.file_systems.mounted(world.volume)
+
+
+async def test_a_second_mount_is_told_until_the_holders_are_ended(world: World) -> None:
+    await world.file_systems.mount(world.volume, timeout_s=10)
+    assert not (await world.file_systems.held(world.volume, None, timeout_s=10)).found
+    where = world.bind()
+    (held,) = (await world.file_systems.held(world.volume, None, timeout_s=10)).found
+    assert where in held.what
+    assert where in held.mend
+    assert isinstance(await world.file_systems.end_holders(world.volume, timeout_s=10), Done)
+    assert not (await world.file_systems.held(world.volume, None, timeout_s=10)).found
+    assert world.file_systems.mounted(world.volume)

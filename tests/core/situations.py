@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hapair.core.applications.brake import Frozen
+from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.placement import View
 from hapair.core.right.arbitration import UNANSWERED_MAX, Silence
 from hapair.core.words.effects import Layer
@@ -210,9 +211,20 @@ GOALS: Final = {
     "data-only": replace(CAN_RUN, record=record(wanted=Wanted.DATA)),
     "run": CAN_RUN,
 }
+_PROMOTED: Final = Item(NAME, Layer.PROMOTED, RESOURCE)
+STUCK: Final = replace(
+    RUNNING,
+    items={
+        NAME: {
+            **RUNNING.items[NAME],
+            _PROMOTED: ItemState(Is.UP, rung=len(LADDER[Layer.PROMOTED]), stuck=2),
+        }
+    },
+)
 HANDS: Final = {
     "not-mine": replace(CAN_RUN, record=record(PEER)),
     "cannot-move": replace(with_state(CAN_RUN, moving=(NAME,)), peer=None),
+    "cannot-stop": replace(CAN_RUN, state=replace(STUCK, moving=(NAME,))),
     "moved": with_state(CAN_RUN, moving=(NAME,)),
     "moving": replace(CAN_RUN, state=replace(RUNNING, moving=(NAME,))),
     "hand-over": leaving(formed=True),
@@ -220,6 +232,7 @@ HANDS: Final = {
     "let-lie": with_state(CAN_RUN, fresh=(NAME,), form=Form(autostart=False)),
     "wanted-down": replace(CAN_RUN, record=record(wanted=Wanted.DOWN)),
     "failed-here": replace(CAN_RUN, record=record(failed_on=(ME,))),
+    "held-here": replace(CAN_RUN, state=STUCK, record=record(failed_on=(ME,))),
     "stale-here": with_state(CAN_RUN, facts=STALE, joined_from_s={}),
     "preferred": with_state(ELSEWHERE, fresh=(NAME,)),
     "failback": replace(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hapair.core import node
 from hapair.core.applications.items import ORDER, items_of
-from hapair.core.applications.ladder import LADDER
+from hapair.core.applications.ladder import LADDER, resistance
 from hapair.core.applications.layers import START
 from hapair.core.explain import report
 from hapair.core.words.effects import Act, Do, Layer, Look, ResetNode
@@ -231,7 +231,7 @@ def test_a_demotion_without_an_answer_waits_for_the_kernel() -> None:
     bench.running()
     bench.outcomes[Do.DEMOTE] = Unknown("no answer")
     bench.command(Halt(NAME))
-    assert bench.acts().count(Do.DEMOTE) == 3
+    assert bench.acts().count(Do.DEMOTE) == LADDER[Layer.PROMOTED].count(Do.DEMOTE)
     assert said_phase(bench.state) is Phase.STUCK
 
 
@@ -243,6 +243,89 @@ def test_a_mount_that_stays_busy_is_stuck(outcome: Outcome) -> None:
     bench.outcomes[Do.END_HOLDERS] = outcome
     bench.command(Halt(NAME))
     assert "stuck" in bench.notes()
+
+
+HELD = Refused("Device is held open by someone; /dev/drbd0 is held by the mount on /export")
+
+
+def test_a_move_that_a_second_holder_stops_half_way_ends_where_it_began() -> None:
+    bench = Bench()
+    bench.running()
+    bench.outcomes[Do.DEMOTE] = HELD
+    bench.forget_effects()
+    bench.command(Move(NAME))
+    assert said_phase(bench.state) is Phase.RUNNING
+    assert bench.record.owner == ME
+    accepted, text = bench.replies()[-1]
+    assert not accepted
+    assert "orders runs on node1 again: it cannot be stopped" in text
+    assert "the mount on /export" in text
+    ladder = list(LADDER[Layer.PROMOTED])
+    assert [do for do in bench.acts() if do in ladder] == ladder
+    assert bench.notes()[-5:].count("cannot-stop") == 1
+    bench.wait(60.0)  # Nothing moves it again by itself.
+    assert bench.notes().count("cannot-stop") == 1
+    bench.outcomes.clear()
+    bench.command(Move(NAME))
+    assert bench.record.owner == PEER
+
+
+def test_what_resisted_once_does_not_fall_back_again_and_again() -> None:
+    bench = Bench(built(application(NAME, preferred=PEER, failback=True)))
+    bench.together()
+    bench.peer_has(current=False)
+    bench.command(Introduce(NAME, Wanted.UP))
+    bench.wait(20.0)
+    bench.outcomes[Do.DEMOTE] = HELD
+    bench.peer_has()
+    bench.wait(60.0)
+    assert bench.notes().count("failback") == 1
+    assert said_phase(bench.state) is Phase.RUNNING
+
+
+def failed_and_held() -> Bench:
+    """Its start failed here, and something else keeps the device from the peer."""
+    bench = Bench()
+    bench.together()
+    bench.outcomes = {Do.DEMOTE: HELD, Do.START_PROGRAM: Refused("no licence")}
+    bench.command(Introduce(NAME, Wanted.UP))
+    assert bench.record.failed_on == (ME,)
+    assert said_phase(bench.state) is Phase.STUCK
+    return bench
+
+
+def test_a_start_that_failed_is_tried_here_again_while_the_peer_cannot_have_it() -> None:
+    bench = failed_and_held()
+    alarms = {alarm.name: alarm.text for alarm in report(bench.state, bench.now_s).alarms}
+    assert "the mount on /export" in alarms["stuck"]
+    bench.wait(600.0)
+    tried = bench.acts().count(Do.START_PROGRAM)
+    assert 4 <= tried <= 10  # Ever more slowly.
+    assert bench.notes().count("held-here") == tried - 1
+    del bench.outcomes[Do.START_PROGRAM]
+    bench.wait(200.0)
+    assert said_phase(bench.state) is Phase.RUNNING
+    assert bench.record.failed_on == ()
+
+
+def test_what_failed_here_goes_to_the_peer_once_its_holder_has_gone() -> None:
+    bench = failed_and_held()
+    bench.wait(40.0)
+    del bench.outcomes[Do.DEMOTE]
+    bench.wait(100.0)
+    assert bench.record.owner == PEER
+
+
+def test_a_mount_that_is_found_gone_is_no_longer_called_stuck() -> None:
+    bench = Bench()
+    bench.running()
+    bench.outcomes[Do.UNMOUNT] = Unknown("no answer")
+    bench.command(Halt(NAME))
+    assert said_phase(bench.state) is Phase.STUCK
+    bench.up.discard(("mounted", NAME, RESOURCE))
+    bench.wait(30.0)
+    assert said_phase(bench.state) is Phase.STOPPED
+    assert not resistance(bench.state, NAME)
 
 
 def halted_and_stuck(*, resets_node: bool, command: Command) -> Bench:

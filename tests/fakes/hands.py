@@ -7,9 +7,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
-from hapair.model.application import OcfAgent, Program, Script, ServiceAddress, Unit, Volume
+from hapair.model.application import (
+    Application,
+    OcfAgent,
+    Program,
+    Script,
+    ServiceAddress,
+    Unit,
+    Volume,
+)
 from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.holders import Held, Holders
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 
 
@@ -66,6 +75,7 @@ class FakeFileSystems:
     mounts: set[str] = field(default_factory=set)  # Resources that are mounted.
     held_by: dict[str, str] = field(default_factory=dict)  # Resource -> name of its holder.
     missing: set[str] = field(default_factory=set)  # Resources without a device.
+    seconds: dict[str, tuple[str, ...]] = field(default_factory=dict)  # Its other mounts.
     unanswered: bool = False
     callbacks: list[Callable[[], None]] = field(default_factory=list)
 
@@ -83,7 +93,7 @@ class FakeFileSystems:
         self.mounts.discard(volume.resource)
         return _ended(self.unanswered)
 
-    def mounted(self, volume: Volume) -> bool:
+    def mounted(self, volume: Volume) -> bool | None:
         return volume.resource in self.mounts
 
     def on_change(self, callback: Callable[[], None]) -> None:
@@ -95,10 +105,16 @@ class FakeFileSystems:
         for callback in self.callbacks:
             callback()
 
+    async def held(self, volume: Volume, own: Application | None, *, timeout_s: float) -> Holders:
+        del own, timeout_s
+        found = self.seconds.get(volume.resource, ())
+        return Holders(tuple(Held(each, f"umount {each}") for each in found))
+
     async def end_holders(self, volume: Volume, *, timeout_s: float) -> Outcome:
         del timeout_s
         holder = self.held_by.pop(volume.resource, "")
-        return Done(f"SIGTERM to {holder}" if holder else "nobody held it")
+        self.seconds.pop(volume.resource, None)
+        return Done(f"SIGTERM to {holder}" if holder else "")
 
 
 @dataclass

@@ -29,6 +29,7 @@ from hapair.model.cluster import (
     Timing,
 )
 from hapair.model.data import VolumeFacts
+from hapair.model.holders import Holders
 from hapair.model.outcome import Done, Outcome
 from hapair.model.status import Standing
 from hapair.ports import HeardDatagram, LinkListener
@@ -156,7 +157,8 @@ class Machine:
     answers: dict[str, Outcome | Exception] = field(default_factory=dict)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)  # Work waits for its gate.
     known: dict[str, VolumeFacts] = field(default_factory=dict)
-    is_mounted: bool = False
+    is_mounted: bool | None = False
+    holders: Holders = field(default_factory=Holders)
     addresses_present: bool | None = False
     program_runs: bool | None = False
     answering: set[str] = field(default_factory=set)
@@ -223,8 +225,12 @@ class Machine:
     async def unmount(self, volume: Volume, *, timeout_s: float) -> Outcome:
         return await self._work("unmount", volume.resource)
 
-    def mounted(self, volume: Volume) -> bool:
+    def mounted(self, volume: Volume) -> bool | None:
         return self.is_mounted
+
+    async def held(self, volume: Volume, own: Application | None, *, timeout_s: float) -> Holders:
+        self.asked.append(f"held {volume.resource} but for {own.name if own else 'nothing'}")
+        return self.holders
 
     async def end_holders(self, volume: Volume, *, timeout_s: float) -> Outcome:
         return await self._work("end_holders", volume.resource)

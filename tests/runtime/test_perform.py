@@ -23,6 +23,7 @@ from hapair.core.words.effects import (
 from hapair.core.words.events import Ended, Event, Looked, ReferencesProbed
 from hapair.core.words.stored import Stored
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.perform import GRACE_S, LOOK_TIMEOUT_S, Outlets, Performer
@@ -245,13 +246,27 @@ async def test_what_is_not_built_is_refused(stage: Stage) -> None:
 async def test_each_action_is_a_line_of_the_history_with_its_duration(
     stage: Stage, journal: Journal
 ) -> None:
-    stage.machine.answers["demote orders.data"] = Refused("held open")
+    stage.machine.answers["demote orders.data"] = Refused("busy")
     await stage.do(act(Do.PROMOTE), act(Do.DEMOTE, 2))
     promote, demote = journal.since(0, 10)
     assert (promote["name"], promote["severity"]) == ("promote", "info")
     assert (demote["name"], demote["severity"]) == ("demote", "warning")
-    assert demote["text"] == "orders.data: refused: held open"
+    assert demote["text"] == "orders.data: refused: busy"
     assert "took_s" in promote
+
+
+async def test_who_holds_a_device_that_cannot_be_given_up_is_named(stage: Stage) -> None:
+    stage.machine.answers["demote orders.data"] = Refused("Device is held open by someone")
+    await stage.do(act(Do.DEMOTE))
+    stage.machine.holders = Holders((Held("the mount on /export", "umount /export"),), "programs")
+    await stage.do(act(Do.DEMOTE, 2))
+    nobody, somebody = stage.outcomes().values()
+    assert UNSEEN in str(nobody)
+    assert isinstance(somebody, Refused)
+    assert somebody.why == (
+        "Device is held open by someone; /dev/drbd0 is held by the mount on /export, "
+        "what could not be looked at: programs"
+    )
 
 
 def facts(role: Role) -> VolumeFacts:

@@ -166,6 +166,16 @@ class HoldMount:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldDevice:
+    """Something besides the mount keeps the device open, e.g. the name space of a container."""
+
+    node: str
+    resource: str
+    ends: bool  # The stop ladder may end it; otherwise it goes away by itself.
+    for_s: float | None  # None: only a power loss ends it.
+
+
+@dataclass(frozen=True, slots=True)
 class BreakDisk:
     node: str
     resource: str
@@ -216,6 +226,7 @@ Fault: TypeAlias = (
     | ClockJump
     | FailActions
     | HoldMount
+    | HoldDevice
     | BreakDisk
     | RemoveAddresses
     | Reboot
@@ -265,6 +276,8 @@ class Faults:
             case HoldMount(node, resource):
                 machine = self.world.machines[node]
                 machine.held |= {resource} & machine.mounted
+            case HoldDevice():
+                self._hold_device(fault)
             case BreakDisk(node, resource, for_s):
                 self._break_disk(node, resource, for_s)
             case RemoveAddresses():
@@ -311,6 +324,14 @@ class Faults:
         machine = self.world.machines[node]
         machine.effects_until_crash = effects
         machine.crash = crash
+
+    def _hold_device(self, fault: HoldDevice) -> None:
+        machine = self.world.machines[fault.node]
+        if fault.resource not in machine.mounted:
+            return  # Only a Primary can be opened.
+        machine.second[fault.resource] = fault.ends
+        if fault.for_s is not None:
+            self._later(fault.for_s, partial(machine.second.pop, fault.resource, None))
 
     def _break_disk(self, node: str, resource: str, for_s: float) -> None:
         hit = self.world.resources[resource]

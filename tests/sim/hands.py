@@ -206,13 +206,13 @@ class Hands:
             case Do.BRING_UP:
                 return self.resources[act.resource].bring_up(name)
             case Do.TAKE_DOWN:
-                if act.resource in self.machine.mounted:
+                if self._is_open(act.resource):
                     return Refused("the device is held open")
                 return self.resources[act.resource].take_down(name)
             case Do.PROMOTE:
                 return self.resources[act.resource].promote(name)
             case Do.DEMOTE:
-                if act.resource in self.machine.mounted:
+                if self._is_open(act.resource):
                     return Refused("the device is held open")
                 return self.resources[act.resource].demote(name)
             case Do.RESUME:
@@ -229,6 +229,9 @@ class Hands:
                 return self._do_with_program(act)
             case _ as never:
                 assert_never(never)
+
+    def _is_open(self, resource: str) -> bool:
+        return resource in self.machine.mounted or resource in self.machine.second
 
     def _resume(self, act: Act) -> Outcome:
         resource, name = self.resources[act.resource], self.machine.name
@@ -261,6 +264,8 @@ class Hands:
             machine.mounted.discard(act.resource)
         else:
             machine.held.discard(act.resource)
+            if machine.second.get(act.resource):
+                del machine.second[act.resource]
             self._kill_start_script(act.application)
             machine.programs[act.application] = False
         return Done()

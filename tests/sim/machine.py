@@ -78,6 +78,8 @@ class Machine:
     daemon: Daemon | None = None
     mounted: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)  # Mounts that a stranger's process keeps busy.
+    # Devices that something holds besides the mount, and whether END_HOLDERS ends that.
+    second: dict[str, bool] = field(default_factory=dict)
     # By application; None: some of it is there.
     addresses: dict[str, bool | None] = field(default_factory=dict)
     programs: dict[str, bool | None] = field(default_factory=dict)
@@ -127,6 +129,7 @@ class Machine:
         self.daemon = None
         self.mounted.clear()
         self.held.clear()
+        self.second.clear()
         self.addresses.clear()
         self.programs.clear()
         self.deferred.clear()

@@ -19,6 +19,7 @@ from tests.sim.schedule import (
     random_schedule,
     with_clock_jumps,
     with_removed_addresses,
+    with_second_holders,
 )
 from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_resets
 from tests.sim.watch import Watch
@@ -49,11 +50,12 @@ class Failure:
 
 
 def plan_of(seed: str) -> Plan:
-    """Return what the seed says: clocks that differ, too."""
+    """Return what the seed says: clocks that differ and second holders, too."""
     plan = plan_with_true_clocks(seed)
     chance = Random(f"{seed}/clocks")
     schedule = with_clock_jumps(plan.schedule, chance)
     schedule = with_removed_addresses(schedule, plan.shape, Random(f"{seed}/addresses"))
+    schedule = with_second_holders(schedule, Random(f"{seed}/holders"), plan.shape)
     return Plan(seed, with_clocks(plan.shape, chance), schedule)
 
 

@@ -17,6 +17,7 @@ from tests.sim.faults import (
     FailActions,
     Fault,
     HangDaemon,
+    HoldDevice,
     HoldMount,
     KillAtEffect,
     KillDaemon,
@@ -40,6 +41,7 @@ from tests.sim.settings import NODES, PRIVATE, PUBLIC, THIRD_PARTY, Shape, built
 FAULTS_MAX: Final = 9
 PAUSE_BETWEEN_S: Final = 5.0  # On the average.
 CLOCK_JUMPS: Final = 0.3  # Share of the schedules in which a wall clock is set.
+SECOND_HOLDERS: Final = 0.3  # In which something else opens a device.
 TEN_YEARS_S: Final = 10 * 365 * 86400.0
 REMOVALS: Final = 0.3  # Share of the schedules in which somebody removes addresses.
 CHAINS: Final = 0.4  # Share of the schedules that contain a chain.
@@ -114,6 +116,25 @@ def with_removed_addresses(
     name = chance.choice(shape.applications).name
     removes = RemoveAddresses(name, every_s, for_s, lost=chance.random() < 0.3)
     return tuple(sorted((*schedule, Timed(at_s, removes)), key=lambda one: one.at_s))
+
+
+def with_second_holders(
+    schedule: tuple[Timed, ...], chance: Random, shape: Shape
+) -> tuple[Timed, ...]:
+    """Let something else open devices now and then, which goes later, when told to, or never."""
+    if chance.random() >= SECOND_HOLDERS:
+        return schedule
+    volumes = [v.resource for entry in built_from(shape).applications for v in entry.volumes]
+    if not volumes:
+        return schedule
+    timed = list(schedule)
+    for _ in range(chance.randint(1, 3)):
+        at_s = _seconds(chance, 0.0, schedule[-1].at_s + 1.0)
+        for_s = chance.choice((None, _seconds(chance, 0.5, 90.0)))
+        ends = chance.random() < 0.5
+        hold = HoldDevice(chance.choice(NODES), chance.choice(volumes), ends, for_s)
+        timed.append(Timed(at_s, hold))
+    return tuple(sorted(timed, key=lambda one: one.at_s))
 
 
 def _seconds(chance: Random, low: float, high: float) -> float:

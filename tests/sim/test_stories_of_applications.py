@@ -7,7 +7,7 @@ import pytest
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Halt, Leave, Move, Run
 from hapair.model.cluster import ArbitrationKind
-from tests.sim.faults import FailActions, HoldMount, KillDaemon, PowerOff
+from tests.sim.faults import FailActions, HoldDevice, HoldMount, KillDaemon, PowerOff
 from tests.sim.machine import Trouble
 from tests.sim.settings import NODES, application
 from tests.sim.stage import DATA, KINDS, LONG_S, ONE_APPLICATION, ORDERS, Stage, with_kind
@@ -169,6 +169,47 @@ def test_row_12_what_cannot_be_unmounted_is_not_started_on_the_peer(kind: Arbitr
     stage.run_for(120.0)
     assert (NODES[1], Do.PROMOTE) not in stage.acts
     assert "stuck" in stage.alarms("node1")
+    stage.ends_well()
+
+
+@each_kind
+def test_row_12_a_second_holder_that_may_be_ended_holds_up_no_move(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(HoldDevice("node1", DATA, ends=True, for_s=None))
+    assert stage.types("node1", Move(ORDERS)).accepted
+    assert stage.served_by() == "node2"
+    stage.ends_well()
+
+
+@each_kind
+def test_row_12_a_second_holder_that_stays_leaves_the_service_where_it_was(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(HoldDevice("node1", DATA, ends=False, for_s=None))
+    assert not stage.types("node1", Move(ORDERS), within_s=60.0).accepted
+    assert stage.served_by() == "node1"
+    stage.ends_well()
+
+
+@each_kind
+@pytest.mark.parametrize("for_s", [60.0, None])
+def test_row_12_a_second_holder_under_a_start_that_fails_takes_nobodys_chance(
+    kind: ArbitrationKind, for_s: float | None
+) -> None:
+    """The start fails here, the peer cannot have it: it comes up somewhere without a person."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(HoldDevice("node1", DATA, ends=False, for_s=for_s))
+    for do in (Do.START_PROGRAM, Do.ADD_ADDRESSES):
+        stage.suffers(fails("node1", do))
+    stage.world.command("node1", Halt(ORDERS))
+    stage.run_for(15.0)
+    stage.world.command("node1", Run(ORDERS))
+    stage.run_for(15.0)
+    assert stage.served_by() == ""
+    if for_s is None:  # What made its start fail is mended: nobody tells hapair so.
+        stage.world.machines["node1"].trouble.clear()
+    stage.waits_for(lambda: stage.served_by() == ("node1" if for_s is None else "node2"), 400.0)
     stage.ends_well()
 
 

@@ -1,23 +1,26 @@
 """clhalt: stop the cluster, or take one node out of it."""
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
 from typing import Final
 
-from hapair.cli.common import ExitCode, goes_on, patience_s, places, print_json, run
+from hapair.cli.common import ExitCode, call, goes_on, patience_s, places, print_json, run
 from hapair.cli.pages.asking import LOCAL, ask_status, named_node
 from hapair.cli.pages.attention import owner_view
 from hapair.cli.pages.status import Status
 from hapair.cli.screen import parsers
+from hapair.cli.screen.reading import Reader
 from hapair.cli.sessions.waiting import Ended, Request, Work, carry_out
-from hapair.rpc.messages import DaemonDown, RpcError
+from hapair.rpc.messages import DaemonDown, JsonObject, RpcError
 
 MEMBERS: Final = ("forming", "together", "alone", "cut", "leaving")
 SHUTDOWN_TIMEOUT_S: Final = 13 * 60.0  # The unit's own limit is a little longer.
 DAEMON_BACK_S: Final = 20.0  # A daemon that died is started again by systemd well within this.
 LEAVING_S: Final = 5.0
+MAY_STOP_S: Final = 30.0
 LOOK_S: Final = 0.2
 
 PAGE: Final = parsers.Page(
@@ -34,6 +37,10 @@ PAGE: Final = parsers.Page(
 
         --shutdown is how systemd calls it when the machine goes down: the same as --node local,
         but bounded in time, and content when there is nothing to leave.
+
+        What else holds a device of an application is looked for before anything stops, on both
+        nodes, and refused by name. With --force, and with --shutdown, the stop goes on and ends
+        what it may: processes, other mounts, loop devices.
     """,
     never=(
         "It never leaves a node that still runs an application: it says what holds it.",
@@ -62,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="with --node local: as part of a shutdown of the machine",
     )
+    parsers.add_force(made)
     made.add_argument(
         "--timeout",
         metavar="TIME",
@@ -94,7 +102,12 @@ def body(options: argparse.Namespace) -> int:
 def _leave(options: argparse.Namespace, node: str) -> Ended:
     work = Work(
         "leave",
-        {"node": node, "handover": True, "last": False},
+        {
+            "node": node,
+            "handover": True,
+            "last": False,
+            "force": options.force or options.shutdown,
+        },
         f"{node} hands over its applications and leaves",
         timeout_s=options.timeout,
     )
@@ -107,7 +120,8 @@ def _halt_applications(options: argparse.Namespace, status: Status, node: str) -
         view = owner_view(status, name)
         if view is None or view[1].owner != node or view[1].wanted == "down":
             continue
-        work = Work("halt", {"application": name}, f"stopping {name}", name, options.timeout)
+        args = {"application": name, "force": options.force}
+        work = Work("halt", args, f"stopping {name}", name, options.timeout)
         with goes_on(f"The daemon goes on stopping {name}; undo: clrunapp {name}"):
             ended = carry_out(work)
         if ended.error is not None:
@@ -122,9 +136,12 @@ def _halt_cluster(options: argparse.Namespace, status: Status) -> int:
     """
     local = status.local
     peer_member = status.remote is not None and status.remote.standing in MEMBERS
-    args = {"node": local.node, "handover": False, "last": peer_member}
+    if not options.force:
+        _refuse_held()
+    # Both were looked at: a holder that comes now must not leave one of them halted alone.
+    args = {"node": local.node, "handover": False, "last": peer_member, "force": True}
     work = Work("leave", args, "halting the cluster", timeout_s=options.timeout)
-    peer_args = {"node": local.peer, "handover": False, "last": False}
+    peer_args = {"node": local.peer, "handover": False, "last": False, "force": True}
     peer_work = Work("leave", peer_args, f"halting {local.peer}", timeout_s=options.timeout)
     request = Request(peer_work, lambda _: None, begin=_until_leaving if peer_member else None)
     with goes_on("Both nodes go on halting; follow it with: clstat --watch; undo: clform"):
@@ -138,6 +155,15 @@ def _halt_cluster(options: argparse.Namespace, status: Status) -> int:
     if not peer_member:
         done += f"; {local.peer} was not part of it"
     return _tell(options, ends, done)
+
+
+def _refuse_held() -> None:
+    """Ask both nodes; a daemon of a version that does not know the question forbids nothing."""
+    answer: JsonObject = {}
+    with contextlib.suppress(RpcError):
+        answer = call("may-stop", {}, timeout_s=MAY_STOP_S)
+    if error := Reader(answer).text("error"):
+        raise RpcError(error, Reader(answer).text("mend"))
 
 
 def _until_leaving() -> None:

@@ -19,6 +19,10 @@ PAGE: Final = parsers.Page(
         A step that does not succeed is followed by a harder one (the stop ladder): the stop
         script gets its time limit, then the application's own processes are ended, then those
         that hold its mounts. Each step is bounded in time and shown.
+
+        What else holds a device of it, a bind mount for example or a mount in the name space of a
+        container, is looked for first, and refused by name. With --force the stop goes on and
+        ends what it may: processes, other mounts, loop devices.
     """,
     never=(
         "It never ends a process that neither belongs to the application nor holds its mounts.",
@@ -36,6 +40,7 @@ PAGE: Final = parsers.Page(
 def parser() -> argparse.ArgumentParser:
     made = parsers.make_parser(PAGE)
     parsers.add_application(made, "the application, as clstat names it")
+    parsers.add_force(made)
     parsers.add_waiting(made)
     parsers.add_json(made)
     return made
@@ -43,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
 
 def body(options: argparse.Namespace) -> int:
     name = options.application
-    order = Order("halt", {"application": name}, saying=f"stopping {name}", undo=f"clrunapp {name}")
+    args = {"application": name, "force": options.force}
+    order = Order("halt", args, saying=f"stopping {name}", undo=f"clrunapp {name}")
     return carry_out_order(options, order)
 
 

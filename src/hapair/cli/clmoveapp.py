@@ -17,6 +17,11 @@ PAGE: Final = parsers.Page(
         checked: it must be together with this one and have UpToDate data. If the start over there
         fails, the application comes back to where it was, and the command says so.
 
+        What else holds a device of it, a bind mount for example or a mount in the name space of a
+        container, would keep this node from giving it up. That is looked for first, and refused
+        by name. With --force the move goes on and ends what it may: processes, other mounts, loop
+        devices; if something is left, the application comes back here.
+
         The move changes nothing for later: neither the preferred node nor any rule. Moving it
         back is the same command again.
     """,
@@ -27,6 +32,7 @@ PAGE: Final = parsers.Page(
     ),
     examples=(
         parsers.Example("clmoveapp orders", "to the other node, e.g. before maintenance"),
+        parsers.Example("clmoveapp orders --force", "also if something else holds its device"),
         parsers.Example("clmoveapp orders --json", "with each step and its seconds as JSON"),
     ),
     see_also=("clrunapp(8)", "clhalt(8)", "clstat(1)", "clevents(1)"),
@@ -36,6 +42,7 @@ PAGE: Final = parsers.Page(
 def parser() -> argparse.ArgumentParser:
     made = parsers.make_parser(PAGE)
     parsers.add_application(made, "the application, as clstat names it")
+    parsers.add_force(made)
     parsers.add_waiting(made)
     parsers.add_json(made)
     return made
@@ -45,7 +52,7 @@ def body(options: argparse.Namespace) -> int:
     name = options.application
     order = Order(
         "move",
-        {"application": name},
+        {"application": name, "force": options.force},
         saying=f"moving {name} to the other node",
         undo=f"clmoveapp {name}, once it runs there",
     )

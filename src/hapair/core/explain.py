@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.applications import brake, goals, hands, last_rung, placement
+from hapair.core.applications import brake, goals, hands, ladder, last_rung, placement
 from hapair.core.applications.items import ORDER, at
 from hapair.core.applications.upkeep import AT_ONCE_MAX
 from hapair.core.copies import doubts, replication
@@ -241,7 +241,7 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
         text = f"it ran on {state.peer_name}, and the copy of the data here {_lack(state, name)}"
         found.append(Alarm("stale-data", text, name))
     if commands.phase(state, application) is Phase.STUCK:
-        text = "it cannot be stopped on this node; see: clstat --why " + name
+        text = f"it cannot be stopped on this node: {ladder.resistance(state, name)}"
         found.append(Alarm("stuck", text, name))
     if state.reasons.get(f"{name}/owners") == "two-owners":
         text = "it was started on both nodes while they could not hear each other"

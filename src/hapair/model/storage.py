@@ -39,7 +39,7 @@ class NativeMount:
     options: str = ""
     journal: bool = True
     in_fstab: bool = False
-    holders: tuple[str, ...] = ()  # Processes that use it, e.g. "bash (4711)".
+    holders: tuple[str, ...] = ()  # What uses it, e.g. "bash (4711)".
 
 
 @dataclass(frozen=True, slots=True)

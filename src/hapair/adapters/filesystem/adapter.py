@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 from hapair.adapters.filesystem.changes import MountChanges
 from hapair.adapters.filesystem.mounter import Mounter, Target
-from hapair.model.application import Volume
+from hapair.adapters.filesystem.uses import Use
+from hapair.adapters.shared.spaces import UNIT_OF_APPLICATIONS
+from hapair.model.application import Application, Unit, Volume
+from hapair.model.holders import Holders
 from hapair.model.outcome import Outcome
 from hapair.ports import CommandRunner
 
@@ -20,7 +23,7 @@ class MountedFileSystems:
     def on_change(self, callback: Callable[[], None]) -> None:
         self._changes.listen(callback)
 
-    def mounted(self, volume: Volume) -> bool:
+    def mounted(self, volume: Volume) -> bool | None:
         return self._mounter.mounted(_target(volume))
 
     async def mount(self, volume: Volume, *, timeout_s: float) -> Outcome:
@@ -31,6 +34,23 @@ class MountedFileSystems:
 
     async def end_holders(self, volume: Volume, *, timeout_s: float) -> Outcome:
         return await self._mounter.end_holders(_target(volume), timeout_s=timeout_s)
+
+    async def held(self, volume: Volume, own: Application | None, *, timeout_s: float) -> Holders:
+        return await self._mounter.held(_target(volume), _ends_with(own), timeout_s=timeout_s)
+
+
+def _ends_with(own: Application | None) -> Callable[[Use], bool]:
+    """Return what tells whether a stop of the application ends what holds its device."""
+    if own is None or own.program is None:
+        return lambda _: False
+    unit = own.program.name if isinstance(own.program, Unit) else None
+    group = f"/{unit or f'{UNIT_OF_APPLICATIONS}/{own.name}'}/"
+
+    def ends(use: Use) -> bool:
+        # An export is made by a start script, and no process of it shows that.
+        return use.export or (bool(use.by) and all(group in f"{each.unit}/" for each in use.by))
+
+    return ends
 
 
 def _target(volume: Volume) -> Target:

@@ -1,4 +1,4 @@
-"""The system calls mount(2) and umount2(2), and what fstab's words mean to them."""
+"""The system calls mount(2), umount2(2) and setns(2), and what fstab's words mean to them."""
 
 import ctypes
 import os
@@ -20,6 +20,7 @@ _FLAGS: Final = {
     "strictatime": 1 << 24,
     "lazytime": 1 << 25,
 }
+_NEW_MOUNTS: Final = 0x00020000  # CLONE_NEWNS of linux/sched.h.
 _CLEARING: Final = {"rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec", "async": "sync",
                     "atime": "noatime", "diratime": "nodiratime"}  # fmt: skip
 # Words for mount(8), systemd and people that mean nothing to the kernel.
@@ -59,3 +60,26 @@ def unmount(mount_point: str) -> int:
     """Unmount; return an errno, or 0 for success."""
     result = _LIBC.umount2(os.fsencode(mount_point), 0)
     return 0 if result == 0 else ctypes.get_errno()
+
+
+def enter(pid: int) -> None:
+    """Go into the mount name space of a process, and to its root. Only in a forked child.
+
+    Raises:
+        OSError: it ended, or the name space is closed to us.
+    """
+    space = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        go_back(space)
+        os.fchdir(root)
+        os.chroot(".")
+    finally:
+        os.close(root)
+        os.close(space)
+
+
+def go_back(space: int) -> None:
+    """Go into the mount name space of a descriptor, to its own root. OSError as above."""
+    if _LIBC.setns(space, _NEW_MOUNTS) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -1,8 +1,9 @@
-"""Find and end the processes that hold a mount. Blocking code: call it in a forked child."""
+"""Find and end the processes that hold a device. Blocking code: call it in a forked child."""
 
 import contextlib
 import os
 import signal
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class Holder:
 
 
 def holders(mount: Mount, spared: frozenset[int]) -> tuple[Holder, ...]:
-    """Return the processes that use a file of ``mount``, without those of ``spared``."""
+    """Return the processes that use the device of ``mount``, without those of ``spared``."""
     found = []
     for entry in os.scandir(PROC):
         if not entry.name.isdigit() or int(entry.name) in spared | {_INIT}:
@@ -41,7 +42,10 @@ def holders(mount: Mount, spared: frozenset[int]) -> tuple[Holder, ...]:
 
 
 def holds(process: Path, mount: Mount) -> bool:
-    """Tell whether the process has its folder, root, program, an open file or a map there."""
+    """Tell whether the process has its folder, root, program, an open file or a map there.
+
+    The device itself may be open, too.
+    """
     links: list[Path] = [process / name for name in ("cwd", "root", "exe")]
     with contextlib.suppress(OSError):
         links += (process / "fd").iterdir()
@@ -50,9 +54,10 @@ def holds(process: Path, mount: Mount) -> bool:
 
 def _leads_into(link: Path, mount: Mount) -> bool:
     try:
-        device = link.stat().st_dev
+        found = link.stat()
     except OSError:
         return _text_leads_into(link, mount)
+    device = found.st_rdev if stat.S_ISBLK(found.st_mode) else found.st_dev
     return (os.major(device), os.minor(device)) == mount.device
 
 
@@ -62,7 +67,8 @@ def _text_leads_into(link: Path, mount: Mount) -> bool:
         target = str(link.readlink())
     except OSError:
         return False
-    return target == mount.mount_point or target.startswith(mount.mount_point + "/")
+    inside = target == mount.mount_point or target.startswith(mount.mount_point + "/")
+    return inside and bool(mount.mount_point)
 
 
 def _maps(process: Path, mount: Mount) -> bool:

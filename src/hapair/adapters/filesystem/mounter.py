@@ -1,16 +1,23 @@
 """Mount and unmount ext4 and XFS through the system calls, in a child that may hang."""
 
+import asyncio
 import errno
+import json
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.filesystem import calls, superblock
-from hapair.adapters.filesystem.holders import end, holders, listed
+from hapair.adapters.filesystem import calls, superblock, uses
+from hapair.adapters.filesystem.freeing import free, let_pass
+from hapair.adapters.filesystem.holders import holders, listed
+from hapair.adapters.filesystem.uses import Use
 from hapair.adapters.shared.forked import Ended, Forked, StillRuns, Write
-from hapair.adapters.shared.mounts import Mount, mount_at, mounts_below
+from hapair.adapters.shared.mounts import Mount, mount_at, mount_info, mounts, mounts_below
 from hapair.model.application import FileSystem
+from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import CommandRunner, Finished, TimedOut
 
@@ -19,7 +26,9 @@ NEEDS_CHECK: Final = frozenset({errno.EUCLEAN, errno.EBADMSG, errno.EINVAL, errn
 # Exit codes of fsck: 1 means that it repaired something.
 CHECKED: Final = frozenset({0, 1})
 SAYS_ERRORS: Final = 254  # The child's own word for "the superblock says errors".
-KILL_WAIT_SHARE: Final = 0.3  # Of the time limit; the rest is for TERM.
+TERM_SHARE: Final = 0.55  # Of the time limit; what is left is for the looks.
+KILL_SHARE: Final = 0.15
+HELD_SHOWN_MAX: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +44,14 @@ class Mounter:
         self._run = run
         self._forked = Forked()
 
-    def mounted(self, target: Target) -> bool:
-        """Tell whether the target's own device is mounted at its mount point."""
-        return (mount := mount_at(target.mount_point)) is not None and _is_ours(mount, target)
+    def mounted(self, target: Target) -> bool | None:
+        """Tell whether the target's own device is mounted at its mount point.
+
+        None: it is mounted elsewhere, e.g. below a folder that was given another name.
+        """
+        if (mount := mount_at(target.mount_point)) is not None and _is_ours(mount, target):
+            return True
+        return None if _mounts_of(target) else False
 
     async def mount(self, target: Target, *, timeout_s: float) -> Outcome:
         """Mount; a file system that is marked damaged, or that refuses, is checked first.
@@ -59,53 +73,84 @@ class Mounter:
         return outcome
 
     async def unmount(self, target: Target, *, timeout_s: float) -> Outcome:
-        """Unmount; Done also when it is not mounted. Refused names who holds it."""
-        mount = mount_at(target.mount_point)
-        if mount is None:
+        """Unmount the device wherever our name space has it; Done also when it is not mounted.
+
+        Refused names who holds it.
+        """
+        found = _mounts_of(target)
+        if not found:
             return Done("it is not mounted")
-        if not _is_ours(mount, target):
-            return Refused(f"{mount.source} is mounted at {target.mount_point}, not our device")
 
         def work(write: Write) -> int:
-            code = calls.unmount(target.mount_point)
-            if code == errno.EBUSY:
-                write(_held_by(mount))
-            return code
+            for mount in reversed(found):  # A copy inside another one was made after it.
+                code = _unmount(mount, write)
+                if code not in (0, errno.EINVAL):  # Some went together with another one.
+                    return code
+            return 0
 
         match await self._forked(f"unmount {target.mount_point}", work, timeout_s=timeout_s):
             case StillRuns(after_s):
                 return Unknown(f"{target.mount_point} is not unmounted after {after_s} s")
-            case Ended(exit_code=0) | Ended(exit_code=errno.EINVAL):
+            case Ended(exit_code=0):
                 return Done()
             case Ended(exit_code=errno.EBUSY, text=text):
-                return Refused(f"{target.mount_point} is held by {text}")
+                return Refused(text)
             case Ended(exit_code=code):
                 return Unknown(f"unmount of {target.mount_point}: {os.strerror(code)}")
 
     async def end_holders(self, target: Target, *, timeout_s: float) -> Outcome:
-        """End what holds the mount; the text names every process and signal.
+        """End what holds the device besides our mount; the text names each and what was done.
 
-        Refused: some of it is still there afterwards.
+        Unknown: some of it is still there afterwards.
         """
-        mount = mount_at(target.mount_point)
-        if mount is None or not _is_ours(mount, target):
-            return Done("nothing is mounted")
+        ours = _our_mount(target)
+        if ours is None:
+            return Done("there is no such device")
         daemon = os.getpid()
 
         def work(write: Write) -> int:
             spared = frozenset({daemon, os.getpid()})
-            kill_s = timeout_s * KILL_WAIT_SHARE / 2
-            term_s = timeout_s * (1 - KILL_WAIT_SHARE)
-            write("; ".join(end(mount, spared, term_s=term_s, kill_s=kill_s)))
-            return 1 if holders(mount, spared) else 0
+            term_s, kill_s = timeout_s * TERM_SHARE, timeout_s * KILL_SHARE
+            let_pass(ours, spared)
+            done = "; ".join(free(ours, spared, term_s=term_s, kill_s=kill_s))
+            left = [each.what for each in (*uses.mounted(ours), *uses.others(ours))]
+            left += map(str, holders(ours, spared))
+            write(f"still held by {', '.join(left)} after: {done or 'nothing'}" if left else done)
+            return 1 if left else 0
 
-        match await self._forked(f"end holders {mount.mount_point}", work, timeout_s=timeout_s):
+        match await self._forked(f"end holders {target.device}", work, timeout_s=timeout_s):
             case StillRuns(after_s):
-                return Unknown(f"holders of {mount.mount_point} were not ended after {after_s} s")
+                return Unknown(f"holders of {target.device} were not ended after {after_s} s")
             case Ended(exit_code=0, text=text):
-                return Done(text or "nobody held it")
+                return Done(text)
             case Ended(text=text):
-                return Unknown(f"{mount.mount_point} is still held after {text}")
+                return Unknown(f"{target.device} is {text}")
+
+    async def held(
+        self, target: Target, spared: Callable[[Use], bool], *, timeout_s: float
+    ) -> Holders:
+        """Return what holds the device besides our mount, but for what is ``spared``.
+
+        The two halves of the look are bounded one by one: what hangs one leaves the other.
+        """
+        ours = _our_mount(target)
+        if ours is None:
+            return Holders()
+        parts = (("mounts", uses.mounted), ("devices above it and programs", uses.others))
+        ends = await asyncio.gather(
+            *(
+                self._forked(
+                    f"{name} of {target.device}", _told(look, ours, spared), timeout_s=timeout_s
+                )
+                for name, look in parts
+            )
+        )
+        found: list[Held] = []
+        missed = [name for (name, _), end in zip(parts, ends, strict=True) if not _is_whole(end)]
+        for end in ends:
+            if isinstance(end, Ended) and _is_whole(end):
+                found += [Held(*each) for each in json.loads(end.text or "[]")]
+        return Holders(tuple(found), ", ".join(missed))
 
     async def _try_mount(
         self, target: Target, timeout_s: float, *, look_first: bool
@@ -153,13 +198,59 @@ class Mounter:
                 )
 
 
-def _is_ours(mount: Mount, target: Target) -> bool:
-    """Compare the device's number: its name may be a link."""
+def _told(
+    look: Callable[[Mount], Iterator[Use]], ours: Mount, spared: Callable[[Use], bool]
+) -> Callable[[Write], int]:
+    """Return the work of a child that looks and writes what it found, but for what is spared."""
+
+    def work(write: Write) -> int:
+        found = ((each.what, each.mend) for each in look(ours) if not spared(each))
+        write(json.dumps(list(islice(found, HELD_SHOWN_MAX))))
+        return 0
+
+    return work
+
+
+def _is_whole(end: Ended | StillRuns) -> bool:
+    return isinstance(end, Ended) and end.exit_code == 0
+
+
+def _number(target: Target) -> tuple[int, int] | None:
     try:
         number = Path(target.device).stat().st_rdev
     except OSError:
-        return mount.source == target.device
-    return mount.device == (os.major(number), os.minor(number))
+        return None
+    return os.major(number), os.minor(number)
+
+
+def _is_ours(mount: Mount, target: Target) -> bool:
+    """Compare the device's number: its name may be a link."""
+    number = _number(target)
+    return mount.source == target.device if number is None else mount.device == number
+
+
+def _mounts_of(target: Target) -> list[Mount]:
+    return [mount for mount in mounts(mount_info()) if _is_ours(mount, target)]
+
+
+def _our_mount(target: Target) -> Mount | None:
+    """Return the mount at the mount point, or what it would be; None when there is no device."""
+    if (mount := mount_at(target.mount_point)) is not None and _is_ours(mount, target):
+        return mount
+    number = _number(target)
+    return number and Mount(number, target.mount_point, target.device, target.file_system)
+
+
+def _unmount(mount: Mount, write: Write) -> int:
+    """Return an errno; what is mounted over it is left alone."""
+    top = mount_at(mount.mount_point)
+    if top is not None and top.device != mount.device:
+        write(f"{top.source} is mounted at {mount.mount_point}, not our device: unmount it first")
+        return errno.EBUSY
+    code = calls.unmount(mount.mount_point)
+    if code == errno.EBUSY:
+        write(f"{mount.mount_point} is held by {_held_by(mount)}")
+    return code
 
 
 def _held_by(mount: Mount) -> str:
@@ -167,10 +258,8 @@ def _held_by(mount: Mount) -> str:
         return f"mounts inside it: {', '.join(below)}"
     if found := holders(mount, frozenset({os.getpid()})):
         return listed(found)
-    return (
-        "no process that shows it: look for loop devices, swap files, NFS exports, other name "
-        "spaces, or a process that hangs in a system call"
-    )
+    above = [each.what for each in uses.others(mount)]
+    return ", ".join(above) or UNSEEN
 
 
 def _why_not_mounted(target: Target, code: int) -> str:

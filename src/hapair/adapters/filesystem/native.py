@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from hapair.adapters.filesystem import uses
 from hapair.adapters.filesystem.holders import holders
-from hapair.adapters.shared.mounts import mount_info, mounts_with_options
+from hapair.adapters.shared.mounts import Mount, mount_info, mounts_with_options
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, NativeMount
@@ -47,7 +48,7 @@ class NativeFileSystems:
                     options=",".join(o for o in options.split(",") if o not in DEFAULTS),
                     journal=_has_journal(device, mount.kind),
                     in_fstab=self._fstab_line(mount.mount_point) is not None,
-                    holders=tuple(str(h) for h in holders(mount, frozenset({os.getpid()}))),
+                    holders=_who_holds(mount),
                 )
         return tuple(found.values())
 
@@ -128,6 +129,12 @@ class NativeFileSystems:
             beside.unlink(missing_ok=True)
             return Refused(f"{self._fstab}: {error.strerror}")
         return Done()
+
+
+def _who_holds(mount: Mount) -> tuple[str, ...]:
+    """Return what would keep the volume open when it is unmounted there."""
+    held = (*uses.mounted(mount), *uses.in_kernel(mount))
+    return (*map(str, holders(mount, frozenset({os.getpid()}))), *(each.what for each in held))
 
 
 def _text(place: Path) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.shared.mounts import mount_info, mounts
+from hapair.adapters.shared.spaces import UNIT_OF_APPLICATIONS
 
-UNIT_OF_APPLICATIONS: Final = "hapair-apps.service"
 _IN_SLICE: Final = Path("hapair.slice") / UNIT_OF_APPLICATIONS
 LOOK_INTERVAL_S: Final = 0.02
 NAMED_MAX: Final = 20

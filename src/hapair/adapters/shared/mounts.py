@@ -1,7 +1,7 @@
-"""Read /proc/self/mountinfo."""
+"""Read /proc/PID/mountinfo."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,11 @@ class Mount:
     mount_point: str
     source: str
     kind: str
+    root: str = "/"  # The folder of the file system that is seen there.
+    number: int = 0
+    parent: int = 0  # The number of the mount that it is mounted on.
+    shared: int = 0  # The peer group that it belongs to; 0: none.
+    master: int = 0  # The peer group that it follows.
 
 
 def mount_info(place: Path = MOUNT_INFO) -> str:
@@ -36,7 +41,10 @@ def mounts_with_options(text: str) -> Iterator[tuple[Mount, str]]:
             continue
         major, _, minor = fields[2].partition(":")
         device = (int(major), int(minor))
-        yield Mount(device, _plain(fields[4]), _plain(tail[1]), tail[0]), fields[5]
+        numbers = int(fields[0]), int(fields[1])
+        groups = _group("shared:", fields[6:]), _group("master:", fields[6:])
+        point, source, root = _plain(fields[4]), _plain(tail[1]), _plain(fields[3])
+        yield Mount(device, point, source, tail[0], root, *numbers, *groups), fields[5]
 
 
 def mounts(text: str) -> Iterator[Mount]:
@@ -52,11 +60,21 @@ def mount_at(mount_point: str) -> Mount | None:
     return found
 
 
+def is_on_top(mount: Mount, beside: Sequence[Mount]) -> bool:
+    """Tell whether an unmount of its mount point would hit this very mount."""
+    there = [each for each in beside if each.mount_point == mount.mount_point]
+    return there[-1:] == [mount]
+
+
 def mounts_below(mount_point: str) -> tuple[str, ...]:
     """Return the mount points inside ``mount_point``."""
     prefix = mount_point.rstrip("/") + "/"
     found = mounts(mount_info())
     return tuple(one.mount_point for one in found if one.mount_point.startswith(prefix))
+
+
+def _group(word: str, optional: list[str]) -> int:
+    return next((int(each[len(word) :]) for each in optional if each.startswith(word)), 0)
 
 
 def _plain(text: str) -> str:

@@ -198,6 +198,11 @@ def add_json(parser: argparse.ArgumentParser, text: str = "print the result as J
     parser.add_argument("--json", action="store_true", help=text)
 
 
+def add_force(parser: CommandParser) -> None:
+    text = "go on although something else holds a device, and end what may be ended"
+    parser.add_argument("--force", action="store_true", help=text)
+
+
 def add_waiting(parser: CommandParser) -> None:
     """Add the options of commands that start something the daemon then carries out."""
     parser.add_argument(

@@ -16,6 +16,7 @@ from hapair.model.outcome import Done, Outcome, Refused, Unknown
 START_TRIES_MAX: Final = 3
 RETRY_DOUBLINGS_MAX: Final = 5  # Rare enough: a disk that stays away must not fill the history.
 STUCK_RETRY_S: Final = 10.0
+STUCK_DOUBLINGS_MAX: Final = 3  # So the stop goes on soon after the holder has gone.
 
 
 def absorb_look(turn: Turn, looked: Looked) -> None:
@@ -31,9 +32,10 @@ def absorb_look(turn: Turn, looked: Looked) -> None:
                 retry_at_s = turn.state.now_s + RETRY_S
                 found = replace(found, tries=item_state.tries + 1, retry_at_s=retry_at_s)
             else:
-                rung = 0 if known is Is.DOWN else item_state.rung
                 tries = 0 if known is Is.UP else item_state.tries
-                found = replace(found, tries=tries, rung=rung)
+                found = replace(found, tries=tries)
+                if known is Is.DOWN:
+                    found = replace(found, rung=0, stuck=0)
             turn.put_item(item, found)
 
 
@@ -117,7 +119,14 @@ def _stop_ended(turn: Turn, item: Item, item_state: ItemState, doing: Do, outcom
             known = Is.UNKNOWN if unsure else item_state.known
             error = replace(item_state, known=known, rung=rung, last_error=why)
             if rung >= len(LADDER[item.layer]):
-                error = replace(error, retry_at_s=turn.state.now_s + STUCK_RETRY_S)
-                text = f"{doing} {item.resource} failed on the last rung: {why}"
-                turn.note("stuck", text, item.application, Severity.ALARM)
+                error = _stuck(turn, item, error, doing)
             turn.put_item(item, error)
+
+
+def _stuck(turn: Turn, item: Item, item_state: ItemState, doing: Do) -> ItemState:
+    """Say what resists, and wait longer each time before the ladder is climbed again."""
+    text = f"{doing} {item.resource} failed on the last rung: {item_state.last_error}"
+    turn.note("stuck", text, item.application, Severity.ALARM)
+    pause_s = STUCK_RETRY_S * 2.0 ** min(item_state.stuck, STUCK_DOUBLINGS_MAX)
+    retry_at_s = turn.state.now_s + pause_s
+    return replace(item_state, stuck=item_state.stuck + 1, retry_at_s=retry_at_s)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import goals
+from hapair.core.applications import goals, ladder, last_rung
 from hapair.core.applications.placement import View, peer_can, peer_has_all, view
 from hapair.core.copies import doubts, replication
 from hapair.core.words.effects import Severity
@@ -23,6 +23,19 @@ class Hand(StrEnum):
     MOVE = "move"  # Stop here first, then give.
     CANCEL = "cancel"  # The peer cannot take it: go on here.
     LET_LIE = "let lie"  # It is not to start by itself.
+    RETRY = "retry"  # Forget that it failed to start here.
+
+
+def _cannot_stop(v: View) -> bool:
+    """Tell whether the ladder has come to its end, and this node is not reset for it."""
+    rung = last_rung.judge(v.state, v.application)
+    return rung is not None and rung.answer is last_rung.Rung.WAIT
+
+
+def _tried_twice(v: View) -> bool:
+    """Tell whether the ladder was climbed once more, after a pause, since the last start."""
+    states = v.state.items_of(v.application.name).values()
+    return any(each.stuck and each.stuck % 2 == 0 for each in states)
 
 
 HandRule = Rule[View, Hand]
@@ -33,6 +46,12 @@ HANDS: Final[tuple[HandRule, ...]] = (
         lambda v: v.moving and not peer_has_all(v),
         Hand.CANCEL,
         "the peer can no longer take it",
+    ),
+    Rule(
+        "cannot-stop",
+        lambda v: v.moving and _cannot_stop(v),
+        Hand.CANCEL,
+        "it cannot be stopped here as a whole",
     ),
     Rule("moved", lambda v: v.moving and v.stopped, Hand.GIVE, "stopped here, starts on the peer"),
     Rule("moving", lambda v: v.moving, Hand.KEEP, "stopping here"),
@@ -62,6 +81,12 @@ HANDS: Final[tuple[HandRule, ...]] = (
         "it failed to start here, the peer tries",
     ),
     Rule(
+        "held-here",
+        lambda v: v.failed_here and peer_has_all(v) and _cannot_stop(v) and _tried_twice(v),
+        Hand.RETRY,
+        "it failed to start here, and cannot be stopped as a whole for the peer: here once more",
+    ),
+    Rule(
         "stale-here",
         lambda v: v.stopped and not v.current and not v.awaits_proof and peer_can(v),
         Hand.GIVE,
@@ -79,6 +104,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
             v.application.failback
             and v.preferred_elsewhere
             and not v.stopped
+            and not ladder.resistance(v.state, v.application.name)
             and v.current
             and peer_has_all(v)
         ),
@@ -154,6 +180,10 @@ def _apply(turn: Turn, record: Record, rule: HandRule) -> None:
             turn.change(moving=without)
             text = f"the move to {state.peer_name} is given up: {rule.because}"
             turn.note(rule.name, text, name, Severity.WARNING)
+        case Hand.RETRY:
+            failed_on = tuple(each for each in record.failed_on if each != state.me)
+            turn.put_record(replace(record, failed_on=failed_on, version=later))
+            turn.note(rule.name, rule.because, name, Severity.WARNING)
         case Hand.LET_LIE:
             turn.put_record(replace(record, wanted=Wanted.DOWN, version=later))
             turn.note(rule.name, f"stays down: {rule.because}; type: clrunapp {name}", name)

@@ -58,8 +58,8 @@ def absorb_facts(turn: Turn) -> None:
             up = facts is not None and facts.role is Role.PRIMARY
         known = Is.UP if up else Is.DOWN
         if item_state.known is not known and not item_state.busy:
-            rung = item_state.rung if up else 0
-            turn.put_item(item, replace(item_state, known=known, rung=rung, spent=False))
+            changed = replace(item_state, known=known, spent=False)
+            turn.put_item(item, changed if up else replace(changed, rung=0, stuck=0))
 
 
 def find_given_up(turn: Turn) -> None:

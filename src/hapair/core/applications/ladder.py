@@ -16,7 +16,8 @@ LADDER: Final[dict[Layer, tuple[Do, ...]]] = {
     Layer.PROGRAM: (Do.STOP_PROGRAM, Do.KILL_PROGRAM, Do.KILL_PROGRAM),
     Layer.ADDRESSED: (Do.REMOVE_ADDRESSES, Do.REMOVE_ADDRESSES),
     Layer.MOUNTED: (Do.UNMOUNT, Do.END_HOLDERS, Do.UNMOUNT, Do.END_HOLDERS, Do.UNMOUNT),
-    Layer.PROMOTED: (Do.DEMOTE, Do.DEMOTE, Do.DEMOTE),
+    # What holds the device besides its mount shows only now: another name space has it mounted.
+    Layer.PROMOTED: (Do.DEMOTE, Do.DEMOTE, Do.END_HOLDERS, Do.DEMOTE, Do.END_HOLDERS, Do.DEMOTE),
     Layer.ATTACHED: (Do.TAKE_DOWN, Do.TAKE_DOWN),
 }
 FROZEN_RUNG: Final = 2  # Of a mount's ladder: from here on frozen writes are made to fail.
@@ -26,6 +27,15 @@ def is_stuck(state: NodeState, application: str) -> bool:
     return any(
         item_state.rung >= len(LADDER[item.layer])
         for item, item_state in state.items_of(application).items()
+    )
+
+
+def resistance(state: NodeState, application: str) -> str:
+    """Say what the last stop could not bring down, and why; empty when everything went down."""
+    return "; ".join(
+        f"{item.resource or item.layer}: {item_state.last_error}"
+        for item, item_state in state.items_of(application).items()
+        if item_state.stuck
     )
 
 

@@ -299,7 +299,9 @@ def _application_answer(state: NodeState, pending: Pending) -> tuple[bool, str] 
         return None
     where = state.me if running_here else state.peer_name
     if pending.node not in ("", where):
-        return False, f"{name} runs on {where} again: it could not be started on {pending.node}"
+        held = ladder.resistance(state, name)
+        why = f"cannot be stopped: {held}" if held else f"could not be started on {pending.node}"
+        return False, f"{name} runs on {where} again: it {why}"
     return True, f"{name} runs on {where}"
 
 

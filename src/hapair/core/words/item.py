@@ -43,6 +43,7 @@ class ItemState:
     busy: int = 0  # The effect_id that works on it; 0 when nothing does.
     doing: Do | None = None  # The action of ``busy``; None while it is only looked at.
     rung: int = 0  # How far up the stop ladder this item is.
+    stuck: int = 0  # How often the ladder came to its end since the item was down last.
     tries: int = 0  # Failed attempts since the last success.
     retry_at_s: float = 0.0
     last_error: str = ""

@@ -1,6 +1,7 @@
 """What local tools may ask for, and which of the two daemons does it."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -26,6 +27,7 @@ from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 from hapair.runtime.building.drift import DriftWatch, refuse_drift
 from hapair.runtime.control.loss import estimates, loss_object
 from hapair.runtime.control.status import node_status, why_object
+from hapair.runtime.control.stopping import refuse_held, why_not
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.jobs.buildapp import ApplicationBuilder
 from hapair.runtime.node.node import Node
@@ -36,6 +38,7 @@ LOCAL: Final = "local"
 PEER_STATUS_TIMEOUT_S: Final = 2.0
 PEER_EVENTS_TIMEOUT_S: Final = 1.0
 PEER_RELOAD_TIMEOUT_S: Final = 10.0
+PEER_MAY_STOP_TIMEOUT_S: Final = 10.0
 WATCH_INTERVAL_S: Final = 0.5
 EVENTS_MAX: Final = 2000
 PEER_CONNECT_LOOKS: Final = 30
@@ -75,6 +78,7 @@ class Commands:
             "loss": Verb(self.loss, read),
             "form": Verb(self.form),
             "leave": Verb(self.leave),
+            "may-stop": Verb(self.may_stop),
             "run": Verb(self.run),
             "halt": Verb(self.halt),
             "move": Verb(self.move),
@@ -93,6 +97,7 @@ class Commands:
             "events": self.events,
             "form": self.form,
             "leave": self.leave,
+            "may-stop": self.may_stop,
             "run": self.run,
             "halt": self.halt,
             "move": self.move,
@@ -260,6 +265,8 @@ class Commands:
         node, where = self.node(), call.text("node", LOCAL)
         if where == node.peer.name:
             return await self._on_peer("leave", call, node=LOCAL)
+        if not call.flag("force"):
+            await refuse_held(node, self.journal)
         return await self.command(Leave(call.flag("handover"), call.flag("last")))
 
     async def run(self, call: Call) -> JsonObject:
@@ -283,13 +290,32 @@ class Commands:
         """Let the owner of the application decide: only it may write the application's record."""
         node = self.node()
         if call.from_peer:
-            return await self.command(command)
+            return await self._of_own(call, command)
         if not isinstance(command, Halt):  # Stopping must always be possible.
             refuse_drift((await self.drifts.look(node.built)).clconf)
         record = node.state.record(command.application)
         if record is not None and record.owner == node.peer.name and node.peer.connected:
             return await self._on_peer(verb, call, **changed)
+        return await self._of_own(call, command)
+
+    async def _of_own(self, call: Call, command: Run | Halt | Move) -> JsonObject:
+        if not isinstance(command, Run) and not call.flag("force"):
+            await refuse_held(self.node(), self.journal, command.application)
         return await self.command(command)
+
+    async def may_stop(self, call: Call) -> JsonObject:
+        """Say what refuses a stop of everything, on this node or the peer; empty: nothing does.
+
+        A peer that cannot tell, because its version does not know the question, refuses nothing.
+        """
+        node = self.node()
+        if (refusal := await why_not(node, self.journal)) is not None:
+            return {"error": refusal.error, "mend": refusal.mend}
+        if call.from_peer or not node.peer.connected:
+            return {}
+        with contextlib.suppress(RpcError):
+            return await node.peer.request("may-stop", timeout_s=PEER_MAY_STOP_TIMEOUT_S)
+        return {}
 
     async def loss(self, _: Call) -> JsonObject:
         """Tell what a confirmation that the peer is down would start, and might lose."""

@@ -113,7 +113,7 @@ class LocalSide:
             resource=volume.resource,
             facts=facts,
             generations=generations,
-            mounted=node.hands.file_systems.mounted(volume),
+            mounted=node.hands.file_systems.mounted(volume) is not False,
             apart_since_wall_s=node.remembered().copy(volume.resource).apart_since_wall_s,
             kept=tuple(f"{each.volume_group}/{each.name}" for each in kept),
         )
@@ -178,7 +178,7 @@ class LocalSide:
     def _must_keep(self, volume: Volume) -> str:
         hands = self._node().hands
         facts = hands.replication.facts(volume.resource)
-        return may_lose_writes(facts, mounted=hands.file_systems.mounted(volume))
+        return may_lose_writes(facts, mounted=hands.file_systems.mounted(volume) is not False)
 
     async def _snapshot(self, volume: Volume, overwritten_bytes: int) -> Outcome:
         """Keep the victim's content; one made since the copies went apart serves as well."""

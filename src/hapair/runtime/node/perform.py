@@ -36,6 +36,8 @@ from hapair.runtime.history.journal_log import Journal
 # An adapter ends its work at the time-out; this much later it is given up on.
 GRACE_S: Final = 2.0
 LOOK_TIMEOUT_S: Final = 10.0
+HELD_LOOK_S: Final = 5.0
+HELD_OPEN: Final = "held open"  # DRBD's words for a device that somebody uses.
 # They end what is under way, a start that hangs or an unmount that waits for frozen writes, so
 # they must not wait for it.
 ENDS_OTHERS: Final = (Do.KILL_PROGRAM, Do.DETACH, Do.RESUME)
@@ -157,11 +159,13 @@ class Performer:
             case Do.BRING_UP:
                 return await replication.bring_up(volume, timeout_s=timeout_s)
             case Do.TAKE_DOWN:
-                return await replication.take_down(volume, timeout_s=timeout_s)
+                outcome = await replication.take_down(volume, timeout_s=timeout_s)
+                return await self._with_holders(outcome, volume)
             case Do.PROMOTE:
                 return await replication.promote(volume, timeout_s=timeout_s)
             case Do.DEMOTE:
-                return await replication.demote(volume, timeout_s=timeout_s)
+                outcome = await replication.demote(volume, timeout_s=timeout_s)
+                return await self._with_holders(outcome, volume)
             case Do.RESUME:
                 return await replication.resume(volume, timeout_s=timeout_s)
             case Do.DETACH:
@@ -174,6 +178,15 @@ class Performer:
                 return await file_systems.end_holders(volume, timeout_s=timeout_s)
             case _:
                 return Refused(f"{do} is not done to a volume")
+
+    async def _with_holders(self, outcome: Outcome, volume: Volume) -> Outcome:
+        """Say who holds a device that cannot be given up: its driver only counts them."""
+        if not isinstance(outcome, Refused):
+            return outcome
+        held = await self._hands.file_systems.held(volume, None, timeout_s=HELD_LOOK_S)
+        if not held.found and HELD_OPEN not in outcome.why:
+            return outcome
+        return Refused(f"{outcome.why}; {volume.device} is held by {held.named()}")
 
     async def _on_application(self, do: Do, application: Application, timeout_s: float) -> Outcome:
         addresses, programs = self._hands.addresses, self._hands.programs

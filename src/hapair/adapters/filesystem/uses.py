@@ -1,0 +1,207 @@
+"""What holds a device besides the mount that we made, named so that a person can end it.
+
+Blocking code: call it in a forked child. Files of other file systems are not touched, because one
+may lie on a file server that is gone.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hapair.adapters.shared.mounts import Mount
+from hapair.adapters.shared.spaces import (
+    PROC,
+    Process,
+    Space,
+    leaving_with,
+    other_spaces,
+    own_mounts,
+    pids,
+    process_of,
+)
+
+SYS: Final = Path("/sys")
+DEV: Final = Path("/dev")
+Number = tuple[int, int]
+_LOOP_GET_STATUS64: Final = 0x4C05
+_LOOP_INFO_BYTES: Final = 232
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    what: str
+    mend: str
+    by: tuple[Process, ...] = ()  # Who has it; nobody when only the kernel does.
+    export: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    node: Path
+    number: Number
+    file: str
+    lies_on: Number  # The device of the file system that its file lies on, or the file itself.
+
+
+def mounted(ours: Mount) -> Iterator[Use]:
+    """Return what is mounted from the device, or inside ``ours``, and does not go with ``ours``."""
+    here, spaces = own_mounts(), tuple(other_spaces())
+    for mount in here:
+        if _is_inside(mount, ours) or (
+            mount.device == ours.device and not is_ours(mount, ours, here)
+        ):
+            folder = f" (its folder {shown(mount.root)})" if mount.root != "/" else ""
+            point = shown(mount.mount_point)
+            yield Use(f"the mount on {point}{folder}", f"umount {point}")
+    for space, mount in foreign_mounts(ours, here, spaces):
+        lives = tuple(process_of(pid) for pid in space.pids)
+        point = shown(mount.mount_point)
+        yield Use(
+            f"the mount on {point} in the mount name space of {lives[0]}",
+            f"stop it, or: nsenter -t {lives[0].pid} -m umount {point}",
+            lives,
+        )
+
+
+def others(ours: Mount) -> Iterator[Use]:
+    """Return what else holds the device, without a mount: also who has it open."""
+    yield from in_kernel(ours)
+    yield from _opened(ours.device)
+
+
+def in_kernel(ours: Mount) -> Iterator[Use]:
+    """Return devices above it, swap spaces and exports: what no process shows."""
+    yield from _above(ours.device)
+    yield from _swaps(ours)
+    yield from _exports(ours)
+
+
+def _is_inside(mount: Mount, ours: Mount) -> bool:
+    return bool(ours.number) and mount.mount_point.startswith(ours.mount_point.rstrip("/") + "/")
+
+
+def is_ours(mount: Mount, ours: Mount, here: tuple[Mount, ...]) -> bool:
+    """Tell whether it is our mount, or a copy of it that goes with it."""
+    same = mount.mount_point == ours.mount_point and mount.root == "/"
+    return same or leaving_with(ours, here, ())(mount, here)
+
+
+def foreign_mounts(
+    ours: Mount, here: tuple[Mount, ...], spaces: tuple[Space, ...]
+) -> Iterator[tuple[Space, Mount]]:
+    """Return the mounts of the device in other name spaces that do not go with ours."""
+    goes = leaving_with(ours, here, spaces)
+    for space in spaces:
+        for mount in space.mounts:
+            if mount.device == ours.device and not goes(mount, space.mounts):
+                yield space, mount
+
+
+def _above(number: Number) -> Iterator[Use]:
+    """Return device-mapper, md and loop devices that lie on the device."""
+    folder = SYS / "dev/block" / f"{number[0]}:{number[1]}" / "holders"
+    for holder in sorted(folder.glob("*")):
+        try:
+            name = (holder / "dm/name").read_text().strip()
+        except OSError:
+            yield Use(f"the device {holder.name}", f"stop what uses /dev/{holder.name}")
+        else:
+            yield Use(f"the device-mapper map {name}", f"dmsetup remove {name}")
+    for loop in loops_over(number):
+        yield Use(
+            f"the loop device {loop.node} over {loop.file}",
+            f"unmount what is on it, then: losetup -d {loop.node}",
+        )
+
+
+def loops_over(number: Number) -> tuple[Loop, ...]:
+    """Return the loop devices whose file is the device, or lies on its file system."""
+    return tuple(each for each in _loops() if each.lies_on == number)
+
+
+def _loops() -> Iterator[Loop]:
+    for folder in sorted(SYS.glob("block/loop*/loop")):
+        node = DEV / folder.parent.name
+        with contextlib.suppress(OSError, ValueError):
+            file = shown((folder / "backing_file").read_bytes().decode(errors="replace").strip())
+            major, _, minor = (folder.parent / "dev").read_text().strip().partition(":")
+            lies_on = _backing(node)
+            yield Loop(node, (int(major), int(minor)), file, lies_on)
+
+
+def _backing(node: Path) -> Number:
+    """Ask the loop driver: the name of the file says nothing after a rename."""
+    descriptor = os.open(node, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        info = fcntl.ioctl(descriptor, _LOOP_GET_STATUS64, bytes(_LOOP_INFO_BYTES))
+    finally:
+        os.close(descriptor)
+    file_system, device = (int.from_bytes(info[at : at + 8], "little") for at in (0, 16))
+    return os.major(device or file_system), os.minor(device or file_system)
+
+
+def _swaps(ours: Mount) -> Iterator[Use]:
+    with contextlib.suppress(OSError):
+        for line in (PROC / "swaps").read_text(errors="replace").splitlines()[1:]:
+            place = line.split(maxsplit=1)[0]
+            if _is_in(place, ours) or _device_of(place) == ours.device:
+                yield Use(f"the swap space {shown(place)}", f"swapoff {shown(place)}")
+
+
+def _exports(ours: Mount) -> Iterator[Use]:
+    """Return what the kernel's NFS server has open: it does so once a client has asked."""
+    for name in ("fs/nfsd/exports", "fs/nfs/exports"):
+        with contextlib.suppress(OSError):
+            for line in (PROC / name).read_text(errors="replace").splitlines():
+                place, _, clients = line.partition("\t")
+                if _is_in(place, ours):
+                    text = f"the NFS export of {shown(place)} to {shown(clients)}"
+                    yield Use(text, f"exportfs -u CLIENT:{shown(place)}", export=True)
+            return
+
+
+def _is_in(place: str, ours: Mount) -> bool:
+    return place == ours.mount_point or place.startswith(ours.mount_point.rstrip("/") + "/")
+
+
+def _device_of(place: str) -> Number | None:
+    if not place.startswith("/dev/"):
+        return None
+    with contextlib.suppress(OSError):
+        return _number_of(Path(place))
+    return None
+
+
+def _number_of(place: Path) -> Number:
+    number = place.stat().st_rdev
+    return os.major(number), os.minor(number)
+
+
+def _opened(number: Number) -> Iterator[Use]:
+    for pid in pids():
+        if pid != os.getpid() and opens(PROC / str(pid), number):
+            process = process_of(pid)
+            yield Use(f"{process}, which has the device open", f"end it: kill {pid}", (process,))
+
+
+def opens(process: Path, number: Number) -> bool:
+    """Tell whether the process has the block device itself open, under a name in /dev."""
+    with contextlib.suppress(OSError):
+        return any(_leads_to(link, number) for link in (process / "fd").iterdir())
+    return False
+
+
+def _leads_to(link: Path, number: Number) -> bool:
+    with contextlib.suppress(OSError):
+        # Other files are not asked: one on a dead file server would hang.
+        return str(link.readlink()).startswith("/dev/") and _number_of(link) == number
+    return False
+
+
+def shown(name: str) -> str:
+    """Return a name as one line of text: it may have any bytes in it."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)

@@ -1,0 +1,63 @@
+"""What a planned stop looks at before it stops anything."""
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from hapair.core.words.effects import Severity
+from hapair.core.words.state import NodeState
+from hapair.model.application import Volume
+from hapair.model.built import BuiltApplication
+from hapair.model.data import Role
+from hapair.model.holders import Held
+from hapair.rpc.messages import RpcError
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.node import Node
+
+ALL: Final = ""
+LOOK_S: Final = 5.0
+
+
+async def refuse_held(node: Node, journal: Journal, name: str = ALL) -> None:
+    """Raise RpcError when something would keep a device open that the stop is to give up."""
+    if (refusal := await why_not(node, journal, name)) is not None:
+        raise refusal
+
+
+async def why_not(node: Node, journal: Journal, name: str = ALL) -> RpcError | None:
+    """Return what refuses a stop of the application, or of all, on this node; None: it may be.
+
+    Stopped all the same, the application would be down here, and could not start on the peer. A
+    look that gets no answer in time forbids nothing: it is noted, and the stop goes on.
+    """
+    built = [each for each in node.built.applications if name in (ALL, each.application.name)]
+    look = partial(node.hands.file_systems.held, timeout_s=LOOK_S)
+    looks = [(each, volume) for each in built for volume in _given_up(node.state, each)]
+    seen = await asyncio.gather(*(look(volume, each.application) for each, volume in looks))
+    held: list[Held] = []
+    for (each, volume), found in zip(looks, seen, strict=True):
+        held += (
+            Held(f"{one.what} holds {volume.device} of {volume.resource}", one.mend)
+            for one in found.found
+        )
+        if found.not_looked_at:
+            text = f"nobody could tell in time what holds {volume.device}: {found.not_looked_at}"
+            name = each.application.name
+            journal.add("not-looked", text, application=name, severity=Severity.WARNING)
+    if not held:
+        return None
+    return RpcError(
+        f"nothing was stopped on {node.identity.me}, because it could not be stopped as a whole: "
+        f"{_joined(one.what for one in held)}",
+        f"{_joined(one.mend for one in held)}; or, to have the stop end what it may: --force",
+    )
+
+
+def _given_up(state: NodeState, built: BuiltApplication) -> list[Volume]:
+    facts = ((volume, state.facts.get(volume.resource)) for volume in built.volumes)
+    return [volume for volume, each in facts if each is not None and each.role is Role.PRIMARY]
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(texts))

@@ -1,0 +1,261 @@
+"""A second holder of a device, of each kind: it is found, named, and ended where that may be.
+
+Real mounts on a loop device, in a mount name space of this test.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hapair.adapters.filesystem.adapter import MountedFileSystems
+from hapair.adapters.shared.process import ProcessRunner
+from hapair.model.application import Volume
+from hapair.model.outcome import Done, Refused, Unknown
+from tests.adapters.loops import MINOR, loop_device, make_image, run, volume_at
+from tests.adapters.namespaces import need_root, own_mounts
+from tests.sim.settings import application
+
+pytestmark = pytest.mark.native
+ORDERS = application("orders")
+READY_S = 10.0
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Volume]:
+    need_root()
+    made = volume_at(tmp_path / "srv" / "orders")
+    with loop_device(make_image(tmp_path), Path(made.device)), own_mounts():
+        yield made
+
+
+@pytest.fixture
+def file_systems() -> MountedFileSystems:
+    return MountedFileSystems(ProcessRunner())
+
+
+@contextlib.contextmanager
+def running(*argv: str, ready: Callable[[int], bool] = lambda _: True) -> Iterator[int]:
+    """Run a program until the end of the block, from the moment when it is ready."""
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
+        try:
+            until_s = time.monotonic() + READY_S
+            while not ready(process.pid):
+                assert time.monotonic() < until_s
+                time.sleep(0.02)
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def in_own_space(pid: int) -> bool:
+    return Path(f"/proc/{pid}/ns/mnt").readlink() != Path("/proc/self/ns/mnt").readlink() and (
+        Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+    )
+
+
+def bind(volume: Volume, folder: str, at: Path) -> None:
+    (Path(volume.mount_point) / folder).mkdir(exist_ok=True)
+    at.mkdir()
+    run("mount", "--bind", str(Path(volume.mount_point) / folder), str(at))
+
+
+async def named(file_systems: MountedFileSystems, volume: Volume) -> list[str]:
+    looked = await file_systems.held(volume, ORDERS, timeout_s=10)
+    assert not looked.not_looked_at
+    return [each.what for each in looked.found]
+
+
+async def test_a_mount_of_its_own_has_no_second_holder(
+    volume: Volume, file_systems: MountedFileSystems
+) -> None:
+    assert await named(file_systems, volume) == []
+    await file_systems.mount(volume, timeout_s=10)
+    with running("sleep", "60"):
+        assert await named(file_systems, volume) == []
+
+
+@pytest.mark.parametrize("folder", [".", "inner"])
+async def test_a_bind_mount_is_named_and_goes_with_ours(
+    volume: Volume, file_systems: MountedFileSystems, tmp_path: Path, folder: str
+) -> None:
+    await file_systems.mount(volume, timeout_s=10)
+    export = tmp_path / "export"
+    bind(volume, folder, export)
+    (what,) = await named(file_systems, volume)
+    assert f"the mount on {export}" in what
+    assert ("its folder /inner" in what) is (folder == "inner")
+    run("umount", volume.mount_point)
+    assert file_systems.mounted(volume) is None  # Neither here nor gone.
+    assert isinstance(await file_systems.unmount(volume, timeout_s=10), Done)
+    assert file_systems.mounted(volume) is False
+    assert await named(file_systems, volume) == []
+
+
+async def test_a_busy_bind_mount_is_freed_by_the_ladder(
+    volume: Volume, file_systems: MountedFileSystems, tmp_path: Path
+) -> None:
+    await file_systems.mount(volume, timeout_s=10)
+    export = tmp_path / "export"
+    bind(volume, "inner", export)
+    with running("sh", "-c", f"cd {export} && exec sleep 60"):
+        refused = await file_systems.unmount(volume, timeout_s=10)
+        assert isinstance(refused, Refused)
+        assert f"{export} is held by" in refused.why
+        ended = await file_systems.end_holders(volume, timeout_s=10)
+        assert isinstance(ended, Done)
+        assert "SIGTERM" in ended.note
+        assert f"{export} unmounted" in ended.note
+    assert isinstance(await file_systems.unmount(volume, timeout_s=10), Done)
+
+
+async def test_a_mount_below_a_renamed_folder_is_not_called_unmounted(
+    volume: Volume, file_systems: MountedFileSystems
+) -> None:
+    await file_systems.mount(volume, timeout_s=10)
+    parent = Path(volume.mount_point).parent
+    parent.rename(parent.with_name("old"))
+    assert file_systems.mounted(volume) is None
+    assert f"the mount on {parent.with_name('old')}/orders" in str(
+        await named(file_systems, volume)
+    )
+    assert isinstance(await file_systems.mount(volume, timeout_s=10), Done)
+    assert file_systems.mounted(volume) is True
+    assert isinstance(await file_systems.unmount(volume, timeout_s=10), Done)
+    assert file_systems.mounted(volume) is False
+
+
+@pytest.mark.parametrize("from_shared", [True, False])
+async def test_a_private_name_space_is_named_and_unmounted_from_within(
+    volume: Volume, file_systems: MountedFileSystems, *, from_shared: bool
+) -> None:
+    if from_shared:
+        run("mount", "--make-rshared", "/")
+    await file_systems.mount(volume, timeout_s=10)
+    argv = ("unshare", "--mount", "--propagation", "private", "sleep", "60")
+    with running(*argv, ready=in_own_space) as pid:
+        (what,) = await named(file_systems, volume)
+        assert f"the mount on {volume.mount_point} in the mount name space of sleep ({pid}" in what
+        assert isinstance(await file_systems.unmount(volume, timeout_s=10), Done)
+        assert file_systems.mounted(volume) is False
+        assert await named(file_systems, volume) == [what]
+        ended = await file_systems.end_holders(volume, timeout_s=10)
+        assert isinstance(ended, Done)
+        assert (
+            f"{volume.mount_point} unmounted in the mount name space of sleep ({pid}" in ended.note
+        )
+        assert await named(file_systems, volume) == []
+        assert in_own_space(pid)  # Only the mount was taken from it.
+
+
+async def test_a_name_space_that_follows_ours_holds_nothing(
+    volume: Volume, file_systems: MountedFileSystems
+) -> None:
+    run("mount", "--make-rshared", "/")
+    await file_systems.mount(volume, timeout_s=10)
+    argv = ("unshare", "--mount", "--propagation", "slave", "sleep", "60")
+    with running(*argv, ready=in_own_space) as pid:
+        assert volume.mount_point in run("cat", f"/proc/{pid}/mountinfo")
+        assert await named(file_systems, volume) == []
+        assert isinstance(await file_systems.unmount(volume, timeout_s=10), Done)
+        assert volume.mount_point not in run("cat", f"/proc/{pid}/mountinfo")
+
+
+async def test_a_mount_elsewhere_in_a_name_space_that_follows_ours_holds(
+    volume: Volume, file_systems: MountedFileSystems, tmp_path: Path
+) -> None:
+    run("mount", "--make-rshared", "/")
+    await file_systems.mount(volume, timeout_s=10)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    script = f"mount --bind {volume.mount_point} {inside} && exec sleep 60"
+    argv = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", script)
+    with running(*argv, ready=in_own_space):
+        (what,) = await named(file_systems, volume)
+        assert f"the mount on {inside} in the mount name space" in what
+
+
+async def test_a_loop_device_over_a_file_is_named_and_detached(
+    volume: Volume, file_systems: MountedFileSystems, tmp_path: Path
+) -> None:
+    await file_systems.mount(volume, timeout_s=10)
+    image = Path(volume.mount_point) / "disk.img"
+    image.touch()
+    os.truncate(image, 4 << 20)
+    loop = run("losetup", "--find", "--show", str(image))
+    run("mkfs.ext4", "-q", loop)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    run("mount", loop, str(inside))
+    (what,) = await named(file_systems, volume)
+    assert what == f"the loop device {loop} over {image}"
+    refused = await file_systems.unmount(volume, timeout_s=10)
+    assert isinstance(refused, Refused)
+    assert what in refused.why
+    ended = await file_systems.end_holders(volume, timeout_s=10)
+    assert isinstance(ended, Done)
+    assert f"{inside} unmounted; {loop} detached from {image}" in ended.note
+    assert isinstance(await file_systems.unmount(volume, timeout_s=10), Done)
+
+
+async def test_a_device_mapper_map_is_named_and_left(
+    volume: Volume, file_systems: MountedFileSystems
+) -> None:
+    loop = run("losetup", "--find", "--show", volume.device)
+    try:
+        (what,) = await named(file_systems, volume)
+        assert what == f"the loop device {loop} over {volume.device}"
+    finally:
+        run("losetup", "--detach", loop)
+
+
+async def test_an_open_device_is_named_and_who_has_it_is_ended(
+    volume: Volume, file_systems: MountedFileSystems
+) -> None:
+    code = f"import os, signal; os.open({volume.device!r}, os.O_RDONLY); signal.pause()"
+
+    def has_it(pid: int) -> bool:
+        return any(
+            str(link.readlink()) == volume.device for link in Path(f"/proc/{pid}/fd").iterdir()
+        )
+
+    with running(sys.executable, "-S", "-c", code, ready=has_it) as pid:
+        (what,) = await named(file_systems, volume)
+        assert f"({pid}" in what
+        assert "has the device open" in what
+        ended = await file_systems.end_holders(volume, timeout_s=10)
+        assert isinstance(ended, Done)
+        assert f"({pid})" in ended.note
+    assert await named(file_systems, volume) == []
+
+
+async def test_what_is_mounted_inside_is_named_before_and_left_by_the_ladder(
+    volume: Volume, file_systems: MountedFileSystems
+) -> None:
+    await file_systems.mount(volume, timeout_s=10)
+    inner = Path(volume.mount_point) / "inner"
+    inner.mkdir()
+    run("mount", "-t", "tmpfs", "none", str(inner))
+    assert await named(file_systems, volume) == [f"the mount on {inner}"]
+    assert isinstance(await file_systems.end_holders(volume, timeout_s=4), Unknown)
+    assert isinstance(await file_systems.unmount(volume, timeout_s=10), Refused)
+
+
+async def test_a_look_that_gets_no_time_says_so(
+    volume: Volume, file_systems: MountedFileSystems
+) -> None:
+    looked = await file_systems.held(volume, ORDERS, timeout_s=0.0)
+    assert "mounts" in looked.not_looked_at
+    assert "could not be looked at" in looked.named()
+
+
+async def test_a_device_that_is_not_there_is_held_by_nobody(
+    tmp_path: Path, file_systems: MountedFileSystems
+) -> None:
+    gone = volume_at(tmp_path, minor=MINOR + 1)
+    assert not (await file_systems.held(gone, ORDERS, timeout_s=5)).found
