@@ -41,7 +41,7 @@ async def main(built: Built, deeds: list[str]) -> None:
     maker = DrbdMaker(run, FileStorage(FOLDER), FOLDER)
     for deed in deeds:
         name, _, argument = deed.partition(":")
-        result: Outcome | bool | str
+        result: Outcome | bool | str | None
         match name:
             case "write":
                 result = maker.write(built, volume)
@@ -60,7 +60,7 @@ async def main(built: Built, deeds: list[str]) -> None:
             case _:
                 result = await getattr(drbd, name)(volume, timeout_s=float(argument or LIMIT_S))
         kind = type(result).__name__
-        said = result if isinstance(result, bool | str) else dataclasses.astuple(result)[0]
+        said = result if isinstance(result, bool | str | None) else dataclasses.astuple(result)[0]
         print(json.dumps({"deed": deed, "kind": kind, "said": said}), flush=True)
 
 

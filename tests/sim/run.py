@@ -7,6 +7,7 @@ from random import Random
 from typing import Final
 
 from hapair.core import node as real_core
+from hapair.core.applications.ladder import is_stuck
 from hapair.core.invariants import BrokenInvariantError
 from hapair.core.words.events import Form, Introduce, Run
 from hapair.model.status import Standing, Wanted
@@ -152,7 +153,10 @@ def heal(world: World, watch: Watch) -> None:
 
 
 def _operator_looks(world: World) -> None:
-    """Form a halted node again; run an application again that failed, once its cause is gone."""
+    """Form a halted node again; run an application again that failed, once its cause is gone.
+
+    What keeps a node stuck with what the other one runs is ended: only the redundancy waits for it.
+    """
     world.attach_disks()
     for node in NODES:
         state = world.state(node)
@@ -161,6 +165,8 @@ def _operator_looks(world: World) -> None:
         if state.standing is Standing.HALTED:
             world.command(node, Form())
         for record in state.stored.records:
+            if record.owner != node and is_stuck(state, record.application):
+                world.machines[node].second.clear()
             failed = record.failed_on and record.owner == node and record.wanted is not Wanted.DOWN
             if failed and not world.clients.serving(record.application):
                 world.command(node, Run(record.application))

@@ -73,11 +73,11 @@ def others(ours: Mount) -> Iterator[Use]:
     yield from _opened(ours.device)
 
 
-def in_kernel(ours: Mount) -> Iterator[Use]:
+def in_kernel(ours: Mount, proc: Path = PROC, sys: Path = SYS) -> Iterator[Use]:
     """Return devices above it, swap spaces and exports: what no process shows."""
-    yield from _above(ours.device)
-    yield from _swaps(ours)
-    yield from _exports(ours)
+    yield from _above(ours.device, sys)
+    yield from _swaps(ours, proc)
+    yield from _exports(ours, proc)
 
 
 def _is_inside(mount: Mount, ours: Mount) -> bool:
@@ -101,9 +101,9 @@ def foreign_mounts(
                 yield space, mount
 
 
-def _above(number: Number) -> Iterator[Use]:
+def _above(number: Number, sys: Path) -> Iterator[Use]:
     """Return device-mapper, md and loop devices that lie on the device."""
-    folder = SYS / "dev/block" / f"{number[0]}:{number[1]}" / "holders"
+    folder = sys / "dev/block" / f"{number[0]}:{number[1]}" / "holders"
     for holder in sorted(folder.glob("*")):
         try:
             name = (holder / "dm/name").read_text().strip()
@@ -111,20 +111,20 @@ def _above(number: Number) -> Iterator[Use]:
             yield Use(f"the device {holder.name}", f"stop what uses /dev/{holder.name}")
         else:
             yield Use(f"the device-mapper map {name}", f"dmsetup remove {name}")
-    for loop in loops_over(number):
+    for loop in loops_over(number, sys):
         yield Use(
             f"the loop device {loop.node} over {loop.file}",
             f"unmount what is on it, then: losetup -d {loop.node}",
         )
 
 
-def loops_over(number: Number) -> tuple[Loop, ...]:
+def loops_over(number: Number, sys: Path = SYS) -> tuple[Loop, ...]:
     """Return the loop devices whose file is the device, or lies on its file system."""
-    return tuple(each for each in _loops() if each.lies_on == number)
+    return tuple(each for each in _loops(sys) if each.lies_on == number)
 
 
-def _loops() -> Iterator[Loop]:
-    for folder in sorted(SYS.glob("block/loop*/loop")):
+def _loops(sys: Path) -> Iterator[Loop]:
+    for folder in sorted(sys.glob("block/loop*/loop")):
         node = DEV / folder.parent.name
         with contextlib.suppress(OSError, ValueError):
             file = shown((folder / "backing_file").read_bytes().decode(errors="replace").strip())
@@ -144,19 +144,19 @@ def _backing(node: Path) -> Number:
     return os.major(device or file_system), os.minor(device or file_system)
 
 
-def _swaps(ours: Mount) -> Iterator[Use]:
+def _swaps(ours: Mount, proc: Path) -> Iterator[Use]:
     with contextlib.suppress(OSError):
-        for line in (PROC / "swaps").read_text(errors="replace").splitlines()[1:]:
+        for line in (proc / "swaps").read_text(errors="replace").splitlines()[1:]:
             place = line.split(maxsplit=1)[0]
             if _is_in(place, ours) or _device_of(place) == ours.device:
                 yield Use(f"the swap space {shown(place)}", f"swapoff {shown(place)}")
 
 
-def _exports(ours: Mount) -> Iterator[Use]:
+def _exports(ours: Mount, proc: Path) -> Iterator[Use]:
     """Return what the kernel's NFS server has open: it does so once a client has asked."""
     for name in ("fs/nfsd/exports", "fs/nfs/exports"):
         with contextlib.suppress(OSError):
-            for line in (PROC / name).read_text(errors="replace").splitlines():
+            for line in (proc / name).read_text(errors="replace").splitlines():
                 place, _, clients = line.partition("\t")
                 if _is_in(place, ours):
                     text = f"the NFS export of {shown(place)} to {shown(clients)}"

@@ -1,0 +1,97 @@
+"""What the kernel tells of a device in use, read from its own words."""
+
+from pathlib import Path
+
+from hapair.adapters.filesystem.adapter import MountedFileSystems
+from hapair.adapters.filesystem.uses import in_kernel
+from hapair.adapters.shared.mounts import Mount
+from hapair.adapters.shared.process import ProcessRunner
+from hapair.adapters.shared.spaces import Space, leaving_with, other_spaces, process_of
+from hapair.model.holders import UNSEEN, Held, Holders
+from tests.adapters.loops import volume_at
+
+OURS = Mount((147, 3), "/srv/orders", "/dev/drbd3", "ext4", "/", 40, 22)
+
+
+def test_swap_exports_and_devices_above_are_named_with_their_mend(tmp_path: Path) -> None:
+    proc, sys = tmp_path / "proc", tmp_path / "sys"
+    (proc / "fs/nfsd").mkdir(parents=True)
+    (proc / "swaps").write_text(
+        "Filename\tType\n/srv/orders/swap\t4\n/srv/orders2/swap\t4\n/dev/vda9\t4\n"
+    )
+    (proc / "fs/nfsd/exports").write_text(
+        "# Version 1.1\n/srv/orders/out\t10.0.0.0/8(rw,sync)\n/srv/other\t*(ro)\n"
+    )
+    above = sys / "dev/block/147:3/holders"
+    (above / "dm-5/dm").mkdir(parents=True)
+    (above / "dm-5/dm/name").write_text("vg-guest\n")
+    (above / "md0").mkdir()
+    told = {each.what: each.mend for each in in_kernel(OURS, proc, sys)}
+    assert told == {
+        "the device-mapper map vg-guest": "dmsetup remove vg-guest",
+        "the device md0": "stop what uses /dev/md0",
+        "the swap space /srv/orders/swap": "swapoff /srv/orders/swap",
+        "the NFS export of /srv/orders/out to 10.0.0.0/8(rw,sync)":
+            "exportfs -u CLIENT:/srv/orders/out",
+    }  # fmt: skip
+
+
+def test_a_machine_without_swap_and_nfs_tells_nothing(tmp_path: Path) -> None:
+    assert not list(in_kernel(OURS, tmp_path, tmp_path))
+
+
+def process(proc: Path, pid: int, space: str, mountinfo: str, *, root: str = "/") -> None:
+    folder = proc / str(pid)
+    (folder / "ns").mkdir(parents=True)
+    (folder / "ns/mnt").symlink_to(space)
+    (folder / "root").symlink_to(root)
+    (folder / "comm").write_text("sleep\n")
+    (folder / "cgroup").write_text("0::/system.slice/second.service\n")
+    if mountinfo:
+        (folder / "mountinfo").write_text(mountinfo)
+
+
+def test_each_name_space_is_read_once_as_one_who_sees_all_of_it(tmp_path: Path) -> None:
+    line = "50 22 147:3 / /data rw - ext4 /dev/drbd3 rw\n"
+    (tmp_path / "self/ns").mkdir(parents=True)
+    (tmp_path / "self/ns/mnt").symlink_to("mnt:[1]")
+    process(tmp_path, 7, "mnt:[1]", line)
+    process(tmp_path, 8, "mnt:[2]", "", root="/chroot")
+    process(tmp_path, 9, "mnt:[2]", line)
+    process(tmp_path, 10, "mnt:[3]", "")  # It ended while we looked.
+    (space,) = other_spaces(tmp_path)
+    assert sorted(space.pids) == [8, 9]
+    assert [each.mount_point for each in space.mounts] == ["/data"]
+    assert str(process_of(9, tmp_path)) == "sleep (9 of second.service)"
+    assert str(process_of(99, tmp_path)) == "ended (99)"
+
+
+def mount(point: str, *numbers: int, shared: int = 0, master: int = 0) -> Mount:
+    number, parent = numbers
+    return Mount(OURS.device, point, "", "", "/", number, parent, shared, master)
+
+
+def test_a_mount_goes_with_ours_along_a_chain_of_followers() -> None:
+    here = (mount("/", 22, 1, shared=5), OURS)
+    middle = (mount("/", 60, 1, shared=6, master=5), mount("/srv/orders", 61, 60))
+    last = (mount("/", 70, 1, master=6), mount("/srv/orders", 71, 70), mount("/x", 72, 70))
+    apart = (mount("/", 80, 1), mount("/srv/orders", 81, 80))
+    goes = leaving_with(OURS, here, ())
+    assert not goes(middle[1], (middle[1],))  # What it is mounted on is not known.
+    assert goes(middle[1], middle)
+    from_all = {"middle": middle, "last": last, "apart": apart}
+    spaces = tuple(Space((1,), each) for each in from_all.values())
+    goes = leaving_with(OURS, here, spaces)
+    assert [goes(each[1], each) for each in from_all.values()] == [True, True, False]
+    assert not goes(last[2], last)  # Another place than ours.
+    assert not leaving_with(mount("/srv/orders", 0, 0), here, ())(middle[1], middle)
+
+
+def test_what_was_found_is_said_in_one_line() -> None:
+    assert Holders().named() == UNSEEN
+    assert Holders((Held("a", ""), Held("b", ""))).named() == "a, b"
+
+
+def test_without_a_device_nothing_is_mounted(tmp_path: Path) -> None:
+    gone = volume_at(tmp_path, minor=1_000_003)
+    assert MountedFileSystems(ProcessRunner()).mounted(gone) is False
