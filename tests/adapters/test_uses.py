@@ -7,7 +7,6 @@ from hapair.adapters.filesystem.uses import in_kernel
 from hapair.adapters.shared.mounts import Mount
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.adapters.shared.spaces import Space, leaving_with, other_spaces, process_of
-from hapair.model.holders import UNSEEN, Held, Holders
 from tests.adapters.loops import volume_at
 
 OURS = Mount((147, 3), "/srv/orders", "/dev/drbd3", "ext4", "/", 40, 22)
@@ -85,11 +84,6 @@ def test_a_mount_goes_with_ours_along_a_chain_of_followers() -> None:
     assert [goes(each[1], each) for each in from_all.values()] == [True, True, False]
     assert not goes(last[2], last)  # Another place than ours.
     assert not leaving_with(mount("/srv/orders", 0, 0), here, ())(middle[1], middle)
-
-
-def test_what_was_found_is_said_in_one_line() -> None:
-    assert Holders().named() == UNSEEN
-    assert Holders((Held("a", ""), Held("b", ""))).named() == "a, b"
 
 
 def test_without_a_device_nothing_is_mounted(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from hapair.core.copies import replication
 from hapair.core.explain import Report, report
 from hapair.core.words.events import ConfirmPeerDown, Form
 from hapair.model.data import Connection, Disk, Role
+from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.status import Phase, Standing, Wanted
 from tests.core.bench import ME, PEER, RESOURCE, Bench, built, facts, record
 from tests.core.test_membership import MEMBER, SEPARATED
@@ -164,3 +165,10 @@ def test_a_confirmation_cannot_be_typed_ahead() -> None:
     reply = bench.command(ConfirmPeerDown())
     assert reply is not None
     assert not reply.accepted
+
+
+def test_what_holds_a_device_is_said_in_one_line() -> None:
+    assert Holders().named() == UNSEEN
+    assert Holders((Held("a", ""), Held("b", "")), "programs").named() == (
+        "a, b, what could not be looked at: programs"
+    )
