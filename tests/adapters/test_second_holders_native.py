@@ -103,7 +103,11 @@ async def test_a_busy_bind_mount_is_freed_by_the_ladder(
     await file_systems.mount(volume, timeout_s=10)
     export = tmp_path / "export"
     bind(volume, "inner", export)
-    with running("sh", "-c", f"cd {export} && exec sleep 60"):
+
+    def stands_there(pid: int) -> bool:
+        return Path(f"/proc/{pid}/cwd").readlink() == export
+
+    with running("sh", "-c", f"cd {export} && exec sleep 60", ready=stands_there):
         refused = await file_systems.unmount(volume, timeout_s=10)
         assert isinstance(refused, Refused)
         assert f"{export} is held by" in refused.why
@@ -203,7 +207,7 @@ async def test_a_loop_device_over_a_file_is_named_and_detached(
     assert isinstance(await file_systems.unmount(volume, timeout_s=10), Done)
 
 
-async def test_a_device_mapper_map_is_named_and_left(
+async def test_a_loop_device_over_the_device_itself_is_named(
     volume: Volume, file_systems: MountedFileSystems
 ) -> None:
     loop = run("losetup", "--find", "--show", volume.device)

@@ -88,7 +88,7 @@ def test_a_second_mount_is_named_before_a_move_stops_anything(formed_lab: Lab) -
 
 
 @pytest.mark.long
-@pytest.mark.lab(seconds=60)
+@pytest.mark.lab(seconds=50)
 def test_every_kind_of_second_holder_is_named_before_anything_stops(formed_lab: Lab) -> None:
     """FAIL: one of them is not seen, and the application is stopped for nothing."""
     with serving(formed_lab) as story:
@@ -100,7 +100,7 @@ def test_every_kind_of_second_holder_is_named_before_anything_stops(formed_lab: 
 
 
 @pytest.mark.long
-@pytest.mark.lab(seconds=40)
+@pytest.mark.lab(seconds=20)
 def test_a_forced_move_frees_the_device_or_comes_back(formed_lab: Lab) -> None:
     """FAIL: the mount in the other name space stays, or what cannot be ended costs the service."""
     with serving(formed_lab) as story:
@@ -129,7 +129,7 @@ def fails_to_start(story: Story, and_leaves: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.lab(seconds=30)
+@pytest.mark.lab(seconds=15)
 def test_a_failed_start_goes_to_the_peer_although_a_name_space_had_the_mount(
     formed_lab: Lab,
 ) -> None:
@@ -143,7 +143,7 @@ def test_a_failed_start_goes_to_the_peer_although_a_name_space_had_the_mount(
 
 
 @pytest.mark.long
-@pytest.mark.lab(seconds=60)
+@pytest.mark.lab(seconds=30)
 def test_a_failed_start_goes_to_the_peer_once_a_person_ended_the_holder(formed_lab: Lab) -> None:
     """FAIL: nobody is named, or the end of the holder is not noticed."""
     with serving(formed_lab) as story:

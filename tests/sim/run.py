@@ -155,7 +155,8 @@ def heal(world: World, watch: Watch) -> None:
 def _operator_looks(world: World) -> None:
     """Form a halted node again; run an application again that failed, once its cause is gone.
 
-    What keeps a node stuck with what the other one runs is ended: only the redundancy waits for it.
+    What keeps a node stuck is ended where a person is waited for: the other node runs it, and only
+    the redundancy is missing, or the node was told to leave.
     """
     world.attach_disks()
     for node in NODES:
@@ -165,7 +166,8 @@ def _operator_looks(world: World) -> None:
         if state.standing is Standing.HALTED:
             world.command(node, Form())
         for record in state.stored.records:
-            if record.owner != node and is_stuck(state, record.application):
+            waits = record.owner != node or state.standing is Standing.LEAVING
+            if waits and is_stuck(state, record.application):
                 world.machines[node].second.clear()
             failed = record.failed_on and record.owner == node and record.wanted is not Wanted.DOWN
             if failed and not world.clients.serving(record.application):

@@ -9,11 +9,10 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
 from typing import Final
 
 from hapair.adapters.filesystem import calls
-from hapair.adapters.filesystem.holders import LOOK_INTERVAL_S, end, holders
+from hapair.adapters.filesystem.holders import LOOK_INTERVAL_S, Holder, Tell, end, holders
 from hapair.adapters.filesystem.uses import Loop, foreign_mounts, is_ours, loops_over, shown
 from hapair.adapters.shared.mounts import Mount, is_on_top
 from hapair.adapters.shared.spaces import PROC, Space, other_spaces, own_mounts, process_of
@@ -29,23 +28,27 @@ def let_pass(ours: Mount, spared: frozenset[int]) -> None:
         time.sleep(LOOK_INTERVAL_S)
 
 
-def free(ours: Mount, spared: frozenset[int], *, term_s: float, kill_s: float) -> Iterator[str]:
-    """Free the device of ``ours`` but for ``ours`` itself; yield what was done."""
+def free(
+    ours: Mount, spared: frozenset[int], tell: Tell, *, term_s: float, kill_s: float
+) -> tuple[Holder, ...]:
+    """Free the device of ``ours`` but for ``ours`` itself; return who uses it all the same."""
+    left: tuple[Holder, ...] = ()
     for loop in loops_over(ours.device):
         on_it = Mount(loop.number, "", str(loop.node), "")
-        yield from free(on_it, spared, term_s=term_s, kill_s=kill_s)
+        left += free(on_it, spared, tell, term_s=term_s, kill_s=kill_s)
         if _detach(loop):
-            yield f"{loop.node} detached from {loop.file}"
-    yield from end(ours, spared, term_s=term_s, kill_s=kill_s)
+            tell(f"{loop.node} detached from {loop.file}")
+    left += end(ours, spared, tell, term_s=term_s, kill_s=kill_s)
     here = own_mounts()
     for mount in reversed(here):
         other = mount.device == ours.device and not is_ours(mount, ours, here)
         if other and is_on_top(mount, here) and calls.unmount(mount.mount_point) == 0:
-            yield f"{shown(mount.mount_point)} unmounted"
+            tell(f"{shown(mount.mount_point)} unmounted")
     for space, mount in tuple(foreign_mounts(ours, here, tuple(other_spaces()))):
         if is_on_top(mount, space.mounts) and _unmount_in(space, mount.mount_point):
             lives = process_of(space.pids[0])
-            yield f"{shown(mount.mount_point)} unmounted in the mount name space of {lives}"
+            tell(f"{shown(mount.mount_point)} unmounted in the mount name space of {lives}")
+    return left
 
 
 def _detach(loop: Loop) -> bool:

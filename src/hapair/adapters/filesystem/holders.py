@@ -5,7 +5,7 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ PROC: Final = Path("/proc")
 LOOK_INTERVAL_S: Final = 0.05
 SHOWN_MAX: Final = 20
 _INIT: Final = 1
+Tell = Callable[[str], None]  # Takes what was done, for people.
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +82,25 @@ def _maps(process: Path, mount: Mount) -> bool:
     return any(line.split(maxsplit=4)[3:4] == [wanted] for line in lines)
 
 
-def end(mount: Mount, spared: frozenset[int], *, term_s: float, kill_s: float) -> Iterator[str]:
-    """TERM the holders of ``mount``, KILL those left after ``term_s``; yield what was done.
+def end(
+    mount: Mount, spared: frozenset[int], tell: Tell, *, term_s: float, kill_s: float
+) -> tuple[Holder, ...]:
+    """TERM the holders of ``mount``, KILL those left after ``term_s``; return who still holds it.
 
     Each process is looked at again directly before its signal, which goes through a handle of
     that very process: a number that was given to another process in between is never hit.
     """
+    found = holders(mount, spared)
     for number, wait_s in ((signal.SIGTERM, term_s), (signal.SIGKILL, kill_s)):
-        found = holders(mount, spared)
         if not found:
-            return
+            break
         signalled = [holder for holder in found if _signal(holder, mount, number)]
         if signalled:
-            yield f"{number.name} to {listed(signalled)}"
+            tell(f"{number.name} to {listed(signalled)}")
         until_s = time.monotonic() + wait_s
-        while time.monotonic() < until_s and holders(mount, spared):
+        while (found := holders(mount, spared)) and time.monotonic() < until_s:
             time.sleep(LOOK_INTERVAL_S)
+    return found
 
 
 def _signal(holder: Holder, mount: Mount, number: signal.Signals) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -112,9 +112,10 @@ class Mounter:
             spared = frozenset({daemon, os.getpid()})
             term_s, kill_s = timeout_s * TERM_SHARE, timeout_s * KILL_SHARE
             let_pass(ours, spared)
-            done = "; ".join(free(ours, spared, term_s=term_s, kill_s=kill_s))
-            left = [each.what for each in (*uses.mounted(ours), *uses.others(ours))]
-            left += map(str, holders(ours, spared))
+            told: list[str] = []
+            left = [*map(str, free(ours, spared, told.append, term_s=term_s, kill_s=kill_s))]
+            left += (each.what for each in (*uses.mounted(ours), *uses.in_kernel(ours)))
+            done = "; ".join(told)
             write(f"still held by {', '.join(left)} after: {done or 'nothing'}" if left else done)
             return 1 if left else 0
 
@@ -224,13 +225,19 @@ def _number(target: Target) -> tuple[int, int] | None:
 
 
 def _is_ours(mount: Mount, target: Target) -> bool:
-    """Compare the device's number: its name may be a link."""
-    number = _number(target)
-    return mount.source == target.device if number is None else mount.device == number
+    return mount in _of_device([mount], target)
 
 
 def _mounts_of(target: Target) -> list[Mount]:
-    return [mount for mount in mounts(mount_info()) if _is_ours(mount, target)]
+    return _of_device(mounts(mount_info()), target)
+
+
+def _of_device(found: Iterable[Mount], target: Target) -> list[Mount]:
+    """Compare the device's number: its name may be a link."""
+    number = _number(target)
+    if number is None:
+        return [mount for mount in found if mount.source == target.device]
+    return [mount for mount in found if mount.device == number]
 
 
 def _our_mount(target: Target) -> Mount | None:

@@ -24,6 +24,7 @@ from hapair.adapters.shared.spaces import (
     process_of,
 )
 
+DRBD_MAJOR: Final = 147
 SYS: Final = Path("/sys")
 DEV: Final = Path("/dev")
 Number = tuple[int, int]
@@ -81,7 +82,9 @@ def in_kernel(ours: Mount, proc: Path = PROC, sys: Path = SYS) -> Iterator[Use]:
 
 
 def _is_inside(mount: Mount, ours: Mount) -> bool:
-    return bool(ours.number) and mount.mount_point.startswith(ours.mount_point.rstrip("/") + "/")
+    """Tell whether it keeps ours from being unmounted; a replicated one has a stop of its own."""
+    inside = mount.mount_point.startswith(ours.mount_point.rstrip("/") + "/")
+    return inside and bool(ours.number) and mount.device[0] != DRBD_MAJOR
 
 
 def is_ours(mount: Mount, ours: Mount, here: tuple[Mount, ...]) -> bool:
