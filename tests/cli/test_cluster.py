@@ -158,7 +158,7 @@ def test_a_halt_of_what_is_held_stops_nothing_on_either_node(daemon: FakeDaemon)
     assert "the mount on /export holds it" in came.err
     assert "umount /export" in came.err
     assert daemon.asked_for("leave") == []
-    daemon.answer("leave", {})
+    daemon.answer("leave", {"text": "node1 is halted"})
     assert given("clhalt", "--force").code == ExitCode.DONE
     assert len(daemon.asked_for("may-stop")) == 1
 
