@@ -17,11 +17,13 @@ APPCONF = '<application name="x" preferred="node1"><volumegroup name="vg_x"/></a
 NOTE = "/var/lib/hapair/job.json"
 OPTIONS = "noatime,data=journal,commit=60"
 TYPED = "/tmp/clbuildapp.out"
-MOMENTS = (
-    "node1: unmount the file system",
-    "node1: declare this copy the valid one",
-    "node1: mount the file system over DRBD",
-)
+# Moments of the pause. A small guest is through it in a second, so their tools are slowed down.
+MOMENTS = {
+    "node1: unmount the file system x": "umount",
+    "node1: start the replication x": "drbdadm",
+    "node1: mount the file system over DRBD": "",
+}
+UNMOUNTS, STARTS, MOUNTS = MOMENTS
 
 
 @pytest.fixture
@@ -54,6 +56,15 @@ def interrupted_at(node: Machine, moment: str, then: str) -> None:
     node.check(f"{typed}; {waits}; {then}", timeout_s=PATIENCE_S)
 
 
+def slow_down(node: Machine, tool: str) -> None:
+    """Let a tool take two seconds longer than it needs; an empty name slows nothing down."""
+    node.check("rm -f /usr/local/sbin/umount /usr/local/sbin/drbdadm")
+    if tool:
+        real = node.check(f"command -v {tool}").strip()
+        slow = f'#!/bin/sh\nsleep 2\nexec {real} "$@"\n'
+        node.put(f"/usr/local/sbin/{tool}", slow, mode=0o755)
+
+
 def is_settled(lab: Lab, *before: str) -> Callable[[], bool]:
     return lambda: tuple(looks(node) for node in lab.nodes) == before
 
@@ -62,11 +73,17 @@ def test_ctrl_c_puts_everything_back_and_typed_again_it_builds(lab: Lab) -> None
     """FAIL: the take-back passes a step that still goes on, and can never be repeated."""
     before = tuple(looks(node) for node in lab.nodes)
     node1 = lab.node1
-    for moment in MOMENTS:
-        interrupted_at(node1, moment, "kill -INT $typed")
+    for moment, tool in MOMENTS.items():
+        slow_down(node1, tool)
+        interrupted_at(node1, moment, "kill -INT $typed; wait $typed || true")
+        said = node1.check(f"cat {TYPED}")
+        if "x is built" in said:  # The last moment is a short one: Ctrl-C may come too late.
+            assert moment == MOUNTS
+            break
+        assert "puts back" in said
         lab.wait_until("it is as before", is_settled(lab, *before), timeout_s=PATIENCE_S)
         assert node1.get("/srv/x/before-the-cluster") == b"precious\n"
-        assert "puts back" in node1.check(f"cat {TYPED}")
+    slow_down(node1, "")
     node1.check("clbuildapp x", timeout_s=PATIENCE_S)
     assert node1.get("/srv/x/before-the-cluster") == b"precious\n"
     mounted = node1.check("grep ' /srv/x ' /proc/mounts")
@@ -78,10 +95,11 @@ def test_ctrl_c_puts_everything_back_and_typed_again_it_builds(lab: Lab) -> None
 def test_a_daemon_that_dies_and_a_peer_that_loses_power_lead_back(lab: Lab) -> None:
     before = tuple(looks(node) for node in lab.nodes)
     node1, node2 = lab.nodes
-    interrupted_at(node1, MOMENTS[2], "systemctl kill --signal=KILL hapaird")
+    slow_down(node1, MOMENTS[STARTS])
+    interrupted_at(node1, STARTS, "systemctl kill --signal=KILL hapaird")
     lab.wait_until("it is as before", is_settled(lab, *before), timeout_s=PATIENCE_S)
 
-    interrupted_at(node1, MOMENTS[1], "true")
+    interrupted_at(node1, STARTS, "true")
     node2.power_off()
     lab.wait_until(
         "the data is mounted as before",
@@ -90,6 +108,7 @@ def test_a_daemon_that_dies_and_a_peer_that_loses_power_lead_back(lab: Lab) -> N
     )
     assert node1.get("/srv/x/before-the-cluster") == b"precious\n"
     assert "did not come to its end" in " ".join(node1.check("clstat").split())
+    slow_down(node1, "")
     node2.power_on()
     wait_for_standing(lab, "together", *lab.nodes)
     node1.check("clbuildapp x", timeout_s=PATIENCE_S)
@@ -101,7 +120,9 @@ def test_a_note_that_cannot_be_read_has_a_way_out(lab: Lab) -> None:
     before = tuple(looks(node) for node in lab.nodes)
     node1 = lab.node1
     stop = f"systemctl kill --signal=STOP hapaird; : >{NOTE}; systemctl kill --signal=KILL hapaird"
-    interrupted_at(node1, MOMENTS[2], stop)
+    slow_down(node1, MOMENTS[STARTS])
+    interrupted_at(node1, STARTS, stop)
+    slow_down(node1, "")
     lab.wait_until(
         "clstat names the way out",
         lambda: "clbuildapp --abandon" in " ".join(node1.run("clstat").stdout.split()),
