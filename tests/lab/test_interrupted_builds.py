@@ -143,8 +143,8 @@ def test_a_file_system_in_two_parts_is_refused_before_anything_is_unmounted(lab:
     """FAIL: the data is not mounted any more, and a sane file system is called damaged."""
     node1 = lab.node1
     node1.check("umount /srv/x && lvremove -q -y vg_x/data && lvcreate -q -y -L 330m -n data vg_x")
-    node1.check("lvcreate -q -y -L 64m -n log vg_x")
-    node1.check("mkfs.xfs -q -f -l logdev=/dev/vg_x/log,size=32m /dev/vg_x/data")
+    node1.check("lvcreate -q -y -L 100m -n log vg_x")
+    node1.check("mkfs.xfs -q -f -l logdev=/dev/vg_x/log,size=80m /dev/vg_x/data")
     node1.check("mount -o logdev=/dev/vg_x/log /dev/vg_x/data /srv/x")
     mounted = node1.check("grep ' /srv/x ' /proc/mounts")
     tried = node1.run("clbuildapp x", timeout_s=PATIENCE_S)
