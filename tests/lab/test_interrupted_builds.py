@@ -107,7 +107,7 @@ def test_a_daemon_that_dies_and_a_peer_that_loses_power_lead_back(lab: Lab) -> N
         timeout_s=PATIENCE_S,
     )
     assert node1.get("/srv/x/before-the-cluster") == b"precious\n"
-    assert "did not come to its end" in " ".join(node1.check("clstat").split())
+    assert "did not come to its end" in " ".join(node1.run("clstat").stdout.split())
     slow_down(node1, "")
     node2.power_on()
     wait_for_standing(lab, "together", *lab.nodes)
