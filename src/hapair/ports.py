@@ -380,6 +380,9 @@ class NativeMounts(Protocol):
         """Take the comment away again; Done also when there is none."""
         ...
 
+    def holds(self, volume: Volume) -> bool:
+        """Tell whether the bare volume is mounted here, or was before we left it out of fstab."""
+
     def make_mount_point(self, volume: Volume) -> Outcome: ...
 
 
@@ -391,6 +394,12 @@ class ReplicationFiles(Protocol):
         ...
 
     def remove(self, volume: Volume) -> Outcome: ...
+    def described(self) -> tuple[Volume | str, ...]:
+        """Return the volumes of all resource files of ours; the name of one that does not say it.
+
+        OSError when one cannot be read.
+        """
+
     async def make_meta_data(self, volume: Volume) -> Outcome:
         """Write fresh meta-data: this copy counts as empty until it has met a valid one."""
         ...

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hapair.adapters.drbd.argv import Dialect
-from hapair.adapters.drbd.resource_file import FENCE_PEER, file_name, resource_text
+from hapair.adapters.drbd.resource_file import FENCE_PEER, described, file_name, resource_text
 from hapair.model.application import Application
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Resync
@@ -22,6 +22,9 @@ BUILT = Built(generation=1, cluster=cluster(), fingerprint="", minors_first=10)
 
 EXPECTED = """\
 # Written by hapair. clbuild and clbuildapp replace it: do not edit it here.
+# Volume: {"resource": "orders.data", "minor": 10, "port": 7701, "volume_group": "vg", \
+"logical_volume": "data", "meta_volume": "data_meta", "size_bytes": 16777216, \
+"mount_point": "/srv/orders", "file_system": "ext4", "mount_options": "noatime"}
 resource "orders.data" {
     options {
         on-no-data-accessible io-error;
@@ -186,3 +189,29 @@ def test_a_resync_keeps_to_its_rate(rate_bytes: int | None, lines: tuple[str, ..
     cluster = replace(BUILT.cluster, resync=Resync(rate_bytes=rate_bytes))
     text = resource_text(replace(BUILT, cluster=cluster), VOLUME)
     assert [line in text for line in lines] == [True] * len(lines)
+
+
+@pytest.mark.parametrize("mount_point", ["/srv/orders", '/srv/"\n# Volume: x', "/srv/\u2028\udcff"])
+def test_a_file_says_which_volume_it_is_for(mount_point: str) -> None:
+    """By it a build is taken back whose note cannot be read."""
+    volume = replace(VOLUME, mount_point=mount_point)
+    assert described(resource_text(BUILT, volume)) == volume
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# Volume: ", "# volume "),
+        ('{"resource"', '{"resourc'),
+        ('"minor": 10', '"minor": "10"'),
+        ('"minor": 10', '"minor": true'),
+        ('"ext4"', '"ext5"'),
+        ('"port": 7701, ', ""),
+        ('"port": 7701', '"port": 7701, "of_tomorrow": 1'),
+        ('"mount_options": "noatime"', '"mount_options": null'),
+    ],
+)
+def test_a_file_that_was_changed_says_nothing(old: str, new: str) -> None:
+    text = resource_text(BUILT, VOLUME)
+    assert old in text
+    assert described(text.replace(old, new)) is None

@@ -1,11 +1,14 @@
 """Options of fstab, lines of mountinfo."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from hapair.adapters.filesystem.calls import mount_arguments
-from hapair.adapters.shared.mounts import Mount, mount_info, mounts
+from hapair.adapters.filesystem.mounter import NEEDS_CHECK
+from hapair.adapters.shared.mounts import Mount, mount_info, mounts, mounts_with_options
+from hapair.model.application import FileSystem
 
 MOUNT_INFO = r"""
 22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
@@ -26,6 +29,7 @@ a line that is none
         ("defaults,nofail,_netdev,x-systemd.requires=x,comment=ours", 0, ""),
         ("noatime,,data=ordered", 1024, "data=ordered"),
         ("nosuid,suid", 0, ""),
+        ("nosymfollow,lazytime", 256 | 1 << 25, ""),
     ],
 )
 def test_words_of_fstab_become_flags_and_data(options: str, flags: int, data: str) -> None:
@@ -48,3 +52,16 @@ def test_a_mount_at_a_name_that_is_no_text_spoils_nothing(tmp_path: Path) -> Non
     found = list(mounts(mount_info(place)))
     assert [each.mount_point for each in found[1:]] == ["/", "/srv/my orders", "/scratch"]
     assert found[0].device == (0, 50)
+
+
+def test_xfs_is_called_damaged_only_where_the_kernel_says_so() -> None:
+    """A missing log device or a wrong option is EINVAL: xfs_repair could only do harm then."""
+    xfs = NEEDS_CHECK[FileSystem.XFS]
+    assert {errno.EUCLEAN, errno.EBADMSG} == xfs
+    assert errno.EINVAL in NEEDS_CHECK[FileSystem.EXT4], "fsck.ext4 -p repairs what is safe"
+
+
+def test_the_options_of_the_whole_file_system_are_read_too() -> None:
+    found = {mount.mount_point: rest for mount, *rest in mounts_with_options(MOUNT_INFO)}
+    assert found["/srv/my orders"] == ["rw,noatime", "rw,errors=remount-ro"]
+    assert next(mounts_with_options("1 1 0:1 / / rw - tmpfs tmpfs"))[2] == ""

@@ -110,12 +110,41 @@ def test_the_node_is_told_to_the_daemon(daemon: FakeDaemon) -> None:
     assert daemon.asked_for("run") == [{"application": "orders", "node": "node2"}]
 
 
-@pytest.mark.parametrize("command", [*ORDERS, "clbuildapp"])
+@pytest.mark.parametrize("command", ORDERS)
 @pytest.mark.usefixtures("root")
 def test_an_application_must_be_named(command: str) -> None:
     came = given(command)
     assert came.code == ExitCode.USAGE
     assert "required: APP" in came.err
+
+
+@pytest.mark.parametrize("words", [(), ("orders", "--abandon")])
+@pytest.mark.usefixtures("root")
+def test_either_an_application_is_built_or_a_build_is_abandoned(words: tuple[str, ...]) -> None:
+    assert given("clbuildapp", *words).code == ExitCode.USAGE
+
+
+def test_abandoning_says_what_is_as_before_what_stays_and_where_the_note_is(
+    daemon: FakeDaemon,
+) -> None:
+    left: JsonObject = {
+        "steps": ["node1: mount the file system natively x.data"],
+        "told": ["node2: vg_x/data stays: it may be the only copy"],
+        "aside": "/var/lib/hapair/job.json.aside_1",
+    }
+    daemon.answer("abandon", left)
+    out = given("clbuildapp", "--abandon").out
+    assert out == (
+        "  1. node1: mount the file system natively x.data\n"
+        "stays: node2: vg_x/data stays: it may be the only copy\n"
+        "the note was set aside: /var/lib/hapair/job.json.aside_1\n"
+        "all of this is as it was before\n"
+    )
+    assert "nothing was changed" in given("clbuildapp", "--abandon", "--plan").out
+    assert daemon.asked_for("abandon") == [{"plan": False}, {"plan": True}]
+    daemon.answer("abandon", {"steps": [], "told": [], "aside": ""})
+    assert "no unfinished build" in given("clbuildapp", "--abandon").out
+    assert given("clbuildapp", "--abandon", "--json").json["steps"] == []
 
 
 STEPS: JsonObject = {
@@ -183,7 +212,7 @@ def test_an_interrupted_build_closes_the_connection_and_is_rolled_back(daemon: F
         assert daemon.asked.wait(PATIENCE_S)
         _, err = process.interrupted()
     assert process.returncode == ExitCode.INTERRUPTED
-    assert "put back" in err
+    assert "puts back what had been done" in err
     assert daemon.gone.wait(PATIENCE_S)
 
 

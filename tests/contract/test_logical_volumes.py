@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from hapair.adapters.lvm.adapter import LvmAdapter
+from hapair.adapters.lvm.parse import LvmReportError
 from hapair.model.outcome import Done, Refused
 from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.ports import Finished, LogicalVolumes, TimedOut
@@ -46,7 +47,7 @@ class PlayedLvm:
                 await self.inside.remove("vg", argv[-1].partition("/")[2])
                 return Finished(0, "", "")
             case _:
-                return Finished(5, "", "not found")
+                return Finished(5, "", f'Volume group "{argv[-1]}" not found')
 
 
 def _row(volume: LogicalVolume) -> dict[str, str]:
@@ -190,3 +191,33 @@ async def test_a_volume_of_clbuildapp_is_known_by_its_tag(tags: str) -> None:
     seen = Looked()
     seen.row["lv_tags"] = tags
     assert (await looked(seen)).ours == ("hapair" in tags.split(","))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Finished(5, "", "  Can't get lock for vg\n  Cannot process volume group vg\n"),
+        Finished(5, "", "  WARNING: Failed to connect to lvmlockd\n"),
+        Finished(127, "", "vgs: not found"),
+        TimedOut(60.0),
+    ],
+)
+async def test_whoever_could_not_look_does_not_say_that_there_is_nothing(
+    answer: Finished | TimedOut,
+) -> None:
+    """A removal that did nothing must not pass for done."""
+
+    async def run(
+        argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
+    ) -> Finished | TimedOut:
+        del argv, timeout_s, stdin
+        return answer
+
+    volumes = LvmAdapter(run)
+    for asked in (
+        volumes.group("vg"),
+        volumes.remove("vg", "data"),
+        volumes.remove_snapshot("vg", "data"),
+    ):
+        with pytest.raises(LvmReportError):
+            await asked

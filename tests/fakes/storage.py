@@ -124,6 +124,9 @@ class FakeFiles:
         self.after.pop(volume.resource, None)
         return Done()
 
+    def described(self) -> tuple[Volume | str, ...]:
+        return ()
+
     async def make_meta_data(self, volume: Volume) -> Outcome:
         del volume
         return Done()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hapair.config.built_json import dumps, loads
 from hapair.core.plan.application import Plan, Situation, make_plan, meta_data_bytes
-from hapair.core.plan.steps import Work
+from hapair.core.plan.steps import TAKES_BACK, Work
 from hapair.model.application import Application
 from hapair.model.node_facts import PhysicalVolume, StorageKind
 from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount
@@ -100,6 +100,18 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
     "the file system has no journal": (
         lambda: situation(here=mounted(journal=False)),
         "has no journal",
+    ),
+    "its log lies elsewhere": (
+        lambda: situation(here=mounted(elsewhere=("log",))),
+        "has its log on another device, which would not be replicated",
+    ),
+    "an option cannot be kept": (
+        lambda: situation(here=mounted(lost_options=("idmapped", "novelty=3"))),
+        "is mounted with idmapped, novelty=3",
+    ),
+    "a unit mounts it": (
+        lambda: situation(here=mounted(other_mounters=("/etc/systemd/system/srv-orders.mount",))),
+        "is also mounted by /etc/systemd/system/srv-orders.mount",
     ),
     "the peer has no tools for it": (without_xfs_tools, "cannot be mounted or checked there"),
     "the mount is busy": (
@@ -196,6 +208,15 @@ def test_the_mount_is_touched_only_after_everything_else_has_worked() -> None:
     for earlier in (Work.CREATE_DATA_VOLUME, Work.CREATE_META_VOLUME, Work.WRITE_META_DATA):
         assert max(i for i, work in enumerate(works) if work is earlier) < unmount
     assert works[-2:] == [Work.INSTALL, Work.INSTALL]
+
+
+def test_the_file_that_says_what_a_volume_is_for_comes_first_and_goes_last() -> None:
+    """By it a build is taken back whose note cannot be read."""
+    for node in ("node1", "node2"):
+        mine = [step for step in planned(situation()).steps if step.node == node and step.undo]
+        assert mine[0].work is Work.WRITE_RESOURCE
+        assert mine[0].undone(mine[0].undo[0]) == f"{node}: {Work.REMOVE_RESOURCE} orders.data"
+        assert {work for step in mine for work in step.undo} <= TAKES_BACK
 
 
 def test_only_the_node_with_the_data_declares_its_copy_valid() -> None:

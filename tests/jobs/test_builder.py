@@ -25,9 +25,10 @@ from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.building import archive
 from hapair.runtime.building.archive import listed
 from hapair.runtime.building.files import PUBLIC_MODE, write_durably
-from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings, encode_job
+from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.job import Job
 from hapair.runtime.jobs.parcel import Parcel, ParcelFile
+from hapair.runtime.jobs.unfinished import encode_job
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node.node import Node
 from hapair.runtime.places import Places
@@ -83,7 +84,7 @@ async def test_a_job_that_was_taken_back_leaves_no_file(tmp_path: Path) -> None:
     assert not made.has_interrupted()
 
 
-@pytest.mark.parametrize("content", [b"{", b"{}", b'{"application": 1}', b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b'{"application": 1}', b"\xff\xfe"])
 async def test_a_damaged_job_is_named_and_nothing_else_happens(
     tmp_path: Path, content: bytes
 ) -> None:
@@ -91,7 +92,9 @@ async def test_a_damaged_job_is_named_and_nothing_else_happens(
     made = builder(places, bench)
     places.job.write_bytes(content)
     (left,) = await made.finish_interrupted(Call())
-    assert "job.json is damaged" in left
+    assert "job.json cannot be read" in left
+    (alarm,) = made.alarms()
+    assert (alarm.name, alarm.text) == ("job-unreadable", left)
     assert bench.works == []
     assert places.job.read_bytes() == content
 

@@ -9,8 +9,8 @@ import pytest
 from hapair.core.plan.application import Plan, make_plan
 from hapair.core.plan.steps import Step, Work
 from hapair.model.outcome import Done, Outcome, Refused
-from hapair.runtime.jobs.buildapp import decode_job, encode_job
 from hapair.runtime.jobs.job import Job, JobFailedError, run, take_back
+from hapair.runtime.jobs.unfinished import decode_job, encode_job
 from tests.jobs.material import BUILT, situation
 
 
@@ -35,6 +35,7 @@ class World:
     done: int = 0
     in_force: list[tuple[str, Work]] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)  # What hangs goes on.
 
     async def do(self, step: Step, work: Work, _job: Job) -> Outcome:
         if work is not step.work:
@@ -44,7 +45,7 @@ class World:
         self.in_force.append((step.node, step.work))
         if self.done == self.hang_at:
             self.hanging.set()
-            await asyncio.Event().wait()
+            await self.released.wait()
         return Refused("it broke") if self.done == self.fail_at else Done()
 
     def _undo(self, step: Step) -> Outcome:
@@ -71,7 +72,7 @@ def silent(_text: str, _done: int, _of: int) -> None:
 
 async def test_a_job_that_works_leaves_nothing_stored() -> None:
     world = World()
-    await run(a_job(), world.do, world.keep, silent)
+    await run(a_job(), world.do, world.keep, silent, me="node1")
     assert world.stored is None
     assert world.done == STEPS
 
@@ -80,18 +81,21 @@ async def test_a_job_that_works_leaves_nothing_stored() -> None:
 async def test_a_step_that_fails_takes_everything_back(number: int) -> None:
     world = World(fail_at=number)
     with pytest.raises(JobFailedError, match="it broke") as raised:
-        await run(a_job(), world.do, world.keep, silent)
+        await run(a_job(), world.do, world.keep, silent, me="node1")
     assert raised.value.not_undone == ()
     assert world.left() == []
     assert world.stored is None
 
 
 @pytest.mark.parametrize("number", range(1, STEPS + 1))
-async def test_an_interrupted_caller_takes_everything_back(number: int) -> None:
+async def test_an_interrupted_step_is_ended_and_then_everything_is_taken_back(number: int) -> None:
     world = World(hang_at=number)
-    task = asyncio.create_task(run(a_job(), world.do, world.keep, silent))
+    task = asyncio.create_task(run(a_job(), world.do, world.keep, silent, me="node1"))
     await world.hanging.wait()
     task.cancel()
+    await asyncio.sleep(0)
+    assert world.done == number, "what is under way cannot be taken back"
+    world.released.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert world.left() == []
@@ -101,22 +105,23 @@ async def test_an_interrupted_caller_takes_everything_back(number: int) -> None:
 @pytest.mark.parametrize("number", range(1, STEPS + 1))
 async def test_the_next_start_takes_back_what_a_killed_daemon_left(number: int) -> None:
     world = World(hang_at=number)
-    task = asyncio.create_task(run(a_job(), world.do, world.keep, silent))
+    task = asyncio.create_task(run(a_job(), world.do, world.keep, silent, me="node1"))
     await world.hanging.wait()
     assert world.stored is not None
     found = decode_job(encode_job(world.stored))  # What the next daemon reads from the disk.
-    left = await take_back(found, world.do, world.keep, silent)
+    left = await take_back(found, world.do, world.keep, silent, me="node1")
     assert left == ()
     assert world.left() == []
     assert world.stored is None
     task.cancel()
+    world.released.set()
     await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_what_cannot_be_taken_back_is_named_and_stays_stored() -> None:
     world = World(fail_at=2, undo_fails=True)
     with pytest.raises(JobFailedError) as raised:
-        await run(a_job(), world.do, world.keep, silent, retry_s=0.0)
+        await run(a_job(), world.do, world.keep, silent, me="node1", retry_s=0.0)
     assert raised.value.not_undone
     assert world.stored is not None
 
@@ -125,6 +130,6 @@ async def test_what_cannot_be_taken_back_is_named_and_stays_stored() -> None:
 async def test_a_job_that_cannot_be_stored_is_taken_back(number: int) -> None:
     world = World(full_at=number)
     with pytest.raises(JobFailedError, match="No space left"):
-        await run(a_job(), world.do, world.keep, silent)
+        await run(a_job(), world.do, world.keep, silent, me="node1")
     assert world.done == number - 1
     assert world.left() == []

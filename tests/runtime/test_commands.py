@@ -11,7 +11,7 @@ import pytest
 from hapair.config.fingerprint import Drift
 from hapair.core.words.events import Form
 from hapair.model.built import Built
-from hapair.model.status import Standing
+from hapair.model.status import Alarm, Standing
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 from hapair.runtime.building.drift import Drifts
 from hapair.runtime.control.commands import Commands
@@ -38,6 +38,12 @@ class NoBuilder:
 
     async def buildapp(self, _: Call) -> JsonObject:
         raise NotImplementedError
+
+    async def abandon(self, _: Call) -> JsonObject:
+        raise NotImplementedError
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        return ()
 
     def for_peer(self) -> dict[str, Handler]:
         return {}

@@ -10,7 +10,11 @@ from typing import Final
 ALL: Final = "all"
 # The longest of these beginnings of a test's name says where it belongs.
 AREAS: Final[Mapping[str, tuple[str, ...]]] = {
-    "build": ("tests/lab/test_build.py", "tests/lab/test_volumes_of_others.py"),
+    "build": (
+        "tests/lab/test_build.py",
+        "tests/lab/test_interrupted_builds.py",
+        "tests/lab/test_volumes_of_others.py",
+    ),
     "main-job": ("tests/lab/test_main_job.py",),
     "failures": ("tests/lab/test_failures.py",),
     "storage": (

@@ -21,7 +21,15 @@ PAGE: Final = parsers.Page(
         copies are synchronised in the background; clstat shows how far that is.
 
         Run it on the node where the data is. Other applications go on running. If a step fails,
-        everything is put back as it was. --plan shows what would be done and changes nothing.
+        or it is interrupted, by Ctrl-C, a daemon that dies, a node that is lost, everything is put
+        back as it was: it ends as built or as before, and clstat says which and what to type. The
+        options of a mount stay what they are; what cannot stay is named before anything begins.
+        --plan shows what would be done and changes nothing.
+
+        An unfinished build is taken back by itself, and first of all when the command is typed
+        again. --abandon is for one whose note (job.json) cannot be read, or whose other node is
+        lost for good: it looks at both nodes for what such a build left, by hapair's own resource
+        files, tags and comments in fstab, takes that back, and sets the note aside.
     """,
     never=(
         ("It never destroys data: neither a volume nor a file system is ever made anew over one"
@@ -31,15 +39,19 @@ PAGE: Final = parsers.Page(
         ("It never begins when a step can be seen to fail: no room, a busy mount, a missing tool,"
         " a peer that is down."),
         "It never touches other applications.",
+        ("With --abandon it never touches what is built, and never removes the data of a volume"
+        " unless the node where it comes from answers and has it."),
     ),
     examples=(
         parsers.Example("clbuildapp orders --plan", "what would be done, in which order"),
         parsers.Example("clbuildapp orders", "do it; then: clrunapp orders"),
+        parsers.Example("clbuildapp --abandon --plan", "what an unreadable build has left behind"),
     ),
     files=(
         ("/etc/cluster/APP/appconf.xml", ("what the application needs; a sample is in"
          " /usr/share/hapair/samples")),
         ("/cmbackup", "the configuration before each change"),
+        ("/var/lib/hapair/job.json", "the note of a build until it has ended"),
     ),
     see_also=("clbuild(8)", "clrunapp(8)", "clstat(1)"),
 )  # fmt: skip
@@ -47,16 +59,29 @@ PAGE: Final = parsers.Page(
 
 def parser() -> argparse.ArgumentParser:
     made = parsers.make_parser(PAGE)
-    parsers.add_application(made, "the application: the name of its folder in /etc/cluster")
+    which = made.add_mutually_exclusive_group(required=True)
+    parsers.add_application(
+        which, "the application: the name of its folder in /etc/cluster", optional=True
+    )
+    which.add_argument(
+        "--abandon",
+        action="store_true",
+        help="take back, on both nodes, what an unfinished build left whose note cannot be read",
+    )
     made.add_argument("--plan", action="store_true", help="show what would be done, change nothing")
     parsers.add_json(made)
     return made
 
 
 def body(options: argparse.Namespace) -> int:
+    if options.abandon:
+        return abandon(options)
     name = options.application
     saying = f"planning {name}" if options.plan else f"building {name}"
-    text = "What had been done is put back by the daemon; clstat shows when that is complete."
+    text = (
+        "The daemon ends the step that is under way, then puts back what had been done; clstat"
+        " shows when that is complete."
+    )
     with goes_on(text), ProgressLine(saying) as progress:
         result = call("buildapp", {"application": name, "plan": options.plan}, progress.show)
     if options.json:
@@ -64,6 +89,34 @@ def body(options: argparse.Namespace) -> int:
     else:
         print("\n".join(told(Reader(result), name, planned=options.plan)))
     return int(ExitCode.DONE)
+
+
+def abandon(options: argparse.Namespace) -> int:
+    text = "The daemon goes on; type it again to see what it has done."
+    with goes_on(text), ProgressLine("looking at both nodes") as progress:
+        result = call("abandon", {"plan": options.plan}, progress.show)
+    if options.json:
+        print_json(result)
+    else:
+        print("\n".join(told_abandoned(Reader(result), planned=options.plan)))
+    return int(ExitCode.DONE)
+
+
+def told_abandoned(result: Reader, *, planned: bool) -> Iterator[str]:
+    """Yield what was taken back, or with --plan what would be, and what stays."""
+    steps = result.texts("steps")
+    for number, step in enumerate(steps, start=1):
+        yield from filled(step, f"{number:3}. ")
+    for sentence in result.texts("told"):
+        yield from filled(sentence, "stays: ")
+    if aside := result.text("aside"):
+        yield f"the note was set aside: {aside}"
+    if not steps:
+        yield "no unfinished build has left anything that is known by its marks"
+    elif planned:
+        yield "nothing was changed; without --plan this is done, as far as it is there"
+    else:
+        yield "all of this is as it was before"
 
 
 def told(result: Reader, name: str, *, planned: bool) -> Iterator[str]:

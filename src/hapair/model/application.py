@@ -78,6 +78,12 @@ class Volume:
     file_system: FileSystem
     mount_options: str = ""  # As in fstab, e.g. "noatime".
 
+    def shares_disk_with(self, others: "tuple[Volume, ...]") -> bool:
+        return any(
+            (each.volume_group, each.logical_volume) == (self.volume_group, self.logical_volume)
+            for each in others
+        )
+
     @property
     def device(self) -> str:
         return f"/dev/drbd{self.minor}"

@@ -38,8 +38,11 @@ class NativeMount:
     file_system: str
     options: str = ""
     journal: bool = True
-    in_fstab: bool = False
+    in_fstab: bool = False  # Earlier versions tell it.
     holders: tuple[str, ...] = ()  # What uses it, e.g. "bash (4711)".
+    elsewhere: tuple[str, ...] = ()  # Parts of it that lie on other devices, e.g. "log".
+    lost_options: tuple[str, ...] = ()  # In force now, and not to be had over DRBD.
+    other_mounters: tuple[str, ...] = ()  # What else mounts it, e.g. a unit's file.
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ NEEDED: Final[dict[str, dict[str, type]]] = {
     "why": {"nodes": list},
     "loss": {"applications": list},
     **{verb: {"text": str} for verb in ("form", "leave", "run", "halt", "move", "confirm")},
+    "abandon": {"steps": list, "told": list},
     "buildapp": {"application": str, "steps": list},
     "split-look": {"application": str, "split": bool},
     "split-resolve": {"application": str, "steps": list},

@@ -45,6 +45,7 @@ from hapair.runtime.wiring import Wiring, wire
 INCARNATION: Final = "incarnation"
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 PEER_WAIT_S: Final = 60  # How long an interrupted job waits for the peer before it is undone.
+JOB_INTERVAL_S: Final = 30.0  # Between two tries to take a job back that could not be before.
 ALIVE_INTERVAL_S: Final = 5.0  # How often systemd is told, when it does not say how often.
 
 
@@ -200,28 +201,38 @@ class Daemon:
         for verb, handler in asked.items():
             node.peer.on_request(verb, handler)
         node.start()
-        for work in (catch_up.run, self._take_back_job, self.guardian.run, self.options.run):
+        for work in (catch_up.run, self._take_back_jobs, self.guardian.run, self.options.run):
             self.spawn(aside(work, self.journal))
         node.watched = lambda: (self.guardian.kept(), self.guardian.paces())
         self.journal.node = me
         self.node = node
 
-    async def _take_back_job(self) -> None:
-        """Undo a change of configuration that died with an earlier daemon."""
+    async def _take_back_jobs(self) -> None:
+        """Undo changes of configuration that did not come to their end, whatever stopped them."""
+        left: tuple[str, ...] = ()
+        while True:
+            if self.commands.builder.has_interrupted():
+                left = await self._take_back_job(left)
+            else:
+                left = ()
+            await asyncio.sleep(JOB_INTERVAL_S)
+
+    async def _take_back_job(self, before: tuple[str, ...]) -> tuple[str, ...]:
+        """Try it once; return what is left, which is written down when it is new."""
         builder, node = self.commands.builder, self.running_node()
-        if not builder.has_interrupted():
-            return
-        self.journal.add("interrupted-job", "a clbuildapp was interrupted; taking it back")
+        if not before:
+            self.journal.add("interrupted-job", "a clbuildapp was interrupted; taking it back")
         for _ in range(PEER_WAIT_S):
             if node.peer.connected:
                 break
             await asyncio.sleep(1.0)
         left = await builder.finish_interrupted(Call())
-        if left:
-            text = f"could not be taken back: {'; '.join(left)}; clbuildapp tries again"
-            self.journal.add("interrupted-job", text, severity=Severity.ALARM)
-        else:
+        if not left:
             self.journal.add("interrupted-job", "everything of it was taken back")
+        elif left != before:
+            text = f"could not be taken back: {'; '.join(left)}; it is tried again"
+            self.journal.add("interrupted-job", text, severity=Severity.ALARM)
+        return left
 
     def summary(self) -> str:
         if self.node is None:

@@ -124,6 +124,8 @@ class Drbd:
 
     async def take_down(self, volume: Volume, *, timeout_s: float) -> Outcome:
         """Disconnect, detach and forget; Refused while somebody holds the device open."""
+        if not self._module.exists():
+            return Done("the kernel module is not loaded: nothing is up")
         argv = self._commands().down(volume)
         match await self._run(argv, timeout_s=timeout_s):
             case TimedOut(after_s):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.drbd.resource_file import file_name, resource_text
+from hapair.adapters.drbd.resource_file import described, file_name, resource_text
 from hapair.adapters.drbd.said import said
 from hapair.model.application import Volume
 from hapair.model.built import Built
@@ -51,6 +51,14 @@ class DrbdMaker:
         except OSError as error:
             return Refused(f"{self._folder / file_name(volume.resource)}: {error.strerror}")
         return Done()
+
+    def described(self) -> tuple[Volume | str, ...]:
+        """Return the volumes that our resource files are for; names of those that do not say it."""
+        found = []
+        for file in sorted(self._folder.glob(file_name("*"))):
+            volume = described(file.read_text(errors="replace"))
+            found.append(str(file) if volume is None else volume)
+        return tuple(found)
 
     async def make_meta_data(self, volume: Volume) -> Outcome:
         """Write fresh meta-data into the meta volume, replacing what is there."""

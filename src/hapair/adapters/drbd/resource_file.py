@@ -4,15 +4,18 @@ An administrator's ``common`` section holds for whatever a resource leaves unsai
 that safety rests on is said here, also where it is DRBD's default.
 """
 
+import json
+from dataclasses import asdict, fields
 from typing import Final
 
 from hapair.adapters.drbd.argv import Dialect
-from hapair.model.application import Volume
+from hapair.model.application import FileSystem, Volume
 from hapair.model.built import Built
 from hapair.model.cluster import Attachment, Interface, Resync
 from hapair.model.drbd_timing import DrbdTiming, drbd_timing
 
 FOLDER: Final = "/etc/drbd.d"
+DESCRIPTION: Final = "# Volume: "  # By it a build is taken back whose note cannot be read.
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024**2
 LIMIT_MIB: Final = 4096  # DRBD takes no higher rate.
@@ -69,6 +72,7 @@ def resource_text(
     )
     return (
         "# Written by hapair. clbuild and clbuildapp replace it: do not edit it here.\n"
+        f"{DESCRIPTION}{json.dumps(asdict(volume))}\n"
         f'resource "{volume.resource}" {{\n'
         + _section("options", _options(dialect))
         + _section("handlers", _handlers(fence_peer, dialect))
@@ -77,6 +81,20 @@ def resource_text(
         + "".join(nodes)
         + "}\n"
     )
+
+
+def described(text: str) -> Volume | None:
+    """Return the volume that a file of ours is for; None when it does not say so."""
+    lines = (line for line in text.splitlines() if line.startswith(DESCRIPTION))
+    try:
+        values = json.loads(next(lines).removeprefix(DESCRIPTION))
+        kinds = {field.name: type(values[field.name]) for field in fields(Volume)}
+        volume = Volume(**values | {"file_system": FileSystem(values["file_system"])})
+    except (StopIteration, ValueError, TypeError, KeyError):
+        return None
+    numbers = {"minor", "port", "size_bytes"}
+    right = all(kind is (int if name in numbers else str) for name, kind in kinds.items())
+    return volume if right else None
 
 
 def _section(name: str, lines: list[str]) -> str:

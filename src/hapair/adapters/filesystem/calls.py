@@ -14,6 +14,7 @@ _FLAGS: Final = {
     "noexec": 1 << 3,
     "sync": 1 << 4,
     "dirsync": 1 << 7,
+    "nosymfollow": 1 << 8,
     "noatime": 1 << 10,
     "nodiratime": 1 << 11,
     "relatime": 1 << 21,

@@ -21,8 +21,13 @@ from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import CommandRunner, Finished, TimedOut
 
-# The kernel says so when the file system needs a check first.
-NEEDS_CHECK: Final = frozenset({errno.EUCLEAN, errno.EBADMSG, errno.EINVAL, errno.EIO})
+# The kernel says so when the file system may need a check first. Of XFS only the first two speak of
+# damage: the others are a wrong option, a missing log device, a disk that does not answer.
+DAMAGED: Final = frozenset({errno.EUCLEAN, errno.EBADMSG})
+NEEDS_CHECK: Final = {
+    FileSystem.XFS: DAMAGED,
+    FileSystem.EXT4: DAMAGED | {errno.EINVAL, errno.EIO},
+}
 # Exit codes of fsck: 1 means that it repaired something.
 CHECKED: Final = frozenset({0, 1})
 SAYS_ERRORS: Final = 254  # The child's own word for "the superblock says errors".
@@ -63,7 +68,8 @@ class Mounter:
                 return Done("it already is mounted")
             return Refused(f"{mount.source} is mounted at {target.mount_point}: unmount it first")
         outcome = await self._try_mount(target, timeout_s, look_first=True)
-        if isinstance(outcome, int) and outcome in NEEDS_CHECK | {SAYS_ERRORS}:
+        needs_check = NEEDS_CHECK[target.file_system] | {SAYS_ERRORS}
+        if isinstance(outcome, int) and outcome in needs_check:
             checked = await self._check(target, timeout_s)
             if not isinstance(checked, Done):
                 return checked
@@ -275,4 +281,9 @@ def _why_not_mounted(target: Target, code: int) -> str:
         return f"{where}: the device is not Primary on this node ({os.strerror(code)})"
     if code == errno.EBUSY:
         return f"{where}: the device or the folder is in use"
+    if code == errno.EINVAL:
+        said = (
+            f"the kernel takes neither it nor its options ({target.options or 'none'}) as they are"
+        )
+        return f"{where}: {said}; its reason is in: dmesg | tail"
     return f"{where}: {os.strerror(code)}"

@@ -1,35 +1,104 @@
-"""What the superblock of ext4 says. Blocking code: it reads the disk."""
+"""What the superblocks of ext4 and XFS say. Blocking code: it reads the disk."""
 
 import os
+from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
-_PLACE: Final = 1024  # The superblock's offset, and its size.
-_MAGIC: Final = (0x38, b"\x53\xef")
-_STATE: Final = 0x3A
+_BYTES: Final = 2048  # Of both kinds: XFS at 0, ext4 from 1024 on.
+_EXT4: Final = 1024
+_EXT4_MAGIC: Final = (_EXT4 + 0x38, b"\x53\xef")
+_STATE: Final = _EXT4 + 0x3A
 _HAS_ERRORS: Final = 0x2
+_COMPATIBLE: Final = _EXT4 + 0x5C
+_HAS_JOURNAL: Final = 0x4
+_EXT4_UUID: Final = _EXT4 + 0x68
+_EXT4_LABEL: Final = (_EXT4 + 0x78, 16)
+_JOURNAL_INODE: Final = _EXT4 + 0xE0
+_XFS_MAGIC: Final = b"XFSB"
+_REALTIME_BLOCKS: Final = 16
+_XFS_UUID: Final = 32
+_LOG_START: Final = 48
+_XFS_LABEL: Final = (108, 12)
+_UUID_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a file system is called; empty where that cannot be read."""
+
+    uuid: str = ""
+    label: str = ""
 
 
 def says_errors(device: str) -> bool:
-    """Tell whether the kernel noted an error in an earlier mount."""
+    """Tell whether the kernel noted an error in an earlier mount of an ext4."""
     block = _read(device)
-    return block is not None and bool(_number(block, _STATE) & _HAS_ERRORS)
+    return _is_ext4(block) and bool(_little(block, _STATE, 2) & _HAS_ERRORS)
 
 
-def _read(device: str) -> bytes | None:
-    """Return the block; None when it cannot be read or is not ext4, which the mount will tell."""
+def has_journal(device: str) -> bool:
+    """Tell whether a power loss leaves it whole; XFS always has a journal."""
+    block = _read(device)
+    if _is_xfs(block):
+        return True
+    return _is_ext4(block) and bool(_little(block, _COMPATIBLE, 4) & _HAS_JOURNAL)
+
+
+def parts_elsewhere(device: str) -> tuple[str, ...]:
+    """Name what lies on other devices: they would be missing in a copy of this one alone."""
+    block = _read(device)
+    if _is_xfs(block):
+        external = not _big(block, _LOG_START, 8)
+        realtime = bool(_big(block, _REALTIME_BLOCKS, 8))
+        return (*(("log",) if external else ()), *(("realtime data",) if realtime else ()))
+    if _is_ext4(block) and _little(block, _COMPATIBLE, 4) & _HAS_JOURNAL:
+        return () if _little(block, _JOURNAL_INODE, 4) else ("journal",)
+    return ()
+
+
+def identity(device: str) -> Identity:
+    block = _read(device)
+    if _is_xfs(block):
+        return _identity(block, _XFS_UUID, _XFS_LABEL)
+    if _is_ext4(block):
+        return _identity(block, _EXT4_UUID, _EXT4_LABEL)
+    return Identity()
+
+
+def _identity(block: bytes, uuid_at: int, label: tuple[int, int]) -> Identity:
+    at, size = label
+    text = block[at : at + size].partition(b"\0")[0].decode("utf-8", "surrogateescape")
+    return Identity(str(UUID(bytes=block[uuid_at : uuid_at + _UUID_BYTES])), text)
+
+
+def _read(device: str) -> bytes:
+    """Return the first blocks; nothing when they cannot be read, which the mount will tell."""
     try:
         descriptor = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return None
+        return b""
     try:
-        block = os.pread(descriptor, _PLACE, _PLACE)
+        block = os.pread(descriptor, _BYTES, 0)
     except OSError:
-        return None
+        return b""
     finally:
         os.close(descriptor)
-    at, magic = _MAGIC
-    return block if block[at : at + len(magic)] == magic else None
+    return block if len(block) == _BYTES else b""
 
 
-def _number(block: bytes, at: int) -> int:
-    return int.from_bytes(block[at : at + 2], "little")
+def _is_xfs(block: bytes) -> bool:
+    return block.startswith(_XFS_MAGIC)
+
+
+def _is_ext4(block: bytes) -> bool:
+    at, magic = _EXT4_MAGIC
+    return block[at : at + len(magic)] == magic
+
+
+def _little(block: bytes, at: int, size: int) -> int:
+    return int.from_bytes(block[at : at + size], "little")
+
+
+def _big(block: bytes, at: int, size: int) -> int:
+    return int.from_bytes(block[at : at + size], "big")

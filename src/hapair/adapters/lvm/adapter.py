@@ -13,6 +13,7 @@ REPORT: Final = ("--reportformat", "json", "--units", "b", "--nosuffix")
 MOMENTS: Final = ("--config", 'report/time_format="%s"')
 COLUMNS: Final = "lv_name,lv_size,lv_device_open,lv_active,origin,lv_time,lv_tags"
 NO_SIGNATURE: Final = 2  # The exit code of blkid when nothing is recognised.
+NOT_FOUND: Final = 'Volume group "{}" not found'  # All else means: nobody could look.
 SAME: Final = 0  # Exit codes of cmp.
 DIFFERENT: Final = 1
 PLACES: Final = 9
@@ -31,7 +32,10 @@ class LvmAdapter:
         if isinstance(seen, TimedOut):
             raise LvmReportError(f"vgs {name} gave no answer within {LIMIT_S:.0f} s")
         if seen.exit_code != 0:
-            return GroupStorage(name, exists=False)
+            if NOT_FOUND.format(name) in seen.stderr:
+                return GroupStorage(name, exists=False)
+            said = " ".join(seen.stderr.split())
+            raise LvmReportError(f"vgs {name} ended with {seen.exit_code}: {said}")
         extent_bytes, free_bytes = extent_and_free(seen.stdout)
         listed = await self._run(
             ("lvs", *REPORT, *MOMENTS, "-o", COLUMNS, name),

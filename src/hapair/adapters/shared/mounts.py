@@ -9,6 +9,7 @@ from typing import Final
 MOUNT_INFO: Final = Path("/proc/self/mountinfo")
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 _FIELDS_BEFORE_OPTIONAL: Final = 6
+_FIELDS_BEFORE_OPTIONS: Final = 2  # Of the file system: its kind and its source.
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,8 @@ def mount_info(place: Path = MOUNT_INFO) -> str:
     return place.read_bytes().decode("utf-8", "surrogateescape")
 
 
-def mounts_with_options(text: str) -> Iterator[tuple[Mount, str]]:
-    """Return the mounts and their options in the order in which they were made.
+def mounts_with_options(text: str) -> Iterator[tuple[Mount, str, str]]:
+    """Return the mounts, their options, and those of the file system, in the order of mounting.
 
     Only a line feed ends a line: other characters that look like an end may be part of a name.
     """
@@ -44,11 +45,12 @@ def mounts_with_options(text: str) -> Iterator[tuple[Mount, str]]:
         numbers = int(fields[0]), int(fields[1])
         groups = _group("shared:", fields[6:]), _group("master:", fields[6:])
         point, source, root = _plain(fields[4]), _plain(tail[1]), _plain(fields[3])
-        yield Mount(device, point, source, tail[0], root, *numbers, *groups), fields[5]
+        mount = Mount(device, point, source, tail[0], root, *numbers, *groups)
+        yield mount, fields[5], tail[2] if len(tail) > _FIELDS_BEFORE_OPTIONS else ""
 
 
 def mounts(text: str) -> Iterator[Mount]:
-    return (mount for mount, _ in mounts_with_options(text))
+    return (mount for mount, _, _ in mounts_with_options(text))
 
 
 def mount_at(mount_point: str) -> Mount | None:

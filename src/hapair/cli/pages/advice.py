@@ -28,6 +28,12 @@ ADVICE: Final = {
     "lost": "mend this node's networks; the peer, or nobody, goes on",
     "superseded": "mend this node's networks; the peer goes on",
     "no-redundancy": "bring {peer} back; it joins by itself (after clhalt: clform)",
+    "builds": "wait for it; Ctrl-C where it was typed takes everything back",
+    "takes-back": "wait for it; then type: clbuildapp {application}",
+    "not-taken-back": "mend what is named; it is tried again by itself. Then type:"
+    " clbuildapp {application}",
+    "job-unreadable": "clbuildapp --abandon --plan shows what it left behind; clbuildapp --abandon"
+    " takes that back and sets the note aside",
     "configuration-differs": "clbuild gives both nodes the newer configuration",
     "unprotected": "look at the replication network; the copies are completed by themselves",
     "failed-everywhere": "clevents --application {application} tells the cause; mend it, then:"
@@ -46,7 +52,15 @@ ADVICE: Final = {
 }
 # These cost redundancy but stop nothing, so they are shown as warnings.
 MILD: Final = frozenset(
-    {"no-redundancy", "configuration-differs", "unprotected", "witness-lost", "yields"}
+    {
+        "builds",
+        "configuration-differs",
+        "no-redundancy",
+        "takes-back",
+        "unprotected",
+        "witness-lost",
+        "yields",
+    }
 )
 
 

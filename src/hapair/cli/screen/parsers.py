@@ -186,8 +186,10 @@ def count(text: str) -> int:
 # Completion scripts complete arguments by their destination: ``application`` and ``node``.
 
 
-def add_application(parser: argparse.ArgumentParser, text: str) -> None:
-    parser.add_argument("application", metavar="APP", help=text)
+def add_application(
+    parser: argparse._ActionsContainer, text: str, *, optional: bool = False
+) -> None:
+    parser.add_argument("application", metavar="APP", nargs="?" if optional else None, help=text)
 
 
 def add_node(parser: argparse.ArgumentParser, text: str) -> None:

@@ -140,6 +140,19 @@ class _Planner:
             what = f"{mount.file_system} cannot be mounted or checked there"
             mend = f"install its tools and kernel module on {self.situation.peer.node}"
             self.refuse("file system", what, mend, node=self.situation.peer.node)
+        for part in mount.elsewhere:
+            what = f"{where} has its {part} on another device, which would not be replicated"
+            self.refuse(
+                "file system", what, "use a file system that is whole on one volume", node=node
+            )
+        if mount.lost_options:
+            what = f"{where} is mounted with {', '.join(mount.lost_options)}"
+            mend = "such an option cannot be kept over DRBD: mount it without, if that is right"
+            self.refuse("mount", what, mend, node=node)
+        for other in mount.other_mounters:
+            what = f"{where} is also mounted by {other}"
+            mend = "disable and remove that, so that nothing mounts the bare volume at a boot"
+            self.refuse("mount", what, mend, node=node)
         if mount.holders:
             what = f"{where} is in use by {', '.join(mount.holders)}"
             mend = "stop them: the file system is unmounted for a moment"
@@ -242,13 +255,15 @@ class _Planner:
         s = self.situation
         here, peer = s.here.node, s.peer.node
         of = (volume,)
-        steps = []
+        # The resource file says what all the rest is for: it comes first and goes last.
+        steps = [
+            Step(node, Work.WRITE_RESOURCE, (Work.REMOVE_RESOURCE,), of) for node in (here, peer)
+        ]
         if s.peer.group(volume.volume_group).volume(volume.logical_volume) is None:
             steps.append(Step(peer, Work.CREATE_DATA_VOLUME, (Work.REMOVE_DATA_VOLUME,), of))
         for node in (here, peer):
             steps += [
                 Step(node, Work.CREATE_META_VOLUME, (Work.REMOVE_META_VOLUME,), of),
-                Step(node, Work.WRITE_RESOURCE, (Work.REMOVE_RESOURCE,), of),
                 Step(node, Work.WRITE_META_DATA, (), of),
             ]
         steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from hapair.model.application import Volume
 
@@ -29,6 +30,22 @@ class Work(StrEnum):
     INSTALL_FORMER = "install the former configuration"
 
 
+# Each of these takes back another one, and may be done again and again.
+TAKES_BACK: Final = frozenset(
+    {
+        Work.REMOVE_DATA_VOLUME,
+        Work.REMOVE_META_VOLUME,
+        Work.REMOVE_RESOURCE,
+        Work.RESTORE_FSTAB,
+        Work.MOUNT_NATIVE,
+        Work.TAKE_DOWN,
+        Work.DEMOTE,
+        Work.UNMOUNT,
+        Work.INSTALL_FORMER,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     node: str
@@ -38,5 +55,9 @@ class Step:
 
     @property
     def text(self) -> str:
+        return self.undone(self.work)
+
+    def undone(self, work: Work) -> str:
+        """Name a work of this step, or one that takes it back, with its node and resource."""
         what = f" {self.volume[0].resource}" if self.volume else ""
-        return f"{self.node}: {self.work}{what}"
+        return f"{self.node}: {work}{what}"

@@ -5,7 +5,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,14 @@ class NewFile:
 
 # For drbdadm, one per replicated volume, from the content of the cluster key; KeysError without it.
 ResourceFiles = Callable[[Built, bytes], tuple[NewFile, ...]]
+
+
+def superfluous(places: Places, files: Iterable[NewFile]) -> tuple[NewFile, ...]:
+    """Return the removal of all DRBD resource files of ours that are not among ``files``."""
+    kept = {file.path for file in files}
+    present = sorted(places.drbd_resources.glob("hapair-*.res"))
+    paths = [str(file.relative_to(places.root)) for file in present]
+    return tuple(NewFile(path, remove=True) for path in paths if path not in kept)
 
 
 def to_text(content: bytes) -> str:

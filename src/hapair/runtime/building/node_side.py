@@ -19,6 +19,7 @@ from hapair.runtime.building.files import (
     ResourceFiles,
     digest,
     read_or_empty,
+    superfluous,
     to_text,
 )
 from hapair.runtime.building.staging import Staging, StagingError
@@ -140,10 +141,7 @@ class NodeSide:
         ]
         if not step.restore:
             return files
-        kept = {file.path for file in files}
-        present = sorted(self._places.drbd_resources.glob("hapair-*.res"))
-        paths = [str(file.relative_to(self._places.root)) for file in present]
-        return [*files, *(NewFile(path, remove=True) for path in paths if path not in kept)]
+        return [*files, *superfluous(self._places, files)]
 
     def _lvm_file(self) -> NewFile:
         before = to_text(read_or_empty(self._places.root / LVM_LOCAL))

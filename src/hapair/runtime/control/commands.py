@@ -87,6 +87,7 @@ class Commands:
             "fence-peer": Verb(self.fence_peer, cancellable=True),
             "reload": Verb(self.reload_built),
             "buildapp": Verb(self.builder.buildapp, cancellable=True),
+            "abandon": Verb(self.builder.abandon, cancellable=True),
         }
 
     def for_peer(self) -> dict[str, Handler]:
@@ -167,7 +168,12 @@ class Commands:
         node = self.node()
         drifts = await self.drifts.look(node.built)
         mine = node_status(
-            node.state, self.clock.boot_s(), drifts, node.link_view(), node.remembered()
+            node.state,
+            self.clock.boot_s(),
+            drifts,
+            node.link_view(),
+            node.remembered(),
+            self.builder.alarms(),
         )
         me = node.identity.me
         if call.from_peer:

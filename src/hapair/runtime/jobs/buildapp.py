@@ -14,8 +14,10 @@ from hapair.config.fingerprint import fingerprint
 from hapair.config.format_appconf import APPLICATION_NAME
 from hapair.config.kinds import Wrong
 from hapair.config.together import check_together, in_subnets
+from hapair.core.explain import Alarm
 from hapair.core.plan.application import Plan, Situation, make_plan
-from hapair.core.plan.steps import Step, Work
+from hapair.core.plan.remnants import Remnants
+from hapair.core.plan.steps import TAKES_BACK, Step, Work
 from hapair.core.words.events import Command, Introduce
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application, Volume
@@ -27,31 +29,38 @@ from hapair.model.storage import NodeStorage
 from hapair.ports import CommandRunner, Storage
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
 from hapair.runtime.building import archive
+from hapair.runtime.building.change import to_its_end
 from hapair.runtime.building.files import mode_for, write_durably
-from hapair.runtime.codec import decode, dumps, loads
-from hapair.runtime.jobs.job import Job, JobFailedError, run, take_back
+from hapair.runtime.codec import decode
+from hapair.runtime.jobs.abandon import Leaving, remnants
+from hapair.runtime.jobs.job import (
+    BACKWARDS,
+    UNDO_RETRY_S,
+    Job,
+    JobFailedError,
+    Say,
+    run,
+    take_back,
+)
 from hapair.runtime.jobs.parcel import Parcel, ParcelError, is_inside, pack
 from hapair.runtime.jobs.survey import survey
+from hapair.runtime.jobs.unfinished import (
+    WAY_OUT,
+    JobFile,
+    UnreadableError,
+    told_at_work,
+    told_left,
+    told_taken_back,
+    told_unreadable,
+)
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node.node import Node
 from hapair.runtime.node.peer import Peer
 from hapair.runtime.places import Places
 from hapair.runtime.verbs import Call, Handler
 
-JOB: Final = "job.json"
 SURVEY_LIMIT_S: Final = 120.0
 STEP_LIMIT_S: Final = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A job as it lies on disk: built configurations in their own strict form."""
-
-    application: str
-    before: str
-    built: str
-    steps: tuple[Step, ...]
-    begun: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,7 @@ class Surroundings:
     run: CommandRunner
     places: Places
     memory: Storage
+    retry_s: float = UNDO_RETRY_S  # Between two tries to take something back.
 
 
 class ApplicationBuilder:
@@ -72,6 +82,9 @@ class ApplicationBuilder:
         self._make_workshop = workshop
         self._busy = False
         self._at_work = asyncio.Lock()  # Jobs are run, and taken back, one after the other.
+        self._for_peer = asyncio.Lock()  # A step may go on when the builder that asked is gone.
+        self._file = JobFile(around.places, around.memory)
+        self._told: Alarm | None = None  # How far a job of this node is, for people.
 
     def for_peer(self) -> dict[str, Handler]:
         """Return what the peer's builder may ask of this node."""
@@ -79,6 +92,7 @@ class ApplicationBuilder:
             "build-survey": self._answer_survey,
             "build-step": self._answer_step,
             "build-install": self._answer_install,
+            "build-remnants": self._answer_remnants,
         }
 
     @property
@@ -115,7 +129,7 @@ class ApplicationBuilder:
                 if plan.steps:
                     await self._run_job(call, name, plan)
         finally:
-            self._busy = False
+            self._rest()
         if self._state.record(name) is None:
             # Also without steps: an earlier run may have died after its last step.
             has_data = self._state.built.application(name).volumes
@@ -127,31 +141,72 @@ class ApplicationBuilder:
         return await self._plan(application, print_)
 
     def has_interrupted(self) -> bool:
-        """Tell whether a killed daemon left a job behind."""
-        return bool(self._around.memory.load(JOB))
+        """Tell whether there is the note of a job that did not come to its end."""
+        return not self._busy and self._file.present()
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """Say which of its two ends an unfinished job is on the way to."""
+        if self._told is None or not (self._busy or self._file.present()):
+            return ()
+        return (self._told,)
 
     async def finish_interrupted(self, call: Call) -> tuple[str, ...]:
-        """Take back a job that a killed daemon left behind; return what could not be."""
+        """Take back a job that did not come to its end; return what could not be."""
         async with self._at_work:
             return await self._take_back_former(call)
 
     async def _take_back_former(self, call: Call) -> tuple[str, ...]:
-        content = self._around.memory.load(JOB)
-        if not content:
-            return ()
         try:
-            job = decode_job(content)
-        except (Malformed, DamagedError) as error:
-            return (f"{self._around.places.job} is damaged, remove it by hand: {error}",)
-        return await take_back(job, self._do, self._keep, call.progress)
+            job = await asyncio.to_thread(self._file.load)
+        except UnreadableError as error:
+            self._told = told_unreadable(self._file.place, error)
+            return (self._told.text,)
+        if job is None:
+            return ()
+        name, retry_s = job.application, self._around.retry_s
+        say = self._saying(call, name)
+        left = await take_back(job, self._do, self._keep, say, me=self._state.me, retry_s=retry_s)
+        self._told = told_left(name, left) if left else None
+        return left
+
+    def _saying(self, call: Call, name: str) -> Say:
+        """Tell each step to the caller, and to whoever types clstat."""
+
+        def say(text: str, number: int, of: int) -> None:
+            call.progress(text, number, of)
+            back = text.startswith(BACKWARDS)
+            self._told = told_taken_back(name, text) if back else told_at_work(name, text)
+
+        return say
 
     async def _clear_former(self, call: Call) -> None:
-        left = await self._take_back_former(call)
+        left = await to_its_end(self._take_back_former(call))
         if left:
             raise RpcError(
                 f"an earlier clbuildapp could not be taken back: {'; '.join(left)}",
-                "mend the cause and type it again",
+                f"mend the cause and type it again; without its note, or without the other node:"
+                f" {WAY_OUT} --plan",
             )
+
+    async def abandon(self, call: Call) -> JsonObject:
+        """Handle the verb ``abandon`` {plan}: take back by its marks what no note tells of.
+
+        Raises RpcError: nothing was changed, or what could not be taken back is named.
+        """
+        if self._busy:
+            raise _somebody_builds(self._state.me)
+        self._busy = True
+        try:
+            async with self._at_work:
+                leaving = Leaving(self._state, self._peer, self._file, self._workshop, self._do)
+                return await to_its_end(leaving.abandon(call, call.progress))
+        finally:
+            self._rest()
+
+    def _rest(self) -> None:
+        self._busy = False
+        if not self._file.present():
+            self._told = None
 
     def _read(self, name: str) -> tuple[Application, str, tuple[Problem, ...]]:
         path = self._around.places.appconf(name)
@@ -221,13 +276,20 @@ class ApplicationBuilder:
 
     async def _run_job(self, call: Call, name: str, plan: Plan) -> None:
         job = Job(name, self._state.built, plan.built, plan.steps)
+        me, say = self._state.me, self._saying(call, name)
         try:
-            await run(job, self._do, self._keep, call.progress)
+            await run(job, self._do, self._keep, say, me=me, retry_s=self._around.retry_s)
+        except asyncio.CancelledError as interruption:
+            if isinstance(interruption.__cause__, JobFailedError):
+                self._told = told_left(name, interruption.__cause__.not_undone)
+            raise
         except JobFailedError as error:
             if error.not_undone:
+                self._told = told_left(name, error.not_undone)
                 left = "; ".join(error.not_undone)
                 mend = (
-                    f"this could not be taken back: {left}; systemctl restart hapaird tries again"
+                    f"this could not be taken back: {left}; it is tried again by itself, and"
+                    f" first of all when you type: clbuildapp {name}"
                 )
             else:
                 mend = "everything was taken back; mend the cause and type it again"
@@ -239,13 +301,20 @@ class ApplicationBuilder:
         if work in (Work.INSTALL, Work.INSTALL_FORMER):
             return await self._install(step.node, job.application, built)
         if step.node == me:
-            return await self._workshop.do(work, step.volume[0], built)
+            return await self._work(work, step.volume[0], built)
         args: JsonObject = {
             "work": work.value,
             "volume": encode(step.volume[0]),
             "built": dump_built(built).decode(),
         }
         return await self._ask_peer("build-step", args)
+
+    async def _work(self, work: Work, volume: Volume, built: Built) -> Outcome:
+        """Do a work here; what the configuration in force uses is never taken back."""
+        for each in self._state.built.applications:
+            if work in TAKES_BACK and volume.shares_disk_with(each.volumes):
+                return Refused(f"{volume.resource} belongs to {each.application.name}, as built")
+        return await self._workshop.do(work, volume, built)
 
     async def _ask_peer(self, verb: str, args: JsonObject) -> Outcome:
         try:
@@ -266,16 +335,30 @@ class ApplicationBuilder:
         return await self._ask_peer("build-install", {"parcel": encode(parcel)})
 
     async def _unpack(self, parcel: Parcel) -> Outcome:
-        """Write the files, then built.json, then use it."""
+        """Write the files, then built.json, then use it; as far as that is not so yet."""
+        async with self._for_peer:
+            built = load_built(parcel.built.encode())
+            before = await asyncio.to_thread(self._on_disk)
+            if before not in (None, built) and abs(before.generation - built.generation) != 1:
+                return Refused(f"generation {before.generation} was built there meanwhile")
+            try:
+                if before != built:
+                    await asyncio.to_thread(self._write, parcel)
+            except OSError as error:
+                return Refused(f"{error.filename}: {error.strerror}")
+            if self._state.built == built:
+                return Done()
+            try:
+                await self._around.reload()
+            except RpcError as error:
+                return Unknown(str(error))
+            return Done()
+
+    def _on_disk(self) -> Built | None:
         try:
-            await asyncio.to_thread(self._write, parcel)
-        except OSError as error:
-            return Refused(f"{error.filename}: {error.strerror}")
-        try:
-            await self._around.reload()
-        except RpcError as error:
-            return Unknown(str(error))
-        return Done()
+            return load_built(self._around.places.built.read_bytes())
+        except (OSError, DamagedError):
+            return None
 
     def _write(self, parcel: Parcel) -> None:
         places = self._around.places
@@ -290,20 +373,38 @@ class ApplicationBuilder:
 
     async def _keep(self, job: Job | None) -> None:
         """Store the job, or forget it: clbuild refuses while there is one."""
-        if job is None:
-            await asyncio.to_thread(self._around.memory.forget, JOB)
-        else:
-            await asyncio.to_thread(self._around.memory.store, JOB, encode_job(job))
+        await asyncio.to_thread(self._file.keep, job)
 
     # What the peer's builder asks of this node.
 
     async def _answer_survey(self, call: Call) -> JsonObject:
-        if self._busy:
-            raise _somebody_builds(self._state.me)
+        self._refuse_beside_job()
         name = call.text("application")
         built = load_built(call.text("built").encode())
         storage = await self._survey(built.application(name).application)
-        return {"storage": encode(storage)}
+        return {"storage": encode(storage, defaults=False)}
+
+    async def _answer_remnants(self, call: Call) -> JsonObject:
+        self._refuse_beside_job()
+        try:
+            theirs = decode(Remnants, call.args.get("remnants"))
+        except Malformed as error:
+            raise RpcError(f"a question that is not understood: {error}") from None
+        async with self._for_peer:
+            mine = await remnants(self._state, self._workshop, theirs.volumes())
+            return {"remnants": encode(mine)}
+
+    def _refuse_beside_job(self) -> None:
+        """Keep the peer's builder away while a job of this node is under way or unfinished."""
+        me = self._state.me
+        if self._busy:
+            raise _somebody_builds(me)
+        if self._file.present():
+            raise RpcError(
+                f"a clbuildapp did not come to its end on {me}",
+                f"look there, it says what to type: {me}# clstat",
+                exit_code=ExitCode.NOT_NOW,
+            )
 
     async def _answer_step(self, call: Call) -> JsonObject:
         try:
@@ -312,25 +413,14 @@ class ApplicationBuilder:
         except (ValueError, Malformed) as error:
             raise RpcError(f"a step that is not understood: {error}") from None
         built = load_built(call.text("built").encode())
-        return _as_answer(await self._workshop.do(work, volume, built))
+        async with self._for_peer:
+            return _as_answer(await self._work(work, volume, built))
 
     async def _answer_install(self, call: Call) -> JsonObject:
         parcel = decode(Parcel, call.args.get("parcel"))
         if not is_inside(parcel.application) or not all(is_inside(f.name) for f in parcel.files):
             raise RpcError("a file's name points out of the application's folder")
         return _as_answer(await self._unpack(parcel))
-
-
-def encode_job(job: Job) -> bytes:
-    before, built = dump_built(job.before).decode(), dump_built(job.built).decode()
-    return dumps(_Stored(job.application, before, built, job.steps, job.begun))
-
-
-def decode_job(content: bytes) -> Job:
-    """Read a stored job; Malformed or DamagedError when it is damaged."""
-    stored = loads(_Stored, content)
-    before, built = load_built(stored.before.encode()), load_built(stored.built.encode())
-    return Job(stored.application, before, built, stored.steps, stored.begun)
 
 
 def _as_text(built: Built, application: Application) -> str:

@@ -29,6 +29,7 @@ from hapair.runtime.building.files import (
     mode_for,
     only_builder,
     read_or_empty,
+    superfluous,
     to_text,
 )
 from hapair.runtime.building.keys import KeysError
@@ -136,6 +137,7 @@ class CatchUp:
                 return  # A build put it there; only the daemon had not looked yet.
             files = tuple(file for file in sent.files if not file.path.startswith(KEYS))
             files += self._resource_files(theirs, read_or_empty(self._places.cluster_key))
+            files += superfluous(self._places, files)  # By them an unfinished build is known.
             staging = Staging(self._places, theirs.generation)
             staging.undo()  # What an interrupted build of this generation left.
             staging.begin()

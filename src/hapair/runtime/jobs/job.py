@@ -1,7 +1,7 @@
 """Run the steps of a job to the end, or take back what was done.
 
-The job is written to disk before its first step and after every one. A daemon that was killed
-meanwhile finds it at its next start and takes it back, unless it was complete.
+The job is written to disk before every step. A daemon that was killed meanwhile finds it at its
+next start and takes it back.
 """
 
 import asyncio
@@ -13,9 +13,12 @@ from typing import Final
 from hapair.core.plan.steps import Step, Work
 from hapair.model.built import Built
 from hapair.model.outcome import Done, Outcome, Refused
+from hapair.runtime.building.change import uninterrupted
 
 UNDO_TRIES_MAX: Final = 3
 UNDO_RETRY_S: Final = 1.0
+# How the texts begin that are said once the way leads back.
+BACKWARDS: Final = ("interrupted:", "failed:", "taking back:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +45,45 @@ class JobFailedError(Exception):
         self.not_undone = not_undone
 
 
-async def run(job: Job, do: Do, keep: Keep, say: Say, *, retry_s: float = UNDO_RETRY_S) -> None:
+async def run(
+    job: Job, do: Do, keep: Keep, say: Say, *, me: str, retry_s: float = UNDO_RETRY_S
+) -> None:
     """Do all steps in order.
+
+    An interruption takes effect when the step that is under way has ended: what goes on in the
+    kernel or on the peer could not be taken back before. Every step is bounded in time.
 
     Raises:
         JobFailedError: a step failed; what was done is taken back, or listed in the error.
-        asyncio.CancelledError: the caller went away; what was done is taken back first.
+        asyncio.CancelledError: the caller went away; what was done is taken back first, or listed
+            in the JobFailedError that is its cause.
     """
+
+    async def back() -> tuple[str, ...]:
+        return await uninterrupted(take_back(job, do, keep, say, me=me, retry_s=retry_s))
+
+    of = len(job.steps)
     for number, step in enumerate(job.steps, start=1):
         job = replace(job, begun=number)
-        say(step.text, number, len(job.steps))
+        say(step.text, number, of)
+        step_under_way = asyncio.ensure_future(_begin(step, job, do, keep))
         try:
-            outcome = await _begin(step, job, do, keep)
+            outcome = await asyncio.shield(step_under_way)
         except asyncio.CancelledError:
-            say("interrupted: taking everything back", number, len(job.steps))
-            await asyncio.shield(take_back(job, do, keep, say, retry_s=retry_s))
+            say(f"interrupted: {step.text} is ended, then all is taken back", number, of)
+            with suppress(asyncio.CancelledError):  # The daemon itself is being ended.
+                await uninterrupted(step_under_way)
+            if left := await back():
+                raise asyncio.CancelledError from JobFailedError(step, "interrupted", left)
             raise
         if not isinstance(outcome, Done):
-            say(f"failed: {outcome.why}; taking everything back", number, len(job.steps))
-            not_undone = await asyncio.shield(take_back(job, do, keep, say, retry_s=retry_s))
-            raise JobFailedError(step, outcome.why, not_undone)
-    await asyncio.shield(keep(None))
+            say(f"failed: {outcome.why}; taking everything back", number, of)
+            raise JobFailedError(step, outcome.why, await back())
+    try:
+        await uninterrupted(keep(None))
+    except OSError as error:  # Taken back later, when it is in use, it would do harm.
+        why = f"the job cannot be closed: {error}"
+        raise JobFailedError(job.steps[-1], why, await back()) from None
 
 
 async def _begin(step: Step, job: Job, do: Do, keep: Keep) -> Outcome:
@@ -74,32 +95,48 @@ async def _begin(step: Step, job: Job, do: Do, keep: Keep) -> Outcome:
 
 
 async def take_back(
-    job: Job, do: Do, keep: Keep, say: Say, *, retry_s: float = UNDO_RETRY_S
+    job: Job, do: Do, keep: Keep, say: Say, *, me: str, retry_s: float = UNDO_RETRY_S
 ) -> tuple[str, ...]:
     """Undo all steps that were begun, the last one first; return what could not be undone.
 
-    A job with something left to undo stays stored: the next start of the daemon tries again.
+    Each undo looks at what is there, and each try begins with the last step again: what an
+    undo found to be down may have come up since, e.g. by a mount that had been slow.
+    A job with something left to undo stays stored: it is tried again later.
     """
-    failed: list[str] = []
-    for number in range(job.begun, 0, -1):
-        step = job.steps[number - 1]
-        for work in step.undo:
-            say(f"{step.node}: {work}", job.begun - number + 1, job.begun)
-            why = await _undo(step, work, job, do, retry_s)
-            if why:
-                failed.append(f"{step.node}: {work}: {why}")
-    with suppress(OSError):  # It stays stored as it was; taking it back twice does no harm.
-        await keep(job if failed else None)
-    return tuple(failed)
-
-
-async def _undo(step: Step, work: Work, job: Job, do: Do, retry_s: float) -> str:
-    why = ""
+    failed: tuple[str, ...] = ()
     for attempt in range(UNDO_TRIES_MAX):
         if attempt:
             await asyncio.sleep(retry_s)
-        outcome = await do(step, work, job)
-        if isinstance(outcome, Done):
-            return ""
-        why = outcome.why
-    return why
+        failed = await _undo_all(job, do, say, me)
+        if not failed:
+            break
+    with suppress(OSError):  # It stays stored as it was; taking it back twice does no harm.
+        await keep(job if failed else None)
+    return failed
+
+
+async def _undo_all(job: Job, do: Do, say: Say, me: str) -> tuple[str, ...]:
+    failed: list[str] = []
+    obstacles: list[Step] = []
+    for number in range(job.begun, 0, -1):
+        step = job.steps[number - 1]
+        if any(_bars(obstacle, step, me) for obstacle in obstacles):
+            continue
+        for work in step.undo:
+            say(f"taking back: {step.undone(work)}", job.begun - number + 1, job.begun)
+            outcome = await do(step, work, job)
+            if not isinstance(outcome, Done):
+                failed.append(f"{step.undone(work)}: {outcome.why}")
+                obstacles.append(step)
+                break
+    return tuple(failed)
+
+
+def _bars(failed: Step, earlier: Step, me: str) -> bool:
+    """Tell whether an earlier step must stay while a later one could not be taken back.
+
+    It may lie below it: a volume below a mount, a connection below a Primary. On the node where
+    the data is the whole job counts as below it; a peer that is lost bars only its own part.
+    """
+    below = not failed.volume or failed.volume == earlier.volume
+    return below and failed.node in (earlier.node, me)

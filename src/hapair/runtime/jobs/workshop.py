@@ -10,6 +10,7 @@ from hapair.core.plan.steps import Work
 from hapair.model import timing
 from hapair.model.application import Volume
 from hapair.model.built import Built
+from hapair.model.data import Role
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Unknown
 from hapair.ports import (
@@ -107,10 +108,29 @@ class Workshop:
     async def _demote(self, volume: Volume) -> Outcome:
         if self.replication.facts(volume.resource) is None:
             return Done()
+        thawed = await self._thaw(volume)
+        if not isinstance(thawed, Done):
+            return thawed
         return await self.replication.demote(volume, timeout_s=LIMIT_S)
 
     async def _mount(self, volume: Volume) -> Outcome:
         return await self.file_systems.mount(volume, timeout_s=timing.MOUNT_S)
 
     async def _unmount(self, volume: Volume) -> Outcome:
+        if not self.file_systems.mounted(volume):
+            return Done("it is not mounted over DRBD; what else lies there is none of ours")
+        thawed = await self._thaw(volume)
+        if not isinstance(thawed, Done):
+            return thawed
         return await self.file_systems.unmount(volume, timeout_s=timing.MOUNT_S)
+
+    async def _thaw(self, volume: Volume) -> Outcome:
+        """Let writes go on that the kernel froze when it lost the peer.
+
+        Nobody else says so of a resource that is not built; the copy here is the only valid one,
+        because the other one was never more than its target.
+        """
+        facts = self.replication.facts(volume.resource)
+        if facts is None or facts.role is not Role.PRIMARY:
+            return Done()
+        return await self.replication.resume(volume, timeout_s=LIMIT_S)

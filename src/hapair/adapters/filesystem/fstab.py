@@ -1,0 +1,184 @@
+"""Who else would mount a volume at a boot: lines of /etc/fstab, units of systemd.
+
+A line is known by what it means, not by how it is spelt: by its mount point, however that is
+written, or by its device under any of its names.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from hapair.adapters.filesystem import superblock
+from hapair.model.application import Volume
+from hapair.model.outcome import Done, Outcome, Refused
+
+FSTAB: Final = Path("/etc/fstab")
+MARK: Final = "# hapair mounts this over DRBD: "
+AUTOMOUNT: Final = "x-systemd.automount"  # systemd then holds the mount point itself.
+# Where administrators and packages put units; what systemd makes from fstab lies elsewhere.
+UNIT_FOLDERS: Final = (
+    Path("/etc/systemd/system"),
+    Path("/run/systemd/system"),
+    Path("/usr/local/lib/systemd/system"),
+    Path("/usr/lib/systemd/system"),
+)
+UNIT_LINE: Final = re.compile(r"^\s*(What|Where)\s*=\s*(.*?)\s*$", re.MULTILINE)
+FIELDS_MIN: Final = 3  # Device, where, what.
+OPTIONS_FIELD: Final = 3
+LABEL: Final = "security.selinux"
+
+
+class Fstab:
+    def __init__(self, place: Path = FSTAB, unit_folders: tuple[Path, ...] = UNIT_FOLDERS) -> None:
+        self._place = place
+        self._unit_folders = unit_folders
+
+    def leave(self, volume: Volume) -> Outcome:
+        """Comment the volume's lines out, so that no boot mounts the bare volume."""
+        return self._rewrite(lambda line: MARK + line if _means(line, volume) else line)
+
+    def restore(self, volume: Volume) -> Outcome:
+        """Take our comment away again; Done also when there is none."""
+
+        def restored(line: str) -> str:
+            former = line.removeprefix(MARK)
+            return former if former != line and _means(former, volume) else line
+
+        return self._rewrite(restored)
+
+    def left_out(self, volume: Volume) -> bool:
+        """Tell whether a line of the volume is commented out by us."""
+        lines = (line for line in self._lines() if line.startswith(MARK))
+        return any(_means(line.removeprefix(MARK), volume) for line in lines)
+
+    def others(self, device: str, mount_point: str) -> tuple[str, ...]:
+        """Name what mounts it beside plain lines of fstab, and what nobody but a person changes."""
+        meant = (_fields(line) for line in self._lines() if _is_meant(line, device, mount_point))
+        automount = any(AUTOMOUNT in fields[OPTIONS_FIELD] for fields in meant)
+        found = (f"a line of {self._place} with {AUTOMOUNT}",) if automount else ()
+        return (*found, *self._units(device, mount_point))
+
+    def _units(self, device: str, mount_point: str) -> Iterator[str]:
+        for folder in self._unit_folders:
+            for pattern in ("*.mount", "*.automount"):
+                for file in sorted(folder.glob(pattern)):
+                    with contextlib.suppress(OSError):
+                        says = dict(UNIT_LINE.findall(_text(file)))
+                        what, where = says.get("What", ""), says.get("Where", "")
+                        if _is_it(what, where, device, mount_point):
+                            yield str(file)
+
+    def _lines(self) -> list[str]:
+        try:
+            return _text(self._place).splitlines()
+        except OSError:
+            return []
+
+    def _rewrite(self, change: Callable[[str], str]) -> Outcome:
+        """Replace fstab by its changed lines; after a power cut, too, it is the old or the new one.
+
+        Owner, mode and SELinux label stay. Where the name is a link, the file behind it changes.
+        """
+        try:
+            before = _text(self._place)
+        except FileNotFoundError:
+            return Done("there is no fstab")
+        after = "".join(change(line) for line in before.splitlines(keepends=True))
+        if after == before:
+            return Done()
+        try:
+            _replace(self._place.resolve(), after.encode("utf-8", "surrogateescape"))
+        except OSError as error:
+            return Refused(f"{self._place}: {error.strerror}")
+        return Done()
+
+
+def _replace(file: Path, content: bytes) -> None:
+    beside = file.with_name(f".{file.name}.hapair")
+    beside.unlink(missing_ok=True)
+    was = file.stat()
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as new:
+            new.write(content)
+            os.fchown(new.fileno(), was.st_uid, was.st_gid)
+            os.fchmod(new.fileno(), was.st_mode & 0o7777)
+            if LABEL in os.listxattr(file):
+                os.setxattr(new.fileno(), LABEL, os.getxattr(file, LABEL))
+            new.flush()
+            os.fsync(new.fileno())
+        beside.replace(file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _text(place: Path) -> str:
+    """Return a file as text that can be written back to the same bytes, whatever they are."""
+    return place.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def _fields(line: str) -> list[str]:
+    """Return the fields of a line of fstab, four at least; none of comments and empty lines."""
+    fields = [_plain(field) for field in line.split()]
+    if len(fields) < FIELDS_MIN or fields[0].startswith("#"):
+        return []
+    return [*fields, ""]
+
+
+def _means(line: str, volume: Volume) -> bool:
+    return _is_meant(line, volume.backing_device, volume.mount_point)
+
+
+def _is_meant(line: str, device: str, mount_point: str) -> bool:
+    fields = _fields(line)
+    return bool(fields) and _is_it(fields[0], fields[1], device, mount_point)
+
+
+def _is_it(what: str, where: str, device: str, mount_point: str) -> bool:
+    """Tell whether something that mounts ``what`` at ``where`` means this volume."""
+    same_place = where.startswith("/") and mount_point in (
+        _straight(where),
+        os.path.realpath(where),
+    )
+    return same_place or _is_device(what, device)
+
+
+def _straight(path: str) -> str:
+    return os.path.normpath("/" + path.lstrip("/"))
+
+
+def _is_device(what: str, device: str) -> bool:
+    """Compare a name of a device, or of the file system on it, with the volume's own.
+
+    Links below /dev/disk may be missing, or point to DRBD's device: the file system is asked.
+    """
+    kind, _, value = what.partition("=")
+    name = value.strip("\"'")
+    if kind in ("UUID", "LABEL"):
+        identity = superblock.identity(device)
+        return bool(name) and name.lower() == (
+            identity.uuid if kind == "UUID" else identity.label.lower()
+        )
+    if kind in ("PARTUUID", "PARTLABEL"):
+        return _number(f"/dev/disk/by-{kind.lower()}/{name}") == _number(device) is not None
+    return what.startswith("/dev/") and _number(what) == _number(device) is not None
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)
+
+
+def _number(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_rdev or None
+    except OSError:
+        return None

@@ -1,0 +1,101 @@
+"""What is left of a build whose note cannot be read, known by our own marks, and its way back."""
+
+from dataclasses import dataclass
+
+from hapair.core.plan.steps import Step, Work
+from hapair.model.application import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Remnant:
+    """What a node has of a volume that a resource file of ours describes and nothing built uses."""
+
+    volume: Volume
+    held: bool = False  # Mounted there, or left out of fstab: there its data was at home.
+    made: bool = False  # clbuildapp made its data volume there.
+    described: bool = True  # By a file there; else only by one of the other node.
+
+
+@dataclass(frozen=True, slots=True)
+class Remnants:
+    node: str
+    found: tuple[Remnant, ...] = ()
+    used: tuple[str, ...] = ()  # Resources of the configuration that is in force there.
+    nameless: tuple[str, ...] = ()  # Resource files of ours that do not say what they are for.
+
+    def volumes(self) -> tuple[Volume, ...]:
+        return tuple(each.volume for each in self.found)
+
+    def of(self, resource: str) -> Remnant | None:
+        return next((each for each in self.found if each.volume.resource == resource), None)
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    steps: tuple[Step, ...]  # All of them as if begun: each undo looks at what is there.
+    told: tuple[str, ...]  # What stays, and what to do about it.
+    home: str  # The node where the data is; nothing below it is taken away before it is back.
+
+
+def way_back(here: Remnants, peer: Remnants | None, *, noted: bool) -> WayBack:
+    """Return how to take back what is left on both nodes; without ``peer`` only on this one.
+
+    ``noted``: the note lies on this node, so clbuildapp was typed here, where the data is.
+    """
+    nodes = (here,) if peer is None else (peer, here)
+    used = {resource for node in nodes for resource in node.used}
+    volumes = {each.volume.resource: each.volume for node in nodes for each in node.found}
+    steps: list[Step] = []
+    told = [
+        f"{node.node}: {file} does not say which volume it is for: look into it, then remove it"
+        for node in nodes
+        for file in node.nameless
+    ]
+    homes: list[str] = []
+    for resource in sorted(volumes.keys() - used):
+        home = _home(nodes, resource, here.node if noted else "")
+        homes.append(home)
+        for node in nodes:
+            found = node.of(resource)
+            if found is not None and found.described:
+                # A made volume may be the only copy, unless its home answers.
+                removed = found.made and home in {each.node for each in nodes} - {node.node}
+                steps += _steps(node.node, found.volume, at_home=node.node == home, made=removed)
+                told += _stays(node.node, found, home, removed=removed)
+    return WayBack(tuple(steps), tuple(told), next(filter(None, homes), here.node))
+
+
+def _home(nodes: tuple[Remnants, ...], resource: str, typed_on: str) -> str:
+    """Return where the data of a volume was at home; empty when that is not known."""
+    found = [(node.node, node.of(resource)) for node in nodes]
+    holding = [node for node, each in found if each is not None and each.held]
+    return holding[0] if len(holding) == 1 else typed_on
+
+
+def _stays(node: str, found: Remnant, home: str, *, removed: bool) -> list[str]:
+    volume = found.volume
+    path = f"{volume.volume_group}/{volume.logical_volume}"
+    if found.made and not removed and node != home:
+        return [f"{node}: {path} stays: it may be the only copy. If it is not: lvremove {path}"]
+    if not home:
+        where = f"mount {volume.backing_device} {volume.mount_point}"
+        return [f"{node}: {path} was mounted by nobody now known: if its data was here: {where}"]
+    return []
+
+
+def _steps(node: str, volume: Volume, *, at_home: bool, made: bool) -> list[Step]:
+    """Return the steps that an unknown job may have done on a node, in its order."""
+    of = (volume,)
+    steps = [Step(node, Work.WRITE_RESOURCE, (Work.REMOVE_RESOURCE,), of)]
+    if made:
+        steps.append(Step(node, Work.CREATE_DATA_VOLUME, (Work.REMOVE_DATA_VOLUME,), of))
+    steps.append(Step(node, Work.CREATE_META_VOLUME, (Work.REMOVE_META_VOLUME,), of))
+    if at_home:
+        steps.append(Step(node, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of))
+        steps.append(Step(node, Work.UNMOUNT_NATIVE, (Work.MOUNT_NATIVE,), of))
+    return [
+        *steps,
+        Step(node, Work.BRING_UP, (Work.TAKE_DOWN,), of),
+        Step(node, Work.MAKE_SOURCE, (Work.DEMOTE,), of),
+        Step(node, Work.MOUNT, (Work.UNMOUNT,), of),
+    ]

@@ -1,0 +1,154 @@
+"""clbuildapp --abandon: take back a build whose note cannot be read, by the marks that it left."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hapair.core.plan.remnants import Remnant, Remnants, WayBack, way_back
+from hapair.core.plan.steps import Work
+from hapair.core.words.state import NodeState
+from hapair.model.application import Volume
+from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
+from hapair.runtime.codec import decode, encode
+from hapair.runtime.jobs.job import Do, Job, Say, take_back
+from hapair.runtime.jobs.unfinished import JobFile, UnreadableError
+from hapair.runtime.jobs.workshop import Workshop
+from hapair.runtime.node.peer import Peer
+from hapair.runtime.verbs import Call
+
+LOOK_LIMIT_S: Final = 120.0
+
+
+async def remnants(
+    state: NodeState, workshop: Workshop, of_peer: tuple[Volume, ...] = ()
+) -> Remnants:
+    """Look for what this node has of builds that are not in force; RpcError when LVM is silent.
+
+    ``of_peer``: what the other node has files for. Its data may be at home here.
+    """
+    volumes = [each for built in state.built.applications for each in built.volumes]
+    used = tuple(each.resource for each in volumes)
+    found: list[Remnant] = []
+    nameless: list[str] = []
+    described = await _described(state, workshop)
+    for each in (*described, *(each for each in of_peer if each not in described)):
+        if isinstance(each, str):
+            nameless.append(each)
+        elif each.resource not in used and not each.shares_disk_with(tuple(volumes)):
+            try:
+                group = await workshop.volumes.group(each.volume_group)
+            except ValueError as error:
+                mend = f"look there: {state.me}# vgs; lvs"
+                raise RpcError(str(error), mend, exit_code=ExitCode.NOT_NOW) from None
+            data = group.volume(each.logical_volume)
+            natively = await asyncio.to_thread(workshop.natives.holds, each)
+            held = natively or workshop.file_systems.mounted(each) is not False
+            made = data is not None and data.ours
+            found.append(Remnant(each, held, made, described=each in described))
+    return Remnants(state.me, tuple(found), used, tuple(nameless))
+
+
+async def _described(state: NodeState, workshop: Workshop) -> tuple[Volume | str, ...]:
+    try:
+        return await asyncio.to_thread(workshop.files.described)
+    except OSError as error:
+        raise RpcError(f"{state.me}: {error}", "mend the disk, then type it again") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    state: NodeState
+    peer: Peer
+    file: JobFile
+    workshop: Workshop
+    do: Do
+
+    async def abandon(self, call: Call, say: Say) -> JsonObject:
+        """Take back what can be known, set the note aside, and tell both.
+
+        Raises RpcError: what could not be taken back is named; the note stays then.
+        """
+        planned, noted = call.flag("plan"), self.file.present()
+        job = await asyncio.to_thread(self._readable)
+        if job is not None:
+            return await self._abandon_readable(job, say, planned=planned)
+        mine = await remnants(self.state, self.workshop)
+        theirs = await self._ask(mine)
+        if theirs is not None:
+            mine = await remnants(self.state, self.workshop, theirs.volumes())
+        way = way_back(mine, theirs, noted=noted)
+        if not planned:
+            await self._go(way, say)
+        aside = await asyncio.to_thread(self._set_aside) if noted and not planned else None
+        return self._result(way, aside)
+
+    def _readable(self) -> Job | None:
+        try:
+            return self.file.load()
+        except UnreadableError:
+            return None
+
+    async def _abandon_readable(self, job: Job, say: Say, *, planned: bool) -> JsonObject:
+        """Take a job back by its note; a peer that is lost keeps its part, and no more than that.
+
+        Where the peer may have the new configuration, nothing is given up: it would come back.
+        """
+        me, begun = self.state.me, job.steps[: job.begun]
+        way = WayBack(begun, (), me)
+        if planned:
+            return self._result(way, None)
+        left = await take_back(job, self.do, self._keep, say, me=me)
+        if not left:
+            return self._result(way, None)
+        installed = any(step.work is Work.INSTALL and step.node != me for step in begun)
+        mine = (await remnants(self.state, self.workshop)).found
+        if installed or mine or self.peer.connected:
+            raise _left(left)
+        aside = await asyncio.to_thread(self._set_aside)
+        mend = f"when {self.peer.name} is back, type here: clbuildapp --abandon"
+        return self._result(WayBack(begun, (*left, mend), me), aside)
+
+    async def _go(self, way: WayBack, say: Say) -> None:
+        built = self.state.built
+        job = Job("", built, built, way.steps, begun=len(way.steps))
+
+        async def keep(_: Job | None) -> None:
+            """Leave the note as it is: it is what cannot be read."""
+
+        if left := await take_back(job, self.do, keep, say, me=way.home):
+            raise _left(left)
+
+    async def _keep(self, job: Job | None) -> None:
+        await asyncio.to_thread(self.file.keep, job)
+
+    async def _ask(self, mine: Remnants) -> Remnants | None:
+        """Ask the peer what it has; None when it cannot be reached. RpcError: it refuses."""
+        if not self.peer.connected:
+            return None
+        args: JsonObject = {"remnants": encode(mine)}
+        answer = await self.peer.request("build-remnants", args, timeout_s=LOOK_LIMIT_S)
+        try:
+            return decode(Remnants, answer.get("remnants"))
+        except Malformed as error:
+            raise RpcError(f"{self.peer.name} answers nonsense: {error}") from None
+
+    def _set_aside(self) -> Path:
+        try:
+            return self.file.set_aside()
+        except OSError as error:
+            raise RpcError(f"{self.file.place}: {error.strerror}", "mend the disk") from None
+
+    def _result(self, way: WayBack, aside: Path | None) -> JsonObject:
+        told = list(way.told)
+        if not self.peer.connected:
+            told.append(f"{self.peer.name} cannot be reached: type it again when it is back")
+        works = [step.undone(work) for step in reversed(way.steps) for work in step.undo]
+        return {"steps": works, "told": told, "aside": str(aside or "")}
+
+
+def _left(left: tuple[str, ...]) -> RpcError:
+    return RpcError(
+        f"this could not be taken back: {'; '.join(left)}",
+        "mend the cause and type it again; nothing is lost, and the note stays where it is",
+    )

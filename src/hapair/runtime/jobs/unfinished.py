@@ -1,0 +1,128 @@
+"""The note of a job that is under way: kept on disk, read again, told to people, set aside."""
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hapair.config.built_json import dumps as dump_built
+from hapair.config.built_json import loads as load_built
+from hapair.config.codec import DamagedError
+from hapair.core.explain import Alarm
+from hapair.core.plan.steps import Step
+from hapair.ports import Storage
+from hapair.rpc.messages import Malformed
+from hapair.runtime.building.files import sync_folder
+from hapair.runtime.codec import dumps, loads
+from hapair.runtime.jobs.job import Job
+from hapair.runtime.places import Places
+
+JOB: Final = "job.json"
+NAME: Final = re.compile(rb'"application":\s*"([\w.-]{1,64})"')
+WAY_OUT: Final = "clbuildapp --abandon"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A job as it lies on disk: built configurations in their own strict form."""
+
+    application: str
+    before: str
+    built: str
+    steps: tuple[Step, ...]
+    begun: int
+
+
+class UnreadableError(Exception):
+    """There is a note of a job, and what it says is not known."""
+
+    def __init__(self, application: str, why: str) -> None:
+        super().__init__(why)
+        self.application = application  # As far as that can be made out; else empty.
+
+
+class JobFile:
+    def __init__(self, places: Places, memory: Storage) -> None:
+        self._places = places
+        self._memory = memory
+
+    @property
+    def place(self) -> Path:
+        return self._places.job
+
+    def present(self) -> bool:
+        """Tell whether there is a note of any kind, also an empty one."""
+        return self.place.exists()
+
+    def load(self) -> Job | None:
+        """Return the job, or None without one; UnreadableError says why it is not known."""
+        content = b""
+        try:
+            found = self._memory.load(JOB)
+            if found is None:
+                return None
+            content = found
+            return decode_job(content)
+        except (Malformed, DamagedError, OSError) as error:
+            name = NAME.search(content)
+            raise UnreadableError(name[1].decode() if name else "", str(error)) from None
+
+    def keep(self, job: Job | None) -> None:
+        """Store the job, or forget it; OSError."""
+        if job is None:
+            self._memory.forget(JOB)
+        else:
+            self._memory.store(JOB, encode_job(job))
+
+    def set_aside(self) -> Path:
+        """Rename the note, so that nothing takes it for a job any more; return its new name."""
+        stamp = time.strftime("%Y%m%d_%H%M%S")
+        aside = self.place.with_name(f"{JOB}.aside_{stamp}")
+        self.place.rename(aside)
+        sync_folder(aside.parent)
+        return aside
+
+
+def encode_job(job: Job) -> bytes:
+    before, built = dump_built(job.before).decode(), dump_built(job.built).decode()
+    return dumps(_Stored(job.application, before, built, job.steps, job.begun))
+
+
+def decode_job(content: bytes) -> Job:
+    """Read a stored job; Malformed or DamagedError when it is damaged or of a newer version."""
+    stored = loads(_Stored, content)
+    before, built = load_built(stored.before.encode()), load_built(stored.built.encode())
+    if stored.begun > len(stored.steps):
+        raise Malformed(f"{stored.begun} steps were begun of {len(stored.steps)}")
+    return Job(stored.application, before, built, stored.steps, stored.begun)
+
+
+def told_at_work(application: str, doing: str) -> Alarm:
+    text = (
+        f"clbuildapp {application} is at work ({doing}); it ends with {application} built, or,"
+        " when it fails or is interrupted, with everything as before"
+    )
+    return Alarm("builds", text, application)
+
+
+def told_taken_back(application: str, doing: str) -> Alarm:
+    text = (
+        f"clbuildapp {application} did not come to its end ({doing}); it ends with everything as"
+        " before"
+    )
+    return Alarm("takes-back", text, application)
+
+
+def told_left(application: str, left: tuple[str, ...]) -> Alarm:
+    text = (
+        f"clbuildapp {application} did not come to its end, and this is not yet as before:"
+        f" {'; '.join(left)}"
+    )
+    return Alarm("not-taken-back", text, application)
+
+
+def told_unreadable(place: Path, error: UnreadableError) -> Alarm:
+    whose = f"clbuildapp {error.application}" if error.application else "a clbuildapp"
+    text = f"{whose} did not come to its end, and its note {place} cannot be read: {error}"
+    return Alarm("job-unreadable", text, error.application)

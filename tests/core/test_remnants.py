@@ -1,0 +1,85 @@
+"""What an unfinished build left is known by its marks; nothing that may be the only copy goes."""
+
+from dataclasses import replace
+from typing import Final
+
+from hapair.core.plan.remnants import Remnant, Remnants, way_back
+from hapair.core.plan.steps import TAKES_BACK, Work
+from hapair.model.application import FileSystem, Volume
+
+X: Final = Volume(
+    "x.data", 10, 7700, "vg_x", "data", "data_drbdmeta", 2**26, "/srv/x", FileSystem.EXT4
+)
+OTHER: Final = replace(X, resource="y.data", volume_group="vg_y")
+
+
+def undone(here: Remnants, peer: Remnants | None, *, noted: bool = True) -> list[tuple[str, Work]]:
+    way = way_back(here, peer, noted=noted)
+    return [(step.node, work) for step in reversed(way.steps) for work in step.undo]
+
+
+def node(name: str, *found: Remnant, used: tuple[str, ...] = ()) -> Remnants:
+    return Remnants(name, found, used)
+
+
+def test_the_data_is_back_at_home_before_the_peer_loses_anything() -> None:
+    works = undone(node("node1", Remnant(X, held=True)), node("node2", Remnant(X, made=True)))
+    home, peer = [w for n, w in works if n == "node1"], [w for n, w in works if n == "node2"]
+    assert works[: len(home)] == [("node1", work) for work in home]
+    assert home.index(Work.MOUNT_NATIVE) < home.index(Work.REMOVE_META_VOLUME)
+    assert home[-1] is Work.REMOVE_RESOURCE
+    assert Work.REMOVE_DATA_VOLUME not in home
+    assert peer[-2:] == [Work.REMOVE_DATA_VOLUME, Work.REMOVE_RESOURCE]
+    assert Work.MOUNT_NATIVE not in peer
+    assert set(home + peer) <= TAKES_BACK
+    assert node("node1", Remnant(X)).volumes() == (X,)
+    assert X.shares_disk_with((OTHER, X))
+    assert not X.shares_disk_with((OTHER,))
+
+
+def test_what_either_node_uses_is_never_touched() -> None:
+    left = Remnant(X, made=True)
+    assert undone(node("node1", used=("x.data",)), node("node2", left)) == []
+    assert undone(node("node1", left, used=("x.data",)), None) == []
+
+
+def test_a_made_volume_stays_unless_its_home_answers() -> None:
+    """Typed on the node that was to get a copy, with the other node lost."""
+    here = node("node2", Remnant(X, made=True))
+    way = way_back(here, None, noted=False)
+    assert Work.REMOVE_DATA_VOLUME not in {work for step in way.steps for work in step.undo}
+    assert any("may be the only copy" in sentence for sentence in way.told)
+    both = way_back(here, node("node1", Remnant(X, made=True)), noted=False)
+    assert Work.REMOVE_DATA_VOLUME not in {work for step in both.steps for work in step.undo}
+
+
+def test_the_note_lies_where_the_data_was_at_home() -> None:
+    works = undone(node("node1", Remnant(X, made=True)), node("node2", Remnant(X, made=True)))
+    assert ("node1", Work.MOUNT_NATIVE) in works
+    assert ("node1", Work.REMOVE_DATA_VOLUME) not in works
+    assert ("node2", Work.REMOVE_DATA_VOLUME) in works
+
+
+def test_a_home_that_is_as_before_already_still_answers_for_the_copy() -> None:
+    home = node("node1", Remnant(X, held=True, described=False))
+    works = undone(home, node("node2", Remnant(X, made=True)), noted=False)
+    assert {name for name, _ in works} == {"node2"}
+    assert ("node2", Work.REMOVE_DATA_VOLUME) in works
+
+
+def test_a_home_that_nobody_knows_is_told() -> None:
+    way = way_back(node("node1", Remnant(X)), node("node2", Remnant(X)), noted=False)
+    assert all("mount /dev/vg_x/data /srv/x" in sentence for sentence in way.told)
+    assert way.home == "node1"
+
+
+def test_a_file_that_says_nothing_is_named_and_left() -> None:
+    here = Remnants("node1", (Remnant(OTHER, held=True),), nameless=("/etc/drbd.d/hapair-q.res",))
+    way = way_back(here, node("node2"), noted=False)
+    assert "hapair-q.res" in way.told[0]
+    assert {step.node for step in way.steps} == {"node1"}
+    assert way.home == "node1"
+
+
+def test_where_nothing_is_left_nothing_is_done() -> None:
+    assert way_back(node("node1"), node("node2"), noted=True).steps == ()

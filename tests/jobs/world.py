@@ -1,0 +1,367 @@
+"""Two nodes with volumes, DRBD and mounts that get into each other's way as real ones do.
+
+Everything that a builder does passes ``World.moment``, where a test lets something happen.
+"""
+
+# ruff: noqa: ARG002 - a port says more than a stand-in needs.
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+from hapair.config.built_json import dumps as dump_built
+from hapair.config.built_json import loads as load_built
+from hapair.core.plan.steps import Work
+from hapair.core.words.events import Command
+from hapair.model.application import Volume
+from hapair.model.built import Built
+from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.node_facts import Lvm
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.storage import GroupStorage, NativeMount
+from hapair.rpc.messages import JsonObject, RpcError
+from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
+from hapair.runtime.jobs.workshop import Workshop
+from hapair.runtime.node.node import Node
+from hapair.runtime.places import Places
+from hapair.runtime.verbs import Call
+from tests.fakes.small import FakeRunner
+from tests.fakes.storage import FakeLogicalVolumes
+from tests.jobs.material import BUILT, HERE, MOUNT, THERE
+
+NAMES: Final = ("node1", "node2")
+APPCONF: Final = (
+    '<application name="orders" preferred="node1"><volumegroup name="vg_orders"/></application>'
+)
+NATIVE: Final = "native"
+OVER_DRBD: Final = "DRBD"
+PLAIN: Final = "plain line"
+LEFT_OUT: Final = "left out"
+
+
+class Killed(BaseException):
+    """The daemon that was at work is gone, with nothing more done by it."""
+
+
+@dataclass
+class Volumes(FakeLogicalVolumes):
+    """Volumes that cannot be removed while DRBD or a mount holds them."""
+
+    held: Callable[[], bool] = lambda: False
+
+    async def remove(self, group: str, name: str) -> Outcome:
+        if self.held():
+            return Refused(f"{group}/{name} is in use")
+        return await super().remove(group, name)
+
+
+@dataclass
+class Host:
+    """One machine; a loss of power leaves its volumes, its files and its fstab."""
+
+    name: str
+    fstab: str = ""
+    mount: str = ""  # What lies at the mount point.
+    drbd: Role | None = None
+    frozen: bool = False
+    files: dict[str, Volume] = field(default_factory=dict)
+    on: bool = True
+    other: "Host | None" = None
+    volumes: Volumes = field(init=False)
+
+    def __post_init__(self) -> None:
+        group = THERE if self.name == "node2" else replace(HERE, mounts=())
+        self.volumes = Volumes({"vg_orders": group}, held=lambda: self.drbd is not None)
+
+    def lose_power(self) -> None:
+        self.on, self.mount, self.drbd, self.frozen = False, "", None, False
+        self.part()
+
+    def boot(self) -> None:
+        """A boot mounts what is in fstab, unless somebody left it out."""
+        self.on = True
+        if self.fstab == PLAIN and self.drbd is None:
+            self.mount = NATIVE
+
+    def part(self) -> None:
+        """The kernels lose each other: a Primary waits for somebody's word."""
+        if self.other is not None and self.other.drbd is Role.PRIMARY:
+            self.other.frozen = True
+
+    def looks(self) -> tuple[object, ...]:
+        """Return all that an administrator would find changed."""
+        group = self.volumes.groups["vg_orders"]
+        volumes = tuple(sorted((v.name, v.size_bytes, v.ours) for v in group.volumes))
+        files = tuple(sorted(self.files))
+        return (volumes, files, self.drbd, self.frozen, self.mount, self.fstab)
+
+    def exists(self, name: str) -> bool:
+        return self.volumes.groups["vg_orders"].volume(name) is not None
+
+
+@dataclass
+class Natives:
+    host: Host
+
+    def mounts(self, group: GroupStorage) -> tuple[NativeMount, ...]:
+        return (MOUNT,) if self.host.mount == NATIVE else ()
+
+    def holds(self, volume: Volume) -> bool:
+        return self.host.mount == NATIVE or self.host.fstab == LEFT_OUT
+
+    async def mount(self, volume: Volume) -> Outcome:
+        if self.host.mount == NATIVE:
+            return Done()
+        if self.host.mount or self.host.drbd is not None:
+            return Refused("mount: the device is busy")
+        self.host.mount = NATIVE
+        return Done()
+
+    async def unmount(self, volume: Volume) -> Outcome:
+        if self.host.mount == NATIVE:
+            self.host.mount = ""
+        return Done()
+
+    def leave_fstab(self, volume: Volume) -> Outcome:
+        self.host.fstab = LEFT_OUT if self.host.fstab == PLAIN else self.host.fstab
+        return Done()
+
+    def restore_fstab(self, volume: Volume) -> Outcome:
+        self.host.fstab = PLAIN if self.host.fstab == LEFT_OUT else self.host.fstab
+        return Done()
+
+    def make_mount_point(self, volume: Volume) -> Outcome:
+        return Done()
+
+
+@dataclass
+class Mounts:
+    host: Host
+
+    def mounted(self, volume: Volume) -> bool:
+        return self.host.mount == OVER_DRBD
+
+    async def mount(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        if self.host.mount == NATIVE or self.host.drbd is not Role.PRIMARY:
+            return Refused("it cannot be mounted")
+        self.host.mount = OVER_DRBD
+        return Done()
+
+    async def unmount(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        if self.host.mount == NATIVE:
+            return Refused("/dev/vg_orders/data is mounted there, not our device")
+        if self.host.mount == OVER_DRBD and self.host.frozen:
+            return Unknown("it hangs")
+        self.host.mount = ""
+        return Done()
+
+
+@dataclass
+class Kernel:
+    host: Host
+
+    def facts(self, resource: str) -> VolumeFacts | None:
+        if self.host.drbd is None:
+            return None
+        up = self.host.other is not None and self.host.other.drbd is not None
+        connection = Connection.CONNECTED if up else Connection.CONNECTING
+        disk = Disk.UP_TO_DATE
+        return VolumeFacts(resource, self.host.drbd, Role.UNKNOWN, disk, disk, connection)
+
+    async def bring_up(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        there = self.host.exists(volume.logical_volume) and self.host.exists(volume.meta_volume)
+        if volume.resource not in self.host.files or not there or self.host.mount == NATIVE:
+            return Unknown("drbdadm adjust ended with 1")
+        self.host.drbd = self.host.drbd or Role.SECONDARY
+        return Done()
+
+    async def take_down(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        if self.host.mount == OVER_DRBD or self.host.drbd is Role.PRIMARY:
+            return Refused("it is held open")
+        if self.host.drbd is not None:
+            self.host.part()
+        self.host.drbd = None
+        return Done()
+
+    async def promote(self, volume: Volume, *, timeout_s: float, force: bool = False) -> Outcome:
+        if self.host.drbd is None or self.host.other is None or self.host.other.drbd is None:
+            return Refused("the peer cannot be fenced")
+        self.host.drbd = Role.PRIMARY
+        return Done()
+
+    async def demote(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        if self.host.mount == OVER_DRBD or self.host.frozen:
+            return Refused("it is held open")
+        self.host.drbd = Role.SECONDARY
+        return Done()
+
+    async def resume(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        self.host.frozen = False
+        return Done()
+
+
+@dataclass
+class Files:
+    host: Host
+
+    def write(self, built: Built, volume: Volume) -> Outcome:
+        self.host.files[volume.resource] = volume
+        return Done()
+
+    def remove(self, volume: Volume) -> Outcome:
+        self.host.files.pop(volume.resource, None)
+        return Done()
+
+    def described(self) -> tuple[Volume | str, ...]:
+        return tuple(self.host.files.values())
+
+    async def make_meta_data(self, volume: Volume) -> Outcome:
+        return Done() if self.host.exists(volume.meta_volume) else Refused("no such device")
+
+
+class Memory:
+    """A FileStorage whose every change is a moment, without waiting for a disk."""
+
+    def __init__(self, folder: Path, world: "World", name: str) -> None:
+        self._folder, self._world, self._name = folder, world, name
+
+    def load(self, name: str) -> bytes | None:
+        place = self._folder / name
+        return place.read_bytes() if place.exists() else None
+
+    def store(self, name: str, content: bytes) -> None:
+        self._world.instant(f"{self._name}: before the job is stored")
+        (self._folder / name).write_bytes(content)
+        self._world.instant(f"{self._name}: after the job was stored")
+
+    def forget(self, name: str) -> None:
+        self._world.instant(f"{self._name}: before the job is forgotten")
+        (self._folder / name).unlink(missing_ok=True)
+        self._world.instant(f"{self._name}: after the job was forgotten")
+
+
+class Bench:
+    """A workshop that tells its moments."""
+
+    def __init__(self, world: "World", host: Host) -> None:
+        self._world, self._host = world, host
+        tools: list[Any] = [
+            host.volumes, Natives(host), self._scan, Files(host), Kernel(host), Mounts(host),
+        ]  # fmt: skip
+        self._real = Workshop(*tools)
+
+    async def _scan(self) -> Lvm:
+        return Lvm()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+    async def do(self, work: Work, volume: Volume, built: Built) -> Outcome:
+        async def really() -> Outcome:
+            return await self._real.do(work, volume, built)
+
+        return await self._world.deed(f"{self._host.name}: {work}", really)
+
+
+@dataclass
+class Line:
+    """The connection to the other node's builder."""
+
+    world: "World"
+    name: str  # Of the other node.
+
+    @property
+    def connected(self) -> bool:
+        return self.world.hosts[self.name].on
+
+    async def request(
+        self, verb: str, args: JsonObject | None = None, *, timeout_s: float | None = None
+    ) -> JsonObject:
+        if not self.connected:
+            raise RpcError(f"the daemon of {self.name} cannot be reached")
+        there = self.world.builders[self.name].for_peer()[verb]
+        sent = json.loads(json.dumps(args or {}))
+        answer = await there(Call(sent, from_peer=True))
+        if not self.connected:
+            raise RpcError(f"the connection to {self.name} was lost before it answered")
+        return cast("JsonObject", json.loads(json.dumps(answer)))
+
+
+@dataclass
+class World:
+    root: Path
+    in_fstab: bool = True
+    hosts: dict[str, Host] = field(default_factory=dict)
+    builders: dict[str, ApplicationBuilder] = field(default_factory=dict)
+    moments: list[str] = field(default_factory=list)
+    # What happens at the moment with this number; the answer takes the place of the deed's own.
+    happens: dict[int, Callable[[str], Outcome | None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in NAMES:
+            self.hosts[name] = Host(name)
+            places = self.places(name)
+            for folder in (places.memory, places.built.parent):
+                folder.mkdir(parents=True)
+            places.built.write_bytes(dump_built(BUILT))
+            self.start_daemon(name)
+        one, two = self.hosts.values()
+        one.other, two.other = two, one
+        one.mount, one.fstab = NATIVE, PLAIN if self.in_fstab else ""
+        appconf = self.places("node1").appconf("orders")
+        appconf.parent.mkdir()
+        appconf.write_text(APPCONF)
+
+    def places(self, name: str) -> Places:
+        return Places(self.root / name)
+
+    def built(self, name: str) -> Built:
+        return load_built(self.places(name).built.read_bytes())
+
+    def start_daemon(self, name: str) -> None:
+        """Make a builder over what is on disk, as a new daemon does."""
+        places = self.places(name)
+        state = SimpleNamespace(me=name, built=self.built(name), record=lambda _: None)
+        other = next(each for each in NAMES if each != name)
+        node = cast("Node", SimpleNamespace(state=state, peer=Line(self, other)))
+
+        async def reload() -> None:
+            self.instant(f"{name}: before the configuration is used")
+            state.built = self.built(name)
+            self.instant(f"{name}: after the configuration was used")
+
+        async def command(_: Command) -> JsonObject:
+            return {}
+
+        around = Surroundings(
+            lambda: node, reload, command, FakeRunner(), places,
+            Memory(places.memory, self, name), retry_s=0.0,
+        )  # fmt: skip
+        bench = cast("Workshop", Bench(self, self.hosts[name]))
+        self.builders[name] = ApplicationBuilder(around, lambda: bench)
+
+    def instant(self, what: str) -> Outcome | None:
+        number = len(self.moments)
+        self.moments.append(what)
+        befalls = self.happens.get(number)
+        return befalls(what) if befalls is not None else None
+
+    async def deed(self, what: str, really: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        node = what.partition(":")[0]
+        answer = self.instant(f"{what}, before")
+        if not self.hosts[node].on:
+            return Unknown("its power is lost")
+        if answer is not None:
+            return answer
+        await asyncio.sleep(0)
+        outcome = await really()
+        return self.instant(f"{what}, after") or outcome
+
+    def looks(self) -> list[object]:
+        generations = [self.built(name).generation for name in NAMES]
+        notes = [self.places(name).job.exists() for name in NAMES]
+        return [*(host.looks() for host in self.hosts.values()), generations, notes]
