@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -115,7 +116,8 @@ async def test_what_somebody_has_is_not_guarded(real: Place, tmp_path: Path) -> 
 
 
 @pytest.mark.native
-async def test_whoever_can_have_written_is_named(real: Place, tmp_path: Path) -> None:
+async def test_whoever_can_have_written_is_named(real: Place) -> None:
+    mnt = Path(mkdtemp(dir="/tmp"))  # A superblock has room for 64 characters.
     uuid = run("blkid", "-p", "-o", "value", "-s", "UUID", str(real.device))
     (real.etc / "fstab").write_bytes(
         b"# /dev/vg/data /old ext4\n\xff\n/dev/vg/other /x ext4 defaults\n"
@@ -126,12 +128,12 @@ async def test_whoever_can_have_written_is_named(real: Place, tmp_path: Path) ->
     unit = real.etc / "systemd/system/srv-x.mount"
     unit.write_text(f"[Mount]\nWhat=/dev/disk/by-uuid/{uuid}\nWhere=/srv/x\n")
     (unit.parent / "other.mount").write_text("[Mount]\nWhat=/dev/sdz\n")
-    with mounted(real.device, tmp_path / "mnt"):
-        (tmp_path / "mnt/file").write_text("opened")
+    with mounted(real.device, mnt):
+        (mnt / "file").write_text("opened")
         os.sync()
         told = await writers_of(ProcessRunner(), VOLUME, real.device, real.etc)
     fstab = real.etc / "fstab"
-    assert f"the mount on {tmp_path / 'mnt'} has it now" in told
+    assert f"the mount on {mnt} has it now" in told
     for line, where in ((4, "/by-uuid"), (5, "/bare"), (6, "/my\N{REPLACEMENT CHARACTER}place"),
                         (8, "/named")):  # fmt: skip
         assert f"line {line} of {fstab} mounts it on {where}" in told
@@ -140,7 +142,8 @@ async def test_whoever_can_have_written_is_named(real: Place, tmp_path: Path) ->
     assert "its file system was mounted last at 20" in told
     told = await real.backings.writers(VOLUME)
     assert "has it now" not in told
-    assert f"the last place that it knows is {tmp_path / 'mnt'}" in told
+    assert f"the last place that it knows is {mnt}" in told
+    run("rmdir", str(mnt))
 
 
 async def test_where_there_is_no_trace_nothing_is_said(place: Place) -> None:
@@ -185,7 +188,7 @@ async def test_a_full_disk_is_named(place: Place) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    place.storage.store = full  # type: ignore[method-assign]
+    place.storage.store = full  # type: ignore[method-assign, assignment]
     outcome = await place.backings.remember("orders.data", SEEN)
     assert outcome == Refused("backing-orders.data.json cannot be written: No space left on device")
 
