@@ -88,7 +88,7 @@ class BackingVolumes(Protocol):
         """Say who may have written to it, or may do it again; empty: nothing is found."""
         ...
 
-    def guard(self, volume: Volume) -> None:
+    async def guard(self, volume: Volume) -> None:
         """Keep everybody from writing to it until it is brought up; nothing while it is in use."""
         ...
 

@@ -98,7 +98,7 @@ async def test_every_tool_that_writes_is_counted(real: Place) -> None:
 
 @pytest.mark.native
 async def test_a_guarded_volume_can_only_be_read(real: Place) -> None:
-    real.backings.guard(VOLUME)
+    await real.backings.guard(VOLUME)
     with pytest.raises(subprocess.CalledProcessError):
         run("dd", "if=/dev/zero", f"of={real.device}", "bs=4k", "count=1", "conv=fsync")
     assert (await real.look()).written_sectors == (await real.look()).written_sectors
@@ -109,7 +109,7 @@ async def test_a_guarded_volume_can_only_be_read(real: Place) -> None:
 @pytest.mark.native
 async def test_what_somebody_has_is_not_guarded(real: Place, tmp_path: Path) -> None:
     with mounted(real.device, tmp_path / "mnt"):
-        real.backings.guard(VOLUME)
+        await real.backings.guard(VOLUME)
         (tmp_path / "mnt/file").write_text("written")
         os.sync()
     run("dd", "if=/dev/zero", f"of={real.device}", "bs=4k", "count=1", "seek=9", "conv=fsync")
@@ -167,7 +167,7 @@ async def test_a_volume_that_is_not_there_is_activated_or_named(place: Place) ->
 async def test_a_volume_whose_writes_are_not_counted_is_named(place: Place) -> None:
     place.device.write_bytes(bytes(4096))  # No block device: the kernel counts nothing.
     assert isinstance(await place.backings.look(VOLUME, timeout_s=10), Unknown)
-    place.backings.guard(VOLUME)  # Nothing happens.
+    await place.backings.guard(VOLUME)  # Nothing happens.
     make_writable(place.device)
     make_writable(place.devices / "missing")
 

@@ -239,5 +239,7 @@ def test_a_copy_that_was_written_behind_drbd_is_told_once() -> None:
     nodes = told["nodes"]
     assert isinstance(nodes, dict)
     nodes["node2"]["alarms"] = [alarm]
+    lost = {"name": "unprotected", "text": "writes are not replicated", "application": "orders"}
+    nodes["node1"]["alarms"] = [lost]
     (found,) = findings(read_status(told))
     assert "clconfirm copy-is-good orders" in found.to_do

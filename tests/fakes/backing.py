@@ -33,7 +33,7 @@ class FakeBackings:
         del volume
         return self.who
 
-    def guard(self, volume: Volume) -> None:
+    async def guard(self, volume: Volume) -> None:
         self.guarded.append(volume.resource)
 
     def last_seen(self, resource: str) -> LastSeen | None:

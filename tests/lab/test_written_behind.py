@@ -115,6 +115,7 @@ def test_a_volume_that_is_written_by_a_rescue_system(formed_lab: Lab) -> None:
         halt(node2)
         node2.check(f"systemctl stop hapaird && {MOUNT_IT}")
         node2.halt()
+        node2.wait_until_off()
         node2.power_on()
         form(node2)
         made_anew(story, node2)
@@ -140,6 +141,7 @@ def test_nothing_is_doubted_that_only_drbd_wrote(formed_lab: Lab) -> None:
         node2.check("systemctl restart hapaird")
         story.redundant_again()
         node1.halt()
+        node1.wait_until_off()
         node1.power_on()
         story.redundant_again()
         for node in formed_lab.nodes:

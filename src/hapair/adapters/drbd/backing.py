@@ -21,6 +21,8 @@ from hapair.ports import CommandRunner, Finished, Storage, TimedOut
 
 START_BYTES: Final = 128 * 1024  # The superblocks and the first group of ext4 and XFS lie here.
 BLKROSET: Final = 0x125D  # From linux/fs.h.
+GUARD_TRIES: Final = 10
+GUARD_AGAIN_S: Final = 0.1
 WRITTEN: Final = 6  # Places in a device's "stat", see the kernel's Documentation/block/stat.
 DISCARDED: Final = 13
 
@@ -79,13 +81,18 @@ class KernelBackings:
         """Return who may have written to the volume, or may do it again; empty: no trace."""
         return await writers_of(self._run, volume, self._device(volume), self._etc)
 
-    def guard(self, volume: Volume) -> None:
+    async def guard(self, volume: Volume) -> None:
         """Make the kernel refuse writes to the volume; nothing happens while anybody has it.
 
         It lasts until DRBD is given the volume, until ``blockdev --setrw`` or the next activation.
+        Newer kernels give a device back a moment after DRBD has said that it let it go.
         """
-        with _opened(self._device(volume), os.O_EXCL) as descriptor:
-            _set_read_only(descriptor, read_only=True)
+        for _ in range(GUARD_TRIES):
+            with _opened(self._device(volume), os.O_EXCL) as descriptor:
+                if descriptor is not None:
+                    _set_read_only(descriptor, read_only=True)
+                    return
+            await asyncio.sleep(GUARD_AGAIN_S)
 
     def last_seen(self, resource: str) -> LastSeen | None:
         """Return what was remembered; None also when that cannot be read."""
@@ -114,7 +121,8 @@ class KernelBackings:
 def make_writable(device: Path) -> None:
     """Take the guard away; where that fails, the attachment will say why."""
     with _opened(device) as descriptor:
-        _set_read_only(descriptor, read_only=False)
+        if descriptor is not None:
+            _set_read_only(descriptor, read_only=False)
 
 
 async def activate(
@@ -159,9 +167,7 @@ def _opened(device: Path, flags: int = 0) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _set_read_only(descriptor: int | None, *, read_only: bool) -> None:
-    if descriptor is None:
-        return
+def _set_read_only(descriptor: int, *, read_only: bool) -> None:
     try:
         fcntl.ioctl(descriptor, BLKROSET, int(read_only).to_bytes(4, "little"))
     except OSError:

@@ -12,6 +12,7 @@ from hapair.cli.screen.terminal import span_text
 # By default a heartbeat is sent every 0.4 s: so many are not lost by accident.
 NETWORK_SILENT_S: Final = 5.0
 WRITTEN: Final = "written-behind"
+UNPROTECTED: Final = "unprotected"
 MEMBERS: Final = ("together", "alone", "cut")
 BUSY_PHASES: Final = ("starting", "stopping", "stuck", "unknown")
 
@@ -47,6 +48,8 @@ def _alarms(status: Status) -> Iterator[Finding]:
     """Yield the daemons' own alarms, which come from the tables that decide."""
     for node in status.nodes():
         for alarm in node.alarms:
+            if alarm.name == UNPROTECTED and _is_told(status, alarm.application):
+                continue
             weight = Weight.WARNING if alarm.name in MILD else Weight.ALARM
             about = alarm.application or node.node
             to_do = advice_for(alarm.name, alarm.application, node.peer)
@@ -163,6 +166,12 @@ def _volume(
             if blocked
             else f"look at the replication network and at the disk of {node.peer}",
         )
+
+
+def _is_told(status: Status, name: str) -> bool:
+    """Tell whether a copy was written behind DRBD: that is why there is no second one."""
+    alarms = (alarm for node in status.nodes() for alarm in node.alarms)
+    return any(alarm.name == WRITTEN and alarm.application == name for alarm in alarms)
 
 
 def _blocked(status: Status, node: str, name: str, resource: str) -> str:

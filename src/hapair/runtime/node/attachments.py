@@ -82,7 +82,7 @@ class Attachments:
             return outcome
 
     async def _let_go(self, volume: Volume) -> None:
-        self._backing.guard(volume)
+        await self._backing.guard(volume)
         now = await self._backing.look(volume, timeout_s=LOOK_S)
         if isinstance(now, Backing):
             await self._backing.remember(volume.resource, LastSeen(now, attached=False))
@@ -117,7 +117,7 @@ class Attachments:
             return
         if not self._has_disk(volume):
             if volume.resource not in self._met:
-                self._backing.guard(volume)
+                await self._backing.guard(volume)
         elif self._has_whole_disk(volume) and not before.attached:
             now = await self._backing.look(volume, timeout_s=LOOK_S)
             seen = now if isinstance(now, Backing) else before.backing
