@@ -134,14 +134,35 @@ async def test_what_others_attached_is_drbds_from_then_on(side: Side) -> None:
     assert isinstance(await side.up(), Done)
 
 
-async def test_an_attachment_of_others_is_noted_although_the_volume_cannot_be_read(
-    side: Side,
-) -> None:
+async def test_what_cannot_be_looked_at_is_looked_at_again(side: Side) -> None:
     side.backing.memory[NAME] = LastSeen(UNWRITTEN, attached=False)
     side.replication.set(ALONE)
     side.backing.now = Unknown("it cannot be read")
     await side.hears()
-    assert side.backing.memory[NAME] == LastSeen(UNWRITTEN, attached=True)
+    assert not side.backing.memory[NAME].attached
+    side.backing.now = UNWRITTEN
+    await side.hears()
+    assert side.backing.memory[NAME].attached
+
+
+async def test_what_a_new_daemon_finds_attached_is_protected_from_then_on(side: Side) -> None:
+    """After an upgrade, or a build: the next boot must not write to it before DRBD."""
+    side.replication.set(ALONE)
+    side.backing.write(8)
+    await side.hears()
+    side.boot()
+    side.backing.write(8)
+    assert isinstance(await side.up(), Foreign)
+
+
+async def test_what_a_boot_attached_before_the_daemon_is_drbds(side: Side) -> None:
+    await side.up()
+    side.boot()
+    side.replication.set(ALONE)
+    side.backing.write(1000)
+    await side.hears()
+    side.replication.set(replace(ALONE, disk=Disk.DISKLESS))
+    assert isinstance(await side.up(), Done)
 
 
 async def test_a_failed_attachment_forgets_nothing(side: Side) -> None:

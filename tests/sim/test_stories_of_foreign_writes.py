@@ -6,6 +6,8 @@ from hapair.core.words.effects import Do
 from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Form, Leave
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
+from tests.sim.faults import FailActions
+from tests.sim.machine import Trouble
 from tests.sim.settings import NODES
 from tests.sim.stage import DATA, FENCING, KINDS, ORDERS, WITNESS, Stage, with_kind
 
@@ -118,6 +120,20 @@ def test_of_two_copies_that_were_written_none_is_used_before_a_person_decides() 
     stage.waits_for(stage.is_redundant, 60.0)
     assert FOREIGN - 1 not in stage.copy("node1").data
     stage.ends_well()
+
+
+def test_an_attachment_anew_whose_answer_was_lost_is_made_again() -> None:
+    """It happened, and the resync is complete before anybody knows."""
+    stage = Stage(with_kind(WITNESS)).begin()
+    stage.types("node2", Leave(handover=True))
+    writes_behind(stage, "node2")
+    stage.acts.clear()
+    stage.suffers(FailActions("node2", Do.BRING_UP_ANEW, ORDERS, Trouble.HAPPENS_LATE, 40.0))
+    stage.types("node2", Form())
+    stage.waits_for(lambda: ("node2", Do.TAKE_DOWN) in stage.acts, 60.0)
+    stage.ends_well()
+    assert not seen_on(stage, "node2")
+    assert not stage.stored("node2").foreign
 
 
 def test_a_daemon_that_dies_while_a_copy_is_made_anew_begins_anew() -> None:

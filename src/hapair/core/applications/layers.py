@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core.applications import brake, items
+from hapair.core.copies import replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import Act, Do, Layer
 from hapair.core.words.item import Is, Item, ItemState
@@ -48,7 +49,7 @@ def bring_up(turn: Turn, application: Application, top: Layer) -> None:
         waiting = [
             (i, s)
             for i, s in items.at(turn.state, name, layer)
-            if not _stays_up(i, s) or _is_attached_unasked(turn.state, i, s)
+            if not _stays_up(i, s) or _is_attached_unasked(turn.state, i)
         ]
         for item, item_state in waiting:
             if not item_state.busy and item_state.retry_at_s <= turn.state.now_s:
@@ -91,7 +92,7 @@ def _start(turn: Turn, application: Application, item: Item, item_state: ItemSta
     it gets the time of a start, then it is killed and started anew.
     """
     limit_s = items.start_limit_s(application, item.layer)
-    if item_state.spent or _is_attached_unasked(turn.state, item, item_state):
+    if item_state.spent or _is_attached_unasked(turn.state, item):
         turn.act(item, Do.TAKE_DOWN, limit_s)
     elif item.layer is Layer.ATTACHED:
         if (attaching := _attaching(turn.state, item)) is not None:
@@ -122,9 +123,14 @@ def _attaching(state: NodeState, item: Item) -> Do | None:
     return Do.BRING_UP_ANEW if current else None
 
 
-def _is_attached_unasked(state: NodeState, item: Item, item_state: ItemState) -> bool:
-    """Tell whether a copy that has to wait is attached: by hand, or by a daemon that died."""
-    if item.layer is not Layer.ATTACHED or item_state.known is not Is.UP:
+def _is_attached_unasked(state: NodeState, item: Item) -> bool:
+    """Tell whether a copy that was written behind DRBD is attached although nothing was decided.
+
+    By hand, or by an action of which nobody knows how it ended.
+    """
+    facts = state.facts.get(item.resource)
+    attached = facts is not None and facts.disk in replication.ATTACHED
+    if item.layer is not Layer.ATTACHED or not attached:
         return False
     return _attaching(state, item) is not Do.BRING_UP and items.is_stopped(state, item.application)
 

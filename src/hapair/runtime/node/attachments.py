@@ -28,7 +28,8 @@ class Attachments:
         self._replication = replication
         self._backing = backing
         self._changed = asyncio.Event()  # The kernel has said something new.
-        self._met: set[str] = set()  # Resources of which this daemon knows whether DRBD has them.
+        self._met: set[str] = set()  # Resources that this daemon has seen, attached or not.
+        self._given: set[str] = set()  # What is remembered says that DRBD has it.
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def bring_up(self, do: Do, volume: Volume, timeout_s: float) -> Outcome:
@@ -48,9 +49,11 @@ class Attachments:
             stored = await self._backing.remember(volume.resource, LastSeen(now, attached=True))
             if not isinstance(stored, Done):
                 return stored
+            self._given.add(volume.resource)
             outcome = await self._attach(do, volume, timeout_s)
             if not isinstance(outcome, Done) and not self._has_disk(volume):
                 await self._backing.remember(volume.resource, before)
+                self._given.discard(volume.resource)
             return outcome
 
     async def _attach(self, do: Do, volume: Volume, timeout_s: float) -> Outcome:
@@ -86,6 +89,7 @@ class Attachments:
         now = await self._backing.look(volume, timeout_s=LOOK_S)
         if isinstance(now, Backing):
             await self._backing.remember(volume.resource, LastSeen(now, attached=False))
+            self._given.discard(volume.resource)
 
     # --- What others attach --------------------------------------------------------------------
 
@@ -112,17 +116,16 @@ class Attachments:
                     await self._see(volume)
 
     async def _see(self, volume: Volume) -> None:
-        before = self._backing.last_seen(volume.resource)
-        if before is None:
-            return
-        if not self._has_disk(volume):
-            if volume.resource not in self._met:
-                await self._backing.guard(volume)
-        elif self._has_whole_disk(volume) and not before.attached:
+        name = volume.resource
+        if self._has_whole_disk(volume) and name not in self._given:
             now = await self._backing.look(volume, timeout_s=LOOK_S)
-            seen = now if isinstance(now, Backing) else before.backing
-            await self._backing.remember(volume.resource, LastSeen(seen, attached=True))
-        self._met.add(volume.resource)
+            if isinstance(now, Backing):
+                await self._backing.remember(name, LastSeen(now, attached=True))
+                self._given.add(name)
+        known = name in self._met or self._backing.last_seen(name) is None
+        if not known and not self._has_disk(volume):
+            await self._backing.guard(volume)
+        self._met.add(name)
 
     def _has_disk(self, volume: Volume) -> bool:
         facts = self._replication.facts(volume.resource)
