@@ -97,8 +97,9 @@ def test_a_copy_that_cannot_be_made_anew_is_tried_again(outcome: Refused | Unkno
 
 def test_what_was_attached_by_hand_is_taken_down_first() -> None:
     bench = Bench(stored=FOUND)
-    bench.data(facts(connection=Connection.CONNECTING, peer_disk=Disk.UNKNOWN))
     bench.together_with(current=False)
+    assert Do.TAKE_DOWN not in bench.acts()
+    bench.data(facts(connection=Connection.CONNECTING, peer_disk=Disk.UNKNOWN))
     assert Do.TAKE_DOWN in bench.acts()
     assert RESOURCE not in bench.kernel
     assert trust(bench) is Trust.NOBODY_KNOWS
