@@ -43,7 +43,8 @@ def digest(node: Machine) -> str:
 
 
 def equal_copies(lab: Lab) -> None:
-    """Halt the cluster and compare all of both copies."""
+    """Halt the cluster and compare all of both copies: nothing is unmounted without the peer."""
+    lab.node1.check("clhaltapp orders", timeout_s=PATIENCE_S)
     lab.node1.check("clhalt", timeout_s=PATIENCE_S)
     assert digest(lab.node1) == digest(lab.node2)
 
