@@ -8,7 +8,7 @@ from hapair_lab.machine import Machine
 from tests.lab.story import PATIENCE_S, Story, notes, serving, wait_for_standing
 from tests.labs import LabFrom
 
-pytestmark = pytest.mark.lab(seconds=40)
+pytestmark = pytest.mark.lab(seconds=25)
 
 VOLUME = "/dev/vg_orders/data"
 INSIST = f"blockdev --setrw {VOLUME}"
@@ -64,7 +64,13 @@ def made_anew(story: Story, node: Machine) -> None:
     node.check(f"lvremove -y vg_orders/{kept}")
 
 
-@pytest.mark.parametrize("write", [MOUNT_IT, DD_IT], ids=["mounted", "dd"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(MOUNT_IT, id="mounted"),
+        pytest.param(DD_IT, id="dd", marks=pytest.mark.long),
+    ],
+)
 def test_a_volume_that_is_written_while_its_node_is_halted(formed_lab: Lab, write: str) -> None:
     """Field case A10b. FAIL: the copy is UpToDate, and the program finds it after a move."""
     node2 = formed_lab.node2
@@ -124,6 +130,7 @@ def test_a_volume_that_is_written_by_a_rescue_system(formed_lab: Lab) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.lab(seconds=100)
 def test_nothing_is_doubted_that_only_drbd_wrote(formed_lab: Lab) -> None:
     """FAIL: a whole resync, for nothing, after an ordinary failover, reboot or restart."""
     node1, node2 = formed_lab.nodes
