@@ -41,8 +41,7 @@ def never_promoted(state: NodeState) -> tuple[str, ...]:
 def find_foreign(turn: Turn, resource: str, what: str) -> None:
     """Remember that somebody wrote to the copy behind DRBD; what was decided before is void."""
     application = replication.application_of(turn.state, resource) or ""
-    if not is_foreign(turn.state, resource):
-        turn.note("written-behind", f"{resource}: {what}", application, Severity.ALARM)
+    turn.note("written-behind", f"{resource}: {what}", application, Severity.ALARM)
     _put_foreign(turn, ForeignWrites(resource, what))
 
 
