@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hapair.model.application import Application, Program, ServiceAddress, Volume
+from hapair.model.backing import Backing, LastSeen
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster, FenceMethod, Watchdog, Witness
 from hapair.model.data import VolumeFacts
 from hapair.model.divergence import ChangedFile, Generations
 from hapair.model.holders import Holders
-from hapair.model.outcome import Outcome
+from hapair.model.outcome import Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, NativeMount
 from hapair.model.witness import WitnessAnswer
 
@@ -52,6 +53,14 @@ class Replication(Protocol):
         """Attach and connect as Secondary; Done also when it already is up."""
         ...
 
+    async def bring_up_anew(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Let the copy count as empty, then bring it up: all of it will come from the peer."""
+        ...
+
+    async def bring_up_as_it_is(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Let the copy count as newer than the peer's, of which all will be replaced."""
+        ...
+
     async def take_down(self, volume: Volume, *, timeout_s: float) -> Outcome: ...
     async def promote(
         self, volume: Volume, *, timeout_s: float, force: bool = False
@@ -65,6 +74,28 @@ class Replication(Protocol):
         The caller has made sure, on disk, that the peer can never be promoted. Done also when
         nothing is frozen; Refused without a local disk, where the writes would fail.
         """
+        ...
+
+
+class BackingVolumes(Protocol):
+    """The volumes below DRBD, and what they looked like when DRBD had them last."""
+
+    async def look(self, volume: Volume, *, timeout_s: float) -> Backing | Refused | Unknown:
+        """Look at a volume; it is activated for that if needed."""
+        ...
+
+    async def writers(self, volume: Volume) -> str:
+        """Say who may have written to it, or may do it again; empty: nothing is found."""
+        ...
+
+    async def guard(self, volume: Volume) -> None:
+        """Keep everybody from writing to it until it is brought up; nothing while it is in use."""
+        ...
+
+    def last_seen(self, resource: str) -> LastSeen | None: ...
+
+    async def remember(self, resource: str, seen: LastSeen | None) -> Outcome:
+        """Remember it for good; Done when it is on the disk. None: forget it."""
         ...
 
 

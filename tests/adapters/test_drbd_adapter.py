@@ -275,3 +275,45 @@ def test_the_command_lines() -> None:
     assert commands.secondary(VOLUME) == ("drbdsetup", "secondary", "10")
     assert Dialect.of_version("8.4.11") is Dialect.V8_4
     assert Dialect.of_version("9.2.8") is Dialect.V9
+
+
+async def test_a_copy_that_counts_as_empty_gets_fresh_meta_data_first(node: Node) -> None:
+    assert isinstance(await node.drbd.bring_up_anew(VOLUME, timeout_s=5), Done)
+    assert node.run.ran == [
+        "drbdadm -- --force create-md orders.data", "drbdadm adjust orders.data"
+    ]  # fmt: skip
+    node.run.ran.clear()
+    for answer, kind in ((Finished(20, "", "no"), Refused), (TimedOut(5), Unknown)):
+        node.run.answers["drbdadm --"] = answer
+        assert isinstance(await node.drbd.bring_up_anew(VOLUME, timeout_s=5), kind)
+    assert "drbdadm adjust orders.data" not in node.run.ran
+
+
+@pytest.mark.parametrize(("disk", "kind"), [("Inconsistent", Done), ("UpToDate", Refused)])
+async def test_meta_data_of_what_is_attached_is_left_alone(
+    node: Node, disk: str, kind: type[Done | Refused]
+) -> None:
+    node.proc.write_text(PROC.format(disk, "r-----"))
+    assert isinstance(await node.drbd.bring_up_anew(VOLUME, timeout_s=5), kind)
+    assert node.run.ran == []
+
+
+async def test_a_copy_is_used_as_it_is_in_a_generation_of_its_own(node: Node) -> None:
+    meta = "drbdmeta --force 10 v08 /dev/vg/data_meta flex-external"
+    node.run.answers[f"{meta} get-gi"] = Finished(0, "A0:B0:C0:D0:1:1:0:0:0:0:0\n", "")
+    assert isinstance(await node.drbd.bring_up_as_it_is(VOLUME, timeout_s=5), Done)
+    assert node.run.ran[1].startswith(f"{meta} set-gi ")
+    assert node.run.ran[1].endswith(":B0:C0:D0:1:1:0:0:1:0:0")
+    assert node.run.ran[2] == "drbdadm adjust orders.data"
+    node.run.answers[f"{meta} get-gi"] = Finished(0, "A0:B0:C0:D0:0:1:0:0:0:0:0\n", "")
+    refused = await node.drbd.bring_up_as_it_is(VOLUME, timeout_s=5)
+    assert isinstance(refused, Refused)
+    assert "not complete" in refused.why
+    node.run.answers[f"{meta} get-gi"] = TimedOut(5)
+    assert isinstance(await node.drbd.bring_up_as_it_is(VOLUME, timeout_s=5), Unknown)
+
+
+async def test_with_drbd_9_no_copy_is_used_as_it_is(tmp_path: Path) -> None:
+    node = Node(tmp_path, version="9.2.8")
+    assert isinstance(await node.drbd.bring_up_as_it_is(VOLUME, timeout_s=5), Refused)
+    assert node.run.ran == []

@@ -210,3 +210,36 @@ def test_what_went_wrong_last_is_told() -> None:
         "mounted orders.data: target is busy (rung 3 of the stop ladder)",
         "its last start failed on node1",
     ]
+
+
+def with_a_copy_that_is_not_attached(error: str) -> JsonObject:
+    """Return the status of a cluster whose node2 cannot attach its copy."""
+    alone = situations.volume(peer_disk="DUnknown", connection="Connecting")
+    here = situations.node("node1", applications=[situations.application(volumes=[alone])])
+    there = situations.application(
+        phase="stopped", volumes=[], items=situations.items("", error=error)
+    )
+    return situations.status(here, situations.node("node2", applications=[there]))
+
+
+def test_what_keeps_a_node_from_attaching_its_copy_is_named() -> None:
+    held = "vg_orders/data is held by the mount on /mnt"
+    status = read_status(with_a_copy_that_is_not_attached(held))
+    (found,) = (f for f in findings(status) if "only node1" in f.text)
+    assert held in found.text
+    assert "network" not in found.to_do
+    status = read_status(with_a_copy_that_is_not_attached(""))
+    (found,) = (f for f in findings(status) if "only node1" in f.text)
+    assert "network" in found.to_do
+
+
+def test_a_copy_that_was_written_behind_drbd_is_told_once() -> None:
+    told = with_a_copy_that_is_not_attached("vg_orders/data: it was written since ...")
+    alarm = {"name": "written-behind", "text": "the copy was written", "application": "orders"}
+    nodes = told["nodes"]
+    assert isinstance(nodes, dict)
+    nodes["node2"]["alarms"] = [alarm]
+    lost = {"name": "unprotected", "text": "writes are not replicated", "application": "orders"}
+    nodes["node1"]["alarms"] = [lost]
+    (found,) = findings(read_status(told))
+    assert "clconfirm copy-is-good orders" in found.to_do

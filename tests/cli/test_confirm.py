@@ -125,3 +125,61 @@ def test_a_refused_statement_is_told(daemon: FakeDaemon) -> None:
     came = stated()
     assert came.code == ExitCode.REFUSED
     assert "so it is not down" in came.err
+
+
+def written_behind(daemon: FakeDaemon) -> None:
+    text = "the copy of orders.data here was written behind DRBD (line 3 of /etc/fstab mounts it)"
+    alarm = {"name": "written-behind", "text": text, "application": "orders"}
+    here = situations.node("node1", standing="alone", alarms=[alarm])
+    daemon.answer("status", situations.without_peer(here))
+    daemon.answer("confirm-copy", {"text": "the operator confirmed that the copy is good"})
+
+
+def test_a_copy_that_was_written_behind_drbd_is_stated_to_be_good(daemon: FakeDaemon) -> None:
+    written_behind(daemon)
+    came = given("clconfirm", "copy-is-good", "orders", "--yes", "node1")
+    assert came.code == ExitCode.DONE
+    text = shown(came)
+    assert "line 3 of /etc/fstab mounts it" in text
+    assert "all of node2's is replaced when the nodes meet" in text
+    assert daemon.asked_for("confirm-copy") == [{"application": "orders"}]
+    told = given("clconfirm", "copy-is-good", "orders", "--yes", "node1", "--json").json
+    assert (told["stated"], told["application"], told["node"]) == (True, "orders", "node1")
+
+
+def test_who_wrote_behind_drbd_can_be_looked_at(daemon: FakeDaemon) -> None:
+    written_behind(daemon)
+    assert given("clconfirm", "copy-is-good", "orders", "--plan").out == ""
+    told = given("clconfirm", "copy-is-good", "orders", "--plan", "--json").json
+    assert told["stated"] is False
+    assert "fstab" in str(told["found"])
+    assert daemon.asked_for("confirm-copy") == []
+
+
+@pytest.mark.parametrize("typed", ["node2", ""])
+def test_only_the_name_of_this_node_states_that_its_copy_is_good(
+    typed: str, daemon: FakeDaemon
+) -> None:
+    written_behind(daemon)
+    came = given("clconfirm", "copy-is-good", "orders", "--yes", typed)
+    assert came.code == ExitCode.USAGE
+    assert daemon.asked_for("confirm-copy") == []
+
+
+def test_a_copy_that_nobody_doubts_need_not_be_confirmed(daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.SITUATIONS["healthy"]())
+    assert given("clconfirm", "copy-is-good", "orders").code == ExitCode.REFUSED
+
+
+@pytest.mark.parametrize("words", [("copy-is-good",), ("peer-is-down", "orders")])
+def test_each_statement_is_about_its_own_thing(words: tuple[str, ...], daemon: FakeDaemon) -> None:
+    written_behind(daemon)
+    assert given("clconfirm", *words).code == ExitCode.USAGE
+
+
+def test_without_a_terminal_no_copy_is_stated_to_be_good(daemon: FakeDaemon) -> None:
+    written_behind(daemon)
+    with started("clconfirm", "copy-is-good", "orders") as process:
+        _, err = process.ended()
+    assert process.returncode == ExitCode.USAGE
+    assert "clconfirm copy-is-good orders --yes node1" in err

@@ -193,11 +193,15 @@ class Bench:
 
     def together(self) -> None:
         """Form with the peer."""
+        self.together_with(current=True)
+
+    def together_with(self, *, current: bool) -> None:
+        """Form with a peer whose copies are current, or not."""
         self.command(Form())
         self.hear()
         self.peer_says(accepted=self.state.incarnation, standing=Standing.FORMING)
         self.peer_says(standing=Standing.TOGETHER, epoch=self.state.stored.epoch)
-        self.peer_has()
+        self.peer_has(current=current)
         assert self.stands(Standing.TOGETHER)
 
     def running(self) -> None:
@@ -213,6 +217,10 @@ class Bench:
         assert self.stands(Standing.ALONE)
 
     # --- Out of the core -----------------------------------------------------------------------
+
+    def peer_hears_behind(self) -> tuple[str, ...]:
+        """Return the resources that the peer was last told never to be promoted here."""
+        return [e.state for e in self.effects if isinstance(e, Publish)][-1].behind
 
     def notes(self) -> list[str]:
         return [e.name for e in self.effects if isinstance(e, Note)]
@@ -256,7 +264,7 @@ class Bench:
     def _happen(self, act: Act) -> None:
         old = self.kernel.get(act.resource)
         match act.do:
-            case Do.BRING_UP:
+            case Do.BRING_UP | Do.BRING_UP_ANEW | Do.BRING_UP_AS_IT_IS:
                 self.kernel[act.resource] = replace(self.attached, resource=act.resource)
             case Do.TAKE_DOWN:
                 self.kernel.pop(act.resource)

@@ -6,6 +6,7 @@ from typing import Any, Final
 from hapair.core.applications.brake import Frozen
 from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.placement import View
+from hapair.core.copies.backing import Comparison
 from hapair.core.right.arbitration import UNANSWERED_MAX, Silence
 from hapair.core.words.effects import Layer
 from hapair.core.words.events import Beat, Form, Leave, PeerApplication, PeerState
@@ -13,6 +14,7 @@ from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.peer import PeerView, WitnessView
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
+from hapair.model.backing import Backing, LastSeen
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Role
@@ -36,6 +38,24 @@ SILENT: Final = Silence(
     answering=1,
     unanswered=0,
 )
+LET_GO: Final = Backing("LVM-data", "first boot", 100, "blocks")
+AFTER_BOOT: Final = replace(LET_GO, activation="second boot", written_sectors=0)
+BACKING: Final = {
+    "not-remembered": Comparison(None, replace(LET_GO, written_sectors=200)),
+    "never-let-go": Comparison(
+        LastSeen(LET_GO, attached=True), replace(LET_GO, written_sectors=200, start="others")
+    ),
+    "written-since-activation": Comparison(
+        LastSeen(LET_GO, attached=True), replace(AFTER_BOOT, written_sectors=8)
+    ),
+    "written-since-let-go": Comparison(
+        LastSeen(LET_GO, attached=False), replace(LET_GO, written_sectors=108)
+    ),
+    "first-blocks-differ": Comparison(
+        LastSeen(LET_GO, attached=False), replace(AFTER_BOOT, start="others")
+    ),
+    "untouched": Comparison(LastSeen(LET_GO, attached=False), AFTER_BOOT),
+}
 # In every situation all rows above could hold too, were it not for what is named here.
 COMMON: Final = {
     "peer-heard": replace(SILENT, peer_heard=True),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hapair.core.applications import brake, goals, hands, last_rung
+from hapair.core.copies import backing
 from hapair.core.members import formation
 from hapair.core.right import arbitration
 from hapair.core.right.arbitration import Silence, Verdict
@@ -23,6 +24,7 @@ TABLES: dict[str, tuple[Sequence[Rule[Any, Any]], Mapping[str, object]]] = {
     "fencing": (arbitration.FENCING, situations.FENCING),
     "brake": (brake.BRAKE, situations.BRAKE),
     "formation": (formation.FORMATION, situations.FORMATION),
+    "backing": (backing.FOREIGN, situations.BACKING),
     "goal": (goals.GOALS, situations.GOALS),
     "hand-over": (hands.HANDS, situations.HANDS),
     "last-rung": (last_rung.RUNGS, situations.RUNGS),

@@ -214,6 +214,12 @@ class FakeReplication:
             self.set(self.peer.get(volume.resource, _connected(volume.resource)))
         return _ended(self.unanswered)
 
+    async def bring_up_anew(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        return await self.bring_up(volume, timeout_s=timeout_s)
+
+    async def bring_up_as_it_is(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        return await self.bring_up(volume, timeout_s=timeout_s)
+
     async def take_down(self, volume: Volume, *, timeout_s: float) -> Outcome:
         del timeout_s
         if volume.resource in self.held:

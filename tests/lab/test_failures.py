@@ -326,7 +326,7 @@ def test_a_device_that_somebody_holds_on_the_standby_is_named_and_waited_for(
     before = server_pid(formed_lab.node1)
     with serving(formed_lab) as story:
         node2.check("clhalt --node node2", timeout_s=PATIENCE_S)
-        node2.check(f'dmsetup create foreign --table "0 8 linear {VOLUME} 0"')
+        node2.check(f'dmsetup create foreign --readonly --table "0 8 linear {VOLUME} 0"')
         node2.check("clform", timeout_s=PATIENCE_S)
         story.wait_for_note(node2, "start-failed")
         told = "vg_orders/data is held by the device-mapper map foreign"

@@ -34,6 +34,7 @@ from hapair.model.outcome import Done, Outcome
 from hapair.model.status import Standing
 from hapair.ports import HeardDatagram, LinkListener
 from hapair.runtime.node.perform import Hands
+from tests.fakes.backing import FakeBackings
 
 VOLUME = Volume(
     resource="orders.data",
@@ -167,10 +168,11 @@ class Machine:
     address_error: OSError | None = None
     link_callbacks: list[Callable[[str, bool], None]] = field(default_factory=list)
     change_callbacks: list[Callable[[], None]] = field(default_factory=list)
+    backing: FakeBackings = field(default_factory=FakeBackings)
     facts_seen: "asyncio.Queue[tuple[VolumeFacts, ...]]" = field(default_factory=asyncio.Queue)
 
     def hands(self) -> Hands:
-        return Hands(self, self, self, self, self)
+        return Hands(self, self.backing, self, self, self, self)
 
     async def _work(self, deed: str, what: str) -> Outcome:
         if self.at_step is not None:
@@ -201,6 +203,12 @@ class Machine:
 
     async def bring_up(self, volume: Volume, *, timeout_s: float) -> Outcome:
         return await self._work("bring_up", volume.resource)
+
+    async def bring_up_anew(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        return await self._work("bring_up_anew", volume.resource)
+
+    async def bring_up_as_it_is(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        return await self._work("bring_up_as_it_is", volume.resource)
 
     async def take_down(self, volume: Volume, *, timeout_s: float) -> Outcome:
         return await self._work("take_down", volume.resource)

@@ -9,9 +9,10 @@ from typing import Final
 import pytest
 
 from hapair.config.fingerprint import Drift
+from hapair.core.explain import Alarm
 from hapair.core.words.events import Form
 from hapair.model.built import Built
-from hapair.model.status import Alarm, Standing
+from hapair.model.status import Standing
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 from hapair.runtime.building.drift import Drifts
 from hapair.runtime.control.commands import Commands

@@ -40,6 +40,8 @@ from tests.runtime.virtual_time import virtually
 
 DEEDS: Final = {
     Do.BRING_UP: "bring_up orders.data",
+    Do.BRING_UP_ANEW: "bring_up_anew orders.data",
+    Do.BRING_UP_AS_IT_IS: "bring_up_as_it_is orders.data",
     Do.TAKE_DOWN: "take_down orders.data",
     Do.PROMOTE: "promote orders.data",
     Do.DEMOTE: "demote orders.data",

@@ -12,7 +12,10 @@ from typing import Any, Final, cast
 import pytest
 
 from hapair.core.copies.resync import RELEASE_S, STALL_S
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.application import Application
+from hapair.model.backing import ForeignWrites
 from hapair.model.built import BuiltApplication
 from hapair.model.cluster import Resync
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
@@ -64,6 +67,7 @@ class House:
     order: tuple[str, ...] = ()
     trouble: RpcError | None = None
     wanted: bool = True
+    stored: Stored = field(default_factory=Stored)
 
     def __post_init__(self) -> None:
         tools = RepairTools(self.volumes, self.connections, FakeLooks(), self.files)
@@ -83,7 +87,10 @@ class House:
                 *configured.applications,
             ),
         )
-        return cast("Node", SimpleNamespace(built=configured, hands=self.machine.hands()))
+        state = NodeState("node1", "boot", 1, configured, self.stored)
+        return cast(
+            "Node", SimpleNamespace(built=configured, hands=self.machine.hands(), state=state)
+        )
 
     async def seen(self, facts: VolumeFacts, *, after_s: float = LOOK_S) -> None:
         self.clock.now_s += after_s
@@ -115,6 +122,20 @@ async def test_the_copy_is_kept_until_it_is_complete_again(house: House) -> None
     await house.seen(COMPLETE)
     assert house.kept == []
     assert house.guardian.kept() == ()
+
+
+async def test_what_was_written_behind_drbd_is_kept_until_a_person_removes_it(house: House) -> None:
+    house.stored = Stored(foreign=(ForeignWrites(DATA, "somebody wrote"),))
+    house.machine.known[DATA] = replace(TARGET, disk=Disk.INCONSISTENT)
+    answer = await house.guardian.begins(begins())
+    (name,) = house.kept
+    assert name.startswith("data_foreign_")
+    assert f"vg_orders/{name} keeps the copy as it was, with what was written" in str(
+        answer["text"]
+    )
+    await house.seen(COMPLETE)
+    assert house.kept == [name]
+    assert [each.name for each in house.guardian.kept()] == [name]
 
 
 async def test_a_copy_whose_source_died_keeps_its_snapshot(house: House) -> None:

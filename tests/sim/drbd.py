@@ -449,7 +449,7 @@ class Resource:
         self.resyncs += 1
         self.on_resync(source, target)
         if not source.meta.bitmap:
-            source.meta.bitmap = self._identifier()
+            source.meta.bitmap = self.identifier()
         target.meta.remember(target.meta.bitmap)
         target.meta.current, target.meta.bitmap = source.meta.bitmap, 0
         target.disk = Disk.INCONSISTENT
@@ -466,9 +466,9 @@ class Resource:
     def _new_generation(self, side: Side) -> None:
         side.meta.remember(side.meta.bitmap)
         side.meta.bitmap = side.meta.current
-        side.meta.current = self._identifier()
+        side.meta.current = self.identifier()
 
-    def _identifier(self) -> int:
+    def identifier(self) -> int:
         self._next_identifier += 1
         return self._next_identifier
 

@@ -9,6 +9,7 @@ from typing import TypeAlias, assert_never
 from hapair.core.words.effects import Do
 from hapair.core.words.events import (
     Command,
+    ConfirmCopy,
     ConfirmPeerDown,
     Form,
     Halt,
@@ -392,7 +393,7 @@ class Faults:
         match command:
             case Run(name) | Halt(name) | Move(name):
                 self.world.command(self.world.owner(name) or node, command)
-            case Form() | Leave() | Introduce():
+            case Form() | Leave() | Introduce() | ConfirmCopy():
                 self.world.command(node, command)
             case ConfirmPeerDown():
                 # The operator has looked: nothing is confirmed unless the peer is really off.

@@ -6,8 +6,8 @@ from random import Random
 from typing import Final, assert_never
 
 from hapair.core.words.effects import Act, Do, Layer, Look, ProbeReferences
-from hapair.model.data import Role
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.data import Disk, Role
+from hapair.model.outcome import Done, Foreign, Outcome, Refused, Unknown
 from tests.sim import parcels
 from tests.sim.clockwork import Clockwork
 from tests.sim.drbd import Resource
@@ -19,6 +19,8 @@ from tests.sim.replication import Replication
 # Seconds, from quick to slow.
 TAKES_S: Final[dict[Do, tuple[float, float]]] = {
     Do.BRING_UP: (0.05, 0.3),
+    Do.BRING_UP_ANEW: (0.1, 0.6),
+    Do.BRING_UP_AS_IT_IS: (0.1, 0.6),
     Do.TAKE_DOWN: (0.05, 0.2),
     Do.PROMOTE: (0.05, 0.3),
     Do.DEMOTE: (0.02, 0.1),
@@ -203,8 +205,8 @@ class Hands:
         """Do it in the world, now, if the world allows it."""
         name = self.machine.name
         match act.do:
-            case Do.BRING_UP:
-                return self.resources[act.resource].bring_up(name)
+            case Do.BRING_UP | Do.BRING_UP_ANEW | Do.BRING_UP_AS_IT_IS:
+                return self._bring_up(act)
             case Do.TAKE_DOWN:
                 if self._is_open(act.resource):
                     return Refused("the device is held open")
@@ -232,6 +234,22 @@ class Hands:
 
     def _is_open(self, resource: str) -> bool:
         return resource in self.machine.mounted or resource in self.machine.second
+
+    def _bring_up(self, act: Act) -> Outcome:
+        resource, name = self.resources[act.resource], self.machine.name
+        side = resource.side(name)
+        if side.configured:
+            other = act.do is not Do.BRING_UP and side.disk is not Disk.INCONSISTENT
+            return Refused("it is attached already") if other else resource.bring_up(name)
+        if act.do is Do.BRING_UP_ANEW:
+            side.empty()
+        elif act.do is Do.BRING_UP_AS_IT_IS and not side.meta.consistent:
+            return Refused("the copy is not complete")
+        elif act.do is Do.BRING_UP_AS_IT_IS:
+            side.outrun(resource.identifier())
+        elif side.foreign:
+            return Foreign("it was written since DRBD let it go")
+        return resource.bring_up(name)
 
     def _resume(self, act: Act) -> Outcome:
         resource, name = self.resources[act.resource], self.machine.name

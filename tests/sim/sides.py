@@ -11,6 +11,7 @@ SPLIT_BRAIN: Final = 100
 UNRELATED: Final = 1000
 FULL_SYNC: Final = 2
 HISTORY_LENGTH: Final = 2
+JUST_CREATED: Final = 0  # The identifier in meta-data that were made anew.
 # In DRBD's own order: everything before a word of this list is worse than it.
 QUALITY: Final = (
     Disk.DISKLESS,
@@ -66,6 +67,7 @@ class Side:
     data: set[int] = field(default_factory=set)
     configured: bool = False
     given_up: bool = False  # Detached by force, or about to be.
+    foreign: bool = False  # Somebody wrote to the backing disk behind DRBD.
     broken: bool = False  # The backing disk gives errors: it cannot be attached.
     role: Role = Role.SECONDARY
     disk: Disk = Disk.DISKLESS
@@ -88,6 +90,17 @@ class Side:
     @property
     def attached(self) -> bool:
         return self.configured and self.disk not in (Disk.DISKLESS, Disk.NEGOTIATING)
+
+    def empty(self) -> None:
+        """Make the meta-data anew: the copy counts as empty."""
+        self.meta = Meta(current=JUST_CREATED, consistent=False, was_up_to_date=False)
+        self.foreign = False
+
+    def outrun(self, identifier: int) -> None:
+        """Make a generation whose blocks are all missing on the peer."""
+        self.meta.bitmap = self.meta.bitmap or self.meta.current
+        self.meta.current = identifier
+        self.foreign = False
 
     def settle_disk(self, fencing: Fencing) -> None:
         """Take the state of the disk from its meta-data."""
@@ -147,6 +160,8 @@ def compare(mine: Side, theirs: Side) -> int:
     me, peer = mine.meta, theirs.meta
     if me.current == peer.current:
         return _compare_equal(mine, theirs)
+    if JUST_CREATED in (me.current, peer.current):  # Rules 20 and 30.
+        return FULL_SYNC if peer.current == JUST_CREATED else -FULL_SYNC
     if me.current == peer.bitmap:  # Rule 50.
         return -1
     if me.current in peer.history:  # Rule 60.

@@ -26,6 +26,7 @@ AREAS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/lab/test_failures.py::test_a_resync_that_stands_still",
         "tests/lab/test_resync_order.py",
         "tests/lab/test_strangers.py",
+        "tests/lab/test_written_behind.py",
     ),
     "networks": (
         "tests/lab/test_failures.py::test_an_address_that_somebody_else_has",

@@ -1,4 +1,4 @@
-"""clconfirm: a person states that the peer is down."""
+"""clconfirm: a person states that the peer is down, or that a copy of the data is good."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from typing import Final
 
 from hapair.cli.common import ExitCode, ask, call, patience_s, print_json, run
 from hapair.cli.pages.asking import ask_status
+from hapair.cli.pages.attention import WRITTEN
 from hapair.cli.pages.loss import (
     Loss,
     contact_lines,
@@ -23,6 +24,7 @@ from hapair.cli.screen.terminal import Style, filled, paint_for
 from hapair.rpc.messages import RpcError
 
 STATEMENT: Final = "peer-is-down"
+GOOD: Final = "copy-is-good"
 WAITING: Final = ("cut", "forming")
 CONFIRM_S: Final = 30.0
 LOSS_MEMBERS: Final = (
@@ -31,7 +33,7 @@ LOSS_MEMBERS: Final = (
 
 PAGE: Final = parsers.Page(
     name="clconfirm",
-    summary="state that the peer is switched off, so that this node may act alone",
+    summary="state that the peer is off, or that a copy of the data is good, so that it goes on",
     does="""
         Needed when the peer is silent and nothing else can prove that it is down: arbitration by
         operator, a single network, or a start with the peer missing. The command shows when the
@@ -44,6 +46,12 @@ PAGE: Final = parsers.Page(
         runs unheard and goes on writing would leave two different copies of the data. After the
         statement this node takes the right to act alone and starts the applications whose copy
         here is current.
+
+        The other statement, copy-is-good, is needed when somebody wrote to the volume of an
+        application behind DRBD, e.g. mounted it while the node was halted, and the peer has no
+        current copy to replace it. The command shows who did that, as far as it is known, and
+        wants the name of this node typed. The copy is used as it is then, with what was written
+        to it, and all of the peer's copy is replaced by it when the nodes meet.
     """,
     never=(
         "It never switches the peer off: that is what you state to have done.",
@@ -52,11 +60,17 @@ PAGE: Final = parsers.Page(
             " kernel answers on a replication link."
         ),
         "It never uses a copy of the data that is known to miss writes.",
+        (
+            "It never uses a copy that was written behind DRBD while the peer has a current one:"
+            " that replaces it by itself."
+        ),
     ),
     examples=(
         parsers.Example("clconfirm peer-is-down", "look at what is shown, then type the name"),
         parsers.Example("clconfirm peer-is-down --plan", "only look: nothing is stated"),
         parsers.Example("clconfirm peer-is-down --yes node1", "the same without the question"),
+        parsers.Example("clconfirm copy-is-good orders --plan", "who wrote behind DRBD"),
+        parsers.Example("clconfirm copy-is-good orders", "use it, after the name was typed"),
     ),
     see_also=("clstat(1)", "clform(8)", "clevents(1)"),
 )
@@ -65,12 +79,17 @@ PAGE: Final = parsers.Page(
 def parser() -> argparse.ArgumentParser:
     made = parsers.make_parser(PAGE)
     made.add_argument(
-        "statement", choices=(STATEMENT,), metavar=STATEMENT, help="the words of the statement"
+        "statement",
+        choices=(STATEMENT, GOOD),
+        metavar="STATEMENT",
+        help=f"the words of the statement: {STATEMENT} or {GOOD}",
     )
+    made.add_argument("application", nargs="?", metavar="APP", help=f"the application of {GOOD}")
     made.add_argument(
         "--yes",
         metavar="NODE",
-        help="the name of the peer that is down; without it the command asks",
+        help=f"the name of the peer that is down, or for {GOOD} that of this node; without it the"
+        " command asks",
     )
     made.add_argument("--plan", action="store_true", help="show what is known, state nothing")
     parsers.add_json(made)
@@ -79,7 +98,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def body(options: argparse.Namespace) -> int:
+    if (options.statement == GOOD) is not (options.application is not None):
+        raise RpcError(
+            f"{GOOD} is said of one application, {STATEMENT} of none",
+            f"clconfirm {GOOD} APP",
+            exit_code=ExitCode.USAGE,
+        )
     status = ask_status()
+    if options.statement == GOOD:
+        return _copy_is_good(options, status.local)
     local = status.local
     _refuse_what_is_not_needed(status)
     answer = ask("loss")
@@ -89,7 +116,8 @@ def body(options: argparse.Namespace) -> int:
         if options.json:
             print_json({"peer": local.peer, "stated": False, **loss})
         return int(ExitCode.DONE)
-    typed = options.yes if options.yes is not None else _ask(local.peer)
+    question = f"Is {local.peer} off? Type its name to state it"
+    typed = options.yes if options.yes is not None else _ask(STATEMENT, local.peer, question)
     if typed.strip() != local.peer:
         raise RpcError(
             f"{typed.strip()!r} is not the name of the peer, so nothing was stated",
@@ -149,14 +177,45 @@ def facts(local: NodeStatus, loss: Loss) -> Iterator[str]:
     )
 
 
-def _ask(peer: str) -> str:
+def _copy_is_good(options: argparse.Namespace, local: NodeStatus) -> int:
+    name, node = options.application, local.node
+    found = [a.text for a in local.alarms if a.name == WRITTEN and a.application == name]
+    if not found:
+        raise RpcError(
+            f"no copy of {name} on {node} is known to have been written behind DRBD", "see: clstat"
+        )
+    print("\n".join(line for text in found for line in filled(text)), file=sys.stderr)
+    text = f"If it is stated to be good, it is used as it is, and all of {local.peer}'s is replaced"
+    print("\n".join(filled(f"{text} when the nodes meet.")), file=sys.stderr)
+    if options.plan:
+        if options.json:
+            print_json({"application": name, "node": node, "stated": False, "found": found})
+        return int(ExitCode.DONE)
+    question = f"Is the copy on {node} good? Type the name of this node to state it"
+    asked = f"{GOOD} {name}"
+    typed = options.yes if options.yes is not None else _ask(asked, node, question)
+    if typed.strip() != node:
+        raise RpcError(
+            f"{typed.strip()!r} is not the name of this node, so nothing was stated",
+            f"type exactly: {node}",
+            exit_code=ExitCode.USAGE,
+        )
+    told = Reader(call("confirm-copy", {"application": name}, timeout_s=30.0)).text("text")
+    if options.json:
+        print_json({"text": told, "application": name, "node": node, "stated": True})
+    else:
+        print(f"{told}; follow what happens with: clstat --watch")
+    return int(ExitCode.DONE)
+
+
+def _ask(statement: str, name: str, question: str) -> str:
     if not sys.stdin.isatty():
         raise RpcError(
             "there is no terminal to ask at, so nothing was stated",
-            f"clconfirm {STATEMENT} --yes {peer}",
+            f"clconfirm {statement} --yes {name}",
             exit_code=ExitCode.USAGE,
         )
-    print(f"\nIs {peer} off? Type its name to state it (Ctrl-C leaves): ", end="", file=sys.stderr)
+    print(f"\n{question} (Ctrl-C leaves): ", end="", file=sys.stderr)
     sys.stderr.flush()
     return sys.stdin.readline()
 

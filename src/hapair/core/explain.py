@@ -14,6 +14,7 @@ from hapair.core.words.effects import Layer
 from hapair.core.words.rules import first_match
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application
+from hapair.model.backing import Trust
 from hapair.model.data import VolumeFacts
 from hapair.model.status import Phase, Standing, Wanted
 
@@ -223,11 +224,32 @@ def _vanished(state: NodeState, application: str) -> list[Alarm]:
 
 def _lack(state: NodeState, application: str) -> str:
     resources = {volume.resource for volume in replication.volumes(state, application)}
+    if any(doubts.is_foreign(state, name) for name in resources):
+        return "was written behind DRBD"
     if resources & set(state.stored.behind):
         return "misses writes"
     if resources & {*state.stored.unproven, *state.stored.away}:
         return "may miss writes; only if these do not matter: clconfirm peer-is-down"
     return "is not UpToDate"
+
+
+def _written_behind(state: NodeState, application: str) -> list[Alarm]:
+    """Say who wrote to a copy behind DRBD, and what becomes of it."""
+    then = {
+        Trust.NOBODY_KNOWS: f"not used before all of {state.peer_name}'s current copy replaced it",
+        Trust.ANEW: f"all of it comes from {state.peer_name} now",
+        Trust.AS_IT_IS: f"a person said that it is good, and it will replace {state.peer_name}'s",
+    }
+    return [
+        Alarm(
+            "written-behind",
+            f"the copy of {found.resource} on {state.me} was written behind DRBD"
+            f" ({found.what}): {then[found.trust]}",
+            application,
+        )
+        for found in state.stored.foreign
+        if replication.application_of(state, found.resource) == application
+    ]
 
 
 def _application_alarms(state: NodeState, application: Application) -> list[Alarm]:
@@ -248,4 +270,5 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
         found.append(Alarm("two-owners", text, name))
     found += _frozen(state, name)
     found += _vanished(state, name)
+    found += _written_behind(state, name)
     return found

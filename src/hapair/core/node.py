@@ -314,7 +314,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         left=(leaving or state.standing is Standing.HALTED) and items.is_released(state),
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
-        behind=state.stored.behind,
+        behind=doubts.never_promoted(state),
         seen_losses=state.peer.beat.losses if state.peer.beat is not None else 0,
         tie=state.stored.tie,
     )

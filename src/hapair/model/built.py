@@ -41,6 +41,9 @@ class Built:
         """Return the built application; KeyError if there is none."""
         return self.by_name[name]
 
+    def volumes(self) -> tuple[Volume, ...]:
+        return tuple(volume for each in self.applications for volume in each.volumes)
+
     def resynced_before(self, resource: str) -> tuple[Volume, ...]:
         """Return the volumes whose resync goes before this one's, the first of all first.
 

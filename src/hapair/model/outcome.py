@@ -19,6 +19,11 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign(Refused):
+    """Refused, because somebody wrote to the copy behind DRBD: it is not to be used as it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """It may have happened. Look before acting again."""
 

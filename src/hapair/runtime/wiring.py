@@ -11,6 +11,7 @@ from typing import Final
 
 from hapair.adapters.clock import SystemClock
 from hapair.adapters.drbd.adapter import Drbd
+from hapair.adapters.drbd.backing import KernelBackings
 from hapair.adapters.drbd.connections import DrbdConnections
 from hapair.adapters.drbd.maker import DrbdMaker
 from hapair.adapters.fencing.agents import FenceAgents
@@ -130,6 +131,7 @@ def make_hands(places: Places, cluster: Cluster, me: str) -> Hands:
     )
     return Hands(
         Drbd(run),
+        KernelBackings(run, FileStorage(places.memory)),
         MountedFileSystems(run),
         ServiceAddresses(cluster, me),
         programs,

@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.drbd.argv import SETUP_OF_8_4, Argv, Commands, Dialect
+from hapair.adapters.drbd.argv import SETUP_OF_8_4, Argv, Commands, Dialect, create_md
+from hapair.adapters.drbd.backing import activate, make_writable
 from hapair.adapters.drbd.events import Events
+from hapair.adapters.drbd.generations import newer
 from hapair.adapters.drbd.holders import holders_of
 from hapair.adapters.drbd.parse import disk_of, proc_devices
 from hapair.adapters.drbd.said import said
@@ -74,9 +76,10 @@ class Drbd:
             loaded = await self._run(("modprobe", "drbd"), timeout_s=timeout_s)
             if not isinstance(loaded, Finished) or loaded.exit_code != 0:
                 return Refused("the kernel module drbd cannot be loaded: modprobe drbd failed")
-        activated = await self._activate(volume, timeout_s)
+        activated = await activate(self._run, self._devices, volume, timeout_s)
         if not isinstance(activated, Done):
             return activated
+        make_writable(self._devices / volume.volume_group / volume.logical_volume)
         argv = self._commands().adjust(volume)
         match await self._run(argv, timeout_s=timeout_s):
             case TimedOut(after_s):
@@ -88,6 +91,51 @@ class Drbd:
             case finished:
                 return Unknown(f"{_said(argv, finished)}{self._held(volume)}")
 
+    async def bring_up_anew(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Make the meta-data anew, so that the copy counts as empty, and bring it up.
+
+        Done also when it is up and Inconsistent: then all of it comes from the peer anyway.
+        """
+        return await self._bring_up_after(volume, create_md(volume), timeout_s)
+
+    async def bring_up_as_it_is(self, volume: Volume, *, timeout_s: float) -> Outcome:
+        """Note that no block is known to be on the peer, in a generation of its own; bring it up.
+
+        When the copies meet, DRBD replaces all of the peer's, or sees a split brain if that was
+        written by itself.
+        """
+        commands = self._commands()
+        read = commands.get_gi(volume)
+        if read is None:
+            return Refused("this needs DRBD 8.4")
+        match await self._run(read, timeout_s=timeout_s):
+            case Finished(exit_code=0, stdout=text) if (generations := newer(text)) is not None:
+                return await self._bring_up_after(
+                    volume, commands.set_gi(volume, generations), timeout_s
+                )
+            case TimedOut(after_s):
+                return _no_answer(read, after_s)
+            case finished:
+                return Refused(f"{_said(read, finished)}: the copy is not complete")
+
+    async def _bring_up_after(self, volume: Volume, argv: Argv, timeout_s: float) -> Outcome:
+        """Change the meta-data of a volume that nobody has, and bring it up."""
+        if (disk := self._disk(volume)) is not Disk.DISKLESS:
+            inconsistent = disk is Disk.INCONSISTENT
+            return Done() if inconsistent else Refused(f"it is attached already, and {disk}")
+        if held := self._held(volume):
+            return Refused(held.removeprefix("; "))
+        activated = await activate(self._run, self._devices, volume, timeout_s)
+        if not isinstance(activated, Done):
+            return activated
+        match await self._run(argv, timeout_s=timeout_s):
+            case TimedOut(after_s):
+                return _no_answer(argv, after_s)
+            case Finished(exit_code=0):
+                return await self.bring_up(volume, timeout_s=timeout_s)
+            case finished:
+                return Refused(_said(argv, finished))
+
     def _held(self, volume: Volume) -> str:
         """Name who keeps DRBD from the disks (runbook 23)."""
         found = [
@@ -96,26 +144,6 @@ class Drbd:
             for holder in holders_of(self._devices / volume.volume_group / name)
         ]
         return f"; {', '.join(found)}" if found else ""
-
-    async def _activate(self, volume: Volume, timeout_s: float) -> Outcome:
-        """Activate the logical volumes that the boot left out.
-
-        A boot may leave some out when two ``vgchange`` make ``/dev/mapper/control`` at the same
-        moment (LVM 2.03.16 of Debian 12).
-        """
-        group = volume.volume_group
-        names = (volume.logical_volume, volume.meta_volume)
-        missing = [name for name in names if not (self._devices / group / name).exists()]
-        if not missing:
-            return Done()
-        argv = ("lvchange", "--activate", "y", *(f"{group}/{name}" for name in missing))
-        match await self._run(argv, timeout_s=timeout_s):
-            case TimedOut(after_s):
-                return _no_answer(argv, after_s)
-            case Finished(exit_code=0):
-                return Done()
-            case finished:
-                return Refused(_said(argv, finished))
 
     async def _load_file_system(self, volume: Volume, timeout_s: float) -> None:
         """Load the kernel's module; a failure is left for the mount, which explains it better."""

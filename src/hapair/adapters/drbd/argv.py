@@ -25,6 +25,11 @@ class Dialect(StrEnum):
         return Dialect.V8_4 if version.startswith("8.") else Dialect.V9
 
 
+def create_md(volume: Volume) -> Argv:
+    """Make the meta-data anew: the copy counts as empty until it has met a valid one."""
+    return ("drbdadm", "--", "--force", "create-md", volume.resource)
+
+
 @dataclass(frozen=True, slots=True)
 class Commands:
     dialect: Dialect
@@ -36,6 +41,20 @@ class Commands:
     def adjust(self, volume: Volume) -> Argv:
         """Make the kernel follow the resource file; starts what is not started."""
         return ("drbdadm", "adjust", volume.resource)
+
+    def get_gi(self, volume: Volume) -> Argv | None:
+        """Print the identifiers of the copy's past while it is not attached; None: not known."""
+        meta = self._meta(volume)
+        return (*meta, "get-gi") if meta else None
+
+    def set_gi(self, volume: Volume, generations: str) -> Argv:
+        return (*self._meta(volume), "set-gi", generations)
+
+    def _meta(self, volume: Volume) -> Argv:
+        if self.dialect is not Dialect.V8_4:
+            return ()
+        minor = str(volume.minor)
+        return ("drbdmeta", "--force", minor, "v08", volume.meta_device, "flex-external")
 
     def down(self, volume: Volume) -> Argv:
         return (self.setup, "down", volume.resource)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from hapair.adapters.drbd.argv import create_md
 from hapair.adapters.drbd.resource_file import described, file_name, resource_text
 from hapair.adapters.drbd.said import said
 from hapair.model.application import Volume
@@ -62,8 +63,7 @@ class DrbdMaker:
 
     async def make_meta_data(self, volume: Volume) -> Outcome:
         """Write fresh meta-data into the meta volume, replacing what is there."""
-        argv = ("drbdadm", "--", "--force", "create-md", volume.resource)
-        match await self._run(argv, timeout_s=META_DATA_LIMIT_S):
+        match await self._run(create_md(volume), timeout_s=META_DATA_LIMIT_S):
             case TimedOut(after_s):
                 return Unknown(f"drbdadm create-md gave no answer within {after_s:.0f} s")
             case Finished(exit_code=0):

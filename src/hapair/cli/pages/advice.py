@@ -47,6 +47,9 @@ ADVICE: Final = {
     "address-missing": "end what has the address, or mend the card; it is tried again by itself",
     "address-fought": f"find out what removes them: {RUNBOOKS}/22b-taken-away.md",
     "address-trouble": f"see {RUNBOOKS}/22b-taken-away.md",
+    "written-behind": "if anything still mounts it, end that (umount, its line in /etc/fstab);"
+    " {peer}'s copy then replaces it by itself. Only if {peer} has no current one:"
+    " clconfirm copy-is-good {application}",
     "two-owners": "keep both nodes as they are until the two copies were compared; nothing is"
     " discarded by itself",
 }

@@ -11,6 +11,8 @@ from hapair.cli.screen.terminal import span_text
 
 # By default a heartbeat is sent every 0.4 s: so many are not lost by accident.
 NETWORK_SILENT_S: Final = 5.0
+WRITTEN: Final = "written-behind"
+UNPROTECTED: Final = "unprotected"
 MEMBERS: Final = ("together", "alone", "cut")
 BUSY_PHASES: Final = ("starting", "stopping", "stuck", "unknown")
 
@@ -46,6 +48,8 @@ def _alarms(status: Status) -> Iterator[Finding]:
     """Yield the daemons' own alarms, which come from the tables that decide."""
     for node in status.nodes():
         for alarm in node.alarms:
+            if alarm.name == UNPROTECTED and _is_told(status, alarm.application):
+                continue
             weight = Weight.WARNING if alarm.name in MILD else Weight.ALARM
             about = alarm.application or node.node
             to_do = advice_for(alarm.name, alarm.application, node.peer)
@@ -108,8 +112,12 @@ def _application(status: Status, name: str, *, alarmed: bool) -> Iterator[Findin
             f"see clevents --application {name}; mend it, then: clmoveapp {name}",
         )
     lonely = status.local.standing != "together"
+    told = any(
+        a.name == WRITTEN and a.application == name for n in status.nodes() for a in n.alarms
+    )
     for volume in application.volumes:
-        yield from _volume(node, name, volume, lonely=lonely)
+        blocked = "" if told else _blocked(status, node.peer, name, volume.resource)
+        yield from _volume(node, name, volume, blocked=blocked, lonely=lonely or told)
     for each in status.nodes():
         yield from _resyncs(each, name)
 
@@ -124,7 +132,7 @@ def _should_run(node: NodeStatus, application: ApplicationStatus) -> bool:
 
 
 def _volume(
-    node: NodeStatus, name: str, volume: VolumeStatus, *, lonely: bool
+    node: NodeStatus, name: str, volume: VolumeStatus, *, blocked: str, lonely: bool
 ) -> Iterator[Finding]:
     if volume.connection == "StandAlone":
         yield Finding(
@@ -153,9 +161,26 @@ def _volume(
             Weight.WARNING,
             name,
             f"{volume.resource}: only {node.node} has a current copy"
-            f" ({node.peer}: {volume.peer_disk})",
-            f"look at the replication network and at the disk of {node.peer}",
+            f" ({node.peer}: {blocked or volume.peer_disk})",
+            f"end on {node.peer} what is named here; it is tried again by itself"
+            if blocked
+            else f"look at the replication network and at the disk of {node.peer}",
         )
+
+
+def _is_told(status: Status, name: str) -> bool:
+    """Tell whether a copy was written behind DRBD: that is why there is no second one."""
+    alarms = (alarm for node in status.nodes() for alarm in node.alarms)
+    return any(alarm.name == WRITTEN and alarm.application == name for alarm in alarms)
+
+
+def _blocked(status: Status, node: str, name: str, resource: str) -> str:
+    """Return why a node cannot attach its copy; empty: it can, or does not say."""
+    seen = status.seen_by(node)
+    application = seen.application(name) if seen is not None else None
+    items = application.items if application is not None else ()
+    attached = (i for i in items if i.layer == "attached" and i.resource == resource)
+    return next((item.last_error for item in attached if item.known != "up"), "")
 
 
 def _resyncs(node: NodeStatus, name: str) -> Iterator[Finding]:

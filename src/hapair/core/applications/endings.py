@@ -6,12 +6,14 @@ from typing import Final
 from hapair.core.applications import upkeep
 from hapair.core.applications.items import RETRY_S
 from hapair.core.applications.ladder import LADDER
-from hapair.core.applications.layers import START
+from hapair.core.applications.layers import START, STARTS_FOREIGN
+from hapair.core.copies import doubts
 from hapair.core.words.effects import Do, Layer, Severity
 from hapair.core.words.events import Looked
 from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.turn import Turn
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.backing import Trust
+from hapair.model.outcome import Done, Foreign, Outcome, Refused, Unknown
 
 START_TRIES_MAX: Final = 3
 RETRY_DOUBLINGS_MAX: Final = 5  # Rare enough: a disk that stays away must not fill the history.
@@ -48,10 +50,24 @@ def absorb_end(turn: Turn, effect_id: int, outcome: Outcome) -> None:
                 _detach_ended(turn, item, free, outcome)
             elif item_state.doing is Do.RESTORE_ADDRESSES:
                 upkeep.absorb_end(turn, item, free, outcome)
-            elif item_state.doing is START[item.layer]:
+            elif item_state.doing in (START[item.layer], *STARTS_FOREIGN):
+                _foreign_ended(turn, item, item_state.doing, outcome)
                 _start_ended(turn, item, free, outcome)
             else:
                 _stop_ended(turn, item, free, item_state.doing, outcome)
+
+
+def _foreign_ended(turn: Turn, item: Item, doing: Do, outcome: Outcome) -> None:
+    """Take in what an attachment found out about, or did to, a copy written behind DRBD."""
+    match outcome:
+        case Foreign(why):
+            doubts.find_foreign(turn, item.resource, why)
+        case Done() if doing is Do.BRING_UP_ANEW:
+            doubts.decide_foreign(turn, item.resource, Trust.ANEW)
+        case Done() if doing is Do.BRING_UP_AS_IT_IS:
+            doubts.forget_foreign(turn, item.resource)
+        case _:
+            pass
 
 
 def _start_ended(turn: Turn, item: Item, item_state: ItemState, outcome: Outcome) -> None:

@@ -10,12 +10,15 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core.applications import brake, items
+from hapair.core.copies import replication
+from hapair.core.right import hearing
 from hapair.core.words.effects import Act, Do, Layer
 from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Application
+from hapair.model.backing import Trust
 
 START: Final = {
     Layer.ATTACHED: Do.BRING_UP,
@@ -24,6 +27,8 @@ START: Final = {
     Layer.ADDRESSED: Do.ADD_ADDRESSES,
     Layer.PROGRAM: Do.START_PROGRAM,
 }
+# What else starts an item: a copy that was written behind DRBD.
+STARTS_FOREIGN: Final = (Do.BRING_UP_ANEW, Do.BRING_UP_AS_IT_IS)
 # Said once when a whole layer is up during a start: the words of the failover timeline.
 REACHED: Final = {
     Layer.PROMOTED: "promoted",
@@ -41,7 +46,11 @@ def bring_up(turn: Turn, application: Application, top: Layer) -> None:
     if top is not Layer.ATTACHED:
         _leave_ladder(turn, name)
     for layer in items.ORDER[: items.ORDER.index(top) + 1]:
-        waiting = [(i, s) for i, s in items.at(turn.state, name, layer) if not _stays_up(i, s)]
+        waiting = [
+            (i, s)
+            for i, s in items.at(turn.state, name, layer)
+            if not _stays_up(i, s) or _is_attached_unasked(turn.state, i)
+        ]
         for item, item_state in waiting:
             if not item_state.busy and item_state.retry_at_s <= turn.state.now_s:
                 _start(turn, application, item, item_state)
@@ -65,7 +74,8 @@ def _stays_up(item: Item, item_state: ItemState) -> bool:
 
     What ends the holders of a mount would end a program that was started meanwhile.
     """
-    return item_state.known is Is.UP and item_state.doing in (None, START[item.layer])
+    starts = (None, START[item.layer], *STARTS_FOREIGN)
+    return item_state.known is Is.UP and item_state.doing in starts
 
 
 def _leave_ladder(turn: Turn, application: str) -> None:
@@ -82,8 +92,11 @@ def _start(turn: Turn, application: Application, item: Item, item_state: ItemSta
     it gets the time of a start, then it is killed and started anew.
     """
     limit_s = items.start_limit_s(application, item.layer)
-    if item_state.spent:
+    if item_state.spent or _is_attached_unasked(turn.state, item):
         turn.act(item, Do.TAKE_DOWN, limit_s)
+    elif item.layer is Layer.ATTACHED:
+        if (attaching := _attaching(turn.state, item)) is not None:
+            turn.act(item, attaching, limit_s)
     elif item.layer is Layer.PROMOTED and not brake.may_promote(turn.state, item.resource):
         turn.change(claims=(*turn.state.claims, item.resource))  # The peer is told, and answers.
     elif item.layer is not Layer.PROGRAM or item_state.known is not Is.PART:
@@ -92,6 +105,34 @@ def _start(turn: Turn, application: Application, item: Item, item_state: ItemSta
         turn.look(item)
     else:
         turn.act(item, Do.KILL_PROGRAM, items.stop_limit_s(application, item.layer))
+
+
+def _attaching(state: NodeState, item: Item) -> Do | None:
+    """Return how a copy is to be attached; None: it was written behind DRBD, and has to wait.
+
+    The peer's copy replaces it as soon as the peer says that its own is current.
+    """
+    found = state.stored.foreign_to.get(item.resource)
+    if found is None or found.trust is Trust.ANEW:  # Then it counts as empty already.
+        return Do.BRING_UP
+    if found.trust is Trust.AS_IT_IS:
+        return Do.BRING_UP_AS_IT_IS
+    theirs = state.peer.state
+    said = theirs.by_name.get(item.application) if theirs is not None else None
+    current = said is not None and said.data_current and hearing.agreed(state)
+    return Do.BRING_UP_ANEW if current else None
+
+
+def _is_attached_unasked(state: NodeState, item: Item) -> bool:
+    """Tell whether a copy that was written behind DRBD is attached although nothing was decided.
+
+    By hand, or by an action of which nobody knows how it ended.
+    """
+    facts = state.facts.get(item.resource)
+    attached = facts is not None and facts.disk in replication.ATTACHED
+    if item.layer is not Layer.ATTACHED or not attached:
+        return False
+    return _attaching(state, item) is not Do.BRING_UP and items.is_stopped(state, item.application)
 
 
 def announce(turn: Turn) -> None:

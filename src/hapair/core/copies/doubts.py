@@ -1,8 +1,12 @@
 """Which local copies can be trusted to have every write, whatever DRBD takes them for (R2)."""
 
+from dataclasses import replace
+
 from hapair.core.copies import replication
+from hapair.core.words.effects import Severity
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
+from hapair.model.backing import ForeignWrites, Trust
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk, Role, VolumeFacts
 
@@ -20,6 +24,40 @@ def is_current(state: NodeState, resource: str) -> bool:
 def is_doubtful(state: NodeState, resource: str) -> bool:
     """Tell whether the local copy misses writes, or may."""
     return resource in state.stored.doubtful
+
+
+def is_foreign(state: NodeState, resource: str) -> bool:
+    """Tell whether the local copy was written behind DRBD, and nothing was done about it yet."""
+    found = state.stored.foreign_to.get(resource)
+    return found is not None and found.trust is Trust.NOBODY_KNOWS
+
+
+def never_promoted(state: NodeState) -> tuple[str, ...]:
+    """Return the resources whose local copy is not promoted whatever the peer does."""
+    foreign = (name for name in state.stored.foreign_to if is_foreign(state, name))
+    return tuple(sorted({*state.stored.behind, *foreign}))
+
+
+def find_foreign(turn: Turn, resource: str, what: str) -> None:
+    """Remember that somebody wrote to the copy behind DRBD; what was decided before is void."""
+    application = replication.application_of(turn.state, resource) or ""
+    turn.note("written-behind", f"{resource}: {what}", application, Severity.ALARM)
+    _put_foreign(turn, ForeignWrites(resource, what))
+
+
+def decide_foreign(turn: Turn, resource: str, trust: Trust) -> None:
+    """Remember what becomes of a copy that was written behind DRBD."""
+    _put_foreign(turn, replace(turn.state.stored.foreign_to[resource], trust=trust))
+
+
+def forget_foreign(turn: Turn, resource: str) -> None:
+    """The copy is as good as any other again: all of it, or of the peer's, is made anew."""
+    turn.store(foreign=tuple(f for f in turn.state.stored.foreign if f.resource != resource))
+
+
+def _put_foreign(turn: Turn, found: ForeignWrites) -> None:
+    known = {**turn.state.stored.foreign_to, found.resource: found}
+    turn.store(foreign=tuple(known[name] for name in sorted(known)))
 
 
 def doubt_what_lost_its_disk(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
@@ -86,7 +124,7 @@ def update(turn: Turn) -> None:
     """
     state = turn.state
     behind, unproven = set(state.stored.behind), set(state.stored.unproven)
-    away = set(state.stored.away)
+    away, foreign = set(state.stored.away), dict(state.stored.foreign_to)
     told = set(state.peer.beat.unprotected) if state.peer_heard and state.peer.beat else set()
     # Where this node is the owner, the peer's writes are frozen: they make no copy here old.
     told -= {name for name in told if _is_owner(state, name)}
@@ -99,7 +137,10 @@ def update(turn: Turn) -> None:
             behind.discard(name)
             unproven.discard(name)
             away.discard(name)
+            if (found := foreign.get(name)) is not None and found.trust is Trust.ANEW:
+                del foreign[name]
     doubts = {
+        "foreign": tuple(foreign[name] for name in sorted(foreign)),
         "behind": tuple(sorted(behind)),
         "unproven": tuple(sorted(unproven)),
         "away": tuple(sorted(away)),

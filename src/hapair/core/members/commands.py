@@ -11,6 +11,7 @@ from hapair.core.right.arbitration import Verdict
 from hapair.core.words.effects import Severity
 from hapair.core.words.events import (
     Command,
+    ConfirmCopy,
     ConfirmPeerDown,
     Form,
     Halt,
@@ -24,6 +25,7 @@ from hapair.core.words.state import NodeState, Pending
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Application
+from hapair.model.backing import Trust
 from hapair.model.status import Phase, Record, Standing, Version, Wanted
 
 MEMBER: Final = (Standing.TOGETHER, Standing.ALONE, Standing.CUT)
@@ -40,6 +42,8 @@ def handle(turn: Turn, request_id: int, command: Command) -> None:
             _introduce(turn, request_id, application, wanted)
         case ConfirmPeerDown():
             _confirm(turn, request_id)
+        case ConfirmCopy(name):
+            _confirm_copy(turn, request_id, name)
         case Run(name) | Halt(name) | Move(name):
             _application_command(turn, request_id, command, name)
 
@@ -118,6 +122,27 @@ def _confirm(turn: Turn, request_id: int) -> None:
             turn.change(confirmed=True)
         text = f"the operator confirmed that {state.peer_name} is down"
         turn.note("confirmed", text, severity=Severity.WARNING)
+        turn.reply(request_id, text, accepted=True)
+
+
+def _confirm_copy(turn: Turn, request_id: int, name: str) -> None:
+    """Use copies although they were written behind DRBD; those of the peer will be replaced."""
+    state = turn.state
+    names = [v.resource for v in replication.volumes(state, name)]
+    foreign = [each for each in names if doubts.is_foreign(state, each)]
+    theirs = state.peer.state
+    said = theirs.by_name.get(name) if theirs is not None else None
+    if not foreign:
+        text = f"no copy of {name} here is known to have been written behind DRBD"
+        turn.reply(request_id, text, accepted=False)
+    elif said is not None and said.data_current and hearing.agreed(state):
+        text = f"{state.peer_name} has a current copy, and this one is completed from it by itself"
+        turn.reply(request_id, text, accepted=False)
+    else:
+        for resource in foreign:
+            doubts.decide_foreign(turn, resource, Trust.AS_IT_IS)
+        text = f"{', '.join(foreign)}: the operator confirmed that the copy on {state.me} is good"
+        turn.note("confirmed", text, name, Severity.WARNING)
         turn.reply(request_id, text, accepted=True)
 
 

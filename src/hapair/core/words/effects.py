@@ -10,6 +10,8 @@ from hapair.core.words.stored import Stored
 
 class Do(StrEnum):
     BRING_UP = "bring up"
+    BRING_UP_ANEW = "bring up anew"  # The copy counts as empty: the peer's replaces all of it.
+    BRING_UP_AS_IT_IS = "bring up as it is"  # It replaces all of the peer's: a person said so.
     TAKE_DOWN = "take down"
     PROMOTE = "promote"
     DEMOTE = "demote"

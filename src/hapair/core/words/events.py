@@ -122,7 +122,14 @@ class ConfirmPeerDown:
     """A person states that the peer is off (clconfirm)."""
 
 
-Command: TypeAlias = Form | Leave | Introduce | Run | Halt | Move | ConfirmPeerDown
+@dataclass(frozen=True, slots=True)
+class ConfirmCopy:
+    """A person states that the copies here are good although they were written behind DRBD."""
+
+    application: str
+
+
+Command: TypeAlias = Form | Leave | Introduce | Run | Halt | Move | ConfirmPeerDown | ConfirmCopy
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hapair.core.words.events import WitnessTie
+from hapair.model.backing import ForeignWrites
 from hapair.model.status import Record
 
 NO_TIE: Final = WitnessTie()
@@ -26,6 +27,7 @@ class Stored:
     # The same, but only because this node was away. A witness that grants proves them: then
     # nobody acted alone meanwhile.
     away: tuple[str, ...] = ()
+    foreign: tuple[ForeignWrites, ...] = ()  # Local copies that were written behind DRBD.
     asked: int = 0  # The highest epoch for which a witness was asked.
     ceded: bool = False  # Left in order: the peer may act alone without asking any witness.
     tie: WitnessTie = NO_TIE
@@ -34,9 +36,12 @@ class Stored:
     # Follow from the members above, so they are neither compared nor stored.
     by_application: Mapping[str, Record] = field(init=False, repr=False, compare=False)
     doubtful: frozenset[str] = field(init=False, repr=False, compare=False)
+    foreign_to: Mapping[str, ForeignWrites] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_application = {record.application: record for record in self.records}
         object.__setattr__(self, "by_application", by_application)
-        doubtful = frozenset((*self.behind, *self.unproven, *self.away))
+        foreign_to = {each.resource: each for each in self.foreign}
+        object.__setattr__(self, "foreign_to", foreign_to)
+        doubtful = frozenset((*self.behind, *self.unproven, *self.away, *foreign_to))
         object.__setattr__(self, "doubtful", doubtful)

@@ -10,6 +10,7 @@ from hapair.core.words.effects import AnswerFence, Reply, Severity
 from hapair.core.words.events import (
     Command,
     Commanded,
+    ConfirmCopy,
     ConfirmPeerDown,
     FenceAsked,
     FenceAskerGone,
@@ -83,6 +84,7 @@ class Commands:
             "halt": Verb(self.halt),
             "move": Verb(self.move),
             "confirm": Verb(self.confirm),
+            "confirm-copy": Verb(self.confirm_copy),
             "introduce": Verb(self.introduce),
             "fence-peer": Verb(self.fence_peer, cancellable=True),
             "reload": Verb(self.reload_built),
@@ -341,6 +343,10 @@ class Commands:
                 severity=Severity.WARNING,
             )
         return answer | {"estimates": [each.text for each in told]}
+
+    async def confirm_copy(self, call: Call) -> JsonObject:
+        """Use a copy here although it was written behind DRBD: a person says that it is good."""
+        return await self.command(ConfirmCopy(call.text("application")))
 
     async def introduce(self, call: Call) -> JsonObject:
         wanted = call.text("wanted", Wanted.UP)

@@ -22,6 +22,7 @@ from hapair.runtime.guardians.snapshots import (
     RepairTools,
     before_resync_name,
     drop_snapshot,
+    foreign_name,
     kept_snapshots,
     make_snapshot,
 )
@@ -73,15 +74,24 @@ class ResyncGuardian:
             return {"text": "no snapshot is wanted"}
         facts = self.node().hands.replication.facts(volume.resource)
         size_bytes = facts.out_of_sync_bytes if facts is not None else 0
+        # What somebody wrote behind DRBD is on no other copy: it is kept until a person removes it.
+        foreign = volume.resource in self.node().state.stored.foreign_to
         name = before_resync_name(volume)
+        if foreign:
+            name = foreign_name(volume, self.clock.wall_s())
         try:
             async with asyncio.timeout(SNAPSHOT_LIMIT_S):
-                outcome = await make_snapshot(self.tools.volumes, volume, name, size_bytes)
+                outcome = await make_snapshot(
+                    self.tools.volumes, volume, name, size_bytes, whole=foreign
+                )
         except TimeoutError:
             return self._tell(volume, "LVM gave no answer: the resync begins without a snapshot")
         await self._look_at(volume)
         if isinstance(outcome, Done):
-            return self._tell(volume, f"{volume.volume_group}/{name} keeps the copy as it was")
+            text = f"{volume.volume_group}/{name} keeps the copy as it was"
+            if foreign:
+                text += ", with what was written behind DRBD; remove it with lvremove"
+            return self._tell(volume, text)
         return self._tell(volume, f"the resync begins without a snapshot: {outcome.why}")
 
     def _tell(self, volume: Volume, text: str) -> JsonObject:
@@ -197,10 +207,9 @@ class ResyncGuardian:
 
     def _volumes(self) -> tuple[Volume, ...]:
         try:
-            built = self.node().built
+            return self.node().built.volumes()
         except RpcError:
             return ()
-        return tuple(volume for each in built.applications for volume in each.volumes)
 
     def _volume(self, resource: str) -> Volume:
         for volume in self._volumes():

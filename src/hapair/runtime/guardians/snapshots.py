@@ -13,6 +13,7 @@ from hapair.ports import Connections, FileLooks, LogicalVolumes, ReplicationFile
 
 BEFORE_RESYNC: Final = "_before_resync"
 SPLIT: Final = "_split_"
+FOREIGN: Final = "_foreign_"  # Written behind DRBD.
 LOOK: Final = "_look"
 HALF_MADE: Final = ("", "DM_snapshot_cow")  # What blkid finds in a snapshot that was not completed.
 
@@ -32,8 +33,15 @@ def before_resync_name(volume: Volume) -> str:
 
 
 def split_name(volume: Volume, wall_s: float) -> str:
-    stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(wall_s))
-    return f"{volume.logical_volume}{SPLIT}{stamp}"
+    return f"{volume.logical_volume}{SPLIT}{_stamp(wall_s)}"
+
+
+def foreign_name(volume: Volume, wall_s: float) -> str:
+    return f"{volume.logical_volume}{FOREIGN}{_stamp(wall_s)}"
+
+
+def _stamp(wall_s: float) -> str:
+    return time.strftime("%Y%m%d_%H%M%S", time.localtime(wall_s))
 
 
 def look_name(volume: Volume) -> str:
@@ -47,7 +55,7 @@ async def kept_snapshots(volumes: LogicalVolumes, volume: Volume) -> tuple[KeptS
     except ValueError:
         return ()
     prefix = volume.logical_volume
-    ours = (f"{prefix}{BEFORE_RESYNC}", f"{prefix}{SPLIT}")
+    ours = tuple(f"{prefix}{kind}" for kind in (BEFORE_RESYNC, SPLIT, FOREIGN))
     return tuple(
         KeptSnapshot(volume.resource, group.name, found.name, found.made_wall_s)
         for found in group.snapshots(volume.logical_volume)

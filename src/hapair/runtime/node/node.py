@@ -214,8 +214,11 @@ class Node:
         self._parts.spawn(self._guard.run())
         self._parts.spawn(self._loop.run(self._first))
         self._parts.spawn(self._pulse.run())
-        self._parts.spawn(watch_data(hands.replication, clock, self._memory.feed(self.offer)))
         self._parts.spawn(watch_machine(hands.addresses, hands.file_systems, clock, self.offer))
+        attachments = self._performer.attachments
+        offer = attachments.feed(self._memory.feed(self.offer))
+        self._parts.spawn(watch_data(hands.replication, clock, offer))
+        self._parts.spawn(attachments.run(lambda: self.built))
         self._parts.spawn(self._memory.run(lambda: self.state, self._ask_status))
         hands.paths.on_link_change(
             lambda network, up: self.offer(LinkChanged(clock.boot_s(), network, up))

@@ -30,8 +30,9 @@ from hapair.model.application import Application, Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import Addresses, Clock, FileSystems, Paths, Programs, Replication
+from hapair.ports import Addresses, BackingVolumes, Clock, FileSystems, Paths, Programs, Replication
 from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.attachments import Attachments
 
 # An adapter ends its work at the time-out; this much later it is given up on.
 GRACE_S: Final = 2.0
@@ -50,6 +51,7 @@ class Hands:
     """The adapters that act on this machine."""
 
     replication: Replication
+    backing: BackingVolumes
     file_systems: FileSystems
     addresses: Addresses
     programs: Programs
@@ -85,6 +87,7 @@ class Performer:
         self._clock = clock
         self._spawn = spawn
         self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
+        self.attachments = Attachments(hands.replication, hands.backing)
         self.built: Built | None = None  # What effects refer to by name.
 
     async def perform(self, effect: Effect) -> None:
@@ -156,10 +159,10 @@ class Performer:
     async def _on_volume(self, do: Do, volume: Volume, timeout_s: float) -> Outcome:
         replication, file_systems = self._hands.replication, self._hands.file_systems
         match do:
-            case Do.BRING_UP:
-                return await replication.bring_up(volume, timeout_s=timeout_s)
+            case Do.BRING_UP | Do.BRING_UP_ANEW | Do.BRING_UP_AS_IT_IS:
+                return await self.attachments.bring_up(do, volume, timeout_s)
             case Do.TAKE_DOWN:
-                outcome = await replication.take_down(volume, timeout_s=timeout_s)
+                outcome = await self.attachments.take_down(volume, timeout_s)
                 return await self._with_holders(outcome, volume)
             case Do.PROMOTE:
                 return await replication.promote(volume, timeout_s=timeout_s)

@@ -1,0 +1,183 @@
+"""The port ``BackingVolumes``: the logical volumes below DRBD while DRBD does not have them."""
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from hapair.adapters.drbd.writers import writers_of
+from hapair.adapters.shared.forked import Ended, Forked, Write
+from hapair.model.application import Volume
+from hapair.model.backing import Backing, LastSeen
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.ports import CommandRunner, Finished, Storage, TimedOut
+
+START_BYTES: Final = 128 * 1024  # The superblocks and the first group of ext4 and XFS lie here.
+BLKROSET: Final = 0x125D  # From linux/fs.h.
+GUARD_TRIES: Final = 10
+GUARD_AGAIN_S: Final = 0.1
+WRITTEN: Final = 6  # Places in a device's "stat", see the kernel's Documentation/block/stat.
+DISCARDED: Final = 13
+
+
+class KernelBackings:
+    """Decides nothing; what it remembers lies in one file for each volume."""
+
+    def __init__(
+        self,
+        run: CommandRunner,
+        storage: Storage,
+        *,
+        devices: Path = Path("/dev"),
+        sys: Path = Path("/sys"),
+        boot_id: Path = Path("/proc/sys/kernel/random/boot_id"),
+        etc: Path = Path("/etc"),
+    ) -> None:
+        self._run = run
+        self._storage = storage
+        self._devices = devices
+        self._sys = sys
+        self._boot_id = boot_id
+        self._etc = etc
+        self._forked = Forked()
+
+    async def look(self, volume: Volume, *, timeout_s: float) -> Backing | Refused | Unknown:
+        """Activate the volume if needed, and look at it; its first blocks without any cache."""
+        activated = await activate(self._run, self._devices, volume, timeout_s)
+        if not isinstance(activated, Done):
+            return activated
+        device = self._device(volume)
+        read = await self._forked(
+            volume.resource, lambda write: _digest(device, write), timeout_s=timeout_s
+        )
+        if not isinstance(read, Ended) or read.exit_code != 0:
+            return Unknown(f"{volume.backing_device} cannot be read")
+        try:
+            return self._seen(device, read.text)
+        except (OSError, ValueError, IndexError) as error:
+            return Unknown(f"what was written to {volume.backing_device} is not known: {error}")
+
+    def _seen(self, device: Path, start: str) -> Backing:
+        number = device.stat().st_rdev
+        folder = self._sys / "dev/block" / f"{os.major(number)}:{os.minor(number)}"
+        counts = (folder / "stat").read_text().split()
+        uuid, number_of_disk = folder / "dm/uuid", folder / "diskseq"  # Linux 5.15 and later.
+        disk = number_of_disk.read_text().strip() if number_of_disk.exists() else ""
+        return Backing(
+            volume=uuid.read_text().strip() if uuid.exists() else "",
+            activation=f"{self._boot_id.read_text().strip()} {disk}",
+            written_sectors=int(counts[WRITTEN]) + int(counts[DISCARDED]),
+            start=start,
+        )
+
+    async def writers(self, volume: Volume) -> str:
+        """Return who may have written to the volume, or may do it again; empty: no trace."""
+        return await writers_of(self._run, volume, self._device(volume), self._etc)
+
+    async def guard(self, volume: Volume) -> None:
+        """Make the kernel refuse writes to the volume; nothing happens while anybody has it.
+
+        It lasts until DRBD is given the volume, until ``blockdev --setrw`` or the next activation.
+        Newer kernels give a device back a moment after DRBD has said that it let it go.
+        """
+        for _ in range(GUARD_TRIES):
+            with _opened(self._device(volume), os.O_EXCL) as descriptor:
+                if descriptor is not None:
+                    _set_read_only(descriptor, read_only=True)
+                    return
+            await asyncio.sleep(GUARD_AGAIN_S)
+
+    def last_seen(self, resource: str) -> LastSeen | None:
+        """Return what was remembered; None also when that cannot be read."""
+        try:
+            content = self._storage.load(_file(resource))
+            known = json.loads(content) if content is not None else None
+            return LastSeen(Backing(**known["backing"]), known["attached"]) if known else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    async def remember(self, resource: str, seen: LastSeen | None) -> Outcome:
+        try:
+            if seen is None:
+                await asyncio.to_thread(self._storage.forget, _file(resource))
+            else:
+                content = json.dumps(asdict(seen)).encode()
+                await asyncio.to_thread(self._storage.store, _file(resource), content)
+        except OSError as error:
+            return Refused(f"{_file(resource)} cannot be written: {error.strerror}")
+        return Done()
+
+    def _device(self, volume: Volume) -> Path:
+        return self._devices / volume.volume_group / volume.logical_volume
+
+
+def make_writable(device: Path) -> None:
+    """Take the guard away; where that fails, the attachment will say why."""
+    with _opened(device) as descriptor:
+        if descriptor is not None:
+            _set_read_only(descriptor, read_only=False)
+
+
+async def activate(
+    run: CommandRunner, devices: Path, volume: Volume, timeout_s: float
+) -> Done | Refused | Unknown:
+    """Activate the logical volumes that the boot left out.
+
+    A boot may leave some out when two ``vgchange`` make ``/dev/mapper/control`` at the same
+    moment (LVM 2.03.16 of Debian 12).
+    """
+    group = volume.volume_group
+    names = (volume.logical_volume, volume.meta_volume)
+    missing = [name for name in names if not (devices / group / name).exists()]
+    if not missing:
+        return Done()
+    argv = ("lvchange", "--activate", "y", *(f"{group}/{name}" for name in missing))
+    match await run(argv, timeout_s=timeout_s):
+        case TimedOut(after_s):
+            return Unknown(f"{' '.join(argv)} gave no answer within {after_s} s")
+        case Finished(exit_code=0):
+            return Done()
+        case finished:
+            said = " ".join((finished.stderr or finished.stdout).split())
+            return Refused(f"{' '.join(argv)} ended with {finished.exit_code}: {said}")
+
+
+def _file(resource: str) -> str:
+    return f"backing-{resource}.json"
+
+
+@contextmanager
+def _opened(device: Path, flags: int = 0) -> Iterator[int | None]:
+    """Open for reading; None when that is not possible, e.g. because somebody has it."""
+    try:
+        descriptor = os.open(device, os.O_RDONLY | os.O_CLOEXEC | flags)
+    except OSError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _set_read_only(descriptor: int, *, read_only: bool) -> None:
+    try:
+        fcntl.ioctl(descriptor, BLKROSET, int(read_only).to_bytes(4, "little"))
+    except OSError:
+        return  # A guard only: what is written all the same is found out.
+
+
+def _digest(device: Path, write: Write) -> int:
+    """Write the digest of the first blocks as they are on the disk: caches may be older."""
+    descriptor = os.open(device, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+    place = mmap.mmap(-1, START_BYTES)  # Direct reading wants memory at the beginning of a page.
+    length = os.readv(descriptor, [place])
+    write(hashlib.sha256(place[:length]).hexdigest())
+    return 0

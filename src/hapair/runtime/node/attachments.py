@@ -1,0 +1,136 @@
+"""Give a volume to DRBD and take it back, so that what others write to it meanwhile is found out.
+
+What a volume looks like is remembered before DRBD is given it and after DRBD has let it go. In
+between the kernel keeps others from it; afterwards it refuses writes as long as nobody insists.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Final
+
+from hapair.core.copies.backing import Found, judge
+from hapair.core.copies.replication import ATTACHED
+from hapair.core.words.effects import Do
+from hapair.core.words.events import DataChanged, Event
+from hapair.model.application import Volume
+from hapair.model.backing import Backing, LastSeen
+from hapair.model.built import Built
+from hapair.model.data import Disk
+from hapair.model.outcome import Done, Foreign, Outcome
+from hapair.ports import BackingVolumes, Replication
+
+LOOK_S: Final = 2.0
+
+
+class Attachments:
+    def __init__(self, replication: Replication, backing: BackingVolumes) -> None:
+        self._replication = replication
+        self._backing = backing
+        self._changed = asyncio.Event()  # The kernel has said something new.
+        self._met: set[str] = set()  # Resources that this daemon has seen, attached or not.
+        self._given: set[str] = set()  # What is remembered says that DRBD has it.
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def bring_up(self, do: Do, volume: Volume, timeout_s: float) -> Outcome:
+        """Attach and connect; Foreign when somebody wrote to the volume since DRBD had it.
+
+        What is attached already is only connected.
+        """
+        if self._has_disk(volume):
+            return await self._attach(do, volume, timeout_s)
+        async with self._locks[volume.resource]:
+            before = self._backing.last_seen(volume.resource)
+            now = await self._backing.look(volume, timeout_s=timeout_s)
+            if not isinstance(now, Backing):
+                return now
+            if do is Do.BRING_UP and (why := await self._foreign(volume, before, now)):
+                return Foreign(why)
+            stored = await self._backing.remember(volume.resource, LastSeen(now, attached=True))
+            if not isinstance(stored, Done):
+                return stored
+            self._given.add(volume.resource)
+            outcome = await self._attach(do, volume, timeout_s)
+            if not isinstance(outcome, Done) and not self._has_disk(volume):
+                await self._backing.remember(volume.resource, before)
+                self._given.discard(volume.resource)
+            return outcome
+
+    async def _attach(self, do: Do, volume: Volume, timeout_s: float) -> Outcome:
+        match do:
+            case Do.BRING_UP_ANEW:
+                return await self._replication.bring_up_anew(volume, timeout_s=timeout_s)
+            case Do.BRING_UP_AS_IT_IS:
+                return await self._replication.bring_up_as_it_is(volume, timeout_s=timeout_s)
+            case _:
+                return await self._replication.bring_up(volume, timeout_s=timeout_s)
+
+    async def _foreign(self, volume: Volume, before: LastSeen | None, now: Backing) -> str:
+        """Return what is known of whoever wrote to it; empty: nobody did."""
+        rule = judge(before, now)
+        if rule.answer is Found.NOTHING:
+            return ""
+        device = f"{volume.volume_group}/{volume.logical_volume}"
+        writers = await self._backing.writers(volume)
+        return "; ".join(part for part in (f"{device}: {rule.because}", writers) if part)
+
+    async def take_down(self, volume: Volume, timeout_s: float) -> Outcome:
+        """Disconnect and detach; then see to it that others leave the volume alone."""
+        async with self._locks[volume.resource]:
+            whole = self._has_whole_disk(volume)
+            outcome = await self._replication.take_down(volume, timeout_s=timeout_s)
+            if isinstance(outcome, Done) and whole:
+                # Of a disk that was given up, writes may still be under way.
+                await self._let_go(volume)
+            return outcome
+
+    async def _let_go(self, volume: Volume) -> None:
+        await self._backing.guard(volume)
+        now = await self._backing.look(volume, timeout_s=LOOK_S)
+        if isinstance(now, Backing):
+            await self._backing.remember(volume.resource, LastSeen(now, attached=False))
+            self._given.discard(volume.resource)
+
+    # --- What others attach --------------------------------------------------------------------
+
+    def feed(self, offer: Callable[[Event], None]) -> Callable[[Event], None]:
+        """Return ``offer`` with ``run`` listening to the facts that pass by."""
+
+        def both(event: Event) -> None:
+            if isinstance(event, DataChanged):
+                self._changed.set()
+            offer(event)
+
+        return both
+
+    async def run(self, built: Callable[[], Built]) -> None:
+        """See what others attach, for ever: from then on DRBD writes to it.
+
+        At the start of the daemon what is not attached is guarded: a boot forgets the guard.
+        """
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            for volume in built().volumes():
+                async with self._locks[volume.resource]:
+                    await self._see(volume)
+
+    async def _see(self, volume: Volume) -> None:
+        name = volume.resource
+        if self._has_whole_disk(volume) and name not in self._given:
+            now = await self._backing.look(volume, timeout_s=LOOK_S)
+            if isinstance(now, Backing):
+                await self._backing.remember(name, LastSeen(now, attached=True))
+                self._given.add(name)
+        known = name in self._met or self._backing.last_seen(name) is None
+        if not known and not self._has_disk(volume):
+            await self._backing.guard(volume)
+        self._met.add(name)
+
+    def _has_disk(self, volume: Volume) -> bool:
+        facts = self._replication.facts(volume.resource)
+        return facts is not None and facts.disk is not Disk.DISKLESS
+
+    def _has_whole_disk(self, volume: Volume) -> bool:
+        facts = self._replication.facts(volume.resource)
+        return facts is not None and facts.disk in ATTACHED

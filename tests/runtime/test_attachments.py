@@ -1,0 +1,219 @@
+"""What others write to a volume while DRBD does not have it is found out."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from hapair.core.words.effects import Do
+from hapair.core.words.events import DataChanged, Event, Tick
+from hapair.model.backing import LastSeen
+from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.outcome import Done, Foreign, Outcome, Refused, Unknown
+from hapair.runtime.node.attachments import Attachments
+from tests.fakes.backing import UNWRITTEN, FakeBackings
+from tests.fakes.hands import FakeReplication
+from tests.runtime.fakes import VOLUME, built
+
+NAME = VOLUME.resource
+ALONE = VolumeFacts(
+    NAME, Role.SECONDARY, Role.UNKNOWN, Disk.CONSISTENT, Disk.UNKNOWN, Connection.CONNECTING
+)
+
+
+@dataclass
+class Side:
+    replication: FakeReplication = field(default_factory=FakeReplication)
+    backing: FakeBackings = field(default_factory=FakeBackings)
+
+    def __post_init__(self) -> None:
+        self.new_daemon()
+
+    def new_daemon(self) -> None:
+        self.attachments = Attachments(self.replication, self.backing)
+
+    async def up(self, do: Do = Do.BRING_UP) -> Outcome:
+        return await self.attachments.bring_up(do, VOLUME, 5.0)
+
+    async def down(self) -> Outcome:
+        return await self.attachments.take_down(VOLUME, 5.0)
+
+    def boot(self) -> None:
+        self.replication.known.clear()
+        assert not isinstance(self.backing.now, Refused | Unknown)
+        self.backing.now = replace(
+            self.backing.now, activation=self.backing.now.activation + " again", written_sectors=0
+        )
+        self.new_daemon()
+
+    async def hears(self) -> None:
+        """Let the kernel say something, and the daemon look at what that means."""
+        seen: list[Event] = []
+        offer = self.attachments.feed(seen.append)
+        task = asyncio.ensure_future(self.attachments.run(built))
+        for event in (Tick(1.0), DataChanged(1.0, ())):
+            offer(event)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        task.cancel()
+        assert len(seen) == 2
+
+
+@pytest.fixture
+def side() -> Side:
+    return Side()
+
+
+async def test_an_ordinary_life_raises_no_doubt(side: Side) -> None:
+    """Attached, written by DRBD, let go, attached again; a boot, a power loss, a restart."""
+    for happening in ("clhalt", "reboot", "power", "daemon", "clhalt"):
+        assert isinstance(await side.up(), Done), happening
+        side.backing.write(1000)
+        if happening in ("clhalt", "reboot"):
+            assert isinstance(await side.down(), Done)
+        if happening in ("reboot", "power"):
+            side.boot()
+        if happening == "daemon":
+            side.new_daemon()
+        await side.hears()
+    assert isinstance(await side.up(), Done)
+
+
+async def test_what_was_written_after_it_was_let_go_is_found_out(side: Side) -> None:
+    await side.up()
+    await side.down()
+    assert side.backing.guarded == [NAME]
+    side.backing.write(8)
+    side.backing.who = "line 12 of /etc/fstab mounts it on /mnt"
+    for _ in range(2):
+        outcome = await side.up()
+        assert isinstance(outcome, Foreign)
+        assert "vg_orders/data: it was written since DRBD let it go; line 12" in outcome.why
+    assert side.replication.known == {}
+    assert isinstance(await side.up(Do.BRING_UP_ANEW), Done)
+    await side.down()
+    assert isinstance(await side.up(), Done), "it is DRBD's again"
+
+
+async def test_what_a_boot_wrote_after_a_power_loss_is_found_out(side: Side) -> None:
+    await side.up()
+    side.boot()
+    side.backing.write(8)
+    assert isinstance(await side.up(), Foreign)
+    assert isinstance(await side.up(Do.BRING_UP_AS_IT_IS), Done)
+
+
+async def test_what_a_rescue_system_wrote_is_found_out(side: Side) -> None:
+    await side.up()
+    await side.down()
+    side.backing.write(8)
+    side.boot()
+    assert isinstance(await side.up(), Foreign)
+
+
+async def test_a_node_of_the_former_version_remembers_nothing(side: Side) -> None:
+    side.backing.write(8)
+    assert isinstance(await side.up(), Done)
+
+
+async def test_what_is_attached_is_only_connected(side: Side) -> None:
+    side.replication.set(ALONE)
+    side.backing.memory[NAME] = LastSeen(UNWRITTEN, attached=False)
+    side.backing.write(8)
+    assert isinstance(await side.up(), Done)
+
+
+async def test_what_others_attached_is_drbds_from_then_on(side: Side) -> None:
+    """An administrator, a build, or the system at its start: "drbdadm up"."""
+    await side.up()
+    await side.down()
+    side.replication.set(ALONE)
+    await side.hears()
+    side.backing.write(1000)
+    side.boot()
+    assert isinstance(await side.up(), Done)
+
+
+async def test_what_cannot_be_looked_at_is_looked_at_again(side: Side) -> None:
+    side.backing.memory[NAME] = LastSeen(UNWRITTEN, attached=False)
+    side.replication.set(ALONE)
+    side.backing.now = Unknown("it cannot be read")
+    await side.hears()
+    assert not side.backing.memory[NAME].attached
+    side.backing.now = UNWRITTEN
+    await side.hears()
+    assert side.backing.memory[NAME].attached
+
+
+async def test_what_a_new_daemon_finds_attached_is_protected_from_then_on(side: Side) -> None:
+    """After an upgrade, or a build: the next boot must not write to it before DRBD."""
+    side.replication.set(ALONE)
+    side.backing.write(8)
+    await side.hears()
+    side.boot()
+    side.backing.write(8)
+    assert isinstance(await side.up(), Foreign)
+
+
+async def test_what_a_boot_attached_before_the_daemon_is_drbds(side: Side) -> None:
+    await side.up()
+    side.boot()
+    side.replication.set(ALONE)
+    side.backing.write(1000)
+    await side.hears()
+    side.replication.set(replace(ALONE, disk=Disk.DISKLESS))
+    assert isinstance(await side.up(), Done)
+
+
+async def test_a_failed_attachment_forgets_nothing(side: Side) -> None:
+    await side.up()
+    await side.down()
+    before = dict(side.backing.memory)
+
+    async def fails(*_: object, **__: object) -> Outcome:
+        return Unknown("drbdadm adjust ended with 1")
+
+    side.replication.bring_up = fails  # type: ignore[method-assign]
+    assert isinstance(await side.up(), Unknown)
+    assert side.backing.memory == before
+
+
+async def test_without_a_look_or_a_memory_nothing_is_attached(side: Side) -> None:
+    side.backing.now = Refused("lvchange ended with 5")
+    assert await side.up() == Refused("lvchange ended with 5")
+    side.backing.now = UNWRITTEN
+    side.backing.full = True
+    assert isinstance(await side.up(), Refused)
+    assert side.replication.known == {}
+
+
+async def test_of_a_disk_that_was_given_up_nothing_is_remembered(side: Side) -> None:
+    """Writes to it may still be under way."""
+    await side.up()
+    side.replication.set(replace(ALONE, disk=Disk.DISKLESS))
+    await side.down()
+    side.backing.write(8)
+    assert side.backing.guarded == []
+    assert isinstance(await side.up(), Done)
+
+
+async def test_what_cannot_be_looked_at_when_it_is_let_go_is_not_remembered(side: Side) -> None:
+    await side.up()
+    side.backing.now = Unknown("it cannot be read")
+    assert isinstance(await side.down(), Done)
+    assert side.backing.memory[NAME].attached
+
+
+async def test_a_volume_that_is_held_open_stays_drbds(side: Side) -> None:
+    await side.up()
+    side.replication.held.add(NAME)
+    assert isinstance(await side.down(), Refused)
+    assert side.backing.guarded == []
+    assert side.backing.memory[NAME].attached
+
+
+async def test_a_new_daemon_guards_what_is_not_attached(side: Side) -> None:
+    side.backing.memory[NAME] = LastSeen(UNWRITTEN, attached=True)
+    for _ in range(2):
+        await side.hears()
+    assert side.backing.guarded == [NAME]
