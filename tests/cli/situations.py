@@ -340,3 +340,10 @@ SITUATIONS = {
     "many": many,
     "halted": halted,
 }
+
+
+def written_behind() -> JsonObject:
+    """This node's copy was written behind DRBD, and the peer is not there."""
+    text = "the copy of orders.data here was written behind DRBD (line 3 of /etc/fstab mounts it)"
+    alarm = {"name": "written-behind", "text": text, "application": "orders"}
+    return without_peer(node("node1", standing="alone", alarms=[alarm]))

@@ -25,8 +25,15 @@ from tests.config.reference import BUILT
 # What is written for an option that takes a value, by its metavar.
 SAMPLES: Final = {
     "APP": "orders", "NODE": "node2", "TIME": "5s", "WHEN": "2h", "N": "3", "CODE": "7Q2M-9XKD",
-    "FILE": "cluster-20260801-101500-7.tar.gz", "peer-is-down": "peer-is-down",
+    "FILE": "cluster-20260801-101500-7.tar.gz", "STATEMENT": "peer-is-down",
 }  # fmt: skip
+# What a command takes in another way than its parser alone tells.
+BESIDES: Final = {
+    "clconfirm": [
+        ("clconfirm", "copy-is-good", "orders", "--yes", "node1"),
+        ("clconfirm", "copy-is-good", "orders", "--plan"),
+    ],
+}
 # They show what they know without the daemon too, and that is what they were asked for.
 CONTENT_WITHOUT: Final = {"clevents", "clscan"}
 # They print until Ctrl-C, or until nobody reads it.
@@ -53,6 +60,7 @@ def variants(command: str) -> list[tuple[str, ...]]:
     needed = [SAMPLES[str(each.metavar)] for each in actions if each.required]
     extra: list[list[str]] = [[], *(optional(each) for each in actions if not each.required)]
     lines = [(command, *needed, *words) for words in extra if words != ["--json"]]
+    lines += BESIDES.get(command, [])
     if any("--json" in action.option_strings for action in actions):
         lines += [(*line, "--json") for line in lines]
     return lines
@@ -60,17 +68,19 @@ def variants(command: str) -> list[tuple[str, ...]]:
 
 def usual(command: str) -> list[tuple[str, ...]]:
     """Return the variants that are played when it takes long."""
-    wanted = {"--json", "--plan", "--no-wait", "--shutdown", "orders", "peer-is-down"}
+    words = "--json --plan --no-wait --shutdown --yes peer-is-down copy-is-good orders node1"
+    wanted = set(words.split())
     return [line for line in variants(command) if set(line[1:]) <= wanted]
 
 
-def teach(daemon: BadDaemon, command: str) -> None:
+def teach(daemon: BadDaemon, line: tuple[str, ...]) -> None:
     """Let the daemon know what it answers as long as it is good."""
-    daemon.answer("status", situations.cut() if command == "clconfirm" else situations.status())
+    status = situations.cut() if line[0] == "clconfirm" else situations.status()
+    daemon.answer("status", situations.written_behind() if "copy-is-good" in line else status)
     daemon.answer("ping", {"node": "node1"})
     daemon.answer("why", {"application": "orders", "nodes": []})
     daemon.answer("loss", situations.loss())
-    for verb in ("form", "leave", "run", "halt", "move", "confirm"):
+    for verb in ("form", "leave", "run", "halt", "move", "confirm", "confirm-copy"):
         daemon.answer(verb, {"text": "so it is"})
     told: JsonObject = {"application": "orders", "steps": STEPS, "volumes": ["orders.data"]}
     daemon.answer("buildapp", told)
@@ -113,7 +123,7 @@ class NoReader(io.StringIO):
 
 def play(node: Path, line: tuple[str, ...], kind: Kind, **how: object) -> None:
     daemon = BadDaemon(node, kind=kind, **how)  # type: ignore[arg-type]
-    teach(daemon, line[0])
+    teach(daemon, line)
     with pytest.MonkeyPatch.context() as patch, daemon:
         patch.setenv(PATIENCE_VARIABLE, str(kind.patience))
         came = given(*line, out=NoReader() if set(line) & set(ENDLESS) else io.StringIO())

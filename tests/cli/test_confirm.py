@@ -128,10 +128,7 @@ def test_a_refused_statement_is_told(daemon: FakeDaemon) -> None:
 
 
 def written_behind(daemon: FakeDaemon) -> None:
-    text = "the copy of orders.data here was written behind DRBD (line 3 of /etc/fstab mounts it)"
-    alarm = {"name": "written-behind", "text": text, "application": "orders"}
-    here = situations.node("node1", standing="alone", alarms=[alarm])
-    daemon.answer("status", situations.without_peer(here))
+    daemon.answer("status", situations.written_behind())
     daemon.answer("confirm-copy", {"text": "the operator confirmed that the copy is good"})
 
 

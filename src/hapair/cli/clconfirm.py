@@ -33,7 +33,7 @@ LOSS_MEMBERS: Final = (
 
 PAGE: Final = parsers.Page(
     name="clconfirm",
-    summary="state that the peer is off, or that a copy of the data is good, so that it goes on",
+    summary="state that the peer is off, or that a copy of the data is good",
     does="""
         Needed when the peer is silent and nothing else can prove that it is down: arbitration by
         operator, a single network, or a start with the peer missing. The command shows when the
@@ -200,7 +200,9 @@ def _copy_is_good(options: argparse.Namespace, local: NodeStatus) -> int:
             f"type exactly: {node}",
             exit_code=ExitCode.USAGE,
         )
-    told = Reader(call("confirm-copy", {"application": name}, timeout_s=30.0)).text("text")
+    told = Reader(
+        call("confirm-copy", {"application": name}, timeout_s=patience_s(CONFIRM_S))
+    ).text("text")
     if options.json:
         print_json({"text": told, "application": name, "node": node, "stated": True})
     else:

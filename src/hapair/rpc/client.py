@@ -38,7 +38,10 @@ NEEDED: Final[dict[str, dict[str, type]]] = {
     "events": {"events": list},
     "why": {"nodes": list},
     "loss": {"applications": list},
-    **{verb: {"text": str} for verb in ("form", "leave", "run", "halt", "move", "confirm")},
+    **{
+        verb: {"text": str}
+        for verb in ("form", "leave", "run", "halt", "move", "confirm", "confirm-copy")
+    },
     "abandon": {"steps": list, "told": list},
     "buildapp": {"application": str, "steps": list},
     "split-look": {"application": str, "split": bool},
