@@ -10,7 +10,7 @@ from hapair.core.applications.upkeep import AT_ONCE_MAX, CALM_S, PAUSE_DOUBLINGS
 from hapair.core.explain import alarms, report
 from hapair.core.words.effects import Act, Do, Layer, Look, Note, Severity
 from hapair.core.words.events import Configured, Ended, Halt, LookAgain, Looked, Move, Tick
-from hapair.core.words.item import Item, ItemState, Upkeep
+from hapair.core.words.item import Is, Item, ItemState, Upkeep
 from hapair.model.outcome import Done, Refused, Unknown
 from hapair.model.status import Phase, Standing
 from tests.core.bench import NAME, RESOURCE, Bench, built
@@ -264,6 +264,18 @@ def test_an_unmounted_file_system_is_an_alarm_and_is_left_to_a_person(bench: Ben
     look_again(bench)
     assert bench.notes() == ["not-mounted", "mounted-again"]
     assert alarmed(bench) == []
+
+
+def test_who_could_not_look_does_not_say_that_it_was_unmounted(bench: Bench) -> None:
+    state, effects = node.step(bench.state, LookAgain(bench.now_s))
+    (look,) = (e for e in effects if isinstance(e, Look) and e.layer is Layer.MOUNTED)
+    answer = Looked(
+        bench.now_s, look.effect_id, up=None, trouble="cannot tell whether it is mounted"
+    )
+    state, effects = node.step(state, answer)
+    assert not any(isinstance(e, Note) for e in effects)
+    assert alarms(state) == ()
+    assert state.items_of(NAME)[Item(NAME, Layer.MOUNTED, RESOURCE)].known is Is.UP
 
 
 def test_an_unmounted_application_can_be_halted(bench: Bench) -> None:

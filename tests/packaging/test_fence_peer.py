@@ -1,5 +1,6 @@
 """DRBD's handler against a daemon's socket that behaves well, badly, or not at all."""
 
+import asyncio
 import contextlib
 import socket
 import subprocess
@@ -9,8 +10,10 @@ from typing import Final, Self
 
 import pytest
 
+from hapair.adapters.clock import SystemClock
 from hapair.rpc.messages import (
     Answer,
+    JsonObject,
     Progress,
     Request,
     Result,
@@ -18,6 +21,9 @@ from hapair.rpc.messages import (
     dump_answer,
     parse_request,
 )
+from hapair.runtime.control.server import ControlServer
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.verbs import Call, Verb
 from tools.package_tree import ROOT
 
 HANDLER: Final = ROOT / "packaging" / "helpers" / "fence-peer"
@@ -29,8 +35,8 @@ PATIENT_S: Final = 30.0
 HASTY_S: Final = 0.3
 
 
-def verdict(word: str) -> bytes:
-    return dump_answer(Result({"verdict": word}))
+def verdict(word: str, verb: str = "fence-peer") -> bytes:
+    return dump_answer(Result({"verdict": word}, verb))
 
 
 class FakeDaemon:
@@ -93,10 +99,30 @@ def handler(place: Path, bound_s: float, resource: str = "orders.data0") -> int:
     ("word", "code"),
     [("peer-fenced", GO_ON_FENCED), ("peer-outdated", GO_ON_OUTDATED), ("denied", FROZEN)],
 )
-def test_the_daemons_verdict_becomes_the_exit_code(place: Path, word: str, code: int) -> None:
-    with FakeDaemon(place, verdict(word)) as daemon:
-        assert handler(place, PATIENT_S) == code
-    assert daemon.asked == [Request("fence-peer", {"resource": "orders.data0"})]
+class TestVerdicts:
+    def test_a_verdict_becomes_the_exit_code(self, place: Path, word: str, code: int) -> None:
+        with FakeDaemon(place, verdict(word)) as daemon:
+            assert handler(place, PATIENT_S) == code
+        assert daemon.asked == [Request("fence-peer", {"resource": "orders.data0"})]
+
+    def test_a_former_daemon_does_not_say_what_it_answers(
+        self, place: Path, word: str, code: int
+    ) -> None:
+        with FakeDaemon(place, verdict(word, verb="")):
+            assert handler(place, PATIENT_S) == code
+
+    async def test_the_daemons_own_server_is_understood(
+        self, place: Path, word: str, code: int
+    ) -> None:
+        async def answered(_: Call) -> JsonObject:
+            return {"verdict": word}
+
+        journal = Journal("node1", place.with_name("events"), SystemClock(), show=lambda _: None)
+        server = ControlServer(place, {"fence-peer": Verb(answered)}, journal)
+        await server.open()
+        assert await asyncio.to_thread(handler, place, PATIENT_S) == code
+        await server.close()
+        journal.close()
 
 
 def test_progress_is_listened_to_until_the_verdict_comes(place: Path) -> None:
@@ -119,6 +145,7 @@ def test_a_daemon_that_is_being_restarted_is_waited_for(place: Path) -> None:
     "first",
     [
         RpcError('the daemon does not know "fence-peer"'),
+        verdict("peer-fenced", verb="status"),
         b"\n",
         pytest.param(b"nonsense\n" * 20000, id="nonsense without an end"),
         b'{"ok":true,"result":{"verdict":"peer-fenced"}',

@@ -19,6 +19,7 @@ from hapair.model.application import Application
 from hapair.model.outcome import Done, Outcome
 
 LOOKED_AT: Final = (Layer.MOUNTED, Layer.ADDRESSED)
+LOOKS_AT_ONCE_MAX: Final = 4  # Each answer costs a step: heartbeats must not wait for hundreds.
 AT_ONCE_MAX: Final = 5  # So often it is put back at once; then somebody fights.
 PAUSE_S: Final = 1.0  # Doubled after each further try.
 PAUSE_DOUBLINGS_MAX: Final = 5
@@ -32,23 +33,37 @@ def doubt(turn: Turn) -> None:
 
 
 def settle(turn: Turn) -> None:
-    """Look at what is in doubt and thought to be up; what is not up is looked at anyway."""
+    """Look at a few of the items in doubt that are thought to be up.
+
+    What is not up is looked at anyway.
+    """
+    if not turn.state.unsure:
+        return
     waiting: list[Item] = []
+    left = LOOKS_AT_ONCE_MAX - sum(_is_looked_at(each) for _, each in turn.state.every_item())
     for item in turn.state.unsure:
         item_state = turn.state.items_of(item.application).get(item, ItemState())
-        if item_state.busy:
+        is_up = item_state.known is Is.UP
+        if item_state.busy or (is_up and left <= 0):
             waiting.append(item)
-        elif item_state.known is Is.UP:
+        elif is_up:
             turn.look(item)
+            left -= 1
     turn.change(unsure=tuple(waiting))
+
+
+def _is_looked_at(item_state: ItemState) -> bool:
+    return bool(item_state.busy) and item_state.doing is None and item_state.known is Is.UP
 
 
 def absorb_look(turn: Turn, item: Item, looked: Looked) -> None:
     """Take in what a look at an item that was thought to be up found."""
     item_state = turn.item(item)
     before = item_state.upkeep
-    missing = looked.up is not True
-    after = replace(before, missing=missing, trouble=looked.trouble)
+    missing, trouble = looked.up is not True, looked.trouble
+    if item.layer is Layer.MOUNTED and trouble:
+        missing, trouble = before.missing, ""  # Nobody could look.
+    after = replace(before, missing=missing, trouble=trouble)
     if not missing and before.tries and turn.state.now_s >= before.again_at_s + CALM_S:
         after = replace(after, tries=0, put_back=0)
         if before.put_back >= AT_ONCE_MAX:

@@ -18,7 +18,7 @@ from hapair.runtime.pauses import Moment, late_s
 
 EPSILON_S: Final = 0.001  # Wake up just after a deadline, not just before it.
 WATCH_AGAIN_S: Final = 1.0  # After the stream of facts has ended.
-LOOK_AGAIN_S: Final = 10.0  # What the kernel tells of mounts and addresses may be lost.
+LOOK_AGAIN_S: Final = 30.0  # What the kernel tells of mounts and addresses may be lost.
 
 Offer = Callable[[Event], None]
 # Reading heartbeats is most of what an idle daemon does, and they say the same for hours.
