@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from hapair_lab import cli_commands as commands
-from hapair_lab import topology
+from hapair_lab import current, topology
 from hapair_lab.errors import LabError
+from hapair_lab.room import no_room
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
@@ -170,6 +172,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LabError as error:
         print(f"cllab: {error}", file=sys.stderr)
         return FAILED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"cllab: {no_room(error)}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
-        print("cllab: interrupted; what was half done is undone", file=sys.stderr)
+        print(f"cllab: interrupted; {_left()}", file=sys.stderr)
         return INTERRUPTED
+
+
+def _left() -> str:
+    """Say what an interrupted command leaves."""
+    if current.running() is None:
+        return "what was half done is undone"
+    return "the lab is up: cllab status, cllab down"

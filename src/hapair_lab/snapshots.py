@@ -24,8 +24,8 @@ from hapair_lab import qemu, topology, uml
 from hapair_lab.acceleration import Acceleration
 from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder, runs_folder
-from hapair_lab.guests import Guests
-from hapair_lab.images import Image
+from hapair_lab.guests import Guests, uml_kernel
+from hapair_lab.images import Image, image_in_cache
 from hapair_lab.lab import BOOKWORM, MIXED, TRIXIE, ClosingOnError, Lab, equipment, read_description
 from hapair_lab.progress import say, step
 from hapair_lab.saved import Saved, all_saved, read_saved, snapshots_folder, unusable
@@ -67,9 +67,14 @@ class Step:
     rest: Rest | None = None
 
     @property
+    def chain(self) -> tuple[Step, ...]:
+        """The link and all before it, the last one first."""
+        return (self,) if self.parent is None else (self, *self.parent.chain)
+
+    @property
     def first(self) -> Step:
         """The link with which the chain begins."""
-        return self if self.parent is None else self.parent.first
+        return self.chain[-1]
 
     @property
     def resting(self) -> Rest:
@@ -126,6 +131,19 @@ def key_of(wanted: Step, images: Mapping[str, Image], acceleration: Acceleration
 def folder_of(name: str, key: str) -> Path:
     """Return where the snapshot of that name and key is kept."""
     return snapshots_folder() / f"{name}-{key}"
+
+
+def keys_in_cache(last: Step, kind: Guests | None = None) -> dict[str, str]:
+    """Return name and key of a link and of all before it; nothing is built for it.
+
+    Empty when not even the images are there: then no snapshot of these keys can be.
+    """
+    kernel = uml_kernel(kind)
+    images = {image_in_cache(release, kernel) for _, release in last.first.releases}
+    if not all(image.root_disk.exists() for image in images):
+        return {}
+    made_of = equipment(dict(last.first.releases), kind)
+    return {link.name: key_of(link, *made_of) for link in last.chain}
 
 
 def ensure(wanted: Step, kind: Guests | None = None) -> Saved:
@@ -217,6 +235,13 @@ def _ancestors(folder: str) -> Iterator[str]:
             folder = read_saved(Path(folder)).parent_folder
         except LabError:
             return
+
+
+def line_of(saved: Saved) -> Iterator[Saved]:
+    """Yield a snapshot and those that it stands on, as far as they are still there."""
+    with contextlib.suppress(LabError):
+        for folder in _ancestors(str(saved.folder)):
+            yield read_saved(Path(folder))
 
 
 def _folders_in_use() -> set[str]:
