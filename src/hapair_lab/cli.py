@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from hapair_lab import cli_commands as commands
@@ -167,8 +167,13 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = parser().parse_args(arguments)
+    return guarded(lambda: int(options.run(options)))
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Do the work and return its exit code; what a person can understand is told in words."""
     try:
-        return int(options.run(options))
+        return work()
     except LabError as error:
         print(f"cllab: {error}", file=sys.stderr)
         return FAILED

@@ -39,7 +39,7 @@ def up(options: Namespace) -> int:
         current.sweep()
         saved = named(options.snapshot) if options.snapshot else None
         if (lab := current.running()) is not None:
-            return _up_already(lab, saved)
+            return up_already(lab, saved)
         current.bring_down()
         if saved is None:
             saved = snapshots.ensure(chain_end())
@@ -50,7 +50,8 @@ def up(options: Namespace) -> int:
     return DONE
 
 
-def _up_already(lab: Lab, wished: Saved | None) -> int:
+def up_already(lab: Lab, wished: Saved | None) -> int:
+    """Say that a lab is up; LabError if another snapshot than its own is wished for."""
     origin = lab.description.origin
     if wished is not None and str(wished.folder) != lab.description.origin_folder:
         raise LabError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,24 +17,26 @@ MIB: Final = 1024**2
 GIB: Final = 1024**3
 # What the guests of a lab write in a long scenario: the disks themselves are full of holes.
 DISK_BYTES: Final = GIB
+CLEAN: Final = "cllab clean --older 1d removes snapshots that were not used for a day"
 MEMORY_BYTES: Final = sum(guest.memory_mib for guest in topology.GUESTS) * MIB
 
 
 def refuse_without_room(
-    acceleration: Acceleration, runs: Path | None = None, memory: Path = Path(MEMORY_FOLDER)
+    acceleration: Acceleration, free_in: Callable[[Path], int] | None = None
 ) -> None:
     """Refuse a lab that would run out of room: its guests would die without a word.
 
     Raises:
         LabError: It says how much is free where, and how much is needed.
     """
-    where = runs or runs_folder()
-    if (free := free_bytes(where)) < DISK_BYTES:
+    runs, memory = runs_folder(), Path(MEMORY_FOLDER)
+    look = free_in or free_bytes
+    if (free := look(runs)) < DISK_BYTES:
         raise LabError(
-            f"a lab needs {DISK_BYTES / GIB:g} GiB in {where}, {free / MIB:.0f} MiB are free",
-            hint="cllab clean --older 1d removes snapshots that were not used for a day",
+            f"a lab needs {DISK_BYTES / GIB:g} GiB in {runs}, {free // MIB} MiB are free",
+            hint=CLEAN,
         )
-    if acceleration is Acceleration.UML and (free := free_bytes(memory)) < MEMORY_BYTES:
+    if acceleration is Acceleration.UML and (free := look(memory)) < MEMORY_BYTES:
         raise LabError(
             f"the guests keep {MEMORY_BYTES // MIB} MiB of memory in {memory},"
             f" {free // MIB} MiB are free",
@@ -55,7 +58,4 @@ def free_bytes(folder: Path) -> int:
 def no_room(error: OSError) -> str:
     """Say what to do about a disk that became full."""
     where = error.filename or cache_folder()
-    return (
-        f"no space is left on the disk of {where}\n"
-        "  hint: cllab clean --older 1d removes snapshots that were not used for a day"
-    )
+    return str(LabError(f"no space is left on the disk of {where}", hint=CLEAN))

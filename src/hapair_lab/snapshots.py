@@ -255,12 +255,21 @@ def _folders_in_use() -> set[str]:
     return used
 
 
+def _running() -> Iterator[Lab]:
+    """Yield the labs of which something runs; a killed one may have left its folder."""
+    for folder in runs_folder().iterdir():
+        with contextlib.suppress(LabError):
+            lab = Lab.attach(folder)
+            if lab.is_running():
+                yield lab
+
+
 def forget(saved: Saved) -> None:
     """Remove a snapshot; LabError if another one, or a running lab, stands on it."""
     for other in all_saved():
         if str(saved.folder) in _ancestors(other.parent_folder):
             raise LabError(f"snapshot {other.name} stands on {saved.name}: remove it first")
-    if str(saved.folder) in _folders_in_use():
+    if any(str(saved.folder) in _ancestors(lab.description.origin_folder) for lab in _running()):
         raise LabError(f"a lab runs on {saved.name}", hint="cllab down")
     shutil.rmtree(saved.folder)
 
