@@ -252,7 +252,7 @@ def forget(options: Namespace) -> int:
 def clean(options: Namespace) -> int:
     """Remove what nobody uses."""
     current.sweep()
-    removed = snapshots.clean(everything=options.all)
+    removed = snapshots.clean(everything=options.all, older_s=options.older)
     say(
         f"removed {len(removed)}: {', '.join(removed)}" if removed else "there is nothing to remove"
     )

@@ -151,7 +151,17 @@ def _build(release: str, uml: UmlKernel | None, folder: Path) -> None:
         _assemble(release, uml, work, result, folder)
         result.rename(folder)
     finally:
-        _as_root(f"rm -rf '{work}'", cache_folder())
+        remove(work)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder of the cache; a build may have left files of root's name space."""
+    if path.name.startswith("build-"):
+        _as_root(f"rm -rf '{path}'", cache_folder())
+    elif path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def images_to_json(images: Mapping[str, Image]) -> dict[str, dict[str, str]]:

@@ -25,7 +25,7 @@ from hapair_lab.saved import Saved, find, snapshots_folder
 from hapair_lab.snapshots import forget
 from hapair_lab.tools import locked
 from hapair_lab.topology import GUESTS
-from tests.processes import PATIENCE_S
+from tests.processes import PATIENCE_S, Started
 
 UML = Acceleration.UML
 
@@ -69,7 +69,10 @@ def up(cache: Path) -> Iterator[Lab]:
     lab = make_lab(cache, make_saved(cache, "formed-paths-2s", "1"))
     (lab.folder.parent / current.POINTER).symlink_to(lab.folder)
     hub = lab.folder / "hub"
-    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()", hub]) as process:
+    program = "import signal; print('up', flush=True); signal.pause()"
+    argv = [sys.executable, "-c", program, str(hub)]
+    with Started(argv, stdout=subprocess.PIPE, text=True) as process:
+        process.line("up")
         (lab.folder / "hub.pid").write_text(str(process.pid))
         yield lab
         process.kill()
