@@ -23,11 +23,10 @@ endif
 ifneq ($(GUESTS),)
 export HAPAIR_LAB_GUESTS := $(GUESTS)
 endif
-# make would play the whole lab before it says that it knows no task of the second name.
-ifneq ($(filter lab,$(MAKECMDGOALS)),)
-ifneq ($(filter-out lab,$(MAKECMDGOALS)),)
-$(error make lab takes no other task beside it; one area: make lab AREA=$(firstword $(filter-out lab,$(MAKECMDGOALS))))
-endif
+# Of a second task that it does not know make would speak when the first one, perhaps hours, is over.
+UNKNOWN := $(filter-out $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' Makefile),$(MAKECMDGOALS))
+ifneq ($(UNKNOWN),)
+$(error there is no task $(UNKNOWN); an area of the lab is named so: make lab AREA=$(UNKNOWN))
 endif
 # The soak: for how long, which faults, from which round on, how many rounds (0: until the time is
 # over), who grants the right (paths, operator or witness), and a file for its figures.

@@ -65,16 +65,15 @@ def bring_up(saved: Saved) -> Lab:
     """
     lab = Lab.at_rest(saved, dies_with_parent=False)
     pointer, starting = _pointer(), lab.folder / STARTING
-    try:
-        with ClosingOnError(lab):
-            starting.touch()
-            pointer.unlink(missing_ok=True)
-            pointer.symlink_to(lab.folder)
-            lab.continue_from(saved)
-            starting.unlink()
-    except BaseException:
+    with contextlib.ExitStack() as on_error:
+        on_error.callback(pointer.unlink, missing_ok=True)
+        on_error.enter_context(ClosingOnError(lab))
+        starting.touch()
         pointer.unlink(missing_ok=True)
-        raise
+        pointer.symlink_to(lab.folder)
+        lab.continue_from(saved)
+        starting.unlink()
+        on_error.pop_all()
     return lab
 
 

@@ -135,7 +135,7 @@ def test_an_area_is_played_by_no_more_workers_than_it_has_scenarios(area: str) -
     ("words", "said"),
     [
         (("lab", "networks"), "make lab AREA=networks"),
-        (("soak", "lab"), "make lab AREA=soak"),
+        (("witness",), "there is no task witness"),
         (("lab", "GUESTS=nonsense"), "GUESTS=nonsense: there are no such guests; use qemu or uml"),
     ],
 )
