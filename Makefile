@@ -24,7 +24,7 @@ ifneq ($(GUESTS),)
 export HAPAIR_LAB_GUESTS := $(GUESTS)
 endif
 # Of a second task that it does not know make would speak when the first one, perhaps hours, is over.
-UNKNOWN := $(filter-out $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' Makefile),$(MAKECMDGOALS))
+UNKNOWN := $(filter-out $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST))),$(MAKECMDGOALS))
 ifneq ($(UNKNOWN),)
 $(error there is no task $(UNKNOWN); an area of the lab is named so: make lab AREA=$(UNKNOWN))
 endif
@@ -97,7 +97,7 @@ images: ready-lab deb ## build the images and the snapshot of booted guests now
 	$(PYTHON) -m hapair_lab prepare
 
 .PHONY: formed
-formed: ready-lab deb ## and the one of a formed cluster: cllab up --snapshot formed-paths-2s
+formed: ready-lab deb ## the same, and the one of a formed cluster: cllab up --snapshot formed-paths-2s
 	$(PYTHON) -m hapair_lab prepare --cluster
 
 .PHONY: area

@@ -318,7 +318,7 @@ def prune(name: str, *, kept: int = KEPT_PER_NAME, spared_s: float = SPARED_S) -
 
 
 def clean(*, everything: bool, older_s: float = math.inf, now_s: float | None = None) -> list[str]:
-    """Remove images that nobody uses, and what builds and saves left that were killed.
+    """Remove images that nobody uses, and what killed builds and saves left.
 
     With ``older_s`` the snapshots go too that were not used for so many seconds, with
     ``everything`` all of them and what was fetched. What a running lab stands on stays, and so does
@@ -361,4 +361,5 @@ def _left_over(now_s: float) -> Iterator[Path]:
 
 
 def _age_s(path: Path, now_s: float) -> float:
-    return now_s - path.stat().st_mtime
+    """Return the seconds since it was last used; none for what its maker has just renamed."""
+    return now_s - path.stat().st_mtime if path.exists() else 0.0
