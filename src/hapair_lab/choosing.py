@@ -59,7 +59,7 @@ def not_own(saved: Saved, own: Mapping[str, str]) -> str:
     ago = age(time.time() - saved.folder.stat().st_mtime)
     return (
         f"the snapshot {saved.name} {saved.key}, last used {ago} ago,"
-        " is not of this clone's package (make formed builds the one that is)"
+        " is of another package or image than this clone's (make formed builds its own)"
     )
 
 

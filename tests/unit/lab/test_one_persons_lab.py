@@ -96,10 +96,10 @@ def test_what_stands_on_another_clones_package_is_told(cache: Path) -> None:
     assert not_own(make_saved(cache, "by-hand", "mine", own), keys) == ""
     assert not_own(booted, keys) == ""
     os.utime(others.folder, (time.time() - 7300, time.time() - 7300))
-    assert "installed others, last used 2 h ago, is not of this clone" in not_own(others, keys)
+    assert "installed others, last used 2 h ago, is of another package" in not_own(others, keys)
     assert "formed 3, last used 0 s ago" in not_own(make_saved(cache, "formed", "3", others), keys)
-    assert "is not of this clone" in not_own(make_saved(cache, "formed", "4", own), keys)
-    assert "is not of this clone" in not_own(own, {}), "nothing of this clone was ever built"
+    assert "is of another package" in not_own(make_saved(cache, "formed", "4", own), keys)
+    assert "is of another package" in not_own(own, {}), "nothing of this clone was ever built"
 
 
 def test_an_age_is_told_in_words_of_its_size() -> None:

@@ -116,7 +116,7 @@ def test_an_area_that_is_unknown_lists_those_that_are_known(
     assert said.err == ""
     everything, build = said.out.splitlines()
     assert everything.startswith("-n=5 tests/adapters/test_drbd_lab.py tests/lab/")
-    assert build == "-n=5 tests/lab/test_build.py tests/lab/test_volumes_of_others.py"
+    assert build == " ".join(pytest_arguments(["build"]))
     assert main(["weather"]) == 2
     table = capsys.readouterr().err
     assert "there is no area 'weather'" in table
