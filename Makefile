@@ -17,8 +17,16 @@ KINDS ?=
 # the scenarios that `make lab` plays (empty: all; an unknown one lists them).
 GUESTS ?=
 AREA ?=
+ifneq ($(filter-out qemu uml,$(GUESTS)),)
+$(error GUESTS=$(GUESTS): there are no such guests; use qemu or uml)
+endif
 ifneq ($(GUESTS),)
 export HAPAIR_LAB_GUESTS := $(GUESTS)
+endif
+# Of a second task that it does not know make would speak when the first one, perhaps hours, is over.
+UNKNOWN := $(filter-out $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST))),$(MAKECMDGOALS))
+ifneq ($(UNKNOWN),)
+$(error there is no task $(UNKNOWN); an area of the lab is named so: make lab AREA=$(UNKNOWN))
 endif
 # The soak: for how long, which faults, from which round on, how many rounds (0: until the time is
 # over), who grants the right (paths, operator or witness), and a file for its figures.
@@ -85,20 +93,21 @@ walk: ready ## every state that FAULTS=1 can reach: make walk FAULTS=2 ONLY="net
 		$(if $(DEPTH),--depth $(DEPTH)) $(KINDS)
 
 .PHONY: images
-images: ready-lab deb
+images: ready-lab deb ## build the images and the snapshot of booted guests now
 	$(PYTHON) -m hapair_lab prepare
 
 .PHONY: formed
-formed: ready-lab deb
+formed: ready-lab deb ## the same, and the one of a formed cluster: cllab up --snapshot formed-paths-2s
 	$(PYTHON) -m hapair_lab prepare --cluster
 
 .PHONY: area
 area: ready
-	@$(PYTHON) -m tests.times.areas $(AREA)
+	@$(PYTHON) -m tests.times.areas $(AREA) >/dev/null
 
 .PHONY: lab
 lab: area formed ## all scenarios on guests, or one area's: make lab AREA=networks GUESTS=qemu
-	$(PYTEST) -m lab $(BESIDE_GUESTS) --times --note $(if $(AREA),--area=$(AREA))
+	$(PYTEST) -m lab $(BESIDE_GUESTS) $$($(PYTHON) -m tests.times.areas $(AREA)) \
+		--times --note $(if $(AREA),--area=$(AREA))
 
 .PHONY: soak
 soak: images ## random faults on guests while clients write: make soak MINUTES=60 SEED=1 GUESTS=uml

@@ -19,12 +19,20 @@ from hapair_lab.guests import Guests
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    made.add_argument("--runs", type=int, default=5, help="runs of each scenario (default: 5)")
+    made.add_argument("--runs", type=runs, default=5, help="runs of each scenario (default: 5)")
     made.add_argument("--json", type=Path, help="write all values into this file")
-    made.add_argument("--native", action="store_true", help="name spaces instead of guests")
-    made.add_argument("--guests", type=Guests, choices=list(Guests), help="this kind of guests")
+    played = made.add_mutually_exclusive_group()
+    played.add_argument("--native", action="store_true", help="name spaces instead of guests")
+    played.add_argument("--guests", choices=[str(kind) for kind in Guests], help="of this kind")
     made.add_argument("--no-footprint", action="store_true", help="leave out the idle minute")
     return made
+
+
+def runs(text: str) -> int:
+    """Read how many runs are wished: without one there is nothing to sum up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: it has to be 1 or more")
+    return int(text)
 
 
 def main() -> int:
@@ -33,13 +41,14 @@ def main() -> int:
         more = ["--json", str(options.json)] if options.json else []
         argv = [sys.executable, "-m", "bench.native", "--runs", str(options.runs), *more]
         return subprocess.run(argv, check=False).returncode
+    kind = Guests(options.guests) if options.guests else None
     figures = Figures()
     for number in range(1, options.runs + 1):
         print(f"run {number} of {options.runs}", file=sys.stderr, flush=True)
-        guests.power_loss(figures, options.guests)
-        guests.planned_move(figures, options.guests)
+        guests.power_loss(figures, kind)
+        guests.planned_move(figures, kind)
     if not options.no_footprint:
-        guests.footprint(figures, options.guests)
+        guests.footprint(figures, kind)
     print(figures.table())
     if options.json:
         options.json.write_text(figures.as_json())

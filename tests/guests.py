@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import pytest
 
 from hapair_lab.guests import Guests, uml_kernel, wanted
-from tests.times.kinds import ONE_AFTER_THE_OTHER, declared_s
+from tests.times.kinds import GUESTS, ONE_AFTER_THE_OTHER, declared_s
 
 LEFT_OUT: Final = pytest.StashKey[dict[str, str]]()  # Names, and why.
 OUTPUT: Final = "left_out"
@@ -78,7 +78,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    _spread([item for item in scenarios if item not in left_out])
+    kept = [item for item in scenarios if item not in left_out]
+    for item in kept:
+        item.user_properties.append((GUESTS, str(kind_for(item))))
+    _spread(kept)
 
 
 def _spread(scenarios: list[pytest.Item]) -> None:

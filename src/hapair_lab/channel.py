@@ -11,7 +11,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -65,7 +65,14 @@ def _text(answer: Answer, name: str) -> str:
 class Channel:
     """A connection to the agent of one guest."""
 
-    def __init__(self, guest: str, path: Path, *, window_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        guest: str,
+        path: Path,
+        *,
+        window_bytes: int | None = None,
+        is_on: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Connect to the agent.
 
         Args:
@@ -73,10 +80,12 @@ class Channel:
             path: The socket at which the guest's port, or line, is reached.
             window_bytes: How much may be on its way to an agent that says what it took. A serial
                 line of User Mode Linux stands still for ever when its buffer was once full.
+            is_on: Tells whether the guest has power: nobody waits for one that has none.
         """
         self._guest = guest
         self._path = path
         self._window_bytes = window_bytes
+        self._is_on = is_on
         self._on_its_way_bytes = 0
         self._has_ended = False
         self._took = threading.Condition()
@@ -100,7 +109,7 @@ class Channel:
                 attempt.connect(str(self._path))
             except OSError as error:
                 attempt.close()
-                if time.monotonic() > deadline_s:
+                if time.monotonic() > deadline_s or not self._is_on():
                     raise GuestGoneError(f"{self._guest} is not reached: {error}") from error
                 time.sleep(RETRY_S)
             else:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from hapair_lab import cli_commands as commands
-from hapair_lab import topology
+from hapair_lab import current, topology
 from hapair_lab.errors import LabError
+from hapair_lab.room import no_room
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
@@ -28,7 +31,8 @@ a first tour:
   cllab cable pull node1 pub0     its card has no carrier at once
   cllab power off node1           pull the plug
   cllab ssh node2 clstat          see what node2 does
-  cllab restore formed-paths-2s   everything as it was, in about a second
+  cllab restore formed-paths-2s   everything as it was: a second with QEMU's guests, which are
+                                  frozen; half a minute with User Mode Linux's, which boot
   cllab down                      end it all
 
 The cluster needs our package (make deb). Without a name cllab up starts from installed, with no
@@ -40,7 +44,23 @@ cards:  pub0 (10.77.1.1 and .2) and pub1 hang on the public network with outside
 exit codes: 0 done, 1 failed (the reason and the mend are printed), 2 wrong use, 130 interrupted.
 """
 
+CLEAN: Final = """\
+Removes images on which no snapshot stands, snapshots that no version of today can read, and what
+killed builds left. Snapshots stay unless --older or --all is given. What a lab runs on stays,
+and so do keys and development tools (venv-*). The cache (~/.cache/hapair) is shared by all clones
+of this user: the snapshots of the others go as well.
+"""
+UNITS_S: Final = {"m": 60, "h": 3600, "d": 86400}
+
 Subcommands = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no other name.
+
+
+def age_s(text: str) -> float:
+    """Read an age such as 30m, 12h or 1d."""
+    number, unit = text[:-1], text[-1:]
+    if not number.isdecimal() or unit not in UNITS_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age; use e.g. 30m, 12h or 1d")
+    return float(number) * UNITS_S[unit]
 
 
 def _node(parser: argparse.ArgumentParser, name: str = "node") -> None:
@@ -129,8 +149,19 @@ def _snapshots(subcommands: Subcommands[argparse.ArgumentParser]) -> None:
     forget = subcommands.add_parser("forget", help="remove a snapshot")
     forget.add_argument("name", metavar="NAME")
     forget.set_defaults(run=commands.forget)
-    clean = subcommands.add_parser("clean", help="remove images and snapshots that nobody uses")
+    clean = subcommands.add_parser(
+        "clean",
+        help="remove images and snapshots that nobody uses",
+        description=CLEAN,
+    )
     clean.add_argument("--all", action="store_true", help="all of them; the next start builds anew")
+    clean.add_argument(
+        "--older",
+        type=age_s,
+        default=math.inf,
+        metavar="AGE",
+        help="and the snapshots that were not used for so long, e.g. 12h, 1d",
+    )
     clean.set_defaults(run=commands.clean)
     prepare = subcommands.add_parser("prepare", help="build the images and the snapshots now")
     prepare.add_argument("--cluster", action="store_true", help="and the one of a formed cluster")
@@ -165,11 +196,28 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = parser().parse_args(arguments)
+    return guarded(lambda: int(options.run(options)))
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Do the work and return its exit code; what a person can understand is told in words."""
     try:
-        return int(options.run(options))
+        return work()
     except LabError as error:
         print(f"cllab: {error}", file=sys.stderr)
         return FAILED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"cllab: {no_room(error)}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
-        print("cllab: interrupted; what was half done is undone", file=sys.stderr)
+        print(f"cllab: interrupted; {_left()}", file=sys.stderr)
         return INTERRUPTED
+
+
+def _left() -> str:
+    """Say what an interrupted command leaves."""
+    if current.running() is None:
+        return "what was half done is undone"
+    return "the lab is up: cllab status, cllab down"

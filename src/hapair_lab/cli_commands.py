@@ -14,13 +14,14 @@ from typing import Final
 
 from hapair_lab import cluster, current, evidence, faults, snapshots
 from hapair_lab.acceleration import Acceleration
+from hapair_lab.choosing import chain_end, named
 from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder
 from hapair_lab.guests import wanted
 from hapair_lab.keys import lab_keys
 from hapair_lab.lab import Lab
 from hapair_lab.machine import LINE_BYTES, Machine
-from hapair_lab.packages import install_package, installed_step, package_file
+from hapair_lab.packages import install_package, package_file
 from hapair_lab.progress import say
 from hapair_lab.saved import Saved, all_saved, find
 from hapair_lab.scenario import all_scenarios, scenario_named
@@ -32,33 +33,39 @@ FAILED: Final = 1
 FAILURES: Final = "lab-failures"
 
 
-def _chain_end() -> snapshots.Step:
-    """Return the furthest link of the chain that can be built here: with a package, or without."""
-    try:
-        return installed_step(package_file())
-    except LabError:
-        return snapshots.OS_BOOTED
-
-
 def up(options: Namespace) -> int:
     """Start the person's lab, or say that it is up."""
-    current.sweep()
-    folder = current.current_folder()
-    if folder is not None and Lab.attach(folder).is_running():
-        say(f"the lab is up already, from snapshot {Lab.attach(folder).description.origin}")
-        return DONE
-    current.bring_down()
-    saved = find(options.snapshot, wanted()) if options.snapshot else snapshots.ensure(_chain_end())
-    begun_s = time.monotonic()
-    cluster.go_on(current.bring_up(saved))
+    with current.alone():
+        current.sweep()
+        saved = named(options.snapshot) if options.snapshot else None
+        if (lab := current.running()) is not None:
+            return up_already(lab, saved)
+        current.bring_down()
+        if saved is None:
+            saved = snapshots.ensure(chain_end())
+        begun_s = time.monotonic()
+        cluster.go_on(current.bring_up(saved))
     took_s = time.monotonic() - begun_s
     say(f"up from snapshot {saved.name} in {took_s:.1f} s: cllab ssh node1, cllab status")
     return DONE
 
 
+def up_already(lab: Lab, wished: Saved | None) -> int:
+    """Say that a lab is up; LabError if another snapshot than its own is wished for."""
+    origin = lab.description.origin
+    if wished is not None and str(wished.folder) != lab.description.origin_folder:
+        raise LabError(
+            f"the lab is up already, from another snapshot {origin}",
+            hint=f"cllab restore {wished.name} throws away what is, and goes on from that one",
+        )
+    say(f"the lab is up already, from snapshot {origin}")
+    return DONE
+
+
 def down(_options: Namespace) -> int:
     """End the person's lab."""
-    say("the lab is down" if current.bring_down() else "the lab was not up")
+    with current.alone():
+        say("the lab is down" if current.bring_down() else "the lab was not up")
     return DONE
 
 
@@ -94,6 +101,7 @@ def status(options: Namespace) -> int:
         print(f"from snapshot {lab.description.origin}, {acceleration}, in {lab.folder}")
         for name, guest in guests.items():
             print(f"{name:8} {guest['state']:7} cllab ssh {name}")
+        print(f"consoles: {lab.folder}/*.console, journals: {lab.folder}/*.journal")
     return DONE
 
 
@@ -140,12 +148,15 @@ def power(options: Namespace) -> int:
     match options.what:
         case "off":
             machine.power_off()
+            say(f"{machine.name} is without power")
         case "on" if machine.is_on():
             say(f"{machine.name} has power already")
         case "on":
             machine.power_on()
+            say(f"{machine.name} has power and has booted")
         case _:
             machine.reset()
+            say(f"{machine.name} was reset and has booted")
     return DONE
 
 
@@ -166,8 +177,10 @@ def cable(options: Namespace) -> int:
     chosen = current.current().machine(options.node).cable(options.card)
     if options.what == "pull":
         chosen.pull()
+        say(f"the cable of {options.card} of {options.node} is pulled")
     else:
         chosen.plug()
+        say(f"the cable of {options.card} of {options.node} is plugged in")
     return DONE
 
 
@@ -221,10 +234,11 @@ def snapshot(options: Namespace) -> int:
 
 def restore(options: Namespace) -> int:
     """Go back to a snapshot."""
-    saved = find(options.name, wanted())
-    begun_s = time.monotonic()
-    current.bring_down()
-    cluster.go_on(current.bring_up(saved))
+    with current.alone():
+        saved = named(options.name)
+        begun_s = time.monotonic()
+        current.bring_down()
+        cluster.go_on(current.bring_up(saved))
     say(f"restored {saved.name} in {time.monotonic() - begun_s:.1f} s")
     return DONE
 
@@ -238,7 +252,7 @@ def forget(options: Namespace) -> int:
 def clean(options: Namespace) -> int:
     """Remove what nobody uses."""
     current.sweep()
-    removed = snapshots.clean(everything=options.all)
+    removed = snapshots.clean(everything=options.all, older_s=options.older)
     say(
         f"removed {len(removed)}: {', '.join(removed)}" if removed else "there is nothing to remove"
     )
@@ -248,7 +262,7 @@ def clean(options: Namespace) -> int:
 def prepare(options: Namespace) -> int:
     """Build what scenarios start from, so that they do not wait for it."""
     current.sweep()
-    last = cluster.formed_step() if options.cluster else _chain_end()
+    last = cluster.formed_step() if options.cluster else chain_end()
     saved = snapshots.ensure(last)
     say(f"ready: {saved.name} (cache: {cache_folder()})")
     return DONE

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from hapair_lab.errors import LabError
 from hapair_lab.folders import runs_folder
-from hapair_lab.lab import DESCRIPTION, Lab
+from hapair_lab.lab import DESCRIPTION, ClosingOnError, Lab
 from hapair_lab.saved import Saved
+from hapair_lab.tools import locked
 
 POINTER: Final = "current"
+STARTING: Final = "starting"  # In the folder of a lab whose start has not come to its end.
 YOUNG_S: Final = 600
 
 
@@ -38,12 +41,39 @@ def current() -> Lab:
     return Lab.attach(folder)
 
 
+def running() -> Lab | None:
+    """Return the person's lab if its start came to its end and something of it runs, else None."""
+    folder = current_folder()
+    if folder is None or (folder / STARTING).exists():
+        return None
+    lab = Lab.attach(folder)
+    return lab if lab.is_running() else None
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Let no other command start or end the person's lab meanwhile; wait for one that does."""
+    waiting = "waiting until another cllab up, restore or down has ended"
+    with locked("current-lab", waiting=waiting):
+        yield
+
+
 def bring_up(saved: Saved) -> Lab:
-    """Start the person's lab from a snapshot, and let it run on after this process."""
-    lab = Lab.from_saved(saved, dies_with_parent=False)
-    pointer = _pointer()
-    pointer.unlink(missing_ok=True)
-    pointer.symlink_to(lab.folder)
+    """Start the person's lab from a snapshot, and let it run on after this process.
+
+    The pointer is set before anything is started: ``bring_down`` finds what a killed start left.
+    """
+    lab = Lab.at_rest(saved, dies_with_parent=False)
+    pointer, starting = _pointer(), lab.folder / STARTING
+    with contextlib.ExitStack() as on_error:
+        on_error.callback(pointer.unlink, missing_ok=True)
+        on_error.enter_context(ClosingOnError(lab))
+        starting.touch()
+        pointer.unlink(missing_ok=True)
+        pointer.symlink_to(lab.folder)
+        lab.continue_from(saved)
+        starting.unlink()
+        on_error.pop_all()
     return lab
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from hapair_lab.errors import LabError
 from hapair_lab.lab import Lab, in_parallel
 from hapair_lab.machine import Machine
+from hapair_lab.room import host_room
 
 COMMAND_TIMEOUT_S: Final = 20.0
 # What the host has anyway, also of a guest without power.
@@ -41,7 +42,7 @@ def keep(lab: Lab, target: Path, *, why: str, replay: str) -> Path:
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    (target / "why.txt").write_text(f"{why}\n\nreplay:\n  {replay}\n")
+    (target / "why.txt").write_text(f"{why}\n\nreplay:\n  {replay}\n\n{host_room()}\n")
     for machine in lab.machines:
         for kind in HOST_FILES:
             with contextlib.suppress(OSError):

@@ -24,11 +24,7 @@ def cache_folder() -> Path:
 
 
 def runs_folder() -> Path:
-    """Return the folder of running labs, private to the user.
-
-    It is ``$XDG_RUNTIME_DIR/hapair-lab`` where the overlay disks of a lab fit into it, else a
-    folder below the cache.
-    """
+    """Return the folder of running labs below the cache, private to the user."""
     folder = cache_folder() / "run"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

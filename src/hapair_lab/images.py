@@ -121,21 +121,26 @@ def _assemble(release: str, uml: UmlKernel | None, work: Path, result: Path, fin
         )
 
 
-def image_for(release: str = recipe.DEFAULT_RELEASE, uml: UmlKernel | None = None) -> Image:
-    """Return the image of a Debian release, built now if the cache has none by this recipe.
+def image_in_cache(release: str = recipe.DEFAULT_RELEASE, uml: UmlKernel | None = None) -> Image:
+    """Return where the image of a Debian release by this recipe lies once it is built.
 
     With ``uml`` it is one for guests with that kernel instead of the release's own.
     """
-    check_tools()
     kernel = uml.key if uml is not None else ""
     key = recipe.key_of(release, kernel, keys.lab_keys().guest_files())
-    folder = cache_folder() / f"image-{release}{'-uml' if uml else ''}-{key}"
-    if not folder.exists():
+    return Image(cache_folder() / f"image-{release}{'-uml' if uml else ''}-{key}", key)
+
+
+def image_for(release: str = recipe.DEFAULT_RELEASE, uml: UmlKernel | None = None) -> Image:
+    """Return the image of a Debian release, built now if the cache has none by this recipe."""
+    check_tools()
+    image = image_in_cache(release, uml)
+    if not image.folder.exists():
         with locked(f"image-{release}"):
-            if not folder.exists():
-                _build(release, uml, folder)
-    os.utime(folder)
-    return Image(folder, key)
+            if not image.folder.exists():
+                _build(release, uml, image.folder)
+    os.utime(image.folder)
+    return image
 
 
 def _build(release: str, uml: UmlKernel | None, folder: Path) -> None:
@@ -146,7 +151,17 @@ def _build(release: str, uml: UmlKernel | None, folder: Path) -> None:
         _assemble(release, uml, work, result, folder)
         result.rename(folder)
     finally:
-        _as_root(f"rm -rf '{work}'", cache_folder())
+        remove(work)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder of the cache; a build may have left files of root's name space."""
+    if path.name.startswith("build-"):
+        _as_root(f"rm -rf '{path}'", cache_folder())
+    elif path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def images_to_json(images: Mapping[str, Image]) -> dict[str, dict[str, str]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import socket
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +26,8 @@ from hapair_lab.guests import Guests, uml_kernel
 from hapair_lab.images import Image, image_for, images_from_json, images_to_json
 from hapair_lab.machine import Machine
 from hapair_lab.process import Process
+from hapair_lab.progress import say
+from hapair_lab.room import refuse_without_room
 from hapair_lab.saved import Saved, find
 from hapair_lab.turns import turn_of
 
@@ -113,6 +118,7 @@ class Lab:
     ) -> Lab:
         """Return a lab whose guests have just booted from the bare images of their releases."""
         images, acceleration = equipment(releases, kind)
+        refuse_without_room(acceleration)
         description = Description(images, acceleration, ssh_ports(), "cold", "")
         lab = cls(new_run_folder(), description, dies_with_parent=dies_with_parent)
         with ClosingOnError(lab):
@@ -125,12 +131,21 @@ class Lab:
         return cls.from_saved(find(name), dies_with_parent=dies_with_parent)
 
     @classmethod
-    def from_saved(cls, saved: Saved, *, dies_with_parent: bool = True) -> Lab:
-        """Return a lab that continues where ``saved`` was taken; the saved one stays as it is."""
+    def at_rest(cls, saved: Saved, *, dies_with_parent: bool) -> Lab:
+        """Return a lab that shall continue from ``saved``: others can find it, nothing runs yet."""
+        refuse_without_room(saved.acceleration)
         description = Description(
             saved.images, saved.acceleration, ssh_ports(), saved.name, str(saved.folder)
         )
         lab = cls(new_run_folder(), description, dies_with_parent=dies_with_parent)
+        with ClosingOnError(lab):
+            write_description(lab.folder, description)
+        return lab
+
+    @classmethod
+    def from_saved(cls, saved: Saved, *, dies_with_parent: bool = True) -> Lab:
+        """Return a lab that continues where ``saved`` was taken; the saved one stays as it is."""
+        lab = cls.at_rest(saved, dies_with_parent=dies_with_parent)
         with ClosingOnError(lab):
             lab.continue_from(saved)
         return lab
@@ -218,8 +233,18 @@ class Lab:
             machine.is_on() for machine in self.machines
         )
 
-    def close(self) -> None:
-        """End all processes of the lab and remove its folder. May be called again."""
+    def close(self, after: BaseException | None = None) -> None:
+        """End all processes of the lab and remove its folder. May be called again.
+
+        ``after`` is what made an end of it: whoever interrupts is told what goes on, because a
+        second Ctrl-C ends nothing any sooner.
+        """
+        with uninterrupted():
+            if isinstance(after, KeyboardInterrupt):
+                say("ending the guests ...")
+            self._close()
+
+    def _close(self) -> None:
         self._strip.process.kill()  # First, so that it switches nothing on meanwhile.
         for machine in self.machines:
             machine.emulator.kill()
@@ -240,7 +265,7 @@ class Lab:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self.close(error)
 
     # The story.
 
@@ -344,15 +369,40 @@ class ClosingOnError:
         trace: TracebackType | None,
     ) -> None:
         if error is not None:
-            self._lab.close()
+            self._lab.close(error)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Take no notice of Ctrl-C meanwhile: what is half ended would run for ever.
+
+    Only the main thread is ever interrupted, and only it may say so.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def in_parallel(work: Callable[[Machine], object], machines: Iterable[Machine]) -> None:
-    """Do the same for several machines at once; the first error is raised when all are done."""
+    """Do the same for several machines at once; the first error is raised when all are done.
+
+    A Ctrl-C waits for none of them: what they wait for is about to be ended.
+    """
     chosen = tuple(machines)
-    with ThreadPoolExecutor(max_workers=max(len(chosen), 1)) as pool:
-        for future in [pool.submit(work, machine) for machine in chosen]:
-            future.result()
+    pool = ThreadPoolExecutor(max_workers=max(len(chosen), 1))
+    try:
+        futures = [pool.submit(work, machine) for machine in chosen]
+        wait(futures)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    for future in futures:
+        future.result()
 
 
 def equipment(

@@ -24,6 +24,7 @@ CARRIER_TIMEOUT_S: Final = 20.0
 POLL_S: Final = 0.1
 LINE_BYTES: Final = 2048  # Half of what the terminal of a guest without virtio keeps.
 ASK_TIMEOUT_S: Final = 60.0
+CONSOLE_END: Final = 1500  # So many characters of it are quoted.
 CONTROL_SOCKET: Final = "/run/hapair/control.sock"
 
 Note = Callable[[str], None]
@@ -141,7 +142,9 @@ class Machine:
                     )
                 window_bytes = LINE_BYTES if self.plan.acceleration is Acceleration.UML else None
                 path = self.plan.path("agent")
-                self._channel = Channel(self.name, path, window_bytes=window_bytes)
+                self._channel = Channel(
+                    self.name, path, window_bytes=window_bytes, is_on=self.emulator.is_running
+                )
             return self._channel
 
     def close_channel(self) -> None:
@@ -192,17 +195,32 @@ class Machine:
     def wait_until_booted(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
         """Wait until systemd says that the boot is over."""
         deadline_s = time.monotonic() + timeout_s
-        while not self.channel().answers_hello():
-            if not self.is_on() or time.monotonic() > deadline_s:
-                raise LabError(
-                    f"{self.name} did not boot within {timeout_s:.0f} s",
-                    hint=f"its console is in {self.plan.path('console')}",
-                )
+        while not self._answers():
+            if not self.is_on():
+                words = self.emulator.process.last_words() or "it said nothing"
+                raise self._not_booted(f"its emulator ended: {words}")
+            if time.monotonic() > deadline_s:
+                raise self._not_booted(f"no answer within {timeout_s:.0f} s")
         left_s = max(deadline_s - time.monotonic(), 1.0)
         state = self.run(["systemctl", "is-system-running", "--wait"], timeout_s=left_s)
         if state.stdout.strip() not in {"running", "degraded"}:
             raise LabError(f"{self.name} did not boot: systemd says {state.stdout.strip()!r}")
         self.emulator.has_booted()
+
+    def _answers(self) -> bool:
+        try:
+            return self.channel().answers_hello()
+        except LabError:
+            if self.is_on():
+                raise
+            return False
+
+    def _not_booted(self, why: str) -> LabError:
+        """Return the error with the end of the console: the lab's folder is about to be removed."""
+        console = self.plan.path("console")
+        said = console.read_text(errors="replace").strip() if console.exists() else ""
+        end = said[-CONSOLE_END:] or "nothing"
+        return LabError(f"{self.name} did not boot: {why}\nthe end of its console:\n{end}")
 
     def wait_until_off(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> None:
         """Wait until the guest has powered itself off."""

@@ -98,15 +98,17 @@ def unusable() -> list[Path]:
     return [folder for folder in _folders() if folder not in usable]
 
 
-def find(name: str, kind: Guests | None = None) -> Saved:
+def find(name: str, kind: Guests | None = None, *, key: str = "") -> Saved:
     """Return the most recently used snapshot of that name, of guests of that kind if one is named.
+
+    The cache is shared by all clones of this user: the one with that ``key`` comes before others.
 
     Raises:
         LabError: There is none.
     """
     saved = [each for each in all_saved() if kind in {None, each.guests}]
-    for each in saved:
-        if each.name == name:
-            return each
+    named = [each for each in saved if each.name == name]
+    if named:
+        return next((each for each in named if each.key == key), named[0])
     names = ", ".join(sorted({each.name for each in saved})) or "none yet"
     raise LabError(f"there is no snapshot {name!r}", hint=f"snapshots: {names}")

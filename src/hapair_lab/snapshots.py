@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import inspect
+import math
 import os
 import shutil
 import tempfile
@@ -24,17 +25,19 @@ from hapair_lab import qemu, topology, uml
 from hapair_lab.acceleration import Acceleration
 from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder, runs_folder
-from hapair_lab.guests import Guests
-from hapair_lab.images import Image
+from hapair_lab.guests import Guests, uml_kernel
+from hapair_lab.images import Image, image_in_cache, remove
 from hapair_lab.lab import BOOKWORM, MIXED, TRIXIE, ClosingOnError, Lab, equipment, read_description
 from hapair_lab.progress import say, step
 from hapair_lab.saved import Saved, all_saved, read_saved, snapshots_folder, unusable
-from hapair_lab.tools import locked
+from hapair_lab.tools import BUILD_TIMEOUT_S, locked
 from hapair_lab.turns import turn_of
 
 # Older variants of one name that are kept, for who works on several branches.
 KEPT_PER_NAME: Final = 2
 SPARED_S: Final = 1800.0
+BUILDING_S: Final = 3 * BUILD_TIMEOUT_S  # Longer than any image is being built.
+FETCHED: Final = ("packages-*.tar", "uml-*-*")
 PROCESSOR: Final = Path("/proc/cpuinfo")
 
 
@@ -67,9 +70,14 @@ class Step:
     rest: Rest | None = None
 
     @property
+    def chain(self) -> tuple[Step, ...]:
+        """The link and all before it, the last one first."""
+        return (self,) if self.parent is None else (self, *self.parent.chain)
+
+    @property
     def first(self) -> Step:
         """The link with which the chain begins."""
-        return self if self.parent is None else self.parent.first
+        return self.chain[-1]
 
     @property
     def resting(self) -> Rest:
@@ -126,6 +134,19 @@ def key_of(wanted: Step, images: Mapping[str, Image], acceleration: Acceleration
 def folder_of(name: str, key: str) -> Path:
     """Return where the snapshot of that name and key is kept."""
     return snapshots_folder() / f"{name}-{key}"
+
+
+def keys_in_cache(last: Step, kind: Guests | None = None) -> dict[str, str]:
+    """Return name and key of a link and of all before it; nothing is built for it.
+
+    Empty when not even the images are there: then no snapshot of these keys can be.
+    """
+    kernel = uml_kernel(kind)
+    images = {image_in_cache(release, kernel) for _, release in last.first.releases}
+    if not all(image.root_disk.exists() for image in images):
+        return {}
+    made_of = equipment(dict(last.first.releases), kind)
+    return {link.name: key_of(link, *made_of) for link in last.chain}
 
 
 def ensure(wanted: Step, kind: Guests | None = None) -> Saved:
@@ -219,6 +240,13 @@ def _ancestors(folder: str) -> Iterator[str]:
             return
 
 
+def line_of(saved: Saved) -> Iterator[Saved]:
+    """Yield a snapshot and those that it stands on, as far as they are still there."""
+    with contextlib.suppress(LabError):
+        for folder in _ancestors(str(saved.folder)):
+            yield read_saved(Path(folder))
+
+
 def _folders_in_use() -> set[str]:
     """Return the snapshots that running labs stand on."""
     used: set[str] = set()
@@ -230,12 +258,21 @@ def _folders_in_use() -> set[str]:
     return used
 
 
+def _running() -> Iterator[Lab]:
+    """Yield the labs of which something runs; a killed one may have left its folder."""
+    for folder in runs_folder().iterdir():
+        with contextlib.suppress(LabError):
+            lab = Lab.attach(folder)
+            if lab.is_running():
+                yield lab
+
+
 def forget(saved: Saved) -> None:
     """Remove a snapshot; LabError if another one, or a running lab, stands on it."""
     for other in all_saved():
         if str(saved.folder) in _ancestors(other.parent_folder):
             raise LabError(f"snapshot {other.name} stands on {saved.name}: remove it first")
-    if str(saved.folder) in _folders_in_use():
+    if any(str(saved.folder) in _ancestors(lab.description.origin_folder) for lab in _running()):
         raise LabError(f"a lab runs on {saved.name}", hint="cllab down")
     shutil.rmtree(saved.folder)
 
@@ -280,30 +317,49 @@ def prune(name: str, *, kept: int = KEPT_PER_NAME, spared_s: float = SPARED_S) -
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def clean(*, everything: bool) -> list[str]:
-    """Remove unused images, and with ``everything`` all snapshots and what was fetched too.
+def clean(*, everything: bool, older_s: float = math.inf, now_s: float | None = None) -> list[str]:
+    """Remove images that nobody uses, and what killed builds and saves left.
 
-    What a running lab stands on stays. Returns the names of what was removed.
+    With ``older_s`` the snapshots go too that were not used for so many seconds, with
+    ``everything`` all of them and what was fetched. What a running lab stands on stays, and so does
+    what another program may be making right now. Returns the names of what was removed.
     """
-    used = _folders_in_use()
+    now_s = time.time() if now_s is None else now_s
     saved = all_saved()
+    used = _folders_in_use()
     if not everything:
-        used.update(str(each.folder) for each in saved)
-    images: set[str] = set()
-    images.update(_images_in_use())
+        for each in saved:
+            if _age_s(each.folder, now_s) < older_s:
+                used.update(_ancestors(str(each.folder)))
+    images = _images_in_use()
     removed = []
     for each in saved:
         if str(each.folder) in used:
             images.update(_image_folders(each.images))
         else:
             removed.append(each.folder)
-    fetched = ("packages-*.tar", "packages-*.part", "uml-*-*") if everything else ()
-    for pattern in ("image-*-*", *fetched):
-        removed += [path for path in cache_folder().glob(pattern) if str(path) not in images]
-    removed += [*unusable(), *snapshots_folder().glob(".saving-*")]
+    spared_s = 0.0 if everything else SPARED_S
+    found = [path for path in cache_folder().glob("image-*-*") if _age_s(path, now_s) >= spared_s]
+    if everything:
+        found += [path for pattern in FETCHED for path in cache_folder().glob(pattern)]
+    removed += [path for path in found if str(path) not in images]
+    removed += [*unusable(), *_left_over(now_s)]
     for path in removed:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
+        remove(path)
     return [path.name for path in removed]
+
+
+def _left_over(now_s: float) -> Iterator[Path]:
+    """Yield what killed programs left half made; what is young may belong to one that works."""
+    for folder, pattern, spared_s in (
+        (snapshots_folder(), ".saving-*", SPARED_S),
+        (cache_folder(), "tmp*", SPARED_S),
+        (cache_folder(), "build-*", BUILDING_S),
+        (cache_folder(), "packages-*.part", BUILDING_S),
+    ):
+        yield from (path for path in folder.glob(pattern) if _age_s(path, now_s) >= spared_s)
+
+
+def _age_s(path: Path, now_s: float) -> float:
+    """Return the seconds since it was last used; none for what its maker has just renamed."""
+    return now_s - path.stat().st_mtime if path.exists() else 0.0

@@ -13,6 +13,7 @@ from typing import Final
 
 from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder
+from hapair_lab.progress import say
 
 # Each tool of the host and the Debian package that it comes from.
 TOOLS: Final = {
@@ -43,10 +44,18 @@ def check_tools() -> None:
 
 
 @contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Hold a lock among all labs of this user, so that a thing is built once."""
+def locked(name: str, *, waiting: str = "") -> Iterator[None]:
+    """Hold a lock among all labs of this user, so that a thing is built once.
+
+    Whoever has to wait for it is told what for, if ``waiting`` says it.
+    """
     with (cache_folder() / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                say(waiting)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -35,7 +35,10 @@ class Turn:
         said = False
         while self.labs == 0 and not self._taken():
             if not said:
-                say("waiting until another program's lab on this machine ends")
+                all_taken = (
+                    f"all {self.places} places are taken" if self.places > 1 else "a lab runs"
+                )
+                say(f"{all_taken}: waiting until another program's lab on this machine ends")
             said = True
             time.sleep(POLL_S)
         self.labs += 1  # Not before: who is interrupted while it waits has no turn.

@@ -1,13 +1,19 @@
 """Which scenario on guests belongs to which area: what ``make lab AREA=storage`` plays.
 
-``python -m tests.times.areas storage`` prints the table and ends with 2 without one.
+``python -m tests.times.areas storage`` prints pytest's arguments for it, or without a name those of
+all areas. An unknown one is answered with the table and 2.
 """
 
+import ast
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 ALL: Final = "all"
+ROOT: Final = Path(__file__).parents[2]
+# Three labs side by side, one of emulated guests, and one who computes meanwhile.
+WORKERS_MAX: Final = 5
 # The longest of these beginnings of a test's name says where it belongs.
 AREAS: Final[Mapping[str, tuple[str, ...]]] = {
     "build": (
@@ -70,11 +76,33 @@ def table() -> str:
     return "\n".join(["the areas, and the scenarios of each:", *lines])
 
 
+def pytest_arguments(areas: Sequence[str]) -> list[str]:
+    """Return the workers and files with which pytest plays these areas, or all of them.
+
+    To collect all tests in each of five workers takes longer than a small area.
+    """
+    starts = [start for area in areas or AREAS for start in AREAS[area]]
+    workers = min(WORKERS_MAX, sum(map(_scenarios, starts)))
+    return [f"-n={workers}", *sorted({start.partition("::")[0] for start in starts})]
+
+
+def _scenarios(start: str) -> int:
+    """Count the tests whose names begin so; one with parameters is many."""
+    file, _, name = start.partition("::")
+    return sum(
+        WORKERS_MAX if "parametrize" in "".join(map(ast.dump, node.decorator_list)) else 1
+        for node in ast.parse((ROOT / file).read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith(name or "test_")
+    )
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Check the area that is named, if any."""
+    """Print pytest's arguments for the areas that are named."""
     unknown = [area for area in arguments if area not in AREAS]
     for area in unknown:
         print(f"there is no area {area!r}; {table()}", file=sys.stderr)
+    if not unknown:
+        print(" ".join(pytest_arguments(arguments)))
     return 2 if unknown else 0
 
 

@@ -12,7 +12,7 @@ BUDGET_S: Final = 1080
 # spaces that keep real time.
 ONE_AFTER_THE_OTHER: Final = "one-after-the-other"
 # The properties of a test with which its reports reach the process that prints the table.
-KIND, DECLARED = "kind", "declared_s"
+KIND, DECLARED, GUESTS = "kind", "declared_s", "guests"
 
 
 class Kind(StrEnum):

@@ -6,12 +6,14 @@ prints: they travel with its reports, as properties.
 
 import os
 import subprocess
+from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
 from tests.times.areas import AREAS, area_of
 from tests.times.kinds import DECLARED, KIND, declared_s, kind_of
-from tests.times.spent import Ledger
+from tests.times.spent import Ledger, Spent
 from tests.times.tables import note, where_the_time_goes
 
 GUESTS_VARIABLE = "HAPAIR_LAB_GUESTS"
@@ -71,7 +73,7 @@ def pytest_terminal_summary(
     spent = config.stash[LEDGER].spent()
     for option, title, lines in (
         ("--times", "where the time went", where_the_time_goes),
-        ("--note", "for a note", lambda spent: note(spent, played())),
+        ("--note", "for a note", lambda spent: note(spent, played(spent))),
     ):
         if spent and config.getoption(option):
             terminalreporter.section(title)
@@ -79,9 +81,12 @@ def pytest_terminal_summary(
                 terminalreporter.write_line(line)
 
 
-def played() -> str:
+def played(spent: Sequence[Spent]) -> str:
     """Say what was played: which guests, of which commit, and how busy the host was."""
-    guests = os.environ.get(GUESTS_VARIABLE, "as probed")
+    kinds = Counter(each.guests for each in spent if each.guests)
+    named = os.environ.get(GUESTS_VARIABLE)
+    guests = ", ".join(f"{kind} ({number})" for kind, number in kinds.most_common())
+    guests = named or (f"{guests}, as probed" if guests else "none")
     commit = _said("git", "rev-parse", "--short", "HEAD") or "unknown"
     changed = ", changed" if _said("git", "status", "--porcelain") else ""
     load = f"{os.cpu_count()} processors, load {os.getloadavg()[2]:.1f}"

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.times.kinds import DECLARED, KIND, Kind
+from tests.times.kinds import DECLARED, GUESTS, KIND, Kind
 
 # A declaration is wrong when it is so far off, by factor and by seconds.
 OFF_FACTOR: Final = 1.5
@@ -25,6 +25,7 @@ class Spent:
     declared_s: float | None = None
     taken_s: float = 0.0
     failed: bool = False
+    guests: str = ""  # Which kind it was played on, if any.
 
     @property
     def file(self) -> str:
@@ -81,6 +82,7 @@ def _unspent(name: str, told: dict[str, object]) -> Spent:
         name,
         Kind(str(told.get(KIND, Kind.PURE))),
         float(declared) if isinstance(declared, int | float) else None,
+        guests=str(told.get(GUESTS, "")),
     )
 
 

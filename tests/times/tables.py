@@ -64,7 +64,8 @@ def _files(spent: Sequence[Spent]) -> list[Sum]:
     quick = {each.what for each in files if each.taken_s < FILE_S}
     rest = [each for each in spent if each.file in quick]
     slow = [each for each in files if each.what not in quick]
-    return [*slow, summed(f"{len(quick)} files of less than {FILE_S:g} s each", rest)]
+    title = f"{len(quick)} files of less than {FILE_S:g} s each"
+    return [*slow, summed(title, rest)] if quick else slow
 
 
 def _tests(title: str, spent: Sequence[Spent]) -> list[str]:

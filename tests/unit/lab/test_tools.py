@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,47 @@ def test_cleaning_everything_leaves_nothing_that_could_be_built_again(cache: Pat
     removed = clean(everything=True)
     assert set(removed) == {"os-booted-1", "image-test-1", "packages-bookworm-1.tar", "uml-7.0-1"}
     assert not base.folder.exists()
+
+
+def test_what_another_program_makes_right_now_is_not_cleaned_away(cache: Path) -> None:
+    make_saved(cache, "os-booted", "1")
+    half_made = [
+        snapshots_folder() / ".saving-x",
+        cache / "image-new-1",
+        cache / "build-x",
+        cache / "build-uml-x",
+        cache / "tmpx",
+        cache / "packages-bookworm-1.part",
+    ]
+    for folder in half_made:
+        folder.mkdir()
+    for everything in (False, True):
+        half_made[1].mkdir(exist_ok=True)
+        left = {"os-booted-1", "image-test-1", "image-new-1"} if everything else set()
+        assert set(clean(everything=everything)) == left
+    half_made[1].mkdir()
+    removed = clean(everything=False, now_s=time.time() + 86400)
+    assert sorted(removed) == sorted(folder.name for folder in half_made)
+    assert not [folder for folder in half_made if folder.exists()]
+
+
+def test_only_snapshots_that_were_not_used_for_long_are_cleaned_away(cache: Path) -> None:
+    base = make_saved(cache, "os-booted", "1")
+    for name, parent in (("installed", base), ("formed", None), ("used", base)):
+        make_saved(cache, name, "1", parent)
+    for folder in snapshots_folder().iterdir():
+        os.utime(folder, (0, 0))
+    os.utime(snapshots_folder() / "used-1")
+    assert clean(everything=False) == []
+    assert sorted(clean(everything=False, older_s=86400)) == ["formed-1", "installed-1"]
+
+
+def test_an_age_is_a_number_and_a_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [cli.age_s(text) for text in ("30m", "12h", "1d")] == [1800, 43200, 86400]
+    for wrong in ("", "d", "1", "1w", "-1d"):
+        with pytest.raises(SystemExit):
+            cli.main(["clean", f"--older={wrong}"])
+        assert "use e.g. 30m, 12h or 1d" in capsys.readouterr().err
 
 
 def test_the_acceleration_can_be_ordered_and_a_typing_error_is_told(

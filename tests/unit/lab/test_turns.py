@@ -58,7 +58,9 @@ def test_so_many_labs_as_there_are_places_run_side_by_side(
     assert "waiting" not in capsys.readouterr().err
 
 
-def test_one_more_waits_until_any_of_them_ends(two_with_places: tuple[Turn, Turn]) -> None:
+def test_one_more_waits_until_any_of_them_ends(
+    two_with_places: tuple[Turn, Turn], capsys: pytest.CaptureFixture[str]
+) -> None:
     _, second = two_with_places
     (third,) = programs(2, 1)
     waiting = Waiting(third)
@@ -67,6 +69,7 @@ def test_one_more_waits_until_any_of_them_ends(two_with_places: tuple[Turn, Turn
     assert waiting.comes()
     waiting.end()
     second.take()
+    assert "all 2 places are taken: waiting until" in capsys.readouterr().err
 
 
 def test_labs_of_one_program_share_its_turn() -> None:

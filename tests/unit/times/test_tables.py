@@ -9,8 +9,9 @@ from typing import Final
 
 import pytest
 
-from tests.times.areas import AREAS, area_of, main
+from tests.times.areas import AREAS, WORKERS_MAX, area_of, main, pytest_arguments
 from tests.times.kinds import Kind
+from tests.times.plugin import played
 from tests.times.spent import Ledger, Spent
 from tests.times.tables import SLOWEST, note, where_the_time_goes
 
@@ -64,6 +65,23 @@ def test_the_table_sums_kinds_and_files_and_names_what_is_declared_otherwise() -
     assert "test_c" not in off, "nor are four seconds"
 
 
+def test_files_of_which_there_is_none_have_no_row() -> None:
+    assert not [line for line in where_the_time_goes(SPENT[:4]) if "files of less" in line]
+
+
+def test_the_note_says_on_which_guests_it_was_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger()
+    for number, kind in enumerate(("uml", "uml", "qemu")):
+        told = report(f"t.py::n{number}", "call", 1.0)
+        told.user_properties.append(("guests", kind))
+        ledger.take(told)
+    monkeypatch.delenv("HAPAIR_LAB_GUESTS", raising=False)
+    assert played(ledger.spent()).startswith("guests: uml (2), qemu (1), as probed; commit ")
+    assert played(SPENT[3:]).startswith("guests: none; commit ")
+    monkeypatch.setenv("HAPAIR_LAB_GUESTS", "uml")
+    assert played(ledger.spent()).startswith("guests: uml; commit ")
+
+
 def test_only_so_many_slow_tests_are_shown() -> None:
     many = [Spent(f"t.py::n{number}", Kind.PURE, taken_s=9.0) for number in range(SLOWEST + 5)]
     text = "\n".join(where_the_time_goes(many))
@@ -94,11 +112,45 @@ def test_an_area_that_is_unknown_lists_those_that_are_known(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main([]) == main(["build"]) == 0
-    assert capsys.readouterr().err == ""
+    said = capsys.readouterr()
+    assert said.err == ""
+    everything, build = said.out.splitlines()
+    assert everything.startswith("-n=5 tests/adapters/test_drbd_lab.py tests/lab/")
+    assert build == " ".join(pytest_arguments(["build"]))
     assert main(["weather"]) == 2
-    said = capsys.readouterr().err
-    assert "there is no area 'weather'" in said
-    assert [area for area in AREAS if f"\n  {area} " not in said] == []
+    table = capsys.readouterr().err
+    assert "there is no area 'weather'" in table
+    assert [area for area in AREAS if f"\n  {area} " not in table] == []
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_an_area_is_played_by_no_more_workers_than_it_has_scenarios(area: str) -> None:
+    workers, *files = pytest_arguments([area])
+    number = int(workers.removeprefix("-n="))
+    assert 1 <= number <= WORKERS_MAX
+    assert set(files) == {start.partition("::")[0] for start in AREAS[area]}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("lab", "networks"), "make lab AREA=networks"),
+        (("witness",), "there is no task witness"),
+        (("lab", "GUESTS=nonsense"), "GUESTS=nonsense: there are no such guests; use qemu or uml"),
+    ],
+)
+def test_a_slip_of_the_hand_begins_no_long_run(words: tuple[str, ...], said: str) -> None:
+    done = subprocess.run(
+        ("make", "--dry-run", *words),
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},  # Not what a make above this run has set.
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == ""
 
 
 PROJECT: Final = """
