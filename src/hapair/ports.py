@@ -332,12 +332,12 @@ class Connections(Protocol):
         ...
 
     async def follow_file(self, volume: Volume, *, connection: bool, timeout_s: float) -> Outcome:
-        """Give the running resource the options of its file; never attach, connect or detach.
+        """Give the running resource the options of its file; never attach or detach.
 
-        Those of the connection too if ``connection``; not while one is being made: DRBD 8.4 frees
-        what the peer is proved with, although it may be in use. A connection stays: a new secret is
-        asked for when the nodes connect the next time. Done names what was set, nothing when all
-        was as in the file already.
+        Those of the connection are given to it if ``connection``. Else it is being made, and is
+        made anew if they differ: DRBD 8.4 frees what the peer is proved with, although it may be in
+        use. A connection that is there stays: a new secret is asked for when the nodes connect the
+        next time. Done names what was set, nothing when all was as in the file already.
         """
         ...
 

@@ -62,10 +62,21 @@ async def test_a_resource_follows_its_file() -> None:
     assert len(run.ran) == 4
 
 
-async def test_a_connection_that_is_being_made_is_left_alone() -> None:
+async def test_a_connection_that_is_being_made_is_made_anew_with_its_options() -> None:
+    """With the former ones it would wait for ever for a peer that has the new secret."""
     run = FakeRunner({"drbdadm": Finished(0, DRY, "")})
     done = await DrbdConnections(run).follow_file(VOLUME, connection=False, timeout_s=5)
-    assert done == Done("resource-options, disk-options")
+    assert done == Done("resource-options, disk-options, net-options")
+    assert not any("net-options" in line for line in run.ran)
+    made_anew = [line.split()[1] for line in run.ran if line.startswith("drbdadm ")][1:]
+    assert made_anew == ["disconnect", "connect"]
+
+
+async def test_a_connection_that_is_being_made_as_in_the_file_is_left_alone() -> None:
+    dry = "\n".join(line for line in DRY.splitlines() if "net-options" not in line)
+    run = FakeRunner({"drbdadm": Finished(0, dry, "")})
+    await DrbdConnections(run).follow_file(VOLUME, connection=False, timeout_s=5)
+    assert [line for line in run.ran if line.startswith("drbdadm ")][1:] == []
 
 
 async def test_nothing_is_set_when_all_is_as_in_the_file() -> None:

@@ -275,7 +275,7 @@ def test_a_boot_does_not_wait_for_the_peer(daemon: FakeDaemon, root: Path) -> No
     daemon.scripts["form"] = waits
     came = given("clstartup")
     assert came.code == ExitCode.DONE
-    assert came.out == "accepted; the daemon goes on\n"
+    assert came.out == "asked; the daemon works on it: clstat tells how it ends\n"
 
 
 def test_a_boot_before_the_first_build_does_nothing(daemon: FakeDaemon) -> None:

@@ -1,7 +1,8 @@
 """Effects become deeds, and every deed is answered exactly once."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_interface
 from typing import Final
 
 import pytest
@@ -22,6 +23,7 @@ from hapair.core.words.effects import (
 )
 from hapair.core.words.events import Ended, Event, Looked, ReferencesProbed
 from hapair.core.words.stored import Stored
+from hapair.model.application import ServiceAddress
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -149,6 +151,33 @@ async def test_an_action_that_never_ends_is_unknown_soon_after_its_time_limit(
     await stage.do(act(do, timeout_s=5.0))
     assert asyncio.get_running_loop().time() - began_s == pytest.approx(5.0 + GRACE_S)
     assert stage.outcomes() == {1: Unknown(f"{do}: no answer within 5 s")}
+
+
+async def test_an_address_that_cannot_be_put_back_keeps_no_other_one_away(stage: Stage) -> None:
+    bad = "10.77.1.52"
+    addresses = tuple(
+        ServiceAddress("public", ip_interface(f"10.77.1.{number}/24")) for number in range(50, 57)
+    )
+    (orders, *_) = built().applications
+    application = replace(orders.application, addresses=addresses)
+    stage.performer.built = replace(
+        built(), applications=(replace(orders, application=application),)
+    )
+    put_back: list[str] = []
+
+    async def add(_: Machine, wanted: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
+        del timeout_s
+        names = [str(one.address.ip) for one in wanted]
+        if bad in names:
+            return Refused(f"{bad} already answers")
+        put_back.extend(names)
+        return Done()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Machine, "add", add)
+        await stage.do(act(Do.RESTORE_ADDRESSES))
+    assert stage.outcomes() == {1: Refused(f"{bad} already answers")}
+    assert put_back == [f"10.77.1.{number}" for number in range(50, 57) if number != 52]
 
 
 async def test_an_error_of_the_system_is_unknown_not_the_end_of_the_daemon(stage: Stage) -> None:

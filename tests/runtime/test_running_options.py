@@ -10,7 +10,7 @@ from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Refused
 from hapair.rpc.messages import RpcError
-from hapair.runtime.guardians.running_options import CHECK_S, LOOK_S, RunningOptions
+from hapair.runtime.guardians.running_options import CHECK_S, LOOK_S, RETRY_S, RunningOptions
 from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.node import Node
@@ -37,6 +37,8 @@ class House:
     keys: str = "keys"
     trouble: RpcError | None = None
     building: bool = False
+    building_after: int = 99  # Somebody begins to build when so many files were written.
+    passed_over: bool = False
     disks_set: list[str] = field(default_factory=list)
     options: RunningOptions = field(init=False)
 
@@ -47,7 +49,8 @@ class House:
             tools,
             self.journal,
             self.clock,
-            lambda: self.building,
+            lambda: self.building or len(self.files.after) >= self.building_after,
+            lambda: self.passed_over,
             self.disks_set.append,
         )
 
@@ -132,6 +135,20 @@ async def test_nothing_is_touched_while_somebody_builds(house: House) -> None:
     assert await house.asked() == []
 
 
+async def test_who_begins_to_build_during_a_look_is_not_written_over(house: House) -> None:
+    house.building_after = 1
+    await house.asked()
+    assert house.files.after.keys() == {DATA}
+
+
+async def test_an_order_of_resyncs_that_is_passed_over_is_not_put_back(house: House) -> None:
+    await house.asked()
+    house.passed_over = True
+    assert await house.asked(after_s=CHECK_S) == []
+    house.passed_over = False
+    assert await house.asked() == [FOLLOW]
+
+
 @pytest.mark.parametrize("by_file", [True, False])
 async def test_a_failure_is_told_once_and_tried_again(house: House, *, by_file: bool) -> None:
     refusal = Refused("there is no key")
@@ -146,5 +163,6 @@ async def test_a_failure_is_told_once_and_tried_again(house: House, *, by_file: 
     assert [line["severity"] for line in lines] == ["warning"]
     assert str(lines[0]["text"]).endswith("there is no key")
     house.files.refusal, house.connections.answers = Done(), {}
-    assert FOLLOW in await house.asked()
+    assert await house.asked() == [], "a tool that cannot work is not asked all the time"
+    assert FOLLOW in await house.asked(after_s=RETRY_S)
     assert await house.asked() == []

@@ -113,6 +113,7 @@ class Daemon:
             self.journal,
             wiring.clock,
             lambda: is_building(self.places),
+            self.guardian.order.passes_over,
             self.guardian.order.forget,
         )
 

@@ -70,7 +70,13 @@ class DrbdConnections:
                     continue
                 case finished:
                     return Refused(f"{shown} ended with {finished.exit_code}: {said(finished)}")
-        return Done(", ".join(command[1] for command in wanted))
+        if len(wanted) < len(found):
+            # Made anew, it takes those of its file; with the former ones nobody might be met.
+            for change in (self.disconnect, self.connect):
+                outcome = await change(volume, timeout_s=timeout_s)
+                if not isinstance(outcome, Done):
+                    return outcome
+        return Done(", ".join(command[1] for command in found))
 
     async def _change(
         self, argv: Argv, timeout_s: float, *, already: tuple[str, ...] = ALREADY

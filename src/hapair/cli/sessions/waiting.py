@@ -17,7 +17,7 @@ from hapair.rpc.history import happening_object
 from hapair.rpc.messages import JsonObject, Progress, RpcError
 
 LOOK_S: Final = 0.2  # How often the history is looked at while waiting.
-ACCEPT_S: Final = 2.0  # A refusal comes at once; what is not refused by then was accepted.
+ACCEPT_S: Final = 2.0  # Most refusals come at once.
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,9 @@ def _show_new(follower: Follower, work: Work, line: ProgressLine, begun_wall_s: 
 
 
 def ask_only(work: Work) -> Ended:
-    """Ask and return as soon as it is accepted: a refusal comes at once, the rest goes on."""
+    """Ask, wait a moment for a refusal, and leave the rest to the daemon."""
     try:
         return Ended(call(work.verb, work.args, timeout_s=patience_s(ACCEPT_S)))
     except NoAnswerInTimeError:
         still_alive()  # Else nobody has read it.
-        return Ended({"text": "accepted; the daemon goes on"})
+        return Ended({"text": "asked; the daemon works on it: clstat tells how it ends"})

@@ -64,6 +64,10 @@ class ResyncOrder:
         """Settle this volume anew: its disk has the options of its file again."""
         self._settled.pop(resource, None)
 
+    def passes_over(self) -> bool:
+        """Tell whether nobody waits just now for one that the files name."""
+        return bool(self._passed_over)
+
     def _tell_passed_over(self, stuck: frozenset[str]) -> None:
         for name in sorted(stuck - self._passed_over):
             text = f"{name}: its resync stands still; no other one waits for it meanwhile"

@@ -24,6 +24,7 @@ from hapair.runtime.node.node import Node
 
 LOOK_S: Final = 5.0
 CHECK_S: Final = 300.0  # How often the kernel is asked although nothing of ours changed.
+RETRY_S: Final = 60.0
 LIMIT_S: Final = 30.0
 DISK: Final = "disk-options"
 # What was settled for, with the keys; is the volume up, and its connection not being made just now?
@@ -37,9 +38,11 @@ class RunningOptions:
     journal: Journal
     clock: Clock
     building: Callable[[], bool]  # Files are being changed: they are ahead of what is used here.
+    passed_over: Callable[[], bool]  # The order of resyncs is not that of the files just now.
     disk_set: Callable[[str], None]  # The options of this resource's disk are those of its file.
     _settled: dict[str, _State] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
+    _again_s: dict[str, float] = field(default_factory=dict)  # What failed is not tried before.
     _checked_s: float = float("-inf")
 
     async def run(self) -> None:
@@ -54,17 +57,18 @@ class RunningOptions:
             node = self.node()
         except RpcError:
             return
-        if self.building():
-            return
         now_s = self.clock.monotonic_s()
-        due = now_s - self._checked_s >= CHECK_S
+        due = now_s - self._checked_s >= CHECK_S and not self.passed_over()
         self._checked_s = now_s if due else self._checked_s
         for built in node.built.applications:
             for volume in built.volumes:
                 facts = node.hands.replication.facts(volume.resource)
                 steady = facts is not None and facts.connection is not Connection.CONNECTING
                 wanted = (node.built, node.keys, facts is not None, steady)
-                if due or self._settled.get(volume.resource) != wanted:
+                if self.building():
+                    return
+                differs = self._settled.get(volume.resource) != wanted
+                if due or (differs and now_s >= self._again_s.get(volume.resource, now_s)):
                     await self._settle(volume, wanted, facts)
 
     async def _settle(self, volume: Volume, wanted: _State, facts: VolumeFacts | None) -> None:
@@ -80,7 +84,10 @@ class RunningOptions:
             self._tell_set(volume, outcome.note, new=self._settled.get(volume.resource) != wanted)
             self._settled[volume.resource] = wanted
             self._told.pop(volume.resource, None)
-        elif self._told.get(volume.resource) != outcome.why:
+            self._again_s.pop(volume.resource, None)
+            return
+        self._again_s[volume.resource] = self.clock.monotonic_s() + RETRY_S
+        if self._told.get(volume.resource) != outcome.why:
             self._told[volume.resource] = outcome.why
             text = (
                 f"{volume.resource}: DRBD does not have the options that are built: {outcome.why}"

@@ -26,7 +26,7 @@ from hapair.core.words.effects import (
 )
 from hapair.core.words.events import Beat, Ended, Event, Looked, PeerState, ReferencesProbed
 from hapair.core.words.stored import Stored
-from hapair.model.application import Application, Volume
+from hapair.model.application import Application, ServiceAddress, Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -195,8 +195,10 @@ class Performer:
         addresses, programs = self._hands.addresses, self._hands.programs
         name, program = application.name, application.program
         match do:
-            case Do.ADD_ADDRESSES | Do.RESTORE_ADDRESSES:
+            case Do.ADD_ADDRESSES:
                 return await addresses.add(application.addresses, timeout_s=timeout_s)
+            case Do.RESTORE_ADDRESSES:
+                return await self._restore(application.addresses, timeout_s)
             case Do.REMOVE_ADDRESSES:
                 return await addresses.remove(application.addresses, timeout_s=timeout_s)
             case Do.ANNOUNCE_ADDRESSES:
@@ -212,7 +214,19 @@ class Performer:
             case _:
                 return Refused(f"{do} is done to a volume")
 
+    async def _restore(self, wanted: tuple[ServiceAddress, ...], timeout_s: float) -> Outcome:
+        """Put back what can be put back: one that cannot keeps no other one away."""
+        outcome = await self._hands.addresses.add(wanted, timeout_s=timeout_s)
+        if isinstance(outcome, Done) or len(wanted) == 1:
+            return outcome
+        half = len(wanted) // 2
+        first = await self._restore(wanted[:half], timeout_s)
+        second = await self._restore(wanted[half:], timeout_s)
+        return second if isinstance(first, Done) else first
+
     def _tell(self, act: Act, outcome: Outcome, took_s: float) -> None:
+        if act.do is Do.RESTORE_ADDRESSES:
+            return  # The core says it, as long as it is news.
         what = act.resource or act.application
         text, severity = _told(what, outcome)
         self._journal.add(
