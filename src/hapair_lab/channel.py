@@ -156,8 +156,15 @@ class Channel:
         """Send a request that was lost. Another agent cannot know what the one before did."""
         with self._lock:
             asked = self._waiting.get(number)
-        if asked is not None and agent is not None and agent == asked.agent:
-            threading.Thread(target=self._try_to_send, args=(asked.data,), daemon=True).start()
+            if asked is None or agent is None or asked.agent is None:
+                return
+            if agent != asked.agent:
+                del self._waiting[number]
+        if agent != asked.agent:
+            gone = f"{self._guest} was started anew before it answered"
+            asked.future.set_exception(GuestGoneError(gone))
+            return
+        threading.Thread(target=self._try_to_send, args=(asked.data,), daemon=True).start()
 
     def _try_to_send(self, data: bytes) -> None:
         """Send what is asked for again later, should it not arrive."""

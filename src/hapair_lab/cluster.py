@@ -212,8 +212,9 @@ def go_on(lab: Lab) -> None:
 def wait_until_it_serves(lab: Lab, timeout_s: float = 240.0) -> None:
     """Wait until the cluster that came with the boot is as it was before it was halted."""
     wait_until_settled(lab, timeout_s)
-    lab.wait_until(
-        "node1 serves the application",
-        lambda: bool(lab.node1.check(f"ss -Hltn 'sport = :{PORT}'")),
-        timeout_s=timeout_s,
-    )
+    lab.wait_until("node1 serves the application", lambda: serves(lab.node1), timeout_s=timeout_s)
+
+
+def serves(machine: Machine) -> bool:
+    """Tell whether the application's program listens on the machine."""
+    return bool(machine.check(f"ss -Hltn 'sport = :{PORT}'"))

@@ -72,13 +72,26 @@ def serving(lab: Lab) -> Iterator[Story]:
     say(f"longest gap {gap_s:.1f} s, {len(record.numbers)} lines acknowledged, none missing")
 
 
+def looked_at(node: Machine, command: str) -> str:
+    """Return what a command prints that only looks; a node that boots meanwhile is asked anew."""
+    until_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return node.check(command, timeout_s=PATIENCE_S)
+        except GuestGoneError:
+            if time.monotonic() > until_s or not node.is_on():
+                raise
+            time.sleep(0.5)
+
+
 def seen(node: Machine) -> NodeSeen:
     """Ask the kernel of a node what it really does."""
-    text = node.check(
+    text = looked_at(
+        node,
         "cat /proc/drbd 2>/dev/null | grep -o 'ro:Primary' | sed 's/^/drbd /'; "
         "grep ^/dev/drbd /proc/mounts | cut -d' ' -f2 | sed 's/^/mount /'; "
         "for group in /sys/fs/cgroup/hapair.slice/hapair-apps.service/*/; do "
-        '[ -z "$(cat "$group/cgroup.procs")" ] || echo "program $(basename "$group")"; done'
+        '[ -z "$(cat "$group/cgroup.procs")" ] || echo "program $(basename "$group")"; done',
     )
     found: dict[str, list[str]] = {"drbd": [], "mount": [], "program": []}
     for line in text.splitlines():

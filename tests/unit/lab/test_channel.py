@@ -220,11 +220,11 @@ def test_a_request_that_was_lost_is_sent_once_more(lossy: Guest) -> None:
 
 
 def test_what_an_earlier_agent_may_have_done_is_not_done_twice(lossy: Guest) -> None:
-    """As a command that rebooted the guest."""
-    answer = lossy.waited_for(SMALL, timeout_s=10 * QUIET_S)
+    """As a command that rebooted the guest. Nobody waits for its answer either."""
+    answer = lossy.waited_for(SMALL, timeout_s=2 * PATIENCE_S)
     lost = json.loads(whole_line(lossy))
     lossy.says({"id": lost["id"], "unknown": True, "agent": "b"})
-    with pytest.raises(GuestGoneError, match="gave no answer"):
+    with pytest.raises(GuestGoneError, match="started anew"):
         answer.result(PATIENCE_S)
     heard = [json.loads(line)["do"] for line in lossy.hears().splitlines() if line]
     assert SMALL["do"] not in heard
