@@ -79,8 +79,8 @@ def body(options: argparse.Namespace) -> int:
     name = options.application
     saying = f"planning {name}" if options.plan else f"building {name}"
     text = (
-        "The daemon ends the step that is under way, then puts back what had been done; clstat"
-        " shows when that is complete."
+        "The daemon ends the step that is under way, then puts back what had been done, unless it"
+        " was about to end; clstat shows what became of it."
     )
     with goes_on(text), ProgressLine(saying) as progress:
         result = call("buildapp", {"application": name, "plan": options.plan}, progress.show)
