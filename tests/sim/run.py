@@ -156,7 +156,8 @@ def _operator_looks(world: World) -> None:
     """Form a halted node again; run an application again that failed, once its cause is gone.
 
     What keeps a node stuck is ended where a person is waited for: the other node runs it, and only
-    the redundancy is missing, or the node was told to leave.
+    the redundancy is missing; the node was told to leave; or it gave its disk up, so that it cannot
+    go on, and the other one cannot begin.
     """
     world.attach_disks()
     for node in NODES:
@@ -166,7 +167,8 @@ def _operator_looks(world: World) -> None:
         if state.standing is Standing.HALTED:
             world.command(node, Form())
         for record in state.stored.records:
-            waits = record.owner != node or state.standing is Standing.LEAVING
+            gave_up = any(each.spent for each in state.items_of(record.application).values())
+            waits = record.owner != node or state.standing is Standing.LEAVING or gave_up
             if waits and is_stuck(state, record.application):
                 world.machines[node].second.clear()
             failed = record.failed_on and record.owner == node and record.wanted is not Wanted.DOWN
