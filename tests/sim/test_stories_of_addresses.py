@@ -6,6 +6,7 @@ from hapair.core.applications.upkeep import AT_ONCE_MAX, PAUSE_DOUBLINGS_MAX, PA
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Halt, Move
 from hapair.model.cluster import ArbitrationKind
+from hapair.runtime.node.sources import LOOK_AGAIN_S
 from tests.sim.faults import FailActions, KillDaemon, RemoveAddresses
 from tests.sim.machine import Trouble
 from tests.sim.stage import KINDS, LONG_S, ORDERS, Stage, with_kind
@@ -35,7 +36,7 @@ def test_a_removed_address_is_back_within_a_second_and_nothing_else_happens(
 def test_what_the_kernel_did_not_tell_is_found_by_the_slow_look() -> None:
     stage = Stage().begin()
     stage.suffers(RemoveAddresses(ORDERS, LONG_S, 1.0, lost=True))
-    assert stage.waits_for(lambda: stage.served_by() == "node1", 12.0) > 1.0
+    assert stage.waits_for(lambda: stage.served_by() == "node1", LOOK_AGAIN_S + 2.0) > 1.0
     stage.ends_well()
 
 
