@@ -241,6 +241,17 @@ def test_nobody_is_met_on_a_network_where_the_peer_is_not_heard_and_then_all_tri
     assert bench.acts().count(Do.BRING_UP) == 6
 
 
+def test_nobody_is_met_before_the_nodes_agree() -> None:
+    bench = Bench()
+    bench.running()
+    bench.data(replace(bench.kernel[RESOURCE], connection=Connection.STAND_ALONE))
+    bench.peer_says(accepted=0)
+    assert bench.stands(Standing.CUT)
+    bench.forget_effects()
+    bench.wait(3.0)
+    assert Do.BRING_UP not in bench.acts()
+
+
 def test_a_standby_that_gave_up_tries_again() -> None:
     bench = Bench()
     bench.together()

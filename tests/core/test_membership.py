@@ -365,6 +365,19 @@ def test_the_last_of_two_leaving_nodes_takes_the_right_with_it() -> None:
     assert bench.state.stored.holds_right
 
 
+def test_a_leaving_node_takes_no_right_from_a_peer_that_was_started_anew() -> None:
+    """That one left nothing behind: it may ask the witness, which knows of no epoch of ours."""
+    bench = Bench()
+    bench.running()
+    bench.deaf = {Do.STOP_PROGRAM}
+    bench.command(Leave(handover=False, last=True))
+    anew = bench.state.accepted + 1
+    bench.hear(incarnation=anew)
+    bench.peer_says(incarnation=anew, left=True, standing=Standing.HALTED, accepted=0)
+    assert bench.stands(Standing.LEAVING)
+    assert not bench.state.stored.holds_right
+
+
 def test_forming_alone_needs_a_right_or_a_person() -> None:
     bench = Bench(attached=SEPARATED)
     bench.command(Form(timeout_s=5.0))

@@ -81,6 +81,8 @@ def inherit(turn: Turn) -> None:
         return
     if state.stored.holds_right or not state.peer_heard:
         return
+    if state.standing is Standing.LEAVING and theirs.incarnation != state.accepted:
+        return  # It was started anew: it left nothing to this node, and may ask the witness.
     epoch = max(state.stored.epoch, theirs.epoch) + 1
     turn.store(holds_right=True, ceded=False, epoch=epoch)
     if state.standing is Standing.CUT and doubts.wrote_by_right(state, theirs.epoch):
