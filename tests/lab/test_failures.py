@@ -161,7 +161,7 @@ def test_a_node_is_reset_for_what_cannot_be_stopped(formed_lab: Lab) -> None:
         # Swap keeps the file system busy, and no process could be ended for that.
         held = "/srv/orders/held"
         node1.check(f"dd if=/dev/zero of={held} bs=1M count=2; mkswap {held} && swapon {held}")
-        node1.begin("clmoveapp orders", timeout_s=PATIENCE_S)
+        node1.begin("clmoveapp orders --force", timeout_s=PATIENCE_S)
         formed_lab.wait_until(
             "node1 is reset", lambda: boot_of(node1) not in ("", before), timeout_s=PATIENCE_S
         )
