@@ -1,7 +1,8 @@
 """Small files that must survive a power cut."""
 
-import os
 from pathlib import Path
+
+from hapair.adapters.shared.durable import replace_durably, sync_folder
 
 
 class FileStorage:
@@ -23,30 +24,9 @@ class FileStorage:
         Raises:
             OSError: nothing was replaced, or it is not certain to survive a power cut.
         """
-        target = self._folder / name
-        beside = self._folder / f".{name}.new"
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(target)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
-        self._sync_folder()
+        replace_durably(self._folder / name, content, self._folder / f".{name}.new")
 
     def forget(self, name: str) -> None:
         """Remove ``name``: after a power cut it does not come back either."""
         (self._folder / name).unlink(missing_ok=True)
-        self._sync_folder()
-
-    def _sync_folder(self) -> None:
-        """Make the rename itself survive."""
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(self._folder)

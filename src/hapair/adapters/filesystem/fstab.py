@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import superblock
+from hapair.adapters.shared.durable import replace_durably
+from hapair.adapters.shared.mounts import plain
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused
 
@@ -97,28 +99,15 @@ class Fstab:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    beside = file.with_name(f".{file.name}.hapair")
-    beside.unlink(missing_ok=True)
     was = file.stat()
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as new:
-            new.write(content)
-            os.fchown(new.fileno(), was.st_uid, was.st_gid)
-            os.fchmod(new.fileno(), was.st_mode & 0o7777)
-            if LABEL in os.listxattr(file):
-                os.setxattr(new.fileno(), LABEL, os.getxattr(file, LABEL))
-            new.flush()
-            os.fsync(new.fileno())
-        beside.replace(file)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+
+    def as_before(new: int) -> None:
+        os.fchown(new, was.st_uid, was.st_gid)
+        os.fchmod(new, was.st_mode & 0o7777)
+        if LABEL in os.listxattr(file):
+            os.setxattr(new, LABEL, os.getxattr(file, LABEL))
+
+    replace_durably(file, content, file.with_name(f".{file.name}.hapair"), as_before)
 
 
 def _text(place: Path) -> str:
@@ -128,7 +117,7 @@ def _text(place: Path) -> str:
 
 def _fields(line: str) -> list[str]:
     """Return the fields of a line of fstab, four at least; none of comments and empty lines."""
-    fields = [_plain(field) for field in line.split()]
+    fields = [plain(field) for field in line.split()]
     if len(fields) < FIELDS_MIN or fields[0].startswith("#"):
         return []
     return [*fields, ""]
@@ -171,10 +160,6 @@ def _is_device(what: str, device: str) -> bool:
     if kind in ("PARTUUID", "PARTLABEL"):
         return _number(f"/dev/disk/by-{kind.lower()}/{name}") == _number(device) is not None
     return what.startswith("/dev/") and _number(what) == _number(device) is not None
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)
 
 
 def _number(path: str) -> int | None:

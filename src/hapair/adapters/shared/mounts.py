@@ -44,7 +44,7 @@ def mounts_with_options(text: str) -> Iterator[tuple[Mount, str, str]]:
         device = (int(major), int(minor))
         numbers = int(fields[0]), int(fields[1])
         groups = _group("shared:", fields[6:]), _group("master:", fields[6:])
-        point, source, root = _plain(fields[4]), _plain(tail[1]), _plain(fields[3])
+        point, source, root = plain(fields[4]), plain(tail[1]), plain(fields[3])
         mount = Mount(device, point, source, tail[0], root, *numbers, *groups)
         yield mount, fields[5], tail[2] if len(tail) > _FIELDS_BEFORE_OPTIONS else ""
 
@@ -79,6 +79,6 @@ def _group(word: str, optional: list[str]) -> int:
     return next((int(each[len(word) :]) for each in optional if each.startswith(word)), 0)
 
 
-def _plain(text: str) -> str:
-    """Undo the octal notation in which the kernel writes blanks and the like."""
+def plain(text: str) -> str:
+    """Undo the octal notation in which the kernel, and fstab, write blanks and the like."""
     return _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), text)

@@ -32,7 +32,7 @@ def settle(turn: Turn) -> None:
             if facts is None or not apart or facts.disk is Disk.DISKLESS:
                 if facts is not None and facts.kernel_answers:
                     _forget(turn, volume.resource)
-            elif not _heard_there(turn):
+            elif not state.heard_on(state.built.cluster.replication_network.name):
                 _forget(turn, volume.resource)
             elif _can_meet(turn, built.application.name):
                 _try(turn, built.application.name, volume.resource)
@@ -42,13 +42,6 @@ def _forget(turn: Turn, resource: str) -> None:
     if resource in turn.state.reconnects:
         left = {k: v for k, v in turn.state.reconnects.items() if k != resource}
         turn.change(reconnects=left)
-
-
-def _heard_there(turn: Turn) -> bool:
-    """Tell whether the peer itself was heard on the replication network just now."""
-    state = turn.state
-    heard_at_s = state.peer.heard_at_s.get(state.built.cluster.replication_network.name)
-    return heard_at_s is not None and state.now_s - heard_at_s < state.detection_s
 
 
 def _can_meet(turn: Turn, application: str) -> bool:

@@ -100,7 +100,12 @@ class NodeState:
     @property
     def peer_heard(self) -> bool:
         """A beat that echoes our incarnation came within the detection time."""
-        return any(self.now_s - at_s < self.detection_s for at_s in self.peer.heard_at_s.values())
+        return any(self.heard_on(network) for network in self.peer.heard_at_s)
+
+    def heard_on(self, network: str) -> bool:
+        """Tell the same of one network."""
+        at_s = self.peer.heard_at_s.get(network)
+        return at_s is not None and self.now_s - at_s < self.detection_s
 
     def record(self, application: str) -> Record | None:
         return self.stored.by_application.get(application)

@@ -3,7 +3,8 @@
 clbuild writes the files; a new version of hapair may write them otherwise, somebody may edit one
 or type options by hand, and the kernel gets a file's options only when its volume is attached or
 connected. So the files are looked at here, and the kernel is told what differs, without detaching
-or disconnecting anything. No failover waits for any of this.
+or disconnecting anything; only a connection that waits for its peer is made anew. No failover waits
+for any of this.
 """
 
 import asyncio
