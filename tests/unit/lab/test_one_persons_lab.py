@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,17 +18,19 @@ from hapair_lab.acceleration import Acceleration
 from hapair_lab.choosing import age, not_own
 from hapair_lab.errors import LabError
 from hapair_lab.folders import new_run_folder
-from hapair_lab.images import Image
 from hapair_lab.lab import Description, Lab, in_parallel, uninterrupted, write_description
 from hapair_lab.machine import Machine
 from hapair_lab.room import DISK_BYTES, MEMORY_BYTES, host_room, refuse_without_room
-from hapair_lab.saved import Saved, find, snapshots_folder
+from hapair_lab.saved import Saved, find
 from hapair_lab.snapshots import forget
 from hapair_lab.tools import locked
 from hapair_lab.topology import GUESTS
 from tests.processes import PATIENCE_S, Started
+from tests.unit.lab import caches
+from tests.unit.lab.caches import image_in
 
 UML = Acceleration.UML
+make_saved = partial(caches.make_saved, acceleration=UML)
 
 
 @pytest.fixture(autouse=True)
@@ -36,22 +39,6 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         monkeypatch.setenv("XDG_CACHE_HOME", folder)
         yield Path(folder) / "hapair"
-
-
-def image_in(cache: Path) -> Image:
-    folder = cache / "image-test-1"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "root.img").touch()
-    return Image(folder, "1")
-
-
-def make_saved(cache: Path, name: str, key: str, parent: Saved | None = None) -> Saved:
-    folder = snapshots_folder() / f"{name}-{key}"
-    folder.mkdir()
-    before = str(parent.folder) if parent else ""
-    saved = Saved(name, key, folder, {"node1": image_in(cache)}, UML, ("node1",), before)
-    saved.write()
-    return saved
 
 
 def make_lab(cache: Path, saved: Saved) -> Lab:

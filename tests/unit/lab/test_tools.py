@@ -13,9 +13,8 @@ from hapair_lab import cli, current
 from hapair_lab.acceleration import VARIABLE, Acceleration, acceleration_for
 from hapair_lab.errors import LabError
 from hapair_lab.faults import DiskErrors, failing_table
-from hapair_lab.images import Image
 from hapair_lab.process import Process
-from hapair_lab.saved import Saved, all_saved, find, read_saved, snapshots_folder
+from hapair_lab.saved import all_saved, find, read_saved, snapshots_folder
 from hapair_lab.scenario import all_scenarios, scenario_named
 from hapair_lab.snapshots import (
     NOTHING_RUNS,
@@ -27,6 +26,7 @@ from hapair_lab.snapshots import (
     key_of,
     prune,
 )
+from tests.unit.lab.caches import image_in, make_saved
 
 TABLE = "0 1000 linear 254:16 2048\n1000 24 linear 254:32 0"
 
@@ -36,24 +36,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test a cache of its own: what people have saved is not touched."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "hapair"
-
-
-def image_in(cache: Path) -> Image:
-    folder = cache / "image-test-1"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "root.img").touch()
-    return Image(folder, "1")
-
-
-def make_saved(cache: Path, name: str, key: str, parent: Saved | None = None) -> Saved:
-    folder = snapshots_folder() / f"{name}-{key}"
-    folder.mkdir()
-    before = str(parent.folder) if parent else ""
-    saved = Saved(
-        name, key, folder, {"node1": image_in(cache)}, Acceleration.TCG, ("node1",), before
-    )
-    saved.write()
-    return saved
 
 
 def test_all_requests_to_a_failing_disk_fail() -> None:
