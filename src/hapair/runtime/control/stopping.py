@@ -43,8 +43,12 @@ async def why_not(node: Node, journal: Journal, name: str = ALL) -> RpcError | N
         )
         if found.not_looked_at:
             text = f"nobody could tell in time what holds {volume.device}: {found.not_looked_at}"
-            name = each.application.name
-            journal.add("not-looked", text, application=name, severity=Severity.WARNING)
+            journal.add(
+                "not-looked",
+                text,
+                application=each.application.name,
+                severity=Severity.WARNING,
+            )
     if not held:
         return None
     return RpcError(
