@@ -13,6 +13,7 @@ from hapair.adapters.drbd.generations import newer
 from hapair.adapters.drbd.holders import holders_of
 from hapair.adapters.drbd.parse import disk_of, proc_devices
 from hapair.adapters.drbd.said import said
+from hapair.adapters.drbd.settling import SettlingRunner
 from hapair.adapters.shared.process import follow
 from hapair.model.application import Volume
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
@@ -42,7 +43,7 @@ class Drbd:
         file_systems: Path = Path("/proc/filesystems"),
         devices: Path = Path("/dev"),
     ) -> None:
-        self._run = run
+        self._run = SettlingRunner(run)
         self._file_systems = file_systems
         self._devices = devices
         self._proc = proc

@@ -7,6 +7,7 @@ from typing import Final
 
 from hapair.adapters.drbd.argv import SETUP_OF_8_4, Argv
 from hapair.adapters.drbd.said import said
+from hapair.adapters.drbd.settling import SettlingRunner
 from hapair.model.application import Volume
 from hapair.model.divergence import Generations
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -28,7 +29,7 @@ class DrbdConnections:
     """Does as it is told: whether a copy may give writes up is for the caller to decide."""
 
     def __init__(self, run: CommandRunner) -> None:
-        self._run = run
+        self._run = SettlingRunner(run)
 
     async def disconnect(self, volume: Volume, *, timeout_s: float) -> Outcome:
         return await self._change(("drbdadm", "disconnect", volume.resource), timeout_s)
