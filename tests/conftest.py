@@ -74,6 +74,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             measuring.cov_controller.pause()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test by where it stands; -m is looked at when all are collected."""
+    if not item.nodeid.startswith(MEASURED):
+        item.add_marker(pytest.mark.no_cover)
+    if item.get_closest_marker("native"):
+        item.add_marker(pytest.mark.xdist_group(ONE_AFTER_THE_OTHER))
+    if item.get_closest_marker("lab") and not item.get_closest_marker("timeout"):
+        item.add_marker(pytest.mark.timeout(LAB_TIMEOUT_S))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what runs on real kernels, with the time that emulation takes; then what is slow.
@@ -82,13 +92,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Guests leave a third of two cores idle; the other worker computes in it.
     """
     items.sort(key=_turn)
-    for item in items:
-        if not item.nodeid.startswith(MEASURED):
-            item.add_marker(pytest.mark.no_cover)
-        if item.get_closest_marker("native"):
-            item.add_marker(pytest.mark.xdist_group(ONE_AFTER_THE_OTHER))
-        if item.get_closest_marker("lab") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(LAB_TIMEOUT_S))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import pytest
 
+from hapair_lab.errors import LabError
 from hapair_lab.guests import Guests, uml_kernel, wanted
 from tests.times.kinds import GUESTS, ONE_AFTER_THE_OTHER, declared_s
 
@@ -70,6 +71,15 @@ def why_not(item: pytest.Item, *, in_time: bool) -> str:
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not played, and name the kind and the group of all other scenarios.
+
+    xdist reads the groups before pytest takes out what ``-m`` and ``-k`` exclude. That is done
+    first here: where no scenario is left nobody needs to know what guests work, and to find out
+    fetches packages and boots a kernel.
+    """
+    marks = config.pluginmanager.getplugin("mark")
+    assert marks is not None
+    marks.pytest_collection_modifyitems(items=items, config=config)
     scenarios = [item for item in items if item.get_closest_marker("lab")]
     in_time = bool(config.getoption("--in-time"))
     reasons = {item: why_not(item, in_time=in_time) for item in scenarios}
@@ -116,11 +126,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Worker) -> None:
-    node.config.stash[LEFT_OUT].update(node.workeroutput.get(OUTPUT, {}))
+    told = getattr(node, "workeroutput", {})  # One that was killed tells nothing.
+    node.config.stash[LEFT_OUT].update(told.get(OUTPUT, {}))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEFT_OUT] = {}
+    try:
+        wanted()
+    except LabError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_terminal_summary(
