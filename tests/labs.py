@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import pytest_timeout  # type: ignore[import-untyped]
 
 from hapair_lab import cluster, evidence, snapshots
+from hapair_lab.guests import Guests
 from hapair_lab.lab import Lab
 from hapair_lab.packages import installed_step, package_file
 from hapair_lab.progress import say
+from hapair_lab.turns import EMULATED, LIGHT
 from tests.guests import kind_for
 
 FAILURES: Final = Path(__file__).parents[1] / "build" / "lab-failures"
@@ -40,12 +43,11 @@ def lab_from(request: pytest.FixtureRequest) -> Iterator[LabFrom]:
     labs: list[Lab] = []
 
     def make(step: snapshots.Step) -> Lab:
-        kind = kind_for(request.node)
-        lab = snapshots.lab_from(step, kind)
+        lab = _lab_for(request.node, step)
         if not _goes_on(lab):
             say("a busy host let the guests stand still while they continued: once more")
             lab.close()
-            lab = snapshots.lab_from(step, kind)
+            lab = _lab_for(request.node, step)
         labs.append(lab)
         return lab
 
@@ -53,6 +55,21 @@ def lab_from(request: pytest.FixtureRequest) -> Iterator[LabFrom]:
     for lab in labs:
         with lab:
             _keep_evidence(request.node, lab)
+
+
+def _lab_for(item: pytest.Item, step: snapshots.Step) -> Lab:
+    """Return a lab for a test, whose time limit begins when it has its turn.
+
+    Another program's labs, a soak for one, may take longer than any test is given.
+    """
+    kind = kind_for(item)
+    turn = LIGHT if kind is Guests.UML else EMULATED
+    item.ihook.pytest_timeout_cancel_timer(item=item)
+    with turn:
+        limit = pytest_timeout._get_item_settings(item)  # noqa: SLF001 - there is no other way.
+        if limit.timeout:
+            item.ihook.pytest_timeout_set_timer(item=item, settings=limit)
+        return snapshots.lab_from(step, kind)
 
 
 def _goes_on(lab: Lab) -> bool:
@@ -93,7 +110,7 @@ def shared_lab(request: pytest.FixtureRequest, shared_labs: list[Lab]) -> Iterat
     After a test that failed, the next one gets others.
     """
     if not shared_labs:
-        shared_labs.append(snapshots.lab_from(snapshots.OS_BOOTED, kind_for(request.node)))
+        shared_labs.append(_lab_for(request.node, snapshots.OS_BOOTED))
     lab = shared_labs[0]
     for machine in lab.machines:
         if not machine.is_on():

@@ -23,7 +23,7 @@ from hapair_lab.lab import Lab
 from hapair_lab.machine import LINE_BYTES, Machine
 from hapair_lab.packages import install_package, package_file
 from hapair_lab.progress import say
-from hapair_lab.saved import Saved, all_saved, find
+from hapair_lab.saved import BY_HAND, Saved, all_saved, find
 from hapair_lab.scenario import all_scenarios, scenario_named
 from hapair_lab.topology import Segment
 from hapair_lab.tunnel import carry
@@ -225,7 +225,7 @@ def kill(options: Namespace) -> int:
 def snapshot(options: Namespace) -> int:
     """Save the person's lab and go on."""
     lab = current.current()
-    saved = snapshots.save(lab, options.name, "mine")
+    saved = snapshots.save(lab, options.name, BY_HAND)
     lab.continue_from(saved)
     cluster.go_on(lab)
     say(f"saved; return to it with: cllab restore {options.name}")
@@ -264,19 +264,17 @@ def prepare(options: Namespace) -> int:
     current.sweep()
     last = cluster.formed_step() if options.cluster else chain_end()
     saved = snapshots.ensure(last)
+    snapshots.prune()
     say(f"ready: {saved.name} (cache: {cache_folder()})")
     return DONE
-
-
-def _sizes(saved: Saved) -> int:
-    return sum(path.stat().st_blocks * 512 for path in saved.folder.iterdir())
 
 
 def listing(options: Namespace) -> int:
     """Print the scenarios and snapshots."""
     stories = {each.name: each.summary for each in all_scenarios()}
     saved = [
-        {"name": each.name, "key": each.key, "size_bytes": _sizes(each)} for each in all_saved()
+        {"name": each.name, "key": each.key, "size_bytes": each.size_bytes()}
+        for each in all_saved()
     ]
     if options.json:
         print(json.dumps({"scenarios": stories, "snapshots": saved}, indent=2))
@@ -286,7 +284,7 @@ def listing(options: Namespace) -> int:
         print(f"  {name:24} {summary}")
     print("snapshots (cllab restore NAME), the last used first:")
     for each in all_saved():
-        print(f"  {each.name:24} {_sizes(each) / 1024**2:.0f} MiB  {each.key}")
+        print(f"  {each.name:24} {each.size_bytes() / 1024**2:.0f} MiB  {each.key}")
     return DONE
 
 

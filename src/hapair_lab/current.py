@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from hapair_lab.errors import LabError
-from hapair_lab.folders import runs_folder
+from hapair_lab.folders import age_s, runs_folder
 from hapair_lab.lab import DESCRIPTION, ClosingOnError, Lab
 from hapair_lab.saved import Saved
 from hapair_lab.tools import locked
@@ -93,8 +92,9 @@ def sweep() -> None:
     """
     kept = current_folder()
     for folder in runs_folder().iterdir():
-        young = time.time() - folder.lstat().st_mtime < YOUNG_S
-        if folder.is_symlink() or folder == kept or young:
+        if folder.is_symlink() or not folder.is_dir() or folder == kept:
+            continue
+        if age_s(folder) < YOUNG_S:
             continue
         with contextlib.suppress(LabError):
             lab = Lab.attach(folder)

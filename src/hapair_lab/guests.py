@@ -6,6 +6,7 @@ Linux is probed by booting it.
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from enum import StrEnum
@@ -15,8 +16,10 @@ from typing import Final
 from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder
 from hapair_lab.images import busybox_in
+from hapair_lab.progress import say
+from hapair_lab.room import memory_places
 from hapair_lab.tools import check_tools
-from hapair_lab.uml_kernel import UmlKernel, working_kernel
+from hapair_lab.uml_kernel import MEMORY_FOLDER, UmlKernel, working_kernel
 
 VARIABLE: Final = "HAPAIR_LAB_GUESTS"
 
@@ -37,6 +40,15 @@ def wanted() -> Guests | None:
         raise LabError(f"{VARIABLE} is {named!r}", hint="use qemu or uml") from error
 
 
+@functools.cache
+def has_memory() -> bool:
+    """Tell whether one lab could ever run; what others use at the moment is another matter."""
+    if memory_places() > 0:
+        return True
+    say(f"{MEMORY_FOLDER} is too small for User Mode Linux: the guests will be QEMU's")
+    return False
+
+
 def uml_kernel(kind: Guests | None = None) -> UmlKernel | None:
     """Return the kernel of User Mode Linux guests, or None where the guests are QEMU's.
 
@@ -46,7 +58,7 @@ def uml_kernel(kind: Guests | None = None) -> UmlKernel | None:
         LabError: User Mode Linux was asked for and does not work here.
     """
     named = kind or wanted()
-    if named is Guests.QEMU:
+    if named is Guests.QEMU or (named is None and not has_memory()):
         return None
     check_tools()
     with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:

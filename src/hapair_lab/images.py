@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair_lab import initrd, keys, package_sources, recipe
-from hapair_lab.folders import cache_folder
+from hapair_lab.folders import cache_folder, discard
 from hapair_lab.progress import step
 from hapair_lab.tools import check_tools, locked, run_tool
 from hapair_lab.uml_kernel import UmlKernel
@@ -55,13 +55,24 @@ def _as_root(script: str, cwd: Path) -> None:
     run_tool(*prefix, "sh", "-euc", script, cwd=cwd)
 
 
-def _packages_tar(release: str) -> Path:
+def packages_tar(release: str) -> Path:
     """Return the tar of the release with its packages, fetched if it is not in the cache."""
     digest = hashlib.sha256(repr((recipe.PACKAGES, LEFT_OUT)).encode()).hexdigest()[:12]
     target = cache_folder() / f"packages-{release}-{digest}.tar"
     if target.exists():
         return target
-    partial = target.with_suffix(".part")
+    with locked(f"packages-{release}"):
+        if not target.exists():
+            # A name of its own: the tool of a killed program may still be writing.
+            work = Path(tempfile.mkdtemp(prefix="build-packages-", dir=cache_folder()))
+            try:
+                _fetch_packages(release, work / target.name).rename(target)
+            finally:
+                remove(work)
+    return target
+
+
+def _fetch_packages(release: str, target: Path) -> Path:
     sources = package_sources.lines_for(release, tuple(package_sources.host_sources()))
     with step(
         f"fetching and unpacking Debian {release} ({len(recipe.PACKAGES)} packages and more)"
@@ -74,22 +85,21 @@ def _packages_tar(release: str) -> Path:
             *(f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT),
             *(f"--aptopt={setting}" for setting in package_sources.host_settings()),
             release,
-            str(partial),
+            str(target),
             *sources,
         )
-    partial.rename(target)
     return target
 
 
 def busybox_in(folder: Path, release: str = recipe.DEFAULT_RELEASE) -> Path:
     """Put the release's statically linked busybox into ``folder`` and return its path."""
-    run_tool("tar", "-C", str(folder), "-xf", str(_packages_tar(release)), f"./{BUSYBOX}")
+    run_tool("tar", "-C", str(folder), "-xf", str(packages_tar(release)), f"./{BUSYBOX}")
     return folder / BUSYBOX
 
 
 def _assemble(release: str, uml: UmlKernel | None, work: Path, result: Path, final: Path) -> None:
     """Make all files of an image in ``result``, with ``work`` for what is in between."""
-    packages = _packages_tar(release)
+    packages = packages_tar(release)
     files = (*recipe.guest_files(uml=uml is not None), *keys.lab_keys().guest_files())
     (work / "additions.tar").write_bytes(recipe.tar_of(files))
     with step("laying out the guests' root disk"):
@@ -159,7 +169,7 @@ def remove(path: Path) -> None:
     if path.name.startswith("build-"):
         _as_root(f"rm -rf '{path}'", cache_folder())
     elif path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+        discard(path)
     else:
         path.unlink(missing_ok=True)
 

@@ -94,6 +94,16 @@ def command_line(plan: EmulatorPlan, incoming: Path | None) -> list[str]:
     ]
 
 
+def writing(state: Path) -> str:
+    """Return where a state is sent to; its file is there once all of it is, else no part either."""
+    part = _part(state)
+    return f"exec:{{ cat > '{part}' && mv '{part}' '{state}'; }} || rm -f '{part}'"
+
+
+def _part(state: Path) -> Path:
+    return state.with_suffix(".part")
+
+
 class Qemu(Emulator):
     """A guest with a processor of its own, emulated or virtual."""
 
@@ -190,9 +200,15 @@ class Qemu(Emulator):
         deadline_s = time.monotonic() + SAVE_TIMEOUT_S
         with self._control() as control:
             control.execute("migrate-set-parameters", max_bandwidth=UNLIMITED_BYTES_PER_S)
-            control.execute("migrate", uri=f"exec:cat > '{self._state_in(folder)}'")
-            while (status := control.field("query-migrate", "status")) != "completed":
-                if status == "failed" or time.monotonic() > deadline_s:
+            state = self._state_in(folder)
+            control.execute("migrate", uri=writing(state))
+            # The emulator is done when the program took all; it may find no room for the rest.
+            while not state.exists():
+                status = control.field("query-migrate", "status")
+                has_ended = status == "failed" or (
+                    status == "completed" and not _part(state).exists() and not state.exists()
+                )
+                if has_ended or time.monotonic() > deadline_s:
                     raise LabError(f"the state of {self.plan.guest.name} was not saved: {status}")
                 time.sleep(POLL_S)
         self.kill()

@@ -21,6 +21,12 @@ CLEAN: Final = "cllab clean --older 1d removes snapshots that were not used for 
 MEMORY_BYTES: Final = sum(guest.memory_mib for guest in topology.GUESTS) * MIB
 
 
+def memory_places() -> int:
+    """Return how many labs of guests that keep their memory in files this host has room for."""
+    memory = Path(MEMORY_FOLDER)
+    return shutil.disk_usage(memory).total // MEMORY_BYTES if memory.exists() else 0
+
+
 def refuse_without_room(
     acceleration: Acceleration, free_in: Callable[[Path], int] | None = None
 ) -> None:

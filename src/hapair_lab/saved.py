@@ -14,11 +14,13 @@ from typing import Final
 
 from hapair_lab.acceleration import Acceleration
 from hapair_lab.errors import LabError
-from hapair_lab.folders import cache_folder
+from hapair_lab.folders import age_s, cache_folder
 from hapair_lab.guests import Guests
 from hapair_lab.images import Image, images_from_json, images_to_json
 
 DESCRIPTION: Final = "saved.json"
+BY_HAND: Final = "mine"  # The key of what a person saved.
+BLOCK_BYTES: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,13 @@ class Saved:
     def guests(self) -> Guests:
         """The kind of its guests."""
         return Guests.UML if self.acceleration is Acceleration.UML else Guests.QEMU
+
+    def size_bytes(self) -> int:
+        """Return what its files take on the disk."""
+        try:
+            return sum(path.stat().st_blocks for path in self.folder.iterdir()) * BLOCK_BYTES
+        except FileNotFoundError:  # Another program has just removed it.
+            return 0
 
     def write(self) -> None:
         """Write the description beside the states; it is what makes the folder a saved lab."""
@@ -80,7 +89,7 @@ def read_saved(folder: Path) -> Saved:
 
 def _folders() -> list[Path]:
     found = [folder for folder in snapshots_folder().iterdir() if folder.name[0] != "."]
-    return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
+    return sorted(found, key=age_s)
 
 
 def all_saved() -> list[Saved]:

@@ -16,6 +16,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +25,27 @@ from typing import Final
 from hapair_lab import qemu, topology, uml
 from hapair_lab.acceleration import Acceleration
 from hapair_lab.errors import LabError
-from hapair_lab.folders import cache_folder, runs_folder
+from hapair_lab.folders import age_s, cache_folder, discard, runs_folder
 from hapair_lab.guests import Guests, uml_kernel
 from hapair_lab.images import Image, image_in_cache, remove
 from hapair_lab.lab import BOOKWORM, MIXED, TRIXIE, ClosingOnError, Lab, equipment, read_description
 from hapair_lab.progress import say, step
-from hapair_lab.saved import Saved, all_saved, read_saved, snapshots_folder, unusable
+from hapair_lab.saved import (
+    BY_HAND,
+    Saved,
+    all_saved,
+    read_saved,
+    snapshots_folder,
+    unusable,
+)
 from hapair_lab.tools import BUILD_TIMEOUT_S, locked
 from hapair_lab.turns import turn_of
 
-# Older variants of one name that are kept, for who works on several branches.
+# Variants of one name and kind that are kept, for who works on several branches.
 KEPT_PER_NAME: Final = 2
+# What all together may take before those go that were not used for longest: all scenarios on both
+# kinds of guests need less.
+KEPT_BYTES: Final = 24 * 1024**3
 SPARED_S: Final = 1800.0
 BUILDING_S: Final = 3 * BUILD_TIMEOUT_S  # Longer than any image is being built.
 FETCHED: Final = ("packages-*.tar", "uml-*-*")
@@ -190,7 +201,7 @@ def _build(wanted: Step, key: str, kind: Guests | None) -> None:
                 wanted.resting.before_halt(lab)
         with step(f"snapshot {wanted.name}: saving"):
             save(lab, wanted.name, key)
-    prune(wanted.name)
+    prune()
 
 
 @contextlib.contextmanager
@@ -274,7 +285,7 @@ def forget(saved: Saved) -> None:
             raise LabError(f"snapshot {other.name} stands on {saved.name}: remove it first")
     if any(str(saved.folder) in _ancestors(lab.description.origin_folder) for lab in _running()):
         raise LabError(f"a lab runs on {saved.name}", hint="cllab down")
-    shutil.rmtree(saved.folder)
+    discard(saved.folder)
 
 
 def _image_folders(images: Mapping[str, Image]) -> set[str]:
@@ -290,31 +301,59 @@ def _images_in_use() -> set[str]:
     return used
 
 
-def prune(name: str, *, kept: int = KEPT_PER_NAME, spared_s: float = SPARED_S) -> None:
-    """Remove old variants of a snapshot, and images that nothing stands on any more.
+def prune(*, kept: int = KEPT_PER_NAME, kept_bytes: int = KEPT_BYTES) -> None:
+    """Bound what is kept, and say what goes: snapshots, images that nothing stands on, left-overs.
 
-    What something else stands on stays, and so does what was used in the last ``spared_s``
-    seconds: another process may be about to start a lab from it.
+    Of each name and kind the last used ``kept`` stay, of all ``kept_bytes``. What something else or
+    a running lab stands on stays in any case, and so do what a person saved and what was used in
+    the last half an hour: another process may be about to start a lab from it.
     """
-    young_s = time.time() - spared_s
-    saved = all_saved()
-    needed = _folders_in_use()
-    for each in saved:
-        needed.update(_ancestors(each.parent_folder))
-    for each in [each for each in saved if each.name == name][kept:]:
-        if str(each.folder) not in needed and each.folder.stat().st_mtime < young_s:
-            say(f"removing an old snapshot {each.name}")
-            shutil.rmtree(each.folder, ignore_errors=True)
-    for folder in unusable():
-        if folder.stat().st_mtime < young_s:
-            shutil.rmtree(folder, ignore_errors=True)
+    for each in _superfluous(kept, kept_bytes):
+        say(f"removing an old snapshot {each.name} {each.key}")
+        discard(each.folder)
     used = _images_in_use()
     for each in all_saved():
         used.update(_image_folders(each.images))
     for folder in cache_folder().glob("image-*-*"):
-        if str(folder) not in used and folder.stat().st_mtime < young_s:
+        if str(folder) not in used and age_s(folder) >= SPARED_S:
             say(f"removing an old image {folder.name}")
-            shutil.rmtree(folder, ignore_errors=True)
+            discard(folder)
+    now_s = time.time()
+    for path in (*unusable(), *_left_over(now_s)):
+        if age_s(path, now_s) >= SPARED_S:
+            remove(path)
+
+
+def _superfluous(kept: int, kept_bytes: int) -> Iterator[Saved]:
+    """Yield what goes; of a chain the last link first, so that what it stands on may follow."""
+    saved = all_saved()
+    in_use = _folders_in_use()
+    left_bytes = sum(each.size_bytes() for each in saved)
+    seen: Counter[tuple[str, Guests]] = Counter()
+    superseded: set[Path] = set()
+    for each in saved:  # The last used first.
+        seen[each.name, each.guests] += 1
+        if seen[each.name, each.guests] > kept:
+            superseded.add(each.folder)
+
+    while True:
+        stood_on = in_use | {parent for each in saved for parent in _ancestors(each.parent_folder)}
+        found = next(
+            (
+                each
+                for each in reversed(saved)
+                if (each.folder in superseded or left_bytes > kept_bytes)
+                and str(each.folder) not in stood_on
+                and each.key != BY_HAND
+                and age_s(each.folder) >= SPARED_S
+            ),
+            None,
+        )
+        if found is None:
+            return
+        saved.remove(found)
+        left_bytes -= found.size_bytes()
+        yield found
 
 
 def clean(*, everything: bool, older_s: float = math.inf, now_s: float | None = None) -> list[str]:
@@ -329,7 +368,7 @@ def clean(*, everything: bool, older_s: float = math.inf, now_s: float | None = 
     used = _folders_in_use()
     if not everything:
         for each in saved:
-            if _age_s(each.folder, now_s) < older_s:
+            if age_s(each.folder, now_s) < older_s:
                 used.update(_ancestors(str(each.folder)))
     images = _images_in_use()
     removed = []
@@ -339,7 +378,7 @@ def clean(*, everything: bool, older_s: float = math.inf, now_s: float | None = 
         else:
             removed.append(each.folder)
     spared_s = 0.0 if everything else SPARED_S
-    found = [path for path in cache_folder().glob("image-*-*") if _age_s(path, now_s) >= spared_s]
+    found = [path for path in cache_folder().glob("image-*-*") if age_s(path, now_s) >= spared_s]
     if everything:
         found += [path for pattern in FETCHED for path in cache_folder().glob(pattern)]
     removed += [path for path in found if str(path) not in images]
@@ -357,9 +396,4 @@ def _left_over(now_s: float) -> Iterator[Path]:
         (cache_folder(), "build-*", BUILDING_S),
         (cache_folder(), "packages-*.part", BUILDING_S),
     ):
-        yield from (path for path in folder.glob(pattern) if _age_s(path, now_s) >= spared_s)
-
-
-def _age_s(path: Path, now_s: float) -> float:
-    """Return the seconds since it was last used; none for what its maker has just renamed."""
-    return now_s - path.stat().st_mtime if path.exists() else 0.0
+        yield from (path for path in folder.glob(pattern) if age_s(path, now_s) >= spared_s)

@@ -2,7 +2,8 @@
 
 Three emulated guests fill two cores: two such labs at once would each be slow enough to look like a
 failure of what they test. Guests of User Mode Linux mostly wait, so several labs of them run side
-by side. A person's lab (``cllab up``) waits for nobody and holds nobody up.
+by side where there is memory for them. A person's lab (``cllab up``) waits for nobody and holds
+nobody up.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from typing import Final, Self
 from hapair_lab.acceleration import Acceleration
 from hapair_lab.folders import runs_folder
 from hapair_lab.progress import say
+from hapair_lab.room import memory_places
+from hapair_lab.tools import locked
 
 POLL_S: Final = 0.2
+LIGHT_MAX: Final = 3
 
 
 @dataclass(slots=True)
@@ -31,16 +35,21 @@ class Turn:
     descriptor: int = -1
 
     def take(self) -> None:
-        """Wait until a place is free, and say so when that takes long."""
-        said = False
-        while self.labs == 0 and not self._taken():
-            if not said:
-                all_taken = (
-                    f"all {self.places} places are taken" if self.places > 1 else "a lab runs"
-                )
-                say(f"{all_taken}: waiting until another program's lab on this machine ends")
-            said = True
-            time.sleep(POLL_S)
+        """Wait until a place is free, and say so when that takes long.
+
+        One waits at the places and all others behind it: whoever gives a place often has another
+        lab to play at once, and would be faster than anyone who looks now and then.
+        """
+        if self.labs == 0:
+            taken = f"all {self.places} places are taken" if self.places > 1 else "a lab runs"
+            waiting = f"{taken}: waiting until another program's lab on this machine ends"
+            with locked(f"{self.name}-next", waiting=waiting):
+                said = False
+                while not self._taken():
+                    if not said:
+                        say(waiting)
+                    said = True
+                    time.sleep(POLL_S)
         self.labs += 1  # Not before: who is interrupted while it waits has no turn.
 
     def _taken(self) -> bool:
@@ -76,7 +85,7 @@ class Turn:
 
 
 EMULATED: Final = Turn("turn-qemu", places=1)
-LIGHT: Final = Turn("turn-uml", places=3)
+LIGHT: Final = Turn("turn-uml", places=max(min(memory_places(), LIGHT_MAX), 1))
 
 
 def turn_of(acceleration: Acceleration) -> Turn:

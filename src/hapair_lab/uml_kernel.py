@@ -23,7 +23,7 @@ from typing import BinaryIO, Final
 
 from hapair_lab import initrd, package_sources
 from hapair_lab.errors import LabError
-from hapair_lab.folders import BOOT_ID, cache_folder
+from hapair_lab.folders import BOOT_ID, cache_folder, discard, runs_folder
 from hapair_lab.progress import say, step
 from hapair_lab.tools import locked, run_tool
 
@@ -33,6 +33,9 @@ PACKAGES: Final = ("user-mode-linux", "libc6")
 BINARY: Final = "usr/bin/linux.uml"
 FORMER_BINARY: Final = "usr/bin/linux"
 LIBRARIES: Final = ("ld-linux-x86-64.so.2", "libc.so.6")
+# What no scenario can do without, as modules or built in.
+MODULES: Final = ("drbd", "dm-mod", "veth")
+MODULE_LISTS: Final = ("modules.dep", "modules.builtin")
 PROBE_TIMEOUT_S: Final = 60
 # A folder in memory from which programs may be started; the kernel keeps its own memory there.
 MEMORY_FOLDER: Final = "/dev/shm"  # noqa: S108
@@ -55,6 +58,15 @@ class UmlKernel:
     def modules(self) -> Path:
         """The folder of the modules; its name is the kernel's release."""
         return next((self.folder / "modules").iterdir())
+
+    def lacks(self) -> tuple[str, ...]:
+        """Return the files and modules without which there is no lab and that are not there."""
+        files = [name for name in ("linux", *LIBRARIES) if not (self.folder / name).is_file()]
+        known = ""
+        for path in (self.folder / "modules").glob("*/modules.*"):
+            if path.name in MODULE_LISTS:
+                known += path.read_text()
+        return (*files, *(name for name in MODULES if f"/{name}.ko" not in known))
 
     def install(self, folder: Path, final: Path) -> Path:
         """Put the kernel and its library into ``folder``, to be run as it lies in ``final``."""
@@ -104,7 +116,8 @@ def kept(work: Path) -> UmlKernel:
     """Move what is needed of the packages unpacked in ``work/tree`` into the cache.
 
     Raises:
-        LabError: They are laid out in another way than those that we know.
+        LabError: They are laid out in another way than those that we know, or lack a module that
+            every lab needs.
     """
     tree = work / "tree"
     binary = tree / BINARY if (tree / BINARY).exists() else tree / FORMER_BINARY
@@ -116,9 +129,11 @@ def kept(work: Path) -> UmlKernel:
         shutil.move(tree / "usr/lib/uml/modules", result / "modules")
         for name in LIBRARIES:
             shutil.copyfile(libraries[name], result / name)
-        version = next((result / "modules").iterdir()).name
+        version = UmlKernel(result).modules.name
     except (OSError, KeyError, StopIteration) as error:
         raise LabError(f"its packages are laid out in an unknown way: {error!r}") from error
+    if lacking := UmlKernel(result).lacks():
+        raise LabError(f"it has no {', '.join(lacking)}")
     digest = hashlib.sha256()
     for name in ("linux", *LIBRARIES):
         digest.update((result / name).read_bytes())
@@ -129,8 +144,11 @@ def kept(work: Path) -> UmlKernel:
 
 
 def boots(kernel: UmlKernel, busybox: Path) -> bool:
-    """Boot the kernel with nothing but a ram disk, whose program says one word and powers off."""
-    with tempfile.TemporaryDirectory() as name:
+    """Boot the kernel with nothing but a ram disk, whose program says one word and powers off.
+
+    It lies where kernels of guests do: programs may not be started in every folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="probe-", dir=runs_folder()) as name:
         folder = Path(name)
         ram_disk = folder / "initrd"
         ram_disk.write_bytes(initrd.build(busybox, None))
@@ -186,7 +204,7 @@ def working_kernel(
                 if not answer["kernel"]:
                     if time.time() - remembered.stat().st_mtime < NONE_HOLDS_S:
                         return None
-                elif folder.is_dir():
+                elif not UmlKernel(folder).lacks():
                     return UmlKernel(folder)
         found = _search(make_busybox(), fetch)
         name = found.key if found is not None else ""
@@ -197,9 +215,12 @@ def working_kernel(
 def _search(busybox: Path, fetch: Callable[[str], UmlKernel]) -> UmlKernel | None:
     in_cache = sorted(cache_folder().glob("uml-*-*"), key=lambda path: path.stat().st_mtime)
     for folder in reversed(in_cache):
-        if boots(UmlKernel(folder), busybox):
-            say(f"User Mode Linux was probed by booting it: {folder.name} works")
-            return UmlKernel(folder)
+        kernel = UmlKernel(folder)
+        if kernel.lacks():
+            discard(folder)
+        elif boots(kernel, busybox):
+            say(f"User Mode Linux was probed by booting it: {kernel.key} works")
+            return kernel
     for suite in SUITES:
         try:
             with step(f"fetching User Mode Linux from Debian {suite}"):
@@ -211,5 +232,5 @@ def _search(busybox: Path, fetch: Callable[[str], UmlKernel]) -> UmlKernel | Non
             say(f"User Mode Linux was probed by booting it: {kernel.key} works")
             return kernel
         say(f"User Mode Linux was probed by booting it: {kernel.key} does not work here")
-        shutil.rmtree(kernel.folder)
+        discard(kernel.folder)
     return None

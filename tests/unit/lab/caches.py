@@ -1,5 +1,7 @@
 """Images and snapshots that only stand in a cache, for tests that start no guest."""
 
+import os
+import time
 from pathlib import Path
 
 from hapair_lab.acceleration import Acceleration
@@ -12,6 +14,13 @@ def image_in(cache: Path) -> Image:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "root.img").touch()
     return Image(folder, "1")
+
+
+def grow_old(*folders: Path) -> None:
+    """Let the folders be as if nobody had used them for long, the first one for longest."""
+    for number, folder in enumerate(folders):
+        long_ago_s = time.time() - 86400 + number
+        os.utime(folder, (long_ago_s, long_ago_s))
 
 
 def make_saved(

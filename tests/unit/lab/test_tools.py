@@ -14,7 +14,7 @@ from hapair_lab.acceleration import VARIABLE, Acceleration, acceleration_for
 from hapair_lab.errors import LabError
 from hapair_lab.faults import DiskErrors, failing_table
 from hapair_lab.process import Process
-from hapair_lab.saved import all_saved, find, read_saved, snapshots_folder
+from hapair_lab.saved import find, read_saved, snapshots_folder
 from hapair_lab.scenario import all_scenarios, scenario_named
 from hapair_lab.snapshots import (
     NOTHING_RUNS,
@@ -24,7 +24,6 @@ from hapair_lab.snapshots import (
     clean,
     forget,
     key_of,
-    prune,
 )
 from tests.unit.lab.caches import image_in, make_saved
 
@@ -141,44 +140,6 @@ def test_a_snapshot_that_another_stands_on_is_not_forgotten(cache: Path) -> None
     forget(formed)
     forget(base)
     assert not base.folder.exists()
-
-
-def test_old_variants_are_removed_unless_something_stands_on_them(cache: Path) -> None:
-    saved = [make_saved(cache, "installed", str(number)) for number in range(4)]
-    for number, each in enumerate(saved):
-        os.utime(each.folder, (number, number))
-    make_saved(cache, "formed", "1", saved[0])
-    prune("installed", kept=1)
-    left = {folder.name for folder in snapshots_folder().iterdir()}
-    assert left == {"installed-0", "installed-3", "formed-1"}
-
-
-def test_what_was_just_used_is_not_removed_under_somebodys_feet(cache: Path) -> None:
-    saved = [make_saved(cache, "installed", str(number)) for number in range(3)]
-    prune("installed", kept=1)
-    assert all(each.folder.exists() for each in saved)
-
-
-def test_an_image_that_nothing_stands_on_is_removed(cache: Path) -> None:
-    make_saved(cache, "installed", "1")
-    old = cache / "image-test-0"
-    old.mkdir()
-    for folder in (old, image_in(cache).folder):
-        os.utime(folder, (0, 0))
-    prune("installed")
-    assert not old.exists()
-    assert image_in(cache).root_disk.exists()
-
-
-def test_a_folder_that_nobody_can_read_is_no_snapshot_and_goes_in_time(cache: Path) -> None:
-    make_saved(cache, "installed", "1")
-    broken = snapshots_folder() / "installed-of-an-older-version"
-    broken.mkdir()
-    (broken / "saved.json").write_text("{}")
-    os.utime(broken, (0, 0))
-    assert [each.key for each in all_saved()] == ["1"]
-    prune("installed")
-    assert not broken.exists()
 
 
 def test_cleaning_everything_leaves_nothing_that_could_be_built_again(cache: Path) -> None:

@@ -5,6 +5,8 @@ Also the choice between the kinds of guests, which asks for it.
 
 import json
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from hapair_lab.guests import Guests
 from hapair_lab.initrd import PROBE_ANSWER, PROBE_WORD
 from hapair_lab.tools import TOOLS
 from hapair_lab.uml_kernel import (
+    MODULES,
     NONE_HOLDS_S,
     REMEMBERED,
     SUITES,
@@ -46,6 +49,8 @@ class Shop:
         tree = self.folder / suite / "tree"
         for name in ("usr/bin", f"usr/lib/uml/modules/7-{suite}", "lib/x86_64-linux-gnu"):
             (tree / name).mkdir(parents=True)
+        listed = "".join(f"kernel/drivers/{name}.ko:\n" for name in MODULES)
+        (tree / f"usr/lib/uml/modules/7-{suite}" / "modules.dep").write_text(listed)
         (tree / "usr/bin/linux.uml").write_text(f"#!/bin/sh\n{does}\n# {suite}\n")
         for name in ("ld-linux-x86-64.so.2", "libc.so.6"):
             (tree / "lib/x86_64-linux-gnu" / name).write_text(name)
@@ -175,7 +180,7 @@ def without_modules(tree: Path) -> None:
 
 def without_a_release(tree: Path) -> None:
     for path in (tree / "usr/lib/uml/modules").iterdir():
-        path.rmdir()
+        shutil.rmtree(path)
 
 
 def without_library(tree: Path) -> None:
@@ -193,6 +198,39 @@ def test_packages_that_are_laid_out_in_an_unknown_way_are_told(
     with pytest.raises(LabError, match="unknown way"):
         kept(work)
     assert not list(shop.cache.glob("uml-*-*"))
+
+
+def test_a_kernel_without_drbd_is_of_no_use(shop: Shop) -> None:
+    work = shop.unpacked("forky", WORKS)
+    for folder in (work / "tree/usr/lib/uml/modules").iterdir():
+        (folder / "modules.dep").write_text("kernel/drivers/net/veth.ko:\n")
+        (folder / "modules.builtin").write_text("kernel/drivers/md/dm-mod.ko\n")
+    with pytest.raises(LabError, match="it has no drbd"):
+        kept(work)
+    assert not list(shop.cache.glob("uml-*-*"))
+
+
+def test_half_a_kernel_in_the_cache_is_not_used_and_goes(shop: Shop) -> None:
+    """A removal by ``rm`` may have been interrupted, or by a version that did not take care."""
+    shop.kernels = {SUITES[0]: WORKS}
+    for half in ("linux", "modules/*/modules.dep"):
+        kernel = shop.working()
+        assert kernel is not None
+        for missing in kernel.folder.glob(half):
+            missing.unlink()
+        another = shop.working()
+        assert another is not None
+        assert another.lacks() == ()
+        assert not kernel.folder.exists()
+
+
+def test_the_kernel_is_probed_where_guests_run_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Temporary files often lie where no program may be started."""
+    monkeypatch.setattr(tempfile, "tempdir", str(shop.folder / "nowhere"))
+    shop.kernels = {SUITES[0]: WORKS}
+    assert shop.working() is not None
 
 
 def test_older_packages_have_the_kernel_under_another_name(shop: Shop) -> None:
@@ -238,6 +276,30 @@ def all_tools(shop: Shop) -> Shop:
     boot_id = BOOT_ID.read_text().strip()
     (shop.cache / REMEMBERED).write_text(json.dumps({"boot_id": boot_id, "kernel": ""}))
     return shop
+
+
+@pytest.mark.parametrize(("places", "probed"), [(0, 0), (1, 1)])
+@pytest.mark.usefixtures("all_tools")
+def test_where_memory_is_too_small_for_one_lab_nothing_is_probed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    places: int,
+    probed: int,
+) -> None:
+    """Docker gives 64 MiB: the kernel boots, and each lab would be refused."""
+    asked = []
+
+    def works(_: object) -> None:
+        asked.append(places)
+
+    monkeypatch.setattr(guests, "working_kernel", works)
+    monkeypatch.setattr(guests, "memory_places", lambda: places)
+    guests.has_memory.cache_clear()
+    assert guests.uml_kernel() is None
+    assert guests.uml_kernel() is None
+    assert len(asked) == 2 * probed
+    assert capsys.readouterr().err.count("too small for User Mode Linux") == 1 - probed
+    guests.has_memory.cache_clear()
 
 
 def test_where_none_boots_the_guests_are_those_of_qemu(all_tools: Shop) -> None:
