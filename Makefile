@@ -14,7 +14,7 @@ ONLY ?=
 DEPTH ?=
 KINDS ?=
 # The guests of the lab: qemu or uml (empty: what this machine can do is probed), and the area of
-# the scenarios that `make lab` plays (empty: all; an unknown one lists them).
+# the scenarios that `make lab` plays, or several (empty: all; an unknown one lists them).
 GUESTS ?=
 AREA ?=
 ifneq ($(filter-out qemu uml,$(GUESTS)),)
@@ -107,7 +107,7 @@ area: ready
 .PHONY: lab
 lab: area formed ## all scenarios on guests, or one area's: make lab AREA=networks GUESTS=qemu
 	$(PYTEST) -m lab $(BESIDE_GUESTS) $$($(PYTHON) -m tests.times.areas $(AREA)) \
-		--times --note $(if $(AREA),--area=$(AREA))
+		--times --note $(addprefix --area=,$(AREA))
 
 .PHONY: soak
 soak: images ## random faults on guests while clients write: make soak MINUTES=60 SEED=1 GUESTS=uml

@@ -23,6 +23,7 @@ from hapair_lab.links import LINKS, Link, StreamLink
 from hapair_lab.topology import Segment
 
 CONTROL: Final = "control"
+CONTROL_TIMEOUT_S: Final = 30.0  # For a host that is busy.
 
 
 class Cut(NamedTuple):
@@ -181,7 +182,7 @@ def _listen(path: Path, kind: socket.SocketKind) -> socket.socket:
 def set_cuts(folder: Path, cuts: frozenset[Cut]) -> None:
     """Tell the running hub which directions are cut from now on; all others carry again."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
-        control.settimeout(5.0)
+        control.settimeout(CONTROL_TIMEOUT_S)
         control.connect(str(folder / CONTROL))
         control.sendall(write_cuts(cuts))
         with control.makefile("rb") as lines:

@@ -26,7 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--note", action="store_true", help="end with what was played on guests, to be pasted"
     )
     parser.addoption(
-        "--area", choices=AREAS, default=None, help="of the scenarios on guests play this area's"
+        "--area",
+        choices=AREAS,
+        action="append",
+        default=[],
+        help="of the scenarios on guests play this area's; may be repeated",
     )
 
 
@@ -60,11 +64,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.user_properties.append((KIND, str(kind_of(item))))
         if (seconds := declared_s(item)) is not None:
             item.user_properties.append((DECLARED, seconds))
-    area = config.getoption("--area")
-    if area is not None:
-        others = [item for item in items if area_of(item.nodeid) != area]
+    areas = config.getoption("--area")
+    if areas:
+        others = [item for item in items if area_of(item.nodeid) not in areas]
         config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if area_of(item.nodeid) == area]
+        items[:] = [item for item in items if area_of(item.nodeid) in areas]
 
 
 def pytest_terminal_summary(

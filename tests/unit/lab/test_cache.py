@@ -16,6 +16,7 @@ from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder, discard, new_run_folder
 from hapair_lab.images import image_for
 from hapair_lab.lab import Description, write_description
+from hapair_lab.qemu import writing
 from hapair_lab.saved import BY_HAND, Saved, all_saved, snapshots_folder
 from hapair_lab.snapshots import SPARED_S, clean, prune
 from hapair_lab.topology import GUESTS
@@ -233,3 +234,19 @@ def test_a_cache_that_cannot_be_written_is_told(
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(LabError, match="nothing can be written"):
         cache_folder()
+
+
+@pytest.mark.parametrize(("limit", "left"), [("unlimited", ["node1.state"]), ("8", [])])
+def test_a_state_for_which_there_was_no_room_is_not_taken_for_one(
+    tmp_path: Path, limit: str, left: list[str]
+) -> None:
+    """The emulator hands over the last bytes and is done; they may not fit on the disk."""
+    state = tmp_path / "node1.state"
+    command = writing(state).removeprefix("exec:")
+    subprocess.run(
+        ["sh", "-c", f"ulimit -f {limit}; {command}"],
+        input=b"x" * 16 * 1024,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    assert [path.name for path in tmp_path.iterdir()] == left

@@ -153,6 +153,19 @@ def test_a_slip_of_the_hand_begins_no_long_run(words: tuple[str, ...], said: str
     assert done.stdout == ""
 
 
+def test_several_areas_may_be_played_at_once() -> None:
+    done = subprocess.run(
+        ("make", "--dry-run", "lab", "AREA=witness fencing"),
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert done.stdout.rstrip().endswith("--area=witness --area=fencing")
+    assert main(["witness", "fencing"]) == 0
+
+
 PROJECT: Final = """
 import time
 import pytest
