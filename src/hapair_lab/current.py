@@ -11,6 +11,7 @@ from typing import Final
 from hapair_lab.errors import LabError
 from hapair_lab.folders import age_s, runs_folder
 from hapair_lab.lab import DESCRIPTION, ClosingOnError, Lab
+from hapair_lab.process import any_runs_in
 from hapair_lab.saved import Saved
 from hapair_lab.tools import locked
 
@@ -96,8 +97,5 @@ def sweep() -> None:
             continue
         if age_s(folder) < YOUNG_S:
             continue
-        with contextlib.suppress(LabError):
-            lab = Lab.attach(folder)
-            if lab.is_running():
-                continue
-        shutil.rmtree(folder, ignore_errors=True)
+        if not any_runs_in(folder):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -89,3 +89,15 @@ class Process:
     def last_words(self) -> str:
         """Return the end of what it said on its error output, for error messages."""
         return self.log.read_text(errors="replace")[-2000:].strip() if self.log.exists() else ""
+
+
+def any_runs_in(folder: Path) -> bool:
+    """Tell whether a process lives whose pid file is in ``folder``, whoever started it.
+
+    Its command line names the folder. Nothing else is asked for: another version of the lab may
+    have made it.
+    """
+    return any(
+        Process(pid_file, f"{folder}/", folder / "log").pid() is not None
+        for pid_file in folder.glob("*.pid")
+    )

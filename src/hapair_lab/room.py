@@ -11,13 +11,13 @@ from hapair_lab import topology
 from hapair_lab.acceleration import Acceleration
 from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder, runs_folder
+from hapair_lab.tools import CLEAN
 from hapair_lab.uml_kernel import MEMORY_FOLDER
 
 MIB: Final = 1024**2
 GIB: Final = 1024**3
 # What the guests of a lab write in a long scenario: the disks themselves are full of holes.
 DISK_BYTES: Final = GIB
-CLEAN: Final = "cllab clean --older 1d removes snapshots that were not used for a day"
 MEMORY_BYTES: Final = sum(guest.memory_mib for guest in topology.GUESTS) * MIB
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -27,6 +28,7 @@ TOOLS: Final = {
     "setpriv": "util-linux",
 }
 BUILD_TIMEOUT_S: Final = 1800
+CLEAN: Final = "cllab clean --older 1d removes snapshots that were not used for a day"
 SYSTEM_FOLDERS: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -73,5 +75,8 @@ def run_tool(*argv: str, cwd: Path | None = None) -> str:
     )
     if finished.returncode != 0:
         ending = "\n".join(finished.stderr.strip().splitlines()[-15:])
-        raise LabError(f"{argv[0]} ended with exit code {finished.returncode}:\n{ending}")
+        hint = CLEAN if os.strerror(errno.ENOSPC) in ending else ""
+        raise LabError(
+            f"{argv[0]} ended with exit code {finished.returncode}:\n{ending}", hint=hint
+        )
     return finished.stdout

@@ -19,6 +19,7 @@ from hapair_lab.lab import Description, write_description
 from hapair_lab.qemu import writing
 from hapair_lab.saved import BY_HAND, Saved, all_saved, snapshots_folder
 from hapair_lab.snapshots import SPARED_S, clean, prune
+from hapair_lab.tools import run_tool
 from hapair_lab.topology import GUESTS
 from tests.unit.lab.caches import grow_old, image_in, make_saved
 
@@ -209,6 +210,15 @@ def test_an_image_that_is_being_removed_is_not_taken(
     discard(image.folder)
     image_for()
     assert built == [image.folder]
+
+
+def test_a_tool_that_finds_no_room_is_told_with_what_to_do() -> None:
+    with pytest.raises(LabError, match="No space left") as error:
+        run_tool("sh", "-c", "echo x >/dev/full")
+    assert "cllab clean" in error.value.hint
+    with pytest.raises(LabError) as error:
+        run_tool("false")
+    assert error.value.hint == ""
 
 
 @pytest.mark.parametrize("name", ["my cache", "a,b", "a:b", "it's"])

@@ -27,7 +27,7 @@ from hapair_lab.tools import locked
 from hapair_lab.topology import GUESTS
 from tests.processes import PATIENCE_S, Started
 from tests.unit.lab import caches
-from tests.unit.lab.caches import image_in
+from tests.unit.lab.caches import grow_old, image_in
 
 UML = Acceleration.UML
 make_saved = partial(caches.make_saved, acceleration=UML)
@@ -189,6 +189,18 @@ def test_a_snapshot_is_forgotten_when_only_the_folder_of_a_lab_is_left(
     forget(left)
     assert not left.folder.exists()
     assert up.is_running()
+
+
+def test_a_lab_of_another_version_is_not_swept_away_while_it_runs(cache: Path, up: Lab) -> None:
+    (up.folder.parent / current.POINTER).unlink()
+    gone = make_lab(cache, make_saved(cache, "left", "1")).folder
+    for folder in (up.folder, gone):
+        (folder / "lab.json").write_text("{}")
+        grow_old(folder)
+    current.sweep()
+    assert up.folder.exists()
+    assert not gone.exists()
+    write_description(up.folder, up.description)
 
 
 def test_a_guest_whose_emulator_ended_is_told_from_one_that_is_slow(cache: Path) -> None:
