@@ -1,14 +1,12 @@
 """The kind of guests is looked for when a scenario is to be played, and a worker may die."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-ROOT: Final = Path(__file__).parents[3]
+from tests.unit.times.projects import Project
+
 PROJECT: Final = """
 import os
 import pytest
@@ -25,37 +23,9 @@ def test_pure():
 """
 
 
-class Project:
-    """Some tests in a folder of their own, with a cache in which nothing is."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.cache = folder / "cache"
-        (folder / "test_it.py").write_text(PROJECT)
-        (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n lab(seconds)\n")
-
-    def run(self, *words: str, kind: str = "") -> subprocess.CompletedProcess[str]:
-        settings = {
-            "PYTHONPATH": str(ROOT),
-            "XDG_CACHE_HOME": str(self.cache),
-            "HAPAIR_LAB_GUESTS": kind,
-        }
-        environment = {**os.environ, **settings}
-        for inherited in ("PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
-            environment.pop(inherited, None)
-        return subprocess.run(
-            (sys.executable, "-m", "pytest", "-p", "tests.guests", *words, "."),
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            check=False,
-            text=True,
-        )
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
+    return Project(tmp_path, PROJECT)
 
 
 @pytest.mark.parametrize("how", [("-m", "not lab"), ("-k", "pure or killed")])
