@@ -17,12 +17,17 @@ from pathlib import Path
 from typing import Final
 
 from hapair_lab import initrd, keys, package_sources, recipe
+from hapair_lab.errors import LabError
 from hapair_lab.folders import cache_folder, discard
 from hapair_lab.progress import step
 from hapair_lab.tools import check_tools, locked, run_tool
 from hapair_lab.uml_kernel import UmlKernel
 
 BUSYBOX: Final = "usr/bin/busybox"
+NAME_SPACE: Final = (
+    "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER;"
+    " where user name spaces are forbidden only root can build images"
+)
 LEFT_OUT: Final = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
 
 
@@ -52,7 +57,12 @@ class Image:
 def _as_root(script: str, cwd: Path) -> None:
     """Run a shell script as root; an ordinary user is root in a user name space of his own."""
     prefix = () if os.geteuid() == 0 else ("unshare", "--map-root-user", "--map-auto", "--")
-    run_tool(*prefix, "sh", "-euc", script, cwd=cwd)
+    try:
+        run_tool(*prefix, "sh", "-euc", script, cwd=cwd)
+    except LabError as error:
+        if "\nunshare: " in error.message:
+            raise LabError(error.message, hint=NAME_SPACE) from error
+        raise
 
 
 def packages_tar(release: str) -> Path:

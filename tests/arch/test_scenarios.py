@@ -1,6 +1,7 @@
 """What is played on guests says how long it takes and where it belongs, and has a budget."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,11 +19,16 @@ pytestmark = pytest.mark.xdist_group("scenarios")  # They are collected once for
 
 
 @pytest.fixture(scope="module")
-def scenarios() -> list[Scenario]:
-    """Return all of them, as a run would collect them."""
+def scenarios(tmp_path_factory: pytest.TempPathFactory) -> list[Scenario]:
+    """Return all of them, on a machine on which no lab ever ran and whose guests are named."""
+    cache = tmp_path_factory.mktemp("cache")
     argv = (sys.executable, "-m", "tests.times.scenarios")
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=False, text=True)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "HAPAIR_LAB_GUESTS": "uml"}
+    done = subprocess.run(
+        argv, cwd=ROOT, env=environment, capture_output=True, check=False, text=True
+    )
     assert done.returncode == 0, done.stderr
+    assert list(cache.iterdir()) == [], "nothing is fetched or probed for a list"
     return [Scenario(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
@@ -30,6 +36,7 @@ def test_every_scenario_declares_its_time(scenarios: list[Scenario]) -> None:
     silent = [each.name for each in scenarios if each.declared_s is None]
     assert not silent, "say how long they take: @pytest.mark.lab(seconds=20)"
     assert len(scenarios) > len(AREAS)
+    assert any("watchdog" in each.name for each in scenarios), "those of one kind of guests too"
 
 
 def test_what_make_test_plays_on_guests_stays_within_its_budget(scenarios: list[Scenario]) -> None:
