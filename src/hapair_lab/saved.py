@@ -87,6 +87,15 @@ def read_saved(folder: Path) -> Saved:
     return saved
 
 
+def is_saved(folder: Path) -> bool:
+    """Tell whether a folder is a saved lab that can be used."""
+    try:
+        read_saved(folder)
+    except LabError:
+        return False
+    return True
+
+
 def _folders() -> list[Path]:
     found = [folder for folder in snapshots_folder().iterdir() if folder.name[0] != "."]
     return sorted(found, key=age_s)
@@ -103,8 +112,7 @@ def all_saved() -> list[Saved]:
 
 def unusable() -> list[Path]:
     """Return the folders that no version of today can read, e.g. because their image is gone."""
-    usable = {saved.folder for saved in all_saved()}
-    return [folder for folder in _folders() if folder not in usable]
+    return [folder for folder in _folders() if not is_saved(folder)]
 
 
 def find(name: str, kind: Guests | None = None, *, key: str = "") -> Saved:

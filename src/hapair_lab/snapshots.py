@@ -34,6 +34,7 @@ from hapair_lab.saved import (
     BY_HAND,
     Saved,
     all_saved,
+    is_saved,
     read_saved,
     snapshots_folder,
     unusable,
@@ -165,10 +166,11 @@ def ensure(wanted: Step, kind: Guests | None = None) -> Saved:
     images, acceleration = equipment(dict(wanted.first.releases), kind)
     key = key_of(wanted, images, acceleration)
     folder = folder_of(wanted.name, key)
-    if not folder.exists():
+    if not is_saved(folder):
         # The turn comes before the lock: who has a lab may want another one's snapshot.
         with turn_of(acceleration), locked(f"snapshot-{wanted.name}-{acceleration}"):
-            if not folder.exists():
+            if not is_saved(folder):
+                discard(folder)
                 _build(wanted, key, kind)
     os.utime(folder)
     return read_saved(folder)

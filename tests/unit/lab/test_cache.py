@@ -18,7 +18,7 @@ from hapair_lab.images import image_for
 from hapair_lab.lab import Description, write_description
 from hapair_lab.qemu import writing
 from hapair_lab.saved import BY_HAND, Saved, all_saved, snapshots_folder
-from hapair_lab.snapshots import SPARED_S, clean, prune
+from hapair_lab.snapshots import OS_BOOTED, SPARED_S, Step, clean, ensure, key_of, prune
 from hapair_lab.tools import run_tool
 from hapair_lab.topology import GUESTS
 from tests.unit.lab.caches import grow_old, image_in, make_saved
@@ -122,6 +122,25 @@ def test_a_folder_that_nobody_can_read_is_no_snapshot_and_goes_in_time(cache: Pa
     assert [each.key for each in all_saved()] == ["1"]
     prune()
     assert not broken.exists()
+
+
+def test_what_bears_the_name_of_a_snapshot_and_is_none_is_built_anew(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guests_images = {guest.name: image_in(cache) for guest in GUESTS}
+    monkeypatch.setattr(snapshots, "equipment", lambda *_: (guests_images, Acceleration.TCG))
+    key = key_of(OS_BOOTED, guests_images, Acceleration.TCG)
+    (snapshots_folder() / f"os-booted-{key}").mkdir()
+    built: list[str] = []
+
+    def build(wanted: Step, key: str, _kind: object) -> None:
+        built.append(wanted.name)
+        make_saved(cache, wanted.name, key)
+
+    monkeypatch.setattr(snapshots, "_build", build)
+    assert ensure(OS_BOOTED).key == key
+    assert ensure(OS_BOOTED).key == key
+    assert built == ["os-booted"]
 
 
 def test_what_killed_programs_left_goes_in_time(cache: Path) -> None:
