@@ -45,7 +45,7 @@ def has_memory() -> bool:
     """Tell whether one lab could ever run; what others use at the moment is another matter."""
     if memory_places() > 0:
         return True
-    say(f"{MEMORY_FOLDER} is too small for User Mode Linux: the guests will be QEMU's")
+    say(f"{MEMORY_FOLDER} is too small for User Mode Linux, or noexec: the guests will be QEMU's")
     return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,9 +23,14 @@ MEMORY_BYTES: Final = sum(guest.memory_mib for guest in topology.GUESTS) * MIB
 
 
 def memory_places() -> int:
-    """Return how many labs of guests that keep their memory in files this host has room for."""
+    """Return how many labs of guests that keep their memory in files this host has room for.
+
+    None where those files must not be executable, as guests' programs lie in them.
+    """
     memory = Path(MEMORY_FOLDER)
-    return shutil.disk_usage(memory).total // MEMORY_BYTES if memory.exists() else 0
+    if not memory.exists() or os.statvfs(memory).f_flag & os.ST_NOEXEC:
+        return 0
+    return shutil.disk_usage(memory).total // MEMORY_BYTES
 
 
 def refuse_without_room(
