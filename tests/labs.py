@@ -21,6 +21,7 @@ from tests.guests import kind_for
 
 FAILURES: Final = Path(__file__).parents[1] / "build" / "lab-failures"
 THAW_S: Final = 3.0  # A silence is noticed after two.
+PLAYED: Final = pytest.StashKey[pytest.Item]()
 FAILURE: Final = pytest.StashKey[str]()
 
 LabFrom = Callable[[snapshots.Step], Lab]
@@ -43,11 +44,11 @@ def lab_from(request: pytest.FixtureRequest) -> Iterator[LabFrom]:
     labs: list[Lab] = []
 
     def make(step: snapshots.Step) -> Lab:
-        lab = _lab_for(request.node, step)
+        lab = lab_for(request, step)
         if not _goes_on(lab):
             say("a busy host let the guests stand still while they continued: once more")
             lab.close()
-            lab = _lab_for(request.node, step)
+            lab = lab_for(request, step)
         labs.append(lab)
         return lab
 
@@ -57,13 +58,21 @@ def lab_from(request: pytest.FixtureRequest) -> Iterator[LabFrom]:
             _keep_evidence(request.node, lab)
 
 
-def _lab_for(item: pytest.Item, step: snapshots.Step) -> Lab:
-    """Return a lab for a test, whose time limit begins when it has its turn.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    """Know whose time limit it is when a fixture of a whole module makes a lab."""
+    item.config.stash[PLAYED] = item
+    return (yield)
+
+
+def lab_for(request: pytest.FixtureRequest, step: snapshots.Step) -> Lab:
+    """Return a lab for the test that is played, whose time limit begins when it has its turn.
 
     Another program's labs, a soak for one, may take longer than any test is given.
     """
-    kind = kind_for(item)
+    kind = kind_for(request.node)
     turn = LIGHT if kind is Guests.UML else EMULATED
+    item = request.config.stash[PLAYED]
     item.ihook.pytest_timeout_cancel_timer(item=item)
     with turn:
         limit = pytest_timeout._get_item_settings(item)  # noqa: SLF001 - there is no other way.
@@ -110,7 +119,7 @@ def shared_lab(request: pytest.FixtureRequest, shared_labs: list[Lab]) -> Iterat
     After a test that failed, the next one gets others.
     """
     if not shared_labs:
-        shared_labs.append(_lab_for(request.node, snapshots.OS_BOOTED))
+        shared_labs.append(lab_for(request, snapshots.OS_BOOTED))
     lab = shared_labs[0]
     for machine in lab.machines:
         if not machine.is_on():

@@ -15,8 +15,8 @@ from hapair.model.outcome import Done, Outcome
 from hapair_lab import snapshots
 from hapair_lab.errors import LabError
 from hapair_lab.lab import Lab
-from tests.guests import kind_for
 from tests.lab.real_drbd import SETTLES_WITHIN_S, RealDrbd, State, prepare
+from tests.labs import lab_for
 from tests.sim.drbd import Resource, Written
 from tests.sim.fence import NEEDS_FENCE, LetGo
 from tests.sim.sides import Fencing
@@ -271,7 +271,7 @@ class Bench:
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with (
         ThreadPoolExecutor(AT_ONCE) as threads,
-        snapshots.lab_from(snapshots.OS_BOOTED, kind_for(request.node)) as lab,
+        lab_for(request, snapshots.OS_BOOTED) as lab,
     ):
         prepare(lab, AT_ONCE)
         yield Bench(lab, [Both(RealDrbd(lab, number)) for number in range(AT_ONCE)], threads)

@@ -27,12 +27,19 @@ def no_guests(monkeypatch):
     monkeypatch.setattr(snapshots, "lab_from", lambda step, kind: FakeLab())
     monkeypatch.setattr(labs, "_keep_evidence", lambda item, lab: None)
 
-def test_that_waits(lab_from):
+@pytest.fixture(scope="module")
+def shared(request):
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(labs.lab_for(request, None))
+
+@pytest.mark.parametrize("for_whom", ["lab_from", "shared"])
+def test_that_waits(request, for_whom):
+    make = request.getfixturevalue(for_whom)
     others = Turn(EMULATED.name, EMULATED.places)
     others.take()
     threading.Timer(4, others.give).start()
     begun_s = time.monotonic()
-    lab_from(None)
+    make() if for_whom == "shared" else make(None)
     assert time.monotonic() - begun_s > 3
 
 def test_that_hangs(lab_from):
@@ -43,5 +50,5 @@ def test_that_hangs(lab_from):
 
 def test_the_limit_of_a_scenario_begins_with_its_turn(tmp_path: Path) -> None:
     done = Project(tmp_path, PROJECT).run(kind="qemu")
-    assert "1 failed, 1 passed" in done.stdout, done.stdout
+    assert "1 failed, 2 passed" in done.stdout, done.stdout
     assert "FAILED test_it.py::test_that_hangs - Failed: Timeout" in done.stdout
