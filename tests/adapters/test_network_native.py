@@ -272,7 +272,10 @@ async def test_announcements_are_repeated_until_the_address_goes(pair: Pair) -> 
     try:
         await made.add(service(V4), timeout_s=5)
         await asyncio.sleep(0.2)
-        await made.remove(service(V4), timeout_s=5)
+        removing = asyncio.create_task(made.remove(service(V4), timeout_s=5))
+        await asyncio.sleep(0)
+        await present(made, service(V4))  # It may have been read before the removal.
+        await removing
         await asyncio.sleep(0.3)
     finally:
         made.close()
