@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from hapair.core.words.effects import Severity
 from hapair.core.words.events import Event, LookAgain, Seen
@@ -15,6 +15,9 @@ from hapair.runtime.history.journal_log import Journal
 LOOK_AGAIN_S: Final = 30.0  # What the kernel tells of mounts and addresses may be lost.
 PAUSE_S: Final = 0.25  # Between two rounds, on a machine where something changes all the time.
 READING_LIMIT_S: Final = 10.0
+
+OnChange: TypeAlias = Callable[[Callable[[], None]], None]
+Read: TypeAlias = Callable[[], Awaitable[tuple[Seen, ...]]]
 
 
 @dataclass(slots=True)
@@ -30,23 +33,26 @@ class Survey:
     _unread: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Make a round after each change that the kernel tells of, and now and then, for ever."""
+        """Make a round after each change that the kernel tells of, and now and then, for ever.
+
+        Each table has rounds of its own: one that hangs keeps the other one from nothing.
+        """
+        await asyncio.gather(
+            self._watch("mounts", self.file_systems.on_change, self._mounts),
+            self._watch("addresses", self.addresses.on_change, self._addresses),
+        )
+
+    async def _watch(self, what: str, on_change: OnChange, read: Read) -> None:
         changed = asyncio.Event()
-        self.addresses.on_change(changed.set)
-        self.file_systems.on_change(changed.set)
+        on_change(changed.set)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN_S):
                     await changed.wait()
             changed.clear()
-            await self._round()
+            seen = await self._read(what, read)
+            self.offer(LookAgain(self.clock.boot_s(), seen))
             await asyncio.sleep(PAUSE_S)
-
-    async def _round(self) -> None:
-        parts = await asyncio.gather(
-            self._read("mounts", self._mounts), self._read("addresses", self._addresses)
-        )
-        self.offer(LookAgain(self.clock.boot_s(), tuple(seen for part in parts for seen in part)))
 
     async def _mounts(self) -> tuple[Seen, ...]:
         volumes = [(a.application.name, v) for a in self.built().applications for v in a.volumes]
@@ -64,9 +70,7 @@ class Survey:
             for each, presence in zip(applications, found, strict=True)
         )
 
-    async def _read(
-        self, what: str, read: Callable[[], Awaitable[tuple[Seen, ...]]]
-    ) -> tuple[Seen, ...]:
+    async def _read(self, what: str, read: Read) -> tuple[Seen, ...]:
         """Return nothing where nothing can be read: that is no sign that anything changed."""
         try:
             async with asyncio.timeout(READING_LIMIT_S):
