@@ -109,6 +109,13 @@ class FileSystems(Protocol):
         """Tell whether it is at its mount point; None: the device is mounted only elsewhere."""
         ...
 
+    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[bool | None, ...]:
+        """Tell the same of each, all from one reading that began after the call.
+
+        It may hang as long as the kernel does; OSError when the list cannot be read.
+        """
+        ...
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call ``callback()`` soon after something was mounted or unmounted, whoever did it."""
         ...
@@ -128,6 +135,14 @@ class FileSystems(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether addresses are on this machine."""
+
+    up: bool | None  # All are here, in their place; none is here; None: some are, or elsewhere.
+    trouble: str = ""  # What keeps those from serving that ought to be here, for people.
+
+
 class Addresses(Protocol):
     def use(self, cluster: Cluster) -> None:
         """From now on act on the networks and cards of this configuration."""
@@ -144,12 +159,14 @@ class Addresses(Protocol):
         """Tell the neighbours again where those of the addresses are that this machine has."""
         ...
 
-    def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
-        """True: all are here, in their place; False: none is here; None: some are, or elsewhere."""
-        ...
+    async def present_each(
+        self, wanted: Sequence[tuple[ServiceAddress, ...]]
+    ) -> tuple[Presence, ...]:
+        """Tell of each group whether its addresses are here, all from one reading.
 
-    def trouble(self, addresses: tuple[ServiceAddress, ...]) -> str:
-        """Say what keeps those of them from serving that ought to be here; empty: nothing does."""
+        The reading began after the call, and may hang as long as the kernel does; OSError when the
+        kernel refuses.
+        """
         ...
 
     def on_change(self, callback: Callable[[], None]) -> None:

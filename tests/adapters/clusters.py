@@ -10,6 +10,7 @@ from hapair.model.cluster import (
     Network,
     PortRange,
 )
+from hapair.ports import Addresses, Presence
 
 
 def cluster(*, reference: str | None = "10.77.1.2") -> Cluster:
@@ -40,6 +41,19 @@ def cluster(*, reference: str | None = "10.77.1.2") -> Cluster:
         ),
         arbitration=ArbitrationKind.OPERATOR,
     )
+
+
+async def presence(made: Addresses, wanted: tuple[ServiceAddress, ...]) -> Presence:
+    (found,) = await made.present_each((wanted,))
+    return found
+
+
+async def present(made: Addresses, wanted: tuple[ServiceAddress, ...]) -> bool | None:
+    return (await presence(made, wanted)).up
+
+
+async def trouble(made: Addresses, wanted: tuple[ServiceAddress, ...]) -> str:
+    return (await presence(made, wanted)).trouble
 
 
 def service(*texts: str) -> tuple[ServiceAddress, ...]:

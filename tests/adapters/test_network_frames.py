@@ -18,7 +18,7 @@ from hapair.adapters.network.frames import (
     mac_text,
     question,
 )
-from hapair.adapters.network.netlink import Card, Held, Message
+from hapair.adapters.network.netlink import Card, Held, Message, Tables
 from tests.adapters.clusters import cluster
 
 MAC = bytes.fromhex("525400000001")
@@ -131,7 +131,7 @@ def test_a_networks_card_is_the_one_with_the_nodes_own_address() -> None:
     standby = Card(2, "pub1", MAC, up=True, carrier=True, resolves=True)
     own = Held(2, IPv4Address("10.77.1.1").packed, 24)
     cards = Cards(cluster(), "node1")
-    found = cards.by_network((default, standby), (own,))
+    found = cards.by_network(Tables((default, standby), (own,)))
     assert found["public"] == standby
     assert found["six"] == default  # Its address is nowhere: the default card.
-    assert cards.by_network((), ()) == {}
+    assert cards.by_network(Tables((), ())) == {}

@@ -10,7 +10,7 @@ from hapair.adapters.network.addresses import ServiceAddresses
 from hapair.model.application import ServiceAddress
 from hapair.model.outcome import Done, Refused
 from hapair.ports import Addresses
-from tests.adapters.clusters import cluster, service
+from tests.adapters.clusters import cluster, present, service, trouble
 from tests.adapters.namespaces import cable, new_network
 from tests.fakes.hands import FakeAddresses
 from tests.processes import PATIENCE_S
@@ -54,25 +54,25 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 
 
 async def test_what_is_added_is_present_until_it_is_removed(world: World) -> None:
-    assert world.addresses.present(ALL) is False
+    assert await present(world.addresses, ALL) is False
     assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
-    assert world.addresses.present(ALL) is True
+    assert await present(world.addresses, ALL) is True
     assert isinstance(await world.addresses.remove(ALL, timeout_s=5), Done)
-    assert world.addresses.present(ALL) is False
+    assert await present(world.addresses, ALL) is False
 
 
 async def test_some_of_them_is_neither_all_nor_none(world: World) -> None:
     await world.addresses.add(ALL[:1], timeout_s=5)
-    assert world.addresses.present(ALL) is None
+    assert await present(world.addresses, ALL) is None
     assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
-    assert world.addresses.present(ALL) is True
+    assert await present(world.addresses, ALL) is True
 
 
 async def test_announcing_changes_nothing(world: World) -> None:
     await world.addresses.add(ALL[:1], timeout_s=5)
     assert isinstance(await world.addresses.announce(ALL, timeout_s=5), Done)
-    assert world.addresses.present(ALL[:1]) is True
-    assert world.addresses.present(ALL) is None
+    assert await present(world.addresses, ALL[:1]) is True
+    assert await present(world.addresses, ALL) is None
 
 
 async def test_every_action_may_be_repeated(world: World) -> None:
@@ -89,12 +89,12 @@ async def test_an_address_of_another_machine_is_refused_and_nothing_is_added(
     outcome = await world.addresses.add(ALL, timeout_s=5)
     assert isinstance(outcome, Refused)
     assert "10.77.1.51" in outcome.why
-    assert world.addresses.present(ALL) is False
+    assert await present(world.addresses, ALL) is False
 
 
 async def test_no_addresses_are_all_present(world: World) -> None:
     assert isinstance(await world.addresses.add((), timeout_s=5), Done)
-    assert world.addresses.present(()) is True
+    assert await present(world.addresses, ()) is True
 
 
 async def test_what_somebody_removes_is_told_and_named_until_it_is_added_again(
@@ -102,15 +102,15 @@ async def test_what_somebody_removes_is_told_and_named_until_it_is_added_again(
 ) -> None:
     told = asyncio.Event()
     assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
-    assert world.addresses.trouble(ALL) == ""
+    assert await trouble(world.addresses, ALL) == ""
     world.addresses.on_change(told.set)
     for one in (ALL[0], ALL[2]):
         told.clear()
         world.vanish(one)
         async with asyncio.timeout(PATIENCE_S):
             await told.wait()
-        assert f"{one.address.ip} is on no card" in world.addresses.trouble(ALL)
-        assert world.addresses.present(ALL) is None
+        assert f"{one.address.ip} is on no card" in await trouble(world.addresses, ALL)
+        assert await present(world.addresses, ALL) is None
     assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
-    assert world.addresses.present(ALL) is True
-    assert world.addresses.trouble(ALL) == ""
+    assert await present(world.addresses, ALL) is True
+    assert await trouble(world.addresses, ALL) == ""

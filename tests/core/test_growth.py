@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from hapair.core import explain, node
-from hapair.core.applications.upkeep import LOOKS_AT_ONCE_MAX
 from hapair.core.words.effects import Effect, Look
-from hapair.core.words.events import Introduce, LookAgain, Looked, Tick
+from hapair.core.words.events import Introduce, LookAgain, Looked, LookedTogether, Tick
 from hapair.core.words.state import NodeState
 from hapair.model.status import Phase, Wanted
 from tests.core.bench import Bench, built
@@ -68,17 +67,14 @@ def looks_in(effects: tuple[Effect, ...]) -> list[Look]:
     return [effect for effect in effects if isinstance(effect, Look)]
 
 
-def test_many_items_are_looked_at_a_few_at_once_and_each_of_them_once() -> None:
-    """Heartbeats wait for nothing longer than a few steps."""
+def test_many_items_are_looked_at_each_once_and_answered_in_one_step() -> None:
     before = running(MANY)
     state, effects = node.step(before, LookAgain(before.now_s))
-    waiting = looks_in(effects)
-    asked = []
-    while waiting:
-        assert len(waiting) <= LOOKS_AT_ONCE_MAX
-        look = waiting.pop(0)
-        asked.append((look.application, look.layer, look.resource))
-        state, effects = node.step(state, Looked(state.now_s, look.effect_id, up=True))
-        waiting += looks_in(effects)
-    assert len(asked) == len(set(asked)) >= 2 * MANY
+    looks = looks_in(effects)
+    asked = {(look.application, look.layer, look.resource) for look in looks}
+    assert len(asked) == len(looks) >= 2 * MANY
+    answers = tuple(Looked(state.now_s, look.effect_id, up=True) for look in looks)
+    state, effects = node.step(state, LookedTogether(state.now_s, answers))
+    assert state.items == before.items
+    assert looks_in(effects) == []
     assert state.unsure == ()

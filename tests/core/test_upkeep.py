@@ -6,11 +6,19 @@ from typing import Final
 import pytest
 
 from hapair.core import node
-from hapair.core.applications.upkeep import AT_ONCE_MAX, CALM_S, PAUSE_DOUBLINGS_MAX, PAUSE_S
+from hapair.core.applications.upkeep import (
+    AT_ONCE_MAX,
+    CALM_S,
+    LOOKED_AT,
+    PAUSE_DOUBLINGS_MAX,
+    PAUSE_S,
+    doubt,
+)
 from hapair.core.explain import alarms, report
 from hapair.core.words.effects import Act, Do, Layer, Look, Note, Severity
-from hapair.core.words.events import Configured, Ended, Halt, LookAgain, Looked, Move, Tick
+from hapair.core.words.events import Configured, Ended, Halt, LookAgain, Looked, Move, Seen, Tick
 from hapair.core.words.item import Is, Item, ItemState, Upkeep
+from hapair.core.words.turn import Turn
 from hapair.model.outcome import Done, Refused, Unknown
 from hapair.model.status import Phase, Standing
 from tests.core.bench import NAME, RESOURCE, Bench, built
@@ -29,7 +37,21 @@ def remove(bench: Bench, *, told: bool = True) -> None:
 
 
 def look_again(bench: Bench) -> None:
-    bench.do(LookAgain(bench.now_s))
+    bench.do(LookAgain(bench.now_s, seen(bench)))
+
+
+def seen(bench: Bench) -> tuple[Seen, ...]:
+    """Return what a round of the daemon sees."""
+    found = ((item, "" if item == ADDRESSED else RESOURCE) for item in (MOUNTED, ADDRESSED))
+    return tuple(
+        Seen(
+            NAME,
+            resource,
+            None if item in bench.in_part else item in bench.up,
+            bench.troubles.get(item, ""),
+        )
+        for item, resource in found
+    )
 
 
 @pytest.fixture
@@ -80,9 +102,34 @@ def test_addresses_that_are_there_in_part_are_put_back(bench: Bench) -> None:
 
 def test_nothing_is_done_where_nothing_is_missing(bench: Bench) -> None:
     look_again(bench)
-    assert [e for e in bench.effects if isinstance(e, Look)] != []
+    assert bench.effects == [], "what is seen as it is known is not looked at"
+    bench.do(LookAgain(bench.now_s, seen=()))
+    assert bench.effects == [], "nor is what could not be seen"
+    bench.do(LookAgain(bench.now_s))
+    assert all(isinstance(effect, Look) for effect in bench.effects)
+    assert {e.layer for e in bench.effects if isinstance(e, Look)} == set(LOOKED_AT)
+
+
+def test_what_was_seen_is_no_evidence(bench: Bench) -> None:
+    """It may be older than what was done since: only a look tells."""
+    gone = tuple(replace(each, up=False, trouble=GONE) for each in seen(bench))
+    bench.do(LookAgain(bench.now_s, gone))
+    assert len([e for e in bench.effects if isinstance(e, Look)]) == len(LOOKED_AT)
     assert bench.acts() == []
     assert bench.notes() == []
+    assert alarmed(bench) == []
+
+
+def test_what_is_in_doubt_stays_so_until_it_was_looked_at(bench: Bench) -> None:
+    bench.deaf = {Do.RESTORE_ADDRESSES}
+    remove(bench)
+    before = replace(bench.state, unsure=(Item(NAME, Layer.MOUNTED, RESOURCE),))
+    turn = Turn(before)
+    doubt(turn, seen(bench))
+    assert turn.state.unsure == (
+        Item(NAME, Layer.MOUNTED, RESOURCE),
+        Item(NAME, Layer.ADDRESSED),
+    ), "the one that is worked on may change after it was seen"
 
 
 def test_what_is_not_up_is_not_looked_at() -> None:

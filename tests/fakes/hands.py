@@ -4,7 +4,7 @@ They pass the contract suite in tests/contract together with the real ones.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hapair.model.application import (
@@ -20,6 +20,7 @@ from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.holders import Held, Holders
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.ports import Presence
 
 
 @dataclass
@@ -50,15 +51,16 @@ class FakeAddresses:
         del addresses, timeout_s
         return _ended(self.unanswered)
 
-    def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
-        here = [address in self.here for address in addresses]
-        if all(here):
-            return True
-        return None if any(here) else False
+    async def present_each(
+        self, wanted: Sequence[tuple[ServiceAddress, ...]]
+    ) -> tuple[Presence, ...]:
+        return tuple(self._presence(addresses) for addresses in wanted)
 
-    def trouble(self, addresses: tuple[ServiceAddress, ...]) -> str:
-        gone = (str(one.address.ip) for one in addresses if one not in self.here)
-        return ", ".join(f"{address} is on no card" for address in gone)
+    def _presence(self, addresses: tuple[ServiceAddress, ...]) -> Presence:
+        gone = [str(one.address.ip) for one in addresses if one not in self.here]
+        some = len(gone) < len(addresses)
+        up = (None if some else False) if gone else True
+        return Presence(up, ", ".join(f"{address} is on no card" for address in gone))
 
     def on_change(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)
@@ -95,6 +97,9 @@ class FakeFileSystems:
 
     def mounted(self, volume: Volume) -> bool | None:
         return volume.resource in self.mounts
+
+    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[bool | None, ...]:
+        return tuple(self.mounted(volume) for volume in volumes)
 
     def on_change(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)

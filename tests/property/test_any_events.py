@@ -26,12 +26,14 @@ from hapair.core.words.events import (
     LinkChanged,
     LookAgain,
     Looked,
+    LookedTogether,
     Move,
     PeerApplication,
     PeerState,
     PeerStated,
     ReferencesProbed,
     Run,
+    Seen,
     Tick,
 )
 from hapair.core.words.state import NodeState
@@ -102,6 +104,10 @@ commands = st.sampled_from(
 outcomes = st.sampled_from([Done(), Done(), Done(), Refused("no"), Unknown("silence")])
 effect_ids = st.integers(1, 12)
 AT = st.just(0.0)  # The time is set when the event is told.
+looked = st.builds(Looked, AT, effect_ids, st.sampled_from([True, False, None]))
+seen = st.builds(
+    Seen, st.just(NAME), st.sampled_from(["", RESOURCE]), st.sampled_from([True, False, None])
+)
 events = st.one_of(
     st.builds(Tick, AT),
     st.builds(Heard, AT, st.sampled_from(["public", "private"]), beats),
@@ -110,8 +116,9 @@ events = st.one_of(
     st.builds(LinkChanged, AT, st.sampled_from(["public", "private"]), st.booleans()),
     st.builds(ReferencesProbed, AT, st.sampled_from([(), ("public",)])),
     st.builds(Ended, AT, effect_ids, outcomes),
-    st.builds(Looked, AT, effect_ids, st.sampled_from([True, False, None])),
-    st.builds(LookAgain, AT),
+    looked,
+    st.builds(LookedTogether, AT, st.tuples(looked, looked)),
+    st.builds(LookAgain, AT, st.one_of(st.none(), st.tuples(seen))),
     st.builds(Commanded, AT, st.just(1), commands),
 )
 pauses = st.sampled_from([0.0, 0.1, 0.5, 1.5, 5.0])

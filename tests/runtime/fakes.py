@@ -3,7 +3,7 @@
 # ruff: noqa: ARG002 - a port says more than a stand-in needs.
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
 
@@ -32,7 +32,7 @@ from hapair.model.data import VolumeFacts
 from hapair.model.holders import Holders
 from hapair.model.outcome import Done, Outcome
 from hapair.model.status import Standing
-from hapair.ports import HeardDatagram, LinkListener
+from hapair.ports import HeardDatagram, LinkListener, Presence
 from hapair.runtime.node.perform import Hands
 from tests.fakes.backing import FakeBackings
 
@@ -236,6 +236,9 @@ class Machine:
     def mounted(self, volume: Volume) -> bool | None:
         return self.is_mounted
 
+    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[bool | None, ...]:
+        return (self.is_mounted,) * len(volumes)
+
     async def held(self, volume: Volume, own: Application | None, *, timeout_s: float) -> Holders:
         self.asked.append(f"held {volume.resource} but for {own.name if own else 'nothing'}")
         return self.holders
@@ -257,13 +260,12 @@ class Machine:
     async def announce(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
         return await self._work("announce", str(len(addresses)))
 
-    def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
+    async def present_each(
+        self, wanted: Sequence[tuple[ServiceAddress, ...]]
+    ) -> tuple[Presence, ...]:
         if self.address_error is not None:
             raise self.address_error
-        return self.addresses_present
-
-    def trouble(self, addresses: tuple[ServiceAddress, ...]) -> str:
-        return self.address_trouble
+        return (Presence(self.addresses_present, self.address_trouble),) * len(wanted)
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Of addresses and of mounts."""

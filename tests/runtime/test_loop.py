@@ -51,8 +51,8 @@ class Disk:
             self.stored.append(effect.stored.epoch)
 
 
-async def settle() -> None:
-    for _ in range(100):
+async def settle(turns: int = 100) -> None:
+    for _ in range(turns):
         await asyncio.sleep(0)
 
 
@@ -137,11 +137,28 @@ async def test_while_the_disk_hangs_only_what_is_repeated_anyway_is_dropped() ->
         loop.offer(Tick(float(second)))
     loop.offer(LinkChanged(9999.0, "public", up=False))
     running = asyncio.ensure_future(loop.run(()))
-    await settle()
+    await settle(2 * WAITING_MAX)
     running.cancel()
 
     assert len(core.events) == WAITING_MAX + 1
     assert core.events[-1] == LinkChanged(9999.0, "public", up=False)
+
+
+async def test_others_get_their_turn_between_two_decisions() -> None:
+    """Heartbeats are sent although many events wait."""
+    core = Scripted({})
+    loop = Loop(core.step, node_state(), Disk())
+    for second in range(10):
+        loop.offer(Tick(float(second)))
+    running = asyncio.ensure_future(loop.run(()))
+    decided: list[int] = []
+    while len(core.events) < 10:
+        await asyncio.sleep(0)
+        decided.append(len(core.events))
+    running.cancel()
+
+    assert decided == list(range(11))[-len(decided) :], "one at a time"
+    assert len(decided) >= 10
 
 
 async def test_a_bug_ends_the_daemon_with_a_line_that_tells_where(journal: Journal) -> None:

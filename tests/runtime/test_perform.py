@@ -21,7 +21,7 @@ from hapair.core.words.effects import (
     SetBeat,
     Store,
 )
-from hapair.core.words.events import Ended, Event, Looked, ReferencesProbed
+from hapair.core.words.events import Ended, Event, Looked, LookedTogether, ReferencesProbed
 from hapair.core.words.stored import Stored
 from hapair.model.application import ServiceAddress
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
@@ -87,6 +87,11 @@ class Stage:
             await self.performer.perform(effect)
         while self.tasks:
             await asyncio.gather(*self.tasks)
+        await asyncio.sleep(0)
+
+    def looks(self) -> list[Looked]:
+        told = (event for event in self.events if isinstance(event, LookedTogether))
+        return [answer for event in told for answer in event.answers]
 
     def outcomes(self) -> dict[int, Outcome]:
         return {event.effect_id: event.outcome for event in self.events if isinstance(event, Ended)}
@@ -330,7 +335,7 @@ async def test_a_look_finds_each_layer_up_or_down(
         for name, value in setting.items():
             setattr(stage.machine, name, value)
         await stage.do(Look(effect_id, layer, "orders", resource))
-    found = [(e.effect_id, e.up) for e in stage.events if isinstance(e, Looked)]
+    found = [(looked.effect_id, looked.up) for looked in stage.looks()]
     assert found == [(1, True), (2, False)]
 
 
@@ -341,15 +346,14 @@ async def test_a_look_at_addresses_says_what_is_wrong_with_them(stage: Stage) ->
         Look(2, Layer.PROGRAM, "orders", ""),
         Look(3, Layer.ADDRESSED, "nobody", ""),
     )
-    said = [e.trouble for e in stage.events if isinstance(e, Looked)]
+    said = [looked.trouble for looked in stage.looks()]
     assert said == [stage.machine.address_trouble, "", ""]
 
 
 async def test_why_a_look_failed_is_what_is_wrong(stage: Stage) -> None:
     stage.machine.address_error = OSError(24, "Too many open files")
     await stage.do(Look(1, Layer.ADDRESSED, "orders", ""))
-    (looked,) = stage.events
-    assert isinstance(looked, Looked)
+    (looked,) = stage.looks()
     assert looked.up is None
     assert "Too many open files" in looked.trouble
 
@@ -360,10 +364,21 @@ async def test_a_program_that_cannot_be_asked_is_left_alone(stage: Stage, journa
     began_s = asyncio.get_running_loop().time()
     await stage.do(Look(1, Layer.PROGRAM, "orders", ""))
     assert asyncio.get_running_loop().time() - began_s == pytest.approx(LOOK_TIMEOUT_S)
-    (looked,) = stage.events
-    assert isinstance(looked, Looked)
+    (looked,) = stage.looks()
     assert looked.up is True
     assert names(journal) == ["look failed"]
+
+
+async def test_looks_that_end_together_are_told_together(stage: Stage) -> None:
+    """Each event is a decision about everything; heartbeats wait for none of hundreds."""
+    await stage.do(
+        Look(1, Layer.PROGRAM, "orders", ""),
+        Look(2, Layer.ADDRESSED, "orders", ""),
+        Look(3, Layer.MOUNTED, "orders", VOLUME.resource),
+    )
+    (told,) = stage.events
+    assert isinstance(told, LookedTogether)
+    assert [looked.effect_id for looked in told.answers] == [1, 2, 3]
 
 
 async def test_what_was_never_built_is_not_up(stage: Stage) -> None:
@@ -371,7 +386,7 @@ async def test_what_was_never_built_is_not_up(stage: Stage) -> None:
         Look(1, Layer.PROGRAM, "nobody", ""),
         Look(2, Layer.MOUNTED, "orders", "orders.other"),
     )
-    assert [e.up for e in stage.events if isinstance(e, Looked)] == [False, False]
+    assert [looked.up for looked in stage.looks()] == [False, False]
 
 
 async def test_references_are_probed_where_there_is_one(stage: Stage) -> None:

@@ -4,19 +4,13 @@ import asyncio
 
 import pytest
 
-from hapair.core.words.events import Beat, DataChanged, Event, Heard, LookAgain, Tick
+from hapair.core.words.events import Beat, DataChanged, Event, Heard, Tick
 from hapair.model.cluster import Timing
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.ports import HeardDatagram
 from hapair.runtime.codec import dumps
 from hapair.runtime.history.journal_log import Journal
-from hapair.runtime.node.sources import (
-    EPSILON_S,
-    LOOK_AGAIN_S,
-    Pulse,
-    watch_data,
-    watch_machine,
-)
+from hapair.runtime.node.sources import EPSILON_S, Pulse, watch_data
 from hapair.runtime.pauses import Moment, late_s
 from tests.runtime.conftest import names
 from tests.runtime.fakes import Air, LoopClock, Machine, beat
@@ -181,17 +175,3 @@ async def test_facts_of_the_data_become_events() -> None:
     await asyncio.sleep(0.5)
     task.cancel()
     assert events == [DataChanged(0.0, ()), DataChanged(0.0, (facts,))]
-
-
-@virtually
-async def test_the_machine_is_looked_at_after_each_change_and_now_and_then() -> None:
-    machine, events = Machine(), list[Event]()
-    task = asyncio.ensure_future(watch_machine(machine, machine, LoopClock(), events.append))
-    await asyncio.sleep(1.0)
-    assert len(machine.change_callbacks) == 2, "of addresses and of mounts"
-    for changed in machine.change_callbacks:
-        changed()
-    assert events == [LookAgain(1.0)] * 2
-    await asyncio.sleep(LOOK_AGAIN_S * 2)
-    assert events[2:] == [LookAgain(LOOK_AGAIN_S), LookAgain(LOOK_AGAIN_S * 2)]
-    task.cancel()

@@ -18,7 +18,7 @@ from hapair.core.words.events import (
     Move,
     Run,
 )
-from hapair.runtime.node.sources import LOOK_AGAIN_S
+from hapair.runtime.node.survey import LOOK_AGAIN_S
 from tests.sim import parcels
 from tests.sim.machine import Machine, Trouble
 from tests.sim.networks import QUIET, Noise

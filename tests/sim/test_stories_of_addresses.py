@@ -6,7 +6,7 @@ from hapair.core.applications.upkeep import AT_ONCE_MAX, PAUSE_DOUBLINGS_MAX, PA
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Halt, Move
 from hapair.model.cluster import ArbitrationKind
-from hapair.runtime.node.sources import LOOK_AGAIN_S
+from hapair.runtime.node.survey import LOOK_AGAIN_S
 from tests.sim.faults import FailActions, KillDaemon, RemoveAddresses
 from tests.sim.machine import Trouble
 from tests.sim.stage import KINDS, LONG_S, ORDERS, Stage, with_kind

@@ -39,6 +39,7 @@ from hapair.core.words.events import (
     LinkChanged,
     LookAgain,
     Looked,
+    LookedTogether,
     PeerApplication,
     PeerState,
     PeerStated,
@@ -176,9 +177,11 @@ def _absorb(turn: Turn, event: Event) -> None:
             if not isinstance(outcome, Done):  # What was done is newer than the known facts.
                 items.absorb_facts(turn)
         case Looked():
-            endings.absorb_look(turn, event)
-        case LookAgain():
-            upkeep.doubt(turn)
+            endings.absorb_looks(turn, (event,))
+        case LookedTogether(_, answers):
+            endings.absorb_looks(turn, answers)
+        case LookAgain(_, seen):
+            upkeep.doubt(turn, seen)
         case Commanded(_, request_id, command):
             commands.handle(turn, request_id, command)
         case Configured(_, built):

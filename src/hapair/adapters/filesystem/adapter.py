@@ -1,10 +1,12 @@
 """The port ``FileSystems``: the replicated file systems of applications."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hapair.adapters.filesystem.changes import MountChanges
 from hapair.adapters.filesystem.mounter import Mounter, Target
 from hapair.adapters.filesystem.uses import Use
+from hapair.adapters.shared.mounts import MountTable, mount_info
+from hapair.adapters.shared.readings import Readings
 from hapair.adapters.shared.spaces import UNIT_OF_APPLICATIONS
 from hapair.model.application import Application, Unit, Volume
 from hapair.model.holders import Holders
@@ -16,6 +18,7 @@ class MountedFileSystems:
     def __init__(self, run: CommandRunner) -> None:
         self._mounter = Mounter(run)
         self._changes = MountChanges()
+        self._tables = Readings(mount_info, MountTable.of)
 
     def close(self) -> None:
         self._changes.close()
@@ -24,7 +27,11 @@ class MountedFileSystems:
         self._changes.listen(callback)
 
     def mounted(self, volume: Volume) -> bool | None:
-        return self._mounter.mounted(_target(volume))
+        return self._mounter.mounted(_target(volume), MountTable.of(mount_info()))
+
+    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[bool | None, ...]:
+        table = await self._tables.now()
+        return tuple(self._mounter.mounted(_target(volume), table) for volume in volumes)
 
     async def mount(self, volume: Volume, *, timeout_s: float) -> Outcome:
         return await self._mounter.mount(_target(volume), timeout_s=timeout_s)

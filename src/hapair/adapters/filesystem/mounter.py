@@ -15,7 +15,14 @@ from hapair.adapters.filesystem.freeing import free, let_pass
 from hapair.adapters.filesystem.holders import holders, listed
 from hapair.adapters.filesystem.uses import Use
 from hapair.adapters.shared.forked import Ended, Forked, StillRuns, Write
-from hapair.adapters.shared.mounts import Mount, mount_at, mount_info, mounts, mounts_below
+from hapair.adapters.shared.mounts import (
+    Mount,
+    MountTable,
+    mount_at,
+    mount_info,
+    mounts,
+    mounts_below,
+)
 from hapair.model.application import FileSystem
 from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -49,14 +56,18 @@ class Mounter:
         self._run = run
         self._forked = Forked()
 
-    def mounted(self, target: Target) -> bool | None:
+    @staticmethod
+    def mounted(target: Target, table: MountTable) -> bool | None:
         """Tell whether the target's own device is mounted at its mount point.
 
         None: it is mounted elsewhere, e.g. below a folder that was given another name.
         """
-        if (mount := mount_at(target.mount_point)) is not None and _is_ours(mount, target):
+        mount = table.at.get(target.mount_point)
+        if mount is not None and _is_ours(mount, target):
             return True
-        return None if _mounts_of(target) else False
+        number = _number(target)
+        elsewhere = target.device in table.sources if number is None else number in table.devices
+        return None if elsewhere else False
 
     async def mount(self, target: Target, *, timeout_s: float) -> Outcome:
         """Mount; a file system that is marked damaged, or that refuses, is checked first.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -13,9 +13,11 @@ from hapair.adapters.network.neighbours import answer_for_own_only
 from hapair.adapters.network.netlink import Card, Held
 from hapair.adapters.network.removals import Removals
 from hapair.adapters.network.wire import Wire
+from hapair.adapters.shared.readings import Readings
 from hapair.model.application import ServiceAddress
 from hapair.model.cluster import Cluster
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.ports import Presence
 
 # A live machine answers within a millisecond; two questions, because one may be lost.
 PROBES: Final = 2
@@ -58,7 +60,9 @@ class ServiceAddresses:
         self._announce_again_after_s = announce_again_after_s
         self._announcing: set[asyncio.Task[None]] = set()
         self._present: set[bytes] = set()  # Only these are announced again.
+        self._changes = 0  # How often they changed by our own doing.
         self._removals = Removals(self._present)
+        self._tables = Readings(netlink.read_tables, netlink.Tables.of)
 
     def use(self, cluster: Cluster) -> None:
         self._cards.use(cluster)
@@ -73,36 +77,33 @@ class ServiceAddresses:
     def on_change(self, callback: Callable[[], None]) -> None:
         self._removals.listen(callback)
 
-    def present(self, addresses: tuple[ServiceAddress, ...]) -> bool | None:
-        """Tell whether this machine has the addresses, each on its network's card.
+    async def present_each(
+        self, wanted: Sequence[tuple[ServiceAddress, ...]]
+    ) -> tuple[Presence, ...]:
+        """Tell of each whether this machine has the addresses, each on its network's card.
 
         One on another card is neither here nor gone. Where the node's own address is on no card,
         any card will do. The length of the prefix makes no difference.
         """
-        places = self._places(addresses)
-        here = {one.address.ip.packed for one, place in places if place is not Place.NOWHERE}
-        self._present.difference_update(one.address.ip.packed for one, _ in places)
-        self._present |= here
-        if all(place is Place.RIGHT for _, place in places):
-            return True
-        return None if here else False
+        changes = self._changes
+        tables = await self._tables.now()
+        holders = self._cards.holders(tables)
+        on_cards: defaultdict[bytes, set[int]] = defaultdict(set)
+        for one in tables.held:
+            on_cards[one.packed].add(one.card)
 
-    def trouble(self, addresses: tuple[ServiceAddress, ...]) -> str:
-        """Name those that are not in their place, and who removed them; else what they lack."""
-        said = [
-            f"{one.address.ip} is on {place}{self._removed_by(one)}"
-            for one, place in self._places(addresses)
-            if place is not Place.RIGHT
-        ]
-        if said:
-            more = len(said) - NAMED_MAX
-            return ", ".join([*said[:NAMED_MAX], *([f"and {more} more"] if more > 0 else [])])
-        holders = self._cards.holders(netlink.cards(), netlink.held_addresses())
-        for network in sorted({one.network for one in addresses} - set(holders)):
-            attachment = self._cards.attachment(network)
-            own = f" {attachment.address.ip}" if attachment is not None else ""
-            said.append(f"this node's own address{own} on network {network} is on no card")
-        return ", ".join(said)
+        def place(address: ServiceAddress) -> Place:
+            cards, right = on_cards.get(address.address.ip.packed), holders.get(address.network)
+            if not cards:
+                return Place.NOWHERE
+            return Place.RIGHT if right is None or right.index in cards else Place.ELSEWHERE
+
+        places = [[(one, place(one)) for one in each] for each in wanted]
+        if changes == self._changes:  # Else it may be older than what we added or removed.
+            asked = {one.address.ip.packed for each in wanted for one in each}
+            self._present -= asked
+            self._present |= asked & set(on_cards)
+        return tuple(self._presence(each, set(holders)) for each in places)
 
     async def add(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
         """Probe, add and announce. An address on another card of ours is moved to the right one.
@@ -121,8 +122,9 @@ class ServiceAddresses:
         """Announce, now and a few times later, those of the addresses that this machine has."""
         try:
             async with asyncio.timeout(timeout_s):
-                cards = self._cards.now()
-                held = {one.packed for one in netlink.held_addresses()}
+                tables = await self._tables.now()
+                cards = self._cards.by_network(tables)
+                held = {one.packed for one in tables.held}
                 self._present |= held & {one.address.ip.packed for one in addresses}
                 by_card = _grouped((one for one in addresses if one.network in cards), cards)
                 await self._announce(by_card)
@@ -133,45 +135,58 @@ class ServiceAddresses:
 
     async def remove(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
         """Remove the addresses wherever this machine has them; Done also when it has none."""
-        del timeout_s  # The kernel answers within the call.
         wanted = {address.address.ip.packed for address in addresses}
-        self._present -= wanted
+        self._forget(wanted)
         try:
-            held = [one for one in netlink.held_addresses() if one.packed in wanted]
+            async with asyncio.timeout(timeout_s):
+                tables = await self._tables.now()
+            self._forget(wanted)  # A look may have seen them meanwhile.
+            held = [one for one in tables.held if one.packed in wanted]
             codes = netlink.remove_addresses(held)
+        except TimeoutError:
+            return Unknown(f"the kernel did not list the addresses within {timeout_s} s")
         except OSError as error:
             return Unknown(f"the addresses cannot be removed: {error.strerror}")
         for code in filter(None, codes):
             return Unknown(f"not all addresses were removed: {netlink.reason(code)}")
         return Done(f"{len(held)} removed")
 
-    def _places(
-        self, addresses: tuple[ServiceAddress, ...]
-    ) -> tuple[tuple[ServiceAddress, Place], ...]:
-        held = netlink.held_addresses()
-        holders = self._cards.holders(netlink.cards(), held)
-        on_cards: defaultdict[bytes, set[int]] = defaultdict(set)
-        for one in held:
-            on_cards[one.packed].add(one.card)
+    def _presence(self, places: list[tuple[ServiceAddress, Place]], held: set[str]) -> Presence:
+        """Name those that are not in their place, and who removed them; else what they lack.
 
-        def place(address: ServiceAddress) -> Place:
-            cards, right = on_cards[address.address.ip.packed], holders.get(address.network)
-            if not cards:
-                return Place.NOWHERE
-            return Place.RIGHT if right is None or right.index in cards else Place.ELSEWHERE
+        ``held`` are the networks on which a card holds the node's own address.
+        """
+        said = [
+            f"{one.address.ip} is on {place}{self._removed_by(one)}"
+            for one, place in places
+            if place is not Place.RIGHT
+        ]
+        if said:
+            more = len(said) - NAMED_MAX
+            named = [*said[:NAMED_MAX], *([f"and {more} more"] if more > 0 else [])]
+            some = any(place is not Place.NOWHERE for _, place in places)
+            return Presence(None if some else False, ", ".join(named))
+        for network in sorted({one.network for one, _ in places} - held):
+            attachment = self._cards.attachment(network)
+            own = f" {attachment.address.ip}" if attachment is not None else ""
+            said.append(f"this node's own address{own} on network {network} is on no card")
+        return Presence(up=True, trouble=", ".join(said))
 
-        return tuple((address, place(address)) for address in addresses)
+    def _forget(self, wanted: set[bytes]) -> None:
+        self._changes += 1
+        self._present -= wanted
 
     def _removed_by(self, address: ServiceAddress) -> str:
         who = self._removals.by.get(address.address.ip.packed)
         return f" (removed by {who})" if who else ""
 
     async def _add(self, addresses: tuple[ServiceAddress, ...]) -> Outcome:
-        by_network = self._cards.now()
+        tables = await self._tables.now()
+        by_network = self._cards.by_network(tables)
         for network in sorted({one.network for one in addresses} - set(by_network)):
             return Refused(f"no card of this node holds its own address on network {network}")
         by_card = _grouped(addresses, by_network)
-        held: dict[bytes, Held] = {one.packed: one for one in netlink.held_addresses()}
+        held: dict[bytes, Held] = {one.packed: one for one in tables.held}
         conflict = await self._conflict(by_card, frozenset(held))
         if conflict:
             return Refused(conflict)
@@ -188,6 +203,7 @@ class ServiceAddresses:
                 return self._taken_back([(card, one) for card, one in missing], held, why)
         elsewhere = [there for _, one in missing if (there := held.get(one.address.ip.packed))]
         netlink.remove_addresses(elsewhere)
+        self._changes += 1
         self._present |= {one.address.ip.packed for one in addresses}
         for one in addresses:
             self._removals.by.pop(one.address.ip.packed, None)

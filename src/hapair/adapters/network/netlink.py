@@ -83,18 +83,27 @@ class Message:
     port: int = 0  # Whose request it answers or tells of; mostly the number of its process.
 
 
-def cards() -> tuple[Card, ...]:
-    body = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
-    return tuple(
-        card for message in _dump(_GET_LINK, body) if (card := card_of(message)) is not None
-    )
+@dataclass(frozen=True, slots=True)
+class Tables:
+    cards: tuple[Card, ...]
+    held: tuple[Held, ...]
+
+    @staticmethod
+    def of(messages: Sequence[Message]) -> "Tables":
+        return Tables(
+            tuple(card for message in messages if (card := card_of(message)) is not None),
+            tuple(held for message in messages if (held := held_of(message)) is not None),
+        )
 
 
-def held_addresses() -> tuple[Held, ...]:
-    body = _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
-    return tuple(
-        held for message in _dump(_GET_ADDRESS, body) if (held := held_of(message)) is not None
-    )
+def read_tables() -> tuple[Message, ...]:
+    """Return what the kernel says of all cards and addresses; OSError when it refuses."""
+    links = _dump(_GET_LINK, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+    return (*links, *_dump(_GET_ADDRESS, _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)))
+
+
+def tables_now() -> Tables:
+    return Tables.of(read_tables())
 
 
 def add_addresses(wanted: Sequence[tuple[int, Interface]]) -> list[int]:

@@ -50,7 +50,7 @@ class NetworkPaths:
         """Ping through the card of this very network; another way to the address is no proof."""
         attachment = self._cards.attachment(network)
         reference = self._references.get(network)
-        card = self._cards.now().get(network)
+        card = self._cards.by_network(netlink.tables_now()).get(network)
         if attachment is None or reference is None or card is None:
             return False
         return await ping.answers(
@@ -75,7 +75,7 @@ class NetworkPaths:
     def _refresh(self) -> None:
         by_network = {}
         with contextlib.suppress(OSError):
-            by_network = self._cards.now()
+            by_network = self._cards.by_network(netlink.tables_now())
         for gone in set(self._links) - set(self._cards.networks()):
             del self._links[gone]
         for network in self._cards.networks():

@@ -53,6 +53,24 @@ def mounts(text: str) -> Iterator[Mount]:
     return (mount for mount, _, _ in mounts_with_options(text))
 
 
+@dataclass(frozen=True, slots=True)
+class MountTable:
+    """What was mounted at one moment, for many questions."""
+
+    at: dict[str, Mount]  # The uppermost mount of each mount point.
+    devices: frozenset[tuple[int, int]]
+    sources: frozenset[str]
+
+    @staticmethod
+    def of(text: str) -> "MountTable":
+        found = tuple(mounts(text))
+        return MountTable(
+            {mount.mount_point: mount for mount in found},
+            frozenset(mount.device for mount in found),
+            frozenset(mount.source for mount in found),
+        )
+
+
 def mount_at(mount_point: str) -> Mount | None:
     """Return what is mounted at ``mount_point``; of several the uppermost."""
     found = None

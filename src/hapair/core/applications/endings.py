@@ -21,24 +21,26 @@ STUCK_RETRY_S: Final = 10.0
 STUCK_DOUBLINGS_MAX: Final = 3  # So the stop goes on soon after the holder has gone.
 
 
-def absorb_look(turn: Turn, looked: Looked) -> None:
-    """Take in what a look found."""
-    known = {True: Is.UP, False: Is.DOWN, None: Is.PART}[looked.up]
+def absorb_looks(turn: Turn, answers: tuple[Looked, ...]) -> None:
+    """Take in what looks found."""
+    by_effect = {looked.effect_id: looked for looked in answers}
     for item, item_state in turn.state.every_item():
-        if item_state.busy == looked.effect_id:
-            found = replace(item_state, known=known, busy=0, doing=None)
-            if item_state.known is Is.UP:
-                upkeep.absorb_look(turn, item, looked)
-                continue
-            if known is Is.PART:
-                retry_at_s = turn.state.now_s + RETRY_S
-                found = replace(found, tries=item_state.tries + 1, retry_at_s=retry_at_s)
-            else:
-                tries = 0 if known is Is.UP else item_state.tries
-                found = replace(found, tries=tries)
-                if known is Is.DOWN:
-                    found = replace(found, rung=0, stuck=0)
-            turn.put_item(item, found)
+        if (looked := by_effect.get(item_state.busy)) is None:
+            continue
+        if item_state.known is Is.UP:
+            upkeep.absorb_look(turn, item, looked)
+            continue
+        known = {True: Is.UP, False: Is.DOWN, None: Is.PART}[looked.up]
+        found = replace(item_state, known=known, busy=0, doing=None)
+        if known is Is.PART:
+            retry_at_s = turn.state.now_s + RETRY_S
+            found = replace(found, tries=item_state.tries + 1, retry_at_s=retry_at_s)
+        else:
+            tries = 0 if known is Is.UP else item_state.tries
+            found = replace(found, tries=tries)
+            if known is Is.DOWN:
+                found = replace(found, rung=0, stuck=0)
+        turn.put_item(item, found)
 
 
 def absorb_end(turn: Turn, effect_id: int, outcome: Outcome) -> None:

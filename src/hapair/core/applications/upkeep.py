@@ -11,7 +11,7 @@ from typing import Final
 
 from hapair.core.applications import items
 from hapair.core.words.effects import Do, Layer, Severity
-from hapair.core.words.events import Looked
+from hapair.core.words.events import Looked, Seen
 from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.turn import Turn
 from hapair.model import timing
@@ -19,41 +19,53 @@ from hapair.model.application import Application
 from hapair.model.outcome import Done, Outcome
 
 LOOKED_AT: Final = (Layer.MOUNTED, Layer.ADDRESSED)
-LOOKS_AT_ONCE_MAX: Final = 4  # Each answer costs a step: heartbeats must not wait for hundreds.
 AT_ONCE_MAX: Final = 5  # So often it is put back at once; then somebody fights.
 PAUSE_S: Final = 1.0  # Doubled after each further try.
 PAUSE_DOUBLINGS_MAX: Final = 5
 CALM_S: Final = 60.0  # What has stayed for so long is forgotten.
 
 
-def doubt(turn: Turn) -> None:
-    """Mark what is up, or on its way, to be looked at as soon as nothing works on it."""
-    unsure = (item for item, _ in turn.state.every_item() if item.layer in LOOKED_AT)
+def doubt(turn: Turn, seen: tuple[Seen, ...] | None) -> None:
+    """Mark what may have changed to be looked at as soon as nothing works on it.
+
+    What was seen is not believed: something may have been done to the item after it was read. An
+    item that something works on may change after it was seen.
+    """
+    looks = None if seen is None else {(each.application, each.resource): each for each in seen}
+    waiting = set(turn.state.unsure)
+    unsure = (
+        item
+        for item, item_state in turn.state.every_item()
+        if item.layer in LOOKED_AT
+        and (
+            looks is None
+            or item in waiting
+            or item_state.busy
+            or _looks_otherwise(item_state, looks.get((item.application, item.resource)))
+        )
+    )
     turn.change(unsure=tuple(unsure))
 
 
-def settle(turn: Turn) -> None:
-    """Look at a few of the items in doubt that are thought to be up.
+def _looks_otherwise(item_state: ItemState, seen: Seen | None) -> bool:
+    """Tell whether a look would change what is known; one that nobody saw stays as it was."""
+    if seen is None or item_state.known is not Is.UP:
+        return False
+    upkeep = item_state.upkeep
+    found = (seen.up is not True, seen.trouble)
+    return found != (upkeep.missing, upkeep.trouble) or upkeep.tries > 0
 
-    What is not up is looked at anyway.
-    """
-    if not turn.state.unsure:
-        return
+
+def settle(turn: Turn) -> None:
+    """Look at the items in doubt that are thought to be up; what is not is looked at anyway."""
     waiting: list[Item] = []
-    left = LOOKS_AT_ONCE_MAX - sum(_is_looked_at(each) for _, each in turn.state.every_item())
     for item in turn.state.unsure:
         item_state = turn.state.items_of(item.application).get(item, ItemState())
-        is_up = item_state.known is Is.UP
-        if item_state.busy or (is_up and left <= 0):
+        if item_state.busy:
             waiting.append(item)
-        elif is_up:
+        elif item_state.known is Is.UP:
             turn.look(item)
-            left -= 1
     turn.change(unsure=tuple(waiting))
-
-
-def _is_looked_at(item_state: ItemState) -> bool:
-    return bool(item_state.busy) and item_state.doing is None and item_state.known is Is.UP
 
 
 def absorb_look(turn: Turn, item: Item, looked: Looked) -> None:

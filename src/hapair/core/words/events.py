@@ -229,10 +229,32 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class LookedTogether:
+    """Looks that ended at the same moment; one step takes them in, however many they are."""
+
+    at_s: float
+    answers: tuple[Looked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a mount, or the addresses of an application, looked like in passing.
+
+    It is a reason to look, but no evidence: it may be older than what was done to them since.
+    """
+
+    application: str
+    resource: str  # Whose mount it is; empty: the addresses.
+    up: bool | None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LookAgain:
     """Mounts, cards or addresses of this machine changed, or nobody has looked for a while."""
 
     at_s: float
+    seen: tuple[Seen, ...] | None = None  # None: anything may have changed.
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +285,7 @@ Event: TypeAlias = (
     | FenceAskerGone
     | Ended
     | Looked
+    | LookedTogether
     | LookAgain
     | Commanded
     | Configured

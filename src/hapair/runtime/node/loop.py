@@ -52,6 +52,7 @@ class Loop:
             await self._offered.wait()
             while self._waiting:
                 await self._decide(self._waiting.popleft())
+                await asyncio.sleep(0)  # Heartbeats do not wait until all is decided.
             self._offered.clear()
 
     async def _decide(self, event: Event) -> None:

@@ -32,7 +32,8 @@ from hapair.runtime.node.guard import Guard
 from hapair.runtime.node.loop import Loop
 from hapair.runtime.node.peer import Peer
 from hapair.runtime.node.perform import Hands, Outlets, Performer, Spawn
-from hapair.runtime.node.sources import Pulse, watch_data, watch_machine
+from hapair.runtime.node.sources import Pulse, watch_data
+from hapair.runtime.node.survey import Survey
 from hapair.runtime.node.third_parties import ThirdParties
 from hapair.runtime.node.views import LinkView
 
@@ -214,7 +215,16 @@ class Node:
         self._parts.spawn(self._guard.run())
         self._parts.spawn(self._loop.run(self._first))
         self._parts.spawn(self._pulse.run())
-        self._parts.spawn(watch_machine(hands.addresses, hands.file_systems, clock, self.offer))
+        self._parts.spawn(
+            Survey(
+                hands.addresses,
+                hands.file_systems,
+                clock,
+                self._parts.journal,
+                self.offer,
+                lambda: self.built,
+            ).run()
+        )
         attachments = self._performer.attachments
         offer = attachments.feed(self._memory.feed(self.offer))
         self._parts.spawn(watch_data(hands.replication, clock, offer))

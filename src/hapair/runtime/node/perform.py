@@ -24,13 +24,30 @@ from hapair.core.words.effects import (
     Severity,
     Store,
 )
-from hapair.core.words.events import Beat, Ended, Event, Looked, PeerState, ReferencesProbed
+from hapair.core.words.events import (
+    Beat,
+    Ended,
+    Event,
+    Looked,
+    LookedTogether,
+    PeerState,
+    ReferencesProbed,
+)
 from hapair.core.words.stored import Stored
 from hapair.model.application import Application, ServiceAddress, Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import Addresses, BackingVolumes, Clock, FileSystems, Paths, Programs, Replication
+from hapair.ports import (
+    Addresses,
+    BackingVolumes,
+    Clock,
+    FileSystems,
+    Paths,
+    Presence,
+    Programs,
+    Replication,
+)
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.attachments import Attachments
 
@@ -87,6 +104,7 @@ class Performer:
         self._clock = clock
         self._spawn = spawn
         self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
+        self._answers: list[Looked] = []  # Of looks that have just ended.
         self.attachments = Attachments(hands.replication, hands.backing)
         self.built: Built | None = None  # What effects refer to by name.
 
@@ -234,49 +252,51 @@ class Performer:
         )
 
     async def _look(self, look: Look) -> None:
-        trouble = ""
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
-                up = await self._is_up(look)
-                trouble = self._trouble(look)
+                found = await self._found(look)
         except (TimeoutError, OSError) as error:
-            trouble = text = (
-                f"cannot tell whether it is {look.layer}: {str(error) or 'no answer in time'}"
-            )
+            text = f"cannot tell whether it is {look.layer}: {str(error) or 'no answer in time'}"
             self._journal.add(
                 "look failed", text, application=look.application, severity=Severity.WARNING
             )
             # A program that cannot be asked, a slow monitor's for example, is left alone: were it
             # called partly up, it would be killed in the end. It can still be stopped.
-            up = True if look.layer is Layer.PROGRAM else None
-        self._outlets.offer(Looked(self._clock.boot_s(), look.effect_id, up, trouble))
+            found = Presence(True if look.layer is Layer.PROGRAM else None, text)
+        answer = Looked(self._clock.boot_s(), look.effect_id, found.up, found.trouble)
+        if not self._answers:
+            asyncio.get_running_loop().call_soon(self._tell_answers)
+        self._answers.append(answer)
 
-    def _trouble(self, look: Look) -> str:
-        built = self._application(look.application)
-        if built is None or look.layer is not Layer.ADDRESSED:
-            return ""
-        return self._hands.addresses.trouble(built[0].addresses)
+    def _tell_answers(self) -> None:
+        """Tell together what was found together: each event is a decision about everything."""
+        answers, self._answers = tuple(self._answers), []
+        self._outlets.offer(LookedTogether(self._clock.boot_s(), answers))
 
-    async def _is_up(self, look: Look) -> bool | None:
+    async def _found(self, look: Look) -> Presence:
         built = self._application(look.application)
         if built is None:
-            return False
+            return Presence(up=False)
         application, volumes = built
         facts = self._hands.replication.facts(look.resource)
         match look.layer:
             case Layer.ATTACHED:
-                return facts is not None
+                return Presence(facts is not None)
             case Layer.PROMOTED:
-                return facts is not None and facts.role is Role.PRIMARY
+                return Presence(facts is not None and facts.role is Role.PRIMARY)
             case Layer.MOUNTED:
-                volume = volumes.get(look.resource)
-                return volume is not None and self._hands.file_systems.mounted(volume)
+                if (volume := volumes.get(look.resource)) is None:
+                    return Presence(up=False)
+                (mounted,) = await self._hands.file_systems.mounted_each((volume,))
+                return Presence(mounted)
             case Layer.ADDRESSED:
-                return self._hands.addresses.present(application.addresses)
+                (found,) = await self._hands.addresses.present_each((application.addresses,))
+                return found
+            case Layer.PROGRAM if application.program is not None:
+                programs = self._hands.programs
+                return Presence(await programs.running(application.name, application.program))
             case Layer.PROGRAM:
-                if application.program is None:
-                    return None
-                return await self._hands.programs.running(application.name, application.program)
+                return Presence(None)
 
     async def _probe(self, probe: ProbeReferences) -> None:
         networks = self.built.cluster.networks if self.built else ()

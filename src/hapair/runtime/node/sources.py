@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import Final
 
 from hapair.core.words.effects import Severity
-from hapair.core.words.events import Beat, DataChanged, Event, Heard, LookAgain, Tick
+from hapair.core.words.events import Beat, DataChanged, Event, Heard, Tick
 from hapair.model.cluster import Timing
 from hapair.model.status import Standing
-from hapair.ports import Addresses, Clock, FileSystems, HeardDatagram, Heartbeats, Replication
+from hapair.ports import Clock, HeardDatagram, Heartbeats, Replication
 from hapair.rpc.messages import Malformed
 from hapair.runtime.codec import dumps, loads
 from hapair.runtime.history.journal_log import Journal
@@ -18,7 +18,6 @@ from hapair.runtime.pauses import Moment, late_s
 
 EPSILON_S: Final = 0.001  # Wake up just after a deadline, not just before it.
 WATCH_AGAIN_S: Final = 1.0  # After the stream of facts has ended.
-LOOK_AGAIN_S: Final = 30.0  # What the kernel tells of mounts and addresses may be lost.
 
 Offer = Callable[[Event], None]
 # Reading heartbeats is most of what an idle daemon does, and they say the same for hours.
@@ -129,18 +128,3 @@ async def watch_data(replication: Replication, clock: Clock, offer: Offer) -> No
         async for facts in replication.watch():
             offer(DataChanged(clock.boot_s(), facts))
         await asyncio.sleep(WATCH_AGAIN_S)
-
-
-async def watch_machine(
-    addresses: Addresses, file_systems: FileSystems, clock: Clock, offer: Offer
-) -> None:
-    """Have what runs looked at after each change of mounts and addresses, and now and then."""
-
-    def look_again() -> None:
-        offer(LookAgain(clock.boot_s()))
-
-    addresses.on_change(look_again)
-    file_systems.on_change(look_again)
-    while True:
-        await asyncio.sleep(LOOK_AGAIN_S)
-        look_again()
