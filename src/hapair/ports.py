@@ -16,7 +16,7 @@ from hapair.model.data import VolumeFacts
 from hapair.model.divergence import ChangedFile, Generations
 from hapair.model.holders import Holders
 from hapair.model.outcome import Outcome, Refused, Unknown
-from hapair.model.storage import GroupStorage, NativeMount
+from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount
 from hapair.model.witness import WitnessAnswer
 
 
@@ -368,7 +368,20 @@ class LogicalVolumes(Protocol):
     """LVM, for building and for snapshots: nothing here is on the path of a failover."""
 
     async def group(self, name: str) -> GroupStorage:
-        """Return what lies in a group, without mounts; of an unknown one that it does not exist."""
+        """Return what lies in a group, without mounts; of an unknown one that it does not exist.
+
+        What its volumes hold is left UNSEEN.
+        """
+        ...
+
+    async def look(
+        self, group: str, volume: LogicalVolume, *, whole: bool = False
+    ) -> LogicalVolume:
+        """Return a volume of a group with what it holds, whatever can be read of it.
+
+        Data of an unknown kind is looked for in some places only, with ``whole`` in every byte:
+        that may take minutes, and what takes longer is not free.
+        """
         ...
 
     async def create(self, group: str, name: str, size_bytes: int) -> Outcome:

@@ -127,10 +127,12 @@ class Looked:
         return where is not None and start <= where < start + size
 
 
-async def looked(seen: Looked) -> LogicalVolume:
-    found = (await LvmAdapter(seen).group("vg")).volume("data")
+async def looked(seen: Looked, *, whole: bool = False) -> LogicalVolume:
+    lvm = LvmAdapter(seen)
+    found = (await lvm.group("vg")).volume("data")
     assert found is not None
-    return found
+    assert found.why_not_free, "what nobody looked at is not free"
+    return await lvm.look("vg", found, whole=whole)
 
 
 async def test_a_volume_is_free_when_it_was_looked_at_and_is_empty() -> None:
@@ -177,6 +179,31 @@ async def test_data_without_a_name_is_in_the_way(where: int) -> None:
     seen = Looked()
     seen.different_from_bytes = where
     assert "holds data of a kind" in (await looked(seen)).why_not_free
+
+
+@pytest.mark.parametrize("where", [0, 11 * MIB, 31 * MIB, 64 * MIB - 1])
+async def test_every_byte_is_looked_at_before_it_is_overwritten(where: int) -> None:
+    """A raw database may have its only data where nobody would look for it."""
+    assert (await looked(Looked(), whole=True)).why_not_free == ""
+    seen = Looked()
+    seen.different_from_bytes = where
+    assert "holds data of a kind" in (await looked(seen, whole=True)).why_not_free
+
+
+@pytest.mark.parametrize(
+    ("answer", "holds"),
+    [
+        (TimedOut(120.0), "holds too much to be read within 120 s"),
+        (Finished(2, "", "cmp: input/output error"), "holds something that cannot be read"),
+        (Finished(127, "", "cmp: command not found"), "holds something that cannot be read"),
+    ],
+)
+async def test_what_cannot_be_read_to_its_end_is_not_free(
+    answer: Finished | TimedOut, holds: str
+) -> None:
+    seen = Looked()
+    seen.cmp = answer
+    assert (await looked(seen, whole=True)).why_not_free == holds
 
 
 @pytest.mark.parametrize("answer", [Finished(2, "", "cmp: no such file"), TimedOut(60.0)])

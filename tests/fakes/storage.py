@@ -20,6 +20,12 @@ class FakeLogicalVolumes:
             raise ValueError(f"vgs {name} gave no answer")
         return self.groups.get(name, GroupStorage(name, exists=False))
 
+    async def look(
+        self, group: str, volume: LogicalVolume, *, whole: bool = False
+    ) -> LogicalVolume:
+        del group, whole
+        return volume
+
     async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
         return self._add(group, LogicalVolume(name, size_bytes, ours=True))
 

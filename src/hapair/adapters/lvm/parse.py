@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-from hapair.model.storage import LogicalVolume
+from hapair.model.storage import UNSEEN, LogicalVolume
 
 TAG: Final = "hapair"  # Of the volumes that clbuildapp makes.
 ACTIVE: Final = "active"  # Else "", "suspended", "unknown" or how a cluster holds it.
@@ -31,12 +31,13 @@ def extent_and_free(text: str) -> tuple[int, int]:
 
 
 def volumes_of(text: str) -> tuple[LogicalVolume, ...]:
-    """Return the volumes of an lvs report; their content is not known from it."""
+    """Return the volumes of an lvs report; what they hold is not known from it."""
     try:
         return tuple(
             LogicalVolume(
                 name=str(row["lv_name"]),
                 size_bytes=int(row["lv_size"]),
+                content=UNSEEN,
                 in_use=row["lv_active"] == ACTIVE and row["lv_device_open"] != "",
                 inactive=row["lv_active"] != ACTIVE,
                 origin=str(row.get("origin", "")),

@@ -261,6 +261,8 @@ class _Planner:
         ]
         if s.peer.group(volume.volume_group).volume(volume.logical_volume) is None:
             steps.append(Step(peer, Work.CREATE_DATA_VOLUME, (Work.REMOVE_DATA_VOLUME,), of))
+        else:
+            steps.append(Step(peer, Work.SEE_EMPTY, (), of))
         for node in (here, peer):
             steps += [
                 Step(node, Work.CREATE_META_VOLUME, (Work.REMOVE_META_VOLUME,), of),

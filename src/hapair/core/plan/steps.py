@@ -8,6 +8,7 @@ from hapair.model.application import Volume
 
 
 class Work(StrEnum):
+    SEE_EMPTY = "see that the logical volume of the data is empty"
     CREATE_DATA_VOLUME = "create the logical volume of the data"
     REMOVE_DATA_VOLUME = "remove the logical volume of the data"
     CREATE_META_VOLUME = "create the logical volume of the DRBD meta-data"

@@ -12,7 +12,7 @@ from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
 from hapair.model.node_facts import Lvm
-from hapair.model.outcome import Done, Outcome, Unknown
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import (
     FileSystems,
     LogicalVolumes,
@@ -58,6 +58,7 @@ class Workshop:
         if work in at_once:
             return await asyncio.to_thread(at_once[work], volume)
         in_time: dict[Work, Callable[[Volume], Awaitable[Outcome]]] = {
+            Work.SEE_EMPTY: self._see_empty,
             Work.CREATE_DATA_VOLUME: self._create_data,
             Work.REMOVE_DATA_VOLUME: self._remove_data,
             Work.CREATE_META_VOLUME: self._create_meta,
@@ -73,6 +74,17 @@ class Workshop:
             Work.UNMOUNT: self._unmount,
         }
         return await in_time[work](volume)
+
+    async def _see_empty(self, volume: Volume) -> Outcome:
+        """Look at every byte: what is overwritten by the first resync cannot be had again."""
+        path = f"{volume.volume_group}/{volume.logical_volume}"
+        found = (await self.volumes.group(volume.volume_group)).volume(volume.logical_volume)
+        if found is None:
+            return Refused(f"{path} is not there any more")
+        seen = await self.volumes.look(volume.volume_group, found, whole=True)
+        if why := seen.why_not_free:
+            return Refused(f"{path} {why}. If nobody needs it: lvremove {path}; a new one is made")
+        return Done()
 
     async def _create_data(self, volume: Volume) -> Outcome:
         return await self.volumes.create(
