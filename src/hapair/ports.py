@@ -388,6 +388,10 @@ class LogicalVolumes(Protocol):
         """Make a linear volume of at least this size; Refused when the name is taken."""
         ...
 
+    async def disown(self, group: str, name: str) -> Outcome:
+        """Take our tag from a volume: from now on it is none of ours. Done also when it is not."""
+        ...
+
     async def remove(self, group: str, name: str) -> Outcome:
         """Remove a volume that is not in use; Done also when there is none."""
         ...
@@ -416,12 +420,15 @@ class NativeMounts(Protocol):
         """Unmount the backing device; Refused, with the holders named, when it is in use."""
         ...
 
-    def leave_fstab(self, volume: Volume) -> Outcome:
-        """Comment the volume's line out; Done also when there is none."""
+    async def leave_fstab(self, volume: Volume) -> Outcome:
+        """Let nothing mount the bare volume: neither a boot nor systemd. Done also if nothing does.
+
+        Refused when something does that only a person may change.
+        """
         ...
 
-    def restore_fstab(self, volume: Volume) -> Outcome:
-        """Take the comment away again; Done also when there is none."""
+    async def restore_fstab(self, volume: Volume) -> Outcome:
+        """Let fstab mount it again as before; Done also when it never did."""
         ...
 
     def holds(self, volume: Volume) -> bool:

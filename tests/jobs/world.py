@@ -84,7 +84,7 @@ class Host:
     def boot(self) -> None:
         """A boot mounts what is in fstab, unless somebody left it out."""
         self.on = True
-        if self.fstab == PLAIN and self.drbd is None:
+        if self.fstab == PLAIN and self.exists("data"):
             self.mount = NATIVE
 
     def part(self) -> None:
@@ -126,11 +126,11 @@ class Natives:
             self.host.mount = ""
         return Done()
 
-    def leave_fstab(self, volume: Volume) -> Outcome:
+    async def leave_fstab(self, volume: Volume) -> Outcome:
         self.host.fstab = LEFT_OUT if self.host.fstab == PLAIN else self.host.fstab
         return Done()
 
-    def restore_fstab(self, volume: Volume) -> Outcome:
+    async def restore_fstab(self, volume: Volume) -> Outcome:
         self.host.fstab = PLAIN if self.host.fstab == LEFT_OUT else self.host.fstab
         return Done()
 
@@ -176,6 +176,8 @@ class Kernel:
         there = self.host.exists(volume.logical_volume) and self.host.exists(volume.meta_volume)
         if volume.resource not in self.host.files or not there or self.host.mount == NATIVE:
             return Unknown("drbdadm adjust ended with 1")
+        if self.host.fstab == PLAIN:
+            return Unknown("systemd mounted the bare volume again")
         self.host.drbd = self.host.drbd or Role.SECONDARY
         return Done()
 
@@ -295,6 +297,7 @@ class Line:
 class World:
     root: Path
     in_fstab: bool = True
+    in_fstab_of_peer: bool = False
     hosts: dict[str, Host] = field(default_factory=dict)
     builders: dict[str, ApplicationBuilder] = field(default_factory=dict)
     moments: list[str] = field(default_factory=list)
@@ -312,6 +315,7 @@ class World:
         one, two = self.hosts.values()
         one.other, two.other = two, one
         one.mount, one.fstab = NATIVE, PLAIN if self.in_fstab else ""
+        two.fstab = PLAIN if self.in_fstab_of_peer else ""
         appconf = self.places("node1").appconf("orders")
         appconf.parent.mkdir()
         appconf.write_text(APPCONF)

@@ -113,6 +113,13 @@ class LvmAdapter:
             )
         )  # fmt: skip
 
+    async def disown(self, group: str, name: str) -> Outcome:
+        """Take our tag from a volume; Done also when it has none, or is not there."""
+        found = (await self.group(group)).volume(name)
+        if found is None or not found.ours:
+            return Done()
+        return await self._change(("lvchange", "--deltag", TAG, f"{group}/{name}"))
+
     async def remove(self, group: str, name: str) -> Outcome:
         """Remove a volume; Done also when there is none."""
         found = await self.group(group)

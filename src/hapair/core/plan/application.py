@@ -259,6 +259,9 @@ class _Planner:
         steps = [
             Step(node, Work.WRITE_RESOURCE, (Work.REMOVE_RESOURCE,), of) for node in (here, peer)
         ]
+        # Both before the volume comes into being: what waits for its device would mount it.
+        steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of))
+        steps.append(Step(peer, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of))
         if s.peer.group(volume.volume_group).volume(volume.logical_volume) is None:
             steps.append(Step(peer, Work.CREATE_DATA_VOLUME, (Work.REMOVE_DATA_VOLUME,), of))
         else:
@@ -268,7 +271,6 @@ class _Planner:
                 Step(node, Work.CREATE_META_VOLUME, (Work.REMOVE_META_VOLUME,), of),
                 Step(node, Work.WRITE_META_DATA, (), of),
             ]
-        steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of))
         steps.append(Step(peer, Work.BRING_UP, (Work.TAKE_DOWN,), of))
         return steps
 
@@ -277,7 +279,8 @@ class _Planner:
         here = self.situation.here.node
         of = (volume,)
         return [
-            Step(here, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of),
+            # A boot in between mounts nothing, so it is mounted for this step as well.
+            Step(here, Work.LEAVE_FSTAB, (Work.MOUNT_NATIVE, Work.RESTORE_FSTAB), of),
             Step(here, Work.UNMOUNT_NATIVE, (Work.MOUNT_NATIVE,), of),
             Step(here, Work.BRING_UP, (Work.TAKE_DOWN,), of),
             Step(here, Work.MAKE_SOURCE, (Work.DEMOTE,), of),

@@ -43,8 +43,9 @@ async def remnants(
                 raise RpcError(str(error), mend, exit_code=ExitCode.NOT_NOW) from None
             data = group.volume(each.logical_volume)
             natively = await asyncio.to_thread(workshop.natives.holds, each)
-            held = natively or workshop.file_systems.mounted(each) is not False
-            made = data is not None and data.ours
+            over_drbd = workshop.file_systems.mounted(each) is not False
+            # A line of fstab outlives the disk: without the volume no data is at home here.
+            held, made = data is not None and (natively or over_drbd), data is not None and data.ours
             found.append(Remnant(each, held, made, described=each in described))
     return Remnants(state.me, tuple(found), used, tuple(nameless))
 

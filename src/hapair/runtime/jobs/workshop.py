@@ -51,8 +51,6 @@ class Workshop:
             return await asyncio.to_thread(self.files.write, built, volume)
         at_once: dict[Work, Callable[[Volume], Outcome]] = {
             Work.REMOVE_RESOURCE: self.files.remove,
-            Work.LEAVE_FSTAB: self.natives.leave_fstab,
-            Work.RESTORE_FSTAB: self.natives.restore_fstab,
             Work.MAKE_MOUNT_POINT: self.natives.make_mount_point,
         }
         if work in at_once:
@@ -60,10 +58,13 @@ class Workshop:
         in_time: dict[Work, Callable[[Volume], Awaitable[Outcome]]] = {
             Work.SEE_EMPTY: self._see_empty,
             Work.CREATE_DATA_VOLUME: self._create_data,
+            Work.LEAVE_DATA_VOLUME: self._leave_data,
             Work.REMOVE_DATA_VOLUME: self._remove_data,
             Work.CREATE_META_VOLUME: self._create_meta,
             Work.REMOVE_META_VOLUME: self._remove_meta,
             Work.WRITE_META_DATA: self.files.make_meta_data,
+            Work.LEAVE_FSTAB: self.natives.leave_fstab,
+            Work.RESTORE_FSTAB: self.natives.restore_fstab,
             Work.UNMOUNT_NATIVE: self.natives.unmount,
             Work.MOUNT_NATIVE: self.natives.mount,
             Work.BRING_UP: self._bring_up,
@@ -90,6 +91,9 @@ class Workshop:
         return await self.volumes.create(
             volume.volume_group, volume.logical_volume, volume.size_bytes
         )
+
+    async def _leave_data(self, volume: Volume) -> Outcome:
+        return await self.volumes.disown(volume.volume_group, volume.logical_volume)
 
     async def _remove_data(self, volume: Volume) -> Outcome:
         return await self._remove(volume.volume_group, volume.logical_volume)
