@@ -431,8 +431,11 @@ class NativeMounts(Protocol):
         """Let fstab mount it again as before; Done also when it never did."""
         ...
 
-    def holds(self, volume: Volume) -> bool:
-        """Tell whether the bare volume is mounted here, or was before we left it out of fstab."""
+    def mounted(self, volume: Volume) -> bool:
+        """Tell whether the bare volume is mounted here."""
+
+    def left_out(self, volume: Volume) -> bool:
+        """Tell whether a line of fstab would mount it here, had we not left it out."""
 
     def make_mount_point(self, volume: Volume) -> Outcome: ...
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.filesystem.holders import holders, holds
 from hapair.adapters.filesystem.fstab import Fstab
+from hapair.adapters.filesystem.holders import holders, holds
 from hapair.adapters.filesystem.native import NativeFileSystems
 from hapair.adapters.programs.groups import Group
 from hapair.adapters.shared.mounts import Mount

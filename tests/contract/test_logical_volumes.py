@@ -34,7 +34,7 @@ class PlayedLvm:
         group = await self.inside.group("vg")
         match argv[0]:
             case "vgs" if argv[-1] == "vg":
-                row = {"vg_extent_size": str(EXTENT), "vg_free": str(group.free_bytes)}
+                row = _group_row(group.free_bytes)
                 return Finished(0, json.dumps({"report": [{"vg": [row]}]}), "")
             case "lvs":
                 rows = [_row(volume) for volume in group.volumes]
@@ -48,6 +48,15 @@ class PlayedLvm:
                 return Finished(0, "", "")
             case _:
                 return Finished(5, "", f'Volume group "{argv[-1]}" not found')
+
+
+def _group_row(free_bytes: int) -> dict[str, str]:
+    return {
+        "vg_name": "vg",
+        "vg_extent_size": str(EXTENT),
+        "vg_free": str(free_bytes),
+        "vg_attr": "wz--n-",
+    }
 
 
 def _row(volume: LogicalVolume) -> dict[str, str]:
@@ -104,6 +113,7 @@ class Looked:
         self.blkid: Finished | TimedOut = Finished(2, "", "")
         self.different_from_bytes: int | None = None  # Where the first byte that is not zero lies.
         self.cmp: Finished | TimedOut | None = None
+        self.attributes = "wz--n-"
 
     async def __call__(
         self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
@@ -111,7 +121,7 @@ class Looked:
         del timeout_s, stdin
         match argv[0]:
             case "vgs":
-                row = {"vg_extent_size": str(EXTENT), "vg_free": "0"}
+                row = _group_row(0) | {"vg_attr": self.attributes}
                 return Finished(0, json.dumps({"report": [{"vg": [row]}]}), "")
             case "lvs":
                 return Finished(0, json.dumps({"report": [{"lv": [self.row]}]}), "")
@@ -211,6 +221,23 @@ async def test_a_volume_that_cannot_be_read_is_not_free(answer: Finished | Timed
     seen = Looked()
     seen.cmp = answer
     assert (await looked(seen)).why_not_free == "holds something that cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "objection"),
+    [
+        ("wz--n-", ""),
+        ("wz--ns", ""),
+        ("rz--n-", "may not be changed"),
+        ("wzx-n-", "is exported"),
+        ("wz-pn-", "lacks a disk"),
+        ("", "may not be changed"),
+    ],
+)
+async def test_a_group_that_takes_no_volume_says_why(attributes: str, objection: str) -> None:
+    seen = Looked()
+    seen.attributes = attributes
+    assert (await LvmAdapter(seen).group("vg")).objection == objection
 
 
 @pytest.mark.parametrize("tags", ["hapair", "other,hapair", "hapair2", ""])

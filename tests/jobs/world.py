@@ -22,7 +22,7 @@ from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.storage import GroupStorage, NativeMount
+from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.workshop import Workshop
@@ -52,6 +52,12 @@ class Volumes(FakeLogicalVolumes):
     """Volumes that cannot be removed while DRBD or a mount holds them."""
 
     held: Callable[[], bool] = lambda: False
+    hidden: bool = False  # There is data that only a look at every byte finds.
+
+    async def look(
+        self, group: str, volume: LogicalVolume, *, whole: bool = False
+    ) -> LogicalVolume:
+        return replace(volume, nameless=whole and self.hidden)
 
     async def remove(self, group: str, name: str) -> Outcome:
         if self.held():
@@ -110,13 +116,17 @@ class Natives:
     def mounts(self, group: GroupStorage) -> tuple[NativeMount, ...]:
         return (MOUNT,) if self.host.mount == NATIVE else ()
 
-    def holds(self, volume: Volume) -> bool:
-        return self.host.mount == NATIVE or self.host.fstab == LEFT_OUT
+    def mounted(self, volume: Volume) -> bool:
+        return self.host.mount == NATIVE
+
+    def left_out(self, volume: Volume) -> bool:
+        return self.host.fstab == LEFT_OUT
 
     async def mount(self, volume: Volume) -> Outcome:
         if self.host.mount == NATIVE:
             return Done()
-        if self.host.mount or self.host.drbd is not None:
+        there = self.host.exists(volume.logical_volume)
+        if self.host.mount or self.host.drbd is not None or not there:
             return Refused("mount: the device is busy")
         self.host.mount = NATIVE
         return Done()

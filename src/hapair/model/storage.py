@@ -58,6 +58,7 @@ class GroupStorage:
     mounts: tuple[NativeMount, ...] = ()
     identity: str = ""  # LVM's UUID.
     physical_volumes: tuple[PhysicalVolume, ...] = ()
+    objection: str = ""  # Why nothing can be made in it now.
 
     @property
     def size_bytes(self) -> int:

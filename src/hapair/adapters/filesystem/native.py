@@ -63,7 +63,7 @@ class NativeFileSystems:
 
     async def mount(self, volume: Volume) -> Outcome:
         """Mount the backing device where it was; Done also when it already is."""
-        if self._is_mounted(volume):
+        if self.mounted(volume):
             return Done("it already is mounted")
         options = ("-o", volume.mount_options) if volume.mount_options else ()
         what = (*options, volume.backing_device, volume.mount_point)
@@ -71,12 +71,12 @@ class NativeFileSystems:
 
     async def unmount(self, volume: Volume) -> Outcome:
         """Unmount the backing device; Done also when it is not mounted."""
-        if not self._is_mounted(volume):
+        if not self.mounted(volume):
             return Done("it is not mounted")
         return await self._change(("umount", volume.mount_point))
 
     async def leave_fstab(self, volume: Volume) -> Outcome:
-        """Comment the volume's lines out, so that neither a boot nor systemd mounts the bare volume.
+        """Comment the volume's lines out: neither a boot nor systemd mounts the bare volume then.
 
         systemd keeps what it made of the old lines until it is told: it would mount the volume for
         a unit that needs the place, or when the device comes back.
@@ -108,9 +108,9 @@ class NativeFileSystems:
             return Done()
         return await self._change(("systemctl", "daemon-reload"))
 
-    def holds(self, volume: Volume) -> bool:
-        """Tell whether this node mounts the bare volume, or did before we left it out of fstab."""
-        return self._is_mounted(volume) or self._fstab.left_out(volume)
+    def left_out(self, volume: Volume) -> bool:
+        """Tell whether a line of fstab would mount it here, had we not left it out."""
+        return self._fstab.left_out(volume)
 
     def make_mount_point(self, volume: Volume) -> Outcome:
         """Make the folder; Refused when no mount of ours could ever be seen there."""
@@ -120,12 +120,15 @@ class NativeFileSystems:
         except OSError as error:
             return Refused(f"{place}: {error.strerror}")
         if (real := os.path.realpath(place)) != place:
-            return Refused(f"{place} is {real} here, by a symbolic link: use one path on both nodes")
+            return Refused(
+                f"{place} is {real} here, by a symbolic link: use one path on both nodes"
+            )
         if (mount := mount_at(place)) is not None and mount.source != volume.device:
             return Refused(f"{mount.source} is mounted at {place}: unmount it, and keep it away")
         return Done()
 
-    def _is_mounted(self, volume: Volume) -> bool:
+    def mounted(self, volume: Volume) -> bool:
+        """Tell whether the bare volume is mounted at its mount point."""
         number = _number(volume.backing_device)
         return any(
             mount.device == number and mount.mount_point == volume.mount_point

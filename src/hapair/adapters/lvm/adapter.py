@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.adapters.lvm.parse import TAG, LvmReportError, extent_and_free, volumes_of
+from hapair.adapters.lvm.parse import TAG, LvmReportError, group_of, volumes_of
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.ports import CommandRunner, Finished, TimedOut
@@ -30,7 +30,8 @@ class LvmAdapter:
     async def group(self, name: str) -> GroupStorage:
         """Return what lies in a group; LvmReportError when LVM's answer makes no sense."""
         seen = await self._run(
-            ("vgs", *REPORT, "-o", "vg_name,vg_extent_size,vg_free", name), timeout_s=LIMIT_S
+            ("vgs", *REPORT, "-o", "vg_name,vg_extent_size,vg_free,vg_attr", name),
+            timeout_s=LIMIT_S,
         )
         if isinstance(seen, TimedOut):
             raise LvmReportError(f"vgs {name} gave no answer within {LIMIT_S:.0f} s")
@@ -39,20 +40,14 @@ class LvmAdapter:
                 return GroupStorage(name, exists=False)
             said = " ".join(seen.stderr.split())
             raise LvmReportError(f"vgs {name} ended with {seen.exit_code}: {said}")
-        extent_bytes, free_bytes = extent_and_free(seen.stdout)
+        group = group_of(seen.stdout)
         listed = await self._run(
             ("lvs", *REPORT, *FORMS, "-o", COLUMNS, name),
             timeout_s=LIMIT_S,
         )
         if isinstance(listed, TimedOut) or listed.exit_code != 0:
             raise LvmReportError(f"lvs {name} gave no answer")
-        return GroupStorage(
-            name,
-            exists=True,
-            extent_bytes=extent_bytes,
-            free_bytes=free_bytes,
-            volumes=volumes_of(listed.stdout),
-        )
+        return replace(group, volumes=volumes_of(listed.stdout))
 
     async def look(
         self, group: str, volume: LogicalVolume, *, whole: bool = False
@@ -68,13 +63,12 @@ class LvmAdapter:
         match await self._run(("blkid", "-p", "-o", "export", path), timeout_s=LIMIT_S):
             case Finished(exit_code=0, stdout=text):
                 return replace(volume, content=_named(text))
-            case Finished(exit_code=code) if code != NO_SIGNATURE:
+            case Finished(exit_code=code) if code == NO_SIGNATURE:
+                if volume.in_use:  # It is not free, whatever it holds: DRBD's meta-data, for one.
+                    return replace(volume, content="")
+                return await (self._whole if whole else self._in_places)(volume, path)
+            case _:
                 return replace(volume, content=UNREADABLE)
-            case TimedOut():
-                return replace(volume, content=UNREADABLE)
-        if volume.in_use:  # It is not free, whatever it holds: DRBD's meta-data, for one.
-            return replace(volume, content="")
-        return await (self._whole if whole else self._in_places)(volume, path)
 
     async def _in_places(self, volume: LogicalVolume, path: str) -> LogicalVolume:
         """Look for data that no tool has a name for, in places from the first to the last byte."""

@@ -94,9 +94,7 @@ def _stays(node: str, found: Remnant, home: str, *, removed: bool) -> list[str]:
     return []
 
 
-def _steps(
-    node: str, volume: Volume, data: tuple[Work, ...], *, at_home: bool
-) -> list[Step]:
+def _steps(node: str, volume: Volume, data: tuple[Work, ...], *, at_home: bool) -> list[Step]:
     """Return the steps that an unknown job may have done on a node, in its order."""
     of = (volume,)
     steps = [

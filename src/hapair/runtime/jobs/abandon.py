@@ -21,11 +21,16 @@ LOOK_LIMIT_S: Final = 120.0
 
 
 async def remnants(
-    state: NodeState, workshop: Workshop, of_peer: tuple[Volume, ...] = ()
+    state: NodeState,
+    workshop: Workshop,
+    of_peer: tuple[Volume, ...] = (),
+    *,
+    by_fstab: bool = True,
 ) -> Remnants:
     """Look for what this node has of builds that are not in force; RpcError when LVM is silent.
 
     ``of_peer``: what the other node has files for. Its data may be at home here.
+    ``by_fstab``: a line of fstab that was left out tells where it is, unless both nodes have one.
     """
     volumes = [each for built in state.built.applications for each in built.volumes]
     used = tuple(each.resource for each in volumes)
@@ -42,10 +47,13 @@ async def remnants(
                 mend = f"look there: {state.me}# vgs; lvs"
                 raise RpcError(str(error), mend, exit_code=ExitCode.NOT_NOW) from None
             data = group.volume(each.logical_volume)
-            natively = await asyncio.to_thread(workshop.natives.holds, each)
-            over_drbd = workshop.file_systems.mounted(each) is not False
+            made = data is not None and data.ours
             # A line of fstab outlives the disk: without the volume no data is at home here.
-            held, made = data is not None and (natively or over_drbd), data is not None and data.ours
+            held = data is not None and (
+                await asyncio.to_thread(workshop.natives.mounted, each)
+                or workshop.file_systems.mounted(each) is not False
+                or (by_fstab and not made and workshop.natives.left_out(each))
+            )
             found.append(Remnant(each, held, made, described=each in described))
     return Remnants(state.me, tuple(found), used, tuple(nameless))
 
@@ -74,7 +82,7 @@ class Leaving:
         job = await asyncio.to_thread(self._readable)
         if job is not None:
             return await self._abandon_readable(job, say, planned=planned)
-        mine = await remnants(self.state, self.workshop)
+        mine = await remnants(self.state, self.workshop, by_fstab=noted)
         theirs = await self._ask(mine)
         if theirs is not None:
             mine = await remnants(self.state, self.workshop, theirs.volumes())
@@ -128,7 +136,13 @@ class Leaving:
         if not self.peer.connected:
             return None
         args: JsonObject = {"remnants": encode(mine)}
-        answer = await self.peer.request("build-remnants", args, timeout_s=LOOK_LIMIT_S)
+        try:
+            answer = await self.peer.request("build-remnants", args, timeout_s=LOOK_LIMIT_S)
+        except RpcError as error:
+            if not error.mend:  # Its version is older, or it hangs.
+                error.mend = f"update hapair on {self.peer.name}; or stop it there, then only what"
+                error.mend += " is on this node is taken back: systemctl stop hapaird"
+            raise
         try:
             return decode(Remnants, answer.get("remnants"))
         except Malformed as error:
