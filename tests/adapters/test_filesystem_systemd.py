@@ -1,5 +1,6 @@
 """What systemd made of fstab is not left to mount the bare volume again, on neither node."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -71,6 +72,19 @@ async def test_a_unit_that_only_a_person_may_change_is_named(tmp_path: Path) -> 
     refused = await machine.natives.leave_fstab(volume())
     assert isinstance(refused, Refused)
     assert str(unit) in refused.why
+
+
+@pytest.mark.parametrize("options", ["", "noatime,errors=remount-ro"])
+async def test_a_mount_that_is_put_back_is_no_read_only_one(tmp_path: Path, options: str) -> None:
+    """A boot after the last step guards the volume: mount(8) would silently mount it read-only."""
+    machine = Machine(tmp_path)
+    assert await machine.natives.mount(replace(volume(), mount_options=options)) == Done()
+    guard, mount = machine.run.ran
+    assert guard == "blockdev --setrw /dev/vg_x/data"
+    assert mount.startswith("mount --rw -t ext4 ")
+    machine.run.ran.clear()
+    assert await machine.natives.mount(replace(volume(), mount_options="ro,noload")) == Done()
+    assert machine.run.ran == ["mount -t ext4 -o ro,noload /dev/vg_x/data /srv/x"]
 
 
 def test_a_place_where_no_mount_of_ours_could_be_seen_is_refused(tmp_path: Path) -> None:

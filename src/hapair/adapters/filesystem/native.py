@@ -11,7 +11,7 @@ from typing import Final
 from hapair.adapters.filesystem import superblock, uses
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
-from hapair.adapters.filesystem.options import in_force
+from hapair.adapters.filesystem.options import READ_ONLY, in_force
 from hapair.adapters.shared.mounts import Mount, mount_at, mount_info, mounts_with_options
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -62,12 +62,19 @@ class NativeFileSystems:
         return (*found, *(("an automount",) if waits else ()))
 
     async def mount(self, volume: Volume) -> Outcome:
-        """Mount the backing device where it was; Done also when it already is."""
+        """Mount the backing device where it was; Done also when it already is.
+
+        A volume that was DRBD's may be guarded against writes, since the boot too: the guard goes,
+        and a mount that would then be a read-only one is refused.
+        """
         if self.mounted(volume):
             return Done("it already is mounted")
         options = ("-o", volume.mount_options) if volume.mount_options else ()
-        what = (*options, volume.backing_device, volume.mount_point)
-        return await self._change(("mount", "-t", volume.file_system.value, *what))
+        what = ("-t", volume.file_system.value, *options, volume.backing_device, volume.mount_point)
+        if READ_ONLY in volume.mount_options.split(","):
+            return await self._change(("mount", *what))
+        await self._run(("blockdev", "--setrw", volume.backing_device), timeout_s=LIMIT_S)
+        return await self._change(("mount", "--rw", *what))
 
     async def unmount(self, volume: Volume) -> Outcome:
         """Unmount the backing device; Done also when it is not mounted."""

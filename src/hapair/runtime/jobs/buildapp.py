@@ -142,7 +142,8 @@ class ApplicationBuilder:
         if self._state.record(name) is None:
             # Also without steps: an earlier run may have died after its last step.
             has_data = self._state.built.application(name).volumes
-            await self._around.command(Introduce(name, Wanted.DATA if has_data else Wanted.DOWN))
+            wanted = Wanted.DATA if has_data else Wanted.DOWN
+            await to_its_end(self._around.command(Introduce(name, wanted)))
         return _result(name, plan, warnings) | {"changed": bool(plan.steps)}
 
     @contextmanager
