@@ -63,6 +63,7 @@ def _row(volume: LogicalVolume) -> dict[str, str]:
     made = "" if volume.made_wall_s is None else str(int(volume.made_wall_s))
     return {
         "lv_name": volume.name,
+        "lv_attr": "swi-a-s---" if volume.origin else "-wi-a-----",
         "lv_size": str(volume.size_bytes),
         "lv_active": "active",
         "lv_device_open": "",
@@ -238,6 +239,12 @@ async def test_a_group_that_takes_no_volume_says_why(attributes: str, objection:
     seen = Looked()
     seen.attributes = attributes
     assert (await LvmAdapter(seen).group("vg")).objection == objection
+
+
+async def test_a_thin_volume_that_was_copied_from_another_one_is_a_volume() -> None:
+    seen = Looked()
+    seen.row |= {"origin": "golden", "lv_attr": "Vwi-a-tz--"}
+    assert (await looked(seen)).origin == ""
 
 
 @pytest.mark.parametrize("tags", ["hapair", "other,hapair", "hapair2", ""])

@@ -12,7 +12,7 @@ LIMIT_S: Final = 60.0
 REPORT: Final = ("--reportformat", "json", "--units", "b", "--nosuffix")
 # Said to lvs, because a machine's own lvm.conf may want its reports in another form.
 FORMS: Final = ("--config", 'report/time_format="%s" report/binary_values_as_numeric=0')
-COLUMNS: Final = "lv_name,lv_size,lv_device_open,lv_active,origin,lv_time,lv_tags"
+COLUMNS: Final = "lv_name,lv_attr,lv_size,lv_device_open,lv_active,origin,lv_time,lv_tags"
 NO_SIGNATURE: Final = 2  # The exit code of blkid when nothing is recognised.
 NOT_FOUND: Final = 'Volume group "{}" not found'  # All else means: nobody could look.
 SAME: Final = 0  # Exit codes of cmp.

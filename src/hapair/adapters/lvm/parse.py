@@ -7,6 +7,7 @@ from hapair.model.storage import UNSEEN, GroupStorage, LogicalVolume
 
 TAG: Final = "hapair"  # Of the volumes that clbuildapp makes.
 ACTIVE: Final = "active"  # Else "", "suspended", "unknown" or how a cluster holds it.
+SNAPSHOTS: Final = ("s", "S")  # Not a thin volume: it lives on without its origin.
 
 
 class LvmReportError(ValueError):
@@ -56,7 +57,7 @@ def volumes_of(text: str) -> tuple[LogicalVolume, ...]:
                 content=UNSEEN,
                 in_use=row["lv_active"] == ACTIVE and row["lv_device_open"] != "",
                 inactive=row["lv_active"] != ACTIVE,
-                origin=str(row.get("origin", "")),
+                origin=str(row.get("origin", "")) if row["lv_attr"][:1] in SNAPSHOTS else "",
                 made_wall_s=_moment(row.get("lv_time")),
                 ours=TAG in str(row.get("lv_tags", "")).split(","),
             )

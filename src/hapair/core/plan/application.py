@@ -228,7 +228,8 @@ class _Planner:
         for storage in (s.here, s.peer):
             if storage.group(volume.volume_group).volume(volume.meta_volume) is not None:
                 what = f"{volume.volume_group}/{volume.meta_volume} exists already"
-                mend = f"if it is a left-over: lvremove {volume.volume_group}/{volume.meta_volume}"
+                mend = "if an unfinished build left it: clbuildapp --abandon; else: lvremove "
+                mend += f"{volume.volume_group}/{volume.meta_volume}"
                 self.refuse("volume", what, mend, node=storage.node)
         if there is None:
             return

@@ -113,7 +113,7 @@ class Leaving:
         installed = any(step.work is Work.INSTALL and step.node != me for step in begun)
         mine = (await remnants(self.state, self.workshop)).found
         if installed or mine or self.peer.connected:
-            raise _left(left)
+            raise self._left(left)
         aside = await asyncio.to_thread(self._set_aside)
         mend = f"when {self.peer.name} is back, type here: clbuildapp --abandon"
         return self._result(WayBack(begun, (*left, mend), me), aside)
@@ -126,7 +126,15 @@ class Leaving:
             """Leave the note as it is: it is what cannot be read."""
 
         if left := await take_back(job, self.do, keep, say, me=way.home):
-            raise _left(left)
+            raise self._left(left)
+
+    def _left(self, left: tuple[str, ...]) -> RpcError:
+        peer = self.peer.name
+        return RpcError(
+            f"this could not be taken back: {'; '.join(left)}",
+            "mend the cause and type it again; nothing is lost, and the note stays where it is."
+            f" What cannot be mended on {peer}: stop hapaird there, and type it again here",
+        )
 
     async def _keep(self, job: Job | None) -> None:
         await asyncio.to_thread(self.file.keep, job)
@@ -160,10 +168,3 @@ class Leaving:
             told.append(f"{self.peer.name} cannot be reached: type it again when it is back")
         works = [step.undone(work) for step in reversed(way.steps) for work in step.undo]
         return {"steps": works, "told": told, "aside": str(aside or "")}
-
-
-def _left(left: tuple[str, ...]) -> RpcError:
-    return RpcError(
-        f"this could not be taken back: {'; '.join(left)}",
-        "mend the cause and type it again; nothing is lost, and the note stays where it is",
-    )
