@@ -43,6 +43,8 @@ class NativeFileSystems:
             if name is not None and name not in found:
                 device = f"/dev/{group.name}/{name}"
                 kept, lost = in_force(mount.kind, options, of_the_whole)
+                if mount.root != "/":  # Over DRBD, and when it is put back, all of it is mounted.
+                    lost = (*lost, f"its folder {mount.root} alone (a bind mount)")
                 found[name] = NativeMount(
                     logical_volume=name,
                     mount_point=mount.mount_point,
