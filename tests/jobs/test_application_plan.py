@@ -212,9 +212,9 @@ def test_a_local_disk_is_what_it_takes() -> None:
 
 def test_an_empty_volume_of_the_right_size_on_the_peer_is_used() -> None:
     plan = planned(situation(there=holding(LogicalVolume("data", 256 * MIB))))
-    works = {step.work for step in plan.steps}
+    works = [step.work for step in plan.steps]
     assert Work.CREATE_DATA_VOLUME not in works
-    assert Work.SEE_EMPTY in works
+    assert works.index(Work.BRING_UP) == works.index(Work.SEE_EMPTY) + 1
     assert Work.SEE_EMPTY not in {step.work for step in planned(situation()).steps}
     unseen = make_plan(situation(there=holding(LogicalVolume("data", 256 * MIB, UNSEEN))))
     assert isinstance(unseen, tuple)

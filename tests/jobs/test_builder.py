@@ -179,6 +179,9 @@ async def test_the_peer_is_not_surveyed_for_two_builders_at_once(tmp_path: Path)
     survey = made.for_peer()["build-survey"]
     with pytest.raises(RpcError, match="another clbuildapp is at work on node1"):
         await survey(Call({"application": "orders"}))
+    for typed in (made.abandon(Call({})), made.buildapp(Call({"application": "orders"}))):
+        with pytest.raises(RpcError, match="another clbuildapp is at work on node1"):
+            await typed
     building.cancel()
     await asyncio.gather(building, return_exceptions=True)
 

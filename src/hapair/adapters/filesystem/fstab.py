@@ -104,13 +104,15 @@ class Fstab:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    was = file.stat()
+    was, label = file.stat(), b""
+    with contextlib.suppress(OSError):  # It has none, or its file system knows no labels.
+        label = os.getxattr(file, LABEL)
 
     def as_before(new: int) -> None:
         os.fchown(new, was.st_uid, was.st_gid)
         os.fchmod(new, was.st_mode & 0o7777)
-        if LABEL in os.listxattr(file):
-            os.setxattr(new, LABEL, os.getxattr(file, LABEL))
+        if label:
+            os.setxattr(new, LABEL, label)
 
     replace_durably(file, content, file.with_name(f".{file.name}.hapair"), as_before)
 

@@ -291,15 +291,16 @@ class _Planner:
         # Both before the volume comes into being: what waits for its device would mount it.
         steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of))
         steps.append(Step(peer, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of))
-        if s.peer.group(volume.volume_group).volume(volume.logical_volume) is None:
+        made = s.peer.group(volume.volume_group).volume(volume.logical_volume) is None
+        if made:
             steps.append(Step(peer, Work.CREATE_DATA_VOLUME, (Work.REMOVE_DATA_VOLUME,), of))
-        else:
-            steps.append(Step(peer, Work.SEE_EMPTY, (), of))
         for node in (here, peer):
             steps += [
                 Step(node, Work.CREATE_META_VOLUME, (Work.REMOVE_META_VOLUME,), of),
                 Step(node, Work.WRITE_META_DATA, (), of),
             ]
+        if not made:  # Right before DRBD has it: from then on nobody else can write to it.
+            steps.append(Step(peer, Work.SEE_EMPTY, (), of))
         steps.append(Step(peer, Work.BRING_UP, (Work.TAKE_DOWN,), of))
         return steps
 
