@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from hapair.core.plan.application import Plan, make_plan
 from hapair.model.storage import LogicalVolume
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.building.files import only_builder
 from hapair.runtime.jobs.parcel import FILE_BYTES_MAX, FILES_MAX, ParcelError, pack
 from hapair.runtime.verbs import Call
-from tests.jobs.material import MIB
+from tests.jobs.material import MIB, situation
 from tests.jobs.test_abandon import abandoned, damage, interrupted
 from tests.jobs.test_every_interruption import Story, tools
-from tests.jobs.world import OVER_DRBD, World
+from tests.jobs.world import LEFT_OUT, OVER_DRBD, PLAIN, World
 
 __all__ = ["tools"]
 MADE = LogicalVolume("data", 256 * MIB)
@@ -21,6 +22,12 @@ MADE = LogicalVolume("data", 256 * MIB)
 
 def has(world: World, name: str, volume: str) -> bool:
     return world.hosts[name].exists(volume)
+
+
+def give(world: World, volume: LogicalVolume) -> None:
+    """Let node2 have a volume that somebody made there."""
+    groups = world.hosts["node2"].volumes.groups
+    groups["vg_orders"] = replace(groups["vg_orders"], volumes=(volume,))
 
 
 async def refused(world: World, *, plan: bool = False) -> RpcError:
@@ -33,7 +40,7 @@ async def test_data_that_only_the_whole_look_finds_ends_the_build(tmp_path: Path
     """A raw database between the places that the survey looks at."""
     story = Story(tmp_path)
     volumes = story.world.hosts["node2"].volumes
-    volumes.groups["vg_orders"] = replace(volumes.groups["vg_orders"], volumes=(MADE,))
+    give(story.world, MADE)
     volumes.hidden = True
     before = story.world.looks()
     error = await refused(story.world)
@@ -64,6 +71,21 @@ async def test_a_copy_that_was_left_to_somebody_is_not_removed_when_its_home_com
     assert has(world, "node2", "data")
     assert not has(world, "node2", "data_drbdmeta")
     assert world.hosts["node1"].looks() == story.before[0]
+
+
+async def test_a_line_of_fstab_alone_does_not_make_a_copy_the_data(tmp_path: Path) -> None:
+    """It may be half a copy: while its home is lost, it is not mounted by itself."""
+    world = World(tmp_path)
+    plan = make_plan(situation())
+    assert isinstance(plan, Plan)
+    peer = world.hosts["node2"]
+    give(world, MADE)
+    peer.fstab, peer.files = LEFT_OUT, {each.resource: each for each in plan.added}
+    world.hosts["node1"].on = False
+    told = (await abandoned(world, on="node2"))["told"]
+    assert (peer.mount, peer.fstab) == ("", PLAIN)
+    assert "was mounted by nobody now known" in str(told)
+    assert has(world, "node2", "data")
 
 
 async def test_a_disk_that_was_replaced_does_not_cost_the_copy(tmp_path: Path) -> None:

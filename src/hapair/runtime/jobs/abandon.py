@@ -49,13 +49,19 @@ async def remnants(
             data = group.volume(each.logical_volume)
             made = data is not None and data.ours
             # A line of fstab outlives the disk: without the volume no data is at home here.
-            held = data is not None and (
-                await asyncio.to_thread(workshop.natives.mounted, each)
-                or workshop.file_systems.mounted(each) is not False
-                or (by_fstab and not made and workshop.natives.left_out(each))
+            held = data is not None and await asyncio.to_thread(
+                _is_held, workshop, each, by_fstab=by_fstab and not made
             )
             found.append(Remnant(each, held, made, described=each in described))
     return Remnants(state.me, tuple(found), used, tuple(nameless))
+
+
+def _is_held(workshop: Workshop, volume: Volume, *, by_fstab: bool) -> bool:
+    return (
+        workshop.natives.mounted(volume)
+        or workshop.file_systems.mounted(volume) is not False
+        or (by_fstab and workshop.natives.left_out(volume))
+    )
 
 
 async def _described(state: NodeState, workshop: Workshop) -> tuple[Volume | str, ...]:
