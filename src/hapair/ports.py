@@ -16,7 +16,7 @@ from hapair.model.data import VolumeFacts
 from hapair.model.divergence import ChangedFile, Generations
 from hapair.model.holders import Holders
 from hapair.model.outcome import Outcome, Refused, Unknown
-from hapair.model.storage import GroupStorage, NativeMount
+from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount
 from hapair.model.witness import WitnessAnswer
 
 
@@ -385,11 +385,28 @@ class LogicalVolumes(Protocol):
     """LVM, for building and for snapshots: nothing here is on the path of a failover."""
 
     async def group(self, name: str) -> GroupStorage:
-        """Return what lies in a group, without mounts; of an unknown one that it does not exist."""
+        """Return what lies in a group, without mounts; of an unknown one that it does not exist.
+
+        What its volumes hold is left UNSEEN.
+        """
+        ...
+
+    async def look(
+        self, group: str, volume: LogicalVolume, *, whole: bool = False
+    ) -> LogicalVolume:
+        """Return a volume of a group with what it holds, whatever can be read of it.
+
+        Data of an unknown kind is looked for in some places only, with ``whole`` in every byte:
+        that may take minutes, and what takes longer is not free.
+        """
         ...
 
     async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
         """Make a linear volume of at least this size; Refused when the name is taken."""
+        ...
+
+    async def disown(self, group: str, name: str) -> Outcome:
+        """Take our tag from a volume: from now on it is none of ours. Done also when it is not."""
         ...
 
     async def remove(self, group: str, name: str) -> Outcome:
@@ -420,16 +437,22 @@ class NativeMounts(Protocol):
         """Unmount the backing device; Refused, with the holders named, when it is in use."""
         ...
 
-    def leave_fstab(self, volume: Volume) -> Outcome:
-        """Comment the volume's line out; Done also when there is none."""
+    async def leave_fstab(self, volume: Volume) -> Outcome:
+        """Let nothing mount the bare volume: neither a boot nor systemd. Done also if nothing does.
+
+        Refused when something does that only a person may change.
+        """
         ...
 
-    def restore_fstab(self, volume: Volume) -> Outcome:
-        """Take the comment away again; Done also when there is none."""
+    async def restore_fstab(self, volume: Volume) -> Outcome:
+        """Let fstab mount it again as before; Done also when it never did."""
         ...
 
-    def holds(self, volume: Volume) -> bool:
-        """Tell whether the bare volume is mounted here, or was before we left it out of fstab."""
+    def mounted(self, volume: Volume) -> bool:
+        """Tell whether the bare volume is mounted here."""
+
+    def left_out(self, volume: Volume) -> bool:
+        """Tell whether a line of fstab would mount it here, had we not left it out."""
 
     def make_mount_point(self, volume: Volume) -> Outcome: ...
 

@@ -1,5 +1,6 @@
 """fstab, units, superblocks: whatever else would mount a volume is found, however it is spelt."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,33 @@ def test_a_device_is_known_under_any_of_its_names(tmp_path: Path) -> None:
         file.write_text(f"{name} /mnt ext4 defaults\n")
         Fstab(file).leave(zero)
         assert file.read_text().startswith(MARK)
+
+
+def test_a_file_system_without_labels_keeps_nothing_from_being_changed(
+    tmp_path: Path, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> bytes:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    for name in ("getxattr", "listxattr", "setxattr"):
+        monkeypatch.setattr(os, name, unknown)
+    file = tmp_path / "fstab"
+    file.write_text(SAME[0])
+    assert Fstab(file).leave(volume) == Done()
+    assert file.read_text() == MARK + SAME[0]
+    assert Fstab(file).restore(volume) == Done()
+    assert file.read_text() == SAME[0], "a last line without a line feed stays one"
+
+
+def test_only_a_line_feed_ends_a_line(tmp_path: Path, volume: Volume) -> None:
+    """Other editors' ends of a line may be part of a comment, or of a name."""
+    file = tmp_path / "fstab"
+    odd = f"# old:\x0c{SAME[0]}\n# was\x85{SAME[0]}\u2028{SAME[0]}\n{SAME[0]}\r\n"
+    file.write_bytes(odd.encode())
+    assert Fstab(file).leave(volume) == Done()
+    assert file.read_bytes().decode().count(MARK) == 1
+    assert Fstab(file).restore(volume) == Done()
+    assert file.read_bytes() == odd.encode()
 
 
 def test_a_link_stays_a_link(tmp_path: Path, volume: Volume) -> None:

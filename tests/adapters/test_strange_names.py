@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders, holds
 from hapair.adapters.filesystem.native import NativeFileSystems
 from hapair.adapters.programs.groups import Group
@@ -48,13 +49,13 @@ def test_a_map_of_a_file_with_a_strange_name_is_read(tmp_path: Path) -> None:
     assert not holds(process, Mount((0x93, 0x0B), "/srv/log", "/dev/drbd11", "ext4"))
 
 
-def test_an_fstab_with_other_letters_keeps_them(tmp_path: Path) -> None:
+async def test_an_fstab_with_other_letters_keeps_them(tmp_path: Path) -> None:
     fstab = tmp_path / "fstab"
     line = f"/dev/vg_orders/data {VOLUME.mount_point} ext4 defaults 0 2\n".encode()
     before = b"# gr\xfc\xdfe\r\n" + line
     fstab.write_bytes(before)
-    natives = NativeFileSystems(FakeRunner(), fstab)
-    assert isinstance(natives.leave_fstab(VOLUME), Done)
+    natives = NativeFileSystems(FakeRunner(), Fstab(fstab, ()), tmp_path / "no systemd")
+    assert isinstance(await natives.leave_fstab(VOLUME), Done)
     assert b"gr\xfc\xdfe\r\n# hapair mounts this over DRBD: " in fstab.read_bytes()
-    assert isinstance(natives.restore_fstab(VOLUME), Done)
+    assert isinstance(await natives.restore_fstab(VOLUME), Done)
     assert fstab.read_bytes() == before

@@ -11,6 +11,7 @@ from hapair.cli.clbuildapp import PAGE
 TESTS: Final = Path(__file__).parents[1]
 OTHERS: Final = "lab/test_volumes_of_others.py::test_what_lies_on_the_peer_is_seen_before"
 CANNOT: Final = "lab/test_applications.py::test_clbuildapp_that_cannot_go_on_leaves_everything"
+COPIES: Final = "jobs/test_copies_of_others.py::"
 PLAN: Final = "jobs/test_application_plan.py::"
 # The beginning of a sentence, and the beginnings of its tests' names.
 TRIED_BY: Final = {
@@ -23,11 +24,14 @@ TRIED_BY: Final = {
     "It never takes a volume of the other node that it cannot look at": (
         OTHERS,
         "contract/test_logical_volumes.py::test_a_volume_that_nobody_can_look_at_is_not_free",
+        "contract/test_logical_volumes.py::test_every_byte_is_looked_at_before_it_is_overwritten",
+        f"{COPIES}test_data_that_only_the_whole_look_finds_ends_the_build",
         "jobs/test_builder.py::test_taking_back_leaves_a_volume_that_somebody_else_made",
     ),
     "It never begins when a step can be seen to fail": (
         CANNOT,
         "lab/test_interrupted_builds.py::test_a_file_system_in_two_parts_is_refused",
+        f"{COPIES}test_what_cannot_be_carried_over_is_seen_before_the_mount_is_touched",
         f"{PLAN}test_what_is_in_the_way_is_said_before_anything",
     ),
     "It never touches other applications": (
@@ -37,6 +41,8 @@ TRIED_BY: Final = {
         "jobs/test_abandon.py::test_what_is_built_is_not_taken_back",
         "core/test_remnants.py::test_a_made_volume_stays_unless_its_home_answers",
         "core/test_remnants.py::test_what_either_node_uses_is_never_touched",
+        f"{COPIES}test_a_disk_that_was_replaced_does_not_cost_the_copy",
+        f"{COPIES}test_a_copy_that_was_left_to_somebody_is_not_removed",
     ),
 }
 

@@ -34,7 +34,7 @@ class PlayedLvm:
         group = await self.inside.group("vg")
         match argv[0]:
             case "vgs" if argv[-1] == "vg":
-                row = {"vg_extent_size": str(EXTENT), "vg_free": str(group.free_bytes)}
+                row = _group_row(group.free_bytes)
                 return Finished(0, json.dumps({"report": [{"vg": [row]}]}), "")
             case "lvs":
                 rows = [_row(volume) for volume in group.volumes]
@@ -50,10 +50,20 @@ class PlayedLvm:
                 return Finished(5, "", f'Volume group "{argv[-1]}" not found')
 
 
+def _group_row(free_bytes: int) -> dict[str, str]:
+    return {
+        "vg_name": "vg",
+        "vg_extent_size": str(EXTENT),
+        "vg_free": str(free_bytes),
+        "vg_attr": "wz--n-",
+    }
+
+
 def _row(volume: LogicalVolume) -> dict[str, str]:
     made = "" if volume.made_wall_s is None else str(int(volume.made_wall_s))
     return {
         "lv_name": volume.name,
+        "lv_attr": "swi-a-s---" if volume.origin else "-wi-a-----",
         "lv_size": str(volume.size_bytes),
         "lv_active": "active",
         "lv_device_open": "",
@@ -104,6 +114,7 @@ class Looked:
         self.blkid: Finished | TimedOut = Finished(2, "", "")
         self.different_from_bytes: int | None = None  # Where the first byte that is not zero lies.
         self.cmp: Finished | TimedOut | None = None
+        self.attributes = "wz--n-"
 
     async def __call__(
         self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
@@ -111,7 +122,7 @@ class Looked:
         del timeout_s, stdin
         match argv[0]:
             case "vgs":
-                row = {"vg_extent_size": str(EXTENT), "vg_free": "0"}
+                row = _group_row(0) | {"vg_attr": self.attributes}
                 return Finished(0, json.dumps({"report": [{"vg": [row]}]}), "")
             case "lvs":
                 return Finished(0, json.dumps({"report": [{"lv": [self.row]}]}), "")
@@ -127,10 +138,12 @@ class Looked:
         return where is not None and start <= where < start + size
 
 
-async def looked(seen: Looked) -> LogicalVolume:
-    found = (await LvmAdapter(seen).group("vg")).volume("data")
+async def looked(seen: Looked, *, whole: bool = False) -> LogicalVolume:
+    lvm = LvmAdapter(seen)
+    found = (await lvm.group("vg")).volume("data")
     assert found is not None
-    return found
+    assert found.why_not_free, "what nobody looked at is not free"
+    return await lvm.look("vg", found, whole=whole)
 
 
 async def test_a_volume_is_free_when_it_was_looked_at_and_is_empty() -> None:
@@ -179,11 +192,59 @@ async def test_data_without_a_name_is_in_the_way(where: int) -> None:
     assert "holds data of a kind" in (await looked(seen)).why_not_free
 
 
+@pytest.mark.parametrize("where", [0, 11 * MIB, 31 * MIB, 64 * MIB - 1])
+async def test_every_byte_is_looked_at_before_it_is_overwritten(where: int) -> None:
+    """A raw database may have its only data where nobody would look for it."""
+    assert (await looked(Looked(), whole=True)).why_not_free == ""
+    seen = Looked()
+    seen.different_from_bytes = where
+    assert "holds data of a kind" in (await looked(seen, whole=True)).why_not_free
+
+
+@pytest.mark.parametrize(
+    ("answer", "holds"),
+    [
+        (TimedOut(120.0), "holds too much to be read within 120 s"),
+        (Finished(2, "", "cmp: input/output error"), "holds something that cannot be read"),
+        (Finished(127, "", "cmp: command not found"), "holds something that cannot be read"),
+    ],
+)
+async def test_what_cannot_be_read_to_its_end_is_not_free(
+    answer: Finished | TimedOut, holds: str
+) -> None:
+    seen = Looked()
+    seen.cmp = answer
+    assert (await looked(seen, whole=True)).why_not_free == holds
+
+
 @pytest.mark.parametrize("answer", [Finished(2, "", "cmp: no such file"), TimedOut(60.0)])
 async def test_a_volume_that_cannot_be_read_is_not_free(answer: Finished | TimedOut) -> None:
     seen = Looked()
     seen.cmp = answer
     assert (await looked(seen)).why_not_free == "holds something that cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "objection"),
+    [
+        ("wz--n-", ""),
+        ("wz--ns", ""),
+        ("rz--n-", "may not be changed"),
+        ("wzx-n-", "is exported"),
+        ("wz-pn-", "lacks a disk"),
+        ("", "may not be changed"),
+    ],
+)
+async def test_a_group_that_takes_no_volume_says_why(attributes: str, objection: str) -> None:
+    seen = Looked()
+    seen.attributes = attributes
+    assert (await LvmAdapter(seen).group("vg")).objection == objection
+
+
+async def test_a_thin_volume_that_was_copied_from_another_one_is_a_volume() -> None:
+    seen = Looked()
+    seen.row |= {"origin": "golden", "lv_attr": "Vwi-a-tz--"}
+    assert (await looked(seen)).origin == ""
 
 
 @pytest.mark.parametrize("tags", ["hapair", "other,hapair", "hapair2", ""])

@@ -29,7 +29,7 @@ def test_the_data_is_back_at_home_before_the_peer_loses_anything() -> None:
     assert home.index(Work.MOUNT_NATIVE) < home.index(Work.REMOVE_META_VOLUME)
     assert home[-1] is Work.REMOVE_RESOURCE
     assert Work.REMOVE_DATA_VOLUME not in home
-    assert peer[-2:] == [Work.REMOVE_DATA_VOLUME, Work.REMOVE_RESOURCE]
+    assert peer[-3:] == [Work.REMOVE_DATA_VOLUME, Work.RESTORE_FSTAB, Work.REMOVE_RESOURCE]
     assert Work.MOUNT_NATIVE not in peer
     assert set(home + peer) <= TAKES_BACK
     assert node("node1", Remnant(X)).volumes() == (X,)
@@ -51,6 +51,33 @@ def test_a_made_volume_stays_unless_its_home_answers() -> None:
     assert any("may be the only copy" in sentence for sentence in way.told)
     both = way_back(here, node("node1", Remnant(X, made=True)), noted=False)
     assert Work.REMOVE_DATA_VOLUME not in {work for step in both.steps for work in step.undo}
+
+
+def test_a_volume_that_stays_here_is_no_longer_ours_to_remove() -> None:
+    """Its home comes back some day, with a note by which it would remove the copy."""
+    here = node("node2", Remnant(X, made=True))
+    for peer in (None, node("node1"), node("node1", Remnant(X, made=True))):
+        works = undone(here, peer, noted=False)
+        assert ("node2", Work.LEAVE_DATA_VOLUME) in works
+        assert ("node1", Work.LEAVE_DATA_VOLUME) not in works
+    in_use = undone(node("node2", Remnant(X, held=True, made=True)), None, noted=False)
+    assert ("node2", Work.LEAVE_DATA_VOLUME) in in_use
+
+
+def test_a_line_of_fstab_on_both_nodes_does_not_hide_where_the_data_is() -> None:
+    """A volume that the build made on the other node cannot be where the data was."""
+    here, there = node("node1", Remnant(X, held=True)), Remnant(X, held=True, made=True)
+    works = undone(here, node("node2", there), noted=False)
+    assert ("node2", Work.REMOVE_DATA_VOLUME) in works
+    assert {name for name, work in works if work is Work.RESTORE_FSTAB} == {"node1", "node2"}
+    assert {name for name, work in works if work is Work.MOUNT_NATIVE} == {"node1"}
+
+
+def test_a_note_alone_does_not_prove_that_its_node_has_the_data() -> None:
+    """Its disk was replaced: without the file, nothing would try to mount what is lost."""
+    lost = Remnant(X, described=False)
+    works = undone(node("node1", lost), node("node2", Remnant(X, made=True)), noted=True)
+    assert Work.REMOVE_DATA_VOLUME not in {work for _, work in works}
 
 
 def test_the_note_lies_where_the_data_was_at_home() -> None:

@@ -20,8 +20,20 @@ class FakeLogicalVolumes:
             raise ValueError(f"vgs {name} gave no answer")
         return self.groups.get(name, GroupStorage(name, exists=False))
 
+    async def look(
+        self, group: str, volume: LogicalVolume, *, whole: bool = False
+    ) -> LogicalVolume:
+        del group, whole
+        return volume
+
     async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
         return self._add(group, LogicalVolume(name, size_bytes, ours=True))
+
+    async def disown(self, group: str, name: str) -> Outcome:
+        found = self.groups[group]
+        volumes = (replace(v, ours=v.ours and v.name != name) for v in found.volumes)
+        self.groups[group] = replace(found, volumes=tuple(volumes))
+        return Done()
 
     async def remove(self, group: str, name: str) -> Outcome:
         found = await self.group(group)

@@ -12,7 +12,7 @@ from hapair.core.plan.application import Plan, Situation, make_plan, meta_data_b
 from hapair.core.plan.steps import TAKES_BACK, Work
 from hapair.model.application import Application
 from hapair.model.node_facts import PhysicalVolume, StorageKind
-from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount
+from hapair.model.storage import UNSEEN, GroupStorage, LogicalVolume, NativeMount
 from tests.jobs.material import BUILT, HERE, MIB, ORDERS, THERE, mounted, situation
 
 
@@ -67,6 +67,18 @@ def two_groups(
         here=replace(s.here, groups=(HERE, log)),
         peer=replace(s.peer, groups=(THERE, replace(THERE, name=second_name))),
     )
+
+
+def long_names(volume: str) -> Situation:
+    return two_groups(volume=volume)
+
+
+def beside_a_built_one(mount_point: str) -> Situation:
+    """Mount a volume that is new while another one is replicated already."""
+    s = two_groups(second_mount=mount_point)
+    log = s.here.groups[1]
+    here = replace(s.here, groups=(replace(HERE, mounts=()), log))
+    return replace(s, here=here, built=planned(situation()).built)
 
 
 REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
@@ -150,6 +162,26 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
         lambda: situation(there=holding(LogicalVolume("data", 128 * MIB))),
         "instead of",
     ),
+    "a group takes no volumes": (
+        lambda: situation(there=replace(THERE, objection="lacks a disk")),
+        "vg_orders lacks a disk",
+    ),
+    "what is mounted is a snapshot": (
+        lambda: situation(
+            here=replace(HERE, volumes=(replace(HERE.volumes[0], origin="orders"),)),
+        ),
+        "vg_orders/data is a snapshot of orders",
+    ),
+    "a name leaves no room": (lambda: long_names("d" * 119), "leaves no room for _drbdmeta"),
+    "hyphens are doubled in it": (lambda: long_names("d" + "-" * 60), "leaves no room"),
+    "it lies inside of a replicated mount": (
+        lambda: beside_a_built_one("/srv/orders/log"),
+        "/srv/orders/log and /srv/orders of orders.data lie inside one another",
+    ),
+    "a replicated mount lies inside of it": (
+        lambda: beside_a_built_one("/srv"),
+        "/srv and /srv/orders of orders.data lie inside one another",
+    ),
     "a meta-data volume is left over": (
         lambda: situation(there=holding(LogicalVolume("data_drbdmeta", 4 * MIB))),
         "vg_orders/data_drbdmeta exists already",
@@ -180,7 +212,12 @@ def test_a_local_disk_is_what_it_takes() -> None:
 
 def test_an_empty_volume_of_the_right_size_on_the_peer_is_used() -> None:
     plan = planned(situation(there=holding(LogicalVolume("data", 256 * MIB))))
-    assert Work.CREATE_DATA_VOLUME not in {step.work for step in plan.steps}
+    works = [step.work for step in plan.steps]
+    assert Work.CREATE_DATA_VOLUME not in works
+    assert works.index(Work.BRING_UP) == works.index(Work.SEE_EMPTY) + 1
+    assert Work.SEE_EMPTY not in {step.work for step in planned(situation()).steps}
+    unseen = make_plan(situation(there=holding(LogicalVolume("data", 256 * MIB, UNSEEN))))
+    assert isinstance(unseen, tuple)
 
 
 def test_volumes_of_one_name_in_two_groups_have_names_of_their_own() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -99,6 +99,22 @@ async def test_a_damaged_job_is_named_and_nothing_else_happens(
     assert places.job.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    "damage", [{"begun": -1}, {"begun": 2}, {"steps": (replace(a_job().steps[0], volume=()),)}]
+)
+async def test_a_note_that_cannot_be_true_is_not_carried_out(
+    tmp_path: Path, damage: dict[str, Any]
+) -> None:
+    """With fewer than no steps begun, nothing would be taken back and the note would go."""
+    places, bench = Places(tmp_path), Bench()
+    made = builder(places, bench)
+    places.job.write_bytes(encode_job(replace(a_job(), **damage)))
+    (left,) = await made.finish_interrupted(Call())
+    assert "job.json cannot be read" in left
+    assert bench.works == []
+    assert places.job.exists()
+
+
 async def test_a_job_is_taken_back_once_even_when_two_ask_for_it(tmp_path: Path) -> None:
     places, bench = Places(tmp_path), Bench()
     made = builder(places, bench)
@@ -163,6 +179,9 @@ async def test_the_peer_is_not_surveyed_for_two_builders_at_once(tmp_path: Path)
     survey = made.for_peer()["build-survey"]
     with pytest.raises(RpcError, match="another clbuildapp is at work on node1"):
         await survey(Call({"application": "orders"}))
+    for typed in (made.abandon(Call({})), made.buildapp(Call({"application": "orders"}))):
+        with pytest.raises(RpcError, match="another clbuildapp is at work on node1"):
+            await typed
     building.cancel()
     await asyncio.gather(building, return_exceptions=True)
 

@@ -16,7 +16,7 @@ from hapair.rpc.messages import RpcError
 from hapair.runtime.verbs import Call
 from tests.jobs.world import NAMES, OVER_DRBD, Killed, World
 
-TROUBLES: Final = ("killed", "interrupted", "refused", "unknown", "peer lost")
+TROUBLES: Final = ("killed", "interrupted", "refused", "unknown", "peer lost", "power lost")
 DEPTH: Final = 3
 NESTED: Final = 24  # Of the many ways to be in trouble three times, so many are played.
 
@@ -37,9 +37,10 @@ class Story:
     """One build and its troubles, each of them at a moment that is counted from the last one."""
 
     def __init__(self, root: Path, *, in_fstab: bool = True) -> None:
-        self.world = World(root, in_fstab=in_fstab)
+        self.world = World(root, in_fstab=in_fstab, in_fstab_of_peer=in_fstab)
         self.before = self.world.looks()
         self.typed: asyncio.Task[object] | None = None
+        self.rebooted = False  # What is built is mounted when it is started then.
 
     def let(self, trouble: str, number: int) -> None:
         answers: dict[str, Callable[[str], Outcome | None]] = {
@@ -48,6 +49,7 @@ class Story:
             "refused": lambda _: Refused("it broke"),
             "unknown": lambda _: Unknown("it gave no answer"),
             "peer lost": self._lose_peer,
+            "power lost": self._lose_power,
         }
         self.world.happens[len(self.world.moments) + number] = answers[trouble]
 
@@ -60,6 +62,13 @@ class Story:
 
     def _lose_peer(self, _what: str) -> None:
         self.world.hosts["node2"].lose_power()
+
+    def _lose_power(self, _what: str) -> None:
+        """This node boots with what lay on its disks, and with its line of fstab."""
+        self.rebooted = True
+        self.world.hosts["node1"].lose_power()
+        self.world.hosts["node1"].boot()
+        raise Killed
 
     async def type_it(self) -> bool:
         """Type clbuildapp; tell whether it says that the application is built."""
@@ -94,7 +103,7 @@ class Story:
 
     def is_built(self) -> bool:
         generations = [self.world.built(name).generation for name in NAMES]
-        mounted = self.world.hosts["node1"].mount == OVER_DRBD
+        mounted = self.world.hosts["node1"].mount == OVER_DRBD or self.rebooted
         return mounted and generations == [2, 2] and not self.world.places("node1").job.exists()
 
     async def end(self, told: str, *, build_again: bool = True) -> None:
@@ -129,7 +138,7 @@ async def test_a_trouble_at_any_moment_ends_in_one_of_two_states(
     for number, moment in enumerate(moments):
         if not befalls(trouble, moment):
             continue
-        story = Story(tmp_path / str(number), in_fstab=number % 3 > 0)
+        story = Story(tmp_path / str(number), in_fstab=number % 3 > 0 or trouble == "power lost")
         story.let(trouble, number)
         told = f"{trouble} at {number} ({moment})"
         says_built = await story.type_it()
@@ -147,12 +156,14 @@ async def test_a_trouble_at_any_moment_ends_in_one_of_two_states(
 async def test_taking_back_may_be_interrupted_again_and_again(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     moments = await all_moments(tmp_path / "smooth")
-    story = Story(tmp_path / "story", in_fstab=chance.random() < 0.5)
-    told = [(chance.choice(TROUBLES), chance.randrange(len(moments)))]
+    in_fstab = chance.random() < 0.5
+    story = Story(tmp_path / "story", in_fstab=in_fstab)
+    troubles = TROUBLES if in_fstab else TROUBLES[:-1]  # A boot mounts nothing else.
+    told = [(chance.choice(troubles), chance.randrange(len(moments)))]
     story.let(*told[0])
     await story.type_it()
     for _ in range(DEPTH - 1):
-        told.append((chance.choice(TROUBLES), chance.randrange(40)))
+        told.append((chance.choice(troubles), chance.randrange(40)))
         if chance.random() < 0.5:
             story.mend()
         story.let(*told[-1])

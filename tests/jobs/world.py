@@ -22,7 +22,7 @@ from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.storage import GroupStorage, NativeMount
+from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.workshop import Workshop
@@ -52,6 +52,12 @@ class Volumes(FakeLogicalVolumes):
     """Volumes that cannot be removed while DRBD or a mount holds them."""
 
     held: Callable[[], bool] = lambda: False
+    hidden: bool = False  # There is data that only a look at every byte finds.
+
+    async def look(
+        self, group: str, volume: LogicalVolume, *, whole: bool = False
+    ) -> LogicalVolume:
+        return replace(volume, nameless=whole and self.hidden)
 
     async def remove(self, group: str, name: str) -> Outcome:
         if self.held():
@@ -84,7 +90,7 @@ class Host:
     def boot(self) -> None:
         """A boot mounts what is in fstab, unless somebody left it out."""
         self.on = True
-        if self.fstab == PLAIN and self.drbd is None:
+        if self.fstab == PLAIN and self.exists("data"):
             self.mount = NATIVE
 
     def part(self) -> None:
@@ -110,13 +116,17 @@ class Natives:
     def mounts(self, group: GroupStorage) -> tuple[NativeMount, ...]:
         return (MOUNT,) if self.host.mount == NATIVE else ()
 
-    def holds(self, volume: Volume) -> bool:
-        return self.host.mount == NATIVE or self.host.fstab == LEFT_OUT
+    def mounted(self, volume: Volume) -> bool:
+        return self.host.mount == NATIVE
+
+    def left_out(self, volume: Volume) -> bool:
+        return self.host.fstab == LEFT_OUT
 
     async def mount(self, volume: Volume) -> Outcome:
         if self.host.mount == NATIVE:
             return Done()
-        if self.host.mount or self.host.drbd is not None:
+        there = self.host.exists(volume.logical_volume)
+        if self.host.mount or self.host.drbd is not None or not there:
             return Refused("mount: the device is busy")
         self.host.mount = NATIVE
         return Done()
@@ -126,11 +136,11 @@ class Natives:
             self.host.mount = ""
         return Done()
 
-    def leave_fstab(self, volume: Volume) -> Outcome:
+    async def leave_fstab(self, volume: Volume) -> Outcome:
         self.host.fstab = LEFT_OUT if self.host.fstab == PLAIN else self.host.fstab
         return Done()
 
-    def restore_fstab(self, volume: Volume) -> Outcome:
+    async def restore_fstab(self, volume: Volume) -> Outcome:
         self.host.fstab = PLAIN if self.host.fstab == LEFT_OUT else self.host.fstab
         return Done()
 
@@ -176,6 +186,8 @@ class Kernel:
         there = self.host.exists(volume.logical_volume) and self.host.exists(volume.meta_volume)
         if volume.resource not in self.host.files or not there or self.host.mount == NATIVE:
             return Unknown("drbdadm adjust ended with 1")
+        if self.host.fstab == PLAIN:
+            return Unknown("systemd mounted the bare volume again")
         self.host.drbd = self.host.drbd or Role.SECONDARY
         return Done()
 
@@ -295,6 +307,7 @@ class Line:
 class World:
     root: Path
     in_fstab: bool = True
+    in_fstab_of_peer: bool = False
     hosts: dict[str, Host] = field(default_factory=dict)
     builders: dict[str, ApplicationBuilder] = field(default_factory=dict)
     moments: list[str] = field(default_factory=list)
@@ -312,6 +325,7 @@ class World:
         one, two = self.hosts.values()
         one.other, two.other = two, one
         one.mount, one.fstab = NATIVE, PLAIN if self.in_fstab else ""
+        two.fstab = PLAIN if self.in_fstab_of_peer else ""
         appconf = self.places("node1").appconf("orders")
         appconf.parent.mkdir()
         appconf.write_text(APPCONF)

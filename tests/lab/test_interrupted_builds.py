@@ -33,7 +33,8 @@ def lab(lab_from: LabFrom) -> Lab:
     cluster.make_storage(lab, "x", disk="/dev/vdc", size_mib=64)
     node1 = lab.node1
     line = f"/dev/mapper/vg_x-data /srv/x/ ext4 {OPTIONS} 0 2"
-    node1.check(f"umount /srv/x && echo '{line}' >>/etc/fstab && mount /srv/x")
+    node1.check(f"umount /srv/x && echo '{line}' >>/etc/fstab && systemctl daemon-reload")
+    node1.check("mount /srv/x")
     node1.check("mkdir -p /etc/cluster/x")
     node1.put("/etc/cluster/x/appconf.xml", APPCONF)
     return lab
@@ -44,6 +45,7 @@ def looks(node: Machine) -> str:
     return node.check(
         "lvs --noheadings -o vg_name,lv_name,lv_size,lv_tags; grep -E ' /srv/' /proc/mounts | sort;"
         " ls /etc/drbd.d/hapair-*; cat /etc/fstab /etc/cluster/built/built.json;"
+        " systemctl show --property=FragmentPath srv-x.mount;"
         f" grep -c ' cs:' /proc/drbd; ls {NOTE} 2>&1 | cut -d: -f3"
     )
 
@@ -100,6 +102,8 @@ def test_ctrl_c_puts_everything_back_and_typed_again_it_builds(lab: Lab) -> None
     assert mounted.startswith("/dev/drbd")
     assert all(option in mounted for option in OPTIONS.split(","))
     assert node1.check("cat /etc/fstab").count("# hapair mounts this over DRBD") >= 1
+    generated = node1.check("systemctl show --property=FragmentPath srv-x.mount")
+    assert "generator" not in generated, "systemd would mount the bare volume again"
 
 
 def test_a_daemon_that_dies_and_a_peer_that_loses_power_lead_back(lab: Lab) -> None:

@@ -67,8 +67,21 @@ def test_what_lies_on_the_peer_is_seen_before_anything_begins(formed_lab: Lab) -
     node2.check("wipefs --all --quiet /dev/vg_x/data")
     refused(node1, "vg_x/data exists and holds data of a kind that is not recognised")
     node2.check("dd if=/dev/zero of=/dev/vg_x/data bs=1M count=64 conv=fsync")
+    raw = "dd of=/dev/vg_x/data bs=1M count=1 seek=11 conv=notrunc,fsync"
+    node2.check(f"dd if=/dev/urandom bs=1M count=1 | tee /root/raw | {raw} iflag=fullblock")
+    tried = node1.run("clbuildapp x", timeout_s=PATIENCE_S)
+    assert "vg_x/data holds data of a kind that is not recognised" in " ".join(tried.stderr.split())
+    assert not node1.run("test -e /var/lib/hapair/job.json").ok
+    node2.check("dd if=/dev/vg_x/data bs=1M count=1 skip=11 | cmp - /root/raw")
+    node2.check(f"dd if=/dev/zero bs=1M count=1 | {raw} iflag=fullblock")
 
+    # As on the second node of another cluster manager, which mounts by itself.
+    line = "/dev/vg_x/data /srv/x ext4 noauto 0 2"
+    node2.check(f"echo '{line}' >>/etc/fstab && systemctl daemon-reload")
+    assert node2.run("systemctl cat srv-x.mount").ok
     node1.check("clbuildapp x", timeout_s=PATIENCE_S)
+    assert not node2.run("systemctl cat srv-x.mount").ok
+    assert f"# hapair mounts this over DRBD: {line}" in node2.check("cat /etc/fstab")
     resources = node2.check("ls /etc/drbd.d")
     assert "x.data.res" in resources
     assert "x.vg_log.data.res" in resources

@@ -34,8 +34,8 @@ PAGE: Final = parsers.Page(
     never=(
         ("It never destroys data: neither a volume nor a file system is ever made anew over one"
         " that holds something."),
-        ("It never takes a volume of the other node that it cannot look at, or that is not plainly"
-        " empty; it never removes one that it did not make."),
+        ("It never takes a volume of the other node that it cannot look at, or that is not empty to"
+        " its last byte; it never removes one that it did not make."),
         ("It never begins when a step can be seen to fail: no room, a busy mount, a missing tool,"
         " a peer that is down."),
         "It never touches other applications.",

@@ -1,15 +1,18 @@
 """What clbuildapp sees of an application's volume groups on one node. Facts only."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from hapair.model.node_facts import PhysicalVolume
+
+UNSEEN: Final = "something that nobody has looked at"
 
 
 @dataclass(frozen=True, slots=True)
 class LogicalVolume:
     name: str
     size_bytes: int
-    content: str = ""  # What it holds, e.g. "ext4"; empty when nothing is recognised.
+    content: str = ""  # What it holds, e.g. "ext4", or UNSEEN; empty when nothing is recognised.
     nameless: bool = False  # It holds data, of a kind that is not recognised.
     inactive: bool = False  # Nobody can look at it.
     in_use: bool = False  # Something holds the device open.
@@ -55,6 +58,7 @@ class GroupStorage:
     mounts: tuple[NativeMount, ...] = ()
     identity: str = ""  # LVM's UUID.
     physical_volumes: tuple[PhysicalVolume, ...] = ()
+    objection: str = ""  # Why nothing can be made in it now.
 
     @property
     def size_bytes(self) -> int:

@@ -84,16 +84,19 @@ def resource_text(
 
 
 def described(text: str) -> Volume | None:
-    """Return the volume that a file of ours is for; None when it does not say so."""
+    """Return the volume that a file of ours is for; None when it does not say so.
+
+    What a newer version says beyond what this one knows is passed over.
+    """
     lines = (line for line in text.splitlines() if line.startswith(DESCRIPTION))
     try:
         values = json.loads(next(lines).removeprefix(DESCRIPTION))
-        kinds = {field.name: type(values[field.name]) for field in fields(Volume)}
-        volume = Volume(**values | {"file_system": FileSystem(values["file_system"])})
-    except (StopIteration, ValueError, TypeError, KeyError):
+        known = {each.name: values[each.name] for each in fields(Volume) if each.name in values}
+        volume = Volume(**known | {"file_system": FileSystem(values["file_system"])})
+    except (StopIteration, ValueError, TypeError, KeyError, RecursionError):
         return None
     numbers = {"minor", "port", "size_bytes"}
-    right = all(kind is (int if name in numbers else str) for name, kind in kinds.items())
+    right = all(type(value) is (int if name in numbers else str) for name, value in known.items())
     return volume if right else None
 
 

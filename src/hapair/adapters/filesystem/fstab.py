@@ -51,6 +51,10 @@ class Fstab:
 
         return self._rewrite(restored)
 
+    def mentions(self, volume: Volume) -> bool:
+        """Tell whether a line means the volume, whether it is commented out by us or not."""
+        return any(_means(line.removeprefix(MARK), volume) for line in self._lines())
+
     def left_out(self, volume: Volume) -> bool:
         """Tell whether a line of the volume is commented out by us."""
         lines = (line for line in self._lines() if line.startswith(MARK))
@@ -75,7 +79,7 @@ class Fstab:
 
     def _lines(self) -> list[str]:
         try:
-            return _text(self._place).splitlines()
+            return _text(self._place).split("\n")
         except OSError:
             return []
 
@@ -88,7 +92,8 @@ class Fstab:
             before = _text(self._place)
         except FileNotFoundError:
             return Done("there is no fstab")
-        after = "".join(change(line) for line in before.splitlines(keepends=True))
+        # Only a line feed ends a line: other characters that look like an end may be part of one.
+        after = "\n".join(change(line) for line in before.split("\n"))
         if after == before:
             return Done()
         try:
@@ -99,13 +104,15 @@ class Fstab:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    was = file.stat()
+    was, label = file.stat(), b""
+    with contextlib.suppress(OSError):  # It has none, or its file system knows no labels.
+        label = os.getxattr(file, LABEL)
 
     def as_before(new: int) -> None:
         os.fchown(new, was.st_uid, was.st_gid)
         os.fchmod(new, was.st_mode & 0o7777)
-        if LABEL in os.listxattr(file):
-            os.setxattr(new, LABEL, os.getxattr(file, LABEL))
+        if label:
+            os.setxattr(new, LABEL, label)
 
     replace_durably(file, content, file.with_name(f".{file.name}.hapair"), as_before)
 

@@ -3,28 +3,33 @@
 Only clbuildapp uses this; nothing here is on the path of a failover.
 """
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import superblock, uses
-from hapair.adapters.filesystem.fstab import FSTAB, Fstab
+from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
-from hapair.adapters.filesystem.options import in_force
-from hapair.adapters.shared.mounts import Mount, mount_info, mounts_with_options
+from hapair.adapters.filesystem.options import READ_ONLY, in_force
+from hapair.adapters.shared.mounts import Mount, mount_at, mount_info, mounts_with_options
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, NativeMount
 from hapair.ports import CommandRunner, TimedOut
 
 LIMIT_S: Final = 120.0
+SYSTEMD: Final = Path("/run/systemd/system")  # It is there where systemd runs.
 AUTOFS: Final = "autofs"
 
 
 class NativeFileSystems:
-    def __init__(self, run: CommandRunner, fstab: Path = FSTAB) -> None:
+    def __init__(
+        self, run: CommandRunner, fstab: Fstab | None = None, systemd: Path = SYSTEMD
+    ) -> None:
         self._run = run
-        self._fstab = Fstab(fstab)
+        self._fstab = fstab or Fstab()
+        self._systemd = systemd
 
     def mounts(self, group: GroupStorage) -> tuple[NativeMount, ...]:
         """Return what is mounted straight from volumes of the group, each volume once."""
@@ -38,6 +43,8 @@ class NativeFileSystems:
             if name is not None and name not in found:
                 device = f"/dev/{group.name}/{name}"
                 kept, lost = in_force(mount.kind, options, of_the_whole)
+                if mount.root != "/":  # Over DRBD, and when it is put back, all of it is mounted.
+                    lost = (*lost, f"its folder {mount.root} alone (a bind mount)")
                 found[name] = NativeMount(
                     logical_volume=name,
                     mount_point=mount.mount_point,
@@ -57,40 +64,80 @@ class NativeFileSystems:
         return (*found, *(("an automount",) if waits else ()))
 
     async def mount(self, volume: Volume) -> Outcome:
-        """Mount the backing device where it was; Done also when it already is."""
-        if self._is_mounted(volume):
+        """Mount the backing device where it was; Done also when it already is.
+
+        A volume that was DRBD's may be guarded against writes, since the boot too: the guard goes,
+        and a mount that would then be a read-only one is refused.
+        """
+        if self.mounted(volume):
             return Done("it already is mounted")
         options = ("-o", volume.mount_options) if volume.mount_options else ()
-        what = (*options, volume.backing_device, volume.mount_point)
-        return await self._change(("mount", "-t", volume.file_system.value, *what))
+        what = ("-t", volume.file_system.value, *options, volume.backing_device, volume.mount_point)
+        if READ_ONLY in volume.mount_options.split(","):
+            return await self._change(("mount", *what))
+        await self._run(("blockdev", "--setrw", volume.backing_device), timeout_s=LIMIT_S)
+        return await self._change(("mount", "--rw", *what))
 
     async def unmount(self, volume: Volume) -> Outcome:
         """Unmount the backing device; Done also when it is not mounted."""
-        if not self._is_mounted(volume):
+        if not self.mounted(volume):
             return Done("it is not mounted")
         return await self._change(("umount", volume.mount_point))
 
-    def leave_fstab(self, volume: Volume) -> Outcome:
-        """Comment the volume's lines out, so that no boot mounts the bare volume."""
-        return self._fstab.leave(volume)
+    async def leave_fstab(self, volume: Volume) -> Outcome:
+        """Comment the volume's lines out: neither a boot nor systemd mounts the bare volume then.
 
-    def restore_fstab(self, volume: Volume) -> Outcome:
-        """Take our comment away again; Done also when there is none."""
-        return self._fstab.restore(volume)
+        systemd keeps what it made of the old lines until it is told: it would mount the volume for
+        a unit that needs the place, or when the device comes back.
+        """
+        left = await asyncio.to_thread(self._fstab.leave, volume)
+        if not isinstance(left, Done):
+            return left
+        others = await asyncio.to_thread(
+            self._fstab.others, volume.backing_device, volume.mount_point
+        )
+        if others:
+            named = ", ".join(others)
+            return Refused(f"{volume.backing_device} is also mounted by {named}: remove that")
+        return await self._reloaded(volume)
 
-    def holds(self, volume: Volume) -> bool:
-        """Tell whether this node mounts the bare volume, or did before we left it out of fstab."""
-        return self._is_mounted(volume) or self._fstab.left_out(volume)
+    async def restore_fstab(self, volume: Volume) -> Outcome:
+        """Take our comment away again; Done also when there is none.
+
+        A systemd that does not answer keeps nothing from being as before: the mount itself is.
+        """
+        restored = await asyncio.to_thread(self._fstab.restore, volume)
+        if isinstance(restored, Done):
+            await self._reloaded(volume)
+        return restored
+
+    async def _reloaded(self, volume: Volume) -> Outcome:
+        """Let systemd read fstab again, whoever changed it: a daemon may have died in between."""
+        if not self._systemd.is_dir() or not await asyncio.to_thread(self._fstab.mentions, volume):
+            return Done()
+        return await self._change(("systemctl", "daemon-reload"))
+
+    def left_out(self, volume: Volume) -> bool:
+        """Tell whether a line of fstab would mount it here, had we not left it out."""
+        return self._fstab.left_out(volume)
 
     def make_mount_point(self, volume: Volume) -> Outcome:
-        """Make the folder; Refused when something that is no folder is in the way."""
+        """Make the folder; Refused when no mount of ours could ever be seen there."""
+        place = volume.mount_point
         try:
-            Path(volume.mount_point).mkdir(parents=True, exist_ok=True)
+            Path(place).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            return Refused(f"{volume.mount_point}: {error.strerror}")
+            return Refused(f"{place}: {error.strerror}")
+        if (real := os.path.realpath(place)) != place:
+            return Refused(
+                f"{place} is {real} here, by a symbolic link: use one path on both nodes"
+            )
+        if (mount := mount_at(place)) is not None and mount.source != volume.device:
+            return Refused(f"{mount.source} is mounted at {place}: unmount it, and keep it away")
         return Done()
 
-    def _is_mounted(self, volume: Volume) -> bool:
+    def mounted(self, volume: Volume) -> bool:
+        """Tell whether the bare volume is mounted at its mount point."""
         number = _number(volume.backing_device)
         return any(
             mount.device == number and mount.mount_point == volume.mount_point

@@ -3,21 +3,24 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.adapters.lvm.parse import TAG, LvmReportError, extent_and_free, volumes_of
+from hapair.adapters.lvm.parse import TAG, LvmReportError, group_of, volumes_of
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.ports import CommandRunner, Finished, TimedOut
 
 LIMIT_S: Final = 60.0
 REPORT: Final = ("--reportformat", "json", "--units", "b", "--nosuffix")
-MOMENTS: Final = ("--config", 'report/time_format="%s"')
-COLUMNS: Final = "lv_name,lv_size,lv_device_open,lv_active,origin,lv_time,lv_tags"
+# Said to lvs, because a machine's own lvm.conf may want its reports in another form.
+FORMS: Final = ("--config", 'report/time_format="%s" report/binary_values_as_numeric=0')
+COLUMNS: Final = "lv_name,lv_attr,lv_size,lv_device_open,lv_active,origin,lv_time,lv_tags"
 NO_SIGNATURE: Final = 2  # The exit code of blkid when nothing is recognised.
 NOT_FOUND: Final = 'Volume group "{}" not found'  # All else means: nobody could look.
 SAME: Final = 0  # Exit codes of cmp.
 DIFFERENT: Final = 1
 PLACES: Final = 9
 PLACE_BYTES: Final = 2**20
+WHOLE_LIMIT_S: Final = 120.0
+UNREADABLE: Final = "something that cannot be read"
 
 
 class LvmAdapter:
@@ -27,7 +30,8 @@ class LvmAdapter:
     async def group(self, name: str) -> GroupStorage:
         """Return what lies in a group; LvmReportError when LVM's answer makes no sense."""
         seen = await self._run(
-            ("vgs", *REPORT, "-o", "vg_name,vg_extent_size,vg_free", name), timeout_s=LIMIT_S
+            ("vgs", *REPORT, "-o", "vg_name,vg_extent_size,vg_free,vg_attr", name),
+            timeout_s=LIMIT_S,
         )
         if isinstance(seen, TimedOut):
             raise LvmReportError(f"vgs {name} gave no answer within {LIMIT_S:.0f} s")
@@ -36,23 +40,18 @@ class LvmAdapter:
                 return GroupStorage(name, exists=False)
             said = " ".join(seen.stderr.split())
             raise LvmReportError(f"vgs {name} ended with {seen.exit_code}: {said}")
-        extent_bytes, free_bytes = extent_and_free(seen.stdout)
+        group = group_of(seen.stdout)
         listed = await self._run(
-            ("lvs", *REPORT, *MOMENTS, "-o", COLUMNS, name),
+            ("lvs", *REPORT, *FORMS, "-o", COLUMNS, name),
             timeout_s=LIMIT_S,
         )
         if isinstance(listed, TimedOut) or listed.exit_code != 0:
             raise LvmReportError(f"lvs {name} gave no answer")
-        volumes = [await self._with_content(name, v) for v in volumes_of(listed.stdout)]
-        return GroupStorage(
-            name,
-            exists=True,
-            extent_bytes=extent_bytes,
-            free_bytes=free_bytes,
-            volumes=tuple(volumes),
-        )
+        return replace(group, volumes=volumes_of(listed.stdout))
 
-    async def _with_content(self, group: str, volume: LogicalVolume) -> LogicalVolume:
+    async def look(
+        self, group: str, volume: LogicalVolume, *, whole: bool = False
+    ) -> LogicalVolume:
         """Look at a volume; whatever is not plainly empty holds something.
 
         The tools' "found nothing" counts only for a device that is there: for a missing one blkid
@@ -63,35 +62,41 @@ class LvmAdapter:
         path = f"/dev/{group}/{volume.name}"
         match await self._run(("blkid", "-p", "-o", "export", path), timeout_s=LIMIT_S):
             case Finished(exit_code=0, stdout=text):
-                content = _named(text)
+                return replace(volume, content=_named(text))
             case Finished(exit_code=code) if code == NO_SIGNATURE:
-                # What is in use is not free, whatever it holds: DRBD's meta-data, for one.
-                return volume if volume.in_use else await self._without_a_name(volume, path)
+                if volume.in_use:  # It is not free, whatever it holds: DRBD's meta-data, for one.
+                    return replace(volume, content="")
+                return await (self._whole if whole else self._in_places)(volume, path)
             case _:
-                content = "something that cannot be read"
-        return replace(volume, content=content)
+                return replace(volume, content=UNREADABLE)
 
-    async def _without_a_name(self, volume: LogicalVolume, path: str) -> LogicalVolume:
-        """Tell whether there is data that no tool has a name for: raw data, an unknown format.
-
-        The volume is compared with zeros in places from its first to its last byte: a whole one
-        could take hours.
-        """
+    async def _in_places(self, volume: LogicalVolume, path: str) -> LogicalVolume:
+        """Look for data that no tool has a name for, in places from the first to the last byte."""
         size_bytes = min(PLACE_BYTES, volume.size_bytes)
         for place in range(PLACES):
             start_bytes = (volume.size_bytes - size_bytes) * place // (PLACES - 1)
-            seen = await self._run(
-                (
-                    "cmp", "--quiet", f"--bytes={size_bytes}",
-                    f"--ignore-initial={start_bytes}:0", path, "/dev/zero",
-                ),
-                timeout_s=LIMIT_S,
-            )  # fmt: skip
-            if isinstance(seen, TimedOut) or seen.exit_code not in (SAME, DIFFERENT):
-                return replace(volume, content="something that cannot be read")
-            if seen.exit_code == DIFFERENT:
-                return replace(volume, nameless=True)
-        return volume
+            seen = await self._zeros(path, start_bytes, size_bytes, LIMIT_S)
+            if seen != SAME:
+                return _not_zero(volume, seen)
+        return replace(volume, content="")
+
+    async def _whole(self, volume: LogicalVolume, path: str) -> LogicalVolume:
+        seen = await self._zeros(path, 0, volume.size_bytes, WHOLE_LIMIT_S)
+        if seen is None:
+            told = f"too much to be read within {WHOLE_LIMIT_S:.0f} s"
+            return replace(volume, content=told)
+        return replace(volume, content="") if seen == SAME else _not_zero(volume, seen)
+
+    async def _zeros(
+        self, path: str, start_bytes: int, size_bytes: int, limit_s: float
+    ) -> int | None:
+        """Compare a part of a device with zeros; return the exit code of cmp, None: no answer."""
+        argv = (
+            "cmp", "--quiet", f"--bytes={size_bytes}", f"--ignore-initial={start_bytes}:0",
+            path, "/dev/zero",
+        )  # fmt: skip
+        seen = await self._run(argv, timeout_s=limit_s)
+        return None if isinstance(seen, TimedOut) else seen.exit_code
 
     async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
         """Make a linear volume, its first sectors wiped so that no old signature remains."""
@@ -101,6 +106,13 @@ class LvmAdapter:
                 "--addtag", TAG, "--size", f"{size_bytes}b", "--name", name, group,
             )
         )  # fmt: skip
+
+    async def disown(self, group: str, name: str) -> Outcome:
+        """Take our tag from a volume; Done also when it has none, or is not there."""
+        found = (await self.group(group)).volume(name)
+        if found is None or not found.ours:
+            return Done()
+        return await self._change(("lvchange", "--deltag", TAG, f"{group}/{name}"))
 
     async def remove(self, group: str, name: str) -> Outcome:
         """Remove a volume; Done also when there is none."""
@@ -136,6 +148,12 @@ class LvmAdapter:
             case finished:
                 said = " ".join((finished.stderr or finished.stdout).split())
                 return Refused(f"{argv[0]} ended with {finished.exit_code}: {said}")
+
+
+def _not_zero(volume: LogicalVolume, seen: int | None) -> LogicalVolume:
+    if seen == DIFFERENT:
+        return replace(volume, content="", nameless=True)
+    return replace(volume, content=UNREADABLE)
 
 
 def _named(text: str) -> str:

@@ -3,10 +3,11 @@
 import json
 from typing import Any, Final
 
-from hapair.model.storage import LogicalVolume
+from hapair.model.storage import UNSEEN, GroupStorage, LogicalVolume
 
 TAG: Final = "hapair"  # Of the volumes that clbuildapp makes.
 ACTIVE: Final = "active"  # Else "", "suspended", "unknown" or how a cluster holds it.
+SNAPSHOTS: Final = ("s", "S")  # Not a thin volume: it lives on without its origin.
 
 
 class LvmReportError(ValueError):
@@ -21,25 +22,42 @@ def _rows(text: str, kind: str) -> list[dict[str, Any]]:
         raise LvmReportError(f"no report of LVM: {error}") from error
 
 
-def extent_and_free(text: str) -> tuple[int, int]:
-    """Return extent size and free space, in bytes, of the one group in a vgs report."""
+def group_of(text: str) -> GroupStorage:
+    """Return the one group in a vgs report, without its volumes; sizes are in bytes."""
     try:
         row = _rows(text, "vg")[0]
-        return int(row["vg_extent_size"]), int(row["vg_free"])
+        return GroupStorage(
+            str(row["vg_name"]),
+            exists=True,
+            extent_bytes=int(row["vg_extent_size"]),
+            free_bytes=int(row["vg_free"]),
+            objection=_objection(str(row["vg_attr"])),
+        )
     except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
         raise LvmReportError(f"no report of one group: {error}") from error
 
 
+def _objection(attributes: str) -> str:
+    """Say why no volume can be made; the places of the letters are those of vgs(8)."""
+    objections = (
+        (attributes[:1] != "w", "may not be changed"),
+        (attributes[2:3] == "x", "is exported"),
+        (attributes[3:4] == "p", "lacks a disk"),
+    )
+    return next((text for holds, text in objections if holds), "")
+
+
 def volumes_of(text: str) -> tuple[LogicalVolume, ...]:
-    """Return the volumes of an lvs report; their content is not known from it."""
+    """Return the volumes of an lvs report; what they hold is not known from it."""
     try:
         return tuple(
             LogicalVolume(
                 name=str(row["lv_name"]),
                 size_bytes=int(row["lv_size"]),
+                content=UNSEEN,
                 in_use=row["lv_active"] == ACTIVE and row["lv_device_open"] != "",
                 inactive=row["lv_active"] != ACTIVE,
-                origin=str(row.get("origin", "")),
+                origin=str(row.get("origin", "")) if row["lv_attr"][:1] in SNAPSHOTS else "",
                 made_wall_s=_moment(row.get("lv_time")),
                 ours=TAG in str(row.get("lv_tags", "")).split(","),
             )

@@ -11,6 +11,8 @@ from hapair.model.storage import GroupStorage, NativeMount, NodeStorage
 
 SECTOR_BYTES: Final = 512
 META_SUFFIX: Final = "_drbdmeta"
+RESOURCE_NAME_MAX: Final = 127  # Of DRBD, as of a device-mapper name: 128 bytes with the last zero.
+MAP_NAME_MAX: Final = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class _Planner:
             self._check_space(s.peer.group(name), new, s.peer.node, with_data=True)
         for volume in added:
             self._check_peer_volume(volume)
+            self._check_names(volume)
+            self._check_nesting(volume)
         if s.application.volume_groups and not added and not self.kept and not self.problems:
             what = "no file system of its volume groups is mounted on this node"
             mend = "make the file systems, mount them where the application wants them, try again"
@@ -167,6 +171,11 @@ class _Planner:
         first = s.built.minors_first
         minors = [m for m in range(first, first + s.built.cluster.devices) if m not in taken]
         logical = group.volume(mount.logical_volume)
+        if logical is not None and logical.origin:
+            what = f"{group.name}/{logical.name} is a snapshot of {logical.origin}"
+            mend = f"unmount it while this is built: umount {mount.mount_point}"
+            self.refuse("volume", what, mend, node=s.here.node)
+            return None
         if number >= len(minors) or logical is None:
             what = f"all {s.built.cluster.devices} DRBD devices of the cluster are in use"
             self.refuse("devices", what, "raise devices in clconf.xml and type: clbuild --force")
@@ -188,7 +197,7 @@ class _Planner:
     def _free_name(self, group: str, logical_volume: str, before: list[Volume]) -> str:
         """Name a resource after its volume, and after its group too where the name is taken."""
         name = self.situation.application.name
-        taken = {v.resource for v in (*self.kept, *before)}
+        taken = {v.resource for v in (*self.situation.built.volumes(), *before)}
         names = [f"{name}.{logical_volume}", f"{name}.{group}.{logical_volume}"]
         names += [f"{names[1]}.{number}" for number in range(2, len(taken) + 3)]
         return next(each for each in names if each not in taken)
@@ -198,6 +207,9 @@ class _Planner:
     ) -> None:
         if not group.exists or not new:
             return
+        if group.objection:
+            mend = f"look at it: vgs -o +vg_missing_pv_count {group.name}; pvs"
+            self.refuse("volumegroup", f"{group.name} {group.objection}", mend, node=node)
         needed = 0
         for volume in new:
             needed += _in_extents(meta_data_bytes(volume.size_bytes), group.extent_bytes)
@@ -216,7 +228,8 @@ class _Planner:
         for storage in (s.here, s.peer):
             if storage.group(volume.volume_group).volume(volume.meta_volume) is not None:
                 what = f"{volume.volume_group}/{volume.meta_volume} exists already"
-                mend = f"if it is a left-over: lvremove {volume.volume_group}/{volume.meta_volume}"
+                mend = "if an unfinished build left it: clbuildapp --abandon; else: lvremove "
+                mend += f"{volume.volume_group}/{volume.meta_volume}"
                 self.refuse("volume", what, mend, node=storage.node)
         if there is None:
             return
@@ -228,6 +241,22 @@ class _Planner:
         elif there.size_bytes != volume.size_bytes:
             what = f"{path} has {there.size_bytes} bytes instead of {volume.size_bytes}"
             self.refuse("volume", what, mend, node=s.peer.node)
+
+    def _check_names(self, volume: Volume) -> None:
+        map_name = _map_name(volume.volume_group, volume.meta_volume)
+        if len(map_name) > MAP_NAME_MAX or len(volume.resource) > RESOURCE_NAME_MAX:
+            path = f"{volume.volume_group}/{volume.logical_volume}"
+            what = f"the name of {path} leaves no room for {META_SUFFIX} and for DRBD's own names"
+            mend = f"give it a shorter one: lvrename {path} NAME, and the same in /etc/fstab"
+            self.refuse("volume", what, mend, node=self.situation.here.node)
+
+    def _check_nesting(self, volume: Volume) -> None:
+        """Refuse a mount inside another one: all of them are mounted and unmounted at once."""
+        for other in self.situation.built.volumes():
+            if _is_inside(volume, other) or _is_inside(other, volume):
+                what = f"{volume.mount_point} and {other.mount_point} of {other.resource} lie"
+                mend = "mount it beside the other one, and put a symbolic link where it was"
+                self.refuse("mount", f"{what} inside one another", mend)
 
     def check_result(self, plan: Plan) -> None:
         """Refuse what could not be read again: a stored job must always have a way back."""
@@ -259,14 +288,19 @@ class _Planner:
         steps = [
             Step(node, Work.WRITE_RESOURCE, (Work.REMOVE_RESOURCE,), of) for node in (here, peer)
         ]
-        if s.peer.group(volume.volume_group).volume(volume.logical_volume) is None:
+        # Both before the volume comes into being: what waits for its device would mount it.
+        steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of))
+        steps.append(Step(peer, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of))
+        made = s.peer.group(volume.volume_group).volume(volume.logical_volume) is None
+        if made:
             steps.append(Step(peer, Work.CREATE_DATA_VOLUME, (Work.REMOVE_DATA_VOLUME,), of))
         for node in (here, peer):
             steps += [
                 Step(node, Work.CREATE_META_VOLUME, (Work.REMOVE_META_VOLUME,), of),
                 Step(node, Work.WRITE_META_DATA, (), of),
             ]
-        steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of))
+        if not made:  # Right before DRBD has it: from then on nobody else can write to it.
+            steps.append(Step(peer, Work.SEE_EMPTY, (), of))
         steps.append(Step(peer, Work.BRING_UP, (Work.TAKE_DOWN,), of))
         return steps
 
@@ -275,7 +309,8 @@ class _Planner:
         here = self.situation.here.node
         of = (volume,)
         return [
-            Step(here, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of),
+            # A boot in between mounts nothing, so it is mounted for this step as well.
+            Step(here, Work.LEAVE_FSTAB, (Work.MOUNT_NATIVE, Work.RESTORE_FSTAB), of),
             Step(here, Work.UNMOUNT_NATIVE, (Work.MOUNT_NATIVE,), of),
             Step(here, Work.BRING_UP, (Work.TAKE_DOWN,), of),
             Step(here, Work.MAKE_SOURCE, (Work.DEMOTE,), of),
@@ -295,6 +330,15 @@ class _Planner:
         elif self.former.application != s.application:
             lines.append(f"the configuration of {s.application.name} changes")
         return tuple(lines)
+
+
+def _map_name(group: str, name: str) -> str:
+    """Return what LVM calls the device: a hyphen inside of a name is doubled."""
+    return "-".join(each.replace("-", "--") for each in (group, name))
+
+
+def _is_inside(inner: Volume, outer: Volume) -> bool:
+    return inner.mount_point.startswith(outer.mount_point.rstrip("/") + "/")
 
 
 def _in_extents(size_bytes: int, extent_bytes: int) -> int:

@@ -60,16 +60,27 @@ def way_back(here: Remnants, peer: Remnants | None, *, noted: bool) -> WayBack:
             if found is not None and found.described:
                 # A made volume may be the only copy, unless its home answers.
                 removed = found.made and home in {each.node for each in nodes} - {node.node}
-                steps += _steps(node.node, found.volume, at_home=node.node == home, made=removed)
+                data = (Work.REMOVE_DATA_VOLUME,) if removed else ()
+                if found.made and not removed and node is here:  # No later job may remove it.
+                    data = (Work.LEAVE_DATA_VOLUME,)
+                steps += _steps(node.node, found.volume, data, at_home=node.node == home)
                 told += _stays(node.node, found, home, removed=removed)
     return WayBack(tuple(steps), tuple(told), next(filter(None, homes), here.node))
 
 
 def _home(nodes: tuple[Remnants, ...], resource: str, typed_on: str) -> str:
-    """Return where the data of a volume was at home; empty when that is not known."""
-    found = [(node.node, node.of(resource)) for node in nodes]
-    holding = [node for node, each in found if each is not None and each.held]
-    return holding[0] if len(holding) == 1 else typed_on
+    """Return where the data of a volume was at home; empty when that is not known.
+
+    ``typed_on``: the node whose note nobody can read; it says so only of what it has a file for.
+    """
+    known = ((node.node, node.of(resource)) for node in nodes)
+    found = [(node, each) for node, each in known if each is not None]
+    holding = [(node, each) for node, each in found if each.held]
+    if len(holding) > 1:  # A line of fstab may have been left out on both.
+        holding = [(node, each) for node, each in holding if not each.made]
+    if len(holding) == 1:
+        return holding[0][0]
+    return typed_on if typed_on in {node for node, each in found if each.described} else ""
 
 
 def _stays(node: str, found: Remnant, home: str, *, removed: bool) -> list[str]:
@@ -83,15 +94,16 @@ def _stays(node: str, found: Remnant, home: str, *, removed: bool) -> list[str]:
     return []
 
 
-def _steps(node: str, volume: Volume, *, at_home: bool, made: bool) -> list[Step]:
+def _steps(node: str, volume: Volume, data: tuple[Work, ...], *, at_home: bool) -> list[Step]:
     """Return the steps that an unknown job may have done on a node, in its order."""
     of = (volume,)
-    steps = [Step(node, Work.WRITE_RESOURCE, (Work.REMOVE_RESOURCE,), of)]
-    if made:
-        steps.append(Step(node, Work.CREATE_DATA_VOLUME, (Work.REMOVE_DATA_VOLUME,), of))
-    steps.append(Step(node, Work.CREATE_META_VOLUME, (Work.REMOVE_META_VOLUME,), of))
+    steps = [
+        Step(node, Work.WRITE_RESOURCE, (Work.REMOVE_RESOURCE,), of),
+        Step(node, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of),
+        Step(node, Work.CREATE_DATA_VOLUME, data, of),
+        Step(node, Work.CREATE_META_VOLUME, (Work.REMOVE_META_VOLUME,), of),
+    ]
     if at_home:
-        steps.append(Step(node, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of))
         steps.append(Step(node, Work.UNMOUNT_NATIVE, (Work.MOUNT_NATIVE,), of))
     return [
         *steps,

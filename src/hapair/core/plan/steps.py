@@ -8,7 +8,9 @@ from hapair.model.application import Volume
 
 
 class Work(StrEnum):
+    SEE_EMPTY = "see that the logical volume of the data is empty"
     CREATE_DATA_VOLUME = "create the logical volume of the data"
+    LEAVE_DATA_VOLUME = "leave the logical volume of the data to whoever needs it"
     REMOVE_DATA_VOLUME = "remove the logical volume of the data"
     CREATE_META_VOLUME = "create the logical volume of the DRBD meta-data"
     REMOVE_META_VOLUME = "remove the logical volume of the DRBD meta-data"
@@ -33,6 +35,7 @@ class Work(StrEnum):
 # Each of these takes back another one, and may be done again and again.
 TAKES_BACK: Final = frozenset(
     {
+        Work.LEAVE_DATA_VOLUME,
         Work.REMOVE_DATA_VOLUME,
         Work.REMOVE_META_VOLUME,
         Work.REMOVE_RESOURCE,

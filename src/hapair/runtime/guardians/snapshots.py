@@ -111,6 +111,7 @@ async def _remove_half_made(
     volumes: LogicalVolumes, volume: Volume, found: LogicalVolume
 ) -> Outcome:
     """Remove what a power loss left of a snapshot in the making: it keeps nothing."""
+    found = await volumes.look(volume.volume_group, found)
     if found.origin or found.in_use or found.content not in HALF_MADE:
         return Refused(f"{volume.volume_group}/{found.name} exists and is none of our snapshots")
     return await volumes.remove(volume.volume_group, found.name)

@@ -21,11 +21,16 @@ LOOK_LIMIT_S: Final = 120.0
 
 
 async def remnants(
-    state: NodeState, workshop: Workshop, of_peer: tuple[Volume, ...] = ()
+    state: NodeState,
+    workshop: Workshop,
+    of_peer: tuple[Volume, ...] = (),
+    *,
+    by_fstab: bool = True,
 ) -> Remnants:
     """Look for what this node has of builds that are not in force; RpcError when LVM is silent.
 
     ``of_peer``: what the other node has files for. Its data may be at home here.
+    ``by_fstab``: a line of fstab that was left out tells where it is, unless both nodes have one.
     """
     volumes = [each for built in state.built.applications for each in built.volumes]
     used = tuple(each.resource for each in volumes)
@@ -42,11 +47,21 @@ async def remnants(
                 mend = f"look there: {state.me}# vgs; lvs"
                 raise RpcError(str(error), mend, exit_code=ExitCode.NOT_NOW) from None
             data = group.volume(each.logical_volume)
-            natively = await asyncio.to_thread(workshop.natives.holds, each)
-            held = natively or workshop.file_systems.mounted(each) is not False
             made = data is not None and data.ours
+            # A line of fstab outlives the disk: without the volume no data is at home here.
+            held = data is not None and await asyncio.to_thread(
+                _is_held, workshop, each, by_fstab=by_fstab and not made
+            )
             found.append(Remnant(each, held, made, described=each in described))
     return Remnants(state.me, tuple(found), used, tuple(nameless))
+
+
+def _is_held(workshop: Workshop, volume: Volume, *, by_fstab: bool) -> bool:
+    return (
+        workshop.natives.mounted(volume)
+        or workshop.file_systems.mounted(volume) is not False
+        or (by_fstab and workshop.natives.left_out(volume))
+    )
 
 
 async def _described(state: NodeState, workshop: Workshop) -> tuple[Volume | str, ...]:
@@ -73,7 +88,7 @@ class Leaving:
         job = await asyncio.to_thread(self._readable)
         if job is not None:
             return await self._abandon_readable(job, say, planned=planned)
-        mine = await remnants(self.state, self.workshop)
+        mine = await remnants(self.state, self.workshop, by_fstab=noted)
         theirs = await self._ask(mine)
         if theirs is not None:
             mine = await remnants(self.state, self.workshop, theirs.volumes())
@@ -104,7 +119,7 @@ class Leaving:
         installed = any(step.work is Work.INSTALL and step.node != me for step in begun)
         mine = (await remnants(self.state, self.workshop)).found
         if installed or mine or self.peer.connected:
-            raise _left(left)
+            raise self._left(left)
         aside = await asyncio.to_thread(self._set_aside)
         mend = f"when {self.peer.name} is back, type here: clbuildapp --abandon"
         return self._result(WayBack(begun, (*left, mend), me), aside)
@@ -117,7 +132,15 @@ class Leaving:
             """Leave the note as it is: it is what cannot be read."""
 
         if left := await take_back(job, self.do, keep, say, me=way.home):
-            raise _left(left)
+            raise self._left(left)
+
+    def _left(self, left: tuple[str, ...]) -> RpcError:
+        peer = self.peer.name
+        return RpcError(
+            f"this could not be taken back: {'; '.join(left)}",
+            "mend the cause and type it again; nothing is lost, and the note stays where it is."
+            f" What cannot be mended on {peer}: stop hapaird there, and type it again here",
+        )
 
     async def _keep(self, job: Job | None) -> None:
         await asyncio.to_thread(self.file.keep, job)
@@ -127,7 +150,13 @@ class Leaving:
         if not self.peer.connected:
             return None
         args: JsonObject = {"remnants": encode(mine)}
-        answer = await self.peer.request("build-remnants", args, timeout_s=LOOK_LIMIT_S)
+        try:
+            answer = await self.peer.request("build-remnants", args, timeout_s=LOOK_LIMIT_S)
+        except RpcError as error:
+            if not error.mend:  # Its version is older, or it hangs.
+                error.mend = f"update hapair on {self.peer.name}; or stop it there, then only what"
+                error.mend += " is on this node is taken back: systemctl stop hapaird"
+            raise
         try:
             return decode(Remnants, answer.get("remnants"))
         except Malformed as error:
@@ -145,10 +174,3 @@ class Leaving:
             told.append(f"{self.peer.name} cannot be reached: type it again when it is back")
         works = [step.undone(work) for step in reversed(way.steps) for work in step.undo]
         return {"steps": works, "told": told, "aside": str(aside or "")}
-
-
-def _left(left: tuple[str, ...]) -> RpcError:
-    return RpcError(
-        f"this could not be taken back: {'; '.join(left)}",
-        "mend the cause and type it again; nothing is lost, and the note stays where it is",
-    )

@@ -1,7 +1,8 @@
 """clbuildapp: survey both nodes, plan, then run the job and tell the cores."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -30,7 +31,14 @@ from hapair.ports import CommandRunner, Storage
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
 from hapair.runtime.building import archive
 from hapair.runtime.building.change import to_its_end
-from hapair.runtime.building.files import mode_for, write_durably
+from hapair.runtime.building.files import (
+    BUSY,
+    BUSY_MEND,
+    BusyError,
+    mode_for,
+    only_builder,
+    write_durably,
+)
 from hapair.runtime.codec import decode
 from hapair.runtime.jobs.abandon import Leaving, remnants
 from hapair.runtime.jobs.job import (
@@ -125,16 +133,27 @@ class ApplicationBuilder:
         try:
             async with self._at_work:
                 await self._clear_former(call)
-                plan = await self._look(call, application, print_)
-                if plan.steps:
-                    await self._run_job(call, name, plan)
+                with self._alone():
+                    plan = await self._look(call, application, print_)
+                    if plan.steps:
+                        await self._run_job(call, name, plan)
         finally:
             self._rest()
         if self._state.record(name) is None:
             # Also without steps: an earlier run may have died after its last step.
             has_data = self._state.built.application(name).volumes
-            await self._around.command(Introduce(name, Wanted.DATA if has_data else Wanted.DOWN))
+            wanted = Wanted.DATA if has_data else Wanted.DOWN
+            await to_its_end(self._around.command(Introduce(name, wanted)))
         return _result(name, plan, warnings) | {"changed": bool(plan.steps)}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep clbuild away, which would commit under the generation that this job leads to."""
+        try:
+            with only_builder(self._around.places):
+                yield
+        except BusyError:
+            raise RpcError(BUSY, BUSY_MEND, exit_code=ExitCode.NOT_NOW) from None
 
     async def _look(self, call: Call, application: Application, print_: str) -> Plan:
         call.progress(f"looking at the storage of {application.name} on both nodes")
@@ -250,9 +269,15 @@ class ApplicationBuilder:
             owner=record.owner if record is not None else "",
         )
         plan = make_plan(situation)
-        if isinstance(plan, Plan):
-            return plan
-        raise _refused(application.name, plan)
+        if not isinstance(plan, Plan):
+            raise _refused(application.name, plan)
+        # It is carried over in the last step: what cannot be is seen before the first one.
+        try:
+            await asyncio.to_thread(pack, self._around.places.appconf(application.name).parent)
+        except (ParcelError, OSError) as error:
+            mend = "move what is no configuration and no script of it to another folder"
+            raise RpcError(str(error), mend, exit_code=ExitCode.USAGE) from None
+        return plan
 
     async def _survey(self, application: Application) -> NodeStorage:
         me = self._state.me

@@ -7,6 +7,7 @@ from typing import Final
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 FILES_MAX: Final = 200
+FOLDER_BYTES_MAX: Final = 2 * 1024 * 1024  # In JSON it grows up to six times: one message holds it.
 
 
 class ParcelError(Exception):
@@ -31,15 +32,17 @@ def pack(folder: Path) -> tuple[ParcelFile, ...]:
     """Return the files of an application's folder: appconf.xml and the scripts beside it.
 
     Raises:
-        ParcelError: a file is too large or no text; it does not belong into the folder.
+        ParcelError: a file, or the whole, is too large or no text; it does not belong there.
     """
     files: list[ParcelFile] = []
+    left_bytes = FOLDER_BYTES_MAX
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
             continue
-        if status.st_size > FILE_BYTES_MAX or len(files) >= FILES_MAX:
-            raise ParcelError(f"{path} is too large for a folder that is copied to the peer")
+        left_bytes -= status.st_size
+        if status.st_size > FILE_BYTES_MAX or left_bytes < 0 or len(files) >= FILES_MAX:
+            raise ParcelError(f"with {path} the folder is too large to be copied to the peer")
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:

@@ -37,7 +37,10 @@ async def survey(
             group = replace(group, identity=seen.identity, physical_volumes=below)
         # It looks at every process of the machine: in a thread, so that heartbeats go on.
         mounts = await asyncio.to_thread(natives.mounts, group)
-        groups.append(replace(group, mounts=mounts))
+        seen_volumes = [
+            each if each.in_use else await volumes.look(name, each) for each in group.volumes
+        ]
+        groups.append(replace(group, mounts=mounts, volumes=tuple(seen_volumes)))
     needed = TOOLS if application.volume_groups else ()
     return NodeStorage(
         node=node,

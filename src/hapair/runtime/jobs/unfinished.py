@@ -10,7 +10,7 @@ from hapair.config.built_json import dumps as dump_built
 from hapair.config.built_json import loads as load_built
 from hapair.config.codec import DamagedError
 from hapair.core.explain import Alarm
-from hapair.core.plan.steps import Step
+from hapair.core.plan.steps import Step, Work
 from hapair.ports import Storage
 from hapair.rpc.messages import Malformed
 from hapair.runtime.building.files import sync_folder
@@ -93,8 +93,10 @@ def decode_job(content: bytes) -> Job:
     """Read a stored job; Malformed or DamagedError when it is damaged or of a newer version."""
     stored = loads(_Stored, content)
     before, built = load_built(stored.before.encode()), load_built(stored.built.encode())
-    if stored.begun > len(stored.steps):
+    if not 0 <= stored.begun <= len(stored.steps):
         raise Malformed(f"{stored.begun} steps were begun of {len(stored.steps)}")
+    if any(not step.volume and step.work is not Work.INSTALL for step in stored.steps):
+        raise Malformed("a step does not say which volume it is for")
     return Job(stored.application, before, built, stored.steps, stored.begun)
 
 

@@ -12,7 +12,7 @@ from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
 from hapair.model.node_facts import Lvm
-from hapair.model.outcome import Done, Outcome, Unknown
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import (
     FileSystems,
     LogicalVolumes,
@@ -51,18 +51,20 @@ class Workshop:
             return await asyncio.to_thread(self.files.write, built, volume)
         at_once: dict[Work, Callable[[Volume], Outcome]] = {
             Work.REMOVE_RESOURCE: self.files.remove,
-            Work.LEAVE_FSTAB: self.natives.leave_fstab,
-            Work.RESTORE_FSTAB: self.natives.restore_fstab,
             Work.MAKE_MOUNT_POINT: self.natives.make_mount_point,
         }
         if work in at_once:
             return await asyncio.to_thread(at_once[work], volume)
         in_time: dict[Work, Callable[[Volume], Awaitable[Outcome]]] = {
+            Work.SEE_EMPTY: self._see_empty,
             Work.CREATE_DATA_VOLUME: self._create_data,
+            Work.LEAVE_DATA_VOLUME: self._leave_data,
             Work.REMOVE_DATA_VOLUME: self._remove_data,
             Work.CREATE_META_VOLUME: self._create_meta,
             Work.REMOVE_META_VOLUME: self._remove_meta,
             Work.WRITE_META_DATA: self.files.make_meta_data,
+            Work.LEAVE_FSTAB: self.natives.leave_fstab,
+            Work.RESTORE_FSTAB: self.natives.restore_fstab,
             Work.UNMOUNT_NATIVE: self.natives.unmount,
             Work.MOUNT_NATIVE: self.natives.mount,
             Work.BRING_UP: self._bring_up,
@@ -74,10 +76,24 @@ class Workshop:
         }
         return await in_time[work](volume)
 
+    async def _see_empty(self, volume: Volume) -> Outcome:
+        """Look at every byte: what is overwritten by the first resync cannot be had again."""
+        path = f"{volume.volume_group}/{volume.logical_volume}"
+        found = (await self.volumes.group(volume.volume_group)).volume(volume.logical_volume)
+        if found is None:
+            return Refused(f"{path} is not there any more")
+        seen = await self.volumes.look(volume.volume_group, found, whole=True)
+        if why := seen.why_not_free:
+            return Refused(f"{path} {why}. If nobody needs it: lvremove {path}; a new one is made")
+        return Done()
+
     async def _create_data(self, volume: Volume) -> Outcome:
         return await self.volumes.create(
             volume.volume_group, volume.logical_volume, volume.size_bytes
         )
+
+    async def _leave_data(self, volume: Volume) -> Outcome:
+        return await self.volumes.disown(volume.volume_group, volume.logical_volume)
 
     async def _remove_data(self, volume: Volume) -> Outcome:
         return await self._remove(volume.volume_group, volume.logical_volume)

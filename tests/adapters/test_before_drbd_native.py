@@ -1,0 +1,90 @@
+"""File systems before they are under DRBD, mounted for real, seen by this test only."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hapair.adapters.filesystem.fstab import Fstab
+from hapair.adapters.filesystem.native import NativeFileSystems
+from hapair.adapters.shared.process import ProcessRunner
+from hapair.model.application import Volume
+from hapair.model.outcome import Done, Refused
+from hapair.model.storage import GroupStorage, LogicalVolume
+from hapair.ports import Finished, TimedOut
+from tests.adapters.loops import loop_device, make_image, run, volume_at
+from tests.adapters.namespaces import need_root, own_mounts
+
+pytestmark = pytest.mark.native
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Volume]:
+    """A volume whose group is a folder of the test."""
+    need_root()
+    made = volume_at(tmp_path / "srv" / "my orders")
+    group = tmp_path / "group"
+    group.mkdir()
+    (group / "data").symlink_to(made.device)
+    Path(made.mount_point).mkdir(parents=True)
+    with loop_device(make_image(tmp_path), Path(made.device)), own_mounts():
+        run("blockdev", "--setrw", made.device)  # Another test had this loop device before.
+        yield replace(made, volume_group=f"..{group}", logical_volume="data")
+
+
+@pytest.fixture
+def natives(tmp_path: Path) -> NativeFileSystems:
+    return NativeFileSystems(ProcessRunner(), Fstab(tmp_path / "fstab", ()), tmp_path / "none")
+
+
+def group_of(volume: Volume) -> GroupStorage:
+    data = LogicalVolume(volume.logical_volume, volume.size_bytes, in_use=True)
+    return GroupStorage(volume.volume_group, exists=True, volumes=(data,))
+
+
+async def test_a_guarded_volume_is_mounted_writable(
+    volume: Volume, natives: NativeFileSystems
+) -> None:
+    run("blockdev", "--setro", volume.device)
+    assert await natives.mount(volume) == Done()
+    assert natives.mounted(volume)
+    (Path(volume.mount_point) / "line").write_text("1")
+    (seen,) = natives.mounts(group_of(volume))
+    assert (seen.mount_point, seen.lost_options) == (volume.mount_point, ())
+    assert await natives.unmount(volume) == Done()
+    assert not natives.mounted(volume)
+
+
+async def test_a_device_that_stays_write_protected_is_told(
+    volume: Volume, tmp_path: Path, natives: NativeFileSystems
+) -> None:
+    run("blockdev", "--setro", volume.device)
+    (tmp_path / "bin").mkdir()
+    refused = await NativeFileSystems(WithoutBlockdev(), Fstab(tmp_path / "fstab", ())).mount(
+        volume
+    )
+    assert isinstance(refused, Refused)
+    assert not natives.mounted(volume)
+
+
+class WithoutBlockdev(ProcessRunner):
+    async def __call__(
+        self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
+    ) -> Finished | TimedOut:
+        called = ("true",) if argv[0] == "blockdev" else argv
+        return await super().__call__(called, timeout_s=timeout_s, stdin=stdin)
+
+
+async def test_a_folder_of_it_that_is_mounted_alone_cannot_be_put_under_drbd(
+    volume: Volume, tmp_path: Path, natives: NativeFileSystems
+) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    run("mount", volume.device, str(whole))
+    (whole / "inside").mkdir()
+    run("mount", "--bind", str(whole / "inside"), volume.mount_point)
+    run("umount", str(whole))
+    (seen,) = natives.mounts(group_of(volume))
+    assert seen.lost_options == ("its folder /inside alone (a bind mount)",)
+    run("umount", volume.mount_point)
