@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from hapair.config.appconf import examine_appconf
 from hapair.config.built_json import dumps, loads
 from hapair.config.clconf import examine_clconf, read_clconf
 from hapair.config.fingerprint import fingerprint
@@ -34,6 +35,13 @@ SAMPLES: Final = Path(__file__).parents[2] / "packaging/samples"
 MINIMAL: Final = (SAMPLES / "clconf-minimal.xml").read_text()
 IN_FILE: Final = FenceMethod("node1", "fence_x", parameters=(("passwd", "file:/etc/secret"),))
 WRITTEN: Final = FenceMethod("node2", "fence_x", parameters=(("passwd", "geheim"), ("ip", "a")))
+
+FENCED: Final = """<cluster name="shop">
+<arbitration by="fencing">
+<method node="node1" agent="fence_x"{}>{}</method>
+</arbitration></cluster>"""
+WITH_AGENT: Final = """<application name="web" preferred="node1">
+<run><ocf agent="ocf:heartbeat:web"{}>{}</ocf></run></application>"""
 
 
 def read(text: str) -> Cluster:
@@ -207,3 +215,36 @@ def test_no_message_holds_a_value_of_a_parameter() -> None:
         reading = examine_clconf(good.replace(file, written).encode(), file="clconf.xml")
         assert reading.problems, written
         assert not [each for each in reading.problems if "heim" in str(each)], written
+
+
+@pytest.mark.parametrize(
+    ("attribute", "inside"),
+    [
+        ("", '<parameter name="password" value="geheim"/>'),
+        ("", '<parameter name="password"' + " " * 80 + 'value="geheim"/>'),
+        ("", "<password>geheim</password>"),
+        (' password="geheim"', ""),
+    ],
+    ids=("value", "far away", "text", "attribute"),
+)
+def test_no_slip_of_the_hand_shows_a_password(attribute: str, inside: str) -> None:
+    """One letter too many, or one missing, at any place of what may hold a password."""
+    for examine, text in (
+        (examine_clconf, FENCED.format(attribute, inside)),
+        (examine_appconf, WITH_AGENT.format(attribute, inside)),
+    ):
+        for slip in ("&", "<", ">", '"', "=", "--", " ", "\0", ""):
+            for place in range(text.index("<a"), len(text)):
+                rest = text[place:] if slip else text[place + 1 :]
+                wrong = (text[:place] + slip + rest).encode()
+                told = [str(each) for each in examine(wrong, file="x.xml").problems]
+                assert not [each for each in told if "heim" in each], wrong
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le"])
+def test_a_file_in_another_encoding_is_not_read_and_shows_nothing(encoding: str) -> None:
+    for text in (MINIMAL, FENCED.format("", '<parameter value="gehei&m"/>')):
+        problem, *more = examine_clconf(text.encode(encoding), file="clconf.xml").problems
+        assert not more
+        assert problem.mend == "save the file as UTF-8"
+        assert "heim" not in str(problem)
