@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_interface
+from typing import Final
 
 from hapair.config.addresses import reserved_in
 from hapair.config.appconf import PREFERRED, address_key, network_key, volume_group_key
@@ -14,6 +15,7 @@ from hapair.model.problem import Problem
 
 # Per application what Reading.places says; applications without one are named by their file.
 Places = Mapping[str, Mapping[str, str]]
+ADDRESS: Final = "<address>"
 
 
 def check_together(
@@ -24,6 +26,21 @@ def check_together(
     for application in applications:
         check.application(application)
     return tuple(check.problems)
+
+
+def check_built(
+    cluster: Cluster, applications: tuple[Application, ...], place: str
+) -> tuple[Problem, ...]:
+    """Return for which addresses of built applications this cluster has no place.
+
+    ``place`` is where the cluster is written. An address whose network is gone is not told here.
+    """
+    mend = "keep what was, or change the application's appconf.xml first (clbuildapp)"
+    return tuple(
+        Problem(place, f"{ADDRESS} of {found.where}", found.what, mend)
+        for found in check_together(cluster, applications)
+        if found.field == ADDRESS
+    )
 
 
 def check_order(cluster: Cluster, known: tuple[str, ...], place: str) -> tuple[Problem, ...]:
@@ -140,7 +157,7 @@ class _Together:
             span = str(first) if first == run.last else f"{first}-{run.last}"
             what, mend = run.words
             key = address_key(run.service)
-            self._error(application, key, "<address>", (f"{span} {what}", mend))
+            self._error(application, key, ADDRESS, (f"{span} {what}", mend))
 
     def _trouble(self, application: Application, service: ServiceAddress) -> tuple[str, str] | None:
         """Say what is wrong with an address, without naming it, and the mend."""
