@@ -52,6 +52,7 @@ class Drbd:
     ours_up: bool = False  # The kernel knows resources of ours.
     reads_our_folder: bool = True  # drbd.conf includes drbd.d/*.res.
     dkms: bool = False
+    helper: str = ""  # What the kernel calls as its handlers, where the module is set to say it.
 
 
 class StorageKind(StrEnum):

@@ -7,6 +7,7 @@ from hapair.core.plan.situation import Problems, Side, Situation, addresses_of, 
 from hapair.model.node_facts import Drbd, VolumeGroup
 from hapair.model.problem import Problem
 
+HELPER: Final = "drbdadm"  # It looks into the resource files, which name our handlers.
 CLOCK_DIFFERENCE_MAX_MS: Final = 10_000
 FREE_BYTES_MIN: Final = 32 * 1024**2
 # Enough for the meta-data of about 1 TiB; clbuildapp computes what it really needs.
@@ -104,6 +105,18 @@ def _drbd_of(side: Side) -> Problems:
             "drbd.conf",
             "/etc/drbd.conf does not read the resource files of /etc/drbd.d",
             on(side.node, "echo 'include \"drbd.d/*.res\";' >> /etc/drbd.conf"),
+        )
+    if facts.helper and not facts.helper.endswith(f"/{HELPER}"):
+        yield Problem(
+            side.node,
+            "drbd module",
+            f"its usermode_helper is {facts.helper}: the kernel asks nobody whether it may go on"
+            " without its peer, so no application could be taken over",
+            on(
+                side.node,
+                "remove usermode_helper from /etc/modprobe.d and from the kernel's command line;"
+                f" echo /sbin/{HELPER} > /sys/module/drbd/parameters/usermode_helper",
+            ),
         )
 
 
