@@ -147,8 +147,13 @@ def test_a_cluster_without_the_new_words_has_its_old_fingerprint() -> None:
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("localhost", True), ("127.0.0.9", True), ("::1", True), ("10.0.0.1", False), ("w", False)],
-)
+    [
+        ("localhost", True), ("127.0.0.9", True), ("::1", True), ("10.0.0.1", False), ("w", False),
+        ("0.0.0.0", True), ("::", True),  # noqa: S104 - No socket is bound to it.
+        ("ip6-localhost", True), ("localhost.localdomain", True),
+        ("own.localhost", True), ("localhost.example.net", False), ("fd77::9", False),
+    ],
+)  # fmt: skip
 def test_a_host_that_each_machine_has(host: str, *, loopback: bool) -> None:
     assert is_loopback(host) is loopback
 
@@ -161,6 +166,32 @@ def test_places_that_look_different_are_the_same() -> None:
     places = [place_of(WitnessKind.CLWITNESS, at) for at in ("[FD77:0::9]:7790", "[fd77::9]:07790")]
     assert not any(isinstance(place, Wrong) for place in places)
     assert len({getattr(place, "ends", None) for place in places}) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "host"),
+    [
+        ("[::ffff:127.0.0.1]:7790", "127.0.0.1"),
+        ("[::FFFF:10.77.1.1]:7790", "10.77.1.1"),
+        ("[0:0::0]:7790", "::"),
+        ("Witness.Example.NET:7790", "witness.example.net"),
+        ("4th.example.net:7790", "4th.example.net"),
+        ("0xbeef.example.net:7790", "0xbeef.example.net"),
+    ],
+)
+def test_a_host_is_known_in_its_usual_form(at: str, host: str) -> None:
+    for kind, place in ((WitnessKind.CLWITNESS, at), (WitnessKind.ETCD, f"https://{at}")):
+        assert getattr(place_of(kind, place), "hosts", None) == (host,)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["0x7f000001", "0x7f.1", "witness.7", "a..b", "224.0.0.1", "255.255.255.255", "[ff02::1]",
+     "[::ffff:224.0.0.1]", "2130706433"],
+)  # fmt: skip
+def test_a_host_that_is_no_machine_s_own_is_refused(host: str) -> None:
+    """Resolvers take numbers in many forms; each node could mean itself by them."""
+    assert isinstance(place_of(WitnessKind.CLWITNESS, f"{host}:7790"), Wrong)
 
 
 def test_a_place_is_kept_only_when_it_was_checked() -> None:
