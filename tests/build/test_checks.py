@@ -151,6 +151,11 @@ def test_a_failed_check_is_told_from_one_that_warns() -> None:
     ]
 
 
+def test_two_ends_of_a_virtual_cable_end_the_search() -> None:
+    ends = both(card("pub0", carrier="pub1"), card("pub1", carrier="pub0"))
+    assert not problems_of(run_checks(situation(ends)))
+
+
 @pytest.mark.parametrize(
     ("patterns", "rejected"),
     [

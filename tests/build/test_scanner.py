@@ -101,7 +101,7 @@ async def test_a_whole_scan(root: Path) -> None:
     assert facts.daemon.enabled
     assert facts.firewall == ""
     assert [space.folder for space in facts.spaces] == ["/etc", "/var/lib", "/cmbackup"]
-    assert [card.name for card in facts.cards] == ["pub0", "pub1", "eth2"]
+    assert [card.name for card in facts.cards] == ["pub0", "pub1", "eth2", "eth3.7", "veth0"]
 
 
 async def test_a_scan_changes_nothing(root: Path) -> None:

@@ -26,6 +26,7 @@ class Card:
     reports_link: bool  # The driver answers questions about the link.
     addresses: tuple[CardAddress, ...] = ()  # Without link-local ones.
     master: str = ""  # The bond or bridge that owns the card.
+    carrier: str = ""  # The card on which this one is, e.g. of a VLAN.
 
 
 @dataclass(frozen=True, slots=True)

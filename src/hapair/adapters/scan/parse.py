@@ -59,6 +59,7 @@ def cards(ip_json: str, reporting: Iterable[str]) -> tuple[Card, ...]:
                     if each.get("scope") != "link" and each.get("local")
                 ),
                 master=str(item.get("master", "")),
+                carrier=str(item.get("link") or ""),
             )
         )
     return tuple(found)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from ipaddress import ip_interface
+from itertools import combinations
 from typing import Final
 
 from hapair.core.plan.situation import CLCONF, Problems, Side, Situation, addresses_of, on
@@ -141,6 +142,39 @@ def standby_cards(situation: Situation) -> Problems:
                     f" {', '.join(each.address for each in card.addresses)}",
                     on(side.node, f"ip address del {first} dev {card.name}, at boot as well"),
                 )
+
+
+def cables(situation: Situation) -> Problems:
+    """Two networks count as two only while one fault cannot silence both."""
+    for side in situation.sides:
+        for one, other in combinations(situation.cluster.networks, 2):
+            first, second = (
+                _lowest(side, each.attachment(side.node).cards[0]) for each in (one, other)
+            )
+            if shared := sorted(first & second):
+                yield Problem(
+                    side.node,
+                    f"networks {one.name} and {other.name}",
+                    f"both go through {' and '.join(shared)}: one fault silences them at once",
+                    "give each network a card, a cable and a switch of its own",
+                    warning=True,
+                )
+
+
+def _lowest(side: Side, name: str) -> set[str]:
+    """Return the cards at the bottom of this one, below VLANs, bonds and bridges."""
+    lowest: set[str] = set()
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        at = waiting.pop()
+        seen.add(at)
+        below = {each.name for each in side.facts.cards if each.master == at}
+        below |= {each.carrier for each in side.facts.cards if each.name == at and each.carrier}
+        waiting += below - seen  # Two ends of one virtual cable are on each other.
+        if not below:
+            lowest.add(at)
+    return lowest
 
 
 def subnets(situation: Situation) -> Problems:
