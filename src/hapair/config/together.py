@@ -9,7 +9,7 @@ from hapair.config.addresses import reserved_in
 from hapair.config.appconf import PREFERRED, address_key, network_key, volume_group_key
 from hapair.config.complaints import did_you_mean, nearest
 from hapair.config.document import shown
-from hapair.model.application import Application, ServiceAddress
+from hapair.model.application import Application, ServiceAddress, Unit
 from hapair.model.cluster import Address, Cluster, Network
 from hapair.model.problem import Problem
 
@@ -90,6 +90,7 @@ class _Together:
         self._places = places
         self._names: set[str] = set()
         self._volume_groups: dict[str, str] = {}
+        self._units: dict[str, str] = {}
         self._networks = {network.name: network for network in cluster.networks}
         self._taken: dict[Address, str] = {}  # Address to the words for its owner.
         for network in cluster.networks:
@@ -123,6 +124,13 @@ class _Together:
                 what = f'{shown(group)} belongs to application "{owner}"'
                 words = (what, "give each application volume groups of its own")
                 self._error(application, volume_group_key(group), "<volumegroup> name", words)
+        if isinstance(application.program, Unit):
+            name = application.program.name
+            owner = self._units.setdefault(name, application.name)
+            if owner != application.name:
+                what = f'{shown(name)} is the program of application "{owner}"'
+                words = (what, "give each application a unit of its own")
+                self._error(application, "", "<unit> name", words)
         self._check_networks(application)
         self._check_addresses(application)
 
