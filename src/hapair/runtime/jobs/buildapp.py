@@ -30,7 +30,7 @@ from hapair.ports import CommandRunner, Storage
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
 from hapair.runtime.building import archive
 from hapair.runtime.building.change import to_its_end
-from hapair.runtime.building.files import mode_for, write_durably
+from hapair.runtime.building.files import mode_for, read_written, write_durably
 from hapair.runtime.codec import decode
 from hapair.runtime.jobs.abandon import Leaving, remnants
 from hapair.runtime.jobs.job import (
@@ -211,7 +211,7 @@ class ApplicationBuilder:
     def _read(self, name: str) -> tuple[Application, str, tuple[Problem, ...]]:
         path = self._around.places.appconf(name)
         try:
-            text = path.read_bytes()
+            text = read_written(path)
         except OSError as error:
             mend = "write it; samples: /usr/share/hapair/samples"
             raise RpcError(f"{path}: {error.strerror}", mend, exit_code=ExitCode.USAGE) from None
