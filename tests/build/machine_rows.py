@@ -54,6 +54,13 @@ MACHINE_ROWS: Final = {
         first=drbd(version="", dkms=True, protocols=()),
     ),
     "drbd.conf": Row("node2", "does not read", "include", second=drbd(reads_our_folder=False)),
+    "drbd.service at boot": Row(
+        "node1",
+        "attaches our volumes before anybody looks",
+        "systemctl disable drbd.service",
+        first=drbd(at_boot=True),
+        warning=True,
+    ),
     "no handlers": Row(
         "node2",
         "its usermode_helper is /bin/true",

@@ -171,6 +171,17 @@ async def test_a_module_that_would_call_another_helper(
     assert (await software.drbd(answers, root)).helper == helper
 
 
+@pytest.mark.parametrize(
+    ("said", "at_boot"),
+    [("enabled\n", True), ("disabled\n", False), ("masked\n", False), ("", False)],
+)
+async def test_a_service_that_brings_resources_up_at_boot(
+    root: Path, said: str, *, at_boot: bool
+) -> None:
+    answers = Answers({"systemctl is-enabled drbd.service": says(said)})
+    assert (await software.drbd(answers, root)).at_boot is at_boot
+
+
 async def test_a_module_that_is_not_loaded_yet(root: Path) -> None:
     write(root, "etc/drbd.conf", "# nothing\n")
     (root / "var/lib/dkms/drbd").mkdir(parents=True)

@@ -53,6 +53,7 @@ class Drbd:
     ours_up: bool = False  # The kernel knows resources of ours.
     reads_our_folder: bool = True  # drbd.conf includes drbd.d/*.res.
     dkms: bool = False
+    at_boot: bool = False  # drbd.service is enabled.
     helper: str = ""  # What the kernel calls as its handlers, where the module is set to say it.
 
 

@@ -15,6 +15,7 @@ TOOLS: Final = (
     "ssh", "systemctl", "vgs", "xfs_repair",
 )  # fmt: skip
 OWN_PREFIX: Final = "hapair-"  # Of our resource files in /etc/drbd.d.
+SERVICE: Final = "drbd.service"  # Of drbd-utils: it brings all resources up.
 OWN_UNITS: Final = ("hapair-apps.service", "hapair-node.service", "hapaird.service")
 FIREWALLS: Final = ("firewalld", "ufw")
 OTHER_MANAGERS: Final = ("corosync", "heartbeat", "pacemaker")
@@ -62,6 +63,7 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
     loaded = (root / "sys/module/drbd").exists()
     reads = "drbd.d/" in main
     dkms = (root / "var/lib/dkms/drbd").exists()
+    at_boot = (await output(run, "systemctl", "is-enabled", SERVICE)).strip() == "enabled"
     if loaded:
         version = text_of(root / "sys/module/drbd/version").strip() or "unknown"
         in_kernel = parse.kernel_minors(await output(run, "drbdsetup", "events2", "--now"))
@@ -75,6 +77,7 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
             ours_up=any(name in own for name, _ in in_kernel),
             reads_our_folder=reads,
             dkms=dkms,
+            at_boot=at_boot,
             helper=text_of(root / "sys/module/drbd/parameters" / parse.HELPER).strip(),
         )
     version, error, helper = await _module_on_disk(run)
@@ -85,6 +88,7 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
         minors=tuple(sorted(foreign_minors)),
         reads_our_folder=reads,
         dkms=dkms,
+        at_boot=at_boot,
         helper=helper,
     )
 

@@ -109,6 +109,15 @@ def _drbd_of(side: Side) -> Problems:
             "/etc/drbd.conf does not read the resource files of /etc/drbd.d",
             on(side.node, "echo 'include \"drbd.d/*.res\";' >> /etc/drbd.conf"),
         )
+    if facts.at_boot:
+        yield Problem(
+            side.node,
+            "drbd.service",
+            "it is enabled: at a boot it attaches our volumes before anybody looks whether they"
+            " were written to meanwhile, waits for the other node, and may make a copy Primary",
+            on(side.node, "systemctl disable drbd.service; what is not ours: a unit of its own"),
+            warning=True,
+        )
     if facts.helper and not facts.helper.endswith(f"/{HELPER}"):
         yield Problem(
             side.node,
