@@ -115,7 +115,10 @@ def _drbd_of(side: Side) -> Problems:
             "drbd.service",
             "it is enabled: at a boot it attaches our volumes before anybody looks whether they"
             " were written to meanwhile, waits for the other node, and may make a copy Primary",
-            on(side.node, "systemctl disable drbd.service; what is not ours: a unit of its own"),
+            on(
+                side.node,
+                "systemctl disable drbd.service, and start other resources by a unit of their own",
+            ),
             warning=True,
         )
     if facts.helper and not facts.helper.endswith(f"/{HELPER}"):
