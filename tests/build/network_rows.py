@@ -176,7 +176,7 @@ NETWORK_ROWS: Final = {
     "no key": Row(
         "node2",
         "no login",
-        "on node2: ssh-copy-id root@10.77.1.1",
+        "PermitRootLogin no in the sshd_config of node1",
         second=login("10.77.1.1", error="root@10.77.1.1: Permission denied (publickey)."),
     ),
     "own address": Row(

@@ -253,7 +253,11 @@ def login_mend(asker: str, target: str, entry: SshTry) -> str:
             " (compare the key's fingerprint)",
         )
     if "permission denied" in error:
-        return on(asker, f"ssh-copy-id root@{address} (first, without a key: ssh-keygen)")
+        return on(
+            asker,
+            f"ssh-copy-id root@{address} (first, without a key: ssh-keygen); with PermitRootLogin"
+            f" no in the sshd_config of {target} no key is taken: prohibit-password allows keys",
+        )
     if "connection refused" in error:
         return on(target, "systemctl enable --now ssh, and let sshd listen on all addresses")
     return on(asker, f"ssh root@{address} true, until it neither asks nor fails")
