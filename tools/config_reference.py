@@ -78,11 +78,12 @@ TIMING_EXAMPLES_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 APPLICATION_CHECKS: Final = """\
 Besides, these must hold:
 
-- The application has the name of its folder. `built` and `keys` are the cluster's own folders.
+- The application has the name of its folder. `built`, `keys` and `secrets` are the cluster's own
+  folders.
 - The preferred node and the networks exist in clconf.xml.
 - Addresses lie in a subnet of their network, and belong to no node, no reference and no other
   application. An application has at most 1,000 addresses.
-- A volume group belongs to one application only.
+- A volume group, and a systemd unit, belongs to one application only.
 """
 
 CONTRACT: Final = """\

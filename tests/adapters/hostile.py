@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 # As /etc/drbd.d/global_common.conf for DRBD 8.4: all that its drbdadm understands, but for what
-# only costs or saves speed and memory (TUNING).
+# only costs or saves speed and memory (TUNING), and for UNSAYABLE.
 COMMON: Final = """\
 global {
     usage-count no;
@@ -68,8 +68,10 @@ TUNING: Final = (
     "cpu-mask", "sndbuf-size", "rcvbuf-size", "max-buffers", "max-epoch-size", "unplug-watermark",
     "tcp-cork", "socket-check-timeout", "congestion-fill", "congestion-extents", "use-rle",
     "csums-after-crash-only", "al-extents", "read-balancing", "rs-discard-granularity",
-    "discard-zeroes-if-aligned", "disable-write-same", "c-delay-target", "max-bio-bvecs", "size",
+    "discard-zeroes-if-aligned", "disable-write-same", "c-delay-target", "max-bio-bvecs",
 )  # fmt: skip
+# What no file of a resource can take back: there is no word for "all of it" and for "nobody".
+UNSAYABLE: Final = ("size", "resync-after")
 _LINE: Final = re.compile(
     r"^\s*(?P<words>[^\s{}#][^{}]*?)\s*(?P<end>[{;])\s*$|^\s*(?P<close>\})\s*$"
 )

@@ -3,6 +3,8 @@
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hapair.adapters.drbd.parse import (
     Picture,
@@ -206,6 +208,33 @@ def test_drbd_9_says_the_same_and_more() -> None:
 def test_lines_without_a_state_change_nothing(text: str) -> None:
     picture = read(RESYNC_OF_A_NEW_TARGET)
     assert read(text, picture).facts() == picture.facts()
+
+
+NUMBERS: Final = st.text(max_size=12) | st.sampled_from(["", ".", "-1", "1e9", "nan", "9" * 5000])
+
+
+@given(number=NUMBERS)
+def test_a_number_that_is_none_ends_nothing(number: str) -> None:
+    """The stream is what every decision rests on: what is not understood changes nothing."""
+    word = "".join(number.split())
+    picture = Picture()
+    for text in (
+        "exists resource name:r role:Primary suspended:no",
+        "exists device name:r volume:0 minor:7 disk:UpToDate",
+        f"change device name:r volume:0 minor:{word} disk:Failed",
+        f"change peer-device name:r peer-disk:UpToDate done:{word} out-of-sync:{word}",
+    ):
+        line = events_line(text)
+        assert line is not None
+        picture = picture.after(line)
+    (facts,) = picture.facts()
+    assert facts.disk is Disk.FAILED
+    assert facts.peer_disk is Disk.UP_TO_DATE
+    proc_devices(
+        f"{word}: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r---\n"
+        f" 7: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r---\n"
+        f"    oos:{word}\n sync'ed: {word}% done\n"
+    )
 
 
 def test_lost_events_are_noticed() -> None:

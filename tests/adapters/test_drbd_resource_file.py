@@ -11,7 +11,7 @@ from hapair.model.application import Application
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Resync
 from tests.adapters.clusters import cluster
-from tests.adapters.hostile import COMMON, TUNING, effective, options_of
+from tests.adapters.hostile import COMMON, TUNING, UNSAYABLE, effective, options_of
 from tests.adapters.loops import volume_at
 from tools.package_tree import ROOT
 
@@ -157,7 +157,7 @@ def test_a_common_section_decides_nothing_that_safety_rests_on() -> None:
 
 def test_what_only_tunes_is_left_to_the_administrator() -> None:
     names = {name for _, name in options_of(resource_text(BUILT, VOLUME, secret=SECRET))}
-    assert names.isdisjoint(TUNING)
+    assert names.isdisjoint((*TUNING, *UNSAYABLE))
 
 
 def test_without_a_secret_nothing_is_said_that_the_peer_would_have_to_say_too() -> None:

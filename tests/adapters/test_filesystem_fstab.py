@@ -63,6 +63,8 @@ SAME: Final = [
     f"UUID={IDENTITY} /somewhere ext4 defaults",
     f'UUID="{IDENTITY.upper()}" none ext4 defaults',
     "LABEL=Store /elsewhere ext4 defaults",
+    f"/dev/disk/by-uuid/{IDENTITY} /elsewhere ext4 defaults",
+    "/dev/disk/by-label/\\x53tore /elsewhere ext4 noauto",
 ]
 OTHERS: Final = [
     "/dev/vg_x/other /srv/other ext4 defaults",
@@ -70,6 +72,9 @@ OTHERS: Final = [
     "UUID= /srv ext4 defaults",
     "LABEL=Store2 /srv/my\\040x/below ext4 defaults",
     "PARTUUID=0815 / ext4 defaults",
+    "/dev/disk/by-uuid/11111111-2222-3333-4444-666666666666 /srv ext4 defaults",
+    "/dev/disk/by-label/ /srv ext4 defaults",
+    "ID=dm-name-vg_x-other /srv ext4 defaults",
     "# /dev/vg_x/data /srv/my\\040x ext4 defaults",
     "tmpfs relative tmpfs defaults",
     "/srv/my\\040x",

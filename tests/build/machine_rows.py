@@ -54,6 +54,25 @@ MACHINE_ROWS: Final = {
         first=drbd(version="", dkms=True, protocols=()),
     ),
     "drbd.conf": Row("node2", "does not read", "include", second=drbd(reads_our_folder=False)),
+    "drbd.service at boot": Row(
+        "node1",
+        "attaches our volumes before anybody looks",
+        "systemctl disable drbd.service",
+        first=drbd(at_boot=True),
+        warning=True,
+    ),
+    "no handlers": Row(
+        "node2",
+        "its usermode_helper is /bin/true",
+        "echo /sbin/drbdadm > /sys/module/drbd/parameters/usermode_helper",
+        second=drbd(helper="/bin/true"),
+    ),
+    "handlers disabled": Row(
+        "node1",
+        "its usermode_helper is disabled",
+        "remove usermode_helper from /etc/modprobe.d",
+        first=drbd(helper="disabled"),
+    ),
     "new kernel without module": Row(
         "node2",
         "kernel 6.12.0-1 has no DRBD module",

@@ -110,7 +110,7 @@ def healthy(node: str) -> NodeFacts:
         kernel=KERNEL,
         wall_ms=0,
         kernels=(Kernel(KERNEL, has_drbd=True),),
-        drbd=Drbd(version="8.4.11", protocols=(Protocols(86, 101),)),
+        drbd=Drbd(version="8.4.11", protocols=(Protocols(86, 101),), helper="/sbin/drbdadm"),
         lvm=Lvm(version="2.03.16(2)", groups=(group("vg_orders", node),)),
         tools=TOOLS,
         cards=cards(node),

@@ -117,6 +117,30 @@ NETWORK_ROWS: Final = {
         "ip address del 192.168.5.2/24 dev pub1",
         second=card("pub1", addresses=(CardAddress("192.168.5.2/24"),)),
     ),
+    "two VLANs of one card": Row(
+        "node1",
+        "both go through eth2",
+        "a switch of its own",
+        first=both(*(card(name, carrier="eth2") for name in ("pub0", "priv0"))),
+        warning=True,
+    ),
+    "a VLAN of the other network's card": Row(
+        "node2",
+        "both go through pub0",
+        "a cable",
+        second=card("priv0", carrier="pub0"),
+        warning=True,
+    ),
+    "VLANs of one bond": Row(
+        "node1",
+        "both go through mgmt0 and pub1",
+        "a card",
+        first=both(
+            *(card(name, carrier="bond0") for name in ("pub0", "priv0")),
+            *(card(name, master="bond0") for name in ("mgmt0", "pub1")),
+        ),
+        warning=True,
+    ),
     "overlapping networks": Row(
         "clconf.xml", "its subnet overlaps with 10.77.1.0/24", "own", cluster=OVERLAPPING
     ),
@@ -152,7 +176,7 @@ NETWORK_ROWS: Final = {
     "no key": Row(
         "node2",
         "no login",
-        "on node2: ssh-copy-id root@10.77.1.1",
+        "PermitRootLogin no in the sshd_config of node1",
         second=login("10.77.1.1", error="root@10.77.1.1: Permission denied (publickey)."),
     ),
     "own address": Row(

@@ -151,6 +151,11 @@ def test_a_failed_check_is_told_from_one_that_warns() -> None:
     ]
 
 
+def test_two_ends_of_a_virtual_cable_end_the_search() -> None:
+    ends = both(card("pub0", carrier="pub1"), card("pub1", carrier="pub0"))
+    assert not problems_of(run_checks(situation(ends)))
+
+
 @pytest.mark.parametrize(
     ("patterns", "rejected"),
     [
@@ -160,6 +165,15 @@ def test_a_failed_check_is_told_from_one_that_warns() -> None:
         (("a|.*|",), False),
         (("a|/dev/vd.*|",), False),
         (("a|/dev/drbd5|", "r|.*|"), False),
+        (("r|/dev/zd.*|", "r|/dev/rbd.*|", "r|/dev/mapper/pve-.*|"), False),
+        (("r|/dev/nbd.*|", "a|.*|"), False),
+        (("a|/dev/.*|", "r|.*|"), False),
+        (("a|^/dev/sd[a-z]|", "r|/dev/|"), True),
+        (("r|^/dev/drbd[0-9]+$|",), True),
+        (("r|^/dev/drbd[0-9]+$|", "a|by-res|"), False),
+        (("r/^.dev.drbd/", "a/.*/"), True),
+        (("r{/dev/(drbd|nbd)}",), True),
+        (("r|/dev/drbd(|",), False),
         ((), False),
     ],
 )

@@ -186,6 +186,28 @@ def test_an_order_of_unknown_applications_is_refused_with_its_line(world: World)
     assert [built.cluster.resync.order for built in world.built()] == [("mail",), ("mail",)]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('"10.77.1.254"', '"10.77.1.50"', 'is the reference address of network "public"'),
+        ('"10.77.1.2/24"', '"10.77.1.50/24"', "is the address of node2"),
+        ("10.77.1.", "10.77.7.", 'is not in 10.77.7.0/24 of network "public"'),
+    ],
+)
+def test_the_cluster_takes_no_address_from_a_built_application(
+    world: World, before: str, after: str, told: str
+) -> None:
+    """What clbuildapp would refuse, clbuild may not bring about."""
+    world.clbuild()
+    with_orders(world, secret_number=1)
+    assert before in CLCONF
+    world.edit(CLCONF.replace(before, after))
+    assert world.clbuild("--force") == 1
+    said = " ".join(world.err.split())
+    assert f"<address> of orders/appconf.xml: 10.77.1.50 {told}" in said
+    assert [built.generation for built in world.built()] == [1, 1]
+
+
 def test_a_daemon_that_cannot_reload_is_restarted(world: World) -> None:
     world.clbuild()
     for node in world.nodes:

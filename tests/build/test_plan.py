@@ -8,7 +8,6 @@ import pytest
 from hapair.config.fingerprint import fingerprint
 from hapair.core.plan.cluster import Change, Plan, described, plan
 from hapair.core.plan.situation import Situation, identify, scan_request
-from hapair.model.application import ServiceAddress
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import (
     ArbitrationKind,
@@ -343,13 +342,6 @@ def test_an_application_keeps_its_network() -> None:
         settled(replace(CLUSTER, networks=(replace(PRIVATE, name="private"),)), built=WITH_ORDERS)
     )
     assert "application orders has addresses on it" in said(decided)
-
-
-def test_an_application_keeps_its_subnet() -> None:
-    stranger = ServiceAddress("public", ip_interface("192.0.2.50/24"))
-    lost = replace(ORDERS, addresses=(stranger,))
-    decided = plan(settled(built=built_with(BuiltApplication(lost, (), "a"))))
-    assert "address 192.0.2.50 of application orders would lie outside" in said(decided)
 
 
 def test_an_application_keeps_its_preferred_node() -> None:

@@ -34,6 +34,8 @@ IP_JSON = json.dumps(
         },
         {"ifname": "pub1", "flags": ["NO-CARRIER", "BROADCAST", "UP"], "addr_info": []},
         {"ifname": "eth2", "flags": ["BROADCAST"], "master": "bond0", "addr_info": []},
+        {"ifname": "eth3.7", "flags": ["BROADCAST"], "link": "eth3", "addr_info": []},
+        {"ifname": "veth0", "flags": ["BROADCAST"], "link": None, "addr_info": []},
     ]
 )
 
@@ -52,6 +54,8 @@ def test_cards_are_read_with_link_and_addresses() -> None:
         ),
         Card("pub1", enabled=True, link=Link.DOWN, reports_link=True),
         Card("eth2", enabled=False, link=Link.UNKNOWN, reports_link=False, master="bond0"),
+        Card("eth3.7", enabled=False, link=Link.UNKNOWN, reports_link=False, carrier="eth3"),
+        Card("veth0", enabled=False, link=Link.UNKNOWN, reports_link=False),
     )
 
 

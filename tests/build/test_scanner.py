@@ -101,7 +101,7 @@ async def test_a_whole_scan(root: Path) -> None:
     assert facts.daemon.enabled
     assert facts.firewall == ""
     assert [space.folder for space in facts.spaces] == ["/etc", "/var/lib", "/cmbackup"]
-    assert [card.name for card in facts.cards] == ["pub0", "pub1", "eth2"]
+    assert [card.name for card in facts.cards] == ["pub0", "pub1", "eth2", "eth3.7", "veth0"]
 
 
 async def test_a_scan_changes_nothing(root: Path) -> None:
@@ -137,6 +137,7 @@ async def test_a_machine_that_answers_nothing_in_time(root: Path) -> None:
 
 async def test_a_loaded_module(root: Path) -> None:
     write(root, "sys/module/drbd/version", "8.4.11\n")
+    write(root, "sys/module/drbd/parameters/usermode_helper", "/sbin/drbdadm\n")
     write(root, "proc/drbd", "version: 8.4.11 (api:1/proto:86-101)\n")
     write(root, "etc/drbd.d/hapair-orders.data.res")
     write(root, "etc/drbd.d/web.res", "resource web { device minor 4; }")
@@ -150,6 +151,35 @@ async def test_a_loaded_module(root: Path) -> None:
     assert facts.minors == (4, 5), "of strangers only"
     assert facts.ours_up
     assert facts.reads_our_folder
+    assert facts.helper == "/sbin/drbdadm"
+
+
+@pytest.mark.parametrize(
+    ("options", "helper"),
+    [
+        ("", ""),
+        (" disable_sendpage=1", ""),
+        (" usermode_helper=disabled", "disabled"),
+        (' minor_count=9 usermode_helper="/bin/true" usermode_helper=/bin/false', "/bin/false"),
+    ],
+)
+async def test_a_module_that_would_call_another_helper(
+    root: Path, options: str, helper: str
+) -> None:
+    would_do = f"insmod /lib/modules/6.1/lru_cache.ko \ninsmod /lib/modules/6.1/drbd.ko{options}\n"
+    answers = Answers({"modprobe --dry-run --verbose drbd": says(would_do)})
+    assert (await software.drbd(answers, root)).helper == helper
+
+
+@pytest.mark.parametrize(
+    ("said", "at_boot"),
+    [("enabled\n", True), ("disabled\n", False), ("masked\n", False), ("", False)],
+)
+async def test_a_service_that_brings_resources_up_at_boot(
+    root: Path, said: str, *, at_boot: bool
+) -> None:
+    answers = Answers({"systemctl is-enabled drbd.service": says(said)})
+    assert (await software.drbd(answers, root)).at_boot is at_boot
 
 
 async def test_a_module_that_is_not_loaded_yet(root: Path) -> None:

@@ -256,6 +256,16 @@ def test_what_is_no_file_is_no_configuration(name: str, what: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["clconf.xml", "built/built.json", "keys/cluster.key"])
+def test_nobody_waits_for_a_pipe(name: str, tmp_path: Path) -> None:
+    place = tmp_path / "etc/cluster" / name
+    place.parent.mkdir(parents=True)
+    os.mkfifo(place)
+    with pytest.raises(subprocess.CalledProcessError) as ended:
+        command(tmp_path, "clscan")
+    assert ended.value.stderr.decode().startswith(f"clscan: error: {place}: Not a regular file")
+
+
+@pytest.mark.parametrize("name", ["clconf.xml", "built/built.json", "keys/cluster.key"])
 def test_a_file_that_cannot_be_read_ends_a_scan_with_its_name(name: str, tmp_path: Path) -> None:
     place = tmp_path / "etc/cluster" / name
     place.parent.mkdir(parents=True)

@@ -75,12 +75,22 @@ def unreadable(file: Path) -> None:
     file.symlink_to("/proc/self/mem")  # The kernel refuses to read its begin, to root too.
 
 
+def pipe(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(file)
+
+
+def device(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.symlink_to("/dev/zero")
+
+
 def below_a_file(file: Path) -> None:
     file.parent.parent.mkdir(parents=True, exist_ok=True)
     file.parent.write_text("")
 
 
-@pytest.mark.parametrize("made", [folder, link_to_itself, below_a_file, unreadable])
+@pytest.mark.parametrize("made", [folder, link_to_itself, below_a_file, unreadable, pipe, device])
 @pytest.mark.parametrize(
     ("line", "name"),
     [(("clbuild", "--plan"), "clconf.xml"), (("clstartup", "--check"), "clstart.xml")],

@@ -17,7 +17,7 @@ from hapair.cli.main import run
 from hapair.cli.screen import parsers
 from hapair.cli.screen.progress import line_of
 from hapair.cli.screen.terminal import columns, filled, seen_length, size_text, span_text
-from hapair.rpc.messages import ExitCode, JsonObject, Progress
+from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 from tests.cli import situations
 from tests.cli.commands import MAINS, given, started
 from tests.cli.fake_daemon import FakeDaemon, Talk
@@ -105,6 +105,30 @@ def test_a_statement_that_is_typed_wrong_is_none(daemon: FakeDaemon) -> None:
     code, _ = at_a_terminal("clconfirm", "peer-is-down", typed="yes\n")
     assert code == ExitCode.USAGE
     assert daemon.asked_for("confirm") == []
+
+
+EVIL = "held by \x1b]0;evil\x07\x1b[8m\x9b2J\r\u202e (process 7)"
+
+
+@pytest.mark.parametrize("words", [("clstat",), ("clevents",), ("clrunapp", "orders")])
+def test_a_terminal_obeys_nobody_but_us(words: tuple[str, ...], daemon: FakeDaemon) -> None:
+    """Any user gives his process a name; root reads it in colour all the same."""
+    page = situations.stuck()
+    page["nodes"]["node1"]["alarms"][0]["text"] = EVIL  # type: ignore[index]
+    daemon.answer("status", page)
+    daemon.happens("held", EVIL)
+
+    def refuse(_: Talk) -> JsonObject:
+        raise RpcError(EVIL, "end it")
+
+    daemon.scripts["run"] = refuse
+    _, seen = at_a_terminal(*words)
+    assert "held by \\x1b]0;evil\\x07\\x1b[8m\\x9b2J" in " ".join(seen.split())
+    assert "\\u202e" in seen
+    assert not set(seen) & set("\x07\x9b\u202e")
+    assert {*re.findall("\x1b[^a-zA-Z]*[a-zA-Z]", seen)} <= {
+        *(f"\x1b[{style}m" for style in ("0", "1", "2", "32", "33", "1;31")), "\x1b[K",
+    }  # fmt: skip
 
 
 def test_watching_in_a_pipe_prints_each_page(daemon: FakeDaemon) -> None:

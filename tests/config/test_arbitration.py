@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from hapair.config.appconf import examine_appconf
 from hapair.config.built_json import dumps, loads
 from hapair.config.clconf import examine_clconf, read_clconf
 from hapair.config.fingerprint import fingerprint
@@ -34,6 +35,13 @@ SAMPLES: Final = Path(__file__).parents[2] / "packaging/samples"
 MINIMAL: Final = (SAMPLES / "clconf-minimal.xml").read_text()
 IN_FILE: Final = FenceMethod("node1", "fence_x", parameters=(("passwd", "file:/etc/secret"),))
 WRITTEN: Final = FenceMethod("node2", "fence_x", parameters=(("passwd", "geheim"), ("ip", "a")))
+
+FENCED: Final = """<cluster name="shop">
+<arbitration by="fencing">
+<method node="node1" agent="fence_x"{}>{}</method>
+</arbitration></cluster>"""
+WITH_AGENT: Final = """<application name="web" preferred="node1">
+<run><ocf agent="ocf:heartbeat:web"{}>{}</ocf></run></application>"""
 
 
 def read(text: str) -> Cluster:
@@ -139,8 +147,13 @@ def test_a_cluster_without_the_new_words_has_its_old_fingerprint() -> None:
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("localhost", True), ("127.0.0.9", True), ("::1", True), ("10.0.0.1", False), ("w", False)],
-)
+    [
+        ("localhost", True), ("127.0.0.9", True), ("::1", True), ("10.0.0.1", False), ("w", False),
+        ("0.0.0.0", True), ("::", True),  # noqa: S104 - No socket is bound to it.
+        ("ip6-localhost", True), ("localhost.localdomain", True),
+        ("own.localhost", True), ("localhost.example.net", False), ("fd77::9", False),
+    ],
+)  # fmt: skip
 def test_a_host_that_each_machine_has(host: str, *, loopback: bool) -> None:
     assert is_loopback(host) is loopback
 
@@ -153,6 +166,32 @@ def test_places_that_look_different_are_the_same() -> None:
     places = [place_of(WitnessKind.CLWITNESS, at) for at in ("[FD77:0::9]:7790", "[fd77::9]:07790")]
     assert not any(isinstance(place, Wrong) for place in places)
     assert len({getattr(place, "ends", None) for place in places}) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "host"),
+    [
+        ("[::ffff:127.0.0.1]:7790", "127.0.0.1"),
+        ("[::FFFF:10.77.1.1]:7790", "10.77.1.1"),
+        ("[0:0::0]:7790", "::"),
+        ("Witness.Example.NET:7790", "witness.example.net"),
+        ("4th.example.net:7790", "4th.example.net"),
+        ("0xbeef.example.net:7790", "0xbeef.example.net"),
+    ],
+)
+def test_a_host_is_known_in_its_usual_form(at: str, host: str) -> None:
+    for kind, place in ((WitnessKind.CLWITNESS, at), (WitnessKind.ETCD, f"https://{at}")):
+        assert getattr(place_of(kind, place), "hosts", None) == (host,)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["0x7f000001", "0x7f.1", "witness.7", "a..b", "224.0.0.1", "255.255.255.255", "[ff02::1]",
+     "[::ffff:224.0.0.1]", "2130706433"],
+)  # fmt: skip
+def test_a_host_that_is_no_machine_s_own_is_refused(host: str) -> None:
+    """Resolvers take numbers in many forms; each node could mean itself by them."""
+    assert isinstance(place_of(WitnessKind.CLWITNESS, f"{host}:7790"), Wrong)
 
 
 def test_a_place_is_kept_only_when_it_was_checked() -> None:
@@ -207,3 +246,36 @@ def test_no_message_holds_a_value_of_a_parameter() -> None:
         reading = examine_clconf(good.replace(file, written).encode(), file="clconf.xml")
         assert reading.problems, written
         assert not [each for each in reading.problems if "heim" in str(each)], written
+
+
+@pytest.mark.parametrize(
+    ("attribute", "inside"),
+    [
+        ("", '<parameter name="password" value="geheim"/>'),
+        ("", '<parameter name="password"' + " " * 80 + 'value="geheim"/>'),
+        ("", "<password>geheim</password>"),
+        (' password="geheim"', ""),
+    ],
+    ids=("value", "far away", "text", "attribute"),
+)
+def test_no_slip_of_the_hand_shows_a_password(attribute: str, inside: str) -> None:
+    """One letter too many, or one missing, at any place of what may hold a password."""
+    for examine, text in (
+        (examine_clconf, FENCED.format(attribute, inside)),
+        (examine_appconf, WITH_AGENT.format(attribute, inside)),
+    ):
+        for slip in ("&", "<", ">", '"', "=", "--", " ", "\0", ""):
+            for place in range(text.index("<a"), len(text)):
+                rest = text[place:] if slip else text[place + 1 :]
+                wrong = (text[:place] + slip + rest).encode()
+                told = [str(each) for each in examine(wrong, file="x.xml").problems]
+                assert not [each for each in told if "heim" in each], wrong
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le"])
+def test_a_file_in_another_encoding_is_not_read_and_shows_nothing(encoding: str) -> None:
+    for text in (MINIMAL, FENCED.format("", '<parameter value="gehei&m"/>')):
+        problem, *more = examine_clconf(text.encode(encoding), file="clconf.xml").problems
+        assert not more
+        assert problem.mend == "save the file as UTF-8"
+        assert "heim" not in str(problem)

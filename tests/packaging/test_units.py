@@ -6,6 +6,8 @@ from typing import Final
 
 import pytest
 
+from hapair.config.appconf import OWN_UNITS
+
 UNITS: Final = Path(__file__).parents[2] / "packaging" / "systemd"
 WITNESS: Final = "hapair-witness.service"
 NAMES: Final = ("hapaird.service", "hapair-apps.service", "hapair-node.service", WITNESS)
@@ -25,6 +27,10 @@ def settings(name: str) -> dict[str, list[str]]:
 
 def words(name: str, key: str) -> set[str]:
     return {word for value in settings(name).get(key, []) for word in value.split()}
+
+
+def test_no_application_has_one_of_our_units_as_its_program() -> None:
+    assert {file.name for file in UNITS.iterdir()} == OWN_UNITS
 
 
 def test_systemd_understands_every_line() -> None:

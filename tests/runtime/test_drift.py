@@ -47,6 +47,16 @@ def accepted() -> Built:
     return replace(built(), cluster=cluster, fingerprint=fingerprint(cluster))
 
 
+async def test_what_never_ends_is_no_file(places: Places, accepted: Built) -> None:
+    """A pipe, or a link to a device, must not hold the thread in which every status is made."""
+    places.clconf.unlink()
+    os.mkfifo(places.clconf)
+    assert (await DriftWatch(places).look(accepted)).clconf is Drift.MISSING
+    places.clconf.unlink()
+    places.clconf.symlink_to("/dev/zero")
+    assert (await DriftWatch(places).look(accepted)).clconf is Drift.MISSING
+
+
 async def test_each_word_for_a_file(places: Places, accepted: Built) -> None:
     watch = DriftWatch(places)
     assert (await watch.look(accepted)).clconf is Drift.OK

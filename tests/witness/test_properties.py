@@ -16,6 +16,7 @@ from hapair.adapters.witness.words import Record
 from hapair.model.witness import Answer
 from hapair.rpc.messages import Malformed
 from hapair.witness.book import Ask, Book, fingerprint
+from hapair.witness.codes import digest
 from hapair.witness.wire import Grant, Join, Joined, Look, Recorded, parse
 from tests.runtime.conftest import make_certificate
 from tests.witness.parties import CLUSTER, NODES
@@ -157,6 +158,18 @@ LINES = st.binary(max_size=200) | st.builds(
 def test_a_line_is_a_request_or_malformed_and_never_anything_else(line: bytes) -> None:
     with suppress(Malformed):
         assert isinstance(parse(line), Grant | Look | Join)
+
+
+@settings(max_examples=200, deadline=None)
+@example(code="\ud800")
+@given(code=st.text(min_size=1, max_size=30))
+def test_whatever_passes_for_a_code_can_be_compared(code: str) -> None:
+    """A stranger's words end in an answer, not in the journal."""
+    asked = {"ask": "join", "cluster": CLUSTER, "code": code, "certificates": ["-----BEGIN"]}
+    with suppress(Malformed):
+        request = parse(json.dumps(asked).encode())
+        assert isinstance(request, Join)
+        assert len(digest(request.code, request.cluster)) == 64
 
 
 def test_the_certificates_of_these_tests_differ(tmp_path: Path) -> None:

@@ -53,10 +53,11 @@ def parser() -> argparse.ArgumentParser:
 def read_startup() -> Startup:
     """Return what clstart.xml says, or its defaults without one; RpcError when it has errors."""
     from hapair.config.clstart import read_clstart  # noqa: PLC0415 - not for --help
+    from hapair.runtime.building.files import read_written  # noqa: PLC0415
 
     file = places().clstart
     try:
-        text = file.read_bytes()
+        text = read_written(file)
     except FileNotFoundError:
         return Startup()
     except OSError as error:

@@ -159,7 +159,7 @@ class Range:
 
 
 def _read_range(written: str) -> Range | Wrong:
-    first_text, dash, last_text = (part.strip() for part in written.partition("-"))
+    first_text, dash, last_text = (part.strip(" ") for part in written.partition("-"))
     first = read_address(first_text)
     if isinstance(first, Wrong):
         return first

@@ -23,7 +23,16 @@ from hapair.model.application import (
 from hapair.model.problem import Problem
 
 # Folders of /etc/cluster that belong to the cluster itself.
-RESERVED_NAMES: Final = ("built", "keys")
+RESERVED_NAMES: Final = ("built", "keys", "secrets")
+# Stopping one of them stops the machine, or the cluster itself.
+OWN_UNITS: Final = frozenset(
+    {"hapaird.service", "hapair-apps.service", "hapair-node.service", "hapair-witness.service"}
+)
+SPECIAL_TARGETS: Final = frozenset(
+    {"basic", "ctrl-alt-del", "default", "emergency", "exit", "final", "getty", "graphical", "halt",
+     "kexec", "local-fs", "multi-user", "network", "poweroff", "reboot", "remote-fs", "rescue",
+     "shutdown", "sleep", "soft-reboot", "suspend", "sysinit", "umount"}
+)  # fmt: skip
 PREFERRED: Final = "preferred"  # A key of Reading.places, as are the ones that functions make.
 
 
@@ -60,6 +69,7 @@ def _range(node: Node) -> Range | None:
 def _check(root: Node, complaints: Complaints) -> None:
     _check_name(root, complaints)
     _check_addresses(root, complaints)
+    _check_unit(root, complaints)
     if not root.named("run") and not root.named("volumegroup") and not root.named("network"):
         complaints.warning(
             root.line,
@@ -81,6 +91,18 @@ def _check_name(root: Node, complaints: Complaints) -> None:
         what = f"{shown(name)} lies in the folder {shown(complaints.folder)}"
         mend = "the folder has the application's name: rename one of the two"
         complaints.error(line, field, what, mend)
+
+
+def _check_unit(root: Node, complaints: Complaints) -> None:
+    for unit in (unit for run in root.named("run") for unit in run.named("unit")):
+        name = value_of(unit, fmt.UNIT_NAME)
+        if name is None:
+            continue
+        stem, _, kind = name.rpartition(".")
+        if name in OWN_UNITS or (kind == "target" and stem in SPECIAL_TARGETS):
+            what = f"{shown(name)}: to stop it would be to stop the machine, or the cluster itself"
+            mend = "write the application's own unit; of several, a target of your own"
+            complaints.error(unit.line_of("name"), "<unit> name", what, mend)
 
 
 def _check_addresses(root: Node, complaints: Complaints) -> None:

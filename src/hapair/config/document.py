@@ -18,8 +18,9 @@ SHOWN_MAX: Final = 60  # Characters of the administrator's text in one message.
 ELEMENTS_MAX: Final = 4000  # An application with 1,000 addresses needs about 1,000.
 ATTRIBUTES_MAX: Final = 64  # Of one element.
 CONTEXT_BYTES: Final = 16
-PRIVATE: Final = b"<parameter"
-PRIVATE_BYTES: Final = 200
+# Where one of these words stands a password may stand anywhere, and a file that cannot be read
+# does not tell where: no message shows its text.
+PRIVATE: Final = re.compile(rb"<param|<method|agent|passw|secret", re.IGNORECASE)
 NESTING_MAX: Final = 12  # The formats need five.
 # An editor finds the schema by one of these; they say nothing about the cluster.
 SCHEMA_INSTRUCTION: Final = "xml-model"
@@ -177,14 +178,8 @@ class _Builder:
             top.text_line = self._line() + leading.count("\n")
 
     def _text_at_error(self) -> str:
-        """Return some text before and after the place where expat gave up, of that line only.
-
-        Beside a parameter it may be a password, which no message shows.
-        """
+        """Return some text before and after the place where expat gave up, of that line only."""
         place = self._parser.ErrorByteIndex
-        near = self._content[max(0, place - PRIVATE_BYTES) : place + CONTEXT_BYTES]
-        if PRIVATE in near:
-            return "in a parameter"
         before = self._content[max(0, place - CONTEXT_BYTES) : place].rpartition(b"\n")[2]
         after = self._content[place : place + CONTEXT_BYTES].partition(b"\n")[0]
         return (before + after).decode(errors="ignore").strip()
@@ -196,18 +191,19 @@ class _Builder:
     def _explain(self, message: str) -> tuple[str, str]:
         """Return what is wrong and its mend, in plainer words than expat's."""
         text = self._text_at_error()
+        seen = "" if PRIVATE.search(self._content) else f": {shown(text)}"
         match message:
             case errors.XML_ERROR_INVALID_TOKEN if "--" in text:
-                return f"{_UNREADABLE}: {shown(text)}", 'write no "--" inside a comment'
+                return f"{_UNREADABLE}{seen}", 'write no "--" inside a comment'
             case errors.XML_ERROR_INVALID_TOKEN:
                 mend = "write values between two quotes, & as &amp; and < as &lt;"
-                return f"{_UNREADABLE}: {shown(text)}", mend
+                return f"{_UNREADABLE}{seen}", mend
             case errors.XML_ERROR_UNCLOSED_TOKEN:
                 mend = "end it: a tag with >, a value with its quote, a comment with -->"
-                return f"this is begun and never ended: {shown(text)}", mend
+                return f"this is begun and never ended{seen}", mend
             case errors.XML_ERROR_SYNTAX:
                 mend = "start from the sample: a file begins with a tag like <cluster>"
-                return f"the file begins with {shown(text)}", mend
+                return f"the file does not begin with an element{seen}", mend
             case errors.XML_ERROR_TAG_MISMATCH | errors.XML_ERROR_NO_ELEMENTS if self._open:
                 last = self._open[-1].node
                 name = shortened(last.name)
@@ -244,15 +240,18 @@ def _check_text(content: bytes) -> None:
             f"the file has {len(content):,} bytes; at most {FILE_BYTES_MAX:,} are read",
             "remove what does not belong here",
         )
+    wrong = content.find(b"\0")  # By these expat would take the file for UTF-16, whatever we say.
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
+        wrong = error.start
+    if wrong >= 0:
         raise _RefusedError(
-            1 + content.count(b"\n", 0, error.start),
+            1 + content.count(b"\n", 0, wrong),
             "encoding",
-            f"byte {content[error.start]:#04x} is not UTF-8 text",
+            f"byte {content[wrong]:#04x} is not UTF-8 text",
             "save the file as UTF-8",
-        ) from error
+        )
 
 
 def collapsed(text: str) -> str:

@@ -84,6 +84,7 @@ PARAMETER: Final = Element(
     "A parameter of the agent.",
     (PARAMETER_NAME, PARAMETER_VALUE),
     example='<parameter name="ip" value="10.0.0.5"/>',
+    private=True,
 )
 OCF_AGENT: Final = Attribute(
     "agent", kinds.OCF_AGENT, "Standard, provider and agent.", required=True
@@ -94,6 +95,7 @@ OCF: Final = Element(
     (OCF_AGENT,),
     (Child(PARAMETER, 0, MANY, PARAMETER_NAME),),
     example='<ocf agent="ocf:heartbeat:pgsql"/>',
+    private=True,
 )
 RUN: Final = Element(
     "run",
@@ -102,6 +104,7 @@ RUN: Final = Element(
     children=(Child(SCRIPT), Child(UNIT), Child(OCF)),
     alternatives=True,
     example='<run><script path="/etc/cluster/orders/run"/></run>',
+    private=True,
 )
 
 LIMITS_START: Final = Attribute(

@@ -75,6 +75,7 @@ METHOD: Final = Element(
     (METHOD_NODE, METHOD_AGENT, METHOD_TIMEOUT),
     (Child(PARAMETER, 0, MANY, PARAMETER_NAME),),
     example='<method node="node1" agent="fence_ipmilan"/> with its <parameter .../>s',
+    private=True,
 )
 
 ARBITRATION_BY: Final = Attribute(
@@ -103,4 +104,5 @@ ARBITRATION: Final = Element(
     (ARBITRATION_BY, ARBITRATION_WINDOW),
     (Child(WITNESS, 0, WITNESSES_MAX), Child(METHOD, 0, METHODS_MAX)),
     example='<arbitration by="witness"> with a <witness .../>, or <arbitration by="operator"/>',
+    private=True,
 )

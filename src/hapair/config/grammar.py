@@ -38,7 +38,7 @@ class Element:
     alternatives: bool = False  # Exactly one of the children stands here.
     example: str = ""
     later: str = ""  # As with an attribute.
-    private: bool = False  # Text in it may be a password: no message shows it.
+    private: bool = False  # Text in it, or in a tag of it, may be a password: no message shows it.
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,13 +158,13 @@ SIMPLE_NAME: Final = matching(
     length_max=32,
 )
 VOLUME_GROUP: Final = matching(
-    r"[A-Za-z0-9_+.][A-Za-z0-9_+.\-]*",
+    r"(\.*[A-Za-z0-9_+]|\.+-)[A-Za-z0-9_+.\-]*",  # "." and ".." are folders.
     "the name of an LVM volume group",
     "write a name that `vgs` prints",
     length_max=127,
 )
 UNIT_NAME: Final = matching(
-    r"[A-Za-z0-9:_.\\\-]+(@[A-Za-z0-9:_.\\\-]+)?\.(service|target)",
+    r"[A-Za-z0-9:_\\][A-Za-z0-9:_.\\\-]*(@[A-Za-z0-9:_.\\\-]+)?\.(service|target)",
     "the name of a systemd service or target",
     'write its full name, e.g. "nginx.service" or "postgresql@15-main.service"',
     length_max=255,

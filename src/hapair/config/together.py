@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_interface
+from typing import Final
 
 from hapair.config.addresses import reserved_in
 from hapair.config.appconf import PREFERRED, address_key, network_key, volume_group_key
 from hapair.config.complaints import did_you_mean, nearest
 from hapair.config.document import shown
-from hapair.model.application import Application, ServiceAddress
+from hapair.model.application import Application, ServiceAddress, Unit
 from hapair.model.cluster import Address, Cluster, Network
 from hapair.model.problem import Problem
 
 # Per application what Reading.places says; applications without one are named by their file.
 Places = Mapping[str, Mapping[str, str]]
+ADDRESS: Final = "<address>"
 
 
 def check_together(
@@ -24,6 +26,21 @@ def check_together(
     for application in applications:
         check.application(application)
     return tuple(check.problems)
+
+
+def check_built(
+    cluster: Cluster, applications: tuple[Application, ...], place: str
+) -> tuple[Problem, ...]:
+    """Return for which addresses of built applications this cluster has no place.
+
+    ``place`` is where the cluster is written. An address whose network is gone is not told here.
+    """
+    mend = "keep what was, or change the application's appconf.xml first (clbuildapp)"
+    return tuple(
+        Problem(place, f"{ADDRESS} of {found.where}", found.what, mend)
+        for found in check_together(cluster, applications)
+        if found.field == ADDRESS
+    )
 
 
 def check_order(cluster: Cluster, known: tuple[str, ...], place: str) -> tuple[Problem, ...]:
@@ -73,6 +90,7 @@ class _Together:
         self._places = places
         self._names: set[str] = set()
         self._volume_groups: dict[str, str] = {}
+        self._units: dict[str, str] = {}
         self._networks = {network.name: network for network in cluster.networks}
         self._taken: dict[Address, str] = {}  # Address to the words for its owner.
         for network in cluster.networks:
@@ -106,6 +124,13 @@ class _Together:
                 what = f'{shown(group)} belongs to application "{owner}"'
                 words = (what, "give each application volume groups of its own")
                 self._error(application, volume_group_key(group), "<volumegroup> name", words)
+        if isinstance(application.program, Unit):
+            name = application.program.name
+            owner = self._units.setdefault(name, application.name)
+            if owner != application.name:
+                what = f'{shown(name)} is the program of application "{owner}"'
+                words = (what, "give each application a unit of its own")
+                self._error(application, "", "<unit> name", words)
         self._check_networks(application)
         self._check_addresses(application)
 
@@ -140,7 +165,7 @@ class _Together:
             span = str(first) if first == run.last else f"{first}-{run.last}"
             what, mend = run.words
             key = address_key(run.service)
-            self._error(application, key, "<address>", (f"{span} {what}", mend))
+            self._error(application, key, ADDRESS, (f"{span} {what}", mend))
 
     def _trouble(self, application: Application, service: ServiceAddress) -> tuple[str, str] | None:
         """Say what is wrong with an address, without naming it, and the mend."""

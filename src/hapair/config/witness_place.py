@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import Final
 
 from hapair.config import kinds
@@ -17,6 +17,15 @@ LENGTH_MAX: Final = 1000
 OWN_FOLDERS: Final = (
     "/etc", "/var/lib/hapair", "/tmp", "/var/tmp", "/run", "/dev", "/proc", "/sys",  # noqa: S108
 )  # fmt: skip
+# As /etc/hosts of the usual systems names the machine itself.
+OWN_NAMES: Final = frozenset(
+    {"localhost", "localhost4", "localhost6", "localhost.localdomain", "localhost4.localdomain4",
+     "localhost6.localdomain6", "ip6-localhost", "ip6-loopback"}
+)  # fmt: skip
+BROADCAST: Final = IPv4Address("255.255.255.255")
+IPV6: Final = 6
+# By its last part: resolvers read 0x7f000001 and 127.1 as addresses too.
+_LOOKS_LIKE_A_NUMBER: Final = re.compile(r"(^|\.)([0-9]+|0[xX][0-9A-Fa-f]*)$", re.ASCII)
 _HOST: Final = r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]([A-Za-z0-9.\-]{0,251}[A-Za-z0-9])?)"
 _HOST_AND_PORT: Final = re.compile(rf"{_HOST}:(?P<port>[0-9]{{1,5}})", re.ASCII)
 _URL: Final = re.compile(rf"(?P<scheme>https?)://{_HOST}(:(?P<port>[0-9]{{1,5}}))?/?", re.ASCII)
@@ -44,13 +53,14 @@ def place_of(kind: WitnessKind, written: str) -> Place | Wrong:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether each machine means itself by this host."""
-    if host == "localhost":
+    """Tell whether each machine means itself by this host, in its usual form."""
+    if host in OWN_NAMES or host.endswith(".localhost"):  # RFC 6761
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    return address.is_loopback or address.is_unspecified  # The kernel connects both to itself.
 
 
 def _clwitness(at: str) -> Place | Wrong:
@@ -89,14 +99,19 @@ def _file(at: str) -> Place | Wrong:
 def _host(written: str) -> str | None:
     """Return a host in its usual form; None when it is an impossible address."""
     bare = written.strip("[]")
-    if written == bare and not re.fullmatch("[0-9.]+", bare):
-        return bare.lower()
+    if written == bare and not _LOOKS_LIKE_A_NUMBER.search(bare):
+        return None if ".." in bare else bare.lower()
     try:
         address = ip_address(bare)
     except ValueError:
         return None
     # An IPv6 address must be in brackets, and nothing else may be.
-    return str(address) if (":" in bare) == (written != bare) else None
+    if (":" in bare) != (written != bare):
+        return None
+    if address.version == IPV6:
+        address = address.ipv4_mapped or address
+    # No single machine answers at an address of many.
+    return None if address.is_multicast or address == BROADCAST else str(address)
 
 
 def _is_port(text: str) -> bool:

@@ -26,6 +26,7 @@ class Card:
     reports_link: bool  # The driver answers questions about the link.
     addresses: tuple[CardAddress, ...] = ()  # Without link-local ones.
     master: str = ""  # The bond or bridge that owns the card.
+    carrier: str = ""  # The card on which this one is, e.g. of a VLAN.
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Drbd:
     ours_up: bool = False  # The kernel knows resources of ours.
     reads_our_folder: bool = True  # drbd.conf includes drbd.d/*.res.
     dkms: bool = False
+    at_boot: bool = False  # drbd.service is enabled.
+    helper: str = ""  # What the kernel calls as its handlers, where the module is set to say it.
 
 
 class StorageKind(StrEnum):

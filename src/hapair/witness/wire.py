@@ -120,7 +120,7 @@ def _matching(value: object, pattern: re.Pattern[str], name: str) -> str:
 
 
 def _code(value: object) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= CODE_LENGTH_MAX:
+    if not isinstance(value, str) or not 0 < len(value) <= CODE_LENGTH_MAX or not value.isascii():
         raise Malformed("code must be the code that clwitness invite printed")
     return value
 

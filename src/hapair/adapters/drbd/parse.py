@@ -19,6 +19,7 @@ _WORDS: Final = {
 }
 _CONNECTIONS: Final = {word: connection for connection, words in _WORDS.items() for word in words}
 KIB: Final = 1024
+DIGITS_MAX: Final = 20  # Of a number of the kernel's.
 # The resync waits for the one named by resync-after: on this node, or on the peer, which may see a
 # moment earlier that the other one has begun.
 HELD_BACK: Final = frozenset({"dependency", "peer"})
@@ -168,7 +169,7 @@ def _with(old: Resource, line: Line) -> Resource:
             return replace(
                 old,
                 disk=values.get("disk", old.disk),
-                minor=int(values["minor"]) if "minor" in values else old.minor,
+                minor=old.minor if (minor := _count(values.get("minor", ""))) is None else minor,
             )
         case "connection":
             return replace(
@@ -185,8 +186,8 @@ def _with(old: Resource, line: Line) -> Resource:
 def _with_peer_device(old: Resource, values: Mapping[str, str]) -> Resource:
     """Take in a line; only DRBD 9 prints ``done``, and 8.4 leaves a zero ``out-of-sync`` out."""
     missing = old.out_of_sync_bytes if "received" not in values else 0
-    if "out-of-sync" in values:
-        missing = int(values["out-of-sync"]) * KIB
+    if (out_of_sync := _count(values.get("out-of-sync", ""))) is not None:
+        missing = out_of_sync * KIB
     return replace(
         old,
         replication=values.get("replication", old.replication),
@@ -197,8 +198,15 @@ def _with_peer_device(old: Resource, values: Mapping[str, str]) -> Resource:
     )
 
 
-def _share(percent: str) -> float:
-    return round(float(percent) / 100, 4)
+def _count(digits: str) -> int | None:
+    """Return a number; None for anything else: a line that is not understood proves nothing."""
+    good = digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX
+    return int(digits) if good else None
+
+
+def _share(percent: str) -> float | None:
+    good = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?", percent, re.ASCII)
+    return round(float(percent) / 100, 4) if good else None
 
 
 def _without(old: Resource, line: Line) -> Resource | None:
@@ -237,10 +245,10 @@ class ProcDevice:
 
 
 _PROC_DEVICE: Final = re.compile(
-    r"^\s*(?P<minor>\d+): cs:(?P<cs>\w+)(?: ro:(?P<ro>\w+)/(?P<peer>\w+)"
+    r"^\s*(?P<minor>[0-9]{1,20}): cs:(?P<cs>\w+)(?: ro:(?P<ro>\w+)/(?P<peer>\w+)"
     r" ds:(?P<ds>\w+)/(?P<pdsk>\w+)\s+(?:[ABC]\s+)?(?P<io>[rs])\S*)?$"
 )
-_PROC_OUT_OF_SYNC: Final = re.compile(r"\boos:(\d+)")
+_PROC_OUT_OF_SYNC: Final = re.compile(r"\boos:([0-9]{1,20})\b")
 _PROC_DONE: Final = re.compile(r"sync'ed:\s*([0-9.]+)%")
 _VERSION: Final = re.compile(r"version: (\d+\.\d+\.\d+)")
 

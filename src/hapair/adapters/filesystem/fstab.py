@@ -28,6 +28,9 @@ UNIT_FOLDERS: Final = (
     Path("/usr/lib/systemd/system"),
 )
 UNIT_LINE: Final = re.compile(r"^\s*(What|Where)\s*=\s*(.*?)\s*$", re.MULTILINE)
+# Names that are made of what lies on a device.
+BY_CONTENT: Final = {"UUID": "/dev/disk/by-uuid/", "LABEL": "/dev/disk/by-label/"}
+UDEV_ESCAPE: Final = re.compile(r"\\x([0-9a-f]{2})")
 FIELDS_MIN: Final = 3  # Device, where, what.
 OPTIONS_FIELD: Final = 3
 LABEL: Final = "security.selinux"
@@ -159,12 +162,15 @@ def _is_device(what: str, device: str) -> bool:
     """
     kind, _, value = what.partition("=")
     name = value.strip("\"'")
-    if kind in ("UUID", "LABEL"):
+    for tag, folder in BY_CONTENT.items():
+        if what.startswith(folder):
+            kind, name = tag, UDEV_ESCAPE.sub(lambda m: chr(int(m[1], 16)), what[len(folder) :])
+    if kind in BY_CONTENT:
         identity = superblock.identity(device)
         return bool(name) and name.lower() == (
             identity.uuid if kind == "UUID" else identity.label.lower()
         )
-    if kind in ("PARTUUID", "PARTLABEL"):
+    if kind in ("PARTUUID", "PARTLABEL", "ID"):
         return _number(f"/dev/disk/by-{kind.lower()}/{name}") == _number(device) is not None
     return what.startswith("/dev/") and _number(what) == _number(device) is not None
 

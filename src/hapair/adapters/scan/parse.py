@@ -9,6 +9,7 @@ from typing import Final
 from hapair.adapters.shared.mounts import mounts
 from hapair.model.node_facts import Card, CardAddress, Link, Protocols
 
+HELPER: Final = "usermode_helper"  # A parameter of the module: what it calls as its handlers.
 SOCKET_FIELDS: Final = 10  # Of a line of /proc/net/tcp, as far as the inode.
 # Until the module is loaded it tells nothing; every 8.4 speaks these protocols.
 PROTOCOLS_OF_8_4: Final = (Protocols(86, 101),)
@@ -58,6 +59,7 @@ def cards(ip_json: str, reporting: Iterable[str]) -> tuple[Card, ...]:
                     if each.get("scope") != "link" and each.get("local")
                 ),
                 master=str(item.get("master", "")),
+                carrier=str(item.get("link") or ""),
             )
         )
     return tuple(found)
@@ -188,3 +190,12 @@ def has_module(name: str, modules_dep: str, modules_builtin: str) -> bool:
         re.search(pattern, text, re.MULTILINE) is not None
         for text in (modules_dep, modules_builtin)
     )
+
+
+def helper_of_module(would_do: str) -> str:
+    """Return the helper of the kernel's handlers from what ``modprobe -n -v drbd`` would do.
+
+    Empty when neither /etc/modprobe.d nor the kernel's command line names one.
+    """
+    found = re.findall(rf"\s{HELPER}=(\S+)", would_do)
+    return found[-1].strip("\"'") if found else ""

@@ -15,6 +15,7 @@ TOOLS: Final = (
     "ssh", "systemctl", "vgs", "xfs_repair",
 )  # fmt: skip
 OWN_PREFIX: Final = "hapair-"  # Of our resource files in /etc/drbd.d.
+SERVICE: Final = "drbd.service"  # Of drbd-utils: it brings all resources up.
 OWN_UNITS: Final = ("hapair-apps.service", "hapair-node.service", "hapaird.service")
 FIREWALLS: Final = ("firewalld", "ufw")
 OTHER_MANAGERS: Final = ("corosync", "heartbeat", "pacemaker")
@@ -62,6 +63,7 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
     loaded = (root / "sys/module/drbd").exists()
     reads = "drbd.d/" in main
     dkms = (root / "var/lib/dkms/drbd").exists()
+    at_boot = (await output(run, "systemctl", "is-enabled", SERVICE)).strip() == "enabled"
     if loaded:
         version = text_of(root / "sys/module/drbd/version").strip() or "unknown"
         in_kernel = parse.kernel_minors(await output(run, "drbdsetup", "events2", "--now"))
@@ -75,8 +77,10 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
             ours_up=any(name in own for name, _ in in_kernel),
             reads_our_folder=reads,
             dkms=dkms,
+            at_boot=at_boot,
+            helper=text_of(root / "sys/module/drbd/parameters" / parse.HELPER).strip(),
         )
-    version, error = await _version_on_disk(run)
+    version, error, helper = await _module_on_disk(run)
     return Drbd(
         version=version,
         error=error,
@@ -84,19 +88,21 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
         minors=tuple(sorted(foreign_minors)),
         reads_our_folder=reads,
         dkms=dkms,
+        at_boot=at_boot,
+        helper=helper,
     )
 
 
-async def _version_on_disk(run: CommandRunner) -> tuple[str, str]:
-    """Return the version of the module that would be loaded, or why none would."""
-    match await run(("modprobe", "--dry-run", "drbd"), timeout_s=COMMAND_TIMEOUT_S):
-        case Finished(exit_code=0):
+async def _module_on_disk(run: CommandRunner) -> tuple[str, str, str]:
+    """Return the version of the module that would be loaded, why none would, and its helper."""
+    match await run(("modprobe", "--dry-run", "--verbose", "drbd"), timeout_s=COMMAND_TIMEOUT_S):
+        case Finished(exit_code=0, stdout=would_do):
             version = (await output(run, "modinfo", "-F", "version", "drbd")).strip()
-            return version or "unknown", ""
+            return version or "unknown", "", parse.helper_of_module(would_do)
         case Finished(stderr=stderr):
-            return "", stderr.strip()
+            return "", stderr.strip(), ""
         case TimedOut(after_s):
-            return "", f"modprobe gave no answer within {after_s:.0f} s"
+            return "", f"modprobe gave no answer within {after_s:.0f} s", ""
 
 
 def _resource_files(root: Path) -> tuple[set[str], set[int], str]:

@@ -14,14 +14,13 @@ from hapair.cli.pages.offline import look, offline_lines
 from hapair.cli.pages.render_status import Page, page_lines
 from hapair.cli.pages.resync import rates
 from hapair.cli.pages.status import Status, read_status
-from hapair.cli.screen.output import NobodyReadsError, print_on
-from hapair.cli.screen.terminal import paint_for
+from hapair.cli.screen.output import NobodyReadsError, Output, print_on
+from hapair.cli.screen.terminal import HOME_AND_CLEAR, harmless, paint_for
 from hapair.rpc.client import call, not_understood, patience_s
 from hapair.rpc.messages import DaemonDown, JsonObject, Progress
 
 RETRY_S: Final = 1.0
 RATE_WINDOW_S: Final = 2.0
-HOME_AND_CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
 
 Show = Callable[[str], None]
 
@@ -89,13 +88,15 @@ def _screen(*, plain: bool) -> Iterator[Show]:
         yield print_on
         return
     try:
+        from rich.console import Console  # noqa: PLC0415
         from rich.live import Live  # noqa: PLC0415 - optional and slow to import
         from rich.text import Text  # noqa: PLC0415
     except ImportError:
         yield _redraw
         return
-    with Live(screen=True, auto_refresh=False) as live:
-        yield lambda text: live.update(Text.from_ansi(text), refresh=True)
+    console = Console(file=sys.stdout.obeyed()) if isinstance(sys.stdout, Output) else None
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        yield lambda text: live.update(Text.from_ansi(harmless(text)), refresh=True)
 
 
 def _redraw(text: str) -> None:

@@ -4,7 +4,9 @@ import io
 import os
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import TextIO, cast
+
+from hapair.cli.screen.terminal import harmless
 
 
 class NobodyReadsError(Exception):
@@ -12,20 +14,29 @@ class NobodyReadsError(Exception):
 
 
 class Output(io.TextIOBase):
-    """Writes to a stream until that fails; then it is silent and remembers why.
+    """Writes harmless text to a stream until that fails; then it is silent and remembers why.
 
     A command that prints is not interrupted by this: what it does and how that ends is more than
     what can be read of it. What prints for ever uses ``print_on``.
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
-        """Take a stream; None, as Python calls one that is closed, is a reader who went away."""
+    def __init__(self, stream: TextIO | None, *, obeyed: bool = False) -> None:
+        """Take a stream; None, as Python calls one that is closed, is a reader who went away.
+
+        With ``obeyed`` the text is sent as it is: its writer makes the terminal's commands, and
+        has made the rest harmless.
+        """
         self._stream = stream
+        self._obeyed = obeyed
         self.trouble: OSError | None = BrokenPipeError() if stream is None else None
 
     @property
     def reader_left(self) -> bool:
         return isinstance(self.trouble, BrokenPipeError)
+
+    def obeyed(self) -> TextIO:
+        """Return the same stream for a writer that draws on the terminal by itself."""
+        return cast("TextIO", Output(self._stream, obeyed=True))
 
     def isatty(self) -> bool:
         return self._stream is not None and self._stream.isatty()
@@ -42,7 +53,7 @@ class Output(io.TextIOBase):
         if self._stream is None or self.trouble is not None:
             return len(text)
         try:
-            self._stream.write(text)
+            self._stream.write(text if self._obeyed else harmless(text))
         except UnicodeEncodeError:
             encoding = self._stream.encoding
             self.write(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import Final, Self, TextIO
 
-from hapair.cli.screen.terminal import WIDTH, Paint, Style, paint_for, span_text
+from hapair.cli.screen.terminal import LINE_AGAIN, WIDTH, Paint, Style, paint_for, span_text
 from hapair.rpc.messages import Progress
 
 TICK_S: Final = 0.1
@@ -80,7 +80,10 @@ class ProgressLine:
             turning = TURNING[self._turns % len(TURNING)]
             line = f"{turning} {text} ({span_text(self.took_s)})"[: WIDTH - 1]
             print(
-                f"\r\x1b[K{self._paint(Style.FAINT, line)}", end="", file=self._stream, flush=True
+                f"{LINE_AGAIN}{self._paint(Style.FAINT, line)}",
+                end="",
+                file=self._stream,
+                flush=True,
             )
         elif text != self._printed:
             print(f"{self.took_s:7.1f} s  {text}", file=self._stream, flush=True)
@@ -88,7 +91,7 @@ class ProgressLine:
 
     def _wipe(self) -> None:
         if self._live:
-            print("\r\x1b[K", end="", file=self._stream, flush=True)
+            print(LINE_AGAIN, end="", file=self._stream, flush=True)
 
 
 def line_of(progress: Progress) -> str:

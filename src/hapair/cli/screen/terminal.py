@@ -13,6 +13,9 @@ MINUTE_S: Final = 60
 HOUR_S: Final = 3600
 DAY_S: Final = 86400
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+PLAIN_AGAIN: Final = "\x1b[0m"
+LINE_AGAIN: Final = "\r\x1b[K"  # The line is written anew.
+HOME_AND_CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
 WITH_TENTHS: Final = 10  # Smaller figures are written with one decimal.
 
 
@@ -27,6 +30,42 @@ class Style(StrEnum):
     ALARM = "1;31"
 
 
+# All that a terminal is told by us; other control characters were part of somebody's name.
+_OURS: Final = re.compile(
+    "|".join(
+        re.escape(each)
+        for each in (
+            LINE_AGAIN,
+            HOME_AND_CLEAR,
+            PLAIN_AGAIN,
+            *(f"\x1b[{one}m" for one in Style if one),
+        )
+    )
+)
+
+
+def harmless(text: str) -> str:
+    """Return ``text`` with every character that a terminal would obey, or not show, as an escape.
+
+    Any user of a node can give a process or a mount point a name that holds such characters.
+    """
+    if text.isprintable():
+        return text
+    parts: list[str] = []
+    place = 0
+    for ours in _OURS.finditer(text):
+        parts += (_escaped(text[place : ours.start()]), ours[0])
+        place = ours.end()
+    return "".join((*parts, _escaped(text[place:])))
+
+
+def _escaped(text: str) -> str:
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
 class Paint:
     """Paints text, or leaves it alone where colours are unwanted."""
 
@@ -36,7 +75,7 @@ class Paint:
     def __call__(self, style: Style, text: str) -> str:
         if not self.coloured or not style or not text:
             return text
-        return f"\x1b[{style.value}m{text}\x1b[0m"
+        return f"\x1b[{style.value}m{text}{PLAIN_AGAIN}"
 
 
 def paint_for(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Paint:

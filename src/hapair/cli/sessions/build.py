@@ -27,6 +27,7 @@ from hapair.model.problem import Problem
 from hapair.rpc.messages import Progress, RpcError
 from hapair.runtime.building.build import Builder, Survey, Wanted
 from hapair.runtime.building.change import Activated
+from hapair.runtime.building.files import read_written
 from hapair.runtime.building.hands import Hands
 from hapair.runtime.building.wiring import run_interruptible
 from hapair.runtime.building.witness_work import WitnessWork
@@ -50,7 +51,7 @@ def _wanted(
 ) -> tuple[Wanted, tuple[Problem, ...]]:
     """Read clconf.xml and find out which node this is; refuse with everything that is wrong."""
     try:
-        text = where.clconf.read_bytes()
+        text = read_written(where.clconf)
     except FileNotFoundError:
         raise RpcError(
             f"{where.clconf} does not exist",

@@ -48,6 +48,7 @@ CHECKS: Final = (
     Check("cards have a link and report it", network_checks.links),
     Check("static addresses on the default cards", network_checks.addresses),
     Check("stand-by cards have no address", network_checks.standby_cards),
+    Check("networks have cables of their own", network_checks.cables),
     Check("separate subnets", network_checks.subnets),
     Check("names of the nodes", machine_checks.names),
     Check("SSH without a prompt between all addresses", network_checks.logins),

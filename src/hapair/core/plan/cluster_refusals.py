@@ -150,18 +150,6 @@ def _applications(built: Built) -> Problems:
                 f"application {application.name} has addresses on it, and it would go",
                 "keep the network, or change the application's appconf.xml first (clbuildapp)",
             )
-        for entry in application.addresses:
-            if (
-                entry.network in names
-                and cluster.network(entry.network).subnet_of(entry.address.ip) is None
-            ):
-                yield Problem(
-                    CLCONF,
-                    f"network {entry.network}",
-                    f"address {entry.address.ip} of application {application.name} would lie"
-                    " outside of its subnet",
-                    "keep the subnet, or change the application's appconf.xml first (clbuildapp)",
-                )
 
 
 def _fixed_while_formed(before: Cluster, after: Cluster) -> Problems:

@@ -1,5 +1,6 @@
 """What clbuild checks of each machine: its software, storage, names and clock."""
 
+import re
 from ipaddress import ip_address
 from typing import Final
 
@@ -7,6 +8,9 @@ from hapair.core.plan.situation import Problems, Side, Situation, addresses_of, 
 from hapair.model.node_facts import Drbd, VolumeGroup
 from hapair.model.problem import Problem
 
+# Names of one of DRBD's devices, as the kernel and udev give them.
+DRBD_NAMES: Final = ("/dev/drbd10", "/dev/drbd/by-res/orders.data/0", "/dev/drbd/by-disk/vg/data")
+HELPER: Final = "drbdadm"  # It looks into the resource files, which name our handlers.
 CLOCK_DIFFERENCE_MAX_MS: Final = 10_000
 FREE_BYTES_MIN: Final = 32 * 1024**2
 # Enough for the meta-data of about 1 TiB; clbuildapp computes what it really needs.
@@ -104,6 +108,30 @@ def _drbd_of(side: Side) -> Problems:
             "drbd.conf",
             "/etc/drbd.conf does not read the resource files of /etc/drbd.d",
             on(side.node, "echo 'include \"drbd.d/*.res\";' >> /etc/drbd.conf"),
+        )
+    if facts.at_boot:
+        yield Problem(
+            side.node,
+            "drbd.service",
+            "it is enabled: at a boot it attaches our volumes before anybody looks whether they"
+            " were written to meanwhile, waits for the other node, and may make a copy Primary",
+            on(
+                side.node,
+                "systemctl disable drbd.service, and start other resources by a unit of their own",
+            ),
+            warning=True,
+        )
+    if facts.helper and not facts.helper.endswith(f"/{HELPER}"):
+        yield Problem(
+            side.node,
+            "drbd module",
+            f"its usermode_helper is {facts.helper}: the kernel asks nobody whether it may go on"
+            " without its peer, so no application could be taken over",
+            on(
+                side.node,
+                "remove usermode_helper from /etc/modprobe.d and from the kernel's command line;"
+                f" echo /sbin/{HELPER} > /sys/module/drbd/parameters/usermode_helper",
+            ),
         )
 
 
@@ -325,10 +353,26 @@ def lvm_filter(situation: Situation) -> Problems:
 
 
 def rejects_drbd(patterns: tuple[str, ...]) -> bool:
-    """Tell whether an LVM filter keeps LVM away from DRBD's devices, as far as one can read it."""
+    """Tell whether an LVM filter keeps LVM away from DRBD's devices, as LVM reads it.
+
+    The first pattern that matches decides about a name; a device is rejected when one of its names
+    is and none is accepted.
+    """
+    verdicts = {_verdict(patterns, name) for name in DRBD_NAMES}
+    return "r" in verdicts and "a" not in verdicts
+
+
+def _verdict(patterns: tuple[str, ...], name: str) -> str:
+    """Return "a" or "r"; empty when no pattern matches. What accepts any DRBD may accept ours."""
     for pattern in patterns:
-        if pattern.startswith("r") and ("drbd" in pattern or ".*" in pattern):
-            return True
-        if pattern.startswith("a") and ("drbd" in pattern or pattern[2:-1] in {".*", "", "/dev"}):
-            return False
-    return False
+        kind, expression = pattern[:1], pattern[2:-1]
+        if (kind == "a" and "drbd" in expression) or _matches(expression, name):
+            return kind
+    return ""
+
+
+def _matches(expression: str, name: str) -> bool:
+    try:
+        return re.search(expression, name) is not None
+    except re.error:
+        return False

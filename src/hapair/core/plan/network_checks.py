@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from ipaddress import ip_interface
+from itertools import combinations
 from typing import Final
 
 from hapair.core.plan.situation import CLCONF, Problems, Side, Situation, addresses_of, on
@@ -143,6 +144,39 @@ def standby_cards(situation: Situation) -> Problems:
                 )
 
 
+def cables(situation: Situation) -> Problems:
+    """Two networks count as two only while one fault cannot silence both."""
+    for side in situation.sides:
+        for one, other in combinations(situation.cluster.networks, 2):
+            first, second = (
+                _lowest(side, each.attachment(side.node).cards[0]) for each in (one, other)
+            )
+            if shared := sorted(first & second):
+                yield Problem(
+                    side.node,
+                    f"networks {one.name} and {other.name}",
+                    f"both go through {' and '.join(shared)}: one fault silences them at once",
+                    "give each network a card, a cable and a switch of its own",
+                    warning=True,
+                )
+
+
+def _lowest(side: Side, name: str) -> set[str]:
+    """Return the cards at the bottom of this one, below VLANs, bonds and bridges."""
+    lowest: set[str] = set()
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        at = waiting.pop()
+        seen.add(at)
+        below = {each.name for each in side.facts.cards if each.master == at}
+        below |= {each.carrier for each in side.facts.cards if each.name == at and each.carrier}
+        waiting += below - seen  # Two ends of one virtual cable are on each other.
+        if not below:
+            lowest.add(at)
+    return lowest
+
+
 def subnets(situation: Situation) -> Problems:
     """Every network needs an own subnet, or the kernel sends its packets through another card."""
     networks = situation.cluster.networks
@@ -219,7 +253,11 @@ def login_mend(asker: str, target: str, entry: SshTry) -> str:
             " (compare the key's fingerprint)",
         )
     if "permission denied" in error:
-        return on(asker, f"ssh-copy-id root@{address} (first, without a key: ssh-keygen)")
+        return on(
+            asker,
+            f"ssh-copy-id root@{address} (first, without a key: ssh-keygen); with PermitRootLogin"
+            f" no in the sshd_config of {target} no key is taken: prohibit-password allows keys",
+        )
     if "connection refused" in error:
         return on(target, "systemctl enable --now ssh, and let sshd listen on all addresses")
     return on(asker, f"ssh root@{address} true, until it neither asks nor fails")

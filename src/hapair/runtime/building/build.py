@@ -9,7 +9,7 @@ from hapair.config import built_json
 from hapair.config.clconf import ORDER, read_clconf
 from hapair.config.codec import DamagedError
 from hapair.config.fingerprint import fingerprint
-from hapair.config.together import check_order
+from hapair.config.together import check_built, check_order
 from hapair.core.plan.cluster import NodeWork, Plan, plan
 from hapair.core.plan.cluster_checks import Checked, problems_of, run_checks
 from hapair.core.plan.situation import CLCONF, Side, Situation, scan_request
@@ -48,11 +48,11 @@ class Survey:
     situation: Situation
     checked: tuple[Checked, ...]
     plan: Plan
-    order: tuple[Problem, ...] = ()  # What is wrong with the order of resyncs.
+    together: tuple[Problem, ...] = ()  # What contradicts the applications.
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        return (*self.order, *problems_of(self.checked), *self.plan.problems)
+        return (*self.together, *problems_of(self.checked), *self.plan.problems)
 
     @property
     def refused(self) -> bool:
@@ -101,17 +101,20 @@ class Builder:
             force,
             rotate_secret,
         )
-        order = self._check_order(situation)
-        return Survey(situation, run_checks(situation), plan(situation), order)
+        together = self._check_together(situation)
+        return Survey(situation, run_checks(situation), plan(situation), together)
 
-    def _check_order(self, situation: Situation) -> tuple[Problem, ...]:
+    def _check_together(self, situation: Situation) -> tuple[Problem, ...]:
         built = situation.previous.applications if situation.previous else ()
         written = [
             file for side in situation.sides for file in side.facts.configuration.applications
         ]
         known = {each.application.name for each in built} | {file.name for file in written}
         place = self._wanted.places.get(ORDER, CLCONF)
-        return check_order(self._wanted.cluster, tuple(sorted(known)), place)
+        return (
+            *check_order(self._wanted.cluster, tuple(sorted(known)), place),
+            *check_built(self._wanted.cluster, tuple(each.application for each in built), CLCONF),
+        )
 
     async def settle(self, survey: Survey) -> None:
         """Finish or undo what an interrupted build left; survey again afterwards."""

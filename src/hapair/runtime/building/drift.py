@@ -9,9 +9,9 @@ from typing import Final, TypeAlias
 from hapair.config.fingerprint import Drift, drift_of_appconf, drift_of_clconf
 from hapair.model.built import Built
 from hapair.rpc.messages import RpcError
+from hapair.runtime.building.files import read_written
 from hapair.runtime.places import Places
 
-FILE_BYTES_MAX: Final = 4 * 1024 * 1024  # More is not read: the parser refuses much smaller files.
 REFUSALS: Final = {
     Drift.CHANGED: (
         "clconf.xml was edited since the last clbuild",
@@ -87,7 +87,6 @@ def _stamp(place: Path) -> _Stamp:
 
 def _read(place: Path) -> bytes | None:
     try:
-        with place.open("rb") as file:
-            return file.read(FILE_BYTES_MAX)
+        return read_written(place)
     except OSError:
         return None

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ FOLDER_MODE = 0o755
 PRIVATE_FOLDER_MODE = 0o700
 # No file is there; perhaps something else, such as a folder or a link in a circle.
 NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+WRITTEN_BYTES_MAX = 4 * 1024**2  # More is not read: the parser refuses much smaller files.
 OTHERS = 0o077  # What anybody but the owner may do with a file.
 BUSY = "another clbuild or clrestore works on this node now"
 BUSY_MEND = "wait until it has ended, then try again"
@@ -64,10 +66,30 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_or_empty(path: Path) -> bytes:
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # Else a pipe is waited for.
+
+
+def read_regular(path: Path, *, bytes_max: int = -1) -> bytes:
+    """Return a file's content, or the first ``bytes_max`` of it.
+
+    OSError when it cannot be read, also for a pipe or a device: reading one may never end.
+    """
+    with open(path, "rb", opener=_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        return file.read(bytes_max)
+
+
+def read_written(path: Path) -> bytes:
+    """Return what an administrator wrote, as far as any parser reads it; OSError as above."""
+    return read_regular(path, bytes_max=WRITTEN_BYTES_MAX)
+
+
+def read_or_empty(path: Path, *, bytes_max: int = -1) -> bytes:
     """Return a file's content; nothing when no file is there. OSError when it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_regular(path, bytes_max=bytes_max)
     except OSError as error:
         if error.errno in NO_FILE:
             return b""

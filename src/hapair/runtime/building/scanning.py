@@ -74,11 +74,11 @@ class NodeScan:
     async def _configuration(self) -> Configuration:
         places = self._places
         return Configuration(
-            clconf=to_text(read_or_empty(places.clconf)[:FILE_BYTES_MAX]),
+            clconf=to_text(read_or_empty(places.clconf, bytes_max=FILE_BYTES_MAX)),
             clconf_private=not mode_of(places.clconf) & OTHERS,
             built=to_text(read_or_empty(places.built)),
             applications=tuple(
-                TextFile(file.parent.name, to_text(read_or_empty(file)[:FILE_BYTES_MAX]))
+                TextFile(file.parent.name, to_text(read_or_empty(file, bytes_max=FILE_BYTES_MAX)))
                 for file in sorted(places.configuration.glob("*/appconf.xml"))
                 if file.is_file()
             ),

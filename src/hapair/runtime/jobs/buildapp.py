@@ -37,6 +37,7 @@ from hapair.runtime.building.files import (
     BusyError,
     mode_for,
     only_builder,
+    read_written,
     write_durably,
 )
 from hapair.runtime.codec import decode
@@ -230,7 +231,7 @@ class ApplicationBuilder:
     def _read(self, name: str) -> tuple[Application, str, tuple[Problem, ...]]:
         path = self._around.places.appconf(name)
         try:
-            text = path.read_bytes()
+            text = read_written(path)
         except OSError as error:
             mend = "write it; samples: /usr/share/hapair/samples"
             raise RpcError(f"{path}: {error.strerror}", mend, exit_code=ExitCode.USAGE) from None

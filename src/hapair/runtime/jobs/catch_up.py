@@ -20,8 +20,8 @@ from hapair.core.words.effects import Severity
 from hapair.model.built import Built
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
 from hapair.runtime.building import archive
-from hapair.runtime.building.drift import FILE_BYTES_MAX
 from hapair.runtime.building.files import (
+    WRITTEN_BYTES_MAX,
     BusyError,
     NewFile,
     ResourceFiles,
@@ -169,7 +169,7 @@ class CatchUp:
     def _files(self) -> Iterator[NewFile]:
         for path, file in archive.configuration_files(self._places):
             status = file.stat()
-            small = status.st_size <= FILE_BYTES_MAX
+            small = status.st_size <= WRITTEN_BYTES_MAX
             if small and path != LAST and not path.startswith(KEYS):
                 yield NewFile(path, to_text(read_or_empty(file)), status.st_mode & 0o777)
 
