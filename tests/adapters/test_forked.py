@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from hapair.adapters.shared.forked import CRASHED, Ended, Forked, StillRuns, Write
@@ -66,4 +67,34 @@ async def test_a_cancelled_caller_ends_its_child() -> None:
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
+    assert await forked("key", lambda _write: 0, timeout_s=5) == Ended(0, "")
+
+
+async def test_callers_of_one_key_take_turns_and_each_gets_its_own_answer() -> None:
+    forked = Forked()
+
+    def saying(word: str) -> Callable[[Write], int]:
+        def work(write: Write) -> int:
+            write(word)
+            return 0
+
+        return work
+
+    words = ("one", "two", "three")
+    answers = await asyncio.gather(*(forked("key", saying(each), timeout_s=20) for each in words))
+    assert answers == [Ended(0, each) for each in words]
+
+
+async def test_who_waits_for_a_turn_waits_no_longer_than_his_own_limit() -> None:
+    forked = Forked()
+
+    def hang(_write: Write) -> int:
+        signal.pause()
+        return 0
+
+    first = asyncio.ensure_future(forked("key", hang, timeout_s=60))
+    await asyncio.sleep(0)
+    assert await forked("key", lambda _write: 0, timeout_s=0.05) == StillRuns(0.05)
+    first.cancel()
+    await asyncio.wait([first])
     assert await forked("key", lambda _write: 0, timeout_s=5) == Ended(0, "")

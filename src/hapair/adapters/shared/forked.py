@@ -37,6 +37,7 @@ class Forked:
     """Runs functions in children; a child that hangs is waited for again, not doubled."""
 
     def __init__(self) -> None:
+        self._turns: dict[str, asyncio.Lock] = {}
         self._hanging: dict[str, _Child] = {}
 
     async def __call__(
@@ -44,11 +45,25 @@ class Forked:
     ) -> Ended | StillRuns:
         """Run ``function`` in a child and wait at most ``timeout_s`` seconds.
 
-        ``key`` names what is done. While an earlier child with this key hangs no other is started:
-        it is waited for, and when it is gone at last the function runs once more. The function
-        returns an exit code of 0 to 254.
+        ``key`` names what is done. While an earlier child with this key runs or hangs no other is
+        started: it is waited for, and when it is gone at last the function runs once more. The
+        function returns an exit code of 0 to 254.
         """
         until_s = asyncio.get_running_loop().time() + timeout_s
+        turn = self._turns.setdefault(key, asyncio.Lock())
+        try:
+            async with asyncio.timeout_at(until_s):
+                await turn.acquire()
+        except TimeoutError:
+            return StillRuns(timeout_s)
+        try:
+            return await self._in_turn(key, function, until_s, timeout_s)
+        finally:
+            turn.release()
+
+    async def _in_turn(
+        self, key: str, function: Callable[[Write], int], until_s: float, timeout_s: float
+    ) -> Ended | StillRuns:
         if (hanging := self._hanging.get(key)) is not None:
             if not await hanging.ends(until_s):
                 return StillRuns(timeout_s)
