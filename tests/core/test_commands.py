@@ -20,6 +20,7 @@ from hapair.model.cluster import ArbitrationKind
 from hapair.model.outcome import Refused
 from hapair.model.status import Phase, Standing, Version, Wanted
 from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built, facts, record
+from tests.core.test_lifecycle import HELD, said_phase
 from tests.core.test_membership import MEMBER, SEPARATED
 from tests.sim.settings import application
 
@@ -68,12 +69,82 @@ def test_form_says_when_it_was_too_slow_and_goes_on() -> None:
     assert bench.stands(Standing.FORMING)
 
 
-def test_form_is_refused_while_the_node_is_being_halted() -> None:
+def test_form_takes_a_leave_back_that_has_left_nothing_to_the_peer_yet() -> None:
     bench = Bench()
     bench.running()
-    bench.deaf = {Do.STOP_PROGRAM}
+    bench.outcomes[Do.DEMOTE] = HELD
     bench.command(Leave(handover=False))
+    assert bench.stands(Standing.LEAVING)
+    bench.command(Form())
+    assert bench.stands(Standing.TOGETHER)
+    assert said_phase(bench.state) is Phase.RUNNING
+    (_, left), (formed, _) = bench.replies()[-2:]
+    assert "node1 stays in the cluster: orders cannot be stopped: " in left
+    assert "the mount on /export" in left
+    assert formed
+
+
+def test_a_node_alone_is_alone_again_when_its_leave_is_taken_back() -> None:
+    bench = Bench()
+    bench.running()
+    bench.alone()
+    bench.deaf = {Do.STOP_PROGRAM}
+    bench.command(Leave(handover=True))
+    bench.command(Form())
+    assert bench.stands(Standing.ALONE)
+    assert (False, "it joined again") in bench.replies()
+
+
+def test_form_is_refused_once_the_node_has_left_its_right_to_the_peer() -> None:
+    bench = Bench()
+    bench.running()
+    bench.deaf = {Do.TAKE_DOWN}
+    bench.command(Leave(handover=False))
+    assert not bench.state.stored.formed
     assert "is being halted" in refusal(bench, Form())
+
+
+def test_a_hand_over_that_a_second_holder_stops_half_way_is_given_up() -> None:
+    bench = Bench()
+    bench.running()
+    bench.outcomes[Do.DEMOTE] = HELD
+    bench.command(Leave(handover=True))
+    assert bench.stands(Standing.TOGETHER)
+    assert said_phase(bench.state) is Phase.RUNNING
+    assert bench.record.owner == ME
+    accepted, text = bench.replies()[-1]
+    assert not accepted
+    assert "the mount on /export" in text
+    bench.wait(60.0)
+    assert bench.notes().count("leaving") == bench.notes().count("cannot-leave") == 1
+    bench.outcomes.clear()
+    bench.command(Leave(handover=True))
+    assert bench.record.owner == PEER
+
+
+@pytest.mark.parametrize("leave", [Leave(handover=False), Leave(handover=True, shutdown=True)])
+def test_a_halt_and_a_shutdown_bring_nothing_up_again(leave: Leave) -> None:
+    bench = Bench()
+    bench.running()
+    bench.outcomes[Do.DEMOTE] = HELD
+    bench.command(leave)
+    bench.forget_effects()
+    bench.wait(60.0)
+    assert bench.stands(Standing.LEAVING)
+    assert Do.START_PROGRAM not in bench.acts()
+    bench.outcomes.clear()
+    bench.wait(90.0)
+    assert not bench.up
+
+
+def test_a_node_leaves_although_what_an_operator_halted_before_is_stuck_there() -> None:
+    bench = Bench()
+    bench.running()
+    bench.outcomes[Do.DEMOTE] = HELD
+    bench.command(Halt(NAME))
+    bench.command(Leave(handover=True))
+    bench.wait(60.0)
+    assert bench.stands(Standing.LEAVING)
 
 
 def test_a_form_that_a_leave_overtakes_is_answered() -> None:

@@ -376,7 +376,7 @@ class Faults:
         world = self.world
         machine = world.machines[node]
         boot = machine.boots
-        request = world.command(node, Leave(handover=True))
+        request = world.command(node, Leave(handover=True, shutdown=True))
         until_s = world.clockwork.now_s + LEAVE_LIMIT_S
 
         def wait() -> None:

@@ -355,8 +355,11 @@ def _commands(kind: Kind, index: int) -> list[Happening]:
     def leaves(moment: Moment) -> None:
         moment.boxes[index].leaves = True
 
-    def is_halted(moment: Moment) -> bool:
-        return on_turn(moment) and _standing(moment, index) is Standing.HALTED
+    def may_form(moment: Moment) -> bool:
+        state = moment.cores[moment.boxes[index].core] if on_turn(moment) else None
+        if state is None or state.standing is Standing.HALTED:
+            return state is not None
+        return state.standing is Standing.LEAVING and state.stored.formed
 
     def up(moment: Moment) -> bool:
         return owns(moment, Wanted.UP)
@@ -369,7 +372,7 @@ def _commands(kind: Kind, index: int) -> list[Happening]:
         Happening(f"{node}: clhaltapp", 1, up, commanded, Halt(NAME)),
         Happening(f"{node}: clrunapp", 0, down, commanded, Run(NAME)),
         Happening(f"{node}: clhalt, handing over", 1, is_formed, leaves, Leave(handover=True)),
-        Happening(f"{node}: clform", 0, is_halted, lambda _: None, Form(timeout_s=FORM_S)),
+        Happening(f"{node}: clform", 0, may_form, lambda _: None, Form(timeout_s=FORM_S)),
     ]
     if kind.operator_confirms:
         every.append(_confirms(index))

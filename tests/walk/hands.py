@@ -22,6 +22,7 @@ TROUBLES: Final[tuple[tuple[Do, str], ...]] = (
     (Do.START_PROGRAM, HALF),
     (Do.UNMOUNT, "refused"),
     (Do.PROMOTE, "refused"),
+    (Do.DEMOTE, "refused"),  # Something else holds the device.
 )
 
 

@@ -40,7 +40,10 @@ PAGE: Final = parsers.Page(
 
         What else holds a device of an application is looked for before anything stops, on both
         nodes, and refused by name. With --force, and with --shutdown, the stop goes on and ends
-        what it may: processes, other mounts, loop devices.
+        what it may: processes, other mounts, loop devices. An application that cannot be stopped
+        all the same is not kept down for it: with --node the hand-over is given up, and the node
+        stays in the cluster with what it still has. clform takes any other halt back that has not
+        come to its end.
     """,
     never=(
         "It never leaves a node that still runs an application: it says what holds it.",
@@ -107,6 +110,7 @@ def _leave(options: argparse.Namespace, node: str) -> Ended:
             "handover": True,
             "last": False,
             "force": options.force or options.shutdown,
+            "shutdown": options.shutdown,
         },
         f"{node} hands over its applications and leaves",
         timeout_s=options.timeout,

@@ -26,12 +26,6 @@ class Hand(StrEnum):
     RETRY = "retry"  # Forget that it failed to start here.
 
 
-def _cannot_stop(v: View) -> bool:
-    """Tell whether the ladder has come to its end, and this node is not reset for it."""
-    rung = last_rung.judge(v.state, v.application)
-    return rung is not None and rung.answer is last_rung.Rung.WAIT
-
-
 def _tried_twice(v: View) -> bool:
     """Tell whether the ladder was climbed once more, after a pause, since the last start."""
     states = v.state.items_of(v.application.name).values()
@@ -49,7 +43,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
     ),
     Rule(
         "cannot-stop",
-        lambda v: v.moving and _cannot_stop(v),
+        lambda v: v.moving and last_rung.cannot_stop(v),
         Hand.CANCEL,
         "it cannot be stopped here as a whole",
     ),
@@ -82,7 +76,9 @@ HANDS: Final[tuple[HandRule, ...]] = (
     ),
     Rule(
         "held-here",
-        lambda v: v.failed_here and peer_has_all(v) and _cannot_stop(v) and _tried_twice(v),
+        lambda v: (
+            v.failed_here and peer_has_all(v) and last_rung.cannot_stop(v) and _tried_twice(v)
+        ),
         Hand.RETRY,
         "it failed to start here, and cannot be stopped as a whole for the peer: here once more",
     ),

@@ -78,6 +78,12 @@ def judge(state: NodeState, application: Application) -> RungRule | None:
     return None
 
 
+def cannot_stop(v: placement.View) -> bool:
+    """Tell whether the ladder has come to its end, and this node is not reset for it."""
+    rung = judge(v.state, v.application)
+    return rung is not None and rung.answer is Rung.WAIT
+
+
 def settle(turn: Turn, before: NodeState) -> None:
     """Ask for a reset in the turn in which the ladder of something has come to its end."""
     for name, items in turn.state.items.items():

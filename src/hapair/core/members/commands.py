@@ -5,7 +5,7 @@ from typing import Final
 
 from hapair.core.applications import goals, items, ladder, placement
 from hapair.core.copies import doubts, replication
-from hapair.core.members import formation
+from hapair.core.members import formation, membership
 from hapair.core.right import hearing
 from hapair.core.right.arbitration import Verdict
 from hapair.core.words.effects import Severity
@@ -50,11 +50,14 @@ def handle(turn: Turn, request_id: int, command: Command) -> None:
 
 def _form(turn: Turn, request_id: int, command: Form) -> None:
     state = turn.state
-    if state.standing is Standing.LEAVING:
+    if state.standing is Standing.LEAVING and not state.stored.formed:
         turn.reply(request_id, "this node is being halted; wait for it", accepted=False)
         return
     until_s = state.now_s + command.timeout_s
-    if state.standing is Standing.FORMING:
+    if state.standing is Standing.LEAVING:
+        turn.note("stays", "this node stays in the cluster: an operator asked")
+        membership.stay(turn)
+    elif state.standing is Standing.FORMING:
         turn.change(form=command, form_until_s=until_s)
     elif state.standing is Standing.HALTED:
         turn.store(formed=True, formed_boot_id=state.boot_id)
@@ -283,9 +286,19 @@ def _answer(state: NodeState, pending: Pending) -> tuple[bool, str] | None:
         case "leave":
             if state.standing is Standing.HALTED:
                 return True, f"{state.me} is halted"
-            return None if state.standing is Standing.LEAVING else (False, "it joined again")
+            return None if state.standing is Standing.LEAVING else (False, _stayed(state))
         case _:
             return _application_answer(state, pending)
+
+
+def _stayed(state: NodeState) -> str:
+    """Say why a leave has ended without this node having left."""
+    names = (built.application.name for built in state.built.applications)
+    held = {name: why for name in names if (why := ladder.resistance(state, name))}
+    if not held:
+        return "it joined again"
+    told = "; ".join(f"{name} cannot be stopped: {why}" for name, why in held.items())
+    return f"{state.me} stays in the cluster: {told}"
 
 
 def _form_answer(state: NodeState) -> tuple[bool, str] | None:

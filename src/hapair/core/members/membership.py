@@ -8,7 +8,7 @@ no moment can both use a right.
 
 from typing import Final
 
-from hapair.core.applications import items
+from hapair.core.applications import items, last_rung, placement
 from hapair.core.copies import doubts
 from hapair.core.right import fencing, holding, witness
 from hapair.core.right.arbitration import Silence, Verdict, judge
@@ -17,7 +17,7 @@ from hapair.core.words.effects import ProbeReferences, Severity
 from hapair.core.words.events import Beat, PeerState
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
-from hapair.model.status import Standing
+from hapair.model.status import Standing, Wanted
 
 ACTIVE: Final = (
     Standing.FORMING,
@@ -106,9 +106,39 @@ def settle(turn: Turn) -> None:
                 holding.inherit(turn)
         case Standing.ALONE:
             _accept(turn)
+        case Standing.LEAVING if held := _held(turn.state):
+            text = f"this node stays in the cluster: {', '.join(held)} cannot be stopped as a whole"
+            turn.note("cannot-leave", text, severity=Severity.WARNING)
+            stay(turn)
+            _accept(turn)
         case Standing.LEAVING:
             holding.inherit(turn)
             _mind_the_lease(turn)
+
+
+def stay(turn: Turn) -> None:
+    """Take a leave back, as a new daemon would: nothing has been left to the peer yet."""
+    standing = Standing.ALONE if turn.state.stored.holds_right else Standing.CUT
+    turn.change(standing=standing, leave=None, accepted=0, isolated=False, lost=False)
+
+
+def _held(state: NodeState) -> tuple[str, ...]:
+    """Return the applications that are down on both nodes while this one waits to hand them over.
+
+    What is left to the peer cannot be taken back; when the machine goes down nothing comes back.
+    """
+    leave = state.leave
+    if leave is None or not leave.handover or leave.shutdown or not state.stored.formed:
+        return ()
+    seen = (placement.view(state, built.application) for built in state.built.applications)
+    return tuple(
+        each.application.name
+        for each in seen
+        if each.mine
+        and each.agreed
+        and each.wanted is not Wanted.DOWN
+        and last_rung.cannot_stop(each)
+    )
 
 
 def _mind_the_lease(turn: Turn) -> None:

@@ -87,10 +87,14 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Halt this node. With ``handover`` its applications move to the peer, else they stop."""
+    """Halt this node. With ``handover`` its applications move to the peer, else they stop.
+
+    A hand-over that cannot stop an application here is given up, unless the machine goes down.
+    """
 
     handover: bool
     last: bool = False  # Wait (bounded) until the peer has left, so that this side keeps the right.
+    shutdown: bool = False  # The machine goes down after it.
 
 
 @dataclass(frozen=True, slots=True)

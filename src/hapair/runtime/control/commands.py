@@ -275,7 +275,9 @@ class Commands:
             return await self._on_peer("leave", call, node=LOCAL)
         if not call.flag("force"):
             await refuse_held(node, self.journal)
-        return await self.command(Leave(call.flag("handover"), call.flag("last")))
+        return await self.command(
+            Leave(call.flag("handover"), call.flag("last"), call.flag("shutdown"))
+        )
 
     async def run(self, call: Call) -> JsonObject:
         name = call.text("application")
