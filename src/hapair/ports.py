@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hapair.model.application import Application, Program, ServiceAddress, Volume
+from hapair.model.application import Program, ServiceAddress, Volume
 from hapair.model.backing import Backing, LastSeen
-from hapair.model.built import Built
+from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Cluster, FenceMethod, Watchdog, Witness
 from hapair.model.data import VolumeFacts
 from hapair.model.divergence import ChangedFile, Generations
@@ -127,7 +127,9 @@ class FileSystems(Protocol):
         """
         ...
 
-    async def held(self, volume: Volume, own: Application | None, *, timeout_s: float) -> Holders:
+    async def held(
+        self, volume: Volume, own: BuiltApplication | None, *, timeout_s: float
+    ) -> Holders:
         """Return what holds the device besides our mount, but for what a stop of ``own`` ends.
 
         Processes that only use its files are not among it. It takes at most ``timeout_s``.

@@ -3,72 +3,19 @@
 Real mounts on a loop device, in a mount name space of this test.
 """
 
-import contextlib
 import os
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hapair.adapters.filesystem.adapter import MountedFileSystems
-from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Refused, Unknown
-from tests.adapters.loops import MINOR, loop_device, make_image, run, volume_at
-from tests.adapters.namespaces import need_root, own_mounts
-from tests.sim.settings import application
+from tests.adapters.holding import bind, in_own_space, named, running
+from tests.adapters.loops import MINOR, run, volume_at
 
 pytestmark = pytest.mark.native
-ORDERS = application("orders")
-READY_S = 10.0
-
-
-@pytest.fixture
-def volume(tmp_path: Path) -> Iterator[Volume]:
-    need_root()
-    made = volume_at(tmp_path / "srv" / "orders")
-    with loop_device(make_image(tmp_path), Path(made.device)), own_mounts():
-        yield made
-
-
-@pytest.fixture
-def file_systems() -> MountedFileSystems:
-    return MountedFileSystems(ProcessRunner())
-
-
-@contextlib.contextmanager
-def running(*argv: str, ready: Callable[[int], bool] = lambda _: True) -> Iterator[int]:
-    """Run a program until the end of the block, from the moment when it is ready."""
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
-        try:
-            until_s = time.monotonic() + READY_S
-            while not ready(process.pid):
-                assert time.monotonic() < until_s
-                time.sleep(0.02)
-            yield process.pid
-        finally:
-            process.kill()
-
-
-def in_own_space(pid: int) -> bool:
-    return Path(f"/proc/{pid}/ns/mnt").readlink() != Path("/proc/self/ns/mnt").readlink() and (
-        Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
-    )
-
-
-def bind(volume: Volume, folder: str, at: Path) -> None:
-    (Path(volume.mount_point) / folder).mkdir(exist_ok=True)
-    at.mkdir()
-    run("mount", "--bind", str(Path(volume.mount_point) / folder), str(at))
-
-
-async def named(file_systems: MountedFileSystems, volume: Volume) -> list[str]:
-    looked = await file_systems.held(volume, ORDERS, timeout_s=10)
-    assert not looked.not_looked_at
-    return [each.what for each in looked.found]
 
 
 async def test_a_mount_of_its_own_has_no_second_holder(
@@ -253,8 +200,8 @@ async def test_what_is_mounted_inside_is_named_before_and_left_by_the_ladder(
 async def test_a_look_that_gets_no_time_says_so(
     volume: Volume, file_systems: MountedFileSystems
 ) -> None:
-    looked = await file_systems.held(volume, ORDERS, timeout_s=0.0)
-    assert "mounts" in looked.not_looked_at
+    looked = await file_systems.held(volume, None, timeout_s=0.0)
+    assert looked.not_looked_at
     assert "could not be looked at" in looked.named()
 
 
@@ -262,4 +209,4 @@ async def test_a_device_that_is_not_there_is_held_by_nobody(
     tmp_path: Path, file_systems: MountedFileSystems
 ) -> None:
     gone = volume_at(tmp_path, minor=MINOR + 1)
-    assert not (await file_systems.held(gone, ORDERS, timeout_s=5)).found
+    assert not (await file_systems.held(gone, None, timeout_s=5)).found

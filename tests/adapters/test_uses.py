@@ -35,6 +35,34 @@ def test_swap_exports_and_devices_above_are_named_with_their_mend(tmp_path: Path
     }  # fmt: skip
 
 
+def test_names_with_blanks_are_read_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "fs/nfsd").mkdir(parents=True)
+    (tmp_path / "swaps").write_text("Filename\tType\n/srv/my\\040orders/swap file\n")
+    (tmp_path / "fs/nfsd/exports").write_text("/srv/my\\040orders/out\t*(ro)\n")
+    ours = Mount(OURS.device, "/srv/my orders", "/dev/drbd3", "ext4", "/", 40, 22)
+    told = [each.what for each in in_kernel(ours, tmp_path, tmp_path)]
+    assert told == [
+        "the swap space /srv/my orders/swap",
+        "the NFS export of /srv/my orders/out to *(ro)",
+    ]
+
+
+def test_what_init_keeps_open_is_named_because_nothing_may_end_it(tmp_path: Path) -> None:
+    init = tmp_path / "1"
+    init.mkdir()
+    (init / "maps").write_text("00-01 r--s 00 93:03 5 /srv/orders/fifo\n")
+    (init / "comm").write_text("systemd\n")
+    (told,) = in_kernel(OURS, tmp_path, tmp_path)
+    assert told.what == "a socket or a file of it that systemd (1) keeps open"
+    assert "list-sockets" in told.mend
+
+
+def test_a_process_is_named_in_one_line_whatever_it_calls_itself(tmp_path: Path) -> None:
+    process(tmp_path, 9, "mnt:[2]", "")
+    (tmp_path / "9/comm").write_bytes(b"a\x1b[2J\nb")
+    assert str(process_of(9, tmp_path)) == "a\ufffd[2J\ufffdb (9 of second.service)"
+
+
 def test_a_machine_without_swap_and_nfs_tells_nothing(tmp_path: Path) -> None:
     assert not list(in_kernel(OURS, tmp_path, tmp_path))
 

@@ -125,9 +125,13 @@ def leaving_in_order(daemon: FakeDaemon) -> list[str]:
 
 
 def leaving(
-    node: str, *, handover: bool = False, last: bool = False, force: bool = False
+    node: str, *, last: bool = False, force: bool = False, handover: bool = False
 ) -> dict[str, object]:
     return {"node": node, "handover": handover, "last": last, "force": force}
+
+
+def handing_over(*, shutdown: bool = False) -> dict[str, object]:
+    return {**leaving("node1", handover=True, force=shutdown), "shutdown": shutdown}
 
 
 def test_a_halt_of_the_cluster_lets_neither_node_take_over(daemon: FakeDaemon) -> None:
@@ -168,7 +172,7 @@ def test_one_node_hands_over_when_it_leaves(daemon: FakeDaemon) -> None:
     daemon.answer("leave", {"text": "node1 is halted"})
     came = given("clhalt", "--node", "local")
     assert came.out == "node1 has left the cluster\n"
-    assert daemon.asked_for("leave") == [leaving("node1", handover=True)]
+    assert daemon.asked_for("leave") == [handing_over()]
 
 
 def test_one_node_may_halt_what_it_runs(daemon: FakeDaemon) -> None:
@@ -178,6 +182,16 @@ def test_one_node_may_halt_what_it_runs(daemon: FakeDaemon) -> None:
     given("clhalt", "--node", "node1", "--stop")
     changing = [request.verb for request in daemon.requests if request.verb in {"halt", "leave"}]
     assert changing == ["halt", "leave"]
+
+
+def test_all_that_one_node_is_to_halt_is_looked_at_before_the_first(daemon: FakeDaemon) -> None:
+    daemon.answer("status", situations.status())
+    daemon.answer("may-stop", {"error": "the mount on /export holds it", "mend": "umount /export"})
+    came = given("clhalt", "--node", "node1", "--stop")
+    assert came.code == ExitCode.REFUSED
+    assert "the mount on /export holds it" in came.err
+    assert daemon.asked_for("may-stop") == [{"node": "node1"}]
+    assert daemon.asked_for("halt") == daemon.asked_for("leave") == []
 
 
 def test_a_node_that_cannot_stop_does_not_leave(daemon: FakeDaemon) -> None:
@@ -200,7 +214,7 @@ def test_a_shutdown_hands_over(daemon: FakeDaemon, root: Path) -> None:
     daemon.answer("status", situations.status())
     daemon.answer("leave", {"text": "node1 is halted"})
     assert given("clhalt", "--node", "local", "--shutdown").code == ExitCode.DONE
-    assert daemon.asked_for("leave") == [leaving("node1", handover=True, force=True)]
+    assert daemon.asked_for("leave") == [handing_over(shutdown=True)]
 
 
 @pytest.mark.usefixtures("root")

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hapair.model.application import (
-    Application,
     OcfAgent,
     Program,
     Script,
@@ -16,6 +15,7 @@ from hapair.model.application import (
     Unit,
     Volume,
 )
+from hapair.model.built import BuiltApplication
 from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.holders import Held, Holders
@@ -110,7 +110,9 @@ class FakeFileSystems:
         for callback in self.callbacks:
             callback()
 
-    async def held(self, volume: Volume, own: Application | None, *, timeout_s: float) -> Holders:
+    async def held(
+        self, volume: Volume, own: BuiltApplication | None, *, timeout_s: float
+    ) -> Holders:
         del own, timeout_s
         found = self.seconds.get(volume.resource, ())
         return Holders(tuple(Held(each, f"umount {each}") for each in found))

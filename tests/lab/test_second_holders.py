@@ -120,6 +120,49 @@ def test_a_forced_move_frees_the_device_or_comes_back(formed_lab: Lab) -> None:
         assert "unmounted in the mount name space of sleep" in story.node1.check("clevents --json")
 
 
+@pytest.mark.long
+@pytest.mark.lab(seconds=30)
+def test_a_node_that_cannot_hand_over_stays_and_a_halt_can_be_taken_back(formed_lab: Lab) -> None:
+    """FAIL: the application is down on both nodes until a person ends the holder."""
+    with serving(formed_lab) as story:
+        story.node1.check(KEPT)
+        said = story.node1.run("clhalt --node node1", timeout_s=PATIENCE_S)
+        assert said.exit_code == REFUSED, said
+        assert "node1 stays in the cluster: orders cannot be stopped" in " ".join(
+            said.stderr.split()
+        )
+        story.service_answers()
+        assert story.runs_on() == "node1"
+        story.node1.run("clhalt --node node1 --stop --timeout 5s", timeout_s=PATIENCE_S)
+        story.node1.check("clrunapp orders", timeout_s=PATIENCE_S)
+        story.service_answers()
+        story.node1.run("clhalt --timeout 5s", timeout_s=PATIENCE_S)
+        story.node1.check("clform", timeout_s=PATIENCE_S)
+        story.service_answers()
+        story.node1.check(END_KEPT)
+        story.node1.check("clmoveapp orders", timeout_s=PATIENCE_S)
+        story.service_answers()
+        assert story.runs_on() == "node2"
+
+
+SOCKET_OF_INIT: Final = (
+    "systemd-run --quiet --unit=second --socket-property=ListenStream=/srv/orders/log true"
+)
+
+
+@pytest.mark.long
+@pytest.mark.lab(seconds=15)
+def test_a_socket_that_systemd_keeps_there_is_named_before_anything_stops(
+    formed_lab: Lab,
+) -> None:
+    """FAIL: nothing is named, and the file system cannot be unmounted by any means."""
+    with serving(formed_lab) as story:
+        kept = Second(SOCKET_OF_INIT, ("systemd (1", "keeps open"), "systemctl stop second.socket")
+        refuses_and_goes_on(story, kept)
+        story.node1.check("clmoveapp orders", timeout_s=PATIENCE_S)
+        story.service_answers()
+
+
 def fails_to_start(story: Story, and_leaves: str) -> None:
     """Halt it, and let its next start on node1 fail, with a second holder left behind."""
     story.node1.check("clhaltapp orders", timeout_s=PATIENCE_S)

@@ -239,8 +239,12 @@ class Machine:
     async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[bool | None, ...]:
         return (self.is_mounted,) * len(volumes)
 
-    async def held(self, volume: Volume, own: Application | None, *, timeout_s: float) -> Holders:
-        self.asked.append(f"held {volume.resource} but for {own.name if own else 'nothing'}")
+    async def held(
+        self, volume: Volume, own: BuiltApplication | None, *, timeout_s: float
+    ) -> Holders:
+        self.asked.append(
+            f"held {volume.resource} but for {own.application.name if own else 'nothing'}"
+        )
         return self.holders
 
     async def end_holders(self, volume: Volume, *, timeout_s: float) -> Outcome:

@@ -154,6 +154,7 @@ async def test_both_nodes_are_asked_before_the_cluster_is_halted(
     node.peer.connected = True
     assert await commands.may_stop(Call()) == {}
     assert await commands.may_stop(Call(from_peer=True)) == {}
+    assert await commands.may_stop(Call({"node": "node1"})) == {}
     assert node.peer.asked == ["may-stop"]
     node.peer.refusal = RpcError('the daemon does not know "may-stop"')
     assert await commands.may_stop(Call()) == {}  # A version before this one.
@@ -161,3 +162,4 @@ async def test_both_nodes_are_asked_before_the_cluster_is_halted(
     answer = await commands.may_stop(Call())
     assert "the mount on /export" in str(answer["error"])
     assert "umount /export" in str(answer["mend"])
+    assert await commands.may_stop(Call({"node": "node2"})) == {}  # That is about the other one.

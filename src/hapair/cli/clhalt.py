@@ -120,6 +120,9 @@ def _leave(options: argparse.Namespace, node: str) -> Ended:
 
 
 def _halt_applications(options: argparse.Namespace, status: Status, node: str) -> None:
+    """Halt what the node owns, one after the other: all are looked at before the first one."""
+    if not options.force:
+        _refuse_held(node)
     for name in status.applications():
         view = owner_view(status, name)
         if view is None or view[1].owner != node or view[1].wanted == "down":
@@ -141,7 +144,7 @@ def _halt_cluster(options: argparse.Namespace, status: Status) -> int:
     local = status.local
     peer_member = status.remote is not None and status.remote.standing in MEMBERS
     if not options.force:
-        _refuse_held()
+        _refuse_held("both")
     # Both were looked at: a holder that comes now must not leave one of them halted alone.
     args = {"node": local.node, "handover": False, "last": peer_member, "force": True}
     work = Work("leave", args, "halting the cluster", timeout_s=options.timeout)
@@ -161,11 +164,11 @@ def _halt_cluster(options: argparse.Namespace, status: Status) -> int:
     return _tell(options, ends, done)
 
 
-def _refuse_held() -> None:
-    """Ask both nodes; a daemon of a version that does not know the question forbids nothing."""
+def _refuse_held(where: str) -> None:
+    """Ask the nodes; a daemon of a version that does not know the question forbids nothing."""
     answer: JsonObject = {}
     with contextlib.suppress(RpcError):
-        answer = call("may-stop", {}, timeout_s=MAY_STOP_S)
+        answer = call("may-stop", {"node": where}, timeout_s=MAY_STOP_S)
     if error := Reader(answer).text("error"):
         raise RpcError(error, Reader(answer).text("mend"))
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from hapair.adapters.filesystem.changes import MountChanges
-from hapair.adapters.filesystem.mounter import Mounter, Target
+from hapair.adapters.filesystem.mounter import Mounter, Target, number_of
 from hapair.adapters.filesystem.uses import Use
 from hapair.adapters.shared.mounts import MountTable, mount_info
 from hapair.adapters.shared.readings import Readings
 from hapair.adapters.shared.spaces import UNIT_OF_APPLICATIONS
-from hapair.model.application import Application, Unit, Volume
+from hapair.model.application import Unit, Volume
+from hapair.model.built import BuiltApplication
 from hapair.model.holders import Holders
 from hapair.model.outcome import Outcome
 from hapair.ports import CommandRunner
@@ -42,18 +43,26 @@ class MountedFileSystems:
     async def end_holders(self, volume: Volume, *, timeout_s: float) -> Outcome:
         return await self._mounter.end_holders(_target(volume), timeout_s=timeout_s)
 
-    async def held(self, volume: Volume, own: Application | None, *, timeout_s: float) -> Holders:
+    async def held(
+        self, volume: Volume, own: BuiltApplication | None, *, timeout_s: float
+    ) -> Holders:
         return await self._mounter.held(_target(volume), _ends_with(own), timeout_s=timeout_s)
 
 
-def _ends_with(own: Application | None) -> Callable[[Use], bool]:
+def _ends_with(own: BuiltApplication | None) -> Callable[[Use], bool]:
     """Return what tells whether a stop of the application ends what holds its device."""
-    if own is None or own.program is None:
+    if own is None:
         return lambda _: False
-    unit = own.program.name if isinstance(own.program, Unit) else None
-    group = f"/{unit or f'{UNIT_OF_APPLICATIONS}/{own.name}'}/"
+    volumes = [number_of(volume.device) for volume in own.volumes]
+    program = own.application.program
+    unit = program.name if isinstance(program, Unit) else None
+    group = f"/{unit or f'{UNIT_OF_APPLICATIONS}/{own.application.name}'}/"
 
     def ends(use: Use) -> bool:
+        if use.inside is not None:
+            return use.inside in volumes
+        if program is None:
+            return False
         # An export is made by a start script, and no process of it shows that.
         return use.export or (bool(use.by) and all(group in f"{each.unit}/" for each in use.by))
 

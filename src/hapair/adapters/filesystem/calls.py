@@ -1,7 +1,10 @@
-"""The system calls mount(2), umount2(2) and setns(2), and what fstab's words mean to them."""
+"""The system calls mount(2), umount2(2), setns(2) and statx(2), and fstab's words for them."""
 
 import ctypes
 import os
+import stat
+import struct
+from dataclasses import dataclass
 from typing import Final
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -22,6 +25,13 @@ _FLAGS: Final = {
     "lazytime": 1 << 25,
 }
 _NEW_MOUNTS: Final = 0x00020000  # CLONE_NEWNS of linux/sched.h.
+# From linux/stat.h and linux/fcntl.h.
+_HERE: Final = -100
+_AS_KNOWN: Final = 0x4000 | 0x800  # Without asking a file server, or an automounter.
+_TYPE: Final = 1
+_STATX_BYTES: Final = 256
+_MODE: Final = struct.Struct("=28xH")
+_DEVICES: Final = struct.Struct("=128xIIII")
 _CLEARING: Final = {"rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec", "async": "sync",
                     "atime": "noatime", "diratime": "nodiratime"}  # fmt: skip
 # Words for mount(8), systemd and people that mean nothing to the kernel.
@@ -84,3 +94,25 @@ def go_back(space: int) -> None:
     """Go into the mount name space of a descriptor, to its own root. OSError as above."""
     if _LIBC.setns(space, _NEW_MOUNTS) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a link in /proc leads to."""
+
+    lies_on: tuple[int, int]  # The number of its file system's device.
+    is_device: tuple[int, int] | None  # Its own number, if it is a block device.
+
+
+def target(link: str) -> Target:
+    """Follow a link without asking a file server, which may be gone: stat(2) would hang then.
+
+    Raises:
+        OSError: nothing can be said of it.
+    """
+    found = ctypes.create_string_buffer(_STATX_BYTES)
+    if _LIBC.statx(_HERE, os.fsencode(link), _AS_KNOWN, _TYPE, found) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    own_major, own_minor, major, minor = _DEVICES.unpack_from(found)
+    is_block = stat.S_ISBLK(_MODE.unpack_from(found)[0])
+    return Target((major, minor), (own_major, own_minor) if is_block else None)

@@ -9,12 +9,13 @@ import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.holders import LOOK_INTERVAL_S, Holder, Tell, end, holders
-from hapair.adapters.filesystem.uses import Loop, foreign_mounts, is_ours, loops_over, shown
-from hapair.adapters.shared.mounts import Mount, is_on_top
+from hapair.adapters.filesystem.uses import Loop, foreign_mounts, is_ours, loops_over
+from hapair.adapters.shared.mounts import Mount, is_on_top, shown
 from hapair.adapters.shared.spaces import PROC, Space, other_spaces, own_mounts, process_of
 
 PASSING_S: Final = 1.0
@@ -31,24 +32,45 @@ def let_pass(ours: Mount, spared: frozenset[int]) -> None:
 def free(
     ours: Mount, spared: frozenset[int], tell: Tell, *, term_s: float, kill_s: float
 ) -> tuple[Holder, ...]:
-    """Free the device of ``ours`` but for ``ours`` itself; return who uses it all the same."""
+    """Free the device of ``ours`` but for ``ours`` itself; return who uses it all the same.
+
+    The time is shared with the loop devices over it, so that none takes all of it.
+    """
     left: tuple[Holder, ...] = ()
+    devices = (*_loops_over(ours), (ours, None))
+    for on_it, loop in devices:
+        shared = {"term_s": term_s / len(devices), "kill_s": kill_s / len(devices)}
+        left += end(on_it, spared, tell, **shared)
+        _unmount_others(on_it, tell)
+        if loop is not None and _detach(loop):
+            tell(f"{loop.node} detached from {loop.file}")
+    return left
+
+
+def _loops_over(ours: Mount) -> Iterator[tuple[Mount, Loop]]:
+    """Return the loop devices over the device of ``ours``, the uppermost ones first."""
     for loop in loops_over(ours.device):
         on_it = Mount(loop.number, "", str(loop.node), "")
-        left += free(on_it, spared, tell, term_s=term_s, kill_s=kill_s)
-        if _detach(loop):
-            tell(f"{loop.node} detached from {loop.file}")
-    left += end(ours, spared, tell, term_s=term_s, kill_s=kill_s)
-    here = own_mounts()
+        yield from _loops_over(on_it)
+        yield on_it, loop
+
+
+def _unmount_others(ours: Mount, tell: Tell) -> None:
+    """Unmount the device of ``ours`` wherever else it is mounted, and no other mount."""
+    here, spaces = own_mounts(), tuple(other_spaces())
+    still = list(here)
     for mount in reversed(here):
         other = mount.device == ours.device and not is_ours(mount, ours, here)
-        if other and is_on_top(mount, here) and calls.unmount(mount.mount_point) == 0:
+        if other and is_on_top(mount, still) and calls.unmount(mount.mount_point) == 0:
             tell(f"{shown(mount.mount_point)} unmounted")
-    for space, mount in tuple(foreign_mounts(ours, here, tuple(other_spaces()))):
-        if is_on_top(mount, space.mounts) and _unmount_in(space, mount.mount_point):
+            still.remove(mount)
+    lists = {space: list(space.mounts) for space in spaces}
+    for space, mount in reversed(tuple(foreign_mounts(ours, here, spaces))):
+        beside = lists[space]
+        if is_on_top(mount, beside) and _unmount_in(space, mount.mount_point):
             lives = process_of(space.pids[0])
             tell(f"{shown(mount.mount_point)} unmounted in the mount name space of {lives}")
-    return left
+            beside.remove(mount)
 
 
 def _detach(loop: Loop) -> bool:

@@ -3,19 +3,20 @@
 import contextlib
 import os
 import signal
-import stat
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.shared.mounts import Mount
+from hapair.adapters.filesystem import calls
+from hapair.adapters.filesystem.sockets import bound_on
+from hapair.adapters.shared.mounts import Mount, shown
 
 PROC: Final = Path("/proc")
 LOOK_INTERVAL_S: Final = 0.05
 SHOWN_MAX: Final = 20
-_INIT: Final = 1
+INIT: Final = 1
 Tell = Callable[[str], None]  # Takes what was done, for people.
 
 
@@ -31,41 +32,54 @@ class Holder:
 def holders(mount: Mount, spared: frozenset[int]) -> tuple[Holder, ...]:
     """Return the processes that use the device of ``mount``, without those of ``spared``."""
     found = []
+    sockets = bound_on(mount.device)
     for entry in os.scandir(PROC):
-        if not entry.name.isdigit() or int(entry.name) in spared | {_INIT}:
+        if not entry.name.isdigit() or int(entry.name) in spared | {INIT}:
             continue
         process = Path(entry.path)
         with contextlib.suppress(OSError):  # It ended while we looked.
-            if holds(process, mount):
+            if holds(process, mount, sockets):
                 name = (process / "comm").read_bytes().decode(errors="replace").strip()
-                found.append(Holder(int(entry.name), name))
+                found.append(Holder(int(entry.name), shown(name)))
     return tuple(found)
 
 
-def holds(process: Path, mount: Mount) -> bool:
+def holds(process: Path, mount: Mount, sockets: frozenset[str] = frozenset()) -> bool:
     """Tell whether the process has its folder, root, program, an open file or a map there.
 
-    The device itself may be open, too.
+    Or one of the ``sockets`` whose names lie there. The device itself may be open, too.
     """
-    links: list[Path] = [process / name for name in ("cwd", "root", "exe")]
+    links = [f"{process}/{name}" for name in ("cwd", "root", "exe")]
+    opened: list[str] = []
     with contextlib.suppress(OSError):
-        links += (process / "fd").iterdir()
-    return any(_leads_into(link, mount) for link in links) or _maps(process, mount)
+        opened = [each.path for each in os.scandir(f"{process}/fd")]
+    return (
+        any(_leads_into(link, mount, sockets) for link in (*links, *opened))
+        or _maps(process, mount)
+        or (not opened and any(holds(each, mount, sockets) for each in _threads(process)))
+    )
 
 
-def _leads_into(link: Path, mount: Mount) -> bool:
+def _threads(process: Path) -> tuple[Path, ...]:
+    """Return the threads of a process: when its first one has ended, only they show its files."""
+    with contextlib.suppress(OSError):
+        return tuple((process / "task").iterdir())
+    return ()
+
+
+def _leads_into(link: str, mount: Mount, sockets: frozenset[str]) -> bool:
     try:
-        found = link.stat()
+        found = calls.target(link)
+        named = bool(sockets) and str(Path(link).readlink()) in sockets
     except OSError:
         return _text_leads_into(link, mount)
-    device = found.st_rdev if stat.S_ISBLK(found.st_mode) else found.st_dev
-    return (os.major(device), os.minor(device)) == mount.device
+    return named or (found.is_device or found.lies_on) == mount.device
 
 
-def _text_leads_into(link: Path, mount: Mount) -> bool:
+def _text_leads_into(link: str, mount: Mount) -> bool:
     """Compare the link's text: a file system that was shut down refuses even stat."""
     try:
-        target = str(link.readlink())
+        target = str(Path(link).readlink())
     except OSError:
         return False
     inside = target == mount.mount_point or target.startswith(mount.mount_point + "/")
@@ -94,7 +108,8 @@ def end(
     for number, wait_s in ((signal.SIGTERM, term_s), (signal.SIGKILL, kill_s)):
         if not found:
             break
-        signalled = [holder for holder in found if _signal(holder, mount, number)]
+        sockets = bound_on(mount.device)
+        signalled = [each for each in found if _signal(each, mount, sockets, number)]
         if signalled:
             tell(f"{number.name} to {listed(signalled)}")
         until_s = time.monotonic() + wait_s
@@ -103,13 +118,13 @@ def end(
     return found
 
 
-def _signal(holder: Holder, mount: Mount, number: signal.Signals) -> bool:
+def _signal(holder: Holder, mount: Mount, sockets: frozenset[str], number: signal.Signals) -> bool:
     try:
         handle = os.pidfd_open(holder.pid)
     except OSError:
         return False
     try:
-        if not holds(PROC / str(holder.pid), mount):
+        if not holds(PROC / str(holder.pid), mount, sockets):
             return False
         signal.pidfd_send_signal(handle, number)
     except OSError:

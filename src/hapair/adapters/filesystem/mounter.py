@@ -14,7 +14,7 @@ from hapair.adapters.filesystem import calls, superblock, uses
 from hapair.adapters.filesystem.freeing import free, let_pass
 from hapair.adapters.filesystem.holders import holders, listed
 from hapair.adapters.filesystem.uses import Use
-from hapair.adapters.shared.forked import Ended, Forked, StillRuns, Write
+from hapair.adapters.shared.forked import RESULT_BYTES_MAX, Ended, Forked, StillRuns, Write
 from hapair.adapters.shared.mounts import (
     Mount,
     MountTable,
@@ -149,17 +149,19 @@ class Mounter:
     ) -> Holders:
         """Return what holds the device besides our mount, but for what is ``spared``.
 
-        The two halves of the look are bounded one by one: what hangs one leaves the other.
+        The parts of the look are bounded one by one: what hangs one leaves the others.
         """
         ours = _our_mount(target)
         if ours is None:
             return Holders()
-        parts = (("mounts", uses.mounted), ("devices above it and programs", uses.others))
+        parts = (
+            ("mounts", uses.mounted),
+            ("devices above it", uses.in_kernel),
+            ("programs", uses.opened),
+        )
         ends = await asyncio.gather(
             *(
-                self._forked(
-                    f"{name} of {target.device}", _told(look, ours, spared), timeout_s=timeout_s
-                )
+                self._look(f"{name} of {target.device}", _told(look, ours, spared), timeout_s)
                 for name, look in parts
             )
         )
@@ -169,6 +171,14 @@ class Mounter:
             if isinstance(end, Ended) and _is_whole(end):
                 found += [Held(*each) for each in json.loads(end.text or "[]")]
         return Holders(tuple(found), ", ".join(missed))
+
+    async def _look(
+        self, key: str, work: Callable[[Write], int], timeout_s: float
+    ) -> Ended | StillRuns:
+        try:
+            return await self._forked(key, work, timeout_s=timeout_s)
+        except OSError:  # There is no room for a child: what is not seen forbids nothing.
+            return StillRuns(timeout_s)
 
     async def _try_mount(
         self, target: Target, timeout_s: float, *, look_first: bool
@@ -223,7 +233,14 @@ def _told(
 
     def work(write: Write) -> int:
         found = ((each.what, each.mend) for each in look(ours) if not spared(each))
-        write(json.dumps(list(islice(found, HELD_SHOWN_MAX))))
+        shown: list[tuple[str, str]] = []
+        left_bytes = RESULT_BYTES_MAX
+        for each in islice(found, HELD_SHOWN_MAX):
+            left_bytes -= len(json.dumps(each)) + len(", []")
+            if left_bytes < 0:
+                break
+            shown.append(each)
+        write(json.dumps(shown))
         return 0
 
     return work
@@ -233,9 +250,9 @@ def _is_whole(end: Ended | StillRuns) -> bool:
     return isinstance(end, Ended) and end.exit_code == 0
 
 
-def _number(target: Target) -> tuple[int, int] | None:
+def number_of(device: str) -> tuple[int, int] | None:
     try:
-        number = Path(target.device).stat().st_rdev
+        number = Path(device).stat().st_rdev
     except OSError:
         return None
     return os.major(number), os.minor(number)
@@ -251,7 +268,7 @@ def _mounts_of(target: Target) -> list[Mount]:
 
 def _of_device(found: Iterable[Mount], target: Target) -> list[Mount]:
     """Compare the device's number: its name may be a link."""
-    number = _number(target)
+    number = number_of(target.device)
     if number is None:
         return [mount for mount in found if mount.source == target.device]
     return [mount for mount in found if mount.device == number]
@@ -261,7 +278,7 @@ def _our_mount(target: Target) -> Mount | None:
     """Return the mount at the mount point, or what it would be; None when there is no device."""
     if (mount := mount_at(target.mount_point)) is not None and _is_ours(mount, target):
         return mount
-    number = _number(target)
+    number = number_of(target.device)
     return number and Mount(number, target.mount_point, target.device, target.file_system)
 
 

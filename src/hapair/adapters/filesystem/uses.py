@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.shared.mounts import Mount
+from hapair.adapters.filesystem import calls
+from hapair.adapters.filesystem.holders import INIT, holds
+from hapair.adapters.filesystem.sockets import bound_on
+from hapair.adapters.shared.mounts import Mount, plain, shown
 from hapair.adapters.shared.spaces import (
     PROC,
     Process,
@@ -24,7 +27,6 @@ from hapair.adapters.shared.spaces import (
     process_of,
 )
 
-DRBD_MAJOR: Final = 147
 SYS: Final = Path("/sys")
 DEV: Final = Path("/dev")
 Number = tuple[int, int]
@@ -38,6 +40,7 @@ class Use:
     mend: str
     by: tuple[Process, ...] = ()  # Who has it; nobody when only the kernel does.
     export: bool = False
+    inside: Number | None = None  # The device of another file system, mounted inside ours.
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +55,28 @@ def mounted(ours: Mount) -> Iterator[Use]:
     """Return what is mounted from the device, or inside ``ours``, and does not go with ``ours``."""
     here, spaces = own_mounts(), tuple(other_spaces())
     for mount in here:
-        if _is_inside(mount, ours) or (
-            mount.device == ours.device and not is_ours(mount, ours, here)
-        ):
+        point = shown(mount.mount_point)
+        if _is_inside(mount, ours):
+            yield Use(f"the mount on {point}", f"umount {point}", inside=mount.device)
+        elif mount.device == ours.device and not is_ours(mount, ours, here):
             folder = f" (its folder {shown(mount.root)})" if mount.root != "/" else ""
-            point = shown(mount.mount_point)
             yield Use(f"the mount on {point}{folder}", f"umount {point}")
-    for space, mount in foreign_mounts(ours, here, spaces):
+        elif _is_over(mount, ours):
+            yield Use(f"the overlay on {point}, which has a layer there", f"umount {point}")
+    known = {mount.device for mount in here}
+    overlays = (
+        (space, mount)
+        for space in spaces
+        for mount in space.mounts
+        if _is_over(mount, ours) and mount.device not in known
+    )
+    for space, mount in (*foreign_mounts(ours, here, spaces), *overlays):
         lives = tuple(process_of(pid) for pid in space.pids)
+        what = "overlay" if mount.layers else "mount"
         point = shown(mount.mount_point)
         yield Use(
-            f"the mount on {point} in the mount name space of {lives[0]}",
-            f"stop it, or: nsenter -t {lives[0].pid} -m umount {point}",
+            f"the {what} on {point} in the mount name space of {lives[0]}",
+            f"stop it, or: nsenter -t {lives[0].pid} -m umount -R {point}",
             lives,
         )
 
@@ -71,20 +84,26 @@ def mounted(ours: Mount) -> Iterator[Use]:
 def others(ours: Mount) -> Iterator[Use]:
     """Return what else holds the device, without a mount: also who has it open."""
     yield from in_kernel(ours)
-    yield from _opened(ours.device)
+    yield from opened(ours)
 
 
 def in_kernel(ours: Mount, proc: Path = PROC, sys: Path = SYS) -> Iterator[Use]:
-    """Return devices above it, swap spaces and exports: what no process shows."""
+    """Return what nobody may end: devices above it, swap spaces, exports, what init keeps."""
     yield from _above(ours.device, sys)
     yield from _swaps(ours, proc)
     yield from _exports(ours, proc)
+    yield from _kept_by_init(ours, proc)
 
 
 def _is_inside(mount: Mount, ours: Mount) -> bool:
-    """Tell whether it keeps ours from being unmounted; a replicated one has a stop of its own."""
+    """Tell whether it keeps ours from being unmounted."""
     inside = mount.mount_point.startswith(ours.mount_point.rstrip("/") + "/")
-    return inside and bool(ours.number) and mount.device[0] != DRBD_MAJOR
+    return inside and bool(ours.number) and mount.device != ours.device
+
+
+def _is_over(mount: Mount, ours: Mount) -> bool:
+    """Tell whether an overlay has a layer in ours: it keeps the device even without our mount."""
+    return any(_is_in(layer, ours) for layer in mount.layers)
 
 
 def is_ours(mount: Mount, ours: Mount, here: tuple[Mount, ...]) -> bool:
@@ -150,7 +169,7 @@ def _backing(node: Path) -> Number:
 def _swaps(ours: Mount, proc: Path) -> Iterator[Use]:
     with contextlib.suppress(OSError):
         for line in (proc / "swaps").read_text(errors="replace").splitlines()[1:]:
-            place = line.split(maxsplit=1)[0]
+            place = plain(line.split(maxsplit=1)[0])
             if _is_in(place, ours) or _device_of(place) == ours.device:
                 yield Use(f"the swap space {shown(place)}", f"swapoff {shown(place)}")
 
@@ -161,10 +180,19 @@ def _exports(ours: Mount, proc: Path) -> Iterator[Use]:
         with contextlib.suppress(OSError):
             for line in (proc / name).read_text(errors="replace").splitlines():
                 place, _, clients = line.partition("\t")
+                place = plain(place)
                 if _is_in(place, ours):
                     text = f"the NFS export of {shown(place)} to {shown(clients)}"
                     yield Use(text, f"exportfs -u CLIENT:{shown(place)}", export=True)
             return
+
+
+def _kept_by_init(ours: Mount, proc: Path) -> Iterator[Use]:
+    """Return what init has for a unit, e.g. the socket by which it starts it: init is not ended."""
+    if holds(proc / str(INIT), ours, bound_on(ours.device)):
+        init = process_of(INIT, proc)
+        mend = "systemctl list-sockets, and stop the unit that has one there"
+        yield Use(f"a socket or a file of it that {init} keeps open", mend, (init,))
 
 
 def _is_in(place: str, ours: Mount) -> bool:
@@ -184,27 +212,22 @@ def _number_of(place: Path) -> Number:
     return os.major(number), os.minor(number)
 
 
-def _opened(number: Number) -> Iterator[Use]:
+def opened(ours: Mount) -> Iterator[Use]:
+    """Return the processes that have the device itself open."""
     for pid in pids():
-        if pid != os.getpid() and opens(PROC / str(pid), number):
+        if pid != os.getpid() and opens(PROC / str(pid), ours.device):
             process = process_of(pid)
             yield Use(f"{process}, which has the device open", f"end it: kill {pid}", (process,))
 
 
 def opens(process: Path, number: Number) -> bool:
-    """Tell whether the process has the block device itself open, under a name in /dev."""
+    """Tell whether the process has the block device itself open, under whatever name."""
     with contextlib.suppress(OSError):
-        return any(_leads_to(link, number) for link in (process / "fd").iterdir())
+        return any(_leads_to(link.path, number) for link in os.scandir(process / "fd"))
     return False
 
 
-def _leads_to(link: Path, number: Number) -> bool:
+def _leads_to(link: str, number: Number) -> bool:
     with contextlib.suppress(OSError):
-        # Other files are not asked: one on a dead file server would hang.
-        return str(link.readlink()).startswith("/dev/") and _number_of(link) == number
+        return calls.target(link).is_device == number
     return False
-
-
-def shown(name: str) -> str:
-    """Return a name as one line of text: it may have any bytes in it."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)

@@ -9,6 +9,8 @@ from typing import Final
 MOUNT_INFO: Final = Path("/proc/self/mountinfo")
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 _FIELDS_BEFORE_OPTIONAL: Final = 6
+_OVERLAY: Final = "overlay"
+_LAYER: Final = re.compile(r"(?:^|,)(?:lowerdir\+?|datadir\+|upperdir)=([^,]*)")
 _FIELDS_BEFORE_OPTIONS: Final = 2  # Of the file system: its kind and its source.
 
 
@@ -23,6 +25,7 @@ class Mount:
     parent: int = 0  # The number of the mount that it is mounted on.
     shared: int = 0  # The peer group that it belongs to; 0: none.
     master: int = 0  # The peer group that it follows.
+    layers: tuple[str, ...] = ()  # Of an overlay: folders that it keeps in use below it.
 
 
 def mount_info(place: Path = MOUNT_INFO) -> str:
@@ -45,8 +48,15 @@ def mounts_with_options(text: str) -> Iterator[tuple[Mount, str, str]]:
         numbers = int(fields[0]), int(fields[1])
         groups = _group("shared:", fields[6:]), _group("master:", fields[6:])
         point, source, root = plain(fields[4]), plain(tail[1]), plain(fields[3])
-        mount = Mount(device, point, source, tail[0], root, *numbers, *groups)
-        yield mount, fields[5], tail[2] if len(tail) > _FIELDS_BEFORE_OPTIONS else ""
+        of_the_whole = tail[2] if len(tail) > _FIELDS_BEFORE_OPTIONS else ""
+        layers = _layers(of_the_whole) if tail[0] == _OVERLAY else ()
+        mount = Mount(device, point, source, tail[0], root, *numbers, *groups, layers)
+        yield mount, fields[5], of_the_whole
+
+
+def _layers(options: str) -> tuple[str, ...]:
+    named = (each for found in _LAYER.findall(options) for each in found.split(":"))
+    return tuple(plain(each) for each in named if each)
 
 
 def mounts(text: str) -> Iterator[Mount]:
@@ -100,3 +110,8 @@ def _group(word: str, optional: list[str]) -> int:
 def plain(text: str) -> str:
     """Undo the octal notation in which the kernel, and fstab, write blanks and the like."""
     return _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), text)
+
+
+def shown(name: str) -> str:
+    """Return a name as one line of text: it may have any bytes in it."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)

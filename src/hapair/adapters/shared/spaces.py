@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.shared.mounts import Mount, mount_info, mounts
+from hapair.adapters.shared.mounts import Mount, mount_info, mounts, shown
 
 PROC: Final = Path("/proc")
 UNIT_OF_APPLICATIONS: Final = "hapair-apps.service"
@@ -49,7 +49,7 @@ def process_of(pid: int, proc: Path = PROC) -> Process:
     with contextlib.suppress(OSError):
         lines = (proc / str(pid) / "cgroup").read_bytes().decode(errors="replace").splitlines()
         unit = next((line[3:] for line in lines if line.startswith("0::")), "")
-    return Process(pid, name or "ended", unit)
+    return Process(pid, shown(name) or "ended", shown(unit))
 
 
 def own_mounts(proc: Path = PROC) -> tuple[Mount, ...]:
@@ -89,16 +89,23 @@ def leaving_with(
     """Return what tells of another mount, and the list it is in, whether it goes with ours.
 
     The kernel takes away what is mounted at the same place of each mount that belongs to the peer
-    group of the one below ours, or follows it, however indirectly (mount_namespaces(7)).
+    group of the one below ours, or follows it, however indirectly (mount_namespaces(7)). It leaves
+    those inside which something else is mounted.
     """
     below = next((each for each in here if each.number == ours.parent), None)
     groups = _followed(below, (here, *(space.mounts for space in spaces)))
+    go_before = {(each.device, each.root) for each in here if each.parent == ours.number}
 
     def goes(mount: Mount, beside: tuple[Mount, ...]) -> bool:
         parent = next((each for each in beside if each.number == mount.parent), None)
         if below is None or parent is None or not groups & {parent.shared, parent.master}:
             return False
-        return _place(mount, parent) == _place(ours, below)
+        inside = (each for each in beside if each.parent == mount.number)
+        kept = any(
+            each.mount_point != mount.mount_point and (each.device, each.root) not in go_before
+            for each in inside
+        )
+        return not kept and _place(mount, parent) == _place(ours, below)
 
     return goes
 

@@ -314,14 +314,16 @@ class Commands:
         return await self.command(command)
 
     async def may_stop(self, call: Call) -> JsonObject:
-        """Say what refuses a stop of everything, on this node or the peer; empty: nothing does.
+        """Say what refuses a stop of everything, on both nodes or one; empty: nothing does.
 
         A peer that cannot tell, because its version does not know the question, refuses nothing.
         """
         node = self.node()
-        if (refusal := await why_not(node, self.journal)) is not None:
+        where = node.identity.me if call.from_peer else call.text("node", BOTH)
+        here = where in (BOTH, node.identity.me)
+        if here and (refusal := await why_not(node, self.journal)) is not None:
             return {"error": refusal.error, "mend": refusal.mend}
-        if call.from_peer or not node.peer.connected:
+        if where == node.identity.me or not node.peer.connected:
             return {}
         with contextlib.suppress(RpcError):
             return await node.peer.request("may-stop", timeout_s=PEER_MAY_STOP_TIMEOUT_S)

@@ -34,7 +34,7 @@ async def why_not(node: Node, journal: Journal, name: str = ALL) -> RpcError | N
     built = [each for each in node.built.applications if name in (ALL, each.application.name)]
     look = partial(node.hands.file_systems.held, timeout_s=LOOK_S)
     looks = [(each, volume) for each in built for volume in _given_up(node.state, each)]
-    seen = await asyncio.gather(*(look(volume, each.application) for each, volume in looks))
+    seen = await asyncio.gather(*(look(volume, each) for each, volume in looks))
     held: list[Held] = []
     for (each, volume), found in zip(looks, seen, strict=True):
         held += (

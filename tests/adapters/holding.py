@@ -1,0 +1,53 @@
+"""What holds a device, and what is said of it."""
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hapair.adapters.filesystem.adapter import MountedFileSystems
+from hapair.model.application import Volume
+from hapair.model.built import BuiltApplication
+from tests.adapters.loops import run
+from tests.sim.settings import application
+
+ORDERS = application("orders")
+READY_S = 10.0
+
+
+@contextlib.contextmanager
+def running(*argv: str, ready: Callable[[int], bool] = lambda _: True) -> Iterator[int]:
+    """Run a program until the end of the block, from the moment when it is ready."""
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
+        try:
+            until_s = time.monotonic() + READY_S
+            while not ready(process.pid):
+                assert time.monotonic() < until_s
+                time.sleep(0.02)
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def in_own_space(pid: int) -> bool:
+    return Path(f"/proc/{pid}/ns/mnt").readlink() != Path("/proc/self/ns/mnt").readlink() and (
+        Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+    )
+
+
+def bind(volume: Volume, folder: str, at: Path) -> None:
+    (Path(volume.mount_point) / folder).mkdir(exist_ok=True)
+    at.mkdir()
+    run("mount", "--bind", str(Path(volume.mount_point) / folder), str(at))
+
+
+async def named(file_systems: MountedFileSystems, volume: Volume, *others: Volume) -> list[str]:
+    own = BuiltApplication(ORDERS, (volume, *others), "")
+    looked = await file_systems.held(volume, own, timeout_s=10)
+    assert not looked.not_looked_at
+    return [each.what for each in looked.found]
+
+
+def is_asleep(pid: int) -> bool:
+    return Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
