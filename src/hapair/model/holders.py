@@ -5,8 +5,8 @@ from typing import Final
 
 UNSEEN: Final = (
     "nothing that shows itself: look for a mount in a name space that only a file or a descriptor "
-    "keeps (findmnt -t nsfs; lsns -t mnt), for a device node outside of /dev, and for programs "
-    "that hang in the kernel"
+    "keeps (findmnt -t nsfs; lsns -t mnt), for what the kernel alone has open (an iSCSI target, "
+    "a client of its NFS server), and for programs that hang in the kernel"
 )
 
 
