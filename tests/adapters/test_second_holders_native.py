@@ -181,7 +181,7 @@ async def test_an_open_device_is_named_and_who_has_it_is_ended(
         assert "has the device open" in what
         ended = await file_systems.end_holders(volume, timeout_s=10)
         assert isinstance(ended, Done)
-        assert f"({pid})" in ended.note
+        assert f"({pid}" in ended.note
     assert await named(file_systems, volume) == []
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from hapair.adapters.filesystem import calls
-from hapair.adapters.filesystem.holders import LOOK_INTERVAL_S, Holder, Tell, end, holders
+from hapair.adapters.filesystem.holders import LOOK_INTERVAL_S, Tell, end, holders
 from hapair.adapters.filesystem.uses import Loop, foreign_mounts, is_ours, loops_over
 from hapair.adapters.shared.mounts import Mount, is_on_top, shown
-from hapair.adapters.shared.spaces import PROC, Space, other_spaces, own_mounts, process_of
+from hapair.adapters.shared.spaces import PROC, Process, Space, other_spaces, own_mounts, process_of
 
 PASSING_S: Final = 1.0
 _LOOP_CLR_FD: Final = 0x4C01
@@ -31,12 +31,12 @@ def let_pass(ours: Mount, spared: frozenset[int]) -> None:
 
 def free(
     ours: Mount, spared: frozenset[int], tell: Tell, *, term_s: float, kill_s: float
-) -> tuple[Holder, ...]:
+) -> tuple[Process, ...]:
     """Free the device of ``ours`` but for ``ours`` itself; return who uses it all the same.
 
     The time is shared with the loop devices over it, so that none takes all of it.
     """
-    left: tuple[Holder, ...] = ()
+    left: tuple[Process, ...] = ()
     devices = (*_loops_over(ours), (ours, None))
     for on_it, loop in devices:
         shared = {"term_s": term_s / len(devices), "kill_s": kill_s / len(devices)}

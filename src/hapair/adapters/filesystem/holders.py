@@ -5,31 +5,21 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.sockets import bound_on
-from hapair.adapters.shared.mounts import Mount, shown
+from hapair.adapters.shared.mounts import Mount
+from hapair.adapters.shared.spaces import PROC, Process, process_of
 
-PROC: Final = Path("/proc")
 LOOK_INTERVAL_S: Final = 0.05
 SHOWN_MAX: Final = 20
 INIT: Final = 1
 Tell = Callable[[str], None]  # Takes what was done, for people.
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    pid: int
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.pid})"
-
-
-def holders(mount: Mount, spared: frozenset[int]) -> tuple[Holder, ...]:
+def holders(mount: Mount, spared: frozenset[int]) -> tuple[Process, ...]:
     """Return the processes that use the device of ``mount``, without those of ``spared``."""
     found = []
     sockets = bound_on(mount.device)
@@ -39,8 +29,7 @@ def holders(mount: Mount, spared: frozenset[int]) -> tuple[Holder, ...]:
         process = Path(entry.path)
         with contextlib.suppress(OSError):  # It ended while we looked.
             if holds(process, mount, sockets):
-                name = (process / "comm").read_bytes().decode(errors="replace").strip()
-                found.append(Holder(int(entry.name), shown(name)))
+                found.append(process_of(int(entry.name)))
     return tuple(found)
 
 
@@ -98,7 +87,7 @@ def _maps(process: Path, mount: Mount) -> bool:
 
 def end(
     mount: Mount, spared: frozenset[int], tell: Tell, *, term_s: float, kill_s: float
-) -> tuple[Holder, ...]:
+) -> tuple[Process, ...]:
     """TERM the holders of ``mount``, KILL those left after ``term_s``; return who still holds it.
 
     Each process is looked at again directly before its signal, which goes through a handle of
@@ -118,7 +107,7 @@ def end(
     return found
 
 
-def _signal(holder: Holder, mount: Mount, sockets: frozenset[str], number: signal.Signals) -> bool:
+def _signal(holder: Process, mount: Mount, sockets: frozenset[str], number: signal.Signals) -> bool:
     try:
         handle = os.pidfd_open(holder.pid)
     except OSError:
@@ -134,7 +123,7 @@ def _signal(holder: Holder, mount: Mount, sockets: frozenset[str], number: signa
     return True
 
 
-def listed(found: Iterable[Holder]) -> str:
+def listed(found: Iterable[Process]) -> str:
     names = [str(holder) for holder in found]
     more = f" and {len(names) - SHOWN_MAX} more" if len(names) > SHOWN_MAX else ""
     return ", ".join(names[:SHOWN_MAX]) + more
