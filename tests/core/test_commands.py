@@ -137,6 +137,16 @@ def test_a_halt_and_a_shutdown_bring_nothing_up_again(leave: Leave) -> None:
     assert not bench.up
 
 
+def test_a_shutdown_that_overtakes_a_leave_is_one() -> None:
+    bench = Bench()
+    bench.running()
+    bench.deaf = {Do.STOP_PROGRAM}
+    bench.command(Leave(handover=True))
+    bench.command(Leave(handover=True, shutdown=True))
+    bench.command(Leave(handover=True))
+    assert bench.state.leave == Leave(handover=True, shutdown=True)
+
+
 def test_a_node_leaves_although_what_an_operator_halted_before_is_stuck_there() -> None:
     bench = Bench()
     bench.running()

@@ -86,6 +86,8 @@ def _leave(turn: Turn, request_id: int, command: Leave) -> None:
         turn.change(standing=Standing.LEAVING, leave=command, leave_until_s=state.now_s + limit_s)
         word = "hands its applications over" if command.handover else "stops its applications"
         turn.note("leaving", f"this node {word} and leaves the cluster")
+    elif state.leave is not None and command.shutdown:
+        turn.change(leave=replace(state.leave, shutdown=True))
     _await(turn, request_id, "leave", "", limit_s)
 
 
