@@ -65,7 +65,7 @@ class Mounter:
         mount = table.at.get(target.mount_point)
         if mount is not None and _is_ours(mount, target):
             return True
-        number = _number(target)
+        number = number_of(target.device)
         elsewhere = target.device in table.sources if number is None else number in table.devices
         return None if elsewhere else False
 
