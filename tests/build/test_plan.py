@@ -130,7 +130,6 @@ def test_traits_of_networks_are_described() -> None:
     assert text["network public"] == "clients"
     assert text["network private"] == "replication, crossover"
     assert "pub1 (each answers ARP for its own addresses only)" in text["network public on node1"]
-    assert text["network private on node1"] == "10.77.2.1/24 on priv0"
 
 
 def test_a_bare_node_gets_what_the_other_one_has() -> None:
