@@ -12,6 +12,7 @@ import pytest
 
 from hapair.adapters.network import netlink
 from hapair.adapters.network.addresses import ServiceAddresses
+from hapair.adapters.network.neighbours import SETTINGS
 from hapair.adapters.network.paths import NetworkPaths
 from hapair.model.outcome import Done, Refused
 from tests.adapters.clusters import cluster, present, service, trouble
@@ -178,6 +179,23 @@ async def test_a_card_that_was_down_has_lost_its_addresses_of_ipv6(pair: Pair) -
         pair.here.ip("link", "set", "pub0", "up")
         assert isinstance(await made.add(service(V4, V6), timeout_s=5), Done)
         assert await present(made, service(V4, V6)) is True
+
+
+async def test_a_daemon_that_starts_and_a_card_that_is_new_have_each_card_answer_for_itself(
+    pair: Pair,
+) -> None:
+    """The kernel forgets it at a boot, and with a card."""
+    told = asyncio.Event()
+    with addresses() as made:
+        assert _own_only("pub0") == ("1", "2")
+        made.on_change(told.set)
+        await _told_after(told, lambda: cable(pair.here, "pub1", pair.there, "pub1"))
+        assert _own_only("pub1") == ("1", "2")
+
+
+def _own_only(card: str) -> tuple[str, ...]:
+    folder = SETTINGS / card
+    return tuple((folder / name).read_text().strip() for name in ("arp_ignore", "arp_announce"))
 
 
 async def test_an_address_on_the_wrong_card_is_neither_here_nor_gone(pair: Pair) -> None:

@@ -14,6 +14,9 @@ MAY_CATCH_EVERYTHING: Final = {"src/hapair/runtime/node/loop.py", "src/hapair/cl
 CATCHES_EVERYTHING: Final = {"Exception", "BaseException"}
 # Places of the machine that somebody happened to work on.
 MACHINE_PLACES: Final = re.compile(r"/work/|/home/|/tmp/brief|/root/\.cache|\.\./shared")
+ENDANGERS: Final = re.compile(r"os\.kill\(os\.getpid\(\)|sys\.addaudithook\(")
+# Programs that tests start.
+MAY_END_THEMSELVES: Final = {"tests/witness/dying_service.py"}
 PURE: Final = ("model", "config", "core")
 
 
@@ -79,6 +82,14 @@ def test_no_test_is_skipped_or_patches_our_own_modules(file: Path) -> None:
     forbidden = ("mark.skip", "pytest.skip", "mark.xfail", "importorskip", "unittest.mock")
     assert not [word for word in forbidden if word in text]
     assert not re.search(r"monkeypatch\.setattr\(\s*[\"']?hapair", text)
+
+
+@pytest.mark.parametrize("file", python_files("tests"), ids=name_of)
+def test_no_test_endangers_the_run_that_it_is_part_of(file: Path) -> None:
+    """What is to be interrupted is a process of its own, and no audit hook stays behind."""
+    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    found = [text for call in calls if ENDANGERS.match(text := ast.unparse(call))]
+    assert not found or name_of(file) in MAY_END_THEMSELVES
 
 
 def test_no_task_uses_a_variable_that_the_makefile_does_not_set() -> None:

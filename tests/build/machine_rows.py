@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.model.node_facts import (
+    Daemon,
     Kernel,
     Lvm,
     Protocols,
@@ -32,7 +33,10 @@ MACHINE_ROWS: Final = {
         "node2", "calls itself web7", "hostnamectl set-hostname node2", second=fact(hostname="web7")
     ),
     "other release": Row(
-        "node1, node2", "node2 has 0.2.0", "newer version", second=fact(version="0.2.0")
+        "node1, node2",
+        "node1 has version 0.1.0 installed, node2 has 0.2.0",
+        "newer version",
+        second=fact(version="0.2.0"),
     ),
     "rolling upgrade": Row(
         "node1, node2",
@@ -40,6 +44,19 @@ MACHINE_ROWS: Final = {
         "newer version",
         second=fact(version="0.1.7"),
         warning=True,
+    ),
+    "a daemon that was not restarted": Row(
+        "node2",
+        "still runs version 0.1.7, version 0.1.0 is installed",
+        "on node2: systemctl restart hapaird",
+        second=fact(daemon=Daemon(running=True, enabled=True, version="0.1.7")),
+        warning=True,
+    ),
+    "a daemon of another release": Row(
+        "node2",
+        "still runs version 0.2.0",
+        "on node2: systemctl restart hapaird",
+        second=fact(daemon=Daemon(running=True, enabled=True, version="0.2.0")),
     ),
     "no module": Row(
         "node1",

@@ -129,6 +129,7 @@ def test_traits_of_networks_are_described() -> None:
     text = described(replace(EMPTY, cluster=cluster))
     assert text["network public"] == "clients"
     assert text["network private"] == "replication, crossover"
+    assert "pub1 (each answers ARP for its own addresses only)" in text["network public on node1"]
 
 
 def test_a_bare_node_gets_what_the_other_one_has() -> None:

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from hapair.core.plan.cluster import plan
-from tests.build.material import EMPTY, WITH_ORDERS, formed
+from hapair.model.node_facts import Daemon
+from tests.build.hurts import fact
+from tests.build.material import EMPTY, WITH_ORDERS, Hurt, formed
 from tests.build.test_plan import lines, said, settled, side_changed
 
 
@@ -26,10 +28,11 @@ def test_a_secret_is_rotated_when_that_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("used", [0, 1])
-def test_nodes_of_different_versions_agree_on_no_secret(used: int) -> None:
+@pytest.mark.parametrize("hurt", [fact(version="0.0.1"), fact(daemon=Daemon(version="0.0.1"))])
+def test_nodes_of_different_versions_agree_on_no_secret(used: int, hurt: Hurt) -> None:
     """DRBD connects no two of which one asks for a secret that the other does not know."""
     state = settled(built=replace(EMPTY, secret_number=used))
-    older = replace(state.sides[1].facts, version="0.0.1")
+    older = hurt(state.sides[1].facts)
     mixed = side_changed(state, 1, facts=older)
     assert plan(mixed).built.secret_number == used
     assert not plan(mixed).refused

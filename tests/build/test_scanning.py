@@ -14,9 +14,10 @@ import pytest
 
 from hapair import __version__
 from hapair.adapters.shared.process import OUTPUT_BYTES_MAX
+from hapair.cli.clscan import fact_lines
 from hapair.core.words.stored import Stored
 from hapair.model.leftover import Stage
-from hapair.model.node_facts import Configuration, ScanRequest, TextFile
+from hapair.model.node_facts import Configuration, Daemon, ScanRequest, TextFile
 from hapair.ports import Finished, TimedOut
 from hapair.rpc.client import ROOT_VARIABLE
 from hapair.rpc.messages import JsonObject, Malformed
@@ -77,20 +78,21 @@ async def test_a_held_lock_is_seen(node: FakeNode) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "standing"),
+    ("answer", "standing", "version"),
     [
-        ({"local": "n", "nodes": {"n": {"standing": "alone"}}}, "alone"),
-        ({"local": "n", "nodes": {}}, ""),
-        ({"local": "n", "nodes": {"n": {"standing": 7}}}, ""),
-        ({}, ""),
+        ({"local": "n", "nodes": {"n": {"standing": "alone"}}}, "alone", ""),
+        ({"local": "n", "nodes": {"n": {"standing": "alone", "version": "0.9"}}}, "alone", "0.9"),
+        ({"local": "n", "nodes": {}}, "", ""),
+        ({"local": "n", "nodes": {"n": {"standing": 7, "version": 7}}}, "", ""),
+        ({}, "", ""),
     ],
 )
-async def test_a_daemon_tells_its_standing(
-    node: FakeNode, answer: JsonObject, standing: str
+async def test_a_daemon_tells_its_standing_and_its_version(
+    node: FakeNode, answer: JsonObject, standing: str, version: str
 ) -> None:
     scan = NodeScan(node.places, FakeCommands(), FakeScanner(node), lambda _verb, _limit: answer)
     facts = await scan.scan(ScanRequest())
-    assert facts.daemon.standing == standing
+    assert (facts.daemon.standing, facts.daemon.version) == (standing, version)
     assert facts.daemon.running is bool(standing)
 
 
@@ -240,6 +242,12 @@ def test_clscan_shows_people_the_most_important_facts(tmp_path: Path) -> None:
     shown = command(tmp_path, "clscan")
     assert "kernel" in shown
     assert "daemon not running" in " ".join(shown.split())
+
+
+def test_clscan_names_a_daemon_that_runs_another_version() -> None:
+    facts = replace(healthy("node2"), daemon=Daemon(running=True, version="0.0.9"))
+    assert "running, still version 0.0.9" in " ".join(fact_lines(facts))
+    assert "still" not in " ".join(fact_lines(healthy("node2")))
 
 
 @pytest.mark.parametrize("name", ["clconf.xml", "built/built.json", "orders/appconf.xml"])

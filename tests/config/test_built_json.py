@@ -54,7 +54,7 @@ def _set_in_cluster(name: str, value: object) -> Edit:
 
 DAMAGES: list[tuple[Edit, str]] = [
     (lambda built: built.pop("cluster"), "Built: cluster is missing"),
-    (_set("colour", "blue"), "Built: 'colour' is unknown"),
+    (_set("format", 2), "Built has format '2', which this version of hapair cannot read"),
     (_set("generation", "7"), "Built.generation: '7' is no int"),
     (_set("generation", True), "Built.generation: 'True' is no int"),  # noqa: FBT003
     (_set("generation", -1), "the ports, the generation or the number of the secret are"),

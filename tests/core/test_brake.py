@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from hapair.core import explain
 from hapair.core.words.effects import AnswerFence, Do, FenceVerdict, SetBeat
 from hapair.core.words.events import FenceAsked, FenceAskerGone, Halt, Run
@@ -239,6 +241,41 @@ def test_nobody_is_met_on_a_network_where_the_peer_is_not_heard_and_then_all_tri
     assert bench.acts().count(Do.BRING_UP) == 1
     bench.wait(300.0)
     assert bench.acts().count(Do.BRING_UP) == 6
+
+
+def flap(bench: Bench, *, times: int, up_s: float, silent: bool = False) -> None:
+    """Let the copies give each other up, and be connected or unheard for a moment, in turn."""
+    whole = bench.kernel[RESOURCE]
+    for _ in range(times):
+        bench.data(replace(whole, connection=Connection.STAND_ALONE))
+        bench.wait(7.0)
+        if not silent:
+            bench.data(whole)
+            bench.wait(up_s)
+            continue
+        for _ in range(int(up_s / BEAT_S)):
+            bench.wait(BEAT_S, hearing=False)
+            bench.hear("public")
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_connection_that_flaps_is_not_tried_for_ever(silent: bool) -> None:  # noqa: FBT001
+    bench = Bench()
+    bench.running()
+    bench.peer_has(Phase.STOPPED)
+    bench.deaf = {Do.BRING_UP}
+    bench.forget_effects()
+    flap(bench, times=4, up_s=5.0, silent=silent)
+    tries = bench.acts().count(Do.BRING_UP)
+    assert 3 <= tries <= 6
+    flap(bench, times=1, up_s=20.0, silent=silent)
+    assert bench.state.reconnects, "it did not hold for long enough"
+    flap(bench, times=1, up_s=61.0, silent=silent)
+    assert bench.state.reconnects == {}
+    bench.forget_effects()
+    bench.data(replace(bench.kernel[RESOURCE], connection=Connection.STAND_ALONE))
+    bench.wait(300.0)
+    assert bench.acts().count(Do.BRING_UP) == 6, "then all tries count again"
 
 
 def test_nobody_is_met_before_the_nodes_agree() -> None:

@@ -324,7 +324,13 @@ async def test_the_handler_of_drbd_gets_the_verdict_of_the_core(tmp_path: Path) 
     pair = await formed(tmp_path)
     here = desk(pair["node1"])
     pair["node1"].on_fence = here.commands.fence_answered
-    assert await here.say("fence-peer", resource="nobody.data") == {"verdict": "denied"}
+    for _ in range(12):  # DRBD asks again after each attempt at a connection.
+        assert await here.say("fence-peer", resource="nobody.data") == {"verdict": "denied"}
+    asked = [line for line in here.commands.journal.since(0, 100) if line["name"] == "fence-peer"]
+    assert [line["text"] for line in asked] == [
+        "nobody.data: no application of this cluster has it",
+        "nobody.data: no application of this cluster has it (10 times by now)",
+    ]
 
 
 @virtually

@@ -1,7 +1,7 @@
 """The daemon serves its socket whatever is missing, and never forgets how often it was started."""
 
 import asyncio
-import os
+import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,17 +14,18 @@ from hapair.adapters.files import FileStorage
 from hapair.adapters.heartbeat import ReplayGuard
 from hapair.adapters.reset import not_a_machine
 from hapair.config.built_json import dumps
+from hapair.core.words.events import Form
 from hapair.core.words.stored import Stored
 from hapair.model.cluster import Cluster
 from hapair.ports import Finished, TimedOut
 from hapair.rpc.messages import ExitCode, RpcError
-from hapair.runtime.codec import dumps as dump_stored
 from hapair.runtime.daemon import Daemon, new_incarnation, next_incarnation, own_name, parser
 from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.loop import until_broken
-from hapair.runtime.node.node import STATE, Node, Wires
+from hapair.runtime.node.node import Node, Wires
 from hapair.runtime.node.perform import Hands
+from hapair.runtime.node.state_file import STATE, dump_state
 from hapair.runtime.places import Places
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, connect
@@ -99,7 +100,8 @@ class House:
         await eventually(lambda: "READY=1" in self.manager.heard or working.done())
         assert not working.done(), journal.since(0, 100)
         yield daemon
-        os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL, "it would end the whole run"
+        signal.raise_signal(signal.SIGTERM)
         assert await asyncio.wait_for(working, WAIT_S) == 0
         assert "STOPPING=1" in self.manager.heard
 
@@ -171,9 +173,35 @@ async def test_a_damaged_memory_is_not_taken_for_an_empty_one(
         assert (house.places.memory / STATE).read_bytes() == b'{"epoch": "ten"}'
 
 
+async def test_a_memory_of_a_newer_format_is_refused_with_its_mend(
+    house: House, journal: Journal
+) -> None:
+    house.places.built.write_bytes(dumps(built()))
+    (house.places.memory / STATE).write_bytes(b'{"epoch": 7, "format": 2}')
+    async with house.running(journal) as daemon:
+        error = await trouble(status, daemon)
+        assert "state.json is of a newer version: Stored has format '2'" in error.error
+        assert "install" in error.mend
+
+
+async def test_what_a_newer_version_remembers_is_passed_over_and_kept(
+    house: House, journal: Journal
+) -> None:
+    house.places.built.write_bytes(dumps(built()))
+    file = house.places.memory / STATE
+    file.write_bytes(b'{"epoch": 7, "newer": [{"a": 1}], "by_application": {}}')
+    async with house.running(journal) as daemon:
+        with pytest.raises(RpcError, match="the peer did not answer"):
+            await daemon.commands.command(Form(timeout_s=0.0))
+        await eventually(lambda: b'"records"' in file.read_bytes())
+    written = json.loads(file.read_bytes())
+    assert written["newer"] == [{"a": 1}]
+    assert "by_application" not in written
+
+
 async def test_what_was_stored_is_known_again(house: House, journal: Journal) -> None:
     house.places.built.write_bytes(dumps(built()))
-    (house.places.memory / STATE).write_bytes(dump_stored(Stored(epoch=7, holds_right=True)))
+    (house.places.memory / STATE).write_bytes(dump_state(Stored(epoch=7, holds_right=True)))
     async with house.running(journal) as daemon:
         assert daemon.running_node().state.stored.epoch == 7
 

@@ -14,7 +14,7 @@ from hapair.core.words.events import Command, Form, Halt, Introduce, Move
 from hapair.core.words.stored import Stored
 from hapair.model.status import Phase, Wanted
 from hapair.runtime.codec import loads
-from hapair.runtime.node.node import STATE
+from hapair.runtime.node.state_file import STATE
 from tests.runtime.pair import Side, Two, formed, two, without_data
 from tests.runtime.virtual_time import virtually
 

@@ -15,7 +15,7 @@ from hapair.model.status import Phase, Standing
 from hapair.model.timeline import timelines
 from hapair.rpc.history import read_happening
 from hapair.runtime.codec import loads
-from hapair.runtime.node.node import STATE
+from hapair.runtime.node.state_file import STATE
 from tests.runtime.fakes import cluster
 from tests.runtime.pair import formed, two, without_data
 from tests.runtime.virtual_time import virtually

@@ -95,6 +95,13 @@ class Resource:
         self._changed(side)
         return Done()
 
+    def disconnect(self, node: str) -> None:
+        """Let one side give its peer up, as ``drbdadm disconnect`` does."""
+        for each in [each for each in self.nodes if self.sides[each].replicating]:
+            self.lose(each)
+        self.sides[node].connection = Connection.STAND_ALONE
+        self._changed(self.sides[node])
+
     def attach(self, node: str) -> Outcome:
         side = self.sides[node]
         if side.broken:

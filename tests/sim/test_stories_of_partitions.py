@@ -2,6 +2,7 @@
 
 import pytest
 
+from hapair.core.applications.reconnect import TRIES_MAX
 from hapair.core.words.effects import Do
 from hapair.core.words.events import ConfirmPeerDown, Halt, Move
 from hapair.model.cluster import ArbitrationKind
@@ -338,6 +339,20 @@ def test_copies_that_gave_each_other_up_are_joined_again_when_the_loser_has_stop
     stage.waits_for(stage.is_redundant, 90.0)
     assert "reconnect" in stage.notes("node1") | stage.notes("node2")
     assert stage.served_by() == "node2"
+    stage.ends_well()
+
+
+def test_a_connection_that_is_given_up_again_and_again_is_tried_a_few_times_only() -> None:
+    """Something ends each connection soon after it was made; in the end it holds."""
+    stage = Stage(WITH_WITNESS).begin()
+    stage.acts.clear()
+    for _ in range(20):
+        stage.resource().disconnect("node1")
+        stage.run_for(12.0)
+    assert stage.acts.count(("node1", Do.BRING_UP)) == TRIES_MAX
+    assert stage.copy("node1").connection is Connection.STAND_ALONE
+    stage.suffers(Cut(PRIVATE, NODES, 3.0))
+    stage.waits_for(stage.is_redundant, 60.0)
     stage.ends_well()
 
 

@@ -119,7 +119,11 @@ def canonical(state: NodeState) -> NodeState:
             for name, items in state.items.items()
         },
         reconnects={
-            name: _with(each, again_at_s=_due_s(each.again_at_s, shift_s))
+            name: _with(
+                each,
+                again_at_s=_due_s(each.again_at_s, shift_s),
+                counts_until_s=_due_s(each.counts_until_s, shift_s),
+            )
             for name, each in state.reconnects.items()
         },
         reasons={},

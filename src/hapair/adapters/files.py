@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hapair.adapters.shared.durable import replace_durably, sync_folder
+from hapair.durable import replace_durably, sync_folder
 
 
 class FileStorage:

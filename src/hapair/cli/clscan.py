@@ -77,14 +77,15 @@ def _digest(text: str) -> str:
 
 
 def fact_lines(facts: NodeFacts) -> list[str]:
-    drbd, lvm = facts.drbd, facts.lvm
+    drbd, lvm, daemon = facts.drbd, facts.lvm, facts.daemon
+    other = f", still version {daemon.version}" if daemon.version not in {"", facts.version} else ""
     rows = [
         ("node", facts.hostname),
         ("hapair", facts.version),
         ("kernel", facts.kernel),
         ("DRBD", f"{drbd.version or drbd.error}{'' if drbd.loaded else ' (not loaded)'}"),
         ("LVM", lvm.version or lvm.error),
-        ("daemon", facts.daemon.standing or ("running" if facts.daemon.running else "not running")),
+        ("daemon", f"{daemon.standing or ('running' if daemon.running else 'not running')}{other}"),
     ]
     for card in facts.cards:
         addresses = " ".join(each.address for each in card.addresses) or "no address"

@@ -26,7 +26,7 @@ def dumps(built: Built) -> bytes:
 def loads(content: bytes) -> Built:
     """Return what was dumped; DamagedError says in one sentence why that is impossible."""
     document = loads_json(content)
-    if not isinstance(document, dict) or set(document) != {"format", "built"}:
+    if not isinstance(document, dict) or not {"format", "built"} <= set(document):
         raise DamagedError('it does not consist of "format" and "built"')
     written = document["format"]
     if written != FORMAT:

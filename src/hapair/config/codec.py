@@ -1,9 +1,14 @@
 """Our values as JSON and back, strictly, led by the types of the dataclasses.
 
 Where several dataclasses are possible (a Union), the chosen one is named by the member "is".
-A member that is missing takes its default, so that what an older version wrote stays readable;
-a member that nobody knows, a wrong type or a wrong word is damage. A member that a dataclass works
-out of its others (``init=False``) is not part of the JSON.
+A wrong type or a wrong word is damage. A member that a dataclass works out of its others
+(``init=False``) is not part of the JSON.
+
+Two versions read each other's files and messages. A member that is missing takes its default, so
+what an older version wrote stays readable. A member that nobody knows is one of a newer version
+and is passed over. So a new member has a default, and an older version may do without it; where it
+must not, the record that has it is written with the member "format" as well (2 or more, none is
+1), and is refused by whoever does not know that format.
 """
 
 import json
@@ -19,12 +24,18 @@ from typing import Final, NoReturn, TypeVar, Union, cast, get_args, get_origin, 
 T = TypeVar("T")
 
 TAG: Final = "is"
+FORMAT: Final = "format"
+FIRST_FORMAT: Final = 1
 _INTERFACES: Final = (IPv4Interface, IPv6Interface)
 _SCALARS: Final = (str, int, float, bool)
 
 
 class DamagedError(ValueError):
     """What was read cannot have been written by us."""
+
+
+class NewerFormatError(DamagedError):
+    """A newer version wrote it, and means by it what this version would not understand."""
 
 
 def encode(value: object, *, defaults: bool = True) -> dict[str, object]:
@@ -120,11 +131,7 @@ def _decode(kind: object, data: object, where: str) -> object:
         case None if NoneType in choices:
             return None
         case dict() if records := _records(kind):
-            if len(records) == 1:
-                (record,) = records.values()
-                return _decode_record(record, data, where)
-            members = {name: member for name, member in data.items() if name != TAG}
-            return _decode_record(_chosen(records, data, where), members, where)
+            return _decode_record(_chosen(records, data, where), data, where)
         case list() if any(get_origin(choice) is tuple for choice in choices):
             kinds = _kinds_of_items(kind, len(data))
             if len(kinds) != len(data):
@@ -170,7 +177,8 @@ def _decode_interface(choices: Sequence[object], data: str, where: str) -> objec
 
 
 def _chosen(records: Mapping[str, type], data: Mapping[str, object], where: str) -> type:
-    name = data.get(TAG)
+    only = next(iter(records)) if len(records) == 1 else None
+    name = data.get(TAG, only)
     if not isinstance(name, str) or name not in records:
         raise DamagedError(f'{where}: "{TAG}" is none of {", ".join(records)}')
     return records[name]
@@ -178,8 +186,11 @@ def _chosen(records: Mapping[str, type], data: Mapping[str, object], where: str)
 
 def _decode_record(record: type, data: Mapping[str, object], where: str) -> object:
     kinds, defaults = _kinds(record), _defaults(record)
-    if unknown := sorted(set(data) - set(kinds)):
-        raise DamagedError(f"{where}: {unknown[0][:60]!r} is unknown")
+    if FORMAT not in kinds and (written := data.get(FORMAT, FIRST_FORMAT)) != FIRST_FORMAT:
+        raise NewerFormatError(
+            f"{where} has format {str(written)[:60]!r}, which this version of hapair cannot read: "
+            "install the version that wrote it"
+        )
     members: dict[str, object] = {}
     for name, kind in kinds.items():
         if name in data:

@@ -45,7 +45,9 @@ ON_CARDS: Final = Attribute(
     kinds.CARDS,
     "The node's network cards in this network. The first one is the default card: it holds the "
     "static address. The others are stand-by: `clbuild` checks them; moving addresses to them "
-    "comes with a later version, until then use a bond and name it here.",
+    "comes with a later version, until then use a bond and name it here. With a stand-by card the "
+    "daemon has each of them answer ARP for its own addresses only (`arp_ignore` 1 and "
+    "`arp_announce` 2 of these cards); what was set before comes back when the package is removed.",
     required=True,
 )
 ON: Final = Element(

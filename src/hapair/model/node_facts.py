@@ -173,12 +173,13 @@ class Daemon:
     running: bool = False
     enabled: bool = False
     standing: str = ""  # As the daemon said it; empty when it did not answer.
+    version: str = ""  # The same of its version: another one may be installed since it started.
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
     hostname: str
-    version: str  # Of hapair.
+    version: str  # Of hapair as it is installed.
     machine_id: str
     boot_id: str
     kernel: str  # Release of the running one.

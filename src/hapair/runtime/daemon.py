@@ -16,15 +16,14 @@ from typing import Final
 
 from hapair import __version__
 from hapair.config.built_json import loads as loads_built
-from hapair.config.codec import DamagedError
+from hapair.config.codec import DamagedError, NewerFormatError
 from hapair.core.words.effects import Severity
 from hapair.core.words.events import Command
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
-from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
+from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.building.drift import DriftWatch
 from hapair.runtime.building.files import is_building
-from hapair.runtime.codec import loads
 from hapair.runtime.control.commands import Commands
 from hapair.runtime.control.server import ControlServer
 from hapair.runtime.guardians.resync_guardian import ResyncGuardian
@@ -35,7 +34,8 @@ from hapair.runtime.jobs.catch_up import CatchUp
 from hapair.runtime.jobs.resolve import SplitBrainResolver
 from hapair.runtime.jobs.split_side import LocalSide
 from hapair.runtime.node.loop import aside, until_broken
-from hapair.runtime.node.node import STATE, Identity, Listeners, Node, Parts
+from hapair.runtime.node.node import Identity, Listeners, Node, Parts
+from hapair.runtime.node.state_file import STATE, load_state
 from hapair.runtime.only_one import claim
 from hapair.runtime.places import Places
 from hapair.runtime.priority import protect, settle_memory
@@ -287,8 +287,14 @@ def read_stored(content: bytes | None, places: Places) -> Stored:
     if content is None:
         return Stored()
     try:
-        return loads(Stored, content)
-    except Malformed as error:
+        return load_state(content)
+    except NewerFormatError as error:
+        raise RpcError(
+            f"{places.memory / STATE} is of a newer version: {error}",
+            "install that version of hapair again on this node",
+            exit_code=ExitCode.NOT_NOW,
+        ) from None
+    except DamagedError as error:
         raise RpcError(
             f"{places.memory / STATE} is damaged: {error}",
             "while the peer runs the cluster, remove the file and type: systemctl restart hapaird",

@@ -84,6 +84,11 @@ class Places:
         return self.run / "look"
 
     @property
+    def cards_before(self) -> Path:
+        """The cards' settings before the daemon changed them, for the package's removal."""
+        return self.run / "cards-before"
+
+    @property
     def claim(self) -> Path:
         """Locked by the running daemon."""
         return self.run / "hapaird.lock"

@@ -133,7 +133,7 @@ def make_hands(places: Places, cluster: Cluster, me: str) -> Hands:
         Drbd(run),
         KernelBackings(run, FileStorage(places.memory)),
         MountedFileSystems(run),
-        ServiceAddresses(cluster, me),
+        ServiceAddresses(cluster, me, former=places.cards_before),
         programs,
         NetworkPaths(cluster, me),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from hapair.durable import sync_folder
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.witness import tls
 from hapair.witness.book import Book, Row
@@ -53,14 +54,6 @@ def make_folder(folder: Path) -> None:
         ) from None
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def listening_socket(address: str, port: int) -> socket.socket:
     """Bind without listening; all addresses means IPv4 and IPv6."""
     everywhere = not address
@@ -90,7 +83,7 @@ async def running(settings: Settings, book: Book | None = None) -> AsyncIterator
     with _only_one(folder), listening_socket(settings.address, settings.port) as door:
         tls.ensure_pair(folder)
         commits = Commits(book or Book(folder))
-        _sync_folder(folder)  # The names of the files must survive as well.
+        sync_folder(folder)  # The names of the files must survive as well.
         certificates = await commits.run(lambda book: book.certificates())
         server = Server(commits, tls.server_context(folder, certificates), settings.limits)
         port = door.getsockname()[1]

@@ -1,7 +1,6 @@
 """A person's lab: whose snapshot it starts from, one command at a time, and what Ctrl-C leaves."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import pytest
 
@@ -18,8 +18,7 @@ from hapair_lab.acceleration import Acceleration
 from hapair_lab.choosing import age, not_own
 from hapair_lab.errors import LabError
 from hapair_lab.folders import new_run_folder
-from hapair_lab.lab import Description, Lab, in_parallel, uninterrupted, write_description
-from hapair_lab.machine import Machine
+from hapair_lab.lab import Description, Lab, write_description
 from hapair_lab.room import DISK_BYTES, MEMORY_BYTES, host_room, refuse_without_room
 from hapair_lab.saved import Saved, find
 from hapair_lab.snapshots import forget
@@ -31,6 +30,33 @@ from tests.unit.lab.caches import grow_old, image_in
 
 UML = Acceleration.UML
 make_saved = partial(caches.make_saved, acceleration=UML)
+
+
+ENDS_A_LAB: Final = """
+from hapair_lab.lab import uninterrupted
+
+with uninterrupted():
+    signal.raise_signal(signal.SIGINT)
+    print("uninterrupted", end=", ")
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+WAITS_FOR_A_GUEST: Final = """
+import os, threading
+from hapair_lab.lab import in_parallel
+
+def work(_machine):
+    print("at work", flush=True)
+    threading.Event().wait()
+
+try:
+    in_parallel(work, ["node1"])
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+os._exit(0)  # The guest would be waited for.
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -147,11 +173,16 @@ def test_an_interrupted_command_does_not_say_that_a_lab_is_gone_which_is_up(
     assert "what was half done is undone" in capsys.readouterr().err
 
 
+def in_a_process_of_its_own(program: str) -> Started:
+    """Run what is interrupted: here an interruption could end the whole run, or another test."""
+    begin = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    argv = [sys.executable, "-c", f"{begin}\n{program}"]
+    return Started(argv, stdout=subprocess.PIPE, text=True)
+
+
 def test_nothing_interrupts_the_end_of_a_lab() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with uninterrupted():
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    with in_a_process_of_its_own(ENDS_A_LAB) as process:
+        assert process.ended()[0] == "uninterrupted, interrupted\n"
 
 
 def test_whoever_interrupts_is_told_that_the_guests_are_being_ended(
@@ -165,18 +196,10 @@ def test_whoever_interrupts_is_told_that_the_guests_are_being_ended(
     assert capsys.readouterr().err.count("ending the guests ...") == 1
 
 
-def test_an_interruption_waits_for_no_guest(cache: Path) -> None:
-    lab = make_lab(cache, make_saved(cache, "formed", "1"))
-    go_on, begun_s = threading.Event(), time.monotonic()
-
-    def work(_machine: Machine) -> None:
-        os.kill(os.getpid(), signal.SIGINT)  # As the terminal does, for the main thread.
-        go_on.wait(PATIENCE_S)
-
-    with pytest.raises(KeyboardInterrupt):
-        in_parallel(work, [lab.node1])
-    go_on.set()
-    assert time.monotonic() - begun_s < PATIENCE_S
+def test_an_interruption_waits_for_no_guest() -> None:
+    with in_a_process_of_its_own(WAITS_FOR_A_GUEST) as process:
+        process.line("at work")
+        assert process.interrupted()[0] == "interrupted\n"
 
 
 def test_a_snapshot_is_forgotten_when_only_the_folder_of_a_lab_is_left(

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import superblock
-from hapair.adapters.shared.durable import replace_durably
 from hapair.adapters.shared.mounts import plain
+from hapair.durable import replace_durably
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from hapair.adapters.network import netlink
@@ -48,11 +49,14 @@ class ServiceAddresses:
         cluster: Cluster,
         me: str,
         *,
+        former: Path | None = None,  # Where the cards' former settings are noted.
         probes: int = PROBES,
         probe_interval_s: float = PROBE_INTERVAL_S,
         announce_again_after_s: tuple[float, ...] = ANNOUNCE_AGAIN_AFTER_S,
     ) -> None:
+        self._cluster = cluster
         self._me = me
+        self._former = former
         self._cards = Cards(cluster, me)
         self._wire = Wire()
         self._probes = probes
@@ -63,10 +67,12 @@ class ServiceAddresses:
         self._changes = 0  # How often they changed by our own doing.
         self._removals = Removals(self._present)
         self._tables = Readings(netlink.read_tables, netlink.Tables.of)
+        self._settle_cards()
 
     def use(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._cards.use(cluster)
-        answer_for_own_only(cluster, self._me)
+        self._settle_cards()
 
     def close(self) -> None:
         for task in self._announcing:
@@ -75,7 +81,14 @@ class ServiceAddresses:
         self._removals.close()
 
     def on_change(self, callback: Callable[[], None]) -> None:
-        self._removals.listen(callback)
+        def changed() -> None:
+            self._settle_cards()  # A card may be new.
+            callback()
+
+        self._removals.listen(changed)
+
+    def _settle_cards(self) -> None:
+        answer_for_own_only(self._cluster, self._me, self._former)
 
     async def present_each(
         self, wanted: Sequence[tuple[ServiceAddress, ...]]

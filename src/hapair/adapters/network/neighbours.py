@@ -16,8 +16,14 @@ SETTINGS: Final = Path("/proc/sys/net/ipv4/conf")
 OWN_ONLY: Final = {"arp_ignore": "1", "arp_announce": "2"}
 
 
-def answer_for_own_only(cluster: Cluster, me: str, settings: Path = SETTINGS) -> None:
-    """Set it for all cards of networks with a stand-by card; a card that is missing is left out."""
+def answer_for_own_only(
+    cluster: Cluster, me: str, former: Path | None, settings: Path = SETTINGS
+) -> None:
+    """Have it so for all cards of networks with a stand-by card; a missing card is left out.
+
+    The kernel forgets it at a boot and with the card. The file ``former`` gets a line "place value"
+    for each setting that was another one: a removal of the package puts these back.
+    """
     for network in cluster.networks:
         cards = network.attachment(me).cards
         if len(cards) < 2:  # noqa: PLR2004 - no stand-by card
@@ -25,4 +31,15 @@ def answer_for_own_only(cluster: Cluster, me: str, settings: Path = SETTINGS) ->
         for card in cards:
             for name, value in OWN_ONLY.items():
                 with contextlib.suppress(OSError):
-                    (settings / card / name).write_text(value)
+                    _set(settings / card / name, value, former)
+
+
+def _set(setting: Path, value: str, former: Path | None) -> None:
+    before = setting.read_text().strip()
+    if before == value:
+        return
+    if former is not None:
+        noted = former.read_text() if former.exists() else ""
+        if f"{setting} " not in noted:
+            former.write_text(f"{noted}{setting} {before}\n")
+    setting.write_text(value)

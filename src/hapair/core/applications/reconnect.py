@@ -5,8 +5,11 @@ winner. When the loser has stopped, nothing keeps the copies apart but that nobo
 split brain only makes DRBD compare, refuse and give up again: nothing is ever discarded.
 
 It gives up as well when somebody cannot prove that he is the peer. While the peer is not heard on
-the replication network, whoever answers there is not the peer: nothing is tried, and when it is
-heard again the tries begin anew.
+the replication network, whoever answers there is not the peer: nothing is tried.
+
+The tries begin anew when the copies are connected, or the peer is silent there, a minute after the
+last one. A connection that ends sooner has not mended anything, and one that flaps would be tried
+for ever.
 """
 
 from typing import Final
@@ -21,6 +24,7 @@ from hapair.model.status import Phase, Standing
 
 TRIES_MAX: Final = 6
 FIRST_AFTER_S: Final = 2.0  # Doubled after each try.
+COUNTS_FOR_S: Final = 60.0
 
 
 def settle(turn: Turn) -> None:
@@ -39,8 +43,10 @@ def settle(turn: Turn) -> None:
 
 
 def _forget(turn: Turn, resource: str) -> None:
-    if resource in turn.state.reconnects:
-        left = {k: v for k, v in turn.state.reconnects.items() if k != resource}
+    state = turn.state
+    tried = state.reconnects.get(resource)
+    if tried is not None and tried.counts_until_s <= state.now_s:
+        left = {k: v for k, v in state.reconnects.items() if k != resource}
         turn.change(reconnects=left)
 
 
@@ -64,7 +70,7 @@ def _try(turn: Turn, application: str, resource: str) -> None:
         turn.change(reconnects={**state.reconnects, resource: before})
         return
     wait_s = FIRST_AFTER_S * 2.0 ** (before.tries + 1)
-    after = Reconnects(before.tries + 1, state.now_s + wait_s)
+    after = Reconnects(before.tries + 1, state.now_s + wait_s, state.now_s + COUNTS_FOR_S)
     turn.change(reconnects={**state.reconnects, resource: after})
     turn.note("reconnect", f"{resource} had given its peer up and tries again", application)
     effect_id = turn.number()

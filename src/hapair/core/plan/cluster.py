@@ -161,7 +161,8 @@ def described(built: Built) -> dict[str, str]:
         for each in network.attachments:
             cards = " ".join(each.cards)
             addresses = " ".join(str(address) for address in each.addresses)
-            lines[f"network {network.name} on {each.node}"] = f"{addresses} on {cards}"
+            own_only = " (each answers ARP for its own addresses only)" * (len(each.cards) > 1)
+            lines[f"network {network.name} on {each.node}"] = f"{addresses} on {cards}{own_only}"
     return lines
 
 

@@ -21,8 +21,8 @@ def refusals(situation: Situation, built: Built, *, changed: bool) -> Problems:
         yield Problem(
             "--rotate-secret",
             "DRBD connections",
-            "the nodes have different versions of hapair, and agree on no secret meanwhile",
-            "install the newer version on both nodes, then try again",
+            "different versions of hapair are installed or running, which agree on no secret",
+            "install the newer version on both nodes, restart their daemons, then try again",
         )
     if situation.formed and changed:
         previous = situation.previous

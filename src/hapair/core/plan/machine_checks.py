@@ -34,22 +34,31 @@ TOOLS: Final = (
 
 
 def versions(situation: Situation) -> Problems:
+    for side in situation.sides:
+        installed, running = side.facts.version, side.facts.daemon.version
+        if running not in {"", installed}:
+            yield Problem(
+                side.node,
+                "hapair",
+                f"its daemon still runs version {running}, version {installed} is installed",
+                on(side.node, "systemctl restart hapaird (applications go on)"),
+                warning=_understand_each_other(running, installed),
+            )
     first, second = situation.sides
-    if situation.one_version:
-        return
-    # Releases that differ in the last number only understand each other: a rolling upgrade.
-    compatible = _release(first.facts.version) == _release(second.facts.version)
-    yield Problem(
-        f"{first.node}, {second.node}",
-        "hapair",
-        f"{first.node} has version {first.facts.version}, {second.node} has {second.facts.version}",
-        "install the newer version on both nodes",
-        warning=compatible,
-    )
+    mine, other = first.facts.version, second.facts.version
+    if mine != other:
+        yield Problem(
+            f"{first.node}, {second.node}",
+            "hapair",
+            f"{first.node} has version {mine} installed, {second.node} has {other}",
+            "install the newer version on both nodes",
+            warning=_understand_each_other(mine, other),
+        )
 
 
-def _release(version: str) -> tuple[str, ...]:
-    return tuple(version.split(".")[:2])
+def _understand_each_other(one: str, other: str) -> bool:
+    """Tell whether only the last number of the releases differs: a rolling upgrade."""
+    return one.split(".")[:2] == other.split(".")[:2]
 
 
 def host_names(situation: Situation) -> Problems:

@@ -63,9 +63,10 @@ class Situation:
 
     @property
     def one_version(self) -> bool:
-        """Tell whether both nodes have the same version of hapair."""
-        first, second = self.sides
-        return first.facts.version == second.facts.version
+        """Tell whether both nodes have the same version of hapair, and their daemons run it."""
+        installed = {side.facts.version for side in self.sides}
+        running = {side.facts.daemon.version for side in self.sides} - {""}
+        return len(installed | running) == 1
 
     @property
     def previous(self) -> Built | None:

@@ -57,3 +57,4 @@ class Reconnects:
 
     tries: int = 0
     again_at_s: float = 0.0
+    counts_until_s: float = 0.0  # Until then these tries count, whatever became of the last one.

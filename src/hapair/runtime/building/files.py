@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hapair.durable import replace_durably, sync_folder
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.model.secret import for_root_only
@@ -115,25 +116,10 @@ def mode_for(cluster: Cluster) -> int:
 
 
 def write_durably(path: Path, content: bytes, mode: int) -> None:
-    """Replace ``path`` atomically; afterwards, and after a power cut, it is old or new.
-
-    Raises OSError: it is unchanged, or it is new but not certain to survive a power cut.
-    """
+    """Replace ``path`` as ``replace_durably`` does, in folders that are made for it."""
     make_folders(path.parent)
     beside = path.with_name(f".{path.name}.hapair-new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    replace_durably(path, content, beside, lambda descriptor: os.fchmod(descriptor, mode))
 
 
 def make_folders(folder: Path) -> None:
@@ -150,14 +136,6 @@ def remove_durably(path: Path) -> None:
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class BusyError(Exception):

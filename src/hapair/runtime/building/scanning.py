@@ -57,15 +57,15 @@ class NodeScan:
         """
         # First, because a file that cannot be read ends it: no program is under way then.
         configuration = await self._configuration()
-        facts, standing = await asyncio.gather(
+        facts, (standing, version) = await asyncio.gather(
             self._scanner.scan(request),
-            asyncio.to_thread(self._standing),
+            asyncio.to_thread(self._standing_and_version),
         )
         running = facts.daemon.running or bool(standing)
         return replace(
             facts,
             configuration=configuration,
-            daemon=Daemon(running, facts.daemon.enabled, standing),
+            daemon=Daemon(running, facts.daemon.enabled, standing, version),
             wall_ms=int(self._wall_s() * 1000),
             building=self._places.job.exists()
             or (not lock_is_ours and somebody_builds(self._places)),
@@ -86,16 +86,21 @@ class NodeScan:
             leftovers=leftovers(places),
         )
 
-    def _standing(self) -> str:
-        """Return the local node's standing as its daemon says it; empty when nobody knows."""
+    def _standing_and_version(self) -> tuple[str, str]:
+        """Return what the local node's daemon says of itself; empty where nobody knows."""
         try:
             status = self._ask_daemon("status", STATUS_TIMEOUT_S)
         except RpcError:
-            return self._remembered()
+            return self._remembered(), ""
         nodes, local = status.get("nodes"), status.get("local")
         node = nodes.get(local) if isinstance(nodes, Mapping) else None
-        standing = node.get("standing") if isinstance(node, Mapping) else None
-        return standing if isinstance(standing, str) else ""
+        if not isinstance(node, Mapping):
+            return "", ""
+        standing, version = node.get("standing"), node.get("version")
+        return (
+            standing if isinstance(standing, str) else "",
+            version if isinstance(version, str) else "",
+        )
 
     def _remembered(self) -> str:
         """Say so if a daemon that does not answer has formed the cluster in this boot."""

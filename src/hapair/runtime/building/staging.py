@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from hapair.durable import sync_folder
 from hapair.model.leftover import Leftover, Stage
 from hapair.rpc.messages import Malformed
 from hapair.runtime.building.files import (
@@ -22,7 +23,6 @@ from hapair.runtime.building.files import (
     digest,
     make_folders,
     remove_durably,
-    sync_folder,
     write_durably,
 )
 from hapair.runtime.codec import dumps, loads

@@ -30,6 +30,7 @@ from hapair.runtime.control.loss import estimates, loss_object
 from hapair.runtime.control.status import node_status, why_object
 from hapair.runtime.control.stopping import refuse_held, why_not
 from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.history.repeats import Repeats
 from hapair.runtime.jobs.buildapp import ApplicationBuilder
 from hapair.runtime.node.node import Node
 from hapair.runtime.verbs import Call, Handler, Rights, Verb, Verbs
@@ -67,6 +68,7 @@ class Commands:
     _number: int = 0
     _waiting: dict[int, asyncio.Future[Reply]] = field(default_factory=dict)
     _asking: dict[int, asyncio.Future[AnswerFence]] = field(default_factory=dict)
+    _asked: Repeats = field(default_factory=Repeats)
 
     def verbs(self) -> Verbs:
         read = Rights.READ
@@ -137,7 +139,10 @@ class Commands:
         finally:
             if self._asking.pop(number, None) is not None:
                 node.offer(FenceAskerGone(self.clock.boot_s(), number))
-        self.journal.add("fence-peer", f"{resource}: {answer.because}")
+        # DRBD asks up to four times for a promotion, and after each attempt at a connection that
+        # ends, which can be every second.
+        if line := self._asked.told(f"{resource}: {answer.because}", self.clock.boot_s()):
+            self.journal.add("fence-peer", line)
         return {"verdict": answer.verdict}
 
     async def command(self, command: Command) -> JsonObject:

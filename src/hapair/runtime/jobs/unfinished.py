@@ -11,9 +11,9 @@ from hapair.config.built_json import loads as load_built
 from hapair.config.codec import DamagedError
 from hapair.core.explain import Alarm
 from hapair.core.plan.steps import Step, Work
+from hapair.durable import sync_folder
 from hapair.ports import Storage
 from hapair.rpc.messages import Malformed
-from hapair.runtime.building.files import sync_folder
 from hapair.runtime.codec import dumps, loads
 from hapair.runtime.jobs.job import Job
 from hapair.runtime.places import Places

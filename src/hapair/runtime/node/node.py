@@ -18,7 +18,6 @@ from hapair.model.outcome import Refused, Unknown
 from hapair.model.timeline import OPENING
 from hapair.ports import Clock, Fencing, Heartbeats, PeerLink, WatchdogDevice, Witnesses
 from hapair.rpc.messages import JsonObject, RpcError
-from hapair.runtime.codec import dumps
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.history.replication_memory import (
     MEMORY,
@@ -33,11 +32,11 @@ from hapair.runtime.node.loop import Loop
 from hapair.runtime.node.peer import Peer
 from hapair.runtime.node.perform import Hands, Outlets, Performer, Spawn
 from hapair.runtime.node.sources import Pulse, watch_data
+from hapair.runtime.node.state_file import STATE, dump_state, unknown_members
 from hapair.runtime.node.survey import Survey
 from hapair.runtime.node.third_parties import ThirdParties
 from hapair.runtime.node.views import LinkView
 
-STATE: Final = "state.json"
 STORE_RETRY_S: Final = 1.0
 Watched: TypeAlias = Callable[[], tuple[tuple[KeptSnapshot, ...], tuple[Pace, ...]]]
 LOST: Final = "detected"  # The core's word for the beginning of a silence.
@@ -108,6 +107,7 @@ class Node:
         self.watched: Watched = _nothing_watched  # What the guardian of resyncs sees.
         self.waits_for_disk = False  # Then nothing is decided; a new daemon could not write either.
         self._parts = parts
+        self._unknown = unknown_members(parts.load(STATE))
         self._wires = parts.connect(built.cluster, identity.me)
         self._hands = parts.hands(built.cluster, identity.me)
         self.peer = Peer(built.cluster.peer_of(identity.me), parts.clock, parts.journal, self.offer)
@@ -307,7 +307,7 @@ class Node:
         tries = 0
         while True:
             try:
-                await self._parts.keep(STATE, dumps(stored))
+                await self._parts.keep(STATE, dump_state(stored, self._unknown))
             except OSError as error:
                 if tries == 0:
                     text = f"nothing can be decided: {STATE} cannot be written: {error}"

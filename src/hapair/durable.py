@@ -1,4 +1,4 @@
-"""Files that must survive a power cut."""
+"""Files that must survive a power cut; for every layer that writes some."""
 
 import os
 from collections.abc import Callable
