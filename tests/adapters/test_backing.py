@@ -97,6 +97,16 @@ async def test_every_tool_that_writes_is_counted(real: Place) -> None:
 
 
 @pytest.mark.native
+async def test_a_kernel_that_was_told_not_to_count_counts_from_now_on(real: Place) -> None:
+    number = real.device.stat().st_rdev
+    counts = f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/queue/iostats"
+    for begin in (real.look, lambda: real.backings.guard(VOLUME)):
+        run("sh", "-c", f"echo 0 >{counts}")
+        await begin()
+        assert run("cat", counts) == "1"
+
+
+@pytest.mark.native
 async def test_a_guarded_volume_can_only_be_read(real: Place) -> None:
     await real.backings.guard(VOLUME)
     with pytest.raises(subprocess.CalledProcessError):

@@ -7,9 +7,10 @@ between the kernel keeps others from it; afterwards it refuses writes as long as
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
-from hapair.core.copies.backing import Found, judge
+from hapair.core.copies.backing import Found, judge, without_drbd
 from hapair.core.copies.replication import ATTACHED
 from hapair.core.words.effects import Do
 from hapair.core.words.events import DataChanged, Event
@@ -21,6 +22,7 @@ from hapair.model.outcome import Done, Foreign, Outcome
 from hapair.ports import BackingVolumes, Replication
 
 LOOK_S: Final = 2.0
+AGAIN_S: Final = 30.0  # After a disk did not answer.
 
 
 class Attachments:
@@ -28,7 +30,8 @@ class Attachments:
         self._replication = replication
         self._backing = backing
         self._changed = asyncio.Event()  # The kernel has said something new.
-        self._met: set[str] = set()  # Resources that this daemon has seen, attached or not.
+        self._heard = False  # Before, that nothing is attached means nothing.
+        self._apart: set[str] = set()  # What DRBD does not have, and that is guarded.
         self._given: set[str] = set()  # What is remembered says that DRBD has it.
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -44,6 +47,7 @@ class Attachments:
             now = await self._backing.look(volume, timeout_s=timeout_s)
             if not isinstance(now, Backing):
                 return now
+            before = without_drbd(before, now)
             if do is Do.BRING_UP and (why := await self._foreign(volume, before, now)):
                 return Foreign(why)
             stored = await self._backing.remember(volume.resource, LastSeen(now, attached=True))
@@ -90,42 +94,76 @@ class Attachments:
         if isinstance(now, Backing):
             await self._backing.remember(volume.resource, LastSeen(now, attached=False))
             self._given.discard(volume.resource)
+            self._apart.add(volume.resource)
 
-    # --- What others attach --------------------------------------------------------------------
+    # --- What others attach, or take away ------------------------------------------------------
 
     def feed(self, offer: Callable[[Event], None]) -> Callable[[Event], None]:
         """Return ``offer`` with ``run`` listening to the facts that pass by."""
 
         def both(event: Event) -> None:
             if isinstance(event, DataChanged):
+                self._heard = True
                 self._changed.set()
             offer(event)
 
         return both
 
+    def look_again(self) -> None:
+        """Look at everything soon: what is built has changed."""
+        if self._heard:
+            self._changed.set()
+
     async def run(self, built: Callable[[], Built]) -> None:
-        """See what others attach, for ever: from then on DRBD writes to it.
+        """See what others attach or take away, for ever.
 
         At the start of the daemon what is not attached is guarded: a boot forgets the guard.
         """
+        again_s: float | None = None
         while True:
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(again_s):
+                    await self._changed.wait()
             self._changed.clear()
-            for volume in built().volumes():
-                async with self._locks[volume.resource]:
-                    await self._see(volume)
+            seen = [await self._see(volume) for volume in built().volumes()]
+            again_s = None if all(seen) else AGAIN_S
 
-    async def _see(self, volume: Volume) -> None:
-        name = volume.resource
-        if self._has_whole_disk(volume) and name not in self._given:
-            now = await self._backing.look(volume, timeout_s=LOOK_S)
-            if isinstance(now, Backing):
-                await self._backing.remember(name, LastSeen(now, attached=True))
-                self._given.add(name)
-        known = name in self._met or self._backing.last_seen(name) is None
-        if not known and not self._has_disk(volume):
+    async def _see(self, volume: Volume) -> bool:
+        """Return False when something is left to do although the kernel says nothing more."""
+        async with self._locks[volume.resource]:
+            if self._has_disk(volume):
+                self._apart.discard(volume.resource)
+                return not self._has_whole_disk(volume) or await self._see_attached(volume)
+            return volume.resource in self._apart or await self._see_apart(volume)
+
+    async def _see_attached(self, volume: Volume) -> bool:
+        """From now on DRBD writes to it."""
+        if volume.resource in self._given:
+            return True
+        now = await self._backing.look(volume, timeout_s=LOOK_S)
+        if not isinstance(now, Backing):
+            return False
+        stored = await self._backing.remember(volume.resource, LastSeen(now, attached=True))
+        if not isinstance(stored, Done):
+            return False
+        self._given.add(volume.resource)
+        return True
+
+    async def _see_apart(self, volume: Volume) -> bool:
+        """From now on nobody writes to it: DRBD lost it, or somebody took it from DRBD."""
+        before = self._backing.last_seen(volume.resource)
+        if before is not None:
             await self._backing.guard(volume)
-        self._met.add(name)
+        if before is not None and before.attached:
+            now = await self._backing.look(volume, timeout_s=LOOK_S)
+            if not isinstance(now, Backing) or now.under_way:
+                return False
+            seen = without_drbd(before, now)
+            if not isinstance(await self._backing.remember(volume.resource, seen), Done):
+                return False
+        self._given.discard(volume.resource)
+        self._apart.add(volume.resource)
+        return True
 
     def _has_disk(self, volume: Volume) -> bool:
         facts = self._replication.facts(volume.resource)
