@@ -11,6 +11,7 @@ import pytest
 
 from hapair.adapters.drbd.backing import KernelBackings, make_writable
 from hapair.adapters.drbd.generations import newer
+from hapair.adapters.drbd.holders import holders_of, writable_loops
 from hapair.adapters.drbd.writers import writers_of
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.backing import Backing, LastSeen
@@ -126,6 +127,20 @@ async def test_what_somebody_has_is_not_guarded(real: Place, tmp_path: Path) -> 
 
 
 @pytest.mark.native
+def test_a_loop_device_that_can_write_to_it_is_named(tmp_path: Path) -> None:
+    """It claims nothing: DRBD could attach the volume below a file system that is mounted."""
+    need_root()
+    below = run("losetup", "--find", "--show", str(make_image(tmp_path)))
+    for options, named in (((), True), (("--read-only",), False)):
+        above = run("losetup", "--find", "--show", *options, below)
+        held = [f"the loop device {Path(above).name}"] if named else []
+        assert writable_loops(Path(below)) == held
+        assert holders_of(Path(below)) == held
+        run("losetup", "--detach", above)
+    run("losetup", "--detach", below)
+
+
+@pytest.mark.native
 async def test_whoever_can_have_written_is_named(real: Place) -> None:
     mnt = Path(mkdtemp(dir="/tmp"))  # A superblock has room for 64 characters.
     uuid = run("blkid", "-p", "-o", "value", "-s", "UUID", str(real.device))
@@ -149,9 +164,9 @@ async def test_whoever_can_have_written_is_named(real: Place) -> None:
         assert f"line {line} of {fstab} mounts it on {where}" in told
     assert told.count(" of ") == 4
     assert "the unit srv-x.mount mounts it" in told
-    assert "its file system was mounted last at 20" in told
     told = await real.backings.writers(VOLUME)
     assert "has it now" not in told
+    assert "its file system was mounted last at 20" in told
     assert f"the last place that it knows is {mnt}" in told
     run("rmdir", str(mnt))
 
@@ -220,6 +235,12 @@ def test_the_next_generation_has_no_block_on_the_peer() -> None:
     assert alone.split(":")[1] == "B0B0B0B0B0B0B0B0"
 
 
-@pytest.mark.parametrize("text", ["", "No valid meta data found", "1:2:3:4:0:0:0:0:0:0:0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "No valid meta data found", "1:2:3:4:0:0:0:0:0:0:0", "1:2:3:4:0:1:0:0:0:0:0",
+        "1:2:3:4:1:0:0:0:0:0:0",
+    ],
+)  # fmt: skip
 def test_a_copy_that_is_not_complete_gets_no_generation(text: str) -> None:
     assert newer(text) is None

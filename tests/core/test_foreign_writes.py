@@ -137,6 +137,19 @@ def test_a_person_says_that_it_is_good() -> None:
     assert "is known to have been written" in refused.text
 
 
+def test_what_a_person_said_is_void_when_the_peer_comes_with_a_current_copy_before() -> None:
+    """Something held the volume when it was said; the peer ran meanwhile, or was never behind."""
+    bench = Bench(stored=FOUND)
+    bench.attached = facts(disk=Disk.INCONSISTENT, connection=Connection.SYNC_TARGET)
+    bench.outcomes[Do.BRING_UP_AS_IT_IS] = Refused("the mount on /mnt has it")
+    bench.together_with(current=False)
+    assert confirmed(bench).accepted
+    bench.peer_has(current=True)
+    bench.wait(40.0)
+    assert trust(bench) is Trust.ANEW
+    assert bench.acts()[-1] is not Do.BRING_UP_AS_IT_IS
+
+
 def test_it_is_as_good_as_any_other_when_it_is_attached_as_it_is() -> None:
     bench = Bench(stored=FOUND)
     bench.attached = facts(

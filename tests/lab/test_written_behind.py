@@ -92,6 +92,34 @@ def test_a_volume_that_is_written_while_its_node_is_halted(formed_lab: Lab, writ
 
 
 @pytest.mark.long
+def test_another_volume_in_the_place_of_drbds(formed_lab: Lab) -> None:
+    """FAIL: an empty volume is UpToDate, because DRBD's meta-data lies on another one."""
+    node2 = formed_lab.node2
+    with serving(formed_lab) as story:
+        halt(node2)
+        size = node2.check("lvs --noheadings --units s -o lv_size vg_orders/data").strip()
+        node2.check("lvrename vg_orders data restored_wrongly")
+        node2.check(f"lvcreate --yes --size {size} --name data vg_orders")
+        form(node2)
+        made_anew(story, node2)
+        node2.check("lvremove --yes vg_orders/restored_wrongly")
+    equal_copies(formed_lab)
+
+
+@pytest.mark.long
+def test_a_volume_that_is_taken_from_drbd_by_hand(formed_lab: Lab) -> None:
+    """The daemon runs, attaches it again as soon as it can, and must not take it for DRBD's."""
+    node2 = formed_lab.node2
+    with serving(formed_lab) as story:
+        node2.check(
+            f"systemctl kill -s STOP hapaird && drbdadm down orders.data && mount {VOLUME} /mnt"
+            "; systemctl kill -s CONT hapaird; echo foreign >/mnt/foreign; sleep 4; umount /mnt"
+        )
+        made_anew(story, node2)
+    equal_copies(formed_lab)
+
+
+@pytest.mark.long
 def test_a_line_of_fstab_mounts_the_volume_at_the_boot(formed_lab: Lab) -> None:
     """Field case A10. FAIL: the copy is used, or the advice points at network and disk."""
     node2 = formed_lab.node2

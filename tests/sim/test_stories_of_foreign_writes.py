@@ -6,21 +6,19 @@ from hapair.core.words.effects import Do
 from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Form, Leave
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
-from tests.sim.faults import FailActions
+from tests.sim.faults import FOREIGN_WRITE as FOREIGN
+from tests.sim.faults import FailActions, WriteBehind
 from tests.sim.machine import Trouble
 from tests.sim.settings import NODES
 from tests.sim.stage import DATA, FENCING, KINDS, ORDERS, WITNESS, Stage, with_kind
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
-FOREIGN = -1  # A write that no client made.
 ALARM = "written-behind"
 
 
 def writes_behind(stage: Stage, node: str) -> None:
-    copy = stage.copy(node)
-    assert not copy.configured, "DRBD keeps others from what it has"
-    copy.foreign = True
-    copy.data.add(FOREIGN)
+    assert not stage.copy(node).configured, "DRBD keeps others from what it has"
+    stage.suffers(WriteBehind(node, DATA))
 
 
 def seen_on(stage: Stage, node: str) -> bool:

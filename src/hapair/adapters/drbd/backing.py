@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.drbd.writers import writers_of
+from hapair.adapters.drbd.writers import LIMIT_S, last_mount, writers_of
 from hapair.adapters.shared.forked import Ended, Forked, Write
 from hapair.model.application import Volume
 from hapair.model.backing import Backing, LastSeen
@@ -91,7 +91,13 @@ class KernelBackings:
 
     async def writers(self, volume: Volume) -> str:
         """Return who may have written to the volume, or may do it again; empty: no trace."""
-        return await writers_of(self._run, volume, self._device(volume), self._etc)
+        device = self._device(volume)
+        traces = await writers_of(self._run, volume, device, self._etc)
+        read = await self._forked(
+            volume.resource, lambda write: _last_mount(device, write), timeout_s=LIMIT_S
+        )
+        mounted = read.text if isinstance(read, Ended) else ""
+        return "; ".join(part for part in (traces, mounted) if part)
 
     async def guard(self, volume: Volume) -> None:
         """Make the kernel refuse writes to the volume; nothing happens while anybody has it.
@@ -194,4 +200,9 @@ def _digest(device: Path, write: Write) -> int:
     place = mmap.mmap(-1, START_BYTES)  # Direct reading wants memory at the beginning of a page.
     length = os.readv(descriptor, [place])
     write(hashlib.sha256(place[:length]).hexdigest())
+    return 0
+
+
+def _last_mount(device: Path, write: Write) -> int:
+    write(last_mount(device))
     return 0
