@@ -137,6 +137,29 @@ def test_a_person_says_that_it_is_good() -> None:
     assert "is known to have been written" in refused.text
 
 
+@pytest.mark.parametrize("theirs", [(), (RESOURCE,)], ids=["may come", "was written as well"])
+def test_no_connection_is_waited_for_when_the_peer_never_uses_its_copy(
+    theirs: tuple[str, ...],
+) -> None:
+    """Both were written after a loss of power: without an end nothing would run ever again."""
+    stored = replace(FOUND, unproven=(RESOURCE, "mail.data"), away=(RESOURCE,))
+    bench = Bench(stored=stored)
+    bench.deaf = {Do.BRING_UP_AS_IT_IS}
+    bench.together_with(current=False)
+    bench.peer_says(behind=theirs)
+    assert confirmed(bench).accepted
+    doubted = bench.state.stored
+    assert (RESOURCE in doubted.unproven, RESOURCE in doubted.away) == (not theirs, not theirs)
+
+
+def test_a_person_need_not_wait_for_the_peer() -> None:
+    bench = Bench(stored=replace(FOUND, unproven=(RESOURCE,)))
+    bench.deaf = {Do.BRING_UP_AS_IT_IS}
+    bench.command(Form())
+    assert confirmed(bench).accepted
+    assert bench.state.stored.unproven == (RESOURCE,)
+
+
 def test_what_a_person_said_is_void_when_the_peer_comes_with_a_current_copy_before() -> None:
     """Something held the volume when it was said; the peer ran meanwhile, or was never behind."""
     bench = Bench(stored=FOUND)

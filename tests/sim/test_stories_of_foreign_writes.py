@@ -102,8 +102,11 @@ def test_a_person_decides_when_the_peer_never_comes_back() -> None:
     assert seen_on(stage, "node1"), "all of the peer's copy was replaced"
 
 
-def test_of_two_copies_that_were_written_none_is_used_before_a_person_decides() -> None:
-    stage = Stage(with_kind(WITNESS)).begin()
+@each_kind
+def test_of_two_copies_that_were_written_none_is_used_before_a_person_decides(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
     for node in NODES:
         stage.dies(node)
     for node in NODES:

@@ -126,7 +126,11 @@ def _confirm(turn: Turn, request_id: int) -> None:
 
 
 def _confirm_copy(turn: Turn, request_id: int, name: str) -> None:
-    """Use copies although they were written behind DRBD; those of the peer will be replaced."""
+    """Use copies although they were written behind DRBD; those of the peer will be replaced.
+
+    Where the peer says that it will never promote its own, because it was written as well, no
+    connection will ever prove this one either: it is good in every respect then.
+    """
     state = turn.state
     names = [v.resource for v in replication.volumes(state, name)]
     foreign = [each for each in names if doubts.is_foreign(state, each)]
@@ -141,6 +145,8 @@ def _confirm_copy(turn: Turn, request_id: int, name: str) -> None:
     else:
         for resource in foreign:
             doubts.decide_foreign(turn, resource, Trust.AS_IT_IS)
+        if theirs is not None and hearing.agreed(state):
+            doubts.believe(turn, set(foreign) & set(theirs.behind))
         text = f"{', '.join(foreign)}: the operator confirmed that the copy on {state.me} is good"
         turn.note("confirmed", text, name, Severity.WARNING)
         turn.reply(request_id, text, accepted=True)
