@@ -158,6 +158,39 @@ def test_a_volume_that_is_written_by_a_rescue_system(formed_lab: Lab) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.lab(seconds=60)
+def test_xfs_that_a_rescue_system_mounts(formed_lab: Lab) -> None:
+    """Its log lies in the middle of the volume, its first blocks tell all the same."""
+    node1, node2 = formed_lab.nodes
+    volume = "/dev/vg_mail/data"
+    cluster.make_storage(formed_lab, "mail", disk="/dev/vdc", file_system="xfs", size_mib=320)
+    node1.check("mkdir -p /etc/cluster/mail")
+    node1.put("/etc/cluster/mail/appconf.xml", cluster.appconf("mail", address="10.77.1.60"))
+    node1.put("/etc/cluster/mail/run", cluster.run_script("mail", 8081))
+    node1.check("chmod 755 /etc/cluster/mail/run && clbuildapp mail", timeout_s=PATIENCE_S)
+    cluster.wait_until_redundant(formed_lab)
+    halt(node2)
+    node2.check(f"mount -o ro,norecovery {volume} /mnt && ls /mnt && umount /mnt")
+    form(node2)
+    cluster.wait_until_redundant(formed_lab)
+    never_doubted(formed_lab)
+
+    halt(node2)
+    node2.check(
+        f"systemctl stop hapaird && blockdev --setrw {volume} && mount {volume} /mnt"
+        " && touch /mnt/foreign && umount /mnt"
+    )
+    node2.halt()
+    node2.wait_until_off()
+    node2.power_on()
+    form(node2)
+    formed_lab.wait_until("it is told", lambda: FOUND in notes(node2), timeout_s=PATIENCE_S)
+    cluster.wait_until_redundant(formed_lab)
+    assert "mail.data" in node2.check("clevents | grep written-behind")
+    assert "orders.data" not in node2.check("clevents | grep written-behind")
+
+
+@pytest.mark.long
 @pytest.mark.lab(seconds=100)
 def test_nothing_is_doubted_that_only_drbd_wrote(formed_lab: Lab) -> None:
     """FAIL: a whole resync, for nothing, after an ordinary failover, reboot or restart."""

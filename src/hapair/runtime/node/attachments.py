@@ -1,7 +1,8 @@
 """Give a volume to DRBD and take it back, so that what others write to it meanwhile is found out.
 
-What a volume looks like is remembered before DRBD is given it and after DRBD has let it go. In
-between the kernel keeps others from it; afterwards it refuses writes as long as nobody insists.
+What a volume looks like is remembered before DRBD is given it and after DRBD has let it go, or was
+seen to have lost it. In between the kernel keeps away who claims it; afterwards it refuses writes
+as long as nobody insists.
 """
 
 import asyncio
