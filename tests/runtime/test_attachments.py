@@ -25,12 +25,13 @@ ALONE = VolumeFacts(
 class Side:
     replication: FakeReplication = field(default_factory=FakeReplication)
     backing: FakeBackings = field(default_factory=FakeBackings)
+    again_s: float = 30.0
 
     def __post_init__(self) -> None:
         self.new_daemon()
 
     def new_daemon(self) -> None:
-        self.attachments = Attachments(self.replication, self.backing)
+        self.attachments = Attachments(self.replication, self.backing, again_s=self.again_s)
 
     async def up(self, do: Do = Do.BRING_UP) -> Outcome:
         return await self.attachments.bring_up(do, VOLUME, 5.0)
@@ -193,8 +194,9 @@ async def test_of_a_disk_that_was_given_up_writes_may_still_be_under_way(side: S
     side.replication.set(replace(ALONE, disk=Disk.DISKLESS))
     side.backing.now = replace(UNWRITTEN, under_way=2)
     await side.down()
-    await side.hears()
     side.backing.write(8)
+    assert isinstance(await side.up(), Done)
+    await side.down()
     side.backing.now = replace(side.backing.seen, under_way=0)
     await side.hears()
     assert side.backing.guarded
@@ -226,6 +228,18 @@ async def test_what_was_taken_from_drbd_by_hand_is_nobodys(
         side.replication.bring_up = real  # type: ignore[method-assign]
     side.backing.write(8)
     assert isinstance(await side.up(), Foreign)
+
+
+@pytest.mark.parametrize("again_s", [30.0, 0.0])
+async def test_a_lost_disk_that_gives_errors_is_asked_now_and_then(again_s: float) -> None:
+    side = Side(again_s=again_s)
+    await side.up()
+    side.replication.set(replace(ALONE, disk=Disk.DISKLESS))
+    side.backing.now = Unknown("it cannot be read")
+    await side.hears()
+    side.backing.now = UNWRITTEN
+    await side.hears()
+    assert side.backing.memory[NAME].attached is (again_s > 0)
 
 
 async def test_another_volume_in_its_place_is_not_attached(side: Side) -> None:

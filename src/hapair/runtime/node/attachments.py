@@ -8,7 +8,6 @@ as long as nobody insists.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from hapair.core.copies.backing import Found, judge, without_drbd
@@ -23,16 +22,20 @@ from hapair.model.outcome import Done, Foreign, Outcome
 from hapair.ports import BackingVolumes, Replication
 
 LOOK_S: Final = 2.0
-AGAIN_S: Final = 30.0  # After a disk did not answer.
+AGAIN_S: Final = 30.0  # After a disk did not answer, or not everything.
 
 
 class Attachments:
-    def __init__(self, replication: Replication, backing: BackingVolumes) -> None:
+    def __init__(
+        self, replication: Replication, backing: BackingVolumes, *, again_s: float = AGAIN_S
+    ) -> None:
+        self._again_s = again_s
         self._replication = replication
         self._backing = backing
         self._changed = asyncio.Event()  # The kernel has said something new.
         self._heard = False  # Before, that nothing is attached means nothing.
         self._apart: set[str] = set()  # What DRBD does not have, and that is guarded.
+        self._unsure: set[str] = set()  # What could not be looked at.
         self._given: set[str] = set()  # What is remembered says that DRBD has it.
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -120,25 +123,33 @@ class Attachments:
 
         At the start of the daemon what is not attached is guarded: a boot forgets the guard.
         """
-        again_s: float | None = None
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(again_s):
+            try:
+                async with asyncio.timeout(self._again_s if self._unsure else None):
                     await self._changed.wait()
+            except TimeoutError:
+                self._unsure.clear()
             self._changed.clear()
-            seen = [await self._see(volume) for volume in built().volumes()]
-            again_s = None if all(seen) else AGAIN_S
+            for volume in built().volumes():
+                async with self._locks[volume.resource]:
+                    await self._see(volume)
 
-    async def _see(self, volume: Volume) -> bool:
-        """Return False when something is left to do although the kernel says nothing more."""
-        async with self._locks[volume.resource]:
-            if self._has_disk(volume):
-                self._apart.discard(volume.resource)
-                return not self._has_whole_disk(volume) or await self._see_attached(volume)
-            return volume.resource in self._apart or await self._see_apart(volume)
+    async def _see(self, volume: Volume) -> None:
+        name = volume.resource
+        if self._has_disk(volume):
+            self._apart.discard(name)
+            self._unsure.discard(name)
+            seen = not self._has_whole_disk(volume) or await self._see_attached(volume)
+        elif name in self._apart | self._unsure:  # A disk that fails is not asked all the time.
+            return
+        elif seen := await self._see_apart(volume):
+            self._given.discard(name)
+            self._apart.add(name)
+        if not seen:
+            self._unsure.add(name)
 
     async def _see_attached(self, volume: Volume) -> bool:
-        """From now on DRBD writes to it."""
+        """From now on DRBD writes to it. Return False when that cannot be remembered yet."""
         if volume.resource in self._given:
             return True
         now = await self._backing.look(volume, timeout_s=LOOK_S)
@@ -151,7 +162,10 @@ class Attachments:
         return True
 
     async def _see_apart(self, volume: Volume) -> bool:
-        """From now on nobody writes to it: DRBD lost it, or somebody took it from DRBD."""
+        """From now on nobody writes to it: DRBD lost it, or somebody took it from DRBD.
+
+        Return False when that cannot be remembered yet.
+        """
         before = self._backing.last_seen(volume.resource)
         if before is not None:
             await self._backing.guard(volume)
@@ -162,8 +176,6 @@ class Attachments:
             seen = without_drbd(before, now)
             if not isinstance(await self._backing.remember(volume.resource, seen), Done):
                 return False
-        self._given.discard(volume.resource)
-        self._apart.add(volume.resource)
         return True
 
     def _has_disk(self, volume: Volume) -> bool:
