@@ -137,29 +137,43 @@ def test_a_person_says_that_it_is_good() -> None:
     assert "is known to have been written" in refused.text
 
 
-@pytest.mark.parametrize("theirs", [(), (RESOURCE,)], ids=["may come", "was written as well"])
-def test_no_connection_is_waited_for_when_the_peer_never_uses_its_copy(
-    theirs: tuple[str, ...],
-) -> None:
-    """Both were written after a loss of power: without an end nothing would run ever again."""
-    stored = replace(FOUND, unproven=(RESOURCE, "mail.data"), away=(RESOURCE,))
-    bench = Bench(stored=stored)
+def unprovable(stored: Stored, *, waited_s: float = 12.0) -> Bench:
+    """Return a node whose copy may miss writes, together with one whose copy was written."""
+    bench = Bench(stored=replace(stored, unproven=(RESOURCE, "mail.data")))
+    bench.attached = facts(
+        disk=Disk.CONSISTENT, connection=Connection.CONNECTING, peer_disk=Disk.UNKNOWN
+    )
     bench.deaf = {Do.BRING_UP_AS_IT_IS}
     bench.together_with(current=False)
-    bench.peer_says(behind=theirs)
-    assert confirmed(bench).accepted
-    doubted = bench.state.stored
-    assert (RESOURCE in doubted.unproven) is not bool(theirs)
-    assert RESOURCE not in doubted.away
-    assert "mail.data" in doubted.unproven
+    bench.peer_says(behind=(RESOURCE,))
+    bench.wait(waited_s)
+    return bench
 
 
-def test_a_person_need_not_wait_for_the_peer() -> None:
-    bench = Bench(stored=replace(FOUND, unproven=(RESOURCE,)))
-    bench.deaf = {Do.BRING_UP_AS_IT_IS}
-    bench.command(Form())
+@pytest.mark.parametrize("stored", [Stored(), FOUND], ids=["untouched", "written as well"])
+def test_a_person_says_that_a_copy_misses_nothing_that_no_connection_will_prove(
+    stored: Stored,
+) -> None:
+    """After a loss of power of both: without an end nothing would run ever again."""
+    bench = unprovable(stored)
+    assert ("may miss writes" in alarm(bench)) is (not stored.foreign)
     assert confirmed(bench).accepted
-    assert bench.state.stored.unproven == (RESOURCE,)
+    assert bench.state.stored.unproven == ("mail.data",)
+    assert "may miss writes" not in alarm(bench)
+
+
+def test_a_copy_that_may_meet_the_peers_is_not_decided_about() -> None:
+    early = unprovable(Stored(), waited_s=1.0)
+    assert not confirmed(early).accepted
+    assert alarm(early) == ""
+    silent = Bench(stored=replace(FOUND, unproven=(RESOURCE,)))
+    silent.deaf = {Do.BRING_UP_AS_IT_IS}
+    silent.command(Form())
+    assert confirmed(silent).accepted
+    assert silent.state.stored.unproven == (RESOURCE,)
+    proven = unprovable(Stored())
+    proven.data(HEALTHY)
+    assert not confirmed(proven).accepted
 
 
 def test_what_a_person_said_is_void_when_the_peer_comes_with_a_current_copy_before() -> None:

@@ -51,6 +51,26 @@ def test_nothing_is_doubted_when_nobody_wrote(kind: ArbitrationKind) -> None:
     stage.ends_well()
 
 
+def test_of_a_copy_that_may_miss_writes_and_one_that_was_written_a_person_chooses_one() -> None:
+    """The untouched one need not be thrown away; with this arbitration no epoch proves it."""
+    stage = Stage(with_kind(ArbitrationKind.OPERATOR)).begin()
+    for node in NODES:
+        stage.dies(node)
+    stage.run_for(3.0)
+    writes_behind(stage, "node1")
+    for node in NODES:
+        stage.world.power_on(node)
+    stage.waits_for(stage.is_together, 60.0)
+    assert not stage.types("node2", ConfirmCopy(ORDERS)).accepted, "the copies may meet"
+    stage.run_for(20.0)
+    assert stage.served_by() == ""
+    assert stage.types("node2", ConfirmCopy(ORDERS)).accepted
+    stage.waits_for(stage.is_redundant, 60.0)
+    stage.ends_well()
+    assert not seen_on(stage, "node1")
+    assert not seen_on(stage, "node2")
+
+
 @each_kind
 def test_after_a_loss_of_power_the_copy_that_nobody_touched_goes_on(kind: ArbitrationKind) -> None:
     """A line of fstab mounts the bare volume of node1 at its boot."""

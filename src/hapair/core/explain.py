@@ -249,6 +249,15 @@ def _written_behind(state: NodeState, application: str) -> list[Alarm]:
         )
         for found in state.stored.foreign
         if replication.application_of(state, found.resource) == application
+    ] + [
+        Alarm(
+            "written-behind",
+            f"the copy of {name} on {state.me} may miss writes, and {state.peer_name}'s, which could"
+            " tell, was written behind DRBD: neither is used before a person says which one is good",
+            application,
+        )
+        for name in commands.unprovable(state, application)
+        if name not in state.stored.foreign_to
     ]
 
 

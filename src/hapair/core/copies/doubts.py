@@ -55,7 +55,7 @@ def forget_foreign(turn: Turn, resource: str) -> None:
     turn.store(foreign=tuple(f for f in turn.state.stored.foreign if f.resource != resource))
 
 
-def believe(turn: Turn, resources: set[str]) -> None:
+def believe(turn: Turn, resources: list[str]) -> None:
     """Trust copies that only may miss writes, because a person said that they are good."""
     stored = turn.state.stored
     turn.store(
