@@ -10,7 +10,6 @@ from hapair.core import node as real_core
 from hapair.core.applications.ladder import is_stuck
 from hapair.core.invariants import BrokenInvariantError
 from hapair.core.words.events import ConfirmCopy, Form, Introduce, Run
-from hapair.model.backing import Trust
 from hapair.model.status import Standing, Wanted
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults
@@ -186,19 +185,21 @@ def _operator_looks(world: World) -> None:
 
 
 def _choose_copy(world: World, application: str) -> None:
-    """Say of one copy that was written behind DRBD that it is good, if nothing else helps."""
+    """Say of one copy that it is good, if nothing else makes the copies meet again.
+
+    A person takes the one that is used, or that nobody wrote to, and none that misses writes.
+    """
     states = [state for node in NODES if (state := world.state(node)) is not None]
-    together = all(state.standing is Standing.TOGETHER for state in states)
-    if not together or world.clients.serving(application):
-        return
-    for state in states:
-        foreign = [each for each in state.stored.foreign if each.trust is not Trust.ANEW]
-        names = [each.resource for each in foreign if each.resource.startswith(f"{application}.")]
-        sides = {name: world.resources[name].side(state.me) for name in names}
-        whole = all(
-            world.clients.acknowledged[name] <= side.data and side.meta.was_up_to_date
-            for name, side in sides.items()
-        )
-        if names and whole:
-            world.command(state.me, ConfirmCopy(application))
-            return
+    serving = world.clients.serving(application)
+    for name, resource in world.resources.items():
+        written = [state.me for state in states if name in state.stored.foreign_to]
+        doubted = all(name in state.stored.doubtful for state in states)
+        together = all(state.standing is Standing.TOGETHER for state in states)
+        if not (name.startswith(f"{application}.") and written and doubted and together):
+            continue
+        for node in sorted(NODES, key=lambda each: (each not in serving, each in written)):
+            side = resource.side(node)
+            whole = world.clients.acknowledged[name] <= side.data and side.meta.was_up_to_date
+            if whole and (not serving or node in serving):
+                world.command(node, ConfirmCopy(application))
+                return

@@ -253,7 +253,7 @@ def _written_behind(state: NodeState, application: str) -> list[Alarm]:
         Alarm(
             "written-behind",
             f"the copy of {name} on {state.me} may miss writes, and {state.peer_name}'s, which"
-            " could tell, was written behind DRBD: neither is used before a person says which one"
+            " could tell, was written behind DRBD: they do not meet before a person says which one"
             " is good",
             application,
         )
