@@ -249,12 +249,16 @@ def _written_behind(state: NodeState, application: str) -> list[Alarm]:
         )
         for found in state.stored.foreign
         if replication.application_of(state, found.resource) == application
-    ] + [
+    ]
+
+
+def _unprovable(state: NodeState, application: str) -> list[Alarm]:
+    """Say that a copy may miss writes, and that no connection will tell."""
+    return [
         Alarm(
-            "written-behind",
+            "unproven-copy",
             f"the copy of {name} on {state.me} may miss writes, and {state.peer_name}'s, which"
-            " could tell, was written behind DRBD: they do not meet before a person says which one"
-            " is good",
+            " could tell, is not used: it misses writes itself, or was written behind DRBD",
             application,
         )
         for name in commands.unprovable(state, application)
@@ -281,4 +285,5 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     found += _frozen(state, name)
     found += _vanished(state, name)
     found += _written_behind(state, name)
+    found += _unprovable(state, name)
     return found

@@ -153,7 +153,7 @@ def unprovable(state: NodeState, application: str) -> list[str]:
     """Return the copies here that may miss writes, and that no connection will ever prove.
 
     The peer says that it will never promote its own: it was written behind DRBD, so it is not even
-    attached. One that only misses writes is, and then the copies meet in a moment.
+    attached. One that only misses writes is: then the copies meet, unless the network fails.
     """
     theirs = state.peer.state
     if theirs is None or not hearing.agreed(state):
