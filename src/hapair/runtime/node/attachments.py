@@ -130,7 +130,9 @@ class Attachments:
             except TimeoutError:
                 self._unsure.clear()
             self._changed.clear()
-            for volume in built().volumes():
+            volumes = built().volumes()
+            self._given &= {volume.resource for volume in volumes}  # A build took others back.
+            for volume in volumes:
                 async with self._locks[volume.resource]:
                     await self._see(volume)
 
