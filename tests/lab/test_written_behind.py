@@ -166,8 +166,10 @@ def test_xfs_that_a_rescue_system_mounts(formed_lab: Lab) -> None:
     cluster.make_storage(formed_lab, "mail", disk="/dev/vdc", file_system="xfs", size_mib=320)
     node1.check("mkdir -p /etc/cluster/mail")
     node1.put("/etc/cluster/mail/appconf.xml", cluster.appconf("mail", address="10.77.1.60"))
-    node1.put("/etc/cluster/mail/run", cluster.run_script("mail", 8081))
-    node1.check("chmod 755 /etc/cluster/mail/run && clbuildapp mail", timeout_s=PATIENCE_S)
+    for node in formed_lab.nodes:
+        node.check("mkdir -p /etc/cluster/mail")
+        node.put("/etc/cluster/mail/run", cluster.run_script("mail", 8081), mode=0o755)
+    node1.check("clbuildapp mail", timeout_s=PATIENCE_S)
     cluster.wait_until_redundant(formed_lab)
     halt(node2)
     node2.check(f"mount -o ro,norecovery {volume} /mnt && ls /mnt && umount /mnt")
