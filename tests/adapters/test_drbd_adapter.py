@@ -327,7 +327,7 @@ async def test_a_copy_is_used_as_it_is_in_a_generation_of_its_own(node: Node) ->
     node.run.answers[f"{meta} get-gi"] = Finished(0, "A0:B0:C0:D0:0:1:0:0:0:0:0\n", "")
     refused = await node.drbd.bring_up_as_it_is(VOLUME, timeout_s=5)
     assert isinstance(refused, Refused)
-    assert "not UpToDate" in refused.why
+    assert "not complete" in refused.why
     node.run.answers[f"{meta} get-gi"] = TimedOut(5)
     assert isinstance(await node.drbd.bring_up_as_it_is(VOLUME, timeout_s=5), Unknown)
 

@@ -243,10 +243,8 @@ class Hands:
             return Refused("it is attached already") if other else resource.bring_up(name)
         if act.do is Do.BRING_UP_ANEW:
             side.empty()
-        elif act.do is Do.BRING_UP_AS_IT_IS and not (
-            side.meta.consistent and side.meta.was_up_to_date
-        ):
-            return Refused("the copy is not UpToDate")
+        elif act.do is Do.BRING_UP_AS_IT_IS and not side.meta.consistent:
+            return Refused("the copy is not complete")
         elif act.do is Do.BRING_UP_AS_IT_IS:
             side.outrun(resource.identifier())
         elif side.foreign:

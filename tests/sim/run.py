@@ -197,9 +197,16 @@ def _choose_copy(world: World, application: str) -> None:
         together = all(state.standing is Standing.TOGETHER for state in states)
         if not (name.startswith(f"{application}.") and written and doubted and together):
             continue
-        for node in sorted(NODES, key=lambda each: (each not in serving, each in written)):
+        for node in sorted(
+            NODES,
+            key=lambda each: (
+                each not in serving,
+                not resource.side(each).meta.was_up_to_date,
+                each in written,
+            ),
+        ):
             side = resource.side(node)
-            whole = world.clients.acknowledged[name] <= side.data and side.meta.was_up_to_date
+            whole = world.clients.acknowledged[name] <= side.data and side.meta.consistent
             if whole and (not serving or node in serving):
                 world.command(node, ConfirmCopy(application))
                 return

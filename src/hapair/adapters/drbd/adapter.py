@@ -120,7 +120,7 @@ class Drbd:
             case TimedOut(after_s):
                 return _no_answer(read, after_s)
             case finished:
-                return Refused(f"{_said(read, finished)}: the copy is not UpToDate")
+                return Refused(f"{_said(read, finished)}: the copy is not complete")
 
     async def _bring_up_after(self, volume: Volume, argv: Argv, timeout_s: float) -> Outcome:
         """Change the meta-data of a volume that nobody has, and bring it up."""
