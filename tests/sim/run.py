@@ -193,6 +193,7 @@ def _choose_copy(world: World, application: str) -> None:
     serving = world.clients.serving(application)
     for name, resource in world.resources.items():
         written = [state.me for state in states if name in state.stored.foreign_to]
+        lacking = [state.me for state in states if name in state.stored.behind]
         doubted = all(name in state.stored.doubtful for state in states)
         together = all(state.standing is Standing.TOGETHER for state in states)
         if not (name.startswith(f"{application}.") and written and doubted and together):
@@ -207,6 +208,6 @@ def _choose_copy(world: World, application: str) -> None:
         ):
             side = resource.side(node)
             whole = world.clients.acknowledged[name] <= side.data and side.meta.consistent
-            if whole and (not serving or node in serving):
+            if whole and node not in lacking and (not serving or node in serving):
                 world.command(node, ConfirmCopy(application))
                 return
