@@ -176,6 +176,7 @@ def _operator_looks(world: World) -> None:
             world.command(node, Form())
         for record in state.stored.records:
             gave_up = any(each.spent for each in state.items_of(record.application).values())
+            gave_up = gave_up or bool(state.stored.behind)
             waits = record.owner != node or state.standing is Standing.LEAVING or gave_up
             if waits and is_stuck(state, record.application):
                 world.machines[node].second.clear()
