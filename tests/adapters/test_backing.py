@@ -11,6 +11,7 @@ import pytest
 
 from hapair.adapters.drbd.backing import KernelBackings, make_writable
 from hapair.adapters.drbd.generations import newer
+from hapair.adapters.drbd.holders import holders_of, writable_loops
 from hapair.adapters.drbd.writers import writers_of
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.backing import Backing, LastSeen
@@ -97,6 +98,16 @@ async def test_every_tool_that_writes_is_counted(real: Place) -> None:
 
 
 @pytest.mark.native
+async def test_a_kernel_that_was_told_not_to_count_counts_from_now_on(real: Place) -> None:
+    number = real.device.stat().st_rdev
+    counts = f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/queue/iostats"
+    for begin in (real.look, lambda: real.backings.guard(VOLUME)):
+        run("sh", "-c", f"echo 0 >{counts}")
+        await begin()
+        assert run("cat", counts) == "1"
+
+
+@pytest.mark.native
 async def test_a_guarded_volume_can_only_be_read(real: Place) -> None:
     await real.backings.guard(VOLUME)
     with pytest.raises(subprocess.CalledProcessError):
@@ -113,6 +124,20 @@ async def test_what_somebody_has_is_not_guarded(real: Place, tmp_path: Path) -> 
         (tmp_path / "mnt/file").write_text("written")
         os.sync()
     run("dd", "if=/dev/zero", f"of={real.device}", "bs=4k", "count=1", "seek=9", "conv=fsync")
+
+
+@pytest.mark.native
+def test_a_loop_device_that_can_write_to_it_is_named(tmp_path: Path) -> None:
+    """It claims nothing: DRBD could attach the volume below a file system that is mounted."""
+    need_root()
+    below = run("losetup", "--find", "--show", str(make_image(tmp_path)))
+    for options, named in (((), True), (("--read-only",), False)):
+        above = run("losetup", "--find", "--show", *options, below)
+        held = [f"the loop device {Path(above).name}"] if named else []
+        assert writable_loops(Path(below)) == held
+        assert holders_of(Path(below)) == held
+        run("losetup", "--detach", above)
+    run("losetup", "--detach", below)
 
 
 @pytest.mark.native
@@ -139,9 +164,9 @@ async def test_whoever_can_have_written_is_named(real: Place) -> None:
         assert f"line {line} of {fstab} mounts it on {where}" in told
     assert told.count(" of ") == 4
     assert "the unit srv-x.mount mounts it" in told
-    assert "its file system was mounted last at 20" in told
     told = await real.backings.writers(VOLUME)
     assert "has it now" not in told
+    assert "its file system was mounted last at 20" in told
     assert f"the last place that it knows is {mnt}" in told
     run("rmdir", str(mnt))
 

@@ -12,7 +12,8 @@ from hapair.adapters.drbd.holders import holders_of
 from hapair.model.data import Role
 from hapair.model.outcome import Done, Refused, Unknown
 from hapair.ports import Finished, TimedOut
-from tests.adapters.loops import volume_at
+from tests.adapters.loops import make_image, run, volume_at
+from tests.adapters.namespaces import need_root
 from tests.fakes.small import FakeRunner
 
 VOLUME = volume_at(Path("/srv/orders"), minor=10)
@@ -150,6 +151,24 @@ def test_who_holds_a_device_is_named(tmp_path: Path) -> None:
         "the device-mapper map mpatha", "md0",
         "the mount on /mnt/old", "the mount on /my own\ufffd\ufffd",
     ]  # fmt: skip
+
+
+@pytest.mark.native
+async def test_what_can_be_written_through_a_loop_device_is_not_attached(
+    node: Node, tmp_path: Path
+) -> None:
+    need_root()
+    below = run("losetup", "--find", "--show", str(make_image(tmp_path)))
+    above = run("losetup", "--find", "--show", below)
+    device = node.devices / VOLUME.volume_group / VOLUME.logical_volume
+    device.rmdir()
+    device.symlink_to(below)
+    outcome = await node.drbd.bring_up(VOLUME, timeout_s=5)
+    run("losetup", "--detach", above)
+    assert isinstance(outcome, Refused)
+    assert f"through the loop device {Path(above).name}" in outcome.why
+    assert isinstance(await node.drbd.bring_up(VOLUME, timeout_s=5), Done)
+    run("losetup", "--detach", below)
 
 
 async def test_what_a_boot_left_inactive_is_activated_first(node: Node) -> None:

@@ -42,6 +42,9 @@ LET_GO: Final = Backing("LVM-data", "first boot", 100, "blocks")
 AFTER_BOOT: Final = replace(LET_GO, activation="second boot", written_sectors=0)
 BACKING: Final = {
     "not-remembered": Comparison(None, replace(LET_GO, written_sectors=200)),
+    "other-volume": Comparison(
+        LastSeen(LET_GO, attached=True), replace(LET_GO, volume="LVM-made-anew")
+    ),
     "never-let-go": Comparison(
         LastSeen(LET_GO, attached=True), replace(LET_GO, written_sectors=200, start="others")
     ),

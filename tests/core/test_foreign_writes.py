@@ -25,8 +25,8 @@ def written() -> Bench:
     return bench
 
 
-def alarm(bench: Bench) -> str:
-    found = [a for a in explain.alarms(bench.state) if a.name == "written-behind"]
+def alarm(bench: Bench, name: str = "written-behind") -> str:
+    found = [a for a in explain.alarms(bench.state) if a.name == name]
     return found[0].text if found else ""
 
 
@@ -135,6 +135,58 @@ def test_a_person_says_that_it_is_good() -> None:
     refused = confirmed(bench)
     assert not refused.accepted
     assert "is known to have been written" in refused.text
+
+
+def unprovable(stored: Stored, *, waited_s: float = 12.0) -> Bench:
+    """Return a node whose copy may miss writes, together with one whose copy was written."""
+    bench = Bench(stored=replace(stored, unproven=(RESOURCE, "mail.data")))
+    bench.attached = facts(
+        disk=Disk.CONSISTENT, connection=Connection.CONNECTING, peer_disk=Disk.UNKNOWN
+    )
+    bench.deaf = {Do.BRING_UP_AS_IT_IS}
+    bench.together_with(current=False)
+    bench.peer_says(behind=(RESOURCE,))
+    bench.wait(waited_s)
+    return bench
+
+
+@pytest.mark.parametrize("stored", [Stored(), FOUND], ids=["untouched", "written as well"])
+def test_a_person_says_that_a_copy_misses_nothing_that_no_connection_will_prove(
+    stored: Stored,
+) -> None:
+    """After a loss of power of both: without an end nothing would run ever again."""
+    bench = unprovable(stored)
+    assert (alarm(bench, "unproven-copy") != "") is (not stored.foreign)
+    assert confirmed(bench).accepted
+    assert bench.state.stored.unproven == ("mail.data",)
+    assert alarm(bench, "unproven-copy") == ""
+
+
+def test_a_copy_that_may_meet_the_peers_is_not_decided_about() -> None:
+    early = unprovable(Stored(), waited_s=1.0)
+    assert not confirmed(early).accepted
+    assert alarm(early, "unproven-copy") == ""
+    silent = Bench(stored=replace(FOUND, unproven=(RESOURCE,)))
+    silent.deaf = {Do.BRING_UP_AS_IT_IS}
+    silent.command(Form())
+    assert confirmed(silent).accepted
+    assert silent.state.stored.unproven == (RESOURCE,)
+    proven = unprovable(Stored())
+    proven.data(HEALTHY)
+    assert not confirmed(proven).accepted
+
+
+def test_what_a_person_said_is_void_when_the_peer_comes_with_a_current_copy_before() -> None:
+    """Something held the volume when it was said; the peer ran meanwhile, or was never behind."""
+    bench = Bench(stored=FOUND)
+    bench.attached = facts(disk=Disk.INCONSISTENT, connection=Connection.SYNC_TARGET)
+    bench.outcomes[Do.BRING_UP_AS_IT_IS] = Refused("the mount on /mnt has it")
+    bench.together_with(current=False)
+    assert confirmed(bench).accepted
+    bench.peer_has(current=True)
+    bench.wait(40.0)
+    assert trust(bench) is Trust.ANEW
+    assert bench.acts()[-1] is not Do.BRING_UP_AS_IT_IS
 
 
 def test_it_is_as_good_as_any_other_when_it_is_attached_as_it_is() -> None:

@@ -19,11 +19,15 @@ class FakeBackings:
     full: bool = False  # Nothing can be remembered.
     who: str = ""
 
+    @property
+    def seen(self) -> Backing:
+        assert isinstance(self.now, Backing)
+        return self.now
+
     def write(self, sectors: int) -> None:
         """Write to the volume, by whomever."""
-        assert isinstance(self.now, Backing)
-        written = self.now.written_sectors + sectors
-        self.now = replace(self.now, written_sectors=written, start=f"{written} sectors later")
+        written = self.seen.written_sectors + sectors
+        self.now = replace(self.seen, written_sectors=written, start=f"{written} sectors later")
 
     async def look(self, volume: Volume, *, timeout_s: float) -> Backing | Refused | Unknown:
         del volume, timeout_s

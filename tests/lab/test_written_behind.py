@@ -92,6 +92,34 @@ def test_a_volume_that_is_written_while_its_node_is_halted(formed_lab: Lab, writ
 
 
 @pytest.mark.long
+def test_another_volume_in_the_place_of_drbds(formed_lab: Lab) -> None:
+    """FAIL: an empty volume is UpToDate, because DRBD's meta-data lies on another one."""
+    node2 = formed_lab.node2
+    with serving(formed_lab) as story:
+        halt(node2)
+        size = node2.check("lvs --noheadings --units s -o lv_size vg_orders/data").strip()
+        node2.check("lvrename vg_orders data restored_wrongly")
+        node2.check(f"lvcreate --yes --size {size} --name data vg_orders")
+        form(node2)
+        made_anew(story, node2)
+        node2.check("lvremove --yes vg_orders/restored_wrongly")
+    equal_copies(formed_lab)
+
+
+@pytest.mark.long
+def test_a_volume_that_is_taken_from_drbd_by_hand(formed_lab: Lab) -> None:
+    """The daemon runs, attaches it again as soon as it can, and must not take it for DRBD's."""
+    node2 = formed_lab.node2
+    with serving(formed_lab) as story:
+        node2.check(
+            f"systemctl kill -s STOP hapaird && drbdadm down orders.data && mount {VOLUME} /mnt"
+            "; systemctl kill -s CONT hapaird; echo foreign >/mnt/foreign; sleep 4; umount /mnt"
+        )
+        made_anew(story, node2)
+    equal_copies(formed_lab)
+
+
+@pytest.mark.long
 def test_a_line_of_fstab_mounts_the_volume_at_the_boot(formed_lab: Lab) -> None:
     """Field case A10. FAIL: the copy is used, or the advice points at network and disk."""
     node2 = formed_lab.node2
@@ -127,6 +155,41 @@ def test_a_volume_that_is_written_by_a_rescue_system(formed_lab: Lab) -> None:
         form(node2)
         made_anew(story, node2)
     equal_copies(formed_lab)
+
+
+@pytest.mark.long
+@pytest.mark.lab(seconds=60)
+def test_xfs_that_a_rescue_system_mounts(formed_lab: Lab) -> None:
+    """Its log lies in the middle of the volume, its first blocks tell all the same."""
+    node1, node2 = formed_lab.nodes
+    volume = "/dev/vg_mail/data"
+    cluster.make_storage(formed_lab, "mail", disk="/dev/vdc", file_system="xfs", size_mib=320)
+    node1.check("mkdir -p /etc/cluster/mail")
+    node1.put("/etc/cluster/mail/appconf.xml", cluster.appconf("mail", address="10.77.1.60"))
+    for node in formed_lab.nodes:
+        node.check("mkdir -p /etc/cluster/mail")
+        node.put("/etc/cluster/mail/run", cluster.run_script("mail", 8081), mode=0o755)
+    node1.check("clbuildapp mail", timeout_s=PATIENCE_S)
+    cluster.wait_until_redundant(formed_lab)
+    halt(node2)
+    node2.check(f"mount -o ro,norecovery {volume} /mnt && ls /mnt && umount /mnt")
+    form(node2)
+    cluster.wait_until_redundant(formed_lab)
+    never_doubted(formed_lab)
+
+    halt(node2)
+    node2.check(
+        f"systemctl stop hapaird && blockdev --setrw {volume} && mount {volume} /mnt"
+        " && touch /mnt/foreign && umount /mnt"
+    )
+    node2.halt()
+    node2.wait_until_off()
+    node2.power_on()
+    form(node2)
+    formed_lab.wait_until("it is told", lambda: FOUND in notes(node2), timeout_s=PATIENCE_S)
+    cluster.wait_until_redundant(formed_lab)
+    assert "mail.data" in node2.check("clevents | grep written-behind")
+    assert "orders.data" not in node2.check("clevents | grep written-behind")
 
 
 @pytest.mark.long

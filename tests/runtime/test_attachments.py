@@ -25,12 +25,13 @@ ALONE = VolumeFacts(
 class Side:
     replication: FakeReplication = field(default_factory=FakeReplication)
     backing: FakeBackings = field(default_factory=FakeBackings)
+    again_s: float = 30.0
 
     def __post_init__(self) -> None:
         self.new_daemon()
 
     def new_daemon(self) -> None:
-        self.attachments = Attachments(self.replication, self.backing)
+        self.attachments = Attachments(self.replication, self.backing, again_s=self.again_s)
 
     async def up(self, do: Do = Do.BRING_UP) -> Outcome:
         return await self.attachments.bring_up(do, VOLUME, 5.0)
@@ -53,10 +54,14 @@ class Side:
         task = asyncio.ensure_future(self.attachments.run(built))
         for event in (Tick(1.0), DataChanged(1.0, ())):
             offer(event)
-        for _ in range(20):
+        for _ in range(30):
             await asyncio.sleep(0)
         task.cancel()
         assert len(seen) == 2
+
+
+async def fails(*_: object, **__: object) -> Outcome:
+    return Unknown("drbdadm adjust ended with 1")
 
 
 @pytest.fixture
@@ -170,9 +175,6 @@ async def test_a_failed_attachment_forgets_nothing(side: Side) -> None:
     await side.down()
     before = dict(side.backing.memory)
 
-    async def fails(*_: object, **__: object) -> Outcome:
-        return Unknown("drbdadm adjust ended with 1")
-
     side.replication.bring_up = fails  # type: ignore[method-assign]
     assert isinstance(await side.up(), Unknown)
     assert side.backing.memory == before
@@ -187,14 +189,94 @@ async def test_without_a_look_or_a_memory_nothing_is_attached(side: Side) -> Non
     assert side.replication.known == {}
 
 
-async def test_of_a_disk_that_was_given_up_nothing_is_remembered(side: Side) -> None:
-    """Writes to it may still be under way."""
+async def test_of_a_disk_that_was_given_up_writes_may_still_be_under_way(side: Side) -> None:
     await side.up()
     side.replication.set(replace(ALONE, disk=Disk.DISKLESS))
+    side.backing.now = replace(UNWRITTEN, under_way=2)
     await side.down()
     side.backing.write(8)
-    assert side.backing.guarded == []
     assert isinstance(await side.up(), Done)
+    await side.down()
+    side.backing.now = replace(side.backing.seen, under_way=0)
+    await side.hears()
+    assert side.backing.guarded
+    assert isinstance(await side.up(), Done)
+
+
+@pytest.mark.parametrize("disk", [None, Disk.DISKLESS], ids=["down", "detach"])
+@pytest.mark.parametrize("heard", [True, False])
+async def test_what_was_taken_from_drbd_by_hand_is_nobodys(
+    side: Side,
+    disk: Disk | None,
+    heard: bool,  # noqa: FBT001
+) -> None:
+    """Seen when the kernel tells it, or at the first attachment that fails: somebody has it."""
+    await side.up()
+    side.replication.set(ALONE)
+    side.backing.write(1000)
+    await side.hears()
+    side.replication.known.clear()
+    if disk is not None:
+        side.replication.set(replace(ALONE, disk=disk))
+    if heard:
+        await side.hears()
+        assert side.backing.guarded == [NAME]
+    else:
+        real = side.replication.bring_up
+        side.replication.bring_up = fails  # type: ignore[method-assign]
+        assert isinstance(await side.up(), Unknown)
+        side.replication.bring_up = real  # type: ignore[method-assign]
+    side.backing.write(8)
+    assert isinstance(await side.up(), Foreign)
+
+
+@pytest.mark.parametrize("again_s", [30.0, 0.0])
+async def test_a_lost_disk_that_gives_errors_is_asked_now_and_then(again_s: float) -> None:
+    side = Side(again_s=again_s)
+    await side.up()
+    side.replication.set(replace(ALONE, disk=Disk.DISKLESS))
+    side.backing.now = Unknown("it cannot be read")
+    await side.hears()
+    side.backing.now = UNWRITTEN
+    await side.hears()
+    assert side.backing.memory[NAME].attached is (again_s > 0)
+
+
+async def test_another_volume_in_its_place_is_not_attached(side: Side) -> None:
+    await side.up()
+    await side.down()
+    side.backing.now = replace(side.backing.seen, volume="LVM-made-anew")
+    assert isinstance(await side.up(), Foreign)
+
+
+async def test_what_a_build_made_anew_is_drbds(side: Side) -> None:
+    """An application was taken back, and built again on another volume of that name."""
+    await side.up()
+    await side.hears()
+    known = [replace(built(), applications=())]
+    task = asyncio.ensure_future(side.attachments.run(lambda: known[0]))
+    for configured in (known[0], built()):
+        known[0] = configured
+        side.replication.set(ALONE)
+        side.attachments.look_again()
+        for _ in range(30):
+            await asyncio.sleep(0)
+        side.backing.now = replace(side.backing.seen, volume="LVM-made-anew")
+    task.cancel()
+    side.boot()
+    assert isinstance(await side.up(), Done)
+
+
+async def test_before_the_kernel_has_spoken_nothing_is_concluded(side: Side) -> None:
+    await side.up()
+    side.new_daemon()
+    side.replication.known.clear()
+    side.attachments.look_again()
+    task = asyncio.ensure_future(side.attachments.run(built))
+    for _ in range(30):
+        await asyncio.sleep(0)
+    task.cancel()
+    assert side.backing.memory[NAME].attached
 
 
 async def test_what_cannot_be_looked_at_when_it_is_let_go_is_not_remembered(side: Side) -> None:

@@ -27,6 +27,7 @@ from tests.sim.world import World
 
 LEAVE_LIMIT_S = 120.0  # How long an orderly reboot waits for the applications.
 REBOOT_TAKES_S = 5.0
+FOREIGN_WRITE = -1  # No client made it.
 LOOK_SOON_S = 0.05  # Until the daemon was told of a change.
 
 
@@ -184,6 +185,14 @@ class BreakDisk:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteBehind:
+    """Somebody writes to a backing disk that DRBD does not have: a boot, a rescue system, dd."""
+
+    node: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveAddresses:
     """A person, or a program beside us, removes what it did not add: once, or again and again."""
 
@@ -229,6 +238,7 @@ Fault: TypeAlias = (
     | HoldMount
     | HoldDevice
     | BreakDisk
+    | WriteBehind
     | RemoveAddresses
     | Reboot
     | Typed
@@ -281,6 +291,8 @@ class Faults:
                 self._hold_device(fault)
             case BreakDisk(node, resource, for_s):
                 self._break_disk(node, resource, for_s)
+            case WriteBehind(node, resource):
+                self._write_behind(node, resource)
             case RemoveAddresses():
                 self._remove_addresses(fault)
             case Reboot(node):
@@ -349,6 +361,12 @@ class Faults:
             self.world.attach_disks()
 
         self._later(for_s, replace_disk)
+
+    def _write_behind(self, node: str, resource: str) -> None:
+        side = self.world.resources[resource].side(node)
+        if not side.configured:
+            side.foreign = True
+            side.data.add(FOREIGN_WRITE)
 
     def _remove_addresses(self, fault: RemoveAddresses) -> None:
         """Remove them wherever they are; a word that is lost is made up for by the slow look."""

@@ -9,7 +9,7 @@ from typing import Final
 from hapair.core import node as real_core
 from hapair.core.applications.ladder import is_stuck
 from hapair.core.invariants import BrokenInvariantError
-from hapair.core.words.events import Form, Introduce, Run
+from hapair.core.words.events import ConfirmCopy, Form, Introduce, Run
 from hapair.model.status import Standing, Wanted
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults
@@ -19,6 +19,7 @@ from tests.sim.schedule import (
     Timed,
     random_schedule,
     with_clock_jumps,
+    with_foreign_writes,
     with_removed_addresses,
     with_second_holders,
 )
@@ -30,6 +31,7 @@ STARTS_WITHIN_S: Final = 40.0
 HEALS_WITHIN_S: Final = 240.0
 STAYS_WELL_S: Final = 4.0
 OPERATOR_LOOKS_EVERY_S: Final = 5.0
+OPERATOR_CHOOSES_EVERY_S: Final = 40.0
 CORE: Final[Core] = real_core
 BROKEN: Final = (BrokenRuleError, BrokenInvariantError)
 
@@ -51,12 +53,13 @@ class Failure:
 
 
 def plan_of(seed: str) -> Plan:
-    """Return what the seed says: clocks that differ and second holders, too."""
+    """Return what the seed says: also clocks that differ, second holders and foreign writes."""
     plan = plan_with_true_clocks(seed)
     chance = Random(f"{seed}/clocks")
     schedule = with_clock_jumps(plan.schedule, chance)
     schedule = with_removed_addresses(schedule, plan.shape, Random(f"{seed}/addresses"))
     schedule = with_second_holders(schedule, Random(f"{seed}/holders"), plan.shape)
+    schedule = with_foreign_writes(schedule, Random(f"{seed}/foreign"), plan.shape)
     return Plan(seed, with_clocks(plan.shape, chance), schedule)
 
 
@@ -135,12 +138,17 @@ def heal(world: World, watch: Watch) -> None:
     end_s = world.clockwork.now_s + HEALS_WITHIN_S
     well_since_s: float | None = None
     looks_at_s = world.clockwork.now_s + OPERATOR_LOOKS_EVERY_S
+    chooses_at_s = world.clockwork.now_s + OPERATOR_CHOOSES_EVERY_S
     while True:
         world.run_for(1.0)
         now_s = world.clockwork.now_s
         if now_s >= looks_at_s:
             looks_at_s = now_s + OPERATOR_LOOKS_EVERY_S
             _operator_looks(world)
+        if now_s >= chooses_at_s:
+            chooses_at_s = now_s + OPERATOR_CHOOSES_EVERY_S
+            for entry in world.built.applications:
+                _choose_copy(world, entry.application.name)
         missing = watch.missing()
         if missing:
             well_since_s = None
@@ -168,9 +176,39 @@ def _operator_looks(world: World) -> None:
             world.command(node, Form())
         for record in state.stored.records:
             gave_up = any(each.spent for each in state.items_of(record.application).values())
+            gave_up = gave_up or bool(state.stored.behind)
             waits = record.owner != node or state.standing is Standing.LEAVING or gave_up
             if waits and is_stuck(state, record.application):
                 world.machines[node].second.clear()
             failed = record.failed_on and record.owner == node and record.wanted is not Wanted.DOWN
             if failed and not world.clients.serving(record.application):
                 world.command(node, Run(record.application))
+
+
+def _choose_copy(world: World, application: str) -> None:
+    """Say of one copy that it is good, if nothing else makes the copies meet again.
+
+    A person takes the one that is used, or that nobody wrote to, and none that misses writes.
+    """
+    states = [state for node in NODES if (state := world.state(node)) is not None]
+    serving = world.clients.serving(application)
+    for name, resource in world.resources.items():
+        written = [state.me for state in states if name in state.stored.foreign_to]
+        lacking = [state.me for state in states if name in state.stored.behind]
+        doubted = all(name in state.stored.doubtful for state in states)
+        together = all(state.standing is Standing.TOGETHER for state in states)
+        if not (name.startswith(f"{application}.") and written and doubted and together):
+            continue
+        for node in sorted(
+            NODES,
+            key=lambda each: (
+                each not in serving,
+                not resource.side(each).meta.was_up_to_date,
+                each in written,
+            ),
+        ):
+            side = resource.side(node)
+            whole = world.clients.acknowledged[name] <= side.data and side.meta.consistent
+            if whole and node not in lacking and (not serving or node in serving):
+                world.command(node, ConfirmCopy(application))
+                return

@@ -33,6 +33,7 @@ from tests.sim.faults import (
     SlowStore,
     SlowWitness,
     Typed,
+    WriteBehind,
 )
 from tests.sim.machine import Trouble
 from tests.sim.networks import Noise
@@ -43,6 +44,7 @@ PAUSE_BETWEEN_S: Final = 5.0  # On the average.
 CLOCK_JUMPS: Final = 0.3  # Share of the schedules in which a wall clock is set.
 SECOND_HOLDERS: Final = 0.3  # In which something else opens a device.
 TEN_YEARS_S: Final = 10 * 365 * 86400.0
+FOREIGN_WRITES: Final = 0.3  # In which somebody writes behind DRBD.
 REMOVALS: Final = 0.3  # Share of the schedules in which somebody removes addresses.
 CHAINS: Final = 0.4  # Share of the schedules that contain a chain.
 
@@ -134,6 +136,26 @@ def with_second_holders(
         ends = chance.random() < 0.5
         hold = HoldDevice(chance.choice(NODES), chance.choice(volumes), ends, for_s)
         timed.append(Timed(at_s, hold))
+    return tuple(sorted(timed, key=lambda one: one.at_s))
+
+
+def with_foreign_writes(
+    schedule: tuple[Timed, ...], chance: Random, shape: Shape
+) -> tuple[Timed, ...]:
+    """Let somebody write to volumes of a node that is off, or halted, for a while."""
+    if chance.random() >= FOREIGN_WRITES:
+        return schedule
+    volumes = [v.resource for entry in built_from(shape).applications for v in entry.volumes]
+    if not volumes:
+        return schedule
+    timed = list(schedule)
+    for _ in range(chance.randint(1, 2)):
+        node, at_s = chance.choice(NODES), _seconds(chance, 0.0, schedule[-1].at_s + 1.0)
+        for_s = _seconds(chance, 1.0, 15.0)
+        away = Typed(node, Leave(handover=True))
+        timed.append(Timed(at_s, chance.choice((PowerOff(node, for_s), Reboot(node), away))))
+        written_s = round(at_s + chance.uniform(0.3, for_s), 3)
+        timed.append(Timed(written_s, WriteBehind(node, chance.choice(volumes))))
     return tuple(sorted(timed, key=lambda one: one.at_s))
 
 

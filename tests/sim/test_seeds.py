@@ -14,6 +14,9 @@ from tests.sim.trace import printer
 SEEDS_PER_TEST = 25
 # Seeds that found a bug, and what must hold; they are played whatever range is asked for.
 FOUND = {
+    32: "of two copies that were written and may miss writes a person chooses one",
+    98: "what runs from a copy that may miss writes is called good, and the written one replaced",
+    351: "a copy that is only Outdated can be the newest one that is left",
     1065: "what a daemon that died left frozen is let go by the next one",
     1838: "no program is started while the holders of its mount are still being ended",
     4099: "a disk that was given up under a Primary is attached again by the next daemon",

@@ -6,21 +6,19 @@ from hapair.core.words.effects import Do
 from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Form, Leave
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
-from tests.sim.faults import FailActions
+from tests.sim.faults import FOREIGN_WRITE as FOREIGN
+from tests.sim.faults import FailActions, WriteBehind
 from tests.sim.machine import Trouble
 from tests.sim.settings import NODES
 from tests.sim.stage import DATA, FENCING, KINDS, ORDERS, WITNESS, Stage, with_kind
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
-FOREIGN = -1  # A write that no client made.
 ALARM = "written-behind"
 
 
 def writes_behind(stage: Stage, node: str) -> None:
-    copy = stage.copy(node)
-    assert not copy.configured, "DRBD keeps others from what it has"
-    copy.foreign = True
-    copy.data.add(FOREIGN)
+    assert not stage.copy(node).configured, "DRBD keeps others from what it has"
+    stage.suffers(WriteBehind(node, DATA))
 
 
 def seen_on(stage: Stage, node: str) -> bool:
@@ -51,6 +49,26 @@ def test_nothing_is_doubted_when_nobody_wrote(kind: ArbitrationKind) -> None:
     assert ALARM not in stage.alarms("node2")
     assert ("node2", Do.BRING_UP_ANEW) not in stage.acts
     stage.ends_well()
+
+
+def test_of_a_copy_that_may_miss_writes_and_one_that_was_written_a_person_chooses_one() -> None:
+    """The untouched one need not be thrown away; with this arbitration no epoch proves it."""
+    stage = Stage(with_kind(ArbitrationKind.OPERATOR)).begin()
+    for node in NODES:
+        stage.dies(node)
+    stage.run_for(3.0)
+    writes_behind(stage, "node1")
+    for node in NODES:
+        stage.world.power_on(node)
+    stage.waits_for(stage.is_together, 60.0)
+    assert not stage.types("node2", ConfirmCopy(ORDERS)).accepted, "the copies may meet"
+    stage.run_for(20.0)
+    assert stage.served_by() == ""
+    assert stage.types("node2", ConfirmCopy(ORDERS)).accepted
+    stage.waits_for(stage.is_redundant, 60.0)
+    stage.ends_well()
+    assert not seen_on(stage, "node1")
+    assert not seen_on(stage, "node2")
 
 
 @each_kind
@@ -104,8 +122,11 @@ def test_a_person_decides_when_the_peer_never_comes_back() -> None:
     assert seen_on(stage, "node1"), "all of the peer's copy was replaced"
 
 
-def test_of_two_copies_that_were_written_none_is_used_before_a_person_decides() -> None:
-    stage = Stage(with_kind(WITNESS)).begin()
+@each_kind
+def test_of_two_copies_that_were_written_none_is_used_before_a_person_decides(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
     for node in NODES:
         stage.dies(node)
     for node in NODES:

@@ -7,7 +7,7 @@ from typing import Final
 
 from hapair.cli.common import ExitCode, ask, call, patience_s, print_json, run
 from hapair.cli.pages.asking import ask_status
-from hapair.cli.pages.attention import WRITTEN
+from hapair.cli.pages.attention import UNPROVEN, WRITTEN
 from hapair.cli.pages.loss import (
     Loss,
     contact_lines,
@@ -51,7 +51,9 @@ PAGE: Final = parsers.Page(
         application behind DRBD, e.g. mounted it while the node was halted, and the peer has no
         current copy to replace it. The command shows who did that, as far as it is known, and
         wants the name of this node typed. The copy is used as it is then, with what was written
-        to it, and all of the peer's copy is replaced by it when the nodes meet.
+        to it, and all of the peer's copy is replaced by it when the nodes meet. It is also said of
+        a copy that nobody wrote to, when it may miss writes and the peer's copy, which could tell,
+        was written behind DRBD.
     """,
     never=(
         "It never switches the peer off: that is what you state to have done.",
@@ -179,7 +181,8 @@ def facts(local: NodeStatus, loss: Loss) -> Iterator[str]:
 
 def _copy_is_good(options: argparse.Namespace, local: NodeStatus) -> int:
     name, node = options.application, local.node
-    found = [a.text for a in local.alarms if a.name == WRITTEN and a.application == name]
+    names = (WRITTEN, UNPROVEN)
+    found = [a.text for a in local.alarms if a.name in names and a.application == name]
     if not found:
         raise RpcError(
             f"no copy of {name} on {node} is known to have been written behind DRBD", "see: clstat"

@@ -252,6 +252,20 @@ def _written_behind(state: NodeState, application: str) -> list[Alarm]:
     ]
 
 
+def _unprovable(state: NodeState, application: str) -> list[Alarm]:
+    """Say that a copy may miss writes, and that no connection will tell."""
+    return [
+        Alarm(
+            "unproven-copy",
+            f"the copy of {name} on {state.me} may miss writes, and {state.peer_name}'s, which"
+            " could tell, is not used: it misses writes itself, or was written behind DRBD",
+            application,
+        )
+        for name in commands.unprovable(state, application)
+        if name not in state.stored.foreign_to
+    ]
+
+
 def _application_alarms(state: NodeState, application: Application) -> list[Alarm]:
     name = application.name
     found: list[Alarm] = []
@@ -271,4 +285,5 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     found += _frozen(state, name)
     found += _vanished(state, name)
     found += _written_behind(state, name)
+    found += _unprovable(state, name)
     return found

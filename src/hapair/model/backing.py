@@ -12,6 +12,7 @@ class Backing:
     activation: str  # Another one after each boot, and whenever it was activated again.
     written_sectors: int  # Written or discarded, by whomever, since it was activated.
     start: str = ""  # A digest of its first blocks; empty: not looked at.
+    under_way: int = 0  # Requests that the disk has not answered yet.
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from hapair.adapters.drbd.argv import SETUP_OF_8_4, Argv, Commands, Dialect, cre
 from hapair.adapters.drbd.backing import activate, make_writable
 from hapair.adapters.drbd.events import Events
 from hapair.adapters.drbd.generations import newer
-from hapair.adapters.drbd.holders import holders_of
+from hapair.adapters.drbd.holders import holders_of, writable_loops
 from hapair.adapters.drbd.parse import disk_of, proc_devices
 from hapair.adapters.drbd.said import said
 from hapair.adapters.drbd.settling import SettlingRunner
@@ -80,7 +80,10 @@ class Drbd:
         activated = await activate(self._run, self._devices, volume, timeout_s)
         if not isinstance(activated, Done):
             return activated
-        make_writable(self._devices / volume.volume_group / volume.logical_volume)
+        device = self._devices / volume.volume_group / volume.logical_volume
+        if loops := writable_loops(device):
+            return Refused(f"{device} can be written through {', '.join(loops)}; see: losetup -d")
+        make_writable(device)
         argv = self._commands().adjust(volume)
         match await self._run(argv, timeout_s=timeout_s):
             case TimedOut(after_s):

@@ -7,12 +7,12 @@ import json
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.drbd.writers import writers_of
+from hapair.adapters.drbd.writers import LIMIT_S, last_mount, writers_of
 from hapair.adapters.shared.forked import Ended, Forked, Write
 from hapair.model.application import Volume
 from hapair.model.backing import Backing, LastSeen
@@ -25,6 +25,7 @@ GUARD_TRIES: Final = 10
 GUARD_AGAIN_S: Final = 0.1
 WRITTEN: Final = 6  # Places in a device's "stat", see the kernel's Documentation/block/stat.
 DISCARDED: Final = 13
+UNDER_WAY: Final = 8
 
 
 class KernelBackings:
@@ -64,9 +65,19 @@ class KernelBackings:
         except (OSError, ValueError, IndexError) as error:
             return Unknown(f"what was written to {volume.backing_device} is not known: {error}")
 
-    def _seen(self, device: Path, start: str) -> Backing:
+    def _folder(self, device: Path) -> Path:
+        """Return what the kernel tells of a device; from now on it counts what is written to it.
+
+        Somebody may have told it not to, as advice for fast disks says.
+        """
         number = device.stat().st_rdev
         folder = self._sys / "dev/block" / f"{os.major(number)}:{os.minor(number)}"
+        with suppress(OSError):
+            (folder / "queue/iostats").write_text("1")
+        return folder
+
+    def _seen(self, device: Path, start: str) -> Backing:
+        folder = self._folder(device)
         counts = (folder / "stat").read_text().split()
         uuid, number_of_disk = folder / "dm/uuid", folder / "diskseq"  # Linux 5.15 and later.
         disk = number_of_disk.read_text().strip() if number_of_disk.exists() else ""
@@ -75,11 +86,18 @@ class KernelBackings:
             activation=f"{self._boot_id.read_text().strip()} {disk}",
             written_sectors=int(counts[WRITTEN]) + int(counts[DISCARDED]),
             start=start,
+            under_way=int(counts[UNDER_WAY]),
         )
 
     async def writers(self, volume: Volume) -> str:
         """Return who may have written to the volume, or may do it again; empty: no trace."""
-        return await writers_of(self._run, volume, self._device(volume), self._etc)
+        device = self._device(volume)
+        traces = await writers_of(self._run, volume, device, self._etc)
+        read = await self._forked(
+            volume.resource, lambda write: _last_mount(device, write), timeout_s=LIMIT_S
+        )
+        mounted = read.text if isinstance(read, Ended) else ""
+        return "; ".join(part for part in (traces, mounted) if part)
 
     async def guard(self, volume: Volume) -> None:
         """Make the kernel refuse writes to the volume; nothing happens while anybody has it.
@@ -87,6 +105,8 @@ class KernelBackings:
         It lasts until DRBD is given the volume, until ``blockdev --setrw`` or the next activation.
         Newer kernels give a device back a moment after DRBD has said that it let it go.
         """
+        with suppress(OSError):
+            self._folder(self._device(volume))
         for _ in range(GUARD_TRIES):
             with _opened(self._device(volume), os.O_EXCL) as descriptor:
                 if descriptor is not None:
@@ -180,4 +200,9 @@ def _digest(device: Path, write: Write) -> int:
     place = mmap.mmap(-1, START_BYTES)  # Direct reading wants memory at the beginning of a page.
     length = os.readv(descriptor, [place])
     write(hashlib.sha256(place[:length]).hexdigest())
+    return 0
+
+
+def _last_mount(device: Path, write: Write) -> int:
+    write(last_mount(device))
     return 0

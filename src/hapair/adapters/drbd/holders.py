@@ -16,7 +16,28 @@ def holders_of(device: Path, *, sys: Path = Path("/sys"), mounted: Path = MOUNT_
     above = sorted((sys / "dev/block" / f"{major}:{minor}" / "holders").glob("*"))
     found = [each for each in mounts(mount_info(mounted)) if each.device == (major, minor)]
     points = (_shown(each.mount_point) for each in found)
-    return [*(_named(each) for each in above), *(f"the mount on {point}" for point in points)]
+    loops = writable_loops(device, sys=sys)
+    return [*(_named(each) for each in above), *loops, *(f"the mount on {p}" for p in points)]
+
+
+def writable_loops(device: Path, *, sys: Path = Path("/sys")) -> list[str]:
+    """Return the loop devices through which the device can be written: they claim nothing.
+
+    So they keep nobody from attaching it, and nobody keeps them from writing to it.
+    """
+    found = sorted(sys.glob("block/loop*/loop/backing_file"))
+    return [f"the loop device {each.parts[-3]}" for each in found if _writes(each, device)]
+
+
+def _writes(backing_file: Path, device: Path) -> bool:
+    try:
+        place = Path(backing_file.read_text().rstrip("\n"))
+        # Other files are not asked: one on a dead file server would hang.
+        if Path("/dev") not in place.parents or place.stat().st_rdev != device.stat().st_rdev:
+            return False
+        return (backing_file.parents[1] / "ro").read_text().strip() == "0"
+    except (OSError, ValueError):
+        return False
 
 
 def _shown(mount_point: str) -> str:

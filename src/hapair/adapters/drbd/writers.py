@@ -20,7 +20,7 @@ _BYTES: Final = 2048
 
 
 async def writers_of(run: CommandRunner, volume: Volume, device: Path, etc: Path) -> str:
-    """Return every trace that is found; empty: none."""
+    """Return every trace that is found but for those on the device itself; empty: none."""
     names = {volume.backing_device, str(device)}
     match await run(("blkid", "-p", "-o", "export", str(device)), timeout_s=LIMIT_S):
         case Finished(exit_code=0, stdout=text):
@@ -32,7 +32,7 @@ async def writers_of(run: CommandRunner, volume: Volume, device: Path, etc: Path
     found = [f"{holder} has it now" for holder in holders_of(device)]
     found += _fstab_lines(etc / FSTAB, names, device)
     found += _units(etc / UNITS, names, device)
-    return "; ".join([*found, *_last_mount(device)])
+    return "; ".join(found)
 
 
 def _by(name: str, value: str) -> str:
@@ -62,23 +62,26 @@ def _names_it(source: str, names: set[str], device: Path) -> bool:
         return False
 
 
-def _last_mount(device: Path) -> Iterator[str]:
-    """Yield where a file system of the ext family says that it was mounted last."""
+def last_mount(device: Path) -> str:
+    """Return where a file system of the ext family says that it was mounted last; empty: unknown.
+
+    Call it in a forked child: the disk may hang.
+    """
     try:
         with device.open("rb") as opened:
             block = opened.read(_BYTES)
     except OSError:
-        return
+        return ""
     begin, magic = _MAGIC
     if block[begin : begin + len(magic)] != magic:
-        return
+        return ""
     start, length = _MOUNTED_ON
     where = block[start : start + length].split(b"\0")[0].decode("utf-8", "replace")
     at_wall_s = int.from_bytes(block[_MOUNTED_AT : _MOUNTED_AT + 4], "little")
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_wall_s))
     # The kernel notes the place only when a file is opened there.
     at = f"; the last place that it knows is {_shown(where)}" if where else ""
-    yield f"its file system was mounted last at {stamp}{at}"
+    return f"its file system was mounted last at {stamp}{at}"
 
 
 def _lines(place: Path) -> list[str]:

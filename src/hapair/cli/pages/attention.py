@@ -12,6 +12,7 @@ from hapair.cli.screen.terminal import span_text
 # By default a heartbeat is sent every 0.4 s: so many are not lost by accident.
 NETWORK_SILENT_S: Final = 5.0
 WRITTEN: Final = "written-behind"
+UNPROVEN: Final = "unproven-copy"
 UNPROTECTED: Final = "unprotected"
 MEMBERS: Final = ("together", "alone", "cut")
 BUSY_PHASES: Final = ("starting", "stopping", "stuck", "unknown")

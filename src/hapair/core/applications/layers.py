@@ -110,17 +110,17 @@ def _start(turn: Turn, application: Application, item: Item, item_state: ItemSta
 def _attaching(state: NodeState, item: Item) -> Do | None:
     """Return how a copy is to be attached; None: it was written behind DRBD, and has to wait.
 
-    The peer's copy replaces it as soon as the peer says that its own is current.
+    The peer's copy replaces it as soon as the peer says that its own is current; also when a person
+    said that this one is good, and that could not be carried out before: nobody need decide then.
     """
     found = state.stored.foreign_to.get(item.resource)
     if found is None or found.trust is Trust.ANEW:  # Then it counts as empty already.
         return Do.BRING_UP
-    if found.trust is Trust.AS_IT_IS:
-        return Do.BRING_UP_AS_IT_IS
     theirs = state.peer.state
     said = theirs.by_name.get(item.application) if theirs is not None else None
-    current = said is not None and said.data_current and hearing.agreed(state)
-    return Do.BRING_UP_ANEW if current else None
+    if said is not None and said.data_current and hearing.agreed(state):
+        return Do.BRING_UP_ANEW
+    return Do.BRING_UP_AS_IT_IS if found.trust is Trust.AS_IT_IS else None
 
 
 def _is_attached_unasked(state: NodeState, item: Item) -> bool:

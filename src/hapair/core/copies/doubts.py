@@ -55,6 +55,15 @@ def forget_foreign(turn: Turn, resource: str) -> None:
     turn.store(foreign=tuple(f for f in turn.state.stored.foreign if f.resource != resource))
 
 
+def believe(turn: Turn, resources: list[str]) -> None:
+    """Trust copies that only may miss writes, because a person said that they are good."""
+    stored = turn.state.stored
+    turn.store(
+        unproven=tuple(name for name in stored.unproven if name not in resources),
+        away=tuple(name for name in stored.away if name not in resources),
+    )
+
+
 def _put_foreign(turn: Turn, found: ForeignWrites) -> None:
     known = {**turn.state.stored.foreign_to, found.resource: found}
     turn.store(foreign=tuple(known[name] for name in sorted(known)))

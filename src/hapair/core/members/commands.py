@@ -131,13 +131,14 @@ def _confirm(turn: Turn, request_id: int) -> None:
 
 
 def _confirm_copy(turn: Turn, request_id: int, name: str) -> None:
-    """Use copies although they were written behind DRBD; those of the peer will be replaced."""
+    """Use copies although they were written behind DRBD, or cannot be proven (``unprovable``)."""
     state = turn.state
     names = [v.resource for v in replication.volumes(state, name)]
     foreign = [each for each in names if doubts.is_foreign(state, each)]
     theirs = state.peer.state
     said = theirs.by_name.get(name) if theirs is not None else None
-    if not foreign:
+    unproven = unprovable(state, name)
+    if not foreign and not unproven:
         text = f"no copy of {name} here is known to have been written behind DRBD"
         turn.reply(request_id, text, accepted=False)
     elif said is not None and said.data_current and hearing.agreed(state):
@@ -146,9 +147,27 @@ def _confirm_copy(turn: Turn, request_id: int, name: str) -> None:
     else:
         for resource in foreign:
             doubts.decide_foreign(turn, resource, Trust.AS_IT_IS)
-        text = f"{', '.join(foreign)}: the operator confirmed that the copy on {state.me} is good"
+        doubts.believe(turn, unproven)
+        meant = ", ".join(sorted({*foreign, *unproven}))
+        text = f"{meant}: the operator confirmed that the copy on {state.me} is good"
         turn.note("confirmed", text, name, Severity.WARNING)
         turn.reply(request_id, text, accepted=True)
+
+
+def unprovable(state: NodeState, application: str) -> list[str]:
+    """Return the copies here that may miss writes, and that no connection will ever prove.
+
+    The peer says that it will never promote its own: it was written behind DRBD, so it is not even
+    attached. One that only misses writes is: then the copies meet, unless the network fails.
+    """
+    theirs = state.peer.state
+    if theirs is None or not hearing.agreed(state):
+        return []
+    if state.now_s - state.together_since_s < goals.CONNECTION_WAIT_S:
+        return []
+    names = [volume.resource for volume in replication.volumes(state, application)]
+    doubted = set(theirs.behind) & {*state.stored.unproven, *state.stored.away}
+    return [each for each in names if each in doubted and not replication.is_joined(state, each)]
 
 
 def _application_command(

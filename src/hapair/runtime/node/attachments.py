@@ -1,7 +1,8 @@
 """Give a volume to DRBD and take it back, so that what others write to it meanwhile is found out.
 
-What a volume looks like is remembered before DRBD is given it and after DRBD has let it go. In
-between the kernel keeps others from it; afterwards it refuses writes as long as nobody insists.
+What a volume looks like is remembered before DRBD is given it and after DRBD has let it go, or was
+seen to have lost it. In between the kernel keeps away who claims it; afterwards it refuses writes
+as long as nobody insists.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
-from hapair.core.copies.backing import Found, judge
+from hapair.core.copies.backing import Found, judge, without_drbd
 from hapair.core.copies.replication import ATTACHED
 from hapair.core.words.effects import Do
 from hapair.core.words.events import DataChanged, Event
@@ -21,14 +22,20 @@ from hapair.model.outcome import Done, Foreign, Outcome
 from hapair.ports import BackingVolumes, Replication
 
 LOOK_S: Final = 2.0
+AGAIN_S: Final = 30.0  # After a disk did not answer, or not everything.
 
 
 class Attachments:
-    def __init__(self, replication: Replication, backing: BackingVolumes) -> None:
+    def __init__(
+        self, replication: Replication, backing: BackingVolumes, *, again_s: float = AGAIN_S
+    ) -> None:
+        self._again_s = again_s
         self._replication = replication
         self._backing = backing
         self._changed = asyncio.Event()  # The kernel has said something new.
-        self._met: set[str] = set()  # Resources that this daemon has seen, attached or not.
+        self._heard = False  # Before, that nothing is attached means nothing.
+        self._apart: set[str] = set()  # What DRBD does not have, and that is guarded.
+        self._unsure: set[str] = set()  # What could not be looked at.
         self._given: set[str] = set()  # What is remembered says that DRBD has it.
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -44,6 +51,7 @@ class Attachments:
             now = await self._backing.look(volume, timeout_s=timeout_s)
             if not isinstance(now, Backing):
                 return now
+            before = without_drbd(before, now)
             if do is Do.BRING_UP and (why := await self._foreign(volume, before, now)):
                 return Foreign(why)
             stored = await self._backing.remember(volume.resource, LastSeen(now, attached=True))
@@ -90,42 +98,87 @@ class Attachments:
         if isinstance(now, Backing):
             await self._backing.remember(volume.resource, LastSeen(now, attached=False))
             self._given.discard(volume.resource)
+            self._apart.add(volume.resource)
 
-    # --- What others attach --------------------------------------------------------------------
+    # --- What others attach, or take away ------------------------------------------------------
 
     def feed(self, offer: Callable[[Event], None]) -> Callable[[Event], None]:
         """Return ``offer`` with ``run`` listening to the facts that pass by."""
 
         def both(event: Event) -> None:
             if isinstance(event, DataChanged):
+                self._heard = True
                 self._changed.set()
             offer(event)
 
         return both
 
+    def look_again(self) -> None:
+        """Look at everything soon: what is built has changed."""
+        if self._heard:
+            self._changed.set()
+
     async def run(self, built: Callable[[], Built]) -> None:
-        """See what others attach, for ever: from then on DRBD writes to it.
+        """See what others attach or take away, for ever.
 
         At the start of the daemon what is not attached is guarded: a boot forgets the guard.
         """
         while True:
-            await self._changed.wait()
+            try:
+                async with asyncio.timeout(self._again_s if self._unsure else None):
+                    await self._changed.wait()
+            except TimeoutError:
+                self._unsure.clear()
             self._changed.clear()
-            for volume in built().volumes():
+            volumes = built().volumes()
+            self._given &= {volume.resource for volume in volumes}  # A build took others back.
+            for volume in volumes:
                 async with self._locks[volume.resource]:
                     await self._see(volume)
 
     async def _see(self, volume: Volume) -> None:
         name = volume.resource
-        if self._has_whole_disk(volume) and name not in self._given:
-            now = await self._backing.look(volume, timeout_s=LOOK_S)
-            if isinstance(now, Backing):
-                await self._backing.remember(name, LastSeen(now, attached=True))
-                self._given.add(name)
-        known = name in self._met or self._backing.last_seen(name) is None
-        if not known and not self._has_disk(volume):
+        if self._has_disk(volume):
+            self._apart.discard(name)
+            self._unsure.discard(name)
+            seen = not self._has_whole_disk(volume) or await self._see_attached(volume)
+        elif name in self._apart | self._unsure:  # A disk that fails is not asked all the time.
+            return
+        elif seen := await self._see_apart(volume):
+            self._given.discard(name)
+            self._apart.add(name)
+        if not seen:
+            self._unsure.add(name)
+
+    async def _see_attached(self, volume: Volume) -> bool:
+        """From now on DRBD writes to it. Return False when that cannot be remembered yet."""
+        if volume.resource in self._given:
+            return True
+        now = await self._backing.look(volume, timeout_s=LOOK_S)
+        if not isinstance(now, Backing):
+            return False
+        stored = await self._backing.remember(volume.resource, LastSeen(now, attached=True))
+        if not isinstance(stored, Done):
+            return False
+        self._given.add(volume.resource)
+        return True
+
+    async def _see_apart(self, volume: Volume) -> bool:
+        """From now on nobody writes to it: DRBD lost it, or somebody took it from DRBD.
+
+        Return False when that cannot be remembered yet.
+        """
+        before = self._backing.last_seen(volume.resource)
+        if before is not None:
             await self._backing.guard(volume)
-        self._met.add(name)
+        if before is not None and before.attached:
+            now = await self._backing.look(volume, timeout_s=LOOK_S)
+            if not isinstance(now, Backing) or now.under_way:
+                return False
+            seen = without_drbd(before, now)
+            if not isinstance(await self._backing.remember(volume.resource, seen), Done):
+                return False
+        return True
 
     def _has_disk(self, volume: Volume) -> bool:
         facts = self._replication.facts(volume.resource)

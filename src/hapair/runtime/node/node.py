@@ -256,6 +256,7 @@ class Node:
             self._open()
             self._offer_links(built.cluster)
         self.offer(Configured(self._parts.clock.boot_s(), built))
+        self._performer.attachments.look_again()  # The build attached what it made.
 
     async def close(self) -> None:
         """Close the connections to the peer; nothing on this machine is touched."""
