@@ -48,7 +48,8 @@ def _nothing(_: Hit) -> None:
 def _replace_disk(hit: Hit) -> None:
     """Mend the volume, and let DRBD use it again, as the operator does who replaced a disk."""
     faults.mend_disk(hit.node, ORDERS_VOLUME)
-    hit.node.run("grep -q ds:Diskless /proc/drbd && drbdadm attach orders.data")
+    attach = f"blockdev --setrw {ORDERS_VOLUME}; drbdadm attach orders.data"  # It is guarded.
+    hit.node.run(f"if grep -q ds:Diskless /proc/drbd; then {attach}; fi")
 
 
 def _power_on(hit: Hit) -> None:
