@@ -13,6 +13,9 @@ hung or starved, and a machine that stands still. One of them may fail at a time
 one not before the nodes had the time to tell each other about the first one: SETTLES_AFTER_S.
 Loss of power is not a failed way; it is what a silent peer is taken for, and it may come at any
 moment: until the peer has stored that its copy is behind, DRBD acknowledges nothing alone.
+
+With no kind somebody writes behind DRBD while a disk has failed: a copy that was written and one
+that misses writes have no third one that could replace them, and no command of ours chooses.
 """
 
 from dataclasses import dataclass, field
@@ -30,6 +33,7 @@ from tests.sim.faults import (
     Pause,
     PullCable,
     SlowStore,
+    WriteBehind,
 )
 from tests.sim.world import World
 
@@ -63,6 +67,8 @@ class Promise:
     def allows(self, fault: Fault) -> bool:
         """Tell whether the fault may happen now, and remember it if so."""
         if isinstance(fault, BreakDisk) and not self._has_another_copy(fault):
+            return False
+        if isinstance(fault, WriteBehind) and self._misses_writes(fault):
             return False
         if isinstance(fault, Pause) and self._outlasts_patience(fault):
             return False
@@ -99,3 +105,8 @@ class Promise:
     def _has_another_copy(self, fault: BreakDisk) -> bool:
         resource = self.world.resources[fault.resource]
         return resource.linked and resource.other(fault.node).disk is Disk.UP_TO_DATE
+
+    def _misses_writes(self, fault: WriteBehind) -> bool:
+        """Tell whether a node has stored that its copy misses writes, its disk having failed."""
+        disks = (machine.disk for machine in self.world.machines.values())
+        return any(fault.resource in disk.behind for disk in disks)

@@ -10,6 +10,8 @@ from hapair.core import node as real_core
 from hapair.core.applications.ladder import is_stuck
 from hapair.core.invariants import BrokenInvariantError
 from hapair.core.words.events import ConfirmCopy, Form, Introduce, Run
+from hapair.core.words.state import NodeState
+from hapair.model.data import Disk
 from hapair.model.status import Standing, Wanted
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults
@@ -185,8 +187,14 @@ def _operator_looks(world: World) -> None:
                 world.command(node, Run(record.application))
 
 
+def _is_doubted(state: NodeState, resource: str) -> bool:
+    facts = state.facts.get(resource)
+    whole = facts is not None and facts.disk is Disk.UP_TO_DATE
+    return not whole or resource in state.stored.doubtful
+
+
 def _choose_copy(world: World, application: str) -> None:
-    """Say of one copy that it is good, if nothing else makes the copies meet again.
+    """Say of one copy that it is good, if no other one will ever replace it.
 
     A person takes the one that is used, or that nobody wrote to, and none that misses writes.
     """
@@ -195,7 +203,7 @@ def _choose_copy(world: World, application: str) -> None:
     for name, resource in world.resources.items():
         written = [state.me for state in states if name in state.stored.foreign_to]
         lacking = [state.me for state in states if name in state.stored.behind]
-        doubted = all(name in state.stored.doubtful for state in states)
+        doubted = all(_is_doubted(state, name) for state in states)
         together = all(state.standing is Standing.TOGETHER for state in states)
         if not (name.startswith(f"{application}.") and written and doubted and together):
             continue
