@@ -11,7 +11,7 @@ from tests.sim.run import Failure, plan_of, plan_with_true_clocks, play
 from tests.sim.shrink import shrunk
 from tests.sim.trace import printer
 
-SEEDS_PER_TEST = 25
+SEEDS_PER_TEST = 100  # Each test is a process that has to import everything first.
 # Seeds that found a bug, and what must hold; they are played whatever range is asked for.
 FOUND = {
     32: "of two copies that were written and may miss writes a person chooses one",
