@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import calls, superblock, uses
+from hapair.adapters.filesystem.folders import make_mount_point
 from hapair.adapters.filesystem.freeing import free, let_pass
 from hapair.adapters.filesystem.holders import holders, listed
 from hapair.adapters.filesystem.uses import Use
@@ -192,7 +193,7 @@ class Mounter:
                 and superblock.says_errors(target.device)
             ):
                 return SAYS_ERRORS
-            Path(target.mount_point).mkdir(parents=True, exist_ok=True)
+            make_mount_point(target.mount_point)
             return calls.mount(
                 target.device, target.mount_point, target.file_system, target.options
             )

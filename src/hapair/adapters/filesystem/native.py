@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import superblock, uses
+from hapair.adapters.filesystem.folders import make_mount_point
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
 from hapair.adapters.filesystem.options import READ_ONLY, in_force
@@ -125,7 +126,7 @@ class NativeFileSystems:
         """Make the folder; Refused when no mount of ours could ever be seen there."""
         place = volume.mount_point
         try:
-            Path(place).mkdir(parents=True, exist_ok=True)
+            make_mount_point(place)
         except OSError as error:
             return Refused(f"{place}: {error.strerror}")
         if (real := os.path.realpath(place)) != place:
