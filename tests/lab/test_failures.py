@@ -353,9 +353,16 @@ def test_a_resync_that_stands_still_is_helped_once_and_then_told(formed_lab: Lab
         slow_replication(node1)
         node2.power_on()
         wait_until_syncing(story)
-        # So slow that the kernel asks for nothing at all; the connection is well.
-        node2.check("drbdsetup disk-options 0 --c-plan-ahead=0 --resync-rate=1")
-        story.wait_for_note(node2, "resync-stalled")
+
+        def stalls() -> bool:
+            """Make it so slow that the kernel asks for nothing at all; the connection is well.
+
+            Again each time: the daemon has just started, and takes back once what it finds.
+            """
+            node2.check("drbdsetup disk-options 0 --c-plan-ahead=0 --resync-rate=1")
+            return "resync-stalled" in notes(node2)
+
+        formed_lab.wait_until("node2 notes resync-stalled", stalls, timeout_s=PATIENCE_S)
         story.wait_for_note(node2, "resync-still-stalled")
         assert notes(node2).count("resync-stalled") == 1
         assert "data_before_resync" in node2.check("lvs --noheadings -o lv_name vg_orders")
