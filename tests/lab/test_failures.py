@@ -342,7 +342,7 @@ def test_a_device_that_somebody_holds_on_the_standby_is_named_and_waited_for(
 
 
 @pytest.mark.long
-@pytest.mark.lab(seconds=60)
+@pytest.mark.lab(seconds=250)
 def test_a_resync_that_stands_still_is_helped_once_and_then_told(formed_lab: Lab) -> None:
     """Row 18. FAIL: nobody is told, more is tried than once, or the copy is used."""
     node1, node2 = formed_lab.nodes
