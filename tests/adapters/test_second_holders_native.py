@@ -3,7 +3,6 @@
 Real mounts on a loop device, in a mount name space of this test.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Refused, Unknown
-from tests.adapters.holding import bind, in_own_space, named, running
+from tests.adapters.holding import bind, in_own_space, mount_a_file, named, running
 from tests.adapters.loops import MINOR, run, volume_at
 
 pytestmark = pytest.mark.native
@@ -135,14 +134,8 @@ async def test_a_loop_device_over_a_file_is_named_and_detached(
     volume: Volume, file_systems: MountedFileSystems, tmp_path: Path
 ) -> None:
     await file_systems.mount(volume, timeout_s=10)
-    image = Path(volume.mount_point) / "disk.img"
-    image.touch()
-    os.truncate(image, 4 << 20)
-    loop = run("losetup", "--find", "--show", str(image))
-    run("mkfs.ext4", "-q", loop)
     inside = tmp_path / "inside"
-    inside.mkdir()
-    run("mount", loop, str(inside))
+    loop, image = mount_a_file(volume, inside)
     (what,) = await named(file_systems, volume)
     assert what == f"the loop device {loop} over {image}"
     refused = await file_systems.unmount(volume, timeout_s=10)

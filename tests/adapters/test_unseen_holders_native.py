@@ -15,7 +15,7 @@ from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Refused, Unknown
-from tests.adapters.holding import in_own_space, is_asleep, named, running
+from tests.adapters.holding import in_own_space, is_asleep, mount_a_file, named, running
 from tests.adapters.loops import MINOR, loop_device, make_image, run, volume_at
 
 pytestmark = pytest.mark.native
@@ -228,14 +228,8 @@ async def test_no_loop_device_takes_the_time_that_the_other_holders_need(
     volume: Volume, file_systems: MountedFileSystems, tmp_path: Path
 ) -> None:
     await file_systems.mount(volume, timeout_s=10)
-    image = Path(volume.mount_point) / "disk.img"
-    image.touch()
-    os.truncate(image, 4 << 20)
-    loop = run("losetup", "--find", "--show", str(image))
-    run("mkfs.ext4", "-q", loop)
     inside = tmp_path / "inside"
-    inside.mkdir()
-    run("mount", loop, str(inside))
+    loop, _ = mount_a_file(volume, inside)
     places = (inside / "file", Path(volume.mount_point) / "file")
     with contextlib.ExitStack() as stack:
         for place in places:

@@ -1,21 +1,18 @@
 """Who holds a block device, in words that tell a person where to look."""
 
-import os
 from pathlib import Path
 
-from hapair.adapters.shared.mounts import MOUNT_INFO, mount_info, mounts
+from hapair.adapters.shared.mounts import MOUNT_INFO, mount_info, mounts, number_of, shown
 
 
 def holders_of(device: Path, *, sys: Path = Path("/sys"), mounted: Path = MOUNT_INFO) -> list[str]:
     """Return what is built on the device, and where it is mounted; empty when nothing is found."""
-    try:
-        number = device.stat().st_rdev
-    except OSError:
+    if (number := number_of(str(device))) is None:
         return []
-    major, minor = os.major(number), os.minor(number)
+    major, minor = number
     above = sorted((sys / "dev/block" / f"{major}:{minor}" / "holders").glob("*"))
-    found = [each for each in mounts(mount_info(mounted)) if each.device == (major, minor)]
-    points = (_shown(each.mount_point) for each in found)
+    found = [each for each in mounts(mount_info(mounted)) if each.device == number]
+    points = (shown(each.mount_point) for each in found)
     loops = writable_loops(device, sys=sys)
     return [*(_named(each) for each in above), *loops, *(f"the mount on {p}" for p in points)]
 
@@ -38,13 +35,6 @@ def _writes(backing_file: Path, device: Path) -> bool:
         return (backing_file.parents[1] / "ro").read_text().strip() == "0"
     except (OSError, ValueError):
         return False
-
-
-def _shown(mount_point: str) -> str:
-    """Return a name as one line of text: any user may mount at one with any bytes in it."""
-    return "".join(
-        each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in mount_point
-    )
 
 
 def _named(holder: Path) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.drbd.holders import holders_of
+from hapair.adapters.shared.mounts import shown
 from hapair.model.application import Volume
 from hapair.ports import CommandRunner, Finished
 
@@ -43,14 +44,14 @@ def _fstab_lines(place: Path, names: set[str], device: Path) -> Iterator[str]:
     for number, line in enumerate(_lines(place), start=1):
         fields = line.split()
         if len(fields) > 1 and _names_it(fields[0], names, device):
-            yield f"line {number} of {place} mounts it on {_shown(fields[1])}"
+            yield f"line {number} of {place} mounts it on {shown(fields[1])}"
 
 
 def _units(folder: Path, names: set[str], device: Path) -> Iterator[str]:
     for unit in sorted(folder.glob("*.mount")):
         for line in _lines(unit):
             if line.startswith(WHAT) and _names_it(line[len(WHAT) :].strip(), names, device):
-                yield f"the unit {_shown(unit.name)} mounts it"
+                yield f"the unit {shown(unit.name)} mounts it"
 
 
 def _names_it(source: str, names: set[str], device: Path) -> bool:
@@ -80,7 +81,7 @@ def last_mount(device: Path) -> str:
     at_wall_s = int.from_bytes(block[_MOUNTED_AT : _MOUNTED_AT + 4], "little")
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_wall_s))
     # The kernel notes the place only when a file is opened there.
-    at = f"; the last place that it knows is {_shown(where)}" if where else ""
+    at = f"; the last place that it knows is {shown(where)}" if where else ""
     return f"its file system was mounted last at {stamp}{at}"
 
 
@@ -89,7 +90,3 @@ def _lines(place: Path) -> list[str]:
         return place.read_bytes().decode("utf-8", "replace").split("\n")
     except OSError:
         return []
-
-
-def _shown(text: str) -> str:
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from hapair.adapters.filesystem.changes import MountChanges
-from hapair.adapters.filesystem.mounter import Mounter, Target, number_of
+from hapair.adapters.filesystem.mounter import Mounter, Target
 from hapair.adapters.filesystem.uses import Use
-from hapair.adapters.shared.mounts import MountTable, mount_info
+from hapair.adapters.shared.mounts import MountTable, mount_info, number_of
 from hapair.adapters.shared.readings import Readings
 from hapair.adapters.shared.spaces import UNIT_OF_APPLICATIONS
 from hapair.model.application import Unit, Volume

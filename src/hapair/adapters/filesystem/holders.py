@@ -11,7 +11,7 @@ from typing import Final
 from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.sockets import bound_on
 from hapair.adapters.shared.mounts import Mount
-from hapair.adapters.shared.spaces import PROC, Process, process_of
+from hapair.adapters.shared.spaces import PROC, Process, pids, process_of
 
 LOOK_INTERVAL_S: Final = 0.05
 SHOWN_MAX: Final = 20
@@ -23,13 +23,12 @@ def holders(mount: Mount, spared: frozenset[int]) -> tuple[Process, ...]:
     """Return the processes that use the device of ``mount``, without those of ``spared``."""
     found = []
     sockets = bound_on(mount.device)
-    for entry in os.scandir(PROC):
-        if not entry.name.isdigit() or int(entry.name) in spared | {INIT}:
+    for pid in pids():
+        if pid in spared | {INIT}:
             continue
-        process = Path(entry.path)
         with contextlib.suppress(OSError):  # It ended while we looked.
-            if holds(process, mount, sockets):
-                found.append(process_of(int(entry.name)))
+            if holds(PROC / str(pid), mount, sockets):
+                found.append(process_of(pid))
     return tuple(found)
 
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import calls, superblock, uses
@@ -23,6 +22,7 @@ from hapair.adapters.shared.mounts import (
     mount_info,
     mounts,
     mounts_below,
+    number_of,
 )
 from hapair.model.application import FileSystem
 from hapair.model.holders import UNSEEN, Held, Holders
@@ -249,14 +249,6 @@ def _told(
 
 def _is_whole(end: Ended | StillRuns) -> bool:
     return isinstance(end, Ended) and end.exit_code == 0
-
-
-def number_of(device: str) -> tuple[int, int] | None:
-    try:
-        number = Path(device).stat().st_rdev
-    except OSError:
-        return None
-    return os.major(number), os.minor(number)
 
 
 def _is_ours(mount: Mount, target: Target) -> bool:

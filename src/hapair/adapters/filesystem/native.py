@@ -13,7 +13,13 @@ from hapair.adapters.filesystem.folders import make_mount_point
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
 from hapair.adapters.filesystem.options import READ_ONLY, in_force
-from hapair.adapters.shared.mounts import Mount, mount_at, mount_info, mounts_with_options
+from hapair.adapters.shared.mounts import (
+    Mount,
+    mount_at,
+    mount_info,
+    mounts_with_options,
+    number_of,
+)
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, NativeMount
@@ -34,7 +40,7 @@ class NativeFileSystems:
 
     def mounts(self, group: GroupStorage) -> tuple[NativeMount, ...]:
         """Return what is mounted straight from volumes of the group, each volume once."""
-        numbers = {_number(f"/dev/{group.name}/{v.name}"): v.name for v in group.volumes}
+        numbers = {number_of(f"/dev/{group.name}/{v.name}"): v.name for v in group.volumes}
         numbers.pop(None, None)
         found: dict[str, NativeMount] = {}
         all_mounts = tuple(mounts_with_options(mount_info()))
@@ -139,7 +145,7 @@ class NativeFileSystems:
 
     def mounted(self, volume: Volume) -> bool:
         """Tell whether the bare volume is mounted at its mount point."""
-        number = _number(volume.backing_device)
+        number = number_of(volume.backing_device)
         return any(
             mount.device == number and mount.mount_point == volume.mount_point
             for mount, _, _ in mounts_with_options(mount_info())
@@ -158,11 +164,3 @@ def _who_holds(mount: Mount) -> tuple[str, ...]:
     """Return what would keep the volume open when it is unmounted there."""
     held = (*uses.mounted(mount), *uses.in_kernel(mount))
     return (*map(str, holders(mount, frozenset({os.getpid()}))), *(each.what for each in held))
-
-
-def _number(path: str) -> tuple[int, int] | None:
-    try:
-        number = Path(path).stat().st_rdev
-    except OSError:
-        return None
-    return os.major(number), os.minor(number)

@@ -15,7 +15,7 @@ from typing import Final
 from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.holders import INIT, holds
 from hapair.adapters.filesystem.sockets import bound_on
-from hapair.adapters.shared.mounts import Mount, plain, shown
+from hapair.adapters.shared.mounts import Mount, number_of, plain, shown
 from hapair.adapters.shared.spaces import (
     PROC,
     Process,
@@ -200,16 +200,7 @@ def _is_in(place: str, ours: Mount) -> bool:
 
 
 def _device_of(place: str) -> Number | None:
-    if not place.startswith("/dev/"):
-        return None
-    with contextlib.suppress(OSError):
-        return _number_of(Path(place))
-    return None
-
-
-def _number_of(place: Path) -> Number:
-    number = place.stat().st_rdev
-    return os.major(number), os.minor(number)
+    return number_of(place) if place.startswith("/dev/") else None
 
 
 def opened(ours: Mount) -> Iterator[Use]:

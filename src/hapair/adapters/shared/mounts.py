@@ -1,5 +1,6 @@
 """Read /proc/PID/mountinfo."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,15 @@ def mounts_below(mount_point: str) -> tuple[str, ...]:
     prefix = mount_point.rstrip("/") + "/"
     found = mounts(mount_info())
     return tuple(one.mount_point for one in found if one.mount_point.startswith(prefix))
+
+
+def number_of(device: str) -> tuple[int, int] | None:
+    """Return its number, as mounts have it; None when nothing is there."""
+    try:
+        number = Path(device).stat().st_rdev
+    except OSError:
+        return None
+    return os.major(number), os.minor(number)
 
 
 def _group(word: str, optional: list[str]) -> int:
