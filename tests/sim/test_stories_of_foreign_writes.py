@@ -21,6 +21,15 @@ def writes_behind(stage: Stage, node: str) -> None:
     stage.suffers(WriteBehind(node, DATA))
 
 
+def both_lose_power_and_node1_is_written(stage: Stage) -> None:
+    for node in NODES:
+        stage.dies(node)
+    stage.run_for(3.0)
+    writes_behind(stage, "node1")
+    for node in NODES:
+        stage.world.power_on(node)
+
+
 def seen_on(stage: Stage, node: str) -> bool:
     return FOREIGN in stage.copy(node).data
 
@@ -54,12 +63,7 @@ def test_nothing_is_doubted_when_nobody_wrote(kind: ArbitrationKind) -> None:
 def test_of_a_copy_that_may_miss_writes_and_one_that_was_written_a_person_chooses_one() -> None:
     """The untouched one need not be thrown away; with this arbitration no epoch proves it."""
     stage = Stage(with_kind(ArbitrationKind.OPERATOR)).begin()
-    for node in NODES:
-        stage.dies(node)
-    stage.run_for(3.0)
-    writes_behind(stage, "node1")
-    for node in NODES:
-        stage.world.power_on(node)
+    both_lose_power_and_node1_is_written(stage)
     stage.waits_for(stage.is_together, 60.0)
     assert not stage.types("node2", ConfirmCopy(ORDERS)).accepted, "the copies may meet"
     stage.run_for(20.0)
@@ -75,12 +79,7 @@ def test_of_a_copy_that_may_miss_writes_and_one_that_was_written_a_person_choose
 def test_after_a_loss_of_power_the_copy_that_nobody_touched_goes_on(kind: ArbitrationKind) -> None:
     """A line of fstab mounts the bare volume of node1 at its boot."""
     stage = Stage(with_kind(kind)).begin()
-    for node in NODES:
-        stage.dies(node)
-    stage.run_for(3.0)
-    writes_behind(stage, "node1")
-    for node in NODES:
-        stage.world.power_on(node)
+    both_lose_power_and_node1_is_written(stage)
     stage.waits_for(lambda: stage.served_by() != "", 120.0)
     assert not seen_on(stage, stage.served_by())
     stage.waits_for(stage.is_redundant, 60.0)
