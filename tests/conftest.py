@@ -14,7 +14,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 pytest_plugins = ("tests.times.plugin", "tests.guests", "tests.labs")
 
-LAB_TIMEOUT_S = 1200  # Guests are emulated: slow, and slower when the host is busy.
+LAB_TIMEOUT_S = 1800  # A fuse: longer than three waits of PATIENCE_S of src/hapair_lab/lab.py.
 # With --cov these cover every branch of model, config and core. What is not measured is not slowed
 # down: the simulator would need four times as long.
 MEASURED = (

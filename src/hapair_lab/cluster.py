@@ -14,7 +14,7 @@ from typing import Final
 
 from hapair_lab import witness_service
 from hapair_lab.errors import LabError
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.ledger import PORT, SERVER_PATH, install_server
 from hapair_lab.machine import Machine
 from hapair_lab.packages import installed_step, package_file
@@ -150,14 +150,14 @@ def form(lab: Lab, plan: ClusterPlan, say: Callable[[str], None] = lambda _: Non
     wait_until_settled(lab)
 
 
-def wait_until_redundant(lab: Lab, timeout_s: float = 240.0) -> float:
+def wait_until_redundant(lab: Lab, timeout_s: float = PATIENCE_S) -> float:
     """Wait until both nodes are together and every copy is UpToDate on both."""
     return lab.wait_until(
         "both copies of the data are UpToDate", lambda: is_redundant(lab), timeout_s=timeout_s
     )
 
 
-def wait_until_settled(lab: Lab, timeout_s: float = 240.0) -> None:
+def wait_until_settled(lab: Lab, timeout_s: float = PATIENCE_S) -> None:
     """Wait until both copies are UpToDate and what a resync left is gone: nothing moves by itself.
 
     A node keeps a snapshot of its copy while that is resynced and removes it a little later.
@@ -209,7 +209,7 @@ def go_on(lab: Lab) -> None:
         wait_until_it_serves(lab)
 
 
-def wait_until_it_serves(lab: Lab, timeout_s: float = 240.0) -> None:
+def wait_until_it_serves(lab: Lab, timeout_s: float = PATIENCE_S) -> None:
     """Wait until the cluster that came with the boot is as it was before it was halted."""
     wait_until_settled(lab, timeout_s)
     lab.wait_until("node1 serves the application", lambda: serves(lab.node1), timeout_s=timeout_s)

@@ -33,6 +33,9 @@ from hapair_lab.turns import turn_of
 
 POLL_S: Final = 0.1
 POLL_MAX_S: Final = 2.0
+# How long a story waits for what it expects. It is a fuse: emulated guests are slow, and beside a
+# whole run of the tests four times slower. How long things take is measured in ``bench``.
+PATIENCE_S: Final = 480.0
 PLANT_START_TIMEOUT_S: Final = 60.0
 DESCRIPTION: Final = "lab.json"
 CUTS: Final = "cuts.json"

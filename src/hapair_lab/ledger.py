@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hapair_lab.errors import LabError
+from hapair_lab.lab import PATIENCE_S
 from hapair_lab.machine import Machine
 from hapair_lab.recipe import PAYLOAD
 
@@ -19,7 +20,6 @@ CLIENT_PATH: Final = "/usr/local/lib/hapair-lab/client.py"
 CLIENT_LOG: Final = "/var/tmp/hapair-lab-client.log"  # noqa: S108 - a path in a guest of ours.
 CLIENT_UNIT: Final = "lab-client"
 PORT: Final = 7000
-FIRST_ANSWER_TIMEOUT_S: Final = 240.0
 POLL_S: Final = 0.2
 
 
@@ -128,7 +128,7 @@ class NeverStoppingClient:
         )
         self.wait_for_answers(1)
 
-    def wait_for_answers(self, more: int, timeout_s: float = FIRST_ANSWER_TIMEOUT_S) -> None:
+    def wait_for_answers(self, more: int, timeout_s: float = PATIENCE_S) -> None:
         """Wait until so many more lines are acknowledged than now."""
         wanted = self.answers() + more
         deadline_s = time.monotonic() + timeout_s

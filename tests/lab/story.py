@@ -10,14 +10,13 @@ from typing import Final
 from hapair_lab import cluster
 from hapair_lab.channel import GuestGoneError
 from hapair_lab.errors import LabError
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.ledger import NeverStoppingClient, missing
 from hapair_lab.machine import Machine
 from hapair_lab.progress import say
 from hapair_lab.topology import Segment
 from tests.checkers.rules import NodeSeen, nothing_lost, one_writer
 
-PATIENCE_S: Final = 240.0  # Emulated guests are slow, and slower when the host is busy.
 SERVER: Final = "server.py"
 
 

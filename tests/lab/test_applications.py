@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from hapair_lab import cluster
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.ledger import SERVER_PATH
 from hapair_lab.machine import Machine
 from hapair_lab.packages import install_on, package_file
-from tests.lab.story import PATIENCE_S, notes, server_pid, serving, wait_for_standing
+from tests.lab.story import notes, server_pid, serving, wait_for_standing
 from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=12)

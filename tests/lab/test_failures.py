@@ -7,11 +7,10 @@ import pytest
 
 from hapair_lab import cluster, faults
 from hapair_lab.faults import Direction, Packets
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
 from hapair_lab.topology import Segment
 from tests.lab.story import (
-    PATIENCE_S,
     Story,
     boot_of,
     notes,
@@ -162,8 +161,9 @@ def test_a_node_is_reset_for_what_cannot_be_stopped(formed_lab: Lab) -> None:
         held = "/srv/orders/held"
         node1.check(f"dd if=/dev/zero of={held} bs=1M count=2; mkswap {held} && swapon {held}")
         node1.begin("clmoveapp orders --force", timeout_s=PATIENCE_S)
+        story.wait_for_note(node1, "reset")
         formed_lab.wait_until(
-            "node1 is reset", lambda: boot_of(node1) not in ("", before), timeout_s=PATIENCE_S
+            "node1 boots", lambda: boot_of(node1) not in ("", before), timeout_s=PATIENCE_S
         )
         story.service_answers()
         assert story.runs_on() == "node2"

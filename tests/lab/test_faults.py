@@ -8,9 +8,8 @@ import pytest
 from hapair_lab import evidence, faults
 from hapair_lab.errors import LabError
 from hapair_lab.faults import Direction, DiskErrors, Packets
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
-from tests.lab.story import PATIENCE_S
 
 pytestmark = pytest.mark.lab(seconds=5)
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from hapair_lab import cluster
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
-from tests.lab.story import PATIENCE_S, wait_for_standing
+from tests.lab.story import wait_for_standing
 from tests.labs import LabFrom
 
 pytestmark = [pytest.mark.lab(seconds=60), pytest.mark.long]

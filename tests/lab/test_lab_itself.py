@@ -8,11 +8,10 @@ import pytest
 from hapair_lab import snapshots
 from hapair_lab.errors import LabError
 from hapair_lab.folders import new_run_folder
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
 from hapair_lab.scenarios import by_hand
 from hapair_lab.topology import Segment
-from tests.lab.story import PATIENCE_S
 
 pytestmark = pytest.mark.lab(seconds=5)
 

@@ -3,11 +3,10 @@
 import pytest
 
 from hapair_lab import cluster, faults, snapshots
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
 from hapair_lab.packages import installed_step, package_file
 from tests.lab.story import (
-    PATIENCE_S,
     notes,
     seen,
     server_pid,

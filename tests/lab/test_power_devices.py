@@ -9,10 +9,10 @@ from typing import Final
 import pytest
 
 import hapair
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
 from hapair_lab.strip import AGENT_PATH, Manner, Setting
-from tests.lab.story import PATIENCE_S, boot_of
+from tests.lab.story import boot_of
 
 pytestmark = pytest.mark.lab(seconds=20)
 

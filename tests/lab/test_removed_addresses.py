@@ -5,9 +5,9 @@ from typing import Final
 import pytest
 
 from hapair_lab import cluster
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
-from tests.lab.story import PATIENCE_S, Story, notes, server_pid, serving
+from tests.lab.story import Story, notes, server_pid, serving
 from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=17)

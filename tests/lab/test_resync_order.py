@@ -18,12 +18,11 @@ from hapair.model.data import Connection, Disk, VolumeFacts
 from hapair.model.outcome import Done, Refused
 from hapair.ports import Finished
 from hapair_lab.cluster import ClusterPlan
-from hapair_lab.lab import Lab, in_parallel
+from hapair_lab.lab import PATIENCE_S, Lab, in_parallel
 from hapair_lab.machine import Machine
 
 pytestmark = pytest.mark.lab(seconds=25)
 
-PATIENCE_S: Final = 240.0
 RATE_BYTES: Final = 1024 * 1024
 FEW_MIB: Final = 5  # What a copy misses: some seconds of resync at this rate.
 MANY_MIB: Final = 28  # More than a slow guest completes while the rest of the test goes on.

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from hapair_lab import cluster
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
-from tests.lab.story import PATIENCE_S, serving
+from tests.lab.story import serving
 from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=25)

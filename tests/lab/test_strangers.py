@@ -6,10 +6,10 @@ from typing import Final
 import pytest
 
 from hapair_lab import cluster
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
 from tests.adapters.hostile import COMMON, options_of
-from tests.lab.story import PATIENCE_S, server_pid, serving
+from tests.lab.story import server_pid, serving
 from tests.labs import LabFrom
 
 pytestmark = [pytest.mark.lab(seconds=60), pytest.mark.long]

@@ -8,10 +8,9 @@ from typing import Final
 import pytest
 
 from hapair_lab import cluster, etcd_service, faults
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
 from tests.lab.story import (
-    PATIENCE_S,
     boot_of,
     notes,
     part_the_nodes,

@@ -4,10 +4,9 @@ import pytest
 
 from hapair_lab import cluster, witness_service
 from hapair_lab.cluster import ClusterPlan
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
 from tests.lab.story import (
-    PATIENCE_S,
     notes,
     part_the_nodes,
     serving,

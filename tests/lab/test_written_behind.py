@@ -3,9 +3,9 @@
 import pytest
 
 from hapair_lab import cluster
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
-from tests.lab.story import PATIENCE_S, Story, notes, serving, wait_for_standing
+from tests.lab.story import Story, notes, serving, wait_for_standing
 from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=25)

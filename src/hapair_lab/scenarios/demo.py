@@ -14,7 +14,7 @@ from typing import Final
 
 from hapair_lab import cluster
 from hapair_lab.errors import LabError
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.ledger import NeverStoppingClient, missing
 from hapair_lab.machine import Machine
 from hapair_lab.packages import installed_step, package_file
@@ -22,7 +22,6 @@ from hapair_lab.scenario import Scenario
 
 LINES_BEFORE: Final = 40
 LINES_AFTER: Final = 40
-RETURN_TIMEOUT_S: Final = 240.0
 BOLD, PLAIN = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
 
 
@@ -63,14 +62,14 @@ def play(lab: Lab) -> Figures:
     client.wait_for_answers(LINES_BEFORE)
     tell("3. The power of node1, which runs the application, is cut")
     lab.node1.power_off()
-    client.wait_for_answers(LINES_AFTER, timeout_s=RETURN_TIMEOUT_S)
+    client.wait_for_answers(LINES_AFTER, timeout_s=PATIENCE_S)
     timeline = lab.node2.check("clevents --failovers")
     outage_s = client.record_so_far().longest_gap.seconds
     show(f"the service is back on node2 after {outage_s:.1f} s")
     tell("4. node1 gets its power back, joins by itself and resyncs")
     begun_s = time.monotonic()
     lab.node1.power_on()
-    cluster.wait_until_redundant(lab, RETURN_TIMEOUT_S)
+    cluster.wait_until_redundant(lab, PATIENCE_S)
     show(f"both copies are UpToDate {time.monotonic() - begun_s:.0f} s after the power came back")
     typed(lab.node2, "clstat || true")
     tell("5. The application moves back in a planned way")
