@@ -266,6 +266,16 @@ def test_the_same_configuration_again_changes_nothing() -> None:
     again = planned(situation(built=built, here=replace(HERE, mounts=())))
     assert again.steps == ()
     assert again.built == built
+    assert again.summary == ()
+
+
+def test_a_configuration_that_changes_is_told() -> None:
+    built = planned(situation()).built
+    application = replace(ORDERS, failback=not ORDERS.failback)
+    changed = planned(
+        situation(built=built, here=replace(HERE, mounts=()), application=application)
+    )
+    assert changed.summary == ("the configuration of orders changes",)
 
 
 def test_allocations_follow_the_first_free_device() -> None:
