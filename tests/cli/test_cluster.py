@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hapair.cli import clform
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from tests.cli import situations
 from tests.cli.commands import given, started
@@ -50,6 +51,27 @@ def test_forming_waits_until_applications_have_started(daemon: FakeDaemon) -> No
     came = given("clform")
     assert "orders  running on node1" in came.out
     assert "starting orders" in came.err
+
+
+def test_a_node_that_loses_its_peer_for_a_moment_is_waited_for(daemon: FakeDaemon) -> None:
+    seen = iter([situations.cut(), situations.cut()])
+    daemon.answer("form", {"text": "formed"})
+    daemon.scripts["status"] = lambda _: next(seen, situations.status())
+    came = given("clform")
+    assert came.code == ExitCode.DONE
+    assert came.out.startswith("cluster shop is formed: node1 and node2 act together\n")
+
+
+def test_a_node_that_stays_cut_is_no_success(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clform, "BECOMES_S", 0.5)
+    daemon.answer("form", {"text": "formed"})
+    daemon.answer("status", situations.status(situations.node("node1", standing="cut")))
+    came = given("clform")
+    assert came.code == ExitCode.UNFINISHED
+    assert came.out == ""
+    assert "this node is cut again" in came.err
 
 
 def test_an_application_that_cannot_start_does_not_hold_it_up(daemon: FakeDaemon) -> None:

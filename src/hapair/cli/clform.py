@@ -21,8 +21,10 @@ from hapair.rpc.messages import JsonObject, Progress, RpcError
 PEER_TIMEOUT_S: Final = 60.0
 ALONE_TIMEOUT_S: Final = 15.0
 SETTLE_S: Final = 300.0  # Applications have limits of their own; this bounds the sum of them.
+BECOMES_S: Final = 30.0  # How long nodes that have lost one another again are looked at.
 LOOK_S: Final = 0.3
 MEMBERS: Final = ("together", "alone")
+BECOMING: Final = ("forming", "cut")
 
 PAGE: Final = parsers.Page(
     name="clform",
@@ -112,23 +114,29 @@ def body(options: argparse.Namespace) -> int:
 
 
 def wait_for_applications() -> tuple[Status, bool]:
-    """Wait, bounded, until no application is being started; return the last status seen."""
+    """Wait, bounded, until no application is being started; return the last status seen.
+
+    A node that was a member a moment ago, and has not heard its peer since, is one again soon.
+    """
     status = ask_status()
-    if not unsettled(status):
+    if not unsettled(status) and status.local.standing not in BECOMING:
         return status, True
     follower = Follower.from_now()
     begun_wall_s = time.time()
     paint = paint_for(sys.stderr)
-    until_s = time.monotonic() + SETTLE_S
+    begun_s = time.monotonic()
     with ProgressLine("starting applications") as line:
         while True:
             status = ask_status()
             for happening in follower.new():
                 line.say(step_line(happening, begun_wall_s, paint))
             waiting = unsettled(status)
-            if not waiting or time.monotonic() > until_s:
+            waited_s = time.monotonic() - begun_s
+            becoming = status.local.standing in BECOMING and waited_s < BECOMES_S
+            if not (waiting or becoming) or waited_s > SETTLE_S:
                 return status, not waiting
-            line.show(Progress(f"starting {', '.join(waiting)}"))
+            doing = f"starting {', '.join(waiting)}" if waiting else status.local.standing
+            line.show(Progress(doing))
             time.sleep(LOOK_S)
 
 
@@ -163,7 +171,7 @@ def _tell(status: Status, *, settled: bool, as_json: bool) -> int:
     if as_json:
         content = {"standing": local.standing, "applications": dict(rows), "settled": settled}
         print_json(content)
-    else:
+    elif formed:
         together = local.standing == "together"
         nodes = (
             f"{local.node} and {local.peer} act together"
@@ -174,7 +182,9 @@ def _tell(status: Status, *, settled: bool, as_json: bool) -> int:
         print("\n".join(columns(rows, "  ")) if rows else "  no application is built yet")
     if not formed:
         raise RpcError(
-            f"this node is {local.standing} now", "see: clstat", exit_code=ExitCode.UNFINISHED
+            f"the cluster was formed, but this node is {local.standing} again",
+            "it goes on; see: clstat",
+            exit_code=ExitCode.UNFINISHED,
         )
     if not settled:
         names = ", ".join(unsettled(status))
