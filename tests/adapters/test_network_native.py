@@ -177,7 +177,8 @@ async def test_who_removed_an_address_is_named_if_it_still_runs(pair: Pair) -> N
 REMOVES: Final = """
 import sys, time
 from hapair.adapters.network import netlink
-netlink.remove_addresses([h for h in netlink.tables_now().held if h.packed[-1] == 50])
+held = netlink.Tables.of(netlink.read_tables()).held
+netlink.remove_addresses([one for one in held if one.packed[-1] == 50])
 time.sleep(60)
 """
 

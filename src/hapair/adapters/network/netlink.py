@@ -98,10 +98,6 @@ def read_tables() -> tuple[Message, ...]:
     return (*links, *dump(socket.NETLINK_ROUTE, _GET_ADDRESS, every_address))
 
 
-def tables_now() -> Tables:
-    return Tables.of(read_tables())
-
-
 def add_addresses(wanted: Sequence[tuple[int, Interface]]) -> list[int]:
     """Add each address to the card with that index; return an errno or 0 for each.
 
