@@ -30,6 +30,7 @@ from hapair.core.words.events import (
     Configured,
     DataChanged,
     Ended,
+    EndedTogether,
     Event,
     FenceAsked,
     FenceAskerGone,
@@ -53,7 +54,6 @@ from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
 from hapair.core.words.turn import Turn
 from hapair.model.built import Built
-from hapair.model.outcome import Done
 from hapair.model.status import Phase, Standing
 
 Step = tuple[NodeState, tuple[Effect, ...]]
@@ -172,10 +172,10 @@ def _absorb(turn: Turn, event: Event) -> None:
             brake.absorb_question(turn, request_id, resource)
         case FenceAskerGone(_, request_id):
             brake.forget_question(turn, request_id)
-        case Ended(_, effect_id, outcome):
-            endings.absorb_end(turn, effect_id, outcome)
-            if not isinstance(outcome, Done):  # What was done is newer than the known facts.
-                items.absorb_facts(turn)
+        case Ended():
+            endings.absorb_ends(turn, (event,))
+        case EndedTogether(_, ends):
+            endings.absorb_ends(turn, ends)
         case Looked():
             endings.absorb_looks(turn, (event,))
         case LookedTogether(_, answers):
