@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import pytest_timeout  # type: ignore[import-untyped]
 
 from hapair_lab import cluster, evidence, snapshots
 from hapair_lab.guests import Guests
@@ -23,6 +22,7 @@ FAILURES: Final = Path(__file__).parents[1] / "build" / "lab-failures"
 THAW_S: Final = 3.0  # A silence is noticed after two.
 PLAYED: Final = pytest.StashKey[pytest.Item]()
 FAILURE: Final = pytest.StashKey[str]()
+LIMIT: Final = pytest.StashKey[object]()
 
 LabFrom = Callable[[snapshots.Step], Lab]
 
@@ -65,6 +65,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
     return (yield)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer(
+    item: pytest.Item, settings: object
+) -> Generator[None, bool | None, bool | None]:
+    """Remember the limit that a test was given, to give it once more when it has its turn."""
+    item.stash[LIMIT] = settings
+    return (yield)
+
+
 def lab_for(request: pytest.FixtureRequest, step: snapshots.Step) -> Lab:
     """Return a lab for the test that is played, whose time limit begins when it has its turn.
 
@@ -75,9 +84,8 @@ def lab_for(request: pytest.FixtureRequest, step: snapshots.Step) -> Lab:
     item = request.config.stash[PLAYED]
     item.ihook.pytest_timeout_cancel_timer(item=item)
     with turn:
-        limit = pytest_timeout._get_item_settings(item)  # noqa: SLF001 - there is no other way.
-        if limit.timeout:
-            item.ihook.pytest_timeout_set_timer(item=item, settings=limit)
+        if LIMIT in item.stash:
+            item.ihook.pytest_timeout_set_timer(item=item, settings=item.stash[LIMIT])
         return snapshots.lab_from(step, kind)
 
 

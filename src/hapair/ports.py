@@ -416,11 +416,14 @@ class LogicalVolumes(Protocol):
         ...
 
     async def snapshot(self, group: str, origin: str, name: str, size_bytes: int) -> Outcome:
-        """Keep the present content of ``origin``, as long as at most that much is overwritten."""
+        """Keep the present content of ``origin``, as long as at most that much is overwritten.
+
+        From its making on it has the tag by which we know that it is ours.
+        """
         ...
 
     async def remove_snapshot(self, group: str, name: str) -> Outcome:
-        """Remove a snapshot; Refused when it is none, Done also when there is nothing."""
+        """Remove a snapshot of ours; Refused when it is none, Done also when there is nothing."""
         ...
 
 

@@ -163,7 +163,7 @@ def wait_until_settled(lab: Lab, timeout_s: float = PATIENCE_S) -> None:
     A node keeps a snapshot of its copy while that is resynced and removes it a little later.
     """
     wait_until_redundant(lab, timeout_s)
-    kept = "lvs --noheadings -o lv_name -S 'lv_name=~_before_resync$'"
+    kept = "lvs --noheadings -o lv_name -S 'lv_name=~_before_resync$ && lv_tags={\"hapair\"}'"
     lab.wait_until(
         "no node keeps a snapshot from before a resync",
         lambda: not any(node.check(kept).strip() for node in lab.nodes),

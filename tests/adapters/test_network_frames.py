@@ -18,7 +18,8 @@ from hapair.adapters.network.frames import (
     mac_text,
     question,
 )
-from hapair.adapters.network.netlink import Card, Held, Message, Tables
+from hapair.adapters.network.netlink import Card, Held, Tables
+from hapair.adapters.shared.netlink import Message, dump
 from tests.adapters.clusters import cluster
 
 MAC = bytes.fromhex("525400000001")
@@ -135,3 +136,8 @@ def test_a_networks_card_is_the_one_with_the_nodes_own_address() -> None:
     assert found["public"] == standby
     assert found["six"] == default  # Its address is nowhere: the default card.
     assert cards.by_network(Tables((), ())) == {}
+
+
+def test_a_refusal_of_a_table_is_an_error_and_no_empty_table() -> None:
+    with pytest.raises(OSError, match="not supported"):
+        dump(socket.NETLINK_ROUTE, 0x7FFE, b"")

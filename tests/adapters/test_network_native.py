@@ -2,11 +2,17 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -166,6 +172,30 @@ async def test_who_removed_an_address_is_named_if_it_still_runs(pair: Pair) -> N
         assert await trouble(made, service(V4)) == ""
         await _told_after(told, lambda: pair.here.ip("link", "delete", "pub0"))
         assert await trouble(made, service(V4)) == "10.77.1.50 is on no card", "the kernel did"
+
+
+REMOVES: Final = """
+import sys, time
+from hapair.adapters.network import netlink
+held = netlink.Tables.of(netlink.read_tables()).held
+netlink.remove_addresses([one for one in held if one.packed[-1] == 50])
+time.sleep(60)
+"""
+
+
+@pytest.mark.usefixtures("pair")
+async def test_who_removed_an_address_has_any_name(tmp_path: Path) -> None:
+    program = tmp_path / "\x1b[2Jevil\n"
+    program.symlink_to(sys.executable)
+    told = asyncio.Event()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with addresses() as made, contextlib.ExitStack() as stack:
+        await made.add(service(V4), timeout_s=5)
+        made.on_change(told.set)
+        start = partial(subprocess.Popen, (program, "-c", REMOVES), env=environment)
+        await _told_after(told, lambda: stack.callback(stack.enter_context(start()).kill))
+        named = await trouble(made, service(V4))
+    assert "(removed by \N{REPLACEMENT CHARACTER}[2Jevil (process " in named
 
 
 async def test_a_card_that_was_down_has_lost_its_addresses_of_ipv6(pair: Pair) -> None:

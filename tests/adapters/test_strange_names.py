@@ -12,6 +12,7 @@ from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders, holds
 from hapair.adapters.filesystem.native import NativeFileSystems
 from hapair.adapters.programs.groups import Group
+from hapair.adapters.scan.holders import holders as scanned_holders
 from hapair.adapters.shared.mounts import Mount
 from hapair.model.outcome import Done
 from tests.fakes.small import FakeRunner
@@ -30,7 +31,17 @@ def strange(tmp_path: Path) -> Iterator[int]:
 
 def test_a_process_whose_name_is_no_text_can_be_named(strange: int, tmp_path: Path) -> None:
     (tmp_path / "cgroup.procs").write_text(f"{strange}\n")
-    assert f"({strange})" in Group(tmp_path).named()
+    name = "\N{REPLACEMENT CHARACTER}" * 2 + "sleep"
+    assert Group(tmp_path).named() == f"{name} ({strange})"
+
+
+def test_the_scan_names_a_holder_in_one_line(tmp_path: Path) -> None:
+    process = tmp_path / "proc/77"
+    (process / "fd").mkdir(parents=True)
+    (process / "comm").write_bytes(b"\x1b[2Jevil\n")
+    (process / "fd/3").symlink_to("/dev/watchdog")
+    name = "\N{REPLACEMENT CHARACTER}[2Jevil"
+    assert scanned_holders(tmp_path, {"/dev/watchdog": "it"}) == {"it": name}
 
 
 def test_a_holder_whose_name_is_no_text_is_found(strange: int, tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ def caught_names(handler: ast.ExceptHandler) -> set[str]:
     return {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)}
 
 
+def test_names_of_processes_are_read_where_they_are_made_printable() -> None:
+    readers = [name_of(file) for file in python_files("src/hapair") if 'comm"' in file.read_text()]
+    assert readers == ["src/hapair/adapters/shared/spaces.py"]
+
+
 @pytest.mark.parametrize("file", python_files("src"), ids=name_of)
 def test_only_two_modules_catch_everything(file: Path) -> None:
     handlers = [

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 import pytest
@@ -16,9 +18,11 @@ from tests.fakes.storage import FakeLogicalVolumes
 MIB: Final = 2**20
 EXTENT: Final = 4 * MIB
 DATA: Final = LogicalVolume("data", 64 * MIB)
+THEIRS: Final = LogicalVolume("data_before_resync", 0, origin="data")
 GROUP: Final = GroupStorage(
     "vg", exists=True, extent_bytes=EXTENT, free_bytes=100 * MIB, volumes=(DATA,)
 )
+SHARED: Final = replace(GROUP, volumes=(DATA, THEIRS))
 
 
 class PlayedLvm:
@@ -40,8 +44,11 @@ class PlayedLvm:
                 rows = [_row(volume) for volume in group.volumes]
                 return Finished(0, json.dumps({"report": [{"lv": rows}]}), "")
             case "lvcreate":
-                size, name, origin = argv[4], argv[6], argv[7].partition("/")[2]
-                made = await self.inside.snapshot("vg", origin, name, int(size.rstrip("b")))
+                assert "--snapshot" in argv
+                options = dict(pairwise(argv))
+                assert options["--addtag"] == "hapair"
+                size, origin = options["--size"].rstrip("b"), argv[-1].partition("/")[2]
+                made = await self.inside.snapshot("vg", origin, options["--name"], int(size))
                 return Finished(0, "", "") if isinstance(made, Done) else Finished(5, "", made.why)
             case "lvremove":
                 await self.inside.remove("vg", argv[-1].partition("/")[2])
@@ -69,6 +76,7 @@ def _row(volume: LogicalVolume) -> dict[str, str]:
         "lv_device_open": "",
         "origin": volume.origin,
         "lv_time": made,
+        "lv_tags": "hapair" if volume.ours else "",
     }
 
 
@@ -99,6 +107,15 @@ async def test_a_snapshot_is_removed_and_its_room_is_free_again(volumes: Logical
     assert await volumes.remove_snapshot("vg", "data_split") == Done()
     assert (await volumes.group("vg")).free_bytes == 100 * MIB
     assert await volumes.remove_snapshot("vg", "data_split") == Done()
+
+
+@pytest.mark.parametrize("kind", ["fake", "adapter"])
+async def test_a_snapshot_of_somebody_elses_stays(kind: str) -> None:
+    played = PlayedLvm()
+    played.inside.groups["vg"] = SHARED
+    volumes: LogicalVolumes = played.inside if kind == "fake" else LvmAdapter(played)
+    assert isinstance(await volumes.remove_snapshot("vg", THEIRS.name), Refused)
+    assert [each.name for each in (await volumes.group("vg")).snapshots("data")] == [THEIRS.name]
 
 
 async def test_only_snapshots_are_removed_as_snapshots(volumes: LogicalVolumes) -> None:
@@ -248,7 +265,7 @@ async def test_a_thin_volume_that_was_copied_from_another_one_is_a_volume() -> N
 
 
 @pytest.mark.parametrize("tags", ["hapair", "other,hapair", "hapair2", ""])
-async def test_a_volume_of_clbuildapp_is_known_by_its_tag(tags: str) -> None:
+async def test_a_volume_of_ours_is_known_by_its_tag(tags: str) -> None:
     seen = Looked()
     seen.row["lv_tags"] = tags
     assert (await looked(seen)).ours == ("hapair" in tags.split(","))

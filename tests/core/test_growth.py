@@ -7,9 +7,18 @@ from typing import Any
 import pytest
 
 from hapair.core import explain, node
-from hapair.core.words.effects import Effect, Look
-from hapair.core.words.events import Introduce, LookAgain, Looked, LookedTogether, Tick
+from hapair.core.words.effects import Act, Effect, Layer, Look
+from hapair.core.words.events import (
+    Ended,
+    EndedTogether,
+    Introduce,
+    LookAgain,
+    Looked,
+    LookedTogether,
+    Tick,
+)
 from hapair.core.words.state import NodeState
+from hapair.model.outcome import Done
 from hapair.model.status import Phase, Wanted
 from tests.core.bench import Bench, built
 from tests.sim.settings import application
@@ -78,3 +87,20 @@ def test_many_items_are_looked_at_each_once_and_answered_in_one_step() -> None:
     assert state.items == before.items
     assert looks_in(effects) == []
     assert state.unsure == ()
+
+
+def test_the_addresses_of_many_are_put_back_in_as_many_steps_as_those_of_one() -> None:
+    before = running(MANY)
+    state, effects = node.step(before, LookAgain(before.now_s))
+    now_s = state.now_s
+    answers = tuple(
+        Looked(now_s, look.effect_id, up=look.layer is not Layer.ADDRESSED)
+        for look in looks_in(effects)
+    )
+    state, effects = node.step(state, LookedTogether(now_s, answers))
+    acts = [effect for effect in effects if isinstance(effect, Act)]
+    assert len(acts) == MANY
+    ends = tuple(Ended(now_s, act.effect_id, Done()) for act in acts)
+    state, _ = node.step(state, EndedTogether(now_s, ends))
+    addressed = [each for item, each in state.every_item() if item.layer is Layer.ADDRESSED]
+    assert all(each.upkeep.put_back == 1 and not each.busy for each in addressed)

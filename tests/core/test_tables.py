@@ -114,3 +114,8 @@ def test_paths_grant_only_to_a_member_with_two_networks_and_good_links(silence: 
         assert silence.own_links_up
         assert silence.probed
         assert silence.answering >= silence.references
+
+
+def test_a_table_without_a_row_that_applies_is_a_bug_and_no_answer() -> None:
+    with pytest.raises(LookupError, match="no row"):
+        first_match((), None)

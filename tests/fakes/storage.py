@@ -52,13 +52,15 @@ class FakeLogicalVolumes:
     async def snapshot(self, group: str, origin: str, name: str, size_bytes: int) -> Outcome:
         if (await self.group(group)).volume(origin) is None:
             return Refused(f"there is no {group}/{origin}")
-        made = LogicalVolume(name, size_bytes, origin=origin, made_wall_s=self.made_wall_s)
+        made = LogicalVolume(
+            name, size_bytes, origin=origin, made_wall_s=self.made_wall_s, ours=True
+        )
         return self._add(group, made)
 
     async def remove_snapshot(self, group: str, name: str) -> Outcome:
         found = (await self.group(group)).volume(name)
-        if found is not None and not found.origin:
-            return Refused(f"{group}/{name} is no snapshot")
+        if found is not None and not (found.origin and found.ours):
+            return Refused(f"{group}/{name} is no snapshot with the tag hapair")
         return await self.remove(group, name)
 
     def _add(self, group: str, volume: LogicalVolume) -> Outcome:

@@ -17,6 +17,7 @@ from hapair.core.words.events import (
     ConfirmPeerDown,
     DataChanged,
     Ended,
+    EndedTogether,
     Event,
     Form,
     Halt,
@@ -104,6 +105,7 @@ commands = st.sampled_from(
 outcomes = st.sampled_from([Done(), Done(), Done(), Refused("no"), Unknown("silence")])
 effect_ids = st.integers(1, 12)
 AT = st.just(0.0)  # The time is set when the event is told.
+ended = st.builds(Ended, AT, effect_ids, outcomes)
 looked = st.builds(Looked, AT, effect_ids, st.sampled_from([True, False, None]))
 seen = st.builds(
     Seen, st.just(NAME), st.sampled_from(["", RESOURCE]), st.sampled_from([True, False, None])
@@ -115,7 +117,8 @@ events = st.one_of(
     st.builds(DataChanged, AT, st.one_of(st.just(()), st.tuples(facts))),
     st.builds(LinkChanged, AT, st.sampled_from(["public", "private"]), st.booleans()),
     st.builds(ReferencesProbed, AT, st.sampled_from([(), ("public",)])),
-    st.builds(Ended, AT, effect_ids, outcomes),
+    ended,
+    st.builds(EndedTogether, AT, st.tuples(ended, ended)),
     looked,
     st.builds(LookedTogether, AT, st.tuples(looked, looked)),
     st.builds(LookAgain, AT, st.one_of(st.none(), st.tuples(seen))),

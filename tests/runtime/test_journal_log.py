@@ -102,8 +102,13 @@ def test_people_read_one_line_per_happening(file: Path) -> None:
     journal = Journal("node1", file, SetClock(), show=screen.show)
     journal.add("promote", "data", application="orders", took_s=0.5)
     journal.add("bug", "first\nsecond")
+    journal.add("holder", "a\tname \x1b[2Jof\r a process")
     journal.close()
-    assert screen.lines == ["promote: orders: data (0.500 s)\n", "bug: first | second\n"]
+    assert screen.lines == [
+        "promote: orders: data (0.500 s)\n",
+        "bug: first | second\n",
+        "holder: a name \N{REPLACEMENT CHARACTER}[2Jof\N{REPLACEMENT CHARACTER} a process\n",
+    ]
 
 
 def test_the_journal_gets_the_severity(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,14 @@ from hapair.core.words.effects import (
     SetBeat,
     Store,
 )
-from hapair.core.words.events import Ended, Event, Looked, LookedTogether, ReferencesProbed
+from hapair.core.words.events import (
+    Ended,
+    EndedTogether,
+    Event,
+    Looked,
+    LookedTogether,
+    ReferencesProbed,
+)
 from hapair.core.words.stored import Stored
 from hapair.model.application import ServiceAddress
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
@@ -94,7 +101,10 @@ class Stage:
         return [answer for event in told for answer in event.answers]
 
     def outcomes(self) -> dict[int, Outcome]:
-        return {event.effect_id: event.outcome for event in self.events if isinstance(event, Ended)}
+        together = (event for event in self.events if isinstance(event, EndedTogether))
+        alone = (event for event in self.events if isinstance(event, Ended))
+        ends = (*alone, *(ended for event in together for ended in event.ends))
+        return {ended.effect_id: ended.outcome for ended in ends}
 
 
 @pytest.fixture
@@ -379,6 +389,13 @@ async def test_looks_that_end_together_are_told_together(stage: Stage) -> None:
     (told,) = stage.events
     assert isinstance(told, LookedTogether)
     assert [looked.effect_id for looked in told.answers] == [1, 2, 3]
+
+
+async def test_actions_that_end_together_are_told_together(stage: Stage) -> None:
+    await stage.do(act(Do.ADD_ADDRESSES, 1), act(Do.PROMOTE, 2))
+    (told,) = stage.events
+    assert isinstance(told, EndedTogether)
+    assert [ended.effect_id for ended in told.ends] == [1, 2]
 
 
 async def test_what_was_never_built_is_not_up(stage: Stage) -> None:

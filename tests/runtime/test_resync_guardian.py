@@ -158,14 +158,31 @@ async def test_a_snapshot_that_a_former_daemon_left_is_found_and_dropped(house: 
 
 @pytest.mark.parametrize("content", ["", "DM_snapshot_cow"])
 async def test_what_a_power_loss_left_of_a_snapshot_is_replaced(house: House, content: str) -> None:
-    half = LogicalVolume(SNAPSHOT, 16 * MIB, content)
+    half = LogicalVolume(SNAPSHOT, 16 * MIB, content, ours=True)
     house.volumes.groups["vg_orders"] = replace(GROUP, volumes=(*GROUP.volumes, half))
     answer = await house.guardian.begins(begins())
     assert answer["text"] == f"vg_orders/{SNAPSHOT} keeps the copy as it was"
     assert house.kept == [SNAPSHOT]
 
 
-@pytest.mark.parametrize("fields", [{"content": "ext4"}, {"in_use": True}, {"origin": "other"}])
+@pytest.mark.parametrize("origin", ["data", ""])
+async def test_a_volume_of_that_name_without_our_tag_is_somebody_elses(
+    house: House, origin: str
+) -> None:
+    theirs = LogicalVolume(SNAPSHOT, 16 * MIB, origin=origin)
+    house.volumes.groups["vg_orders"] = replace(GROUP, volumes=(*GROUP.volumes, theirs))
+    answer = await house.guardian.begins(begins())
+    assert "the resync begins without a snapshot" in str(answer["text"])
+    assert "none of our snapshots: lvremove it" in str(answer["text"])
+    await house.seen(COMPLETE)
+    assert house.guardian.kept() == ()
+    assert house.volumes.groups["vg_orders"].volume(SNAPSHOT) == theirs
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"content": "ext4"}, {"in_use": True}, {"origin": "other"}, {"origin": "other", "ours": True}],
+)
 async def test_a_volume_of_that_name_which_is_none_of_ours_stays(
     house: House, fields: dict[str, Any]
 ) -> None:

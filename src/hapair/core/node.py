@@ -30,6 +30,7 @@ from hapair.core.words.events import (
     Configured,
     DataChanged,
     Ended,
+    EndedTogether,
     Event,
     FenceAsked,
     FenceAskerGone,
@@ -52,8 +53,8 @@ from hapair.core.words.peer import WitnessView
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
 from hapair.core.words.turn import Turn
+from hapair.model.application import Application
 from hapair.model.built import Built
-from hapair.model.outcome import Done
 from hapair.model.status import Phase, Standing
 
 Step = tuple[NodeState, tuple[Effect, ...]]
@@ -172,10 +173,10 @@ def _absorb(turn: Turn, event: Event) -> None:
             brake.absorb_question(turn, request_id, resource)
         case FenceAskerGone(_, request_id):
             brake.forget_question(turn, request_id)
-        case Ended(_, effect_id, outcome):
-            endings.absorb_end(turn, effect_id, outcome)
-            if not isinstance(outcome, Done):  # What was done is newer than the known facts.
-                items.absorb_facts(turn)
+        case Ended():
+            endings.absorb_ends(turn, (event,))
+        case EndedTogether(_, ends):
+            endings.absorb_ends(turn, ends)
         case Looked():
             endings.absorb_looks(turn, (event,))
         case LookedTogether(_, answers):
@@ -313,7 +314,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         epoch=state.stored.epoch,
         generation=state.built.generation,
         records=state.stored.records,
-        applications=tuple(_say(state, b.application.name) for b in state.built.applications),
+        applications=tuple(_say(state, b.application) for b in state.built.applications),
         left=(leaving or state.standing is Standing.HALTED) and items.is_released(state),
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
@@ -323,7 +324,7 @@ def peer_state_of(state: NodeState) -> PeerState:
     )
 
 
-def _say(state: NodeState, name: str) -> PeerApplication:
-    application = state.built.application(name).application
+def _say(state: NodeState, application: Application) -> PeerApplication:
+    name = application.name
     phase: Phase = commands.phase(state, application)
     return PeerApplication(name, phase, doubts.data_current(state, name))

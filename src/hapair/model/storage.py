@@ -18,7 +18,7 @@ class LogicalVolume:
     in_use: bool = False  # Something holds the device open.
     origin: str = ""  # Of a snapshot: the volume whose former content it keeps.
     made_wall_s: float | None = None
-    ours: bool = False  # clbuildapp made it.
+    ours: bool = False  # It has the tag of what hapair makes.
 
     @property
     def why_not_free(self) -> str:

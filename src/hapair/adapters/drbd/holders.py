@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from hapair.adapters.shared.mounts import MOUNT_INFO, mount_info, mounts, number_of, shown
+from hapair.adapters.shared.mounts import MOUNT_INFO, mount_info, mounts, number_of
+from hapair.model.text import shown
 
 
 def holders_of(device: Path, *, sys: Path = Path("/sys"), mounted: Path = MOUNT_INFO) -> list[str]:
@@ -40,7 +41,7 @@ def _writes(backing_file: Path, device: Path) -> bool:
 def _named(holder: Path) -> str:
     """Return the name that its own tool knows it by: the kernel only numbers such devices."""
     try:
-        name = (holder / "dm/name").read_text().strip()
+        name = shown((holder / "dm/name").read_bytes().decode(errors="replace").strip())
     except OSError:
         return holder.name
     return f"the device-mapper map {name}"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.drbd.holders import holders_of
-from hapair.adapters.shared.mounts import shown
 from hapair.model.application import Volume
+from hapair.model.text import shown
 from hapair.ports import CommandRunner, Finished
 
 LIMIT_S: Final = 5.0

@@ -15,8 +15,9 @@ from typing import Final
 from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.holders import LOOK_INTERVAL_S, Tell, end, holders
 from hapair.adapters.filesystem.uses import Loop, foreign_mounts, is_ours, loops_over
-from hapair.adapters.shared.mounts import Mount, is_on_top, shown
+from hapair.adapters.shared.mounts import Mount, is_on_top
 from hapair.adapters.shared.spaces import PROC, Process, Space, other_spaces, own_mounts, process_of
+from hapair.model.text import shown
 
 PASSING_S: Final = 1.0
 _LOOP_CLR_FD: Final = 0x4C01

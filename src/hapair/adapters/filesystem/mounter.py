@@ -27,6 +27,7 @@ from hapair.adapters.shared.mounts import (
 from hapair.model.application import FileSystem
 from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.text import shown
 from hapair.ports import CommandRunner, Finished, TimedOut
 
 # The kernel says so when the file system may need a check first. Of XFS only the first two speak of
@@ -78,7 +79,9 @@ class Mounter:
         if (mount := mount_at(target.mount_point)) is not None:
             if _is_ours(mount, target):
                 return Done("it already is mounted")
-            return Refused(f"{mount.source} is mounted at {target.mount_point}: unmount it first")
+            return Refused(
+                f"{shown(mount.source)} is mounted at {target.mount_point}: unmount it first"
+            )
         outcome = await self._try_mount(target, timeout_s, look_first=True)
         needs_check = NEEDS_CHECK[target.file_system] | {SAYS_ERRORS}
         if isinstance(outcome, int) and outcome in needs_check:
@@ -279,7 +282,8 @@ def _unmount(mount: Mount, write: Write) -> int:
     """Return an errno; what is mounted over it is left alone."""
     top = mount_at(mount.mount_point)
     if top is not None and top.device != mount.device:
-        write(f"{top.source} is mounted at {mount.mount_point}, not our device: unmount it first")
+        what = f"{shown(top.source)} is mounted at {mount.mount_point}"
+        write(f"{what}, not our device: unmount it first")
         return errno.EBUSY
     code = calls.unmount(mount.mount_point)
     if code == errno.EBUSY:
@@ -289,7 +293,7 @@ def _unmount(mount: Mount, write: Write) -> int:
 
 def _held_by(mount: Mount) -> str:
     if below := mounts_below(mount.mount_point):
-        return f"mounts inside it: {', '.join(below)}"
+        return f"mounts inside it: {', '.join(map(shown, below))}"
     if found := holders(mount, frozenset({os.getpid()})):
         return listed(found)
     above = [each.what for each in uses.others(mount)]

@@ -23,6 +23,7 @@ from hapair.adapters.shared.mounts import (
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, NativeMount
+from hapair.model.text import shown
 from hapair.ports import CommandRunner, TimedOut
 
 LIMIT_S: Final = 120.0
@@ -51,7 +52,7 @@ class NativeFileSystems:
                 device = f"/dev/{group.name}/{name}"
                 kept, lost = in_force(mount.kind, options, of_the_whole)
                 if mount.root != "/":  # Over DRBD, and when it is put back, all of it is mounted.
-                    lost = (*lost, f"its folder {mount.root} alone (a bind mount)")
+                    lost = (*lost, f"its folder {shown(mount.root)} alone (a bind mount)")
                 found[name] = NativeMount(
                     logical_volume=name,
                     mount_point=mount.mount_point,
@@ -137,10 +138,12 @@ class NativeFileSystems:
             return Refused(f"{place}: {error.strerror}")
         if (real := os.path.realpath(place)) != place:
             return Refused(
-                f"{place} is {real} here, by a symbolic link: use one path on both nodes"
+                f"{place} is {shown(real)} here, by a symbolic link: use one path on both nodes"
             )
         if (mount := mount_at(place)) is not None and mount.source != volume.device:
-            return Refused(f"{mount.source} is mounted at {place}: unmount it, and keep it away")
+            return Refused(
+                f"{shown(mount.source)} is mounted at {place}: unmount it, and keep it away"
+            )
         return Done()
 
     def mounted(self, volume: Volume) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.holders import INIT, holds
 from hapair.adapters.filesystem.sockets import bound_on
-from hapair.adapters.shared.mounts import Mount, number_of, plain, shown
+from hapair.adapters.shared.mounts import Mount, number_of, plain
 from hapair.adapters.shared.spaces import (
     PROC,
     Process,
@@ -26,6 +26,7 @@ from hapair.adapters.shared.spaces import (
     pids,
     process_of,
 )
+from hapair.model.text import shown
 
 SYS: Final = Path("/sys")
 DEV: Final = Path("/dev")
@@ -128,7 +129,7 @@ def _above(number: Number, sys: Path) -> Iterator[Use]:
     folder = sys / "dev/block" / f"{number[0]}:{number[1]}" / "holders"
     for holder in sorted(folder.glob("*")):
         try:
-            name = (holder / "dm/name").read_text().strip()
+            name = shown((holder / "dm/name").read_bytes().decode(errors="replace").strip())
         except OSError:
             yield Use(f"the device {holder.name}", f"stop what uses /dev/{holder.name}")
         else:

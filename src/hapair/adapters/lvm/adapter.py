@@ -125,18 +125,18 @@ class LvmAdapter:
         """Make a snapshot; it becomes useless when more than that is overwritten."""
         return await self._change(
             (
-                "lvcreate", "--yes", "--snapshot", "--size", f"{size_bytes}b",
+                "lvcreate", "--yes", "--snapshot", "--addtag", TAG, "--size", f"{size_bytes}b",
                 "--name", name, f"{group}/{origin}",
             )
         )  # fmt: skip
 
     async def remove_snapshot(self, group: str, name: str) -> Outcome:
-        """Remove a snapshot, and never anything else; Done also when there is none."""
+        """Remove a snapshot of ours, and never anything else; Done also when there is none."""
         found = (await self.group(group)).volume(name)
         if found is None:
             return Done()
-        if not found.origin:
-            return Refused(f"{group}/{name} is no snapshot")
+        if not (found.origin and found.ours):
+            return Refused(f"{group}/{name} is no snapshot with the tag {TAG}")
         return await self._change(("lvremove", "--yes", f"{group}/{name}"))
 
     async def _change(self, argv: tuple[str, ...]) -> Outcome:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from hapair.model.storage import UNSEEN, GroupStorage, LogicalVolume
 
-TAG: Final = "hapair"  # Of the volumes that clbuildapp makes.
+TAG: Final = "hapair"  # Of the volumes and snapshots that hapair makes.
 ACTIVE: Final = "active"  # Else "", "suspended", "unknown" or how a cluster holds it.
 SNAPSHOTS: Final = ("s", "S")  # Not a thin volume: it lives on without its origin.
 

@@ -1,36 +1,39 @@
-"""The few words of rtnetlink that we need: list cards and addresses, add and remove addresses.
-
-The kernel answers these requests within the call, so the calls are synchronous.
-"""
+"""The few words of rtnetlink that we need: list cards and addresses, add and remove addresses."""
 
 import errno
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hapair.adapters.shared.netlink import (
+    ACKNOWLEDGE,
+    ERROR,
+    RECEIVE_BYTES,
+    REQUEST,
+    Message,
+    answers,
+    asking,
+    attribute,
+    attributes_of,
+    dump,
+    messages,
+    request_of,
+)
 from hapair.model.cluster import Interface
 
-_HEADER: Final = struct.Struct("=IHHII")  # Length with header, kind, flags, sequence, port.
 _LINK: Final = struct.Struct("=BxHiII")  # Family, hardware kind, index, flags, change mask.
 _ADDRESS: Final = struct.Struct("=BBBBI")  # Family, prefix length, flags, scope, card's index.
-_ATTRIBUTE: Final = struct.Struct("=HH")  # Length with header, kind.
 _LIFETIMES: Final = struct.Struct("=IIII")  # Preferred, valid, two time stamps that we leave 0.
-_ERROR: Final = struct.Struct("=i")
 
-_NLMSG_ERROR: Final = 2
-_NLMSG_DONE: Final = 3
 NEW_LINK: Final = 16
 DELETED_LINK: Final = 17
 _GET_LINK: Final = 18
 NEW_ADDRESS: Final = 20
 DELETED_ADDRESS: Final = 21
 _GET_ADDRESS: Final = 22
-_REQUEST: Final = 0x1
-_ACKNOWLEDGE: Final = 0x4
-_DUMP: Final = 0x300
 _CREATE: Final = 0x400
 _EXCLUSIVE: Final = 0x200
 
@@ -43,13 +46,11 @@ _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
 _IFA_CACHEINFO: Final = 6
 _IFA_FLAGS: Final = 8
-_ATTRIBUTE_KIND_MASK: Final = 0x3FFF
 _NO_DUPLICATE_DETECTION: Final = 0x02  # Our own probes before the address is added are faster.
 _NO_PREFIX_ROUTE: Final = 0x200  # The node's own address has brought the route already.
 _FOR_EVER: Final = 0xFFFFFFFF
 _LINK_GROUPS: Final = 0x1 | 0x10 | 0x100  # Links, IPv4 addresses, IPv6 addresses.
 
-_RECEIVE_BYTES: Final = 1 << 16
 _BATCH: Final = 64  # Requests in one call; their answers fit into a socket's buffer.
 
 
@@ -77,13 +78,6 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    kind: int
-    body: bytes
-    port: int = 0  # Whose request it answers or tells of; mostly the number of its process.
-
-
-@dataclass(frozen=True, slots=True)
 class Tables:
     cards: tuple[Card, ...]
     held: tuple[Held, ...]
@@ -98,12 +92,10 @@ class Tables:
 
 def read_tables() -> tuple[Message, ...]:
     """Return what the kernel says of all cards and addresses; OSError when it refuses."""
-    links = _dump(_GET_LINK, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
-    return (*links, *_dump(_GET_ADDRESS, _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)))
-
-
-def tables_now() -> Tables:
-    return Tables.of(read_tables())
+    every_link = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+    every_address = _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+    links = dump(socket.NETLINK_ROUTE, _GET_LINK, every_link)
+    return (*links, *dump(socket.NETLINK_ROUTE, _GET_ADDRESS, every_address))
 
 
 def add_addresses(wanted: Sequence[tuple[int, Interface]]) -> list[int]:
@@ -111,7 +103,7 @@ def add_addresses(wanted: Sequence[tuple[int, Interface]]) -> list[int]:
 
     An address that the card has already is no error.
     """
-    flags = _REQUEST | _ACKNOWLEDGE | _CREATE | _EXCLUSIVE
+    flags = REQUEST | ACKNOWLEDGE | _CREATE | _EXCLUSIVE
     bodies = (_new_address(index, address) for index, address in wanted)
     codes = _request([(NEW_ADDRESS, flags, body) for body in bodies])
     return [0 if code == errno.EEXIST else code for code in codes]
@@ -119,9 +111,7 @@ def add_addresses(wanted: Sequence[tuple[int, Interface]]) -> list[int]:
 
 def remove_addresses(held: Sequence[Held]) -> list[int]:
     """Remove each address; return an errno or 0 for each. A missing one is no error."""
-    codes = _request(
-        [(DELETED_ADDRESS, _REQUEST | _ACKNOWLEDGE, _old_address(one)) for one in held]
-    )
+    codes = _request([(DELETED_ADDRESS, REQUEST | ACKNOWLEDGE, _old_address(one)) for one in held])
     return [0 if code in (errno.EADDRNOTAVAIL, errno.ENODEV) else code for code in codes]
 
 
@@ -136,7 +126,7 @@ def open_monitor() -> socket.socket:
 
 def receive(opened: socket.socket) -> tuple[Message, ...]:
     """Return the messages of one datagram; BlockingIOError when there is none."""
-    return tuple(_messages(opened.recv(_RECEIVE_BYTES)))
+    return tuple(messages(opened.recv(RECEIVE_BYTES)))
 
 
 def card_of(message: Message) -> Card | None:
@@ -144,7 +134,7 @@ def card_of(message: Message) -> Card | None:
     if message.kind != NEW_LINK:
         return None
     _, _, index, flags, _ = _LINK.unpack_from(message.body)
-    attributes = _attributes(message.body[_LINK.size :])
+    attributes = attributes_of(message.body[_LINK.size :])
     return Card(
         index=index,
         name=attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(),
@@ -163,7 +153,7 @@ def held_of(message: Message) -> Held | None:
     if message.kind not in (NEW_ADDRESS, DELETED_ADDRESS):
         return None
     _, prefix, _, _, index = _ADDRESS.unpack_from(message.body)
-    attributes = _attributes(message.body[_ADDRESS.size :])
+    attributes = attributes_of(message.body[_ADDRESS.size :])
     packed = attributes.get(_IFA_LOCAL) or attributes.get(_IFA_ADDRESS)
     return None if packed is None else Held(index, packed, prefix)
 
@@ -184,18 +174,18 @@ def _new_address(index: int, address: Interface) -> bytes:
     if address.version == 6:  # noqa: PLR2004 - The protocol's own name.
         flags |= _NO_DUPLICATE_DETECTION
         # Deprecated: it serves, but connections that the node itself opens do not start from it.
-        extra = _attribute(_IFA_CACHEINFO, _LIFETIMES.pack(0, _FOR_EVER, 0, 0))
+        extra = attribute(_IFA_CACHEINFO, _LIFETIMES.pack(0, _FOR_EVER, 0, 0))
     return (
         _ADDRESS.pack(_family(packed), address.max_prefixlen, 0, 0, index)
-        + _attribute(_IFA_LOCAL, packed)
-        + _attribute(_IFA_ADDRESS, packed)
-        + _attribute(_IFA_FLAGS, struct.pack("=I", flags))
+        + attribute(_IFA_LOCAL, packed)
+        + attribute(_IFA_ADDRESS, packed)
+        + attribute(_IFA_FLAGS, struct.pack("=I", flags))
         + extra
     )
 
 
 def _old_address(held: Held) -> bytes:
-    return _ADDRESS.pack(_family(held.packed), held.prefix, 0, 0, held.card) + _attribute(
+    return _ADDRESS.pack(_family(held.packed), held.prefix, 0, 0, held.card) + attribute(
         _IFA_LOCAL, held.packed
     )
 
@@ -204,74 +194,16 @@ def _family(packed: bytes) -> int:
     return socket.AF_INET if len(packed) == 4 else socket.AF_INET6  # noqa: PLR2004 - Its bytes.
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
-    size = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(size, kind) + value + bytes(-size % 4)
-
-
-def _attributes(body: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    offset = 0
-    while offset + _ATTRIBUTE.size <= len(body):
-        size, kind = _ATTRIBUTE.unpack_from(body, offset)
-        if size < _ATTRIBUTE.size:
-            break
-        found[kind & _ATTRIBUTE_KIND_MASK] = body[offset + _ATTRIBUTE.size : offset + size]
-        offset += size + -size % 4
-    return found
-
-
-def _messages(datagram: bytes) -> Iterator[Message]:
-    offset = 0
-    while offset + _HEADER.size <= len(datagram):
-        size, kind, _, _, port = _HEADER.unpack_from(datagram, offset)
-        if size < _HEADER.size:
-            break
-        yield Message(kind, datagram[offset + _HEADER.size : offset + size], port)
-        offset += size + -size % 4
-
-
-def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
-    size = _HEADER.size + len(body)
-    return _HEADER.pack(size, kind, flags, sequence, 0) + body + bytes(-size % 4)
-
-
-def _open() -> socket.socket:
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-    opened.bind((0, 0))
-    return opened
-
-
-def _answers(opened: socket.socket) -> Iterator[Message]:
-    while True:
-        yield from _messages(opened.recv(_RECEIVE_BYTES))
-
-
-def _dump(kind: int, body: bytes) -> list[Message]:
-    """Raises: OSError when the kernel refuses."""
-    found: list[Message] = []
-    with _open() as opened:
-        opened.send(_message(kind, _REQUEST | _DUMP, 1, body))
-        for message in _answers(opened):
-            if message.kind == _NLMSG_DONE:
-                break
-            if message.kind == _NLMSG_ERROR:
-                code = -_ERROR.unpack_from(message.body)[0]
-                raise OSError(code, os.strerror(code))
-            found.append(message)
-    return found
-
-
 def _request(requests: Sequence[tuple[int, int, bytes]]) -> list[int]:
     """Send the requests, many in one call; return the errno of each, 0 for success."""
     codes: list[int] = []
-    with _open() as opened:
+    with asking(socket.NETLINK_ROUTE) as kernel:
         for batch in _batches(requests):
-            opened.send(b"".join(_message(kind, flags, 1, body) for kind, flags, body in batch))
+            kernel.send(b"".join(request_of(kind, flags, body) for kind, flags, body in batch))
             left = len(batch)
-            for message in _answers(opened):
-                if message.kind == _NLMSG_ERROR:
-                    codes.append(-_ERROR.unpack_from(message.body)[0])
+            for message in answers(kernel):
+                if message.kind == ERROR:
+                    codes.append(message.code)
                     left -= 1
                 if left == 0:
                     break

@@ -4,11 +4,11 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Container
-from pathlib import Path
 from typing import Final
 
 from hapair.adapters.network import netlink
 from hapair.adapters.shared.bursts import Burst
+from hapair.adapters.shared.spaces import name_of
 
 _PROCESSES_MAX: Final = 1 << 22  # Greater ports are no process numbers.
 
@@ -54,8 +54,5 @@ def _who(port: int) -> str:
     """Name the process that asked for a removal; empty where nobody, or nobody known, did."""
     if not 0 < port < _PROCESSES_MAX or port == os.getpid():
         return ""
-    try:
-        name = Path(f"/proc/{port}/comm").read_text(errors="replace").strip()
-    except OSError:
-        return f"process {port}, which has ended"
-    return f"{name} (process {port})"
+    name = name_of(port)
+    return f"{name} (process {port})" if name else f"process {port}, which has ended"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.shared.mounts import mount_info, mounts
-from hapair.adapters.shared.spaces import UNIT_OF_APPLICATIONS
+from hapair.adapters.shared.spaces import UNIT_OF_APPLICATIONS, name_of
 
 _IN_SLICE: Final = Path("hapair.slice") / UNIT_OF_APPLICATIONS
 LOOK_INTERVAL_S: Final = 0.02
@@ -60,7 +60,9 @@ class Group:
 
     def named(self) -> str:
         """Return names and numbers of what lives in the group, for people."""
-        return ", ".join(f"{_name(pid)} ({pid})" for pid in self.processes()[:NAMED_MAX])
+        return ", ".join(
+            f"{name_of(pid) or 'ended'} ({pid})" for pid in self.processes()[:NAMED_MAX]
+        )
 
     async def emptied(self, timeout_s: float) -> bool:
         """Wait until nothing lives in the group; False when something still does."""
@@ -86,10 +88,3 @@ class Group:
 
     def _folders(self) -> list[Path]:
         return [self.folder, *(path for path in sorted(self.folder.rglob("*")) if path.is_dir())]
-
-
-def _name(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_bytes().decode(errors="replace").strip()
-    except OSError:
-        return "ended"

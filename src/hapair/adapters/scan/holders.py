@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from hapair.adapters.scan.software import text_of
+from hapair.adapters.shared.spaces import name_of
 
 T = TypeVar("T")
 
@@ -24,5 +24,5 @@ def holders(root: Path, wanted: Mapping[str, T]) -> dict[T, str]:
             for descriptor in descriptors:
                 thing = wanted.get(str(Path(descriptor.path).readlink()))
                 if thing is not None:
-                    found[thing] = text_of(folder / "comm").strip()
+                    found[thing] = name_of(int(folder.name), root / "proc")
     return found

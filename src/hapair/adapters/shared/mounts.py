@@ -120,8 +120,3 @@ def _group(word: str, optional: list[str]) -> int:
 def plain(text: str) -> str:
     """Undo the octal notation in which the kernel, and fstab, write blanks and the like."""
     return _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), text)
-
-
-def shown(name: str) -> str:
-    """Return a name as one line of text: it may have any bytes in it."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.shared.mounts import Mount, mount_info, mounts, shown
+from hapair.adapters.shared.mounts import Mount, mount_info, mounts
+from hapair.model.text import shown
 
 PROC: Final = Path("/proc")
 UNIT_OF_APPLICATIONS: Final = "hapair-apps.service"
@@ -41,15 +42,20 @@ def pids(proc: Path = PROC) -> Iterator[int]:
     return (int(entry.name) for entry in os.scandir(proc) if entry.name.isdigit())
 
 
+def name_of(pid: int, proc: Path = PROC) -> str:
+    """Return a process's name, which is any bytes, as one line; empty when it has ended."""
+    with contextlib.suppress(OSError):
+        return shown((proc / str(pid) / "comm").read_bytes().decode(errors="replace").strip())
+    return ""
+
+
 def process_of(pid: int, proc: Path = PROC) -> Process:
     """Return how people know a process; what cannot be read any more is left out."""
-    name, unit = "", ""
-    with contextlib.suppress(OSError):
-        name = (proc / str(pid) / "comm").read_bytes().decode(errors="replace").strip()
+    unit = ""
     with contextlib.suppress(OSError):
         lines = (proc / str(pid) / "cgroup").read_bytes().decode(errors="replace").splitlines()
         unit = next((line[3:] for line in lines if line.startswith("0::")), "")
-    return Process(pid, shown(name) or "ended", shown(unit))
+    return Process(pid, name_of(pid, proc) or "ended", shown(unit))
 
 
 def own_mounts(proc: Path = PROC) -> tuple[Mount, ...]:

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import upkeep
+from hapair.core.applications import items, upkeep
 from hapair.core.applications.items import RETRY_S
 from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.layers import START, STARTS_FOREIGN
 from hapair.core.copies import doubts
 from hapair.core.words.effects import Do, Layer, Severity
-from hapair.core.words.events import Looked
+from hapair.core.words.events import Ended, Looked
 from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.turn import Turn
 from hapair.model.backing import Trust
@@ -43,20 +43,25 @@ def absorb_looks(turn: Turn, answers: tuple[Looked, ...]) -> None:
         turn.put_item(item, found)
 
 
-def absorb_end(turn: Turn, effect_id: int, outcome: Outcome) -> None:
-    """Take in how an action ended; the end of an action that was overtaken is ignored."""
+def absorb_ends(turn: Turn, ends: tuple[Ended, ...]) -> None:
+    """Take in how actions ended; the end of an action that was overtaken is ignored."""
+    by_effect = {ended.effect_id: ended.outcome for ended in ends}
     for item, item_state in turn.state.every_item():
-        if item_state.busy == effect_id and item_state.doing is not None:
-            free = replace(item_state, busy=0, doing=None)
-            if item_state.doing is Do.DETACH:
-                _detach_ended(turn, item, free, outcome)
-            elif item_state.doing is Do.RESTORE_ADDRESSES:
-                upkeep.absorb_end(turn, item, free, outcome)
-            elif item_state.doing in (START[item.layer], *STARTS_FOREIGN):
-                _foreign_ended(turn, item, item_state.doing, outcome)
-                _start_ended(turn, item, free, outcome)
-            else:
-                _stop_ended(turn, item, free, item_state.doing, outcome)
+        outcome = by_effect.get(item_state.busy)
+        if outcome is None or item_state.doing is None:
+            continue
+        free = replace(item_state, busy=0, doing=None)
+        if item_state.doing is Do.DETACH:
+            _detach_ended(turn, item, free, outcome)
+        elif item_state.doing is Do.RESTORE_ADDRESSES:
+            upkeep.absorb_end(turn, item, free, outcome)
+        elif item_state.doing in (START[item.layer], *STARTS_FOREIGN):
+            _foreign_ended(turn, item, item_state.doing, outcome)
+            _start_ended(turn, item, free, outcome)
+        else:
+            _stop_ended(turn, item, free, item_state.doing, outcome)
+    if not all(isinstance(outcome, Done) for outcome in by_effect.values()):
+        items.absorb_facts(turn)  # What was done is newer than the known facts.
 
 
 def _foreign_ended(turn: Turn, item: Item, doing: Do, outcome: Outcome) -> None:

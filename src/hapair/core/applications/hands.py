@@ -126,7 +126,8 @@ def settle(turn: Turn) -> list[tuple[Application, goals.Goal]]:
         rule = first_match(HANDS, seen)
         if seen.record is not None:
             _apply(turn, seen.record, rule)
-        seen = view(turn.state, application)
+        if turn.state is not seen.state:
+            seen = view(turn.state, application)
         row = first_match(goals.GOALS, seen)
         severity = goals.LOUD.get(row.name) if seen.mine else None
         turn.because(f"{application.name}/goal", row, note_severity=severity)

@@ -1,6 +1,6 @@
 """The items of an application: which there are, and what is known of each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -74,10 +74,8 @@ def find_given_up(turn: Turn) -> None:
             turn.put_item(item, replace(item_state, known=Is.PART, spent=True))
 
 
-def at(state: NodeState, application: str, layer: Layer) -> Iterator[tuple[Item, ItemState]]:
-    for item, item_state in state.items_of(application).items():
-        if item.layer is layer:
-            yield item, item_state
+def at(state: NodeState, application: str, layer: Layer) -> list[tuple[Item, ItemState]]:
+    return [each for each in state.items_of(application).items() if each[0].layer is layer]
 
 
 def is_down(item_state: ItemState) -> bool:
@@ -103,8 +101,10 @@ def is_stopped(state: NodeState, application: str) -> bool:
     for item, item_state in state.items_of(application).items():
         if item.layer is Layer.ATTACHED:
             continue
+        if not is_down(item_state):
+            return False
         facts = state.facts.get(item.resource)
-        if not is_down(item_state) or (facts is not None and facts.role is Role.PRIMARY):
+        if facts is not None and facts.role is Role.PRIMARY:
             return False
     return True
 

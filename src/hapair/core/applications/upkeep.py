@@ -98,7 +98,7 @@ def _tell_mount(turn: Turn, item: Item, *, was_missing: bool, missing: bool) -> 
 
 def put_back(turn: Turn, application: Application) -> None:
     """Put the addresses of a running application back where some of them vanished."""
-    for item, item_state in tuple(items.at(turn.state, application.name, Layer.ADDRESSED)):
+    for item, item_state in items.at(turn.state, application.name, Layer.ADDRESSED):
         due = item_state.upkeep.missing and turn.state.now_s >= item_state.upkeep.again_at_s
         if due and item_state.known is Is.UP and not item_state.busy:
             turn.act(item, Do.RESTORE_ADDRESSES, timing.ADDRESSES_S)

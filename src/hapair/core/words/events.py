@@ -223,6 +223,14 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedTogether:
+    """Actions that ended at the same moment; one step takes them in, however many they are."""
+
+    at_s: float
+    ends: tuple[Ended, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Looked:
     """The look of ``effect_id`` found the item up, down, or in part (None)."""
 
@@ -288,6 +296,7 @@ Event: TypeAlias = (
     | FenceAsked
     | FenceAskerGone
     | Ended
+    | EndedTogether
     | Looked
     | LookedTogether
     | LookAgain

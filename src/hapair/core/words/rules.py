@@ -19,5 +19,11 @@ class Rule(Generic[Situation, Answer]):
 def first_match(
     rules: Sequence[Rule[Situation, Answer]], situation: Situation
 ) -> Rule[Situation, Answer]:
-    """Return the first row that applies. The last row of every table always does."""
-    return next(rule for rule in rules if rule.applies(situation))
+    """Return the first row that applies. The last row of every table always does.
+
+    Raises: LookupError when none does.
+    """
+    for rule in rules:
+        if rule.applies(situation):
+            return rule
+    raise LookupError("no row of the table applies")

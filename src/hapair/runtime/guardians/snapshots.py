@@ -1,4 +1,10 @@
-"""Snapshots of volumes on this node: how large, under which names, and which are still there."""
+"""Snapshots of volumes on this node: how large, under which names, and which are still there.
+
+Ours is what has hapair's LVM tag, which it gets with its making; the name only says what for. One
+of such a name without the tag is a person's, or a version made it that set none. Nothing tells
+the two apart, so it counts as the person's: it is never removed, taken for a state that we kept or
+shown as one, and where the name is wanted, its being there is told.
+"""
 
 import time
 from dataclasses import dataclass
@@ -59,7 +65,7 @@ async def kept_snapshots(volumes: LogicalVolumes, volume: Volume) -> tuple[KeptS
     return tuple(
         KeptSnapshot(volume.resource, group.name, found.name, found.made_wall_s)
         for found in group.snapshots(volume.logical_volume)
-        if found.name.startswith(ours)
+        if found.ours and found.name.startswith(ours)
     )
 
 
@@ -73,7 +79,7 @@ async def make_snapshot(
     try:
         group = await volumes.group(volume.volume_group)
         if (found := group.volume(name)) is not None:
-            if found.origin == volume.logical_volume:
+            if found.ours and found.origin == volume.logical_volume:
                 return Done("it is there already")
             removed = await _remove_half_made(volumes, volume, found)
             if not isinstance(removed, Done):
@@ -92,7 +98,7 @@ async def make_brief_snapshot(volumes: LogicalVolumes, volume: Volume, name: str
     try:
         group = await volumes.group(volume.volume_group)
         if (found := group.volume(name)) is not None:
-            if found.origin == volume.logical_volume:
+            if found.ours and found.origin == volume.logical_volume:
                 removed = await volumes.remove_snapshot(volume.volume_group, name)
             else:
                 removed = await _remove_half_made(volumes, volume, found)
@@ -112,8 +118,12 @@ async def _remove_half_made(
 ) -> Outcome:
     """Remove what a power loss left of a snapshot in the making: it keeps nothing."""
     found = await volumes.look(volume.volume_group, found)
-    if found.origin or found.in_use or found.content not in HALF_MADE:
-        return Refused(f"{volume.volume_group}/{found.name} exists and is none of our snapshots")
+    kept_something = found.origin or found.in_use or found.content not in HALF_MADE
+    if kept_something or not found.ours:
+        what = f"{volume.volume_group}/{found.name}"
+        return Refused(
+            f"{what} exists and is none of our snapshots: lvremove it if nobody needs it"
+        )
     return await volumes.remove(volume.volume_group, found.name)
 
 

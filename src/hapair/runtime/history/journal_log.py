@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.core.words.effects import Severity
+from hapair.model.text import shown
 from hapair.model.timeline import Happening
 from hapair.ports import Clock
 from hapair.rpc.history import happening_object, read_happening
@@ -161,7 +162,7 @@ def _shown(happening: Happening) -> str:
     application = f"{happening.application}: " if happening.application else ""
     took = "" if happening.took_s is None else f" ({happening.took_s:.3f} s)"
     priority = PRIORITY.get(happening.severity, "") if "JOURNAL_STREAM" in os.environ else ""
-    text = happening.text.replace("\n", " | ")
+    text = shown(happening.text.expandtabs(1).replace("\n", " | "))
     return f"{priority}{happening.name}: {application}{text}{took}\n"
 
 

@@ -27,6 +27,7 @@ from hapair.core.words.effects import (
 from hapair.core.words.events import (
     Beat,
     Ended,
+    EndedTogether,
     Event,
     Looked,
     LookedTogether,
@@ -105,6 +106,7 @@ class Performer:
         self._spawn = spawn
         self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
         self._answers: list[Looked] = []  # Of looks that have just ended.
+        self._ends: list[Ended] = []  # Of actions that have just ended.
         self.attachments = Attachments(hands.replication, hands.backing)
         self.built: Built | None = None  # What effects refer to by name.
 
@@ -148,7 +150,15 @@ class Performer:
             outcome = Unknown(f"{act.do}: {error}")
         at_s = self._clock.boot_s()
         self._tell(act, outcome, at_s - began_s)
-        self._outlets.offer(Ended(at_s, act.effect_id, outcome))
+        if not self._ends:
+            asyncio.get_running_loop().call_soon(self._tell_ends)
+        self._ends.append(Ended(at_s, act.effect_id, outcome))
+
+    def _tell_ends(self) -> None:
+        """Tell together what ended together: each event is a decision about everything."""
+        ends, self._ends = tuple(self._ends), []
+        many = EndedTogether(self._clock.boot_s(), ends)
+        self._outlets.offer(ends[0] if len(ends) == 1 else many)
 
     def _lock(self, act: Act) -> asyncio.Lock:
         if act.do in ENDS_OTHERS:
@@ -269,7 +279,7 @@ class Performer:
         self._answers.append(answer)
 
     def _tell_answers(self) -> None:
-        """Tell together what was found together: each event is a decision about everything."""
+        """Tell together what was found together, for the same reason."""
         answers, self._answers = tuple(self._answers), []
         self._outlets.offer(LookedTogether(self._clock.boot_s(), answers))
 
