@@ -169,8 +169,10 @@ def _refuse_held(where: str) -> None:
     answer: JsonObject = {}
     with contextlib.suppress(RpcError):
         answer = call("may-stop", {"node": where}, timeout_s=MAY_STOP_S)
-    if error := Reader(answer).text("error"):
-        raise RpcError(error, Reader(answer).text("mend"))
+    read = Reader(answer)
+    if error := read.text("error"):
+        problems = tuple(dict(each.content) for each in read.inners("problems"))
+        raise RpcError(error, read.text("mend"), problems=problems)
 
 
 def _until_leaving() -> None:

@@ -29,11 +29,12 @@ def refusals(situation: Situation, built: Built, *, changed: bool) -> Problems:
         if previous is not None:
             yield from _fixed_while_formed(previous.cluster, situation.cluster)
         if not situation.force:
+            typed = "clbuild --rotate-secret" if situation.rotate_secret else "clbuild"
             yield Problem(
                 CLCONF,
                 "formed cluster",
                 "the cluster is formed, and its daemons would take the changes over at once",
-                "look at them with clbuild --plan, then run clbuild --force; applications keep"
+                f"look at them with {typed} --plan, then run {typed} --force; applications keep"
                 " running. Or run clhalt first",
             )
 

@@ -474,7 +474,7 @@ def _result(name: str, plan: Plan, warnings: tuple[Problem, ...]) -> JsonObject:
 def _somebody_builds(node: str) -> RpcError:
     return RpcError(
         f"another clbuildapp is at work on {node}",
-        "wait for it; see: clevents",
+        "wait for it; see: clstat",
         exit_code=ExitCode.NOT_NOW,
     )
 
