@@ -159,7 +159,9 @@ def test_a_halt_of_what_is_held_stops_nothing_on_either_node(daemon: FakeDaemon)
     daemon.answer("status", situations.status())
     held = {"where": "node2", "field": "orders.data", "what": "the mount on /export holds it"}
     problems = [{**held, "mend": "umount /export"}]
-    answer = {"error": "it cannot be stopped", "mend": "--force", "problems": problems}
+    answer: JsonObject = {
+        "error": "it cannot be stopped", "mend": "--force", "problems": problems
+    }  # fmt: skip
     daemon.answer("may-stop", answer)
     came = given("clhalt")
     assert came.code == ExitCode.REFUSED

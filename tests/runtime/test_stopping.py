@@ -116,6 +116,7 @@ async def test_a_second_holder_is_named_before_anything_stops(
             "field": "orders.data",
             "what": "the mount on /export holds /dev/drbd0",
             "mend": "umount /export",
+            "warning": False,
         },
     )
     assert error.mend == "end what is listed; or, to have the stop end what it may: --force"

@@ -192,7 +192,9 @@ def _tell(options: argparse.Namespace, ends: list[Ended], done: str) -> int:
             print(f"clhalt: {error}", file=sys.stderr)
         in_part = len(errors) < len(ends) and errors[0].exit_code is ExitCode.REFUSED
         code = ExitCode.UNFINISHED if in_part else errors[0].exit_code
-        raise RpcError(errors[0].error, errors[0].mend or "see: clstat", exit_code=code)
+        first = errors[0]
+        mend = first.mend or "see: clstat"
+        raise RpcError(first.error, mend, exit_code=code, problems=first.problems)
     if options.json:
         print_json({**ends[0].content(), "text": done})
     else:

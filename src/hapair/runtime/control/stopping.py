@@ -1,6 +1,7 @@
 """What a planned stop looks at before it stops anything."""
 
 import asyncio
+from dataclasses import asdict
 from functools import partial
 from typing import Final
 
@@ -10,6 +11,7 @@ from hapair.model.application import Volume
 from hapair.model.built import BuiltApplication
 from hapair.model.data import Role
 from hapair.model.holders import Held
+from hapair.model.problem import Problem
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.node import Node
@@ -55,8 +57,7 @@ async def why_not(node: Node, journal: Journal, name: str = ALL) -> RpcError | N
 
 
 def _problem(node: str, volume: Volume, held: Held) -> JsonObject:
-    what = f"{held.what} holds {volume.device}"
-    return {"where": node, "field": volume.resource, "what": what, "mend": held.mend}
+    return asdict(Problem(node, volume.resource, f"{held.what} holds {volume.device}", held.mend))
 
 
 def _given_up(state: NodeState, built: BuiltApplication) -> list[Volume]:
