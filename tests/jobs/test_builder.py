@@ -179,7 +179,8 @@ async def test_the_peer_is_not_surveyed_for_two_builders_at_once(tmp_path: Path)
     survey = made.for_peer()["build-survey"]
     with pytest.raises(RpcError, match="another clbuildapp is at work on node1"):
         await survey(Call({"application": "orders"}))
-    again, plan = {"application": "orders"}, {"application": "orders", "plan": True}
+    again: JsonObject = {"application": "orders"}
+    plan: JsonObject = {**again, "plan": True}
     for typed in (made.abandon(Call({})), made.buildapp(Call(again)), made.buildapp(Call(plan))):
         with pytest.raises(RpcError, match="another clbuildapp is at work on node1"):
             await typed

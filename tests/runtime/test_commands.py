@@ -193,6 +193,7 @@ async def test_an_owner_out_of_sight_is_named(tmp_path: Path) -> None:
     error = await refused(second.say("halt", application="orders"))
     assert "belongs to node1" in error.error
     assert error.mend == "see: clstat --why orders"
+    assert error.exit_code is ExitCode.NOT_NOW
     pair.end()
 
 

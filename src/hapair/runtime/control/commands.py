@@ -47,6 +47,7 @@ PEER_CONNECT_LOOKS: Final = 30
 PEER_CONNECT_LOOK_S: Final = 0.1
 # What the core's answer says when a command is not complete yet.
 GOES_ON: Final = "it goes on"
+PEER_AWAY: Final = ("is not together with this node", "which does not answer")
 # Where the core's answer goes on with what to type.
 HINTS: Final = ("; type: ", "; see: ", ", see: ")
 OUTSIDE: Final = (Standing.HALTED, Standing.FORMING, Standing.LEAVING)
@@ -390,6 +391,7 @@ def _error_and_mend(text: str, command: Command) -> tuple[str, str]:
 def _exit_code(refusal: Reply, command: Command, standing: Standing) -> ExitCode:
     if GOES_ON in refusal.text:
         return ExitCode.UNFINISHED
-    if isinstance(command, Run | Halt | Move) and standing in OUTSIDE:
+    away = any(words in refusal.text for words in PEER_AWAY)
+    if isinstance(command, Run | Halt | Move) and (standing in OUTSIDE or away):
         return ExitCode.NOT_NOW
     return ExitCode.REFUSED
