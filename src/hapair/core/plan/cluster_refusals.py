@@ -46,7 +46,8 @@ def _busy(situation: Situation) -> Problems:
                 side.node,
                 "clbuild",
                 "another clbuild or clrestore works on this node now",
-                "wait until it has ended, then try again",
+                "wait until it has ended, then try again; if nobody is at work there, clstat tells"
+                " what an unfinished clbuildapp left, and what to type",
             )
 
 
