@@ -136,20 +136,29 @@ async def test_taking_down_a_device_that_is_open_changes_nothing(node: Node) -> 
 
 
 def test_who_holds_a_device_is_named(tmp_path: Path) -> None:
-    above, mounted = tmp_path / "dev/block/0:0/holders", tmp_path / "mountinfo"
+    above, proc = tmp_path / "dev/block/0:0/holders", tmp_path / "proc"
     (above / "dm-7/dm").mkdir(parents=True)
     (above / "dm-7/dm/name").write_text("mpatha\n")
     (above / "md0").mkdir()
-    mounted.write_bytes(
+    for who, space in (("self", "mnt:[1]"), ("9", "mnt:[2]")):
+        (proc / who / "ns").mkdir(parents=True)
+        (proc / who / "ns/mnt").symlink_to(space)
+        (proc / who / "root").symlink_to("/")
+    (proc / "9/comm").write_text("sleep\n")
+    (proc / "9/mountinfo").write_text(
+        "34 1 0:0 / /mnt/old rw - ext4 /dev/x rw\n35 1 0:0 / /media/x rw - ext4 /dev/x rw\n"
+    )
+    (proc / "self/mountinfo").write_bytes(
         b"24 1 0:0 / /mnt/old rw - ext4 /dev/x rw\n25 1 8:1 / /\xff rw - ext4 /dev/y rw\n"
         b"26 1 0:0 / /my\\040own\\012\xff rw - ext4 /dev/x rw\n"
     )
     device = tmp_path / "device"
-    assert holders_of(device, sys=tmp_path, mounted=mounted) == []
+    assert holders_of(device, sys=tmp_path, proc=proc) == []
     device.touch()  # Its number is 0:0.
-    assert holders_of(device, sys=tmp_path, mounted=mounted) == [
+    assert holders_of(device, sys=tmp_path, proc=proc) == [
         "the device-mapper map mpatha", "md0",
         "the mount on /mnt/old", "the mount on /my own\ufffd\ufffd",
+        "the mount on /media/x in the mount name space of sleep (9)",
     ]  # fmt: skip
 
 

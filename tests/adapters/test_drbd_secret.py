@@ -85,6 +85,15 @@ async def test_nothing_is_set_when_all_is_as_in_the_file() -> None:
     assert len(run.ran) == 1
 
 
+async def test_what_drbdadm_does_not_see_is_not_called_as_in_the_file() -> None:
+    """It cannot read every name that drbdsetup prints, and then would make what is there."""
+    dry = "drbdsetup-84 new-resource orders.data --on-no-data-accessible=io-error\n"
+    run = FakeRunner({"drbdadm": Finished(0, dry, "")})
+    outcome = await DrbdConnections(run).follow_file(VOLUME, connection=True, timeout_s=5)
+    assert outcome == Refused("drbdadm does not see that orders.data is up")
+    assert len(run.ran) == 1
+
+
 @pytest.mark.parametrize("program", ["drbdadm", "/lib/drbd/drbdsetup-84"])
 @pytest.mark.parametrize(
     ("answer", "kind"), [(Finished(10, "", FAILURE), Refused), (TimedOut(5.0), Unknown)]

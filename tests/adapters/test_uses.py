@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from hapair.adapters.filesystem import uses
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.adapters.filesystem.uses import in_kernel
 from hapair.adapters.shared.mounts import Mount
@@ -33,6 +36,27 @@ def test_swap_exports_and_devices_above_are_named_with_their_mend(tmp_path: Path
         "the NFS export of /srv/orders/out to 10.0.0.0/8(rw,sync)":
             "exportfs -u CLIENT:/srv/orders/out",
     }  # fmt: skip
+
+
+def test_what_lies_on_a_loop_device_is_named_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``losetup -d`` says nothing and does nothing while a map or another one has it open."""
+    for name, number, file in (("loop0", "7:0", "/srv/orders/pv"), ("loop1", "7:1", "/dev/vg/a")):
+        (tmp_path / "block" / name / "loop").mkdir(parents=True)
+        (tmp_path / "block" / name / "loop/backing_file").write_text(f"{file}\n")
+        (tmp_path / "block" / name / "dev").write_text(f"{number}\n")
+    above = tmp_path / "dev/block/7:0/holders/dm-5/dm"
+    above.mkdir(parents=True)
+    (above / "name").write_text("vg-a\n")
+    below = {"loop0": OURS.device, "loop1": (7, 0)}
+    monkeypatch.setattr(uses, "_backing", lambda node: below[node.name])
+    told = [each.mend for each in in_kernel(OURS, tmp_path, tmp_path)]
+    assert told == [
+        "dmsetup remove vg-a",
+        "unmount what is on it, then: losetup -d /dev/loop1",
+        "unmount what is on it, then: losetup -d /dev/loop0",
+    ]
 
 
 def test_names_with_blanks_are_read_as_they_are(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ def test_a_secret_is_rotated_when_that_is_asked_for() -> None:
     decided = plan(replace(settled(), rotate_secret=True))
     assert decided.built == replace(EMPTY, generation=EMPTY.generation + 1, secret_number=2)
     assert lines(decided.changes)[0].endswith("secret number 1 -> proved with secret number 2")
-    assert plan(replace(settled(hurt=formed), rotate_secret=True)).refused
+    refused = plan(replace(settled(hurt=formed), rotate_secret=True))
+    assert refused.refused
+    assert "run clbuild --rotate-secret --force" in refused.problems[0].mend
 
 
 @pytest.mark.parametrize("used", [0, 1])

@@ -110,7 +110,9 @@ async def test_a_dead_daemon_may_have_left_a_formed_cluster(
 ) -> None:
     node.write("proc/sys/kernel/random/boot_id", "b1\n")
     node.write("var/lib/hapair/state.json", stored.decode())
-    assert (await node.scan.scan(ScanRequest())).daemon.standing == standing
+    daemon = (await node.scan.scan(ScanRequest())).daemon
+    assert daemon.standing == standing
+    assert not daemon.running, "what is remembered of it starts nothing"
 
 
 # --- On the way ----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """clform, clhalt, clstartup and clconfirm against a scripted daemon."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -178,15 +179,20 @@ def test_a_halt_without_a_peer_halts_this_node(daemon: FakeDaemon) -> None:
 
 def test_a_halt_of_what_is_held_stops_nothing_on_either_node(daemon: FakeDaemon) -> None:
     daemon.answer("status", situations.status())
-    daemon.answer("may-stop", {"error": "the mount on /export holds it", "mend": "umount /export"})
+    held = {"where": "node2", "field": "orders.data", "what": "the mount on /export holds it"}
+    problems = [{**held, "mend": "umount /export"}]
+    answer: JsonObject = {
+        "error": "it cannot be stopped", "mend": "--force", "problems": problems
+    }  # fmt: skip
+    daemon.answer("may-stop", answer)
     came = given("clhalt")
     assert came.code == ExitCode.REFUSED
-    assert "the mount on /export holds it" in came.err
-    assert "umount /export" in came.err
+    assert "  node2: orders.data: the mount on /export holds it. Mend: umount /export" in came.err
+    assert json.loads(given("clhalt", "--json").out)["problems"] == problems
     assert daemon.asked_for("leave") == []
     daemon.answer("leave", {"text": "node1 is halted"})
     assert given("clhalt", "--force").code == ExitCode.DONE
-    assert len(daemon.asked_for("may-stop")) == 1
+    assert len(daemon.asked_for("may-stop")) == 2  # Not with --force.
 
 
 def test_one_node_hands_over_when_it_leaves(daemon: FakeDaemon) -> None:

@@ -226,7 +226,23 @@ def test_volumes_of_one_name_in_two_groups_have_names_of_their_own() -> None:
     assert loads(dumps(plan.built)) == plan.built
 
 
-@given(names=st.lists(st.sampled_from(["a", "b", "a.b", "a.a", "b.a.b"]), min_size=2, max_size=2))
+def test_a_resource_has_a_name_that_drbdadm_can_read() -> None:
+    """LVM allows a plus sign, which drbdadm does not know outside of quotation marks."""
+    plan = planned(two_groups(second_name="vg+log", volume="logs+x"))
+    assert [v.resource for v in plan.added] == ["orders.data", "orders.logs_x"]
+    assert plan.added[1].logical_volume == "logs+x"
+    plan = planned(two_groups(second_name="vg+log"))
+    assert [v.resource for v in plan.added] == ["orders.data", "orders.vg_log.data"]
+
+
+def test_the_volume_of_another_at_the_place_of_the_meta_data_is_not_to_be_removed() -> None:
+    problems = make_plan(situation(there=holding(LogicalVolume("data_drbdmeta", 4 * MIB, "xfs"))))
+    assert isinstance(problems, tuple)
+    assert "lvrename vg_orders/data_drbdmeta NAME" in problems[0].mend
+    assert "lvremove" not in problems[0].mend
+
+
+@given(names=st.lists(st.sampled_from(["a", "b", "a.b", "a+b", "b.a.b"]), min_size=2, max_size=2))
 def test_whatever_volumes_are_called_a_plan_can_be_read_again(names: list[str]) -> None:
     """A job that cannot be read again could not be taken back."""
     group, volume = names

@@ -179,11 +179,24 @@ async def test_the_peer_is_not_surveyed_for_two_builders_at_once(tmp_path: Path)
     survey = made.for_peer()["build-survey"]
     with pytest.raises(RpcError, match="another clbuildapp is at work on node1"):
         await survey(Call({"application": "orders"}))
-    for typed in (made.abandon(Call({})), made.buildapp(Call({"application": "orders"}))):
+    again: JsonObject = {"application": "orders"}
+    plan: JsonObject = {**again, "plan": True}
+    for typed in (made.abandon(Call({})), made.buildapp(Call(again)), made.buildapp(Call(plan))):
         with pytest.raises(RpcError, match="another clbuildapp is at work on node1"):
             await typed
     building.cancel()
     await asyncio.gather(building, return_exceptions=True)
+
+
+async def test_nothing_is_planned_from_what_is_to_be_taken_back(tmp_path: Path) -> None:
+    """Half-built, it may look as if there were nothing to do."""
+    places = Places(tmp_path)
+    made = builder(places, Bench())
+    places.appconf("orders").parent.mkdir(parents=True)
+    places.appconf("orders").write_text('<application name="orders" preferred="node1"/>')
+    places.job.write_bytes(encode_job(a_job()))
+    with pytest.raises(RpcError, match="did not come to its end"):
+        await made.buildapp(Call({"application": "orders", "plan": True}))
 
 
 def a_slow_step() -> Step:

@@ -192,6 +192,8 @@ async def test_an_owner_out_of_sight_is_named(tmp_path: Path) -> None:
     pair.cut_cables()
     error = await refused(second.say("halt", application="orders"))
     assert "belongs to node1" in error.error
+    assert error.mend == "see: clstat --why orders"
+    assert error.exit_code is ExitCode.NOT_NOW
     pair.end()
 
 
@@ -201,7 +203,7 @@ async def test_before_clform_orders_are_not_possible_now(tmp_path: Path) -> None
     first, _ = desks(pair)
     error = await refused(first.say("run", application="orders"))
     assert error.exit_code is ExitCode.NOT_NOW
-    assert "clform" in error.error
+    assert error.mend == "type: clform"
     pair.end()
 
 

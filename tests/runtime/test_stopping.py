@@ -110,8 +110,16 @@ async def test_a_second_holder_is_named_before_anything_stops(
     error = await refused(handler(Call({"application": "orders"})))
     assert error.exit_code is ExitCode.REFUSED
     assert "nothing was stopped on node1" in error.error
-    assert "the mount on /export holds /dev/drbd0 of orders.data" in error.error
-    assert error.mend == "umount /export; or, to have the stop end what it may: --force"
+    assert error.problems == (
+        {
+            "where": "node1",
+            "field": "orders.data",
+            "what": "the mount on /export holds /dev/drbd0",
+            "mend": "umount /export",
+            "warning": False,
+        },
+    )
+    assert error.mend == "end what is listed; or, to have the stop end what it may: --force"
     with pytest.raises(Stopped):
         await handler(Call({"application": "orders", "force": True}))
     node.machine.holders = Holders()
@@ -160,6 +168,6 @@ async def test_both_nodes_are_asked_before_the_cluster_is_halted(
     assert await commands.may_stop(Call()) == {}  # A version before this one.
     node.machine.holders = Holders((BIND,))
     answer = await commands.may_stop(Call())
-    assert "the mount on /export" in str(answer["error"])
-    assert "umount /export" in str(answer["mend"])
+    assert "nothing was stopped on node1" in str(answer["error"])
+    assert "the mount on /export" in str(answer["problems"])
     assert await commands.may_stop(Call({"node": "node2"})) == {}  # That is about the other one.

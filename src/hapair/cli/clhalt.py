@@ -169,8 +169,10 @@ def _refuse_held(where: str) -> None:
     answer: JsonObject = {}
     with contextlib.suppress(RpcError):
         answer = call("may-stop", {"node": where}, timeout_s=MAY_STOP_S)
-    if error := Reader(answer).text("error"):
-        raise RpcError(error, Reader(answer).text("mend"))
+    read = Reader(answer)
+    if error := read.text("error"):
+        problems = tuple(dict(each.content) for each in read.inners("problems"))
+        raise RpcError(error, read.text("mend"), problems=problems)
 
 
 def _until_leaving() -> None:
@@ -190,7 +192,9 @@ def _tell(options: argparse.Namespace, ends: list[Ended], done: str) -> int:
             print(f"clhalt: {error}", file=sys.stderr)
         in_part = len(errors) < len(ends) and errors[0].exit_code is ExitCode.REFUSED
         code = ExitCode.UNFINISHED if in_part else errors[0].exit_code
-        raise RpcError(errors[0].error, errors[0].mend or "see: clstat", exit_code=code)
+        first = errors[0]
+        mend = first.mend or "see: clstat"
+        raise RpcError(first.error, mend, exit_code=code, problems=first.problems)
     if options.json:
         print_json({**ends[0].content(), "text": done})
     else:

@@ -93,7 +93,7 @@ class Drbd:
             case Finished(exit_code=code) as finished if code in NOT_STARTED_CODES:
                 return Refused(_said(argv, finished))
             case finished:
-                return Unknown(f"{_said(argv, finished)}{self._held(volume)}")
+                return Unknown(f"{_said(argv, finished)}{await self._held(volume)}")
 
     async def bring_up_anew(self, volume: Volume, *, timeout_s: float) -> Outcome:
         """Make the meta-data anew, so that the copy counts as empty, and bring it up.
@@ -127,7 +127,7 @@ class Drbd:
         if (disk := self._disk(volume)) is not Disk.DISKLESS:
             inconsistent = disk is Disk.INCONSISTENT
             return Done() if inconsistent else Refused(f"it is attached already, and {disk}")
-        if held := self._held(volume):
+        if held := await self._held(volume):
             return Refused(held.removeprefix("; "))
         activated = await activate(self._run, self._devices, volume, timeout_s)
         if not isinstance(activated, Done):
@@ -140,12 +140,14 @@ class Drbd:
             case finished:
                 return Refused(_said(argv, finished))
 
-    def _held(self, volume: Volume) -> str:
+    async def _held(self, volume: Volume) -> str:
         """Name who keeps DRBD from the disks (runbook 23)."""
         found = [
             f"{volume.volume_group}/{name} is held by {holder}"
             for name in (volume.logical_volume, volume.meta_volume)
-            for holder in holders_of(self._devices / volume.volume_group / name)
+            for holder in await asyncio.to_thread(
+                holders_of, self._devices / volume.volume_group / name
+            )
         ]
         return f"; {', '.join(found)}" if found else ""
 

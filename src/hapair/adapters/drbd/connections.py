@@ -19,6 +19,7 @@ REFUSED_CODES: Final = frozenset({1, 5, 10, 11, 16, 17, 126, 127})
 ROLE_BIT: Final = 1
 # What changes options of what is there; all else that ``adjust`` would do attaches or connects.
 OF_CONNECTION: Final = "net-options"
+NEW: Final = "new-resource"
 OPTIONS: Final = ("resource-options", "disk-options", OF_CONNECTION, "peer-device-options")
 _IDENTIFIERS: Final = re.compile(
     r"^([0-9A-F]{16}):([0-9A-F]{16})((?::[0-9A-F]{16})*)", re.IGNORECASE | re.MULTILINE
@@ -55,6 +56,8 @@ class DrbdConnections:
         match await self._run(argv, timeout_s=timeout_s):
             case TimedOut(after_s):
                 return Unknown(f"{' '.join(argv)} gave no answer within {after_s:g} s")
+            case Finished(exit_code=0, stdout=stdout) if makes_anew(stdout):
+                return Refused(f"drbdadm does not see that {volume.resource} is up")
             case Finished(exit_code=0, stdout=stdout):
                 found = option_commands(stdout)
                 wanted = [each for each in found if connection or each[1] != OF_CONNECTION]
@@ -99,6 +102,11 @@ class DrbdConnections:
         if isinstance(answer, TimedOut) or answer.exit_code != 0:
             return None
         return read_generations(answer.stdout)
+
+
+def makes_anew(text: str) -> bool:
+    """Tell whether a dry ``adjust`` takes the resource for one that is not there at all."""
+    return any(words[1:2] == [NEW] for words in map(str.split, text.splitlines()))
 
 
 def option_commands(text: str) -> tuple[Argv, ...]:

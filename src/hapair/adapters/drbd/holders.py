@@ -1,21 +1,32 @@
 """Who holds a block device, in words that tell a person where to look."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from hapair.adapters.shared.mounts import MOUNT_INFO, mount_info, mounts, number_of
+from hapair.adapters.shared.mounts import number_of
+from hapair.adapters.shared.spaces import PROC, other_spaces, own_mounts, process_of
 from hapair.model.text import shown
 
 
-def holders_of(device: Path, *, sys: Path = Path("/sys"), mounted: Path = MOUNT_INFO) -> list[str]:
+def holders_of(device: Path, *, sys: Path = Path("/sys"), proc: Path = PROC) -> list[str]:
     """Return what is built on the device, and where it is mounted; empty when nothing is found."""
     if (number := number_of(str(device))) is None:
         return []
     major, minor = number
     above = sorted((sys / "dev/block" / f"{major}:{minor}" / "holders").glob("*"))
-    found = [each for each in mounts(mount_info(mounted)) if each.device == number]
-    points = (shown(each.mount_point) for each in found)
     loops = writable_loops(device, sys=sys)
-    return [*(_named(each) for each in above), *loops, *(f"the mount on {p}" for p in points)]
+    return [*(_named(each) for each in above), *loops, *_mounts_of(number, proc)]
+
+
+def _mounts_of(number: tuple[int, int], proc: Path) -> Iterator[str]:
+    """Name its mounts; those of other name spaces only where they are no copies of ours."""
+    ours = [each.mount_point for each in own_mounts(proc) if each.device == number]
+    yield from (f"the mount on {shown(each)}" for each in ours)
+    for space in other_spaces(proc):
+        for mount in space.mounts:
+            if mount.device == number and mount.mount_point not in ours:
+                lives = process_of(space.pids[0], proc)
+                yield f"the mount on {shown(mount.mount_point)} in the mount name space of {lives}"
 
 
 def writable_loops(device: Path, *, sys: Path = Path("/sys")) -> list[str]:

@@ -1,5 +1,6 @@
 """Who may have written to a volume behind DRBD, in words that tell a person where to look."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,8 @@ async def writers_of(run: CommandRunner, volume: Volume, device: Path, etc: Path
                 names |= {f"{name}={value}", f'{name}="{value}"', _by(name, value)}
         case _:
             pass
-    found = [f"{holder} has it now" for holder in holders_of(device)]
+    holders = await asyncio.to_thread(holders_of, device)
+    found = [f"{holder} has it now" for holder in holders]
     found += _fstab_lines(etc / FSTAB, names, device)
     found += _units(etc / UNITS, names, device)
     return "; ".join(found)

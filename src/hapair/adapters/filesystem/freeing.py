@@ -14,7 +14,7 @@ from typing import Final
 
 from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.holders import LOOK_INTERVAL_S, Tell, end, holders
-from hapair.adapters.filesystem.uses import Loop, foreign_mounts, is_ours, loops_over
+from hapair.adapters.filesystem.uses import SYS, Loop, foreign_mounts, is_ours, loops_over
 from hapair.adapters.shared.mounts import Mount, is_on_top
 from hapair.adapters.shared.spaces import PROC, Process, Space, other_spaces, own_mounts, process_of
 from hapair.model.text import shown
@@ -75,13 +75,14 @@ def _unmount_others(ours: Mount, tell: Tell) -> None:
 
 
 def _detach(loop: Loop) -> bool:
+    """Tell whether it is gone: while somebody has it open, the kernel only promises that."""
     with contextlib.suppress(OSError):
         descriptor = os.open(loop.node, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             fcntl.ioctl(descriptor, _LOOP_CLR_FD)
         finally:
             os.close(descriptor)
-        return True
+        return not (SYS / "block" / loop.node.name / "loop").exists()
     return False
 
 

@@ -135,6 +135,8 @@ def _above(number: Number, sys: Path) -> Iterator[Use]:
         else:
             yield Use(f"the device-mapper map {name}", f"dmsetup remove {name}")
     for loop in loops_over(number, sys):
+        # The kernel lets go of a loop device only when nothing lies on it any more.
+        yield from _above(loop.number, sys)
         yield Use(
             f"the loop device {loop.node} over {loop.file}",
             f"unmount what is on it, then: losetup -d {loop.node}",

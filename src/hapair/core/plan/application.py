@@ -1,5 +1,6 @@
 """What clbuildapp would change: problems, or the steps that put an application under DRBD."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,6 +14,9 @@ SECTOR_BYTES: Final = 512
 META_SUFFIX: Final = "_drbdmeta"
 RESOURCE_NAME_MAX: Final = 127  # Of DRBD, as of a device-mapper name: 128 bytes with the last zero.
 MAP_NAME_MAX: Final = 127
+# drbdsetup prints names without quotation marks, and drbdadm reads no others there: it would take
+# a resource whose name it cannot read for one that is not up.
+NOT_OF_DRBD: Final = re.compile(r"[^a-zA-Z0-9._-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,7 @@ class _Planner:
     def _free_name(self, group: str, logical_volume: str, before: list[Volume]) -> str:
         """Name a resource after its volume, and after its group too where the name is taken."""
         name = self.situation.application.name
+        group, logical_volume = (NOT_OF_DRBD.sub("_", each) for each in (group, logical_volume))
         taken = {v.resource for v in (*self.situation.built.volumes(), *before)}
         names = [f"{name}.{logical_volume}", f"{name}.{group}.{logical_volume}"]
         names += [f"{names[1]}.{number}" for number in range(2, len(taken) + 3)]
@@ -227,10 +232,10 @@ class _Planner:
         path = f"{volume.volume_group}/{volume.logical_volume}"
         for storage in (s.here, s.peer):
             if storage.group(volume.volume_group).volume(volume.meta_volume) is not None:
-                what = f"{volume.volume_group}/{volume.meta_volume} exists already"
-                mend = "if an unfinished build left it: clbuildapp --abandon; else: lvremove "
-                mend += f"{volume.volume_group}/{volume.meta_volume}"
-                self.refuse("volume", what, mend, node=storage.node)
+                meta = f"{volume.volume_group}/{volume.meta_volume}"
+                mend = "if an unfinished build left it: clbuildapp --abandon; else give it another"
+                mend += f" name on {storage.node}: lvrename {meta} NAME, and in /etc/fstab"
+                self.refuse("volume", f"{meta} exists already", mend, node=storage.node)
         if there is None:
             return
         mend = f"save what you need of it, then on {s.peer.node}: lvremove {path}"

@@ -29,11 +29,12 @@ def refusals(situation: Situation, built: Built, *, changed: bool) -> Problems:
         if previous is not None:
             yield from _fixed_while_formed(previous.cluster, situation.cluster)
         if not situation.force:
+            typed = "clbuild --rotate-secret" if situation.rotate_secret else "clbuild"
             yield Problem(
                 CLCONF,
                 "formed cluster",
                 "the cluster is formed, and its daemons would take the changes over at once",
-                "look at them with clbuild --plan, then run clbuild --force; applications keep"
+                f"look at them with {typed} --plan, then run {typed} --force; applications keep"
                 " running. Or run clhalt first",
             )
 
@@ -45,7 +46,8 @@ def _busy(situation: Situation) -> Problems:
                 side.node,
                 "clbuild",
                 "another clbuild or clrestore works on this node now",
-                "wait until it has ended, then try again",
+                "wait until it has ended, then try again; if nobody is at work there, clstat tells"
+                " what an unfinished clbuildapp left, and what to type",
             )
 
 

@@ -61,7 +61,7 @@ class NodeScan:
             self._scanner.scan(request),
             asyncio.to_thread(self._standing_and_version),
         )
-        running = facts.daemon.running or bool(standing)
+        running = facts.daemon.running or standing not in ("", FORMED_BEFORE)
         return replace(
             facts,
             configuration=configuration,

@@ -47,6 +47,9 @@ PEER_CONNECT_LOOKS: Final = 30
 PEER_CONNECT_LOOK_S: Final = 0.1
 # What the core's answer says when a command is not complete yet.
 GOES_ON: Final = "it goes on"
+PEER_AWAY: Final = ("is not together with this node", "which does not answer")
+# Where the core's answer goes on with what to type.
+HINTS: Final = ("; type: ", "; see: ", ", see: ")
 OUTSIDE: Final = (Standing.HALTED, Standing.FORMING, Standing.LEAVING)
 
 
@@ -159,7 +162,8 @@ class Commands:
             self._waiting.pop(number, None)
         if reply.accepted:
             return {"text": reply.text}
-        raise RpcError(reply.text, exit_code=_exit_code(reply, command, node.state.standing))
+        error, mend = _error_and_mend(reply.text, command)
+        raise RpcError(error, mend, exit_code=_exit_code(reply, command, node.state.standing))
 
     async def _on_peer(self, verb: str, call: Call, **changed: object) -> JsonObject:
         """Let the peer's daemon do it; it may take as long as it would here."""
@@ -327,7 +331,8 @@ class Commands:
         where = node.identity.me if call.from_peer else call.text("node", BOTH)
         here = where in (BOTH, node.identity.me)
         if here and (refusal := await why_not(node, self.journal)) is not None:
-            return {"error": refusal.error, "mend": refusal.mend}
+            problems = list[object](refusal.problems)
+            return {"error": refusal.error, "mend": refusal.mend, "problems": problems}
         if where == node.identity.me or not node.peer.connected:
             return {}
         with contextlib.suppress(RpcError):
@@ -373,9 +378,20 @@ class Commands:
         return {"text": f"{node.identity.me} uses the new configuration"}
 
 
+def _error_and_mend(text: str, command: Command) -> tuple[str, str]:
+    """Return what is wrong, and what to type next: nobody is left with the first alone."""
+    for hint in HINTS:
+        error, found, rest = text.partition(hint)
+        if found:
+            return error, hint.lstrip(";, ") + rest
+    why = f" --why {command.application}" if isinstance(command, Run | Halt | Move) else ""
+    return text, f"see: clstat{why}"
+
+
 def _exit_code(refusal: Reply, command: Command, standing: Standing) -> ExitCode:
     if GOES_ON in refusal.text:
         return ExitCode.UNFINISHED
-    if isinstance(command, Run | Halt | Move) and standing in OUTSIDE:
+    away = any(words in refusal.text for words in PEER_AWAY)
+    if isinstance(command, Run | Halt | Move) and (standing in OUTSIDE or away):
         return ExitCode.NOT_NOW
     return ExitCode.REFUSED

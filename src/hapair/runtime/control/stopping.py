@@ -1,7 +1,7 @@
 """What a planned stop looks at before it stops anything."""
 
 import asyncio
-from collections.abc import Iterable
+from dataclasses import asdict
 from functools import partial
 from typing import Final
 
@@ -11,7 +11,8 @@ from hapair.model.application import Volume
 from hapair.model.built import BuiltApplication
 from hapair.model.data import Role
 from hapair.model.holders import Held
-from hapair.rpc.messages import RpcError
+from hapair.model.problem import Problem
+from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.node import Node
 
@@ -35,12 +36,9 @@ async def why_not(node: Node, journal: Journal, name: str = ALL) -> RpcError | N
     look = partial(node.hands.file_systems.held, timeout_s=LOOK_S)
     looks = [(each, volume) for each in built for volume in _given_up(node.state, each)]
     seen = await asyncio.gather(*(look(volume, each) for each, volume in looks))
-    held: list[Held] = []
+    me, held = node.identity.me, list[JsonObject]()
     for (each, volume), found in zip(looks, seen, strict=True):
-        held += (
-            Held(f"{one.what} holds {volume.device} of {volume.resource}", one.mend)
-            for one in found.found
-        )
+        held += (_problem(me, volume, one) for one in found.found)
         if found.not_looked_at:
             text = f"nobody could tell in time what holds {volume.device}: {found.not_looked_at}"
             journal.add(
@@ -52,16 +50,16 @@ async def why_not(node: Node, journal: Journal, name: str = ALL) -> RpcError | N
     if not held:
         return None
     return RpcError(
-        f"nothing was stopped on {node.identity.me}, because it could not be stopped as a whole: "
-        f"{_joined(one.what for one in held)}",
-        f"{_joined(one.mend for one in held)}; or, to have the stop end what it may: --force",
+        f"nothing was stopped on {me}, because it could not be stopped as a whole",
+        "end what is listed; or, to have the stop end what it may: --force",
+        problems=tuple(held),
     )
+
+
+def _problem(node: str, volume: Volume, held: Held) -> JsonObject:
+    return asdict(Problem(node, volume.resource, f"{held.what} holds {volume.device}", held.mend))
 
 
 def _given_up(state: NodeState, built: BuiltApplication) -> list[Volume]:
     facts = ((volume, state.facts.get(volume.resource)) for volume in built.volumes)
     return [volume for volume, each in facts if each is not None and each.role is Role.PRIMARY]
-
-
-def _joined(texts: Iterable[str]) -> str:
-    return "; ".join(dict.fromkeys(texts))

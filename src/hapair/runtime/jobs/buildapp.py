@@ -126,10 +126,10 @@ class ApplicationBuilder:
         if isinstance(wrong := APPLICATION_NAME.kind.read(name), Wrong):
             raise RpcError(f"APP: {wrong.what}", wrong.mend, exit_code=ExitCode.USAGE)
         application, print_, warnings = self._read(name)
+        if self._busy or (call.flag("plan") and self._file.present()):
+            raise _somebody_builds(self._state.me)
         if call.flag("plan"):
             return _result(name, await self._look(call, application, print_), warnings)
-        if self._busy:
-            raise _somebody_builds(self._state.me)
         self._busy = True  # From the survey on: two nodes that plan at once would both refuse.
         try:
             async with self._at_work:
@@ -473,8 +473,8 @@ def _result(name: str, plan: Plan, warnings: tuple[Problem, ...]) -> JsonObject:
 
 def _somebody_builds(node: str) -> RpcError:
     return RpcError(
-        f"another clbuildapp is at work on {node}",
-        "wait for it; see: clevents",
+        f"another clbuildapp is at work on {node}, or did not come to its end",
+        "clstat says what becomes of it",
         exit_code=ExitCode.NOT_NOW,
     )
 
