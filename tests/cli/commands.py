@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hapair.cli.sessions.waiting import Request
 from hapair.rpc.messages import JsonObject
-from tests.processes import Started
+from tests.processes import PATIENCE_S, Started
 
 Main = Callable[[list[str]], int]
 
@@ -58,6 +60,16 @@ def given(*line: str, out: io.StringIO | None = None) -> Came:
         except SystemExit as end:
             code = int(end.code or 0)
     return Came(code, out.getvalue(), err.getvalue())
+
+
+def end_requests() -> None:
+    """Wait for requests that outlived their command: with its process they would have ended.
+
+    The next test's daemon would be asked for what nobody asks for there.
+    """
+    for each in threading.enumerate():
+        if isinstance(each, Request):
+            each.join(PATIENCE_S)
 
 
 def started(*line: str) -> Started:

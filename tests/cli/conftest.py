@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hapair.rpc.client import ROOT_VARIABLE
+from tests.cli.commands import end_requests
 from tests.cli.fake_daemon import FakeDaemon
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -18,6 +19,12 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TZ", "UTC")
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def requests_end() -> Iterator[None]:
+    yield
+    end_requests()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from hapair.rpc.messages import JsonObject
 from hapair.runtime.places import Places
 from tests.cli import situations
 from tests.cli.bad_daemon import KINDS, BadDaemon, Kind
-from tests.cli.commands import MAINS, MODULES, Came, given
+from tests.cli.commands import MAINS, MODULES, Came, end_requests, given
 from tests.cli.test_resolve import looked
 from tests.config.reference import BUILT
 
@@ -127,6 +127,7 @@ def play(node: Path, line: tuple[str, ...], kind: Kind, **how: object) -> None:
     with pytest.MonkeyPatch.context() as patch, daemon:
         patch.setenv(PATIENCE_VARIABLE, str(kind.patience))
         came = given(*line, out=NoReader() if set(line) & set(ENDLESS) else io.StringIO())
+    end_requests()
     judge(line, came, daemon)
 
 
