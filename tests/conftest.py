@@ -5,8 +5,13 @@ import signal
 from contextlib import suppress
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.times.kinds import ONE_AFTER_THE_OTHER
+
+# How fast a machine is that has other things to do is no property of ours.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a shell: the commands that tests interrupt would inherit it.

@@ -156,7 +156,7 @@ def look_at(state: NodeState, effects: tuple[Effect, ...]) -> None:
             assert RESOURCE not in (*state.stored.behind, *state.stored.unproven)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(kinds, stored, stories)
 def test_whatever_it_is_told_a_core_starts_only_what_it_owns_and_may(
     kind: ArbitrationKind, kept: Stored, story: list[tuple[float, Event]]
@@ -173,7 +173,7 @@ def test_whatever_it_is_told_a_core_starts_only_what_it_owns_and_may(
         assert state.stored.epoch >= epoch
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(kinds, stored, stories)
 def test_the_same_story_has_the_same_end(
     kind: ArbitrationKind, kept: Stored, story: list[tuple[float, Event]]
