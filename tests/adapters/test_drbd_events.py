@@ -182,6 +182,18 @@ async def test_a_connection_that_is_made_anew_may_lead_elsewhere() -> None:
     assert [facts.kernel_answers for (facts,) in told] == [True, False]
 
 
+async def test_after_a_restart_of_the_program_the_last_answer_counts_until_there_is_a_new_one() -> (
+    None
+):
+    kernel = Kernel(
+        [(*UP, "exists -"), ()],
+        [(*UP, "exists -"), (), ("change resource name:r0 role:Primary",), ()],
+        addresses=[{"r0": PEER}],
+    )
+    told = await first(judging(kernel), 3)
+    assert [facts.kernel_answers for (facts,) in told] == [True, True, True]
+
+
 async def test_a_resource_of_others_with_several_volumes_is_no_reason_to_start_again() -> None:
     two = (
         "exists resource name:backup role:Primary suspended:no",

@@ -340,6 +340,7 @@ resource alone {
 
 def test_the_addresses_of_connections_are_read_as_8_4_shows_them() -> None:
     assert remote_addresses(SHOWN) == {"orders.data": "10.77.2.2", "backup": "fd00::9"}
+    assert remote_addresses(SHOWN.replace("[fd00::0009]", "by:hand"))["backup"] == "?"
 
 
 @given(st.text() | st.lists(st.sampled_from(SHOWN.splitlines())).map("\n".join))

@@ -13,13 +13,13 @@ from hapair.adapters.heartbeat import Sealer
 from hapair.core.words.events import Beat
 from hapair.model.cluster import ArbitrationKind
 from hapair.ports import TooLongError
-from hapair.runtime.codec import dumps
-from hapair.runtime.node.beats import Speaker, bodies
+from hapair.runtime.codec import dumps, loads
+from hapair.runtime.node.beats import Listener, Speaker, bodies
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Cut
 from tests.sim.messages import SEALERS, SEQUENCE
 from tests.sim.settings import NODES, PRIVATE, application
-from tests.sim.stage import LONG_S, ONE_APPLICATION, PATHS, Stage, with_kind
+from tests.sim.stage import LONG_S, ONE_APPLICATION, PATHS, WITNESS, Stage, with_kind
 
 NAME: Final = "an-application-with-a-long-name"
 LARGE: Final = replace(ONE_APPLICATION, applications=(application(NAME, volumes=34),))
@@ -28,7 +28,6 @@ GOES_ON_WITHIN_S: Final = 15.0
 
 def loses_the_link(stage: Stage) -> None:
     """Cut the replication network, and demand what the runbook promises."""
-    stage.begin()
     stage.suffers(Cut(PRIVATE, NODES, LONG_S))
     stage.waits_for(lambda: any(stage.copy("node1", r).suspended for r in stage.world.resources), 5)
     before = {name: stage.acknowledged(name) for name in stage.world.resources}
@@ -43,11 +42,26 @@ def loses_the_link(stage: Stage) -> None:
 
 @pytest.mark.parametrize("kind", ArbitrationKind)
 def test_nothing_moves(kind: ArbitrationKind) -> None:
-    stage = Stage(with_kind(kind, LARGE))
+    stage = Stage(with_kind(kind, LARGE)).begin()
     loses_the_link(stage)
     beat = stage.state("node1").beaten
     assert beat is not None
     assert len(bodies(beat)) > 1
+
+
+class FormerListener(Listener):
+    """Of the version before pages: each datagram is all that the peer says."""
+
+    def read(self, body: bytes) -> Beat:
+        return loads(Beat, body)
+
+
+def test_nothing_moves_while_the_peer_is_of_the_version_that_knows_no_pages() -> None:
+    stage = Stage(with_kind(WITNESS, LARGE)).begin()
+    daemon = stage.world.machines["node2"].daemon
+    assert daemon is not None
+    daemon.listener = FormerListener()
+    loses_the_link(stage)
 
 
 # --- Senders that are broken on purpose --------------------------------------------------------
@@ -69,7 +83,7 @@ def only_the_first_page(_speaker: Speaker, beat: Beat) -> tuple[bytes, ...]:
 
 
 def test_a_heartbeat_that_would_not_be_heard_is_not_sent() -> None:
-    stage = Stage(with_kind(PATHS, LARGE))
+    stage = Stage(with_kind(PATHS, LARGE)).begin()
     stage.world.beats.say = in_one_heartbeat
     with pytest.raises(TooLongError):
         loses_the_link(stage)
@@ -79,7 +93,7 @@ def test_a_heartbeat_that_would_not_be_heard_is_not_sent() -> None:
 def test_the_rules_break_when_what_is_said_is_not_heard(
     say: Callable[[Speaker, Beat], tuple[bytes, ...]],
 ) -> None:
-    stage = Stage(with_kind(PATHS, LARGE))
+    stage = Stage(with_kind(PATHS, LARGE)).begin()
     stage.world.beats.say, stage.world.beats.seal = say, without_a_limit
     with pytest.raises(BrokenRuleError, match=r"R1|R8"):
         loses_the_link(stage)

@@ -70,9 +70,10 @@ class Moment:
         return self.copies.resource.side(NODES[index])
 
     def facts(self, index: int) -> tuple[VolumeFacts, ...]:
-        """Return what a kernel says; a resource of others is always there, and connected."""
-        facts = self.copies.resource.facts(NODES[index]) if self.copies is not None else None
-        return (OF_OTHERS,) if facts is None else (facts, OF_OTHERS)
+        """Return what a kernel says; node1 has a resource of others, which is always connected."""
+        ours = self.copies.resource.facts(NODES[index]) if self.copies is not None else None
+        others = (OF_OTHERS,) if index == 0 else ()
+        return others if ours is None else (ours, *others)
 
     def writable(self, index: int) -> bool:
         """Tell whether the kernel of a node would acknowledge a write now."""

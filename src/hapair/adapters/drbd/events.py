@@ -54,6 +54,7 @@ class Events:
         self._addresses = addresses
         self._picture = Picture()
         self._facts: dict[str, VolumeFacts] = {}
+        self._led: Mapping[str, str] = {}  # Where connections led, by resource.
 
     def facts(self, resource: str) -> VolumeFacts | None:
         return self._facts.get(resource)
@@ -123,14 +124,20 @@ class Events:
                 if disagreeing & doubted:
                     return
                 doubted = disagreeing
-                if self.peer and self._picture.unknown():
-                    self._picture = self._picture.leading(await self._addresses())
+                if self.peer:
+                    await self._look_where_connections_lead()
                 if (facts := self._picture.facts(self.peer)) != known:
                     known = facts
                     self._remember(facts)
                     yield facts
                 in_doubt = bool(doubted or (self.peer and self._picture.unknown()))
                 idle_s = _patience_s(facts, in_doubt=in_doubt)
+
+    async def _look_where_connections_lead(self) -> None:
+        """Ask for those that are new; after a restart of the program the last answer counts."""
+        if self._picture.unknown():
+            self._picture = self._picture.leading({**self._led, **await self._addresses()})
+        self._led = self._picture.known()
 
     def _compared(self, picture: Picture) -> tuple[Picture, frozenset[str]]:
         """Return the picture with the progress of resyncs, and the resources that disagree.

@@ -21,6 +21,7 @@ _WORDS: Final = {
 _CONNECTIONS: Final = {word: connection for connection, words in _WORDS.items() for word in words}
 _ENDPOINT: Final = re.compile(r"\w+:\[?([0-9A-Fa-f:.]+)\]?:[0-9]+", re.ASCII)
 FIRST_VOLUME: Final = "0"
+UNREADABLE: Final = "?"  # An address, but none that a peer of ours can have.
 KIB: Final = 1024
 DIGITS_MAX: Final = 20  # Of a number of the kernel's.
 # The resync waits for the one named by resync-after: on this node, or on the peer, which may see a
@@ -180,6 +181,10 @@ class Picture:
             if each.connection == "Connected" and not each.address
         )
 
+    def known(self) -> Mapping[str, str]:
+        """Return where the connections lead of which that is known, by resource."""
+        return {name: each.address for name, each in self.resources.items() if each.address}
+
     def leading(self, addresses: Mapping[str, str]) -> "Picture":
         """Return the picture in which connections lead to these addresses, where unknown."""
         resources = {
@@ -257,7 +262,7 @@ def remote_addresses(text: str) -> dict[str, str]:
         elif words[:1] == ["}"]:
             remote = False
         elif remote and words[:1] == ["address"]:
-            found[name] = _address(":".join(words[1:]))
+            found[name] = _address(":".join(words[1:])) or UNREADABLE
     return found
 
 
