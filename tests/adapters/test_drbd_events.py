@@ -163,6 +163,16 @@ async def test_a_connection_to_another_machine_says_nothing_of_the_peer() -> Non
     assert (facts.peer_role, facts.peer_disk) == (Role.UNKNOWN, Disk.UNKNOWN)
 
 
+async def test_the_role_of_another_machine_is_not_told_either_while_nothing_is_replicated_yet() -> (
+    None
+):
+    primary = ("change connection name:r0 connection:Connected role:Primary",)
+    off = ("change peer-device name:r0 volume:0 replication:Off",)
+    kernel = Kernel([(*UP, *primary, *off, "exists -"), ()], addresses=[{"r0": "192.0.2.9"}])
+    ((facts,),) = await first(judging(kernel), 1)
+    assert facts.peer_role is Role.UNKNOWN
+
+
 async def test_what_could_not_be_looked_up_is_looked_up_again_and_proves_nothing_until_then() -> (
     None
 ):
@@ -173,9 +183,9 @@ async def test_what_could_not_be_looked_up_is_looked_up_again_and_proves_nothing
 
 
 async def test_a_connection_that_is_made_anew_may_lead_elsewhere() -> None:
-    gone = ("destroy connection name:r0 peer-node-id:0 conn-name:peer",)
+    anew = "create connection name:r0 peer-node-id:0 conn-name:peer connection:StandAlone"
     kernel = Kernel(
-        [(*UP, "exists -"), (), gone, (), (*CONNECTS, *REPLICATES), ()],
+        [(*UP, "exists -"), (), (anew, *CONNECTS, *REPLICATES), ()],
         addresses=[{"r0": PEER}, {"r0": "192.0.2.9"}],
     )
     told = await first(judging(kernel), 2)

@@ -14,7 +14,7 @@ from hapair.core.words.stored import Stored
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Done, Refused
 from hapair.model.status import Standing
-from tests.core.bench import NAME, PEER, RESOURCE, Bench, built, facts
+from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built, facts
 from tests.core.test_membership import MEMBER
 
 LOST = facts(
@@ -203,3 +203,10 @@ def test_where_this_node_is_the_owner_a_list_on_its_way_doubts_nothing() -> None
     bench.running()
     bench.hear(unprotected=None)
     assert bench.state.joined_from_s[RESOURCE] <= bench.now_s
+
+
+def test_a_connection_that_a_new_daemon_finds_was_not_made_while_the_peer_was_silent() -> None:
+    bench = Bench()
+    state, _ = node.begin(ME, "boot1", 1, bench.built, bench.state.stored, 100.0)
+    state, _ = node.step(state, DataChanged(100.0, (facts(),)))
+    assert not state.relinked

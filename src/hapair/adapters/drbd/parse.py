@@ -7,7 +7,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 
-from hapair.model.data import REPLICATING, SYNCING, Connection, Disk, Role, VolumeFacts
+from hapair.model.data import SYNCING, Connection, Disk, Role, VolumeFacts
 
 _WORDS: Final = {
     Connection.STAND_ALONE: ("StandAlone", "Disconnecting"),
@@ -19,6 +19,7 @@ _WORDS: Final = {
     Connection.CONNECTED: ("Established", "VerifyS", "VerifyT"),
 }
 _CONNECTIONS: Final = {word: connection for connection, words in _WORDS.items() for word in words}
+CONNECTED: Final = "Connected"  # As ``events2`` says it, whatever is replicated over it.
 _ENDPOINT: Final = re.compile(r"\w+:\[?([0-9A-Fa-f:.]+)\]?:[0-9]+", re.ASCII)
 FIRST_VOLUME: Final = "0"
 UNREADABLE: Final = "?"  # An address, but none that a peer of ours can have.
@@ -35,7 +36,7 @@ def connection_of(connection: str, replication: str) -> Connection:
     While a connection is being made or broken (Timeout, Unconnected, NetworkFailure...) it is
     CONNECTING: nothing is replicated and the peer's kernel is not proven to be alive.
     """
-    if connection == "Connected":
+    if connection == CONNECTED:
         return _CONNECTIONS.get(replication, Connection.CONNECTING)
     if _CONNECTIONS.get(connection) is Connection.STAND_ALONE:
         return Connection.STAND_ALONE
@@ -111,8 +112,7 @@ class Resource:
 
     def facts(self, name: str, peer: str = "") -> VolumeFacts:
         """Return what it says of the machine with the address ``peer``; empty: of any."""
-        connection = connection_of(self.connection, self.replication)
-        if connection in REPLICATING and peer and self.address != peer:
+        if self.connection == CONNECTED and peer and self.address != peer:
             nobody = Resource()
             elsewhere = replace(
                 self,
@@ -122,6 +122,7 @@ class Resource:
                 peer_disk=nobody.peer_disk,
             )
             return elsewhere.facts(name)
+        connection = connection_of(self.connection, self.replication)
         return VolumeFacts(
             resource=name,
             role=role_of(self.role),
@@ -178,7 +179,7 @@ class Picture:
         return tuple(
             name
             for name, each in self.resources.items()
-            if each.connection == "Connected" and not each.address
+            if each.connection == CONNECTED and not each.address
         )
 
     def known(self) -> Mapping[str, str]:
@@ -186,12 +187,12 @@ class Picture:
         return {name: each.address for name, each in self.resources.items() if each.address}
 
     def leading(self, addresses: Mapping[str, str]) -> "Picture":
-        """Return the picture in which connections lead to these addresses, where unknown."""
-        resources = {
-            name: each if each.address else replace(each, address=addresses.get(name, ""))
-            for name, each in self.resources.items()
+        """Return the picture in which the ``unknown`` connections lead to these addresses."""
+        found = {
+            name: replace(self.resources[name], address=addresses.get(name, ""))
+            for name in self.unknown()
         }
-        return replace(self, resources=resources)
+        return replace(self, resources={**self.resources, **found})
 
     def holder(self, minor: int) -> str:
         """Return which resource has the device; empty: none."""
@@ -224,6 +225,7 @@ def _with(old: Resource, line: Line) -> Resource:
         case "connection":
             return replace(
                 old,
+                address="" if line.action is Action.CREATE else old.address,
                 connection=values.get("connection", old.connection),
                 peer_role=values.get("role", old.peer_role),
             )
@@ -387,11 +389,11 @@ def agrees(resource: Resource, device: ProcDevice) -> bool:
         resource.role == device.role
         and resource.disk == device.disk
         and resource.suspended == device.suspended
-        and (resource.connection == "Connected") == (device.connection in _PROC_CONNECTED)
+        and (resource.connection == CONNECTED) == (device.connection in _PROC_CONNECTED)
     )
 
 
-_PROC_CONNECTED: Final = frozenset({"Connected", "WFReportParams"}) | {
+_PROC_CONNECTED: Final = frozenset({CONNECTED, "WFReportParams"}) | {
     word for connection, words in _WORDS.items() if connection is not Connection.STAND_ALONE
     for word in words
 }  # fmt: skip

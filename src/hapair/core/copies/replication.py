@@ -86,8 +86,9 @@ def absorb_kernel(turn: Turn, kernel: tuple[VolumeFacts, ...]) -> None:
     """Take in what the kernel says now, and since when its connections prove something."""
     # What a new daemon finds connected may be a connection whose loss is not noticed yet.
     waits_s = 0.0 if turn.state.facts_read else proof_s(turn.state)
-    turn.change(kernel=kernel, facts_read=True)
+    turn.change(kernel=kernel)
     _absorb(turn, waits_s)
+    turn.change(facts_read=True)
 
 
 def absorb_built(turn: Turn) -> None:
