@@ -6,7 +6,7 @@ happened: look before acting again). A time-out is always Unknown.
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from hapair.model.application import Program, ServiceAddress, Volume
 from hapair.model.backing import Backing, LastSeen
@@ -40,6 +40,10 @@ class CommandRunner(Protocol):
 
 class Replication(Protocol):
     """DRBD. Facts come from one long-lived event stream, never from polling."""
+
+    def use_peer(self, cluster: Cluster, me: str) -> None:
+        """From now on only connections to the peer of ``me`` count as connections."""
+        ...
 
     def watch(self) -> AsyncIterator[tuple[VolumeFacts, ...]]:
         """Yield the facts of all known resources, first at once, then after every change."""
@@ -237,6 +241,15 @@ class HeardDatagram:
     body: bytes
 
 
+# Of the body of a heartbeat. With header and tag a datagram then has 1,400 bytes, which fit into
+# one packet everywhere; what is longer no version takes in.
+HEARTBEAT_BYTES_MAX: Final = 1356
+
+
+class TooLongError(Exception):
+    """A bug: a body was to be sent that its receiver would drop, as if nothing had been said."""
+
+
 class Heartbeats(Protocol):
     """Small authenticated datagrams on every network. Loss is normal; nothing here waits."""
 
@@ -244,7 +257,9 @@ class Heartbeats(Protocol):
         """Listen on all networks; an address that is not there yet is retried at each send."""
         ...
 
-    def send(self, incarnation: int, body: bytes) -> None: ...
+    def send(self, incarnation: int, body: bytes) -> None:
+        """Send on every network; TooLongError beyond ``HEARTBEAT_BYTES_MAX``."""
+        ...
 
     def drain(self) -> None:
         """Hand over all that the kernel has already received, so that silence is real silence."""

@@ -201,6 +201,9 @@ class FakeReplication:
     unanswered: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def use_peer(self, cluster: Cluster, me: str) -> None:
+        """All connections here lead to the one peer."""
+
     async def watch(self) -> AsyncIterator[tuple[VolumeFacts, ...]]:
         while True:
             self._changed.clear()

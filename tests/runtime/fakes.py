@@ -193,6 +193,9 @@ class Machine:
 
     # Replication.
 
+    def use_peer(self, cluster: Cluster, me: str) -> None:
+        pass
+
     async def watch(self) -> AsyncIterator[tuple[VolumeFacts, ...]]:
         yield tuple(self.known.values())
         while True:

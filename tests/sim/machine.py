@@ -12,6 +12,7 @@ from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from hapair.runtime.daemon import next_incarnation
+from hapair.runtime.node.beats import Listener, Speaker
 
 WALL_CLOCK_S: Final = 1000.0  # At the beginning of a run.
 
@@ -52,6 +53,8 @@ class Daemon:
     beat: Beat | None = None
     newest: PeerState | None = None
     received_at_s: float = float("-inf")  # When any heartbeat came.
+    speaker: Speaker = field(default_factory=Speaker)
+    listener: Listener = field(default_factory=Listener)
     hung: bool = False
     storing: bool = False
     inbox: deque[Parcel] = field(default_factory=deque)

@@ -13,6 +13,7 @@ from hapair.core.words.events import ConfirmCopy, Form, Introduce, Run
 from hapair.core.words.state import NodeState
 from hapair.model.data import Disk
 from hapair.model.status import Standing, Wanted
+from hapair.ports import TooLongError
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults
 from tests.sim.machine import Core
@@ -25,7 +26,7 @@ from tests.sim.schedule import (
     with_removed_addresses,
     with_second_holders,
 )
-from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_resets
+from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_others, with_resets
 from tests.sim.watch import Watch
 from tests.sim.world import Trace, World
 
@@ -35,7 +36,7 @@ STAYS_WELL_S: Final = 4.0
 OPERATOR_LOOKS_EVERY_S: Final = 5.0
 OPERATOR_CHOOSES_EVERY_S: Final = 40.0
 CORE: Final[Core] = real_core
-BROKEN: Final = (BrokenRuleError, BrokenInvariantError)
+BROKEN: Final = (BrokenRuleError, BrokenInvariantError, TooLongError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,15 @@ class Failure:
 
 
 def plan_of(seed: str) -> Plan:
-    """Return what the seed says: also clocks that differ, second holders and foreign writes."""
+    """Return what the seed says: also clocks that differ, foreign writes, resources of others."""
     plan = plan_with_true_clocks(seed)
     chance = Random(f"{seed}/clocks")
     schedule = with_clock_jumps(plan.schedule, chance)
     schedule = with_removed_addresses(schedule, plan.shape, Random(f"{seed}/addresses"))
     schedule = with_second_holders(schedule, Random(f"{seed}/holders"), plan.shape)
     schedule = with_foreign_writes(schedule, Random(f"{seed}/foreign"), plan.shape)
-    return Plan(seed, with_clocks(plan.shape, chance), schedule)
+    shape = with_others(with_clocks(plan.shape, chance), Random(f"{seed}/strangers"))
+    return Plan(seed, shape, schedule)
 
 
 def plan_with_true_clocks(seed: str) -> Plan:

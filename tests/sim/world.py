@@ -34,7 +34,9 @@ from tests.sim.drbd import Resource
 from tests.sim.handlers import Handlers
 from tests.sim.hands import Hands
 from tests.sim.machine import Core, Daemon, Machine, Parcel
+from tests.sim.messages import as_received
 from tests.sim.networks import Wire
+from tests.sim.others import Others
 from tests.sim.replication import Replication
 from tests.sim.seen import kernel_seen
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, built_from, other
@@ -88,9 +90,9 @@ class World:
         self.on_command: Callable[[str, Command], None] = _nothing
         self.faults_end: Callable[[], None] = _nothing
         self._links: dict[tuple[str, str], bool] = {}
-        self._assemble()
+        self._assemble(seed)
 
-    def _assemble(self) -> None:
+    def _assemble(self, seed: str) -> None:
         clockwork, chance = self.clockwork, self.chance
         self.replication = Replication(
             clockwork, chance, self.machines, tuple(self.resources.values()), self.wires[PRIVATE]
@@ -123,6 +125,8 @@ class World:
             hands.deliver = partial(self.deliver, machine)
             hands.on_world = partial(self._acted, machine)
             self.hands[node] = hands
+        self.others = Others(clockwork, self.machines, self.handlers, self.shape.others, seed)
+        self.others.on_change = self._facts_changed
         for resource in self.resources.values():
             resource.on_change = self._facts_changed
             resource.keeps = self.disks.keeps
@@ -433,7 +437,7 @@ class World:
     def _deliver_state(self, node: str, state: PeerState) -> None:
         machine = self.machines[node]
         if machine.daemon is not None:
-            self.deliver(machine, machine.daemon, partial(parcels.peer_stated, state))
+            self.deliver(machine, machine.daemon, partial(parcels.peer_stated, as_received(state)))
 
     def _facts_changed(self, node: str) -> None:
         """Wake the daemon by the kernel's event stream; it then reads all facts at once."""
@@ -454,7 +458,7 @@ class World:
 
     def _tell_facts(self, machine: Machine, daemon: Daemon) -> None:
         every = (resource.facts(machine.name) for resource in self.resources.values())
-        facts = tuple(one for one in every if one is not None)
+        facts = (*(one for one in every if one is not None), *self.others.facts(machine.name))
         self.deliver(machine, daemon, partial(parcels.data_changed, facts))
 
     def command(self, node: str, command: Command) -> int:

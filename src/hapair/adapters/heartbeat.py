@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hapair.model.cluster import Cluster, Interface
-from hapair.ports import HeardDatagram
+from hapair.ports import HEARTBEAT_BYTES_MAX, HeardDatagram, TooLongError
 
 MAGIC: Final = b"hb"
 VERSION: Final = 1
 # Magic, version, index of the sender, identifier of the cluster, incarnation, sequence.
 HEADER: Final = struct.Struct(">2sBB8sQQ")
 TAG_BYTES: Final = 16
-DATAGRAM_BYTES_MAX: Final = 1400  # Fits into one packet everywhere.
+DATAGRAM_BYTES_MAX: Final = HEADER.size + TAG_BYTES + HEARTBEAT_BYTES_MAX
 DRAIN_MAX: Final = 2000  # Per network: more than a socket buffer holds.
 IP_FREEBIND: Final = 15  # Not in the socket module of Python 3.11: bind before the card is up.
 IPV6_FREEBIND: Final = 78
@@ -60,6 +60,11 @@ class Sealer:
     me: int
 
     def seal(self, network: str, incarnation: int, sequence: int, body: bytes) -> bytes:
+        """Return the datagram; TooLongError for a body that ``unseal`` would not take."""
+        if len(body) > HEARTBEAT_BYTES_MAX:
+            raise TooLongError(
+                f"a heartbeat of {len(body)} bytes, of which {HEARTBEAT_BYTES_MAX} are heard"
+            )
         header = HEADER.pack(MAGIC, VERSION, self.me, self._cluster_id(), incarnation, sequence)
         return header + self._tag(network, header, body) + body
 
@@ -113,6 +118,7 @@ class UdpHeartbeats:
         self._sockets: dict[str, socket.socket] = {}
         self._heard: Callable[[HeardDatagram], None] = lambda _: None
         self._rejected = 0
+        self._sequence = 0
         self._open = False
 
     def open(self, heard: Callable[[HeardDatagram], None]) -> None:
@@ -136,7 +142,7 @@ class UdpHeartbeats:
 
     def send(self, incarnation: int, body: bytes) -> None:
         # Nanoseconds since boot grow with every send, also when the sockets are opened anew.
-        sequence = time.monotonic_ns()
+        self._sequence = sequence = max(time.monotonic_ns(), self._sequence + 1)
         for path in self._paths:
             sender = self._socket(path)
             if sender is None:

@@ -155,10 +155,9 @@ def _absorb(turn: Turn, event: Event) -> None:
             membership.absorb_state(turn, peer_state)
         case DataChanged(_, facts):
             first = not turn.state.facts_read
+            replication.absorb_kernel(turn, facts)
             if first:
-                doubts.doubt_what_lost_its_disk(turn, facts)
-            replication.absorb_facts(turn, facts)
-            if first:
+                doubts.doubt_what_lost_its_disk(turn)
                 items.find_given_up(turn)
             items.absorb_facts(turn)
         case LinkChanged(_, network, up):
@@ -190,7 +189,8 @@ def _absorb(turn: Turn, event: Event) -> None:
                 turn.change(witness=WitnessView())  # The new ones have said nothing yet.
             turn.change(built=built)
             items.sync(turn)
-            items.absorb_facts(turn)  # The kernel may have nothing new to say about them.
+            replication.absorb_built(turn)
+            items.absorb_facts(turn)
 
 
 def _settle(turn: Turn) -> None:
@@ -319,7 +319,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
         behind=doubts.never_promoted(state),
-        seen_losses=state.peer.beat.losses if state.peer.beat is not None else 0,
+        seen_losses=state.peer.seen_losses,
         tie=state.stored.tie,
     )
 

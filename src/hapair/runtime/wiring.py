@@ -129,8 +129,10 @@ def make_hands(places: Places, cluster: Cluster, me: str) -> Hands:
         notes=places.started,
         log_folder=None if places.real else places.logs,
     )
+    replication = Drbd(run)
+    replication.use_peer(cluster, me)
     return Hands(
-        Drbd(run),
+        replication,
         KernelBackings(run, FileStorage(places.memory)),
         MountedFileSystems(run),
         ServiceAddresses(cluster, me, former=places.cards_before),

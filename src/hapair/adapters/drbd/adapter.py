@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +11,12 @@ from hapair.adapters.drbd.backing import activate, make_writable
 from hapair.adapters.drbd.events import Events
 from hapair.adapters.drbd.generations import newer
 from hapair.adapters.drbd.holders import holders_of, writable_loops
-from hapair.adapters.drbd.parse import disk_of, proc_devices
+from hapair.adapters.drbd.parse import disk_of, proc_devices, remote_addresses
 from hapair.adapters.drbd.said import said
 from hapair.adapters.drbd.settling import SettlingRunner
 from hapair.adapters.shared.process import follow
 from hapair.model.application import Volume
+from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports import CommandRunner, Finished, TimedOut
@@ -26,6 +27,7 @@ REFUSED_CODES: Final = frozenset({5, 10, 11, 16, 17})
 NOT_STARTED_CODES: Final = frozenset({126, 127})  # The program itself is missing.
 NO_DEMOTE: Final = "failed to demote"  # "down" changes nothing when its first step fails.
 LOOK_INTERVAL_S: Final = 0.05
+SHOW_S: Final = 2.0  # A look into the kernel's memory; what it tells of others waits meanwhile.
 
 Lines = AsyncGenerator[tuple[str, ...]]
 
@@ -53,7 +55,20 @@ class Drbd:
             argv=lambda: self._commands().events(),
             proc_text=self._proc_text,
             loaded=module.exists,
+            addresses=self._addresses,
         )
+
+    def use_peer(self, cluster: Cluster, me: str) -> None:
+        """From now on only connections to the peer of ``me`` count as connections."""
+        peer = cluster.replication_network.attachment(cluster.peer_of(me))
+        self._events.peer = str(peer.address.ip)
+
+    async def _addresses(self) -> Mapping[str, str]:
+        match await self._run(self._commands().show(), timeout_s=SHOW_S):
+            case Finished(exit_code=0, stdout=text):
+                return remote_addresses(text)
+            case _:  # Asked again soon.
+                return {}
 
     def watch(self) -> AsyncGenerator[tuple[VolumeFacts, ...]]:
         return self._events.watch()
@@ -174,6 +189,8 @@ class Drbd:
 
     async def promote(self, volume: Volume, *, timeout_s: float, force: bool = False) -> Outcome:
         """Make this node Primary. ``force`` makes even an old or incomplete copy the valid one."""
+        if taken := self._taken(volume):
+            return Refused(taken)
         outcome = await self._change(self._commands().primary(volume, force=force), timeout_s)
         if isinstance(outcome, Done):
             self._events.confirm(volume.resource, Role.PRIMARY)
@@ -181,6 +198,8 @@ class Drbd:
 
     async def demote(self, volume: Volume, *, timeout_s: float) -> Outcome:
         """Make this node Secondary; Refused while somebody holds the device open."""
+        if taken := self._taken(volume):
+            return Refused(taken)
         outcome = await self._change(self._commands().secondary(volume), timeout_s)
         if isinstance(outcome, Done):
             self._events.confirm(volume.resource, Role.SECONDARY)
@@ -196,6 +215,8 @@ class Drbd:
         reset of the node helps.
         """
         commands = self._commands()
+        if taken := self._taken(volume):
+            return Refused(taken)
         if self._disk(volume) is not Disk.DISKLESS:  # A daemon that died may have come so far.
             detached = await self._change(commands.detach_by_force(volume), timeout_s)
             if not isinstance(detached, Done):
@@ -219,6 +240,8 @@ class Drbd:
 
         DRBD makes a new generation first. It does not note that the peer's copy is outdated.
         """
+        if taken := self._taken(volume):
+            return Refused(taken)
         if not self._suspended(volume):
             return Done("its writes are not frozen")
         if (disk := self._disk(volume)) is not Disk.UP_TO_DATE:
@@ -247,8 +270,17 @@ class Drbd:
             return Commands(dialect, SETUP_OF_8_4)
         return Commands(dialect)
 
+    def _taken(self, volume: Volume) -> str:
+        """Say which other resource has the volume's device: 8.4 is told only its number."""
+        holder = self._events.holder(volume.minor)
+        if holder in ("", volume.resource):
+            return ""
+        return f"/dev/drbd{volume.minor} belongs to {holder}, not to {volume.resource}"
+
     def _disk(self, volume: Volume) -> Disk:
         """Return the disk's state from the kernel itself where it tells (DRBD 8.4)."""
+        if self._taken(volume):
+            return Disk.DISKLESS
         if device := proc_devices(self._proc_text()).get(volume.minor):
             return disk_of(device.disk)
         facts = self.facts(volume.resource)

@@ -1,12 +1,13 @@
 """What DRBD says of the copies of an application's data, and since when that proves something."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Final
 
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Volume
+from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 
 ATTACHED: Final = (Disk.UP_TO_DATE, Disk.CONSISTENT, Disk.OUTDATED, Disk.INCONSISTENT)
@@ -61,7 +62,7 @@ def is_without_data(facts: VolumeFacts) -> bool:
 
 
 def kernel_answers(state: NodeState) -> bool:
-    """Tell whether any replication link proves that the peer's kernel is alive."""
+    """Tell whether a connection of what is built proves that the peer's kernel is alive."""
     return any(facts.kernel_answers for facts in state.facts.values())
 
 
@@ -76,11 +77,33 @@ def unprotected(state: NodeState) -> tuple[str, ...]:
     )
 
 
-def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
+def built_ones(built: Built, facts: Iterable[VolumeFacts]) -> tuple[VolumeFacts, ...]:
+    """Leave out the resources of others: what their connections prove, they prove of others."""
+    return tuple(each for each in facts if each.resource in built.by_resource)
+
+
+def absorb_kernel(turn: Turn, kernel: tuple[VolumeFacts, ...]) -> None:
     """Take in what the kernel says now, and since when its connections prove something."""
-    state = turn.state
     # What a new daemon finds connected may be a connection whose loss is not noticed yet.
-    new_from_s = state.now_s if state.facts_read else state.now_s + proof_s(state)
+    waits_s = 0.0 if turn.state.facts_read else proof_s(turn.state)
+    turn.change(kernel=kernel)
+    _absorb(turn, waits_s)
+    turn.change(facts_read=True)
+
+
+def absorb_built(turn: Turn) -> None:
+    """See what the kernel said last with the eyes of another configuration.
+
+    It may have nothing new to say about what is ours from now on, and its last word is old.
+    """
+    _absorb(turn, proof_s(turn.state))
+
+
+def _absorb(turn: Turn, waits_s: float) -> None:
+    """Take in the facts of what is built; a new connection proves something after ``waits_s``."""
+    state = turn.state
+    facts = built_ones(state.built, state.kernel)
+    new_from_s = state.now_s + waits_s
     before = state.joined_from_s
     connected = {each.resource for each in facts if each.kernel_answers}
     ended = [n for n, old in state.facts.items() if old.kernel_answers and n not in connected]
@@ -91,7 +114,6 @@ def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
         else state.linked_until_s,
         relinked=_relinked(state, connected),
         facts={each.resource: each for each in facts},
-        facts_read=True,
         joined_from_s={
             each.resource: before.get(each.resource, new_from_s)
             for each in facts

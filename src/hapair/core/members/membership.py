@@ -41,20 +41,28 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
         turn.change(confirmed=False)  # Whoever sends heartbeats is not down.
     if beat.echo == turn.state.incarnation:
         heard = {**turn.state.peer.heard_at_s, network: at_s}
-        turn.change_peer(alive_at_s=at_s, heard_at_s=heard, beat=beat)
+        turn.change_peer(alive_at_s=at_s, heard_at_s=heard)
+        _believe(turn, beat)
         if turn.state.relinked:
             turn.change(relinked=False)
         fencing.forget(turn)
         return
     # It does not hear this node; what it says of itself is believed if it did before.
-    known = beat.echo == 0 and turn.state.peer.beat is not None
-    turn.change_peer(alive_at_s=at_s, beat=beat if known else turn.state.peer.beat)
+    turn.change_peer(alive_at_s=at_s)
+    if beat.echo == 0 and turn.state.peer.beat is not None:
+        _believe(turn, beat)
     fencing.doubt(turn)
+
+
+def _believe(turn: Turn, beat: Beat) -> None:
+    turn.change_peer(beat=beat)
+    if beat.unprotected is not None:
+        turn.change_peer(seen_losses=beat.losses)
 
 
 def forget_incarnation(turn: Turn, incarnation: int) -> None:
     """The peer's daemon was started anew: what the former one agreed to is void."""
-    turn.change_peer(incarnation=incarnation, state=None, beat=None, heard_at_s={})
+    turn.change_peer(incarnation=incarnation, state=None, beat=None, heard_at_s={}, seen_losses=0)
     turn.change(accepted=0, quiet_since_s=turn.state.now_s)
 
 

@@ -20,7 +20,8 @@ class Beat:
     echo: int  # The receiver's incarnation as the sender hears it; 0 while it hears none.
     standing: Standing
     epoch: int
-    unprotected: tuple[str, ...] = ()  # Resources that the sender writes without the receiver.
+    # Resources that the sender writes without the receiver; None: not all of them are known yet.
+    unprotected: tuple[str, ...] | None = ()
     losses: int = 0  # How many connections of its data the sender's daemon has seen end.
 
 

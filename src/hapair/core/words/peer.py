@@ -14,6 +14,7 @@ class PeerView:
     heard_at_s: Mapping[str, float] = field(default_factory=dict)  # Per network, echoed beats only.
     alive_at_s: float | None = None  # Any beat, also one that does not echo this node.
     beat: Beat | None = None
+    seen_losses: int = 0  # Its losses up to the last beat whose list of resources came as a whole.
     state: PeerState | None = None  # Of the current incarnation only.
     incarnation: int = 0
     probed_at_s: float | None = None  # When the references were last asked in this silence.

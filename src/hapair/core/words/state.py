@@ -69,7 +69,8 @@ class NodeState:
     lease_until_s: float = 0.0  # When the silent peer can no longer run what is ``leased``.
 
     # The copies of the data.
-    facts: Mapping[str, VolumeFacts] = field(default_factory=dict)
+    facts: Mapping[str, VolumeFacts] = field(default_factory=dict)  # Of what is built only.
+    kernel: tuple[VolumeFacts, ...] = ()  # Its last word about all resources, whosever they are.
     facts_read: bool = False  # The kernel has said what it knows since this daemon started.
     joined_from_s: Mapping[str, float] = field(default_factory=dict)  # See replication.is_joined.
     linked_until_s: float = 0.0  # When the last connection of the data ended.

@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from hapair.core.copies.replication import built_ones
 from hapair.core.words.events import DataChanged, Event
 from hapair.core.words.state import NodeState
+from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
 from hapair.ports import Clock
@@ -113,12 +115,14 @@ class ReplicationMemory:
     _dirty: bool = False
     _stored_at_s: float = float("-inf")
 
-    def feed(self, offer: Callable[[Event], None]) -> Callable[[Event], None]:
-        """Return ``offer`` with this memory listening to the facts that pass by."""
+    def feed(
+        self, offer: Callable[[Event], None], built: Callable[[], Built]
+    ) -> Callable[[Event], None]:
+        """Return ``offer`` with this memory listening to the facts of what is built."""
 
         def both(event: Event) -> None:
             if isinstance(event, DataChanged):
-                self.absorb(event.facts)
+                self.absorb(built_ones(built(), event.facts))
             offer(event)
 
         return both

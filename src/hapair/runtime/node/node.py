@@ -226,7 +226,7 @@ class Node:
             ).run()
         )
         attachments = self._performer.attachments
-        offer = attachments.feed(self._memory.feed(self.offer))
+        offer = attachments.feed(self._memory.feed(self.offer, lambda: self.built))
         self._parts.spawn(watch_data(hands.replication, clock, offer))
         self._parts.spawn(attachments.run(lambda: self.built))
         self._parts.spawn(self._memory.run(lambda: self.state, self._ask_status))
@@ -283,6 +283,7 @@ class Node:
 
     def _use(self, cluster: Cluster) -> None:
         self._hands.addresses.use(cluster)
+        self._hands.replication.use_peer(cluster, self.identity.me)
         self._hands.paths.use(cluster)
         self._third_parties.cluster = cluster
         self._third_parties.witnesses = self._witnesses_of(cluster)

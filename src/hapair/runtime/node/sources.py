@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hapair.core.words.effects import Severity
@@ -12,31 +11,19 @@ from hapair.model.cluster import Timing
 from hapair.model.status import Standing
 from hapair.ports import Clock, HeardDatagram, Heartbeats, Replication
 from hapair.rpc.messages import Malformed
-from hapair.runtime.codec import dumps, loads
 from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.beats import Listener, Speaker
 from hapair.runtime.pauses import Moment, late_s
 
 EPSILON_S: Final = 0.001  # Wake up just after a deadline, not just before it.
 WATCH_AGAIN_S: Final = 1.0  # After the stream of facts has ended.
 
 Offer = Callable[[Event], None]
-# Reading heartbeats is most of what an idle daemon does, and they say the same for hours.
-cache_of_recent: Final = lru_cache(maxsize=8)
 
 
-@cache_of_recent
-def beat_body(beat: Beat) -> bytes:
-    return dumps(beat)
-
-
-@cache_of_recent
-def read_body(body: bytes) -> Beat:
-    return loads(Beat, body)
-
-
-def read_beat(datagram: HeardDatagram) -> Beat:
+def read_beat(listener: Listener, datagram: HeardDatagram) -> Beat:
     """Read an authenticated heartbeat; Malformed if it is not one of this version."""
-    beat = read_body(datagram.body)
+    beat = listener.read(datagram.body)
     if beat.incarnation != datagram.incarnation:
         raise Malformed("the incarnation differs from the authenticated one")
     return beat
@@ -59,6 +46,8 @@ class Pulse:
     beat: Beat | None = None
     received_s: float = float("-inf")  # When any heartbeat came.
     malformed: int = 0
+    speaker: Speaker = field(default_factory=Speaker)
+    listener: Listener = field(default_factory=Listener)
 
     def open(self) -> None:
         self.heartbeats.open(self.heard)
@@ -73,19 +62,20 @@ class Pulse:
         if self.beat is not None:
             deaf = self.clock.boot_s() - self.received_s > self.timing.detection_s
             beat = replace(self.beat, echo=0) if deaf else self.beat
-            self.heartbeats.send(beat.incarnation, beat_body(beat))
+            for body in self.speaker.say(beat):
+                self.heartbeats.send(beat.incarnation, body)
 
     def heard(self, datagram: HeardDatagram) -> None:
         self.received_s = self.clock.boot_s()
         try:
-            beat = read_beat(datagram)
+            beat = read_beat(self.listener, datagram)
         except Malformed as error:
             self.malformed += 1
             if self.malformed == 1:
                 text = f"a heartbeat of the peer is not understood: {error}"
                 self.journal.add("malformed", text, severity=Severity.WARNING)
             # It has the right key: a peer of another version is not understood, but alive.
-            beat = Beat(datagram.incarnation, echo=0, standing=Standing.HALTED, epoch=0)
+            beat = Beat(datagram.incarnation, 0, Standing.HALTED, epoch=0, unprotected=None)
         self.offer(Heard(self.clock.boot_s(), datagram.network, beat))
 
     async def run(self) -> None:
