@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.applications import brake, goals, hands, ladder, last_rung, placement
+from hapair.core.applications import brake, failures, goals, hands, ladder, last_rung, placement
 from hapair.core.applications.items import ORDER, at
 from hapair.core.applications.upkeep import AT_ONCE_MAX
 from hapair.core.copies import doubts, replication
@@ -191,6 +191,18 @@ def _third_party_alarms(state: NodeState) -> list[Alarm]:
     return found
 
 
+def _failed(state: NodeState, seen: placement.View) -> Alarm:
+    """Say what failed to start here, how often, and when it is tried again."""
+    name = seen.application.name
+    here = state.failures[name, state.me]
+    again_s = failures.again_at_s(state, name) - state.now_s
+    when = f"in {again_s:.0f} s" if again_s > 0 else "now"
+    where = "both nodes" if seen.failed_there else f"{state.me}, and the other node cannot run it"
+    times = "once" if here.count == 1 else f"{here.count} times"
+    text = f"it failed to start on {where}: tried here {times}, again {when}"
+    return Alarm("failed-everywhere" if seen.failed_there else "failed-here", text, name)
+
+
 def _frozen(state: NodeState, application: str) -> list[Alarm]:
     """Say which writes are frozen, and what is waited for."""
     found: list[Alarm] = []
@@ -271,7 +283,9 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     found: list[Alarm] = []
     goal = goals.goal(state, application)
     seen = placement.view(state, application)
-    if seen.mine and goal.name in goals.LOUD:
+    if seen.mine and seen.failed_here and goal.answer in (goals.Goal.UP, goals.Goal.DATA):
+        found.append(_failed(state, seen))
+    elif seen.mine and goal.name in goals.LOUD:
         found.append(Alarm(goal.name, goal.because, name))
     if state.standing is Standing.ALONE and placement.is_lost(seen):
         text = f"it ran on {state.peer_name}, and the copy of the data here {_lack(state, name)}"

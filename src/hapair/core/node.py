@@ -10,6 +10,7 @@ from dataclasses import replace
 from hapair.core.applications import (
     brake,
     endings,
+    failures,
     hands,
     items,
     ladder,
@@ -19,7 +20,7 @@ from hapair.core.applications import (
     upkeep,
 )
 from hapair.core.applications.goals import Goal
-from hapair.core.copies import doubts, replication
+from hapair.core.copies import diskless, doubts, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
 from hapair.core.right import fencing, hearing, holding, witness
@@ -172,8 +173,8 @@ def _absorb(turn: Turn, event: Event) -> None:
             brake.absorb_question(turn, request_id, resource)
         case FenceAskerGone(_, request_id):
             brake.forget_question(turn, request_id)
-        case Ended(_, effect_id, outcome):
-            endings.absorb_end(turn, effect_id, outcome)
+        case Ended(_, effect_id, outcome, wall_s):
+            endings.absorb_end(turn, effect_id, outcome, wall_s)
             if not isinstance(outcome, Done):  # What was done is newer than the known facts.
                 items.absorb_facts(turn)
         case Looked():
@@ -200,7 +201,9 @@ def _settle(turn: Turn) -> None:
     doubts.update(turn)
     membership.settle(turn)
     formation.settle(turn)
+    diskless.settle(turn)
     witness.settle(turn)
+    failures.settle(turn)
     turn.change(claims=())
     for application, goal in hands.settle(turn):
         stopped = items.is_stopped(turn.state, application.name)
@@ -215,6 +218,10 @@ def _settle(turn: Turn) -> None:
                 ladder.take_down(turn, application, Layer.ATTACHED)
             case Goal.STANDBY | Goal.GIVE_WAY:
                 layers.bring_up(turn, application, Layer.ATTACHED)
+            case Goal.DATA | Goal.UP if turn.state.now_s < failures.again_at_s(
+                turn.state, application.name
+            ):
+                layers.await_retry(turn, application)
             case Goal.DATA:
                 layers.bring_up(turn, application, Layer.MOUNTED)
             case Goal.UP:
@@ -318,6 +325,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
         behind=doubts.never_promoted(state),
+        wrote_nothing=state.wrote_nothing,
         seen_losses=state.peer.beat.losses if state.peer.beat is not None else 0,
         tie=state.stored.tie,
     )
