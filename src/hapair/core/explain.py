@@ -16,7 +16,7 @@ from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.backing import Trust
 from hapair.model.data import VolumeFacts
-from hapair.model.status import Phase, Standing, Wanted
+from hapair.model.status import Failure, Phase, Standing, Wanted
 
 ALARMING: Final = (Verdict.ALARM, Verdict.YIELD, Verdict.ISOLATED, Verdict.LOST, Verdict.FENCE)
 
@@ -53,6 +53,7 @@ class ApplicationReport:
     phase: Phase
     reasons: tuple[Reason, ...]  # The row of each table that holds, the decisive one first.
     failed_on: tuple[str, ...]
+    failures: tuple[Failure, ...]  # How often and when it failed to start, by node.
     data_current: bool
     items: tuple[ItemReport, ...]
     facts: tuple[VolumeFacts | None, ...]  # In the order of the volumes; None: not up.
@@ -105,6 +106,7 @@ def _application(state: NodeState, application: Application) -> ApplicationRepor
         phase=commands.phase(state, application),
         reasons=why(state, application),
         failed_on=record.failed_on if record is not None else (),
+        failures=record.failures if record is not None else (),
         data_current=doubts.data_current(state, name),
         items=items,
         facts=replication.volume_facts(state, name),
@@ -270,7 +272,8 @@ def _unprovable(state: NodeState, application: str) -> list[Alarm]:
         Alarm(
             "unproven-copy",
             f"the copy of {name} on {state.me} may miss writes, and {state.peer_name}'s, which"
-            " could tell, is not used: it misses writes itself, or was written behind DRBD",
+            " could tell, is not used: it has no disk, misses writes itself, or was written behind"
+            " DRBD",
             application,
         )
         for name in commands.unprovable(state, application)
