@@ -8,13 +8,16 @@ from hapair.core import node
 from hapair.core.applications.endings import START_WAITS_MAX, STOP_WAITS_MAX
 from hapair.core.applications.failures import EXPIRES_S, PAUSE_MAX_S
 from hapair.core.invariants import BrokenInvariantError, check_step
+from hapair.core.right import holding
 from hapair.core.words.effects import Act, Do
 from hapair.core.words.events import Ended, Halt, Introduce, Run, Tick
+from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Role
 from hapair.model.outcome import HeldByPeer, NotNow, Outcome, Refused, Unknown
 from hapair.model.status import Failure, Phase, Standing, Version, Wanted
 from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built
 from tests.core.test_lifecycle import said_phase
+from tests.sim.settings import Shape, application, built_from
 
 WHY = Refused("no licence")
 
@@ -195,6 +198,24 @@ def test_an_address_of_the_silent_peer_is_waited_for_and_then_taken() -> None:
     assert bench.record.failed_on == ()
     bench.wait(3.0, hearing=False)
     assert adds(bench)[-1].despite_peer
+
+
+@pytest.mark.parametrize(
+    ("kind", "watchdog", "until_s", "may"),
+    [
+        (ArbitrationKind.WITNESS, True, 1.0, True),
+        (ArbitrationKind.WITNESS, False, 1.0, False),
+        (ArbitrationKind.PATHS, False, 1.0, False),
+        (ArbitrationKind.PATHS, False, 0.0, True),
+    ],
+)
+def test_without_data_to_freeze_only_a_proof_or_a_watchdog_takes_an_address(
+    *, kind: ArbitrationKind, watchdog: bool, until_s: float, may: bool
+) -> None:
+    shape = Shape(kind, (application("web", volumes=0),), watchdog=watchdog)
+    state = Bench(built_from(shape)).state
+    state = replace(state, standing=Standing.ALONE, addresses_until_s=until_s)
+    assert holding.may_take_addresses(state, "web") is may
 
 
 def test_together_with_the_peer_an_address_of_its_is_a_conflict() -> None:

@@ -41,7 +41,7 @@ def check_step(before: NodeState, after: NodeState, effects: tuple[Effect, ...])
         if isinstance(effect, Act) and effect.do in NEED_THE_RIGHT:
             _check_start(after, effect)
             check(
-                not effect.despite_peer or holding.may_take_addresses(after),
+                not effect.despite_peer or holding.may_take_addresses(after, effect.application),
                 "no address is taken from a peer that may rightly have it",
             )
 

@@ -8,7 +8,6 @@ from hapair.core.applications.items import RETRY_S
 from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.layers import START, STARTS_FOREIGN
 from hapair.core.copies import doubts
-from hapair.core.right import holding
 from hapair.core.words.effects import Do, Layer, Severity
 from hapair.core.words.events import Looked
 from hapair.core.words.item import Is, Item, ItemState
@@ -104,8 +103,8 @@ def _means_nothing(state: NodeState, item_state: ItemState, outcome: Refused | U
     """
     if isinstance(outcome, NotNow):
         return item_state.waits < START_WAITS_MAX
-    alone = state.standing is Standing.ALONE
-    return isinstance(outcome, HeldByPeer) and alone and not holding.may_take_addresses(state)
+    waits = state.standing is Standing.ALONE and state.now_s < state.addresses_until_s
+    return waits and isinstance(outcome, HeldByPeer)
 
 
 def _waits(turn: Turn, item_state: ItemState) -> ItemState:

@@ -108,7 +108,7 @@ def _start(turn: Turn, application: Application, item: Item, item_state: ItemSta
     elif item.layer is Layer.PROMOTED and not brake.may_promote(turn.state, item.resource):
         turn.change(claims=(*turn.state.claims, item.resource))  # The peer is told, and answers.
     elif item.layer is Layer.ADDRESSED:
-        despite = holding.may_take_addresses(turn.state)
+        despite = holding.may_take_addresses(turn.state, item.application)
         turn.act(item, Do.ADD_ADDRESSES, limit_s, despite_peer=despite)
     elif item.layer is not Layer.PROGRAM or item_state.known is not Is.PART:
         turn.act(item, START[item.layer], limit_s)

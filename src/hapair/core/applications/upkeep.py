@@ -102,7 +102,7 @@ def put_back(turn: Turn, application: Application) -> None:
     for item, item_state in tuple(items.at(turn.state, application.name, Layer.ADDRESSED)):
         due = item_state.upkeep.missing and turn.state.now_s >= item_state.upkeep.again_at_s
         if due and item_state.known is Is.UP and not item_state.busy:
-            despite = holding.may_take_addresses(turn.state)
+            despite = holding.may_take_addresses(turn.state, item.application)
             turn.act(item, Do.RESTORE_ADDRESSES, timing.ADDRESSES_S, despite_peer=despite)
 
 

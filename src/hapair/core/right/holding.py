@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hapair.core.copies import doubts
+from hapair.core.copies import doubts, replication
 from hapair.core.right import witness
 from hapair.core.right.hearing import ASKING_S, in_touch_until_s, was_member
 from hapair.core.words.effects import Severity
@@ -74,13 +74,19 @@ def wait_for_lease(turn: Turn) -> None:
         turn.change(leased=bare, lease_until_s=ends_s)
 
 
-def may_take_addresses(state: NodeState) -> bool:
+def may_take_addresses(state: NodeState, application: str) -> bool:
     """Tell whether an address belongs to this node even if a card of the peer's has it.
 
-    This node acts alone, and a peer that does what it should has removed it by now, or was reset by
-    its watchdog. Its kernel may answer for an address although nobody there is left to remove it.
+    This node acts alone, and a peer that does what it should has removed it by now. Its kernel may
+    answer for an address although nobody there is left to remove it. Without replicated data, which
+    would be frozen there, a program may run on behind that address: then only a proof counts, or a
+    lease that a watchdog enforces.
     """
-    return state.standing is Standing.ALONE and state.now_s >= state.addresses_until_s
+    if state.standing is not Standing.ALONE or state.now_s < state.addresses_until_s:
+        return False
+    ends = witness.uses_witness(state) and state.built.cluster.watchdog is not None
+    proven = not state.addresses_until_s
+    return ends or proven or bool(replication.volumes(state, application))
 
 
 def inherit(turn: Turn) -> None:
