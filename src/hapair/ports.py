@@ -29,7 +29,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class NotStarted(Finished):
-    """The program was not even started, for want of something that is there again in a moment."""
+    """The kernel had nothing left to start it with: it did nothing, or was killed as it began."""
 
 
 @dataclass(frozen=True, slots=True)

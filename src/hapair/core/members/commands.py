@@ -374,7 +374,8 @@ def _application_answer(state: NodeState, pending: Pending) -> tuple[bool, str] 
         if record.wanted is not Wanted.DOWN:
             return False, f"{name} was started again meanwhile"
         return _halted(state, record, name) if seen.stopped else None
-    if seen.failed_here and not placement.peer_has_all(seen):
+    nobody_else = seen.failed_there or (seen.mine and not placement.peer_has_all(seen))
+    if seen.failed_here and nobody_else:
         where = "both nodes" if seen.failed_there else state.me
         text = f"{name} failed to start on {where}, and is tried again, ever more slowly"
         return False, f"{text}; see: clevents --application {name}"
