@@ -116,7 +116,7 @@ def test_the_time_of_a_failure_is_told_as_it_was_on_the_wall() -> None:
     bench.command(Introduce(NAME, Wanted.UP))
     start = next(e for e in bench.effects if isinstance(e, Act) and e.do is Do.START_PROGRAM)
     bench.do(Ended(bench.now_s, start.effect_id, WHY, 1_795_000_000.0))
-    assert bench.record.failures == (Failure(ME, 1, 1_795_000_000.0),)
+    assert bench.record.failures == (Failure(ME, 1, 1_795_000_000),)
 
 
 def test_a_new_daemon_waits_before_it_tries_again() -> None:

@@ -52,7 +52,7 @@ class Failure:
 
     node: str
     count: int
-    wall_s: float = 0.0  # When it failed last, by that node's wall clock: for people only.
+    wall_s: int = 0  # When it failed last, by that node's wall clock: for people only.
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def mark(turn: Turn, application: str, wall_s: float) -> None:
     every = _every(record)
     before = every.get(state.me)
     count = before.count + 1 if before is not None else 1
-    every[state.me] = Failure(state.me, count, wall_s)
+    every[state.me] = Failure(state.me, count, int(wall_s))
     turn.put_record(
         replace(
             record,
