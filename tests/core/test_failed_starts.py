@@ -109,6 +109,16 @@ def test_a_command_that_failed_is_answered_and_goes_on() -> None:
     assert any(text.startswith(told) for text in refused)
 
 
+def test_what_has_failed_for_weeks_is_still_tried() -> None:
+    bench = introduced(Do.START_PROGRAM, WHY)
+    failures = (Failure(ME, 10_000),)
+    stored = replace(bench.state.stored, records=(replace(bench.record, failures=failures),))
+    bench.state = replace(bench.state, stored=stored)
+    bench.outcomes.clear()
+    bench.wait(PAUSE_MAX_S + 1.0)
+    assert said_phase(bench.state) is Phase.RUNNING
+
+
 def test_the_time_of_a_failure_is_told_as_it_was_on_the_wall() -> None:
     bench = Bench()
     bench.together()

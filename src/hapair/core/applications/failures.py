@@ -13,7 +13,8 @@ from hapair.core.words.turn import Turn
 from hapair.model.status import Failure, Record
 
 PAUSE_S: Final = 5.0  # Doubled by each further failure.
-PAUSE_MAX_S: Final = 160.0
+PAUSE_DOUBLINGS_MAX: Final = 5
+PAUSE_MAX_S: Final = PAUSE_S * 2.0**PAUSE_DOUBLINGS_MAX
 EXPIRES_S: Final = 600.0
 
 
@@ -82,4 +83,4 @@ def again_at_s(state: NodeState, application: str) -> float:
     if record is None or state.me not in record.failed_on:
         return 0.0
     failed = state.failures[application, state.me]
-    return failed.at_s + min(PAUSE_S * 2.0 ** (failed.count - 1), PAUSE_MAX_S)
+    return failed.at_s + PAUSE_S * 2.0 ** min(failed.count - 1, PAUSE_DOUBLINGS_MAX)
