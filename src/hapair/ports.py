@@ -28,6 +28,11 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class NotStarted(Finished):
+    """The kernel had nothing left to start it with: it did nothing, or was killed as it began."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimedOut:
     after_s: float
 
@@ -154,8 +159,17 @@ class Addresses(Protocol):
         """From now on act on the networks and cards of this configuration."""
         ...
 
-    async def add(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
-        """Probe, add and announce. Refused (nothing added) when another machine answers."""
+    async def add(
+        self,
+        addresses: tuple[ServiceAddress, ...],
+        *,
+        timeout_s: float,
+        despite_peer: bool = False,
+    ) -> Outcome:
+        """Probe, add and announce. Refused (nothing added) when another machine answers.
+
+        HeldByPeer when that is a card of the peer's; ``despite_peer`` it is added all the same.
+        """
         ...
 
     async def remove(

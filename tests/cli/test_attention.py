@@ -6,6 +6,7 @@ from hapair.cli.pages.attention import Weight, findings
 from hapair.cli.pages.render_status import data_summary, state_text
 from hapair.cli.pages.status import NodeStatus, Status, read_status
 from hapair.cli.pages.steps import blocks, next_step
+from hapair.cli.screen.terminal import stamp
 from hapair.rpc.messages import JsonObject
 from tests.cli import situations
 from tests.cli.situations import application, network, node, stand_by, volume
@@ -210,6 +211,13 @@ def test_what_went_wrong_last_is_told() -> None:
         "mounted orders.data: target is busy (rung 3 of the stop ladder)",
         "its last start failed on node1",
     ]
+
+
+def test_how_often_and_when_it_failed_is_told() -> None:
+    (failed,) = read_status(situations.failed()).local.applications
+    assert list(blocks(failed))[-1].endswith(
+        f"failed on node1 (3 times, last {stamp(1767661652.0)}) and node2"
+    )
 
 
 def with_a_copy_that_is_not_attached(error: str) -> JsonObject:

@@ -217,8 +217,11 @@ GOALS: Final = {
     "wanted-down": replace(CAN_RUN, record=record(wanted=Wanted.DOWN)),
     "leaving": leaving(formed=True),
     "moving": with_state(CAN_RUN, moving=(NAME,)),
+    "peer-tries": replace(CAN_RUN, record=record(failed_on=(ME,))),
     "failed-everywhere": replace(CAN_RUN, record=record(failed_on=(ME, PEER))),
-    "failed-here": replace(CAN_RUN, record=record(failed_on=(ME,))),
+    "failed-here": replace(
+        CAN_RUN, record=record(failed_on=(ME,)), peer=replace(STOPPED_THERE, data_current=False)
+    ),
     "not-agreed": with_state(CAN_RUN, standing=Standing.CUT),
     "stale-data": with_state(CAN_RUN, facts=STALE),
     "peer-primary": with_state(CAN_RUN, facts={RESOURCE: facts(peer_role=Role.PRIMARY)}),
@@ -241,11 +244,13 @@ STUCK: Final = replace(
         NAME: {
             **RUNNING.items[NAME],
             _PROMOTED: ItemState(Is.UP, rung=len(LADDER[Layer.PROMOTED]), stuck=2),
+            Item(NAME, Layer.PROGRAM): ItemState(Is.DOWN),
         }
     },
 )
 HANDS: Final = {
     "not-mine": replace(CAN_RUN, record=record(PEER)),
+    "started-after-all": replace(CAN_RUN, state=RUNNING, record=record(failed_on=(ME,))),
     "cannot-move": replace(with_state(CAN_RUN, moving=(NAME,)), peer=None),
     "cannot-stop": replace(CAN_RUN, state=replace(STUCK, moving=(NAME,))),
     "moved": with_state(CAN_RUN, moving=(NAME,)),

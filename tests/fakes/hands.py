@@ -35,8 +35,14 @@ class FakeAddresses:
     def use(self, cluster: Cluster) -> None:
         del cluster
 
-    async def add(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
-        del timeout_s
+    async def add(
+        self,
+        addresses: tuple[ServiceAddress, ...],
+        *,
+        timeout_s: float,
+        despite_peer: bool = False,
+    ) -> Outcome:
+        del timeout_s, despite_peer
         if taken := self.foreign & set(addresses) - self.here:
             return Refused(f"{min(str(one.address.ip) for one in taken)} already answers")
         self.here |= set(addresses)

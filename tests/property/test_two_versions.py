@@ -1,6 +1,7 @@
 """What a newer version writes, and this one does not know, stops no daemon; damage still does."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -12,6 +13,7 @@ from hapair.core.words.events import Beat, PeerState
 from hapair.core.words.stored import Stored
 from hapair.model.backing import ForeignWrites
 from hapair.model.node_facts import NodeFacts
+from hapair.model.status import Failure, Record, Standing, Version, Wanted
 from hapair.runtime.building.staging import Journal
 from hapair.runtime.node.state_file import dump_state, load_state, unknown_members
 from tests.config.values import builts
@@ -73,6 +75,16 @@ def test_the_memory_of_a_newer_version_is_kept_by_an_older_one(
     assert load_state(written) == stored
     assert unknown_members(written) == {"newer": newer}
     assert dump_state(stored, unknown_members(written)) == written
+
+
+def test_the_former_version_reads_what_failed_and_its_own_words_are_read() -> None:
+    record = Record("shop", "node1", Version(3, 4), Wanted.UP, ("node1",), (Failure("node1", 2),))
+    told = {name: each for name, each in encode(record).items() if name != "failures"}
+    assert told["failed_on"] == ["node1"], "an older version knows this and passes the rest over"
+    assert decode(Record, told) == replace(record, failures=())
+    state = PeerState(7, 3, Standing.TOGETHER, 4, 1, (), (), wrote_nothing=("shop.data",))
+    said = {name: each for name, each in encode(state).items() if name != "wrote_nothing"}
+    assert decode(PeerState, said) == replace(state, wrote_nothing=())
 
 
 def test_the_former_version_reads_a_memory_that_uses_nothing_new() -> None:

@@ -258,7 +258,13 @@ class Machine:
     def use(self, cluster: Cluster) -> None:
         self.asked.append(f"use {cluster.name}")
 
-    async def add(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
+    async def add(
+        self,
+        addresses: tuple[ServiceAddress, ...],
+        *,
+        timeout_s: float,
+        despite_peer: bool = False,
+    ) -> Outcome:
         return await self._work("add", str(len(addresses)))
 
     async def remove(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:

@@ -46,7 +46,9 @@ class Working(Machine):
         await self.done()
         return outcome
 
-    async def add(self, addresses: object, *, timeout_s: float) -> Outcome:
+    async def add(
+        self, addresses: object, *, timeout_s: float, despite_peer: bool = False
+    ) -> Outcome:
         outcome = await self._work("add", "")
         assert self.elsewhere is None or not self.elsewhere.addresses_present, "it is there twice"
         self.addresses_present = True

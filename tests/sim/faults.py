@@ -1,7 +1,7 @@
 """Everything that goes wrong, and everything that an operator types meanwhile, as values."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, assert_never
@@ -21,7 +21,7 @@ from hapair.core.words.events import (
 from hapair.runtime.node.survey import LOOK_AGAIN_S
 from tests.sim import parcels
 from tests.sim.machine import Machine, Trouble
-from tests.sim.networks import QUIET, Noise
+from tests.sim.networks import QUIET, Noise, Wire
 from tests.sim.settings import PUBLIC, other
 from tests.sim.world import World
 
@@ -75,19 +75,21 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Nothing arrives at the listed nodes on this network; the cards notice nothing."""
+    """No packet arrives at the listed nodes on this network; the cards notice nothing."""
 
     network: str
     deaf: tuple[str, ...]
     for_s: float
+    arp: bool = False  # A filter of packets: who has an address is still told.
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """Nothing arrives on any network; the third parties are reached as before."""
+    """No packet arrives on any network; the third parties are reached as before."""
 
     deaf: tuple[str, ...]
     for_s: float
+    arp: bool = False  # A filter of packets: who has an address is still told.
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,14 @@ class RemoveAddresses:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenAddress:
+    """A stranger's machine has an address of the application."""
+
+    application: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reboot:
     """The operating system's own reboot: the unit halts the node first."""
 
@@ -240,6 +250,7 @@ Fault: TypeAlias = (
     | BreakDisk
     | WriteBehind
     | RemoveAddresses
+    | TakenAddress
     | Reboot
     | Typed
 )
@@ -295,6 +306,10 @@ class Faults:
                 self._write_behind(node, resource)
             case RemoveAddresses():
                 self._remove_addresses(fault)
+            case TakenAddress(application, for_s):
+                strangers = self.world.wires[PUBLIC].strangers
+                strangers.add(application)
+                self._later(for_s, partial(strangers.discard, application))
             case Reboot(node):
                 self._reboot(node)
             case Typed(node, command):
@@ -444,12 +459,10 @@ class Faults:
     def _disturb(self, fault: Cut | Partition | PullCable | LoseReference | MakeNoise) -> None:
         counters: list[tuple[Counter[str], str]]
         match fault:
-            case Cut(network, deaf):
-                counters = [(self.world.wires[network].deaf, node) for node in deaf]
-            case Partition(deaf):
-                counters = [
-                    (wire.deaf, node) for wire in self.world.wires.values() for node in deaf
-                ]
+            case Cut(network, deaf, arp=arp):
+                counters = _deafened([self.world.wires[network]], deaf, arp=arp)
+            case Partition(deaf, arp=arp):
+                counters = _deafened(self.world.wires.values(), deaf, arp=arp)
             case PullCable(network, node):
                 counters = [(self.world.wires[network].pulled, node)]
             case LoseReference(nodes):
@@ -469,3 +482,10 @@ class Faults:
             counter[node] += 1
         self.world.networks_changed()
         self._later(fault.for_s, end)
+
+
+def _deafened(
+    wires: Iterable[Wire], deaf: tuple[str, ...], *, arp: bool
+) -> list[tuple[Counter[str], str]]:
+    kinds = [(wire.deaf,) if arp else (wire.deaf, wire.unresolved) for wire in wires]
+    return [(counter, node) for counters in kinds for counter in counters for node in deaf]

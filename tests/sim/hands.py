@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from hapair.core.words.effects import Act, Do, Layer, Look, ProbeReferences
 from hapair.model.data import Disk, Role
-from hapair.model.outcome import Done, Foreign, Outcome, Refused, Unknown
+from hapair.model.outcome import Done, Foreign, HeldByPeer, NotNow, Outcome, Refused, Unknown
 from tests.sim import parcels
 from tests.sim.clockwork import Clockwork
 from tests.sim.drbd import Resource
@@ -109,7 +109,7 @@ class Hands:
             self._later(KERNEL_RETRY_S, again)
             return
         outcome: Outcome
-        if trouble in (Trouble.REFUSED, Trouble.HALF):
+        if trouble in (Trouble.REFUSED, Trouble.HALF, Trouble.NOT_NOW):
             outcome = self._fail(act, trouble)
         elif self._kernel_waits(act):
             outcome = Unknown("no answer in time")
@@ -192,6 +192,10 @@ class Hands:
         return next(w for w in self.wires.values() if w.network.replication).two_way
 
     def _fail(self, act: Act, trouble: Trouble) -> Outcome:
+        if trouble is Trouble.NOT_NOW:
+            if act.do is Do.START_PROGRAM:
+                self.machine.programs[act.application] = False
+            return NotNow("too many open files")
         if act.do is Do.START_PROGRAM:
             half = trouble is Trouble.HALF
             self.machine.programs[act.application] = None if half else False
@@ -292,9 +296,12 @@ class Hands:
         if act.do is Do.REMOVE_ADDRESSES:
             self.machine.addresses[act.application] = False
             return Done()
-        answers = self.peer.runs and self.peer.address(act.application) is not False
-        if answers and self.wires["public"].two_way:
+        public = self.wires["public"]
+        if act.application in public.strangers:
             return Refused("another machine has that address")
+        answers = self.peer.runs and self.peer.address(act.application) is not False
+        if answers and public.resolves and not act.despite_peer:
+            return HeldByPeer("a card of the peer has that address")
         self.machine.addresses[act.application] = True
         return Done()
 

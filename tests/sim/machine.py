@@ -40,6 +40,7 @@ class Trouble(StrEnum):
     HANGS = "hangs"  # The time-out answers; nothing happened.
     HAPPENS_LATE = "happens late"  # The time-out answers, but it did happen.
     HALF = "half"  # A start that failed and left something of the program behind.
+    NOT_NOW = "not now"  # The node lacks the means; nothing happened.
 
 
 Parcel = Callable[[float], Event]  # Becomes an event when it is read, at a time known only then.

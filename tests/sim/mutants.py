@@ -115,7 +115,7 @@ def broken_by(mutant: Mutant, core: Core) -> tuple[str, ...]:
     return tuple(failures)
 
 
-def _in_time(stage: Stage, within_s: float, what: str, reached: Callable[[], bool]) -> None:
+def in_time(stage: Stage, within_s: float, what: str, reached: Callable[[], bool]) -> None:
     try:
         stage.waits_for(reached, within_s)
     except AssertionError as error:
@@ -128,7 +128,7 @@ def writes_go_on_without_the_link(core: Core) -> None:
     stage.suffers(Cut(PRIVATE, NODES, LONG_S))
     stage.waits_for(lambda: stage.copy("node1").suspended, 3.0)
     before = stage.acknowledged()
-    _in_time(stage, 5.0, "frozen writes", lambda: stage.acknowledged() > before)
+    in_time(stage, 5.0, "frozen writes", lambda: stage.acknowledged() > before)
 
 
 def a_silent_daemon_stops_nothing(core: Core) -> None:
@@ -148,7 +148,7 @@ def a_lost_grant_blocks_nobody(core: Core) -> None:
     stage.run_for(30.0)
     assert stage.holders() == {1: {"node1"}}
     stage.dies("node1")
-    _in_time(stage, 15.0, "the standby", lambda: stage.served_by() == "node2")
+    in_time(stage, 15.0, "the standby", lambda: stage.served_by() == "node2")
 
 
 def the_winner_may_reboot(core: Core) -> None:
@@ -163,7 +163,7 @@ def the_winner_may_reboot(core: Core) -> None:
     stage.dies("node2")
     stage.run_for(5.0)
     stage.world.power_on("node2")
-    _in_time(stage, 90.0, "the winner", lambda: stage.served_by() == "node2")
+    in_time(stage, 90.0, "the winner", lambda: stage.served_by() == "node2")
 
 
 def cannot_be_unmounted(core: Core, *, resets_node: bool) -> Stage:
@@ -177,7 +177,7 @@ def cannot_be_unmounted(core: Core, *, resets_node: bool) -> Stage:
 
 def a_reset_lets_the_peer_go_on(core: Core) -> None:
     stage = cannot_be_unmounted(core, resets_node=True)
-    _in_time(stage, 400.0, "node2", lambda: stage.served_by() == "node2")
+    in_time(stage, 400.0, "node2", lambda: stage.served_by() == "node2")
 
 
 def nothing_is_reset_unless_a_file_allows_it(core: Core) -> None:

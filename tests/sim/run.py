@@ -9,7 +9,7 @@ from typing import Final
 from hapair.core import node as real_core
 from hapair.core.applications.ladder import is_stuck
 from hapair.core.invariants import BrokenInvariantError
-from hapair.core.words.events import ConfirmCopy, Form, Introduce, Run
+from hapair.core.words.events import ConfirmCopy, Form, Introduce
 from hapair.core.words.state import NodeState
 from hapair.model.data import Disk
 from hapair.model.status import Standing, Wanted
@@ -22,9 +22,11 @@ from tests.sim.schedule import (
     Timed,
     random_schedule,
     with_clock_jumps,
+    with_filters,
     with_foreign_writes,
     with_removed_addresses,
     with_second_holders,
+    with_taken_addresses,
 )
 from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_others, with_resets
 from tests.sim.watch import Watch
@@ -63,6 +65,8 @@ def plan_of(seed: str) -> Plan:
     schedule = with_removed_addresses(schedule, plan.shape, Random(f"{seed}/addresses"))
     schedule = with_second_holders(schedule, Random(f"{seed}/holders"), plan.shape)
     schedule = with_foreign_writes(schedule, Random(f"{seed}/foreign"), plan.shape)
+    schedule = with_filters(schedule, Random(f"{seed}/filters"))
+    schedule = with_taken_addresses(schedule, plan.shape, Random(f"{seed}/taken"))
     shape = with_others(with_clocks(plan.shape, chance), Random(f"{seed}/strangers"))
     return Plan(seed, shape, schedule)
 
@@ -165,7 +169,7 @@ def heal(world: World, watch: Watch) -> None:
 
 
 def _operator_looks(world: World) -> None:
-    """Form a halted node again; run an application again that failed, once its cause is gone.
+    """Form a halted node again, and free what keeps a node stuck.
 
     What keeps a node stuck is ended where a person is waited for: the other node runs it, and only
     the redundancy is missing; the node was told to leave; or it gave its disk up, so that it cannot
@@ -184,9 +188,6 @@ def _operator_looks(world: World) -> None:
             waits = record.owner != node or state.standing is Standing.LEAVING or gave_up
             if waits and is_stuck(state, record.application):
                 world.machines[node].second.clear()
-            failed = record.failed_on and record.owner == node and record.wanted is not Wanted.DOWN
-            if failed and not world.clients.serving(record.application):
-                world.command(node, Run(record.application))
 
 
 def _is_doubted(state: NodeState, resource: str) -> bool:

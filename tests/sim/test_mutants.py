@@ -4,18 +4,21 @@ import pytest
 
 from tests.sim.mutants import MUTANTS, Mutant, broken_by
 from tests.sim.mutants_of_others import MUTANTS_OF_OTHERS
+from tests.sim.mutants_of_starts import MUTANTS_OF_STARTS
 from tests.sim.run import CORE
 
-EVERY = (*MUTANTS, *MUTANTS_OF_OTHERS)
+EVERY = (*MUTANTS, *MUTANTS_OF_OTHERS, *MUTANTS_OF_STARTS)
+
+each_mutant = pytest.mark.parametrize("mutant", EVERY, ids=lambda mutant: mutant.name)
 
 
-@pytest.mark.parametrize("mutant", EVERY, ids=lambda mutant: mutant.name)
+@each_mutant
 def test_the_simulator_catches_the_mutant(mutant: Mutant) -> None:
     failures = broken_by(mutant, mutant.core())
     assert failures, "no rule was broken"
     assert any(mutant.rule in what for what in failures), failures[0]
 
 
-@pytest.mark.parametrize("mutant", EVERY, ids=lambda mutant: mutant.name)
+@each_mutant
 def test_the_real_core_breaks_no_rule_where_the_mutant_does(mutant: Mutant) -> None:
     assert broken_by(mutant, CORE) == ()

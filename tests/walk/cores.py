@@ -108,6 +108,11 @@ def canonical(state: NodeState) -> NodeState:
         if state.leased_from_s is None
         else _past_s(state.leased_from_s, shift_s),
         lease_until_s=_due_s(state.lease_until_s, shift_s),
+        addresses_until_s=_due_s(state.addresses_until_s, shift_s),
+        failures={
+            key: replace(each, at_s=_past_s(each.at_s, shift_s))
+            for key, each in state.failures.items()
+        },
         peer=_peer(state.peer, shift_s),
         witness=_witness(state.witness, shift_s),
         fencing=_fencing(state.fencing, shift_s),

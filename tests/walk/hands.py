@@ -4,7 +4,7 @@ from typing import Final
 
 from hapair.core.words.effects import Act, Do, Layer, Look
 from hapair.model.data import Role
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.outcome import Done, HeldByPeer, Outcome, Refused, Unknown
 from tests.sim.fence import NEEDS_FENCE
 from tests.sim.settings import NODES
 from tests.walk import rules
@@ -71,7 +71,7 @@ def do(moment: Moment, index: int, asked: Act) -> Outcome:
         case Do.UNMOUNT:
             return _unmount(moment, index)
         case Do.ADD_ADDRESSES | Do.RESTORE_ADDRESSES:
-            return _add_addresses(moment, index)
+            return _add_addresses(moment, index, despite_peer=asked.despite_peer)
         case Do.REMOVE_ADDRESSES:
             box.address = False
         case Do.ANNOUNCE_ADDRESSES:
@@ -105,10 +105,10 @@ def _unmount(moment: Moment, index: int) -> Outcome:
     return Done()
 
 
-def _add_addresses(moment: Moment, index: int) -> Outcome:
+def _add_addresses(moment: Moment, index: int, *, despite_peer: bool) -> Outcome:
     peer = moment.boxes[other(index)]
-    if peer.runs and peer.address and moment.two_way(PUBLIC):
-        return Refused("another machine has that address")
+    if peer.runs and peer.address and moment.two_way(PUBLIC) and not despite_peer:
+        return HeldByPeer("a card of the peer has that address")
     moment.boxes[index].address = True
     return Done()
 

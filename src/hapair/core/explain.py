@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.applications import brake, goals, hands, ladder, last_rung, placement
+from hapair.core.applications import brake, failures, goals, hands, ladder, last_rung, placement
 from hapair.core.applications.items import ORDER, at
 from hapair.core.applications.upkeep import AT_ONCE_MAX
 from hapair.core.copies import doubts, replication
@@ -16,7 +16,7 @@ from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.backing import Trust
 from hapair.model.data import VolumeFacts
-from hapair.model.status import Phase, Standing, Wanted
+from hapair.model.status import Failure, Phase, Standing, Wanted
 
 ALARMING: Final = (Verdict.ALARM, Verdict.YIELD, Verdict.ISOLATED, Verdict.LOST, Verdict.FENCE)
 
@@ -53,6 +53,7 @@ class ApplicationReport:
     phase: Phase
     reasons: tuple[Reason, ...]  # The row of each table that holds, the decisive one first.
     failed_on: tuple[str, ...]
+    failures: tuple[Failure, ...]  # How often and when it failed to start, by node.
     data_current: bool
     items: tuple[ItemReport, ...]
     facts: tuple[VolumeFacts | None, ...]  # In the order of the volumes; None: not up.
@@ -105,6 +106,7 @@ def _application(state: NodeState, application: Application) -> ApplicationRepor
         phase=commands.phase(state, application),
         reasons=why(state, application),
         failed_on=record.failed_on if record is not None else (),
+        failures=record.failures if record is not None else (),
         data_current=doubts.data_current(state, name),
         items=items,
         facts=replication.volume_facts(state, name),
@@ -191,6 +193,18 @@ def _third_party_alarms(state: NodeState) -> list[Alarm]:
     return found
 
 
+def _failed(state: NodeState, seen: placement.View) -> Alarm:
+    """Say what failed to start here, how often, and when it is tried again."""
+    name = seen.application.name
+    here = state.failures[name, state.me]
+    again_s = failures.again_at_s(state, name) - state.now_s
+    when = f"in {again_s:.0f} s" if again_s > 0 else "now"
+    where = "both nodes" if seen.failed_there else f"{state.me}, and the other node cannot run it"
+    times = "once" if here.count == 1 else f"{here.count} times"
+    text = f"it failed to start on {where}: tried here {times}, again {when}"
+    return Alarm("failed-everywhere" if seen.failed_there else "failed-here", text, name)
+
+
 def _frozen(state: NodeState, application: str) -> list[Alarm]:
     """Say which writes are frozen, and what is waited for."""
     found: list[Alarm] = []
@@ -258,7 +272,8 @@ def _unprovable(state: NodeState, application: str) -> list[Alarm]:
         Alarm(
             "unproven-copy",
             f"the copy of {name} on {state.me} may miss writes, and {state.peer_name}'s, which"
-            " could tell, is not used: it misses writes itself, or was written behind DRBD",
+            " could tell, is not used: it has no disk, misses writes itself, or was written behind"
+            " DRBD",
             application,
         )
         for name in commands.unprovable(state, application)
@@ -271,7 +286,9 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     found: list[Alarm] = []
     goal = goals.goal(state, application)
     seen = placement.view(state, application)
-    if seen.mine and goal.name in goals.LOUD:
+    if seen.mine and seen.failed_here and goal.answer in (goals.Goal.UP, goals.Goal.DATA):
+        found.append(_failed(state, seen))
+    elif seen.mine and goal.name in goals.LOUD:
         found.append(Alarm(goal.name, goal.because, name))
     if state.standing is Standing.ALONE and placement.is_lost(seen):
         text = f"it ran on {state.peer_name}, and the copy of the data here {_lack(state, name)}"

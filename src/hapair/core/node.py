@@ -10,6 +10,7 @@ from dataclasses import replace
 from hapair.core.applications import (
     brake,
     endings,
+    failures,
     hands,
     items,
     ladder,
@@ -19,7 +20,7 @@ from hapair.core.applications import (
     upkeep,
 )
 from hapair.core.applications.goals import Goal
-from hapair.core.copies import doubts, replication
+from hapair.core.copies import diskless, doubts, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
 from hapair.core.right import fencing, hearing, holding, witness
@@ -201,7 +202,9 @@ def _settle(turn: Turn) -> None:
     doubts.update(turn)
     membership.settle(turn)
     formation.settle(turn)
+    diskless.settle(turn)
     witness.settle(turn)
+    failures.settle(turn)
     turn.change(claims=())
     for application, goal in hands.settle(turn):
         stopped = items.is_stopped(turn.state, application.name)
@@ -216,6 +219,10 @@ def _settle(turn: Turn) -> None:
                 ladder.take_down(turn, application, Layer.ATTACHED)
             case Goal.STANDBY | Goal.GIVE_WAY:
                 layers.bring_up(turn, application, Layer.ATTACHED)
+            case Goal.DATA | Goal.UP if turn.state.now_s < failures.again_at_s(
+                turn.state, application.name
+            ):
+                layers.await_retry(turn, application)
             case Goal.DATA:
                 layers.bring_up(turn, application, Layer.MOUNTED)
             case Goal.UP:
@@ -319,6 +326,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
         behind=doubts.never_promoted(state),
+        wrote_nothing=state.wrote_nothing,
         seen_losses=state.peer.seen_losses,
         tie=state.stored.tie,
     )

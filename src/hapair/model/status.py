@@ -1,6 +1,6 @@
 """Names of what a node and an application are doing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -47,6 +47,15 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """How often an application failed to start on a node, until that is forgotten."""
+
+    node: str
+    count: int
+    wall_s: int = 0  # When it failed last, by that node's wall clock: for people only.
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Who may run an application. Only its owner, or the holder of a new epoch, writes it."""
 
@@ -55,3 +64,12 @@ class Record:
     version: Version
     wanted: Wanted
     failed_on: tuple[str, ...] = ()  # Nodes on which the last start failed.
+    failures: tuple[Failure, ...] = ()  # One for each node on which any start failed of late.
+
+    def forgiven(self, *nodes: str) -> "Record":
+        """Return it without what failed on these nodes."""
+        return replace(
+            self,
+            failed_on=tuple(each for each in self.failed_on if each not in nodes),
+            failures=tuple(each for each in self.failures if each.node not in nodes),
+        )

@@ -14,17 +14,19 @@ from hapair.adapters.drbd.holders import holders_of, writable_loops
 from hapair.adapters.drbd.parse import disk_of, proc_devices, remote_addresses
 from hapair.adapters.drbd.said import said
 from hapair.adapters.drbd.settling import SettlingRunner
+from hapair.adapters.shared.passing import refused
 from hapair.adapters.shared.process import follow
 from hapair.model.application import Volume
 from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports import CommandRunner, Finished, NotStarted, TimedOut
 
 # drbdsetup's exit codes when the kernel answered with a clear no: 5, 11, 16, 17 are refused
 # changes of state, 10 is a wrong or missing object. After 20 and above anything may have happened.
 REFUSED_CODES: Final = frozenset({5, 10, 11, 16, 17})
 NOT_STARTED_CODES: Final = frozenset({126, 127})  # The program itself is missing.
+NO_MEMORY: Final = "(122)"  # The kernel's ERR_NOMEM, with exit code 10.
 NO_DEMOTE: Final = "failed to demote"  # "down" changes nothing when its first step fails.
 LOOK_INTERVAL_S: Final = 0.05
 SHOW_S: Final = 2.0  # A look into the kernel's memory; what it tells of others waits meanwhile.
@@ -91,7 +93,8 @@ class Drbd:
         if not self._module.exists():
             loaded = await self._run(("modprobe", "drbd"), timeout_s=timeout_s)
             if not isinstance(loaded, Finished) or loaded.exit_code != 0:
-                return Refused("the kernel module drbd cannot be loaded: modprobe drbd failed")
+                why = "the kernel module drbd cannot be loaded: modprobe drbd failed"
+                return refused(why, loaded) if isinstance(loaded, Finished) else Refused(why)
         activated = await activate(self._run, self._devices, volume, timeout_s)
         if not isinstance(activated, Done):
             return activated
@@ -106,7 +109,7 @@ class Drbd:
             case Finished(exit_code=0):
                 return Done()
             case Finished(exit_code=code) as finished if code in NOT_STARTED_CODES:
-                return Refused(_said(argv, finished))
+                return refused(_said(argv, finished), finished)
             case finished:
                 return Unknown(f"{_said(argv, finished)}{await self._held(volume)}")
 
@@ -135,7 +138,8 @@ class Drbd:
             case TimedOut(after_s):
                 return _no_answer(read, after_s)
             case finished:
-                return Refused(f"{_said(read, finished)}: the copy is not complete")
+                why = f"{_said(read, finished)}: the copy is not complete"
+                return refused(why, finished)
 
     async def _bring_up_after(self, volume: Volume, argv: Argv, timeout_s: float) -> Outcome:
         """Change the meta-data of a volume that nobody has, and bring it up."""
@@ -153,7 +157,7 @@ class Drbd:
             case Finished(exit_code=0):
                 return await self.bring_up(volume, timeout_s=timeout_s)
             case finished:
-                return Refused(_said(argv, finished))
+                return refused(_said(argv, finished), finished)
 
     async def _held(self, volume: Volume) -> str:
         """Name who keeps DRBD from the disks (runbook 23)."""
@@ -182,8 +186,8 @@ class Drbd:
             case Finished(exit_code=0):
                 self._events.confirm(volume.resource, None)
                 return Done()
-            case finished if NO_DEMOTE in finished.stderr:
-                return Refused(_said(argv, finished))
+            case finished if NO_DEMOTE in finished.stderr or isinstance(finished, NotStarted):
+                return refused(_said(argv, finished), finished)
             case finished:
                 return Unknown(_said(argv, finished))
 
@@ -255,7 +259,7 @@ class Drbd:
             case Finished(exit_code=0):
                 return Done()
             case finished if finished.exit_code in REFUSED_CODES | NOT_STARTED_CODES:
-                return Refused(_said(argv, finished))
+                return refused(_said(argv, finished), finished, NO_MEMORY)
             case finished:
                 return Unknown(_said(argv, finished))
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from hapair.adapters.drbd.writers import LIMIT_S, last_mount, writers_of
 from hapair.adapters.shared.forked import Ended, Forked, Write
+from hapair.adapters.shared.passing import LVM_LOCKED, refused
 from hapair.model.application import Volume
 from hapair.model.backing import Backing, LastSeen
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -166,7 +167,8 @@ async def activate(
             return Done()
         case finished:
             said = " ".join((finished.stderr or finished.stdout).split())
-            return Refused(f"{' '.join(argv)} ended with {finished.exit_code}: {said}")
+            why = f"{' '.join(argv)} ended with {finished.exit_code}: {said}"
+            return refused(why, finished, LVM_LOCKED)
 
 
 def _file(resource: str) -> str:

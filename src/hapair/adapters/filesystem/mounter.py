@@ -24,9 +24,10 @@ from hapair.adapters.shared.mounts import (
     mounts_below,
     number_of,
 )
+from hapair.adapters.shared.passing import passes, refused
 from hapair.model.application import FileSystem
 from hapair.model.holders import UNSEEN, Held, Holders
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
 from hapair.model.text import shown
 from hapair.ports import CommandRunner, Finished, TimedOut
 
@@ -90,7 +91,7 @@ class Mounter:
                 return checked
             outcome = await self._try_mount(target, timeout_s, look_first=False)
         if isinstance(outcome, int):
-            return Refused(_why_not_mounted(target, outcome))
+            return not_mounted(target, outcome)
         return outcome
 
     async def unmount(self, target: Target, *, timeout_s: float) -> Outcome:
@@ -117,7 +118,8 @@ class Mounter:
             case Ended(exit_code=errno.EBUSY, text=text):
                 return Refused(text)
             case Ended(exit_code=code):
-                return Unknown(f"unmount of {target.mount_point}: {os.strerror(code)}")
+                why = f"unmount of {target.mount_point}: {os.strerror(code)}"
+                return NotNow(why) if passes(code) else Unknown(why)
 
     async def end_holders(self, target: Target, *, timeout_s: float) -> Outcome:
         """End what holds the device besides our mount; the text names each and what was done.
@@ -224,10 +226,11 @@ class Mounter:
                 return Done()
             case finished:
                 said = " ".join((finished.stdout + finished.stderr).split())
-                return Refused(
+                why = (
                     f"{' '.join(argv)} ended with {finished.exit_code}: {said}. "
                     f"Run fsck.ext4 {target.device} by hand"
                 )
+                return refused(why, finished)
 
 
 def _told(
@@ -298,6 +301,12 @@ def _held_by(mount: Mount) -> str:
         return listed(found)
     above = [each.what for each in uses.others(mount)]
     return ", ".join(above) or UNSEEN
+
+
+def not_mounted(target: Target, code: int) -> Refused | NotNow:
+    """Judge the errno with which the kernel did not mount it."""
+    why = _why_not_mounted(target, code)
+    return NotNow(why) if passes(code) else Refused(why)
 
 
 def _why_not_mounted(target: Target, code: int) -> str:

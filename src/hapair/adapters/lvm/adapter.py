@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.adapters.lvm.parse import TAG, LvmReportError, group_of, volumes_of
+from hapair.adapters.shared.passing import LVM_LOCKED, refused
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.ports import CommandRunner, Finished, TimedOut
@@ -147,7 +148,8 @@ class LvmAdapter:
                 return Done()
             case finished:
                 said = " ".join((finished.stderr or finished.stdout).split())
-                return Refused(f"{argv[0]} ended with {finished.exit_code}: {said}")
+                why = f"{argv[0]} ended with {finished.exit_code}: {said}"
+                return refused(why, finished, LVM_LOCKED)
 
 
 def _not_zero(volume: LogicalVolume, seen: int | None) -> LogicalVolume:

@@ -8,6 +8,7 @@ from typing import Final
 from hapair.adapters.programs import commands
 from hapair.adapters.programs.groups import Group
 from hapair.adapters.programs.journal import identifier, output
+from hapair.adapters.shared.passing import passes
 from hapair.adapters.shared.process import (
     COMMAND_NOT_EXECUTABLE,
     COMMAND_NOT_FOUND,
@@ -48,6 +49,8 @@ class GroupedPrograms:
             note.unlink(missing_ok=True)
             group.make()
         except OSError as error:
+            if passes(error):
+                raise
             return Refused(f"{error.filename}: {error.strerror}: is hapair-apps.service running?")
         argv = commands.starting(str(group.entrance), str(note), commands.action(program, "start"))
         outcome = await self._run(application, program, argv, timeout_s)
@@ -68,6 +71,8 @@ class GroupedPrograms:
             # one that dies while the stop goes on.
             self._note(application).unlink(missing_ok=True)
         except OSError as error:
+            if passes(error):
+                raise
             return Unknown(f"{error.filename}: {error.strerror}: is hapair-apps.service running?")
         argv = commands.entering(str(group.entrance), commands.action(program, "stop"))
         outcome = await self._run(application, program, argv, timeout_s)

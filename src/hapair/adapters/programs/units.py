@@ -4,8 +4,8 @@ from typing import Final
 
 from hapair.adapters.programs import commands
 from hapair.model.application import Unit
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
+from hapair.ports import CommandRunner, Finished, NotStarted, TimedOut
 
 LOOK_S: Final = 10.0
 
@@ -17,6 +17,8 @@ class Units:
     async def start(self, program: Unit, *, timeout_s: float) -> Outcome:
         """Refused: the unit is down afterwards."""
         outcome = await self._act(commands.unit("start", program), timeout_s)
+        if isinstance(outcome, NotNow):
+            return outcome
         if isinstance(outcome, Unknown) and await self.running(program) is False:
             return Refused(f"{outcome.why}; see journalctl -u {program.name}")
         return outcome
@@ -45,7 +47,8 @@ class Units:
                 return Done()
             case finished:
                 said = " ".join(finished.stderr.split())
-                return Unknown(f"{' '.join(argv)} ended with {finished.exit_code}: {said}")
+                why = f"{' '.join(argv)} ended with {finished.exit_code}: {said}"
+                return NotNow(why) if isinstance(finished, NotStarted) else Unknown(why)
 
 
 def state(text: str) -> bool | None:

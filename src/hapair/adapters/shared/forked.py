@@ -87,7 +87,12 @@ class _Child:
     @staticmethod
     def start(function: Callable[[Write], int]) -> "_Child":
         reading, writing = os.pipe()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(reading)
+            os.close(writing)
+            raise
         if pid == 0:
             _run_as_child(function, writing)
         os.close(writing)

@@ -36,10 +36,11 @@ ADVICE: Final = {
     " takes that back and sets the note aside",
     "configuration-differs": "clbuild gives both nodes the newer configuration",
     "unprotected": "look at the replication network; the copies are completed by themselves",
-    "failed-everywhere": "clevents --application {application} tells the cause; mend it, then:"
-    " clrunapp {application}",
-    "failed-here": "clevents --application {application} tells the cause; mend it, then:"
-    " clrunapp {application}",
+    "failed-everywhere": "clevents --application {application} tells the cause; once it is mended,"
+    " this tries at once: clrunapp {application}",
+    "failed-here": "clevents --application {application} tells the cause; once it is mended, this"
+    " tries at once: clrunapp {application}",
+    "peer-tries": "wait for the other node; clevents --application {application} tells the cause",
     "stale-data": "bring {peer} back: its copy is newer than this one",
     "stuck": "clstat --why {application} names what holds it; end that, the stop is tried again",
     "not-mounted": "clhaltapp {application}; look at what lies in the empty folder; then:"

@@ -7,6 +7,7 @@ from typing import Final
 
 from hapair.cli.pages.advice import MILD, advice_for
 from hapair.cli.pages.status import ApplicationStatus, KeptCopy, NodeStatus, Status, VolumeStatus
+from hapair.cli.pages.steps import failed_text
 from hapair.cli.screen.terminal import span_text
 
 # By default a heartbeat is sent every 0.4 s: so many are not lost by accident.
@@ -105,11 +106,10 @@ def _application(status: Status, name: str, *, alarmed: bool) -> Iterator[Findin
         because = f": {application.because}" if application.because else ""
         yield Finding(Weight.ALARM, name, f"does not run{because}", f"clstat --why {name}")
     if application.failed_on and application.phase == "running":
-        where = " and ".join(application.failed_on)
         yield Finding(
             Weight.WARNING,
             name,
-            f"its last start failed on {where}",
+            failed_text(application),
             f"see clevents --application {name}; mend it, then: clmoveapp {name}",
         )
     lonely = status.local.standing != "together"

@@ -67,6 +67,13 @@ class ItemStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureStatus:
+    node: str
+    count: int
+    wall_s: float  # Of the last one; 0: not known.
+
+
+@dataclass(frozen=True, slots=True)
 class ApplicationStatus:
     name: str
     owner: str
@@ -76,6 +83,7 @@ class ApplicationStatus:
     rule: str  # The row of the decision table that holds.
     because: str  # Its sentence.
     failed_on: tuple[str, ...]
+    failures: tuple[FailureStatus, ...]
     addresses: tuple[str, ...]
     program: str
     volumes: tuple[VolumeStatus, ...]
@@ -243,6 +251,10 @@ def _application(reader: Reader) -> ApplicationStatus:
         rule=why.text("rule"),
         because=why.text("text"),
         failed_on=reader.texts("failed_on"),
+        failures=tuple(
+            FailureStatus(inner.text("node"), inner.whole("count"), inner.number("wall_s") or 0.0)
+            for inner in reader.inners("failures")
+        ),
         addresses=reader.texts("addresses"),
         program=reader.text("program"),
         volumes=tuple(_volume(inner) for inner in reader.inners("volumes")),

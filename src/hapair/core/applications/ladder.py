@@ -94,6 +94,8 @@ def _climb(turn: Turn, application: Application, item: Item, item_state: ItemSta
         if item.layer in items.ORDER[2:]:
             turn.look(item)
         return  # What the kernel knows comes by itself.
+    if item_state.waits and item_state.retry_at_s > turn.state.now_s:
+        return
     ladder = LADDER[item.layer]
     if item_state.rung >= len(ladder):
         if item_state.retry_at_s > turn.state.now_s:

@@ -111,6 +111,13 @@ class View:
         return self.record is not None and self.state.peer_name in self.record.failed_on
 
     @property
+    def complete(self) -> bool:
+        """Everything that is wanted of it is up."""
+        wanted = items.ORDER[:3] if self.wanted is Wanted.DATA else items.ORDER
+        name = self.application.name
+        return all(items.all_up(self.state, name, layer) for layer in wanted)
+
+    @property
     def leased(self) -> bool:
         """The silent peer may still run it, and no frozen write would keep it from that."""
         return (

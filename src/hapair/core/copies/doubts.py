@@ -1,5 +1,6 @@
 """Which local copies can be trusted to have every write, whatever DRBD takes them for (R2)."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from hapair.core.copies import replication
@@ -55,8 +56,8 @@ def forget_foreign(turn: Turn, resource: str) -> None:
     turn.store(foreign=tuple(f for f in turn.state.stored.foreign if f.resource != resource))
 
 
-def believe(turn: Turn, resources: list[str]) -> None:
-    """Trust copies that only may miss writes, because a person said that they are good."""
+def believe(turn: Turn, resources: Collection[str]) -> None:
+    """Trust copies that only may miss writes: a person, or who could have written, says so."""
     stored = turn.state.stored
     turn.store(
         unproven=tuple(name for name in stored.unproven if name not in resources),

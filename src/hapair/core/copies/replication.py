@@ -55,6 +55,18 @@ def is_bare(facts: VolumeFacts) -> bool:
     return facts.disk is Disk.DISKLESS and facts.connection is Connection.STAND_ALONE
 
 
+def has_no_disk(state: NodeState, resource: str) -> bool:
+    """Tell whether the kernel runs the resource here without its disk."""
+    facts = state.facts.get(resource)
+    return facts is not None and facts.disk is Disk.DISKLESS and not is_bare(facts)
+
+
+def peer_has_no_disk(state: NodeState, resource: str) -> bool:
+    """Tell whether the peer is connected without its disk: nothing can be compared with it."""
+    facts = state.facts.get(resource)
+    return facts is not None and facts.kernel_answers and facts.peer_disk is Disk.DISKLESS
+
+
 def is_without_data(facts: VolumeFacts) -> bool:
     """Tell whether a Primary has neither a whole disk of its own nor the peer's."""
     needs_peer = facts.disk in (Disk.DISKLESS, Disk.INCONSISTENT)

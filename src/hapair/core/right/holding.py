@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hapair.core.copies import doubts
+from hapair.core.copies import doubts, replication
 from hapair.core.right import witness
 from hapair.core.right.hearing import ASKING_S, in_touch_until_s, was_member
 from hapair.core.words.effects import Severity
@@ -35,10 +35,13 @@ def grant(turn: Turn, because: str) -> None:
     if state.confirmed:
         # The operator was shown what may be lost, and accepted it.
         turn.store(unproven=(), away=())
-    proven = state.confirmed or state.fencing.proven or not witness.uses_witness(state)
+    off = state.confirmed or state.fencing.proven
+    proven = off or not witness.uses_witness(state)
+    ends_s = in_touch_until_s(state) + _peer_lease_s(state)
     turn.change(
         leased=(),
-        lease_until_s=0.0 if proven else in_touch_until_s(state) + _peer_lease_s(state),
+        lease_until_s=0.0 if proven else ends_s,
+        addresses_until_s=0.0 if off else ends_s,
         standing=Standing.ALONE,
         accepted=0,
         isolated=False,
@@ -64,9 +67,26 @@ def _peer_lease_s(state: NodeState) -> float:
 def wait_for_lease(turn: Turn) -> None:
     """Wait for the peer's lease: a new daemon does not know what it took over, and when."""
     state = turn.state
+    ends_s = state.now_s + _peer_lease_s(state)
+    turn.change(addresses_until_s=ends_s)
     if witness.uses_witness(state):
         bare = tuple(b.application.name for b in state.built.applications if not b.volumes)
-        turn.change(leased=bare, lease_until_s=state.now_s + _peer_lease_s(state))
+        turn.change(leased=bare, lease_until_s=ends_s)
+
+
+def may_take_addresses(state: NodeState, application: str) -> bool:
+    """Tell whether an address belongs to this node even if a card of the peer's has it.
+
+    This node acts alone, and a peer that does what it should has removed it by now. Its kernel may
+    answer for an address although nobody there is left to remove it. Without replicated data, which
+    would be frozen there, a program may run on behind that address: then only a proof counts, or a
+    lease that a watchdog enforces.
+    """
+    if state.standing is not Standing.ALONE or state.now_s < state.addresses_until_s:
+        return False
+    ends = witness.uses_witness(state) and state.built.cluster.watchdog is not None
+    proven = not state.addresses_until_s
+    return ends or proven or bool(replication.volumes(state, application))
 
 
 def inherit(turn: Turn) -> None:

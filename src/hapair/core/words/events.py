@@ -58,6 +58,9 @@ class PeerState:
     holds_right: bool = False  # The sender stored that it may act alone.
     asked: int = 0  # The highest epoch for which the sender ever asked a witness.
     behind: tuple[str, ...] = ()  # Resources that the sender stored never to promote.
+    # Resources without a disk at the sender since it last knew the receiver's copy to be current:
+    # it wrote nothing that the receiver lacks.
+    wrote_nothing: tuple[str, ...] = ()
     seen_losses: int = 0  # The receiver's count that the sender had heard of by then.
     tie: WitnessTie = WitnessTie()
     # Follows from the applications, so it is neither compared nor sent.
@@ -221,6 +224,7 @@ class Ended:
     at_s: float
     effect_id: int
     outcome: Outcome
+    wall_s: float = 0.0  # For people: no clock on the wall decides anything.
 
 
 @dataclass(frozen=True, slots=True)

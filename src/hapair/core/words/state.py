@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from hapair.core.words.events import Beat, Form, Leave, PeerState
-from hapair.core.words.item import Item, ItemState, Reconnects
+from hapair.core.words.item import Failed, Item, ItemState, Reconnects
 from hapair.core.words.peer import FencingView, PeerView, WitnessView
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
@@ -67,6 +67,8 @@ class NodeState:
     # When it was last in touch, if it stood still while it was cut off: its lease began then.
     leased_from_s: float | None = None
     lease_until_s: float = 0.0  # When the silent peer can no longer run what is ``leased``.
+    # Until then the silent peer may rightly have the addresses of what was taken over.
+    addresses_until_s: float = 0.0
 
     # The copies of the data.
     facts: Mapping[str, VolumeFacts] = field(default_factory=dict)  # Of what is built only.
@@ -76,6 +78,8 @@ class NodeState:
     linked_until_s: float = 0.0  # When the last connection of the data ended.
     relinked: bool = False  # A connection was made while the peer was silent.
     losses: int = 0  # Connections of the data that ended; what the peer said before is old.
+    # Copies here that have had no disk since the peer's were known to have every write.
+    wrote_nothing: tuple[str, ...] = ()
     reconnects: Mapping[str, Reconnects] = field(default_factory=dict)  # By resource.
     claims: tuple[str, ...] = ()  # Resources that wait for the peer's word before a promotion.
     fence_asked: Mapping[int, str] = field(default_factory=dict)  # Request -> resource.
@@ -85,6 +89,7 @@ class NodeState:
 
     # The applications. The items of each are in the order of their start.
     items: Mapping[str, Mapping[Item, ItemState]] = field(default_factory=dict)
+    failures: Mapping[tuple[str, str], Failed] = field(default_factory=dict)  # By (name, node).
     unsure: tuple[Item, ...] = ()  # To be looked at again as soon as nothing works on them.
     fresh: tuple[str, ...] = ()  # Not yet placed since this node was formed.
     moving: tuple[str, ...] = ()  # They stop here to start on the peer.

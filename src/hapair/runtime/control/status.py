@@ -126,6 +126,10 @@ def _application(
         "phase": told.phase,
         "why": {"rule": decisive.rule, "text": decisive.text},
         "failed_on": list(told.failed_on),
+        "failures": [
+            {"node": each.node, "count": each.count, "wall_s": each.wall_s}
+            for each in told.failures
+        ],
         "data_current": told.data_current,
         "addresses": [str(each.address) for each in application.addresses],
         "program": program_text(application.program),

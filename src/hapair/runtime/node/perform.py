@@ -38,7 +38,7 @@ from hapair.core.words.stored import Stored
 from hapair.model.application import Application, ServiceAddress, Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.outcome import PASSING, Done, NotNow, Outcome, Refused, Unknown
 from hapair.ports import (
     Addresses,
     BackingVolumes,
@@ -147,12 +147,13 @@ class Performer:
         except TimeoutError:
             outcome = Unknown(f"{act.do}: no answer within {act.timeout_s:g} s")
         except OSError as error:
-            outcome = Unknown(f"{act.do}: {error}")
+            why = f"{act.do}: {error}"
+            outcome = NotNow(why) if error.errno in PASSING else Unknown(why)
         at_s = self._clock.boot_s()
         self._tell(act, outcome, at_s - began_s)
         if not self._ends:
             asyncio.get_running_loop().call_soon(self._tell_ends)
-        self._ends.append(Ended(at_s, act.effect_id, outcome))
+        self._ends.append(Ended(at_s, act.effect_id, outcome, self._clock.wall_s()))
 
     def _tell_ends(self) -> None:
         """Tell together what ended together: each event is a decision about everything."""
@@ -176,7 +177,7 @@ class Performer:
             if volume is None:
                 return Refused(f"{act.resource} is not built on this node")
             return await self._on_volume(act.do, volume, act.timeout_s)
-        return await self._on_application(act.do, application, act.timeout_s)
+        return await self._on_application(act, application)
 
     def _application(self, name: str) -> tuple[Application, dict[str, Volume]] | None:
         for built in self.built.applications if self.built else ():
@@ -219,14 +220,17 @@ class Performer:
             return outcome
         return Refused(f"{outcome.why}; {volume.device} is held by {held.named()}")
 
-    async def _on_application(self, do: Do, application: Application, timeout_s: float) -> Outcome:
+    async def _on_application(self, act: Act, application: Application) -> Outcome:
+        timeout_s, despite = act.timeout_s, act.despite_peer
         addresses, programs = self._hands.addresses, self._hands.programs
         name, program = application.name, application.program
-        match do:
+        match act.do:
             case Do.ADD_ADDRESSES:
-                return await addresses.add(application.addresses, timeout_s=timeout_s)
+                return await addresses.add(
+                    application.addresses, timeout_s=timeout_s, despite_peer=despite
+                )
             case Do.RESTORE_ADDRESSES:
-                return await self._restore(application.addresses, timeout_s)
+                return await self._restore(application.addresses, timeout_s, despite_peer=despite)
             case Do.REMOVE_ADDRESSES:
                 return await addresses.remove(application.addresses, timeout_s=timeout_s)
             case Do.ANNOUNCE_ADDRESSES:
@@ -240,16 +244,20 @@ class Performer:
             case Do.KILL_PROGRAM:
                 return await programs.kill(name, program, timeout_s=timeout_s)
             case _:
-                return Refused(f"{do} is done to a volume")
+                return Refused(f"{act.do} is done to a volume")
 
-    async def _restore(self, wanted: tuple[ServiceAddress, ...], timeout_s: float) -> Outcome:
+    async def _restore(
+        self, wanted: tuple[ServiceAddress, ...], timeout_s: float, *, despite_peer: bool
+    ) -> Outcome:
         """Put back what can be put back: one that cannot keeps no other one away."""
-        outcome = await self._hands.addresses.add(wanted, timeout_s=timeout_s)
+        outcome = await self._hands.addresses.add(
+            wanted, timeout_s=timeout_s, despite_peer=despite_peer
+        )
         if isinstance(outcome, Done) or len(wanted) == 1:
             return outcome
         half = len(wanted) // 2
-        first = await self._restore(wanted[:half], timeout_s)
-        second = await self._restore(wanted[half:], timeout_s)
+        first = await self._restore(wanted[:half], timeout_s, despite_peer=despite_peer)
+        second = await self._restore(wanted[half:], timeout_s, despite_peer=despite_peer)
         return second if isinstance(first, Done) else first
 
     def _tell(self, act: Act, outcome: Outcome, took_s: float) -> None:
