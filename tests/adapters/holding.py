@@ -18,9 +18,11 @@ READY_S = 10.0
 
 
 @contextlib.contextmanager
-def running(*argv: str, ready: Callable[[int], bool] = lambda _: True) -> Iterator[int]:
+def running(
+    *argv: str, ready: Callable[[int], bool] = lambda _: True, cwd: Path | None = None
+) -> Iterator[int]:
     """Run a program until the end of the block, from the moment when it is ready."""
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=cwd) as process:
         try:
             until_s = time.monotonic() + READY_S
             while not ready(process.pid):

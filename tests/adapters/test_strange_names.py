@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hapair.adapters.programs.groups import Group
 from hapair.adapters.scan.holders import holders as scanned_holders
 from hapair.adapters.shared.mounts import Mount
 from hapair.model.outcome import Done
+from tests.adapters.holding import running
 from tests.fakes.small import FakeRunner
 from tests.runtime.fakes import VOLUME
 
@@ -24,9 +24,13 @@ def strange(tmp_path: Path) -> Iterator[int]:
     """A process whose name is no text, with its folder in ``tmp_path``."""
     program = tmp_path / os.fsdecode(b"\xff\x0bsleep")
     program.symlink_to(shutil.which("sleep") or "/bin/sleep")
-    with subprocess.Popen([program, "60"], cwd=tmp_path) as process:
-        yield process.pid
-        process.kill()
+
+    def is_called_so(pid: int) -> bool:
+        """The kernel gives the name a moment after the start of a process is known to be good."""
+        return Path(f"/proc/{pid}/comm").read_bytes().startswith(b"\xff")
+
+    with running(str(program), "60", ready=is_called_so, cwd=tmp_path) as pid:
+        yield pid
 
 
 def test_a_process_whose_name_is_no_text_can_be_named(strange: int, tmp_path: Path) -> None:

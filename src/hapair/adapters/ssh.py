@@ -8,7 +8,8 @@ from typing import Final
 
 from hapair.ports import CommandRunner, Finished, TimedOut
 
-CONNECT_TIMEOUT_S: Final = 10
+# A busy machine takes the connection at once, and its sshd greets when it comes to run.
+CONNECT_TIMEOUT_S: Final = 30
 CONNECTION_KEPT_S: Final = 120  # How long a connection outlives the last command.
 CLOSE_TIMEOUT_S: Final = 5.0
 SSH_FAILED: Final = 255  # The exit code of ssh itself, as against that of the command.

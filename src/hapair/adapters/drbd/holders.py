@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hapair.adapters.shared.mounts import number_of
-from hapair.adapters.shared.spaces import PROC, other_spaces, own_mounts, process_of
+from hapair.adapters.shared.spaces import PROC, name_in, other_spaces, own_mounts, process_of
 from hapair.model.text import shown
 
 
@@ -52,7 +52,7 @@ def _writes(backing_file: Path, device: Path) -> bool:
 def _named(holder: Path) -> str:
     """Return the name that its own tool knows it by: the kernel only numbers such devices."""
     try:
-        name = shown((holder / "dm/name").read_bytes().decode(errors="replace").strip())
+        name = name_in(holder / "dm/name")
     except OSError:
         return holder.name
     return f"the device-mapper map {name}"

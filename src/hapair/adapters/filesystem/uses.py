@@ -21,6 +21,7 @@ from hapair.adapters.shared.spaces import (
     Process,
     Space,
     leaving_with,
+    name_in,
     other_spaces,
     own_mounts,
     pids,
@@ -129,7 +130,7 @@ def _above(number: Number, sys: Path) -> Iterator[Use]:
     folder = sys / "dev/block" / f"{number[0]}:{number[1]}" / "holders"
     for holder in sorted(folder.glob("*")):
         try:
-            name = shown((holder / "dm/name").read_bytes().decode(errors="replace").strip())
+            name = name_in(holder / "dm/name")
         except OSError:
             yield Use(f"the device {holder.name}", f"stop what uses /dev/{holder.name}")
         else:

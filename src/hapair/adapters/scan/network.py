@@ -16,8 +16,8 @@ from hapair.model.node_facts import BusyPort, Card, Resolved, SshTry
 from hapair.ports import CommandRunner, Finished, TimedOut
 
 LOGINS_AT_ONCE: Final = 4
-LOGIN_TIMEOUT_S: Final = 30.0
-CONNECT_TIMEOUT_S: Final = 10
+LOGIN_TIMEOUT_S: Final = 60.0
+CONNECT_TIMEOUT_S: Final = 30  # As in adapters/ssh.py.
 SIOCETHTOOL: Final = 0x8946
 ETHTOOL_GLINK: Final = 0x0000000A
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"

@@ -42,10 +42,15 @@ def pids(proc: Path = PROC) -> Iterator[int]:
     return (int(entry.name) for entry in os.scandir(proc) if entry.name.isdigit())
 
 
+def name_in(place: Path) -> str:
+    """Return a name that the kernel keeps in a file, which is any bytes, as one line; OSError."""
+    return shown(place.read_bytes().decode(errors="replace").strip())
+
+
 def name_of(pid: int, proc: Path = PROC) -> str:
     """Return a process's name, which is any bytes, as one line; empty when it has ended."""
     with contextlib.suppress(OSError):
-        return shown((proc / str(pid) / "comm").read_bytes().decode(errors="replace").strip())
+        return name_in(proc / str(pid) / "comm")
     return ""
 
 

@@ -62,17 +62,17 @@ def give_way(turn: Turn, application: Application) -> None:
     """
     name = application.name
     _give_up_frozen(turn, application)
-    for item, item_state in tuple(items.at(turn.state, name, Layer.ADDRESSED)):
+    for item, item_state in items.at(turn.state, name, Layer.ADDRESSED):
         if not items.is_down(item_state):
             _climb(turn, application, item, item_state)
-    for item, item_state in tuple(items.at(turn.state, name, Layer.PROGRAM)):
+    for item, item_state in items.at(turn.state, name, Layer.PROGRAM):
         if not items.is_down(item_state) and not item_state.rung:
             turn.put_item(item, replace(item_state, rung=1))  # Nobody waits for a polite stop.
     take_down(turn, application, Layer.ATTACHED)
 
 
 def _give_up_frozen(turn: Turn, application: Application) -> None:
-    for item, item_state in tuple(items.at(turn.state, application.name, Layer.ATTACHED)):
+    for item, item_state in items.at(turn.state, application.name, Layer.ATTACHED):
         facts = turn.state.facts.get(item.resource)
         frozen = facts is not None and facts.suspended and not item_state.spent
         told_s = turn.state.told_at_s.get(item.resource)
