@@ -37,7 +37,7 @@ from hapair.model.application import ServiceAddress
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.outcome import Unknown
 from hapair.model.status import Phase, Record, Standing, Version, Wanted
-from hapair.ports import HeardDatagram
+from hapair.ports.peer import HeardDatagram
 from hapair.runtime.codec import dumps
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.node import Identity, Listeners, Node, Parts, Wires

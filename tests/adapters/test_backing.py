@@ -16,7 +16,7 @@ from hapair.adapters.drbd.writers import writers_of
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.backing import Backing, LastSeen
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.loops import loop_device, make_image, run, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
 from tests.fakes.small import FakeRunner, FakeStorage

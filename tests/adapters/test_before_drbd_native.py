@@ -12,7 +12,7 @@ from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Refused
 from hapair.model.storage import GroupStorage, LogicalVolume
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.loops import loop_device, make_image, run, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
 

@@ -11,7 +11,7 @@ from hapair.adapters.drbd.argv import Commands, Dialect
 from hapair.adapters.drbd.holders import holders_of
 from hapair.model.data import Role
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.loops import make_image, run, volume_at
 from tests.adapters.namespaces import need_root
 from tests.fakes.small import FakeRunner

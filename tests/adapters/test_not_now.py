@@ -18,7 +18,7 @@ from hapair.adapters.shared.passing import LVM_LOCKED
 from hapair.adapters.shared.process import ProcessRunner, exit_of, run_apart
 from hapair.model.application import FileSystem, Unit
 from hapair.model.outcome import NotNow, Outcome, Refused
-from hapair.ports import Finished, NotStarted
+from hapair.ports.programs import Finished, NotStarted
 from tests.adapters.loops import volume_at
 from tests.adapters.test_drbd_adapter import VOLUME, Node
 from tests.fakes.small import FakeRunner

@@ -9,7 +9,7 @@ from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.units import Units, state
 from hapair.model.application import OcfAgent, Script, Unit
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.fakes.small import FakeRunner
 
 SCRIPT = Script("/etc/cluster/orders/run")

@@ -14,7 +14,7 @@ from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import FileSystem
 from hapair.model.divergence import ChangedFile, Generations
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.loops import volume_at
 from tests.fakes.small import FakeRunner
 

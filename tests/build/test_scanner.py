@@ -22,7 +22,7 @@ from hapair.model.node_facts import (
     StorageKind,
     WatchdogFacts,
 )
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.build.test_scan_parse import IP_JSON, MOUNTINFO, PROC_NET_TCP
 
 

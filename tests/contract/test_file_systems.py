@@ -14,7 +14,7 @@ from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Refused
-from hapair.ports import FileSystems
+from hapair.ports.data import FileSystems
 from tests.adapters.loops import loop_device, make_image, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
 from tests.fakes.hands import FakeFileSystems

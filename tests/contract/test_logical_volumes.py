@@ -12,7 +12,8 @@ from hapair.adapters.lvm.adapter import LvmAdapter
 from hapair.adapters.lvm.parse import LvmReportError
 from hapair.model.outcome import Done, Refused
 from hapair.model.storage import GroupStorage, LogicalVolume
-from hapair.ports import Finished, LogicalVolumes, TimedOut
+from hapair.ports.programs import Finished, TimedOut
+from hapair.ports.storage import LogicalVolumes
 from tests.fakes.storage import FakeLogicalVolumes
 
 MIB: Final = 2**20

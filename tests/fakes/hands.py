@@ -20,7 +20,7 @@ from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.holders import Held, Holders
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import Presence
+from hapair.ports.network import Presence
 
 
 @dataclass

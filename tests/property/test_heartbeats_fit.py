@@ -13,7 +13,7 @@ from hapair.config.format_clconf import DEVICES_MAX
 from hapair.core.plan.application import RESOURCE_NAME_MAX
 from hapair.core.words.events import Beat
 from hapair.model.status import Standing
-from hapair.ports import HEARTBEAT_BYTES_MAX, TooLongError
+from hapair.ports.peer import HEARTBEAT_BYTES_MAX, TooLongError
 from hapair.rpc.messages import Malformed
 from hapair.runtime.codec import dumps, loads
 from hapair.runtime.node.beats import (

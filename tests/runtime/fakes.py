@@ -32,7 +32,8 @@ from hapair.model.data import VolumeFacts
 from hapair.model.holders import Holders
 from hapair.model.outcome import Done, Outcome
 from hapair.model.status import Standing
-from hapair.ports import HeardDatagram, LinkListener, Presence
+from hapair.ports.network import Presence
+from hapair.ports.peer import HeardDatagram, LinkListener
 from hapair.runtime.node.perform import Hands
 from tests.fakes.backing import FakeBackings
 

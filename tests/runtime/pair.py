@@ -18,7 +18,7 @@ from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Cluster
 from hapair.model.outcome import Outcome, Unknown
 from hapair.model.status import Phase, Standing, Wanted
-from hapair.ports import HeardDatagram
+from hapair.ports.peer import HeardDatagram
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.node import Identity, Listeners, Node, Parts, Wires
 from hapair.runtime.node.perform import Hands

@@ -17,7 +17,7 @@ from hapair.config.built_json import dumps
 from hapair.core.words.events import Form
 from hapair.core.words.stored import Stored
 from hapair.model.cluster import Cluster
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.daemon import Daemon, new_incarnation, next_incarnation, own_name, parser
 from hapair.runtime.guardians.snapshots import RepairTools

@@ -15,7 +15,7 @@ from hapair.adapters.heartbeat import (
     Sealer,
     UdpHeartbeats,
 )
-from hapair.ports import HeardDatagram
+from hapair.ports.peer import HeardDatagram
 from tests.runtime.conftest import eventually
 from tests.runtime.fakes import cluster
 

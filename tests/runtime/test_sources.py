@@ -7,7 +7,7 @@ import pytest
 from hapair.core.words.events import Beat, DataChanged, Event, Heard, Tick
 from hapair.model.cluster import Timing
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
-from hapair.ports import HeardDatagram
+from hapair.ports.peer import HeardDatagram
 from hapair.runtime.codec import dumps
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.sources import EPSILON_S, Pulse, watch_data

@@ -13,7 +13,7 @@ from hapair.core.words.events import ConfirmCopy, Form, Introduce
 from hapair.core.words.state import NodeState
 from hapair.model.data import Disk
 from hapair.model.status import Standing, Wanted
-from hapair.ports import TooLongError
+from hapair.ports.peer import TooLongError
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults
 from tests.sim.machine import Core

@@ -12,7 +12,7 @@ import pytest
 from hapair.adapters.heartbeat import Sealer
 from hapair.core.words.events import Beat
 from hapair.model.cluster import ArbitrationKind
-from hapair.ports import TooLongError
+from hapair.ports.peer import TooLongError
 from hapair.runtime.codec import dumps, loads
 from hapair.runtime.node.beats import Listener, Speaker, bodies
 from tests.checkers.rules import BrokenRuleError

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hapair.model.cluster import Cluster, Interface
-from hapair.ports import HEARTBEAT_BYTES_MAX, HeardDatagram, TooLongError
+from hapair.ports.peer import HEARTBEAT_BYTES_MAX, HeardDatagram, TooLongError
 
 MAGIC: Final = b"hb"
 VERSION: Final = 1

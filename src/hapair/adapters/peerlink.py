@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.model.cluster import Cluster, Interface
-from hapair.ports import LinkListener
+from hapair.ports.peer import LinkListener
 
 LENGTH: Final = struct.Struct(">I")
 MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024

@@ -33,15 +33,9 @@ from hapair.adapters.watchdog import KernelWatchdog
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.model.outcome import Refused, Unknown
-from hapair.ports import (
-    Clock,
-    CommandRunner,
-    Fencing,
-    Storage,
-    Supervisor,
-    WatchdogDevice,
-    Witnesses,
-)
+from hapair.ports.arbiters import Fencing, Witnesses
+from hapair.ports.machine import Clock, Storage, Supervisor, WatchdogDevice
+from hapair.ports.programs import CommandRunner
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.building.files import NewFile, ResourceFiles
 from hapair.runtime.building.keys import replication_secret

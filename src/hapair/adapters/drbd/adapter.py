@@ -20,7 +20,7 @@ from hapair.model.application import Volume
 from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, NotStarted, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, NotStarted, TimedOut
 
 # drbdsetup's exit codes when the kernel answered with a clear no: 5, 11, 16, 17 are refused
 # changes of state, 10 is a wrong or missing object. After 20 and above anything may have happened.

@@ -18,7 +18,8 @@ from hapair.adapters.shared.passing import LVM_LOCKED, refused
 from hapair.model.application import Volume
 from hapair.model.backing import Backing, LastSeen
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, Storage, TimedOut
+from hapair.ports.machine import Storage
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 START_BYTES: Final = 128 * 1024  # The superblocks and the first group of ext4 and XFS lie here.
 BLKROSET: Final = 0x125D  # From linux/fs.h.

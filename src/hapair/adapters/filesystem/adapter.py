@@ -12,7 +12,7 @@ from hapair.model.application import Unit, Volume
 from hapair.model.built import BuiltApplication
 from hapair.model.holders import Holders
 from hapair.model.outcome import Outcome
-from hapair.ports import CommandRunner
+from hapair.ports.programs import CommandRunner
 
 
 class MountedFileSystems:

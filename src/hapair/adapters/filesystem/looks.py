@@ -8,7 +8,7 @@ from typing import Final
 from hapair.model.application import FileSystem, Volume
 from hapair.model.divergence import ChangedFile
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 MOUNT_LIMIT_S: Final = 30.0
 FIND_LIMIT_S: Final = 30.0

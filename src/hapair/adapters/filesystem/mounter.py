@@ -29,7 +29,7 @@ from hapair.model.application import FileSystem
 from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
 from hapair.model.text import shown
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 # The kernel says so when the file system may need a check first. Of XFS only the first two speak of
 # damage: the others are a wrong option, a missing log device, a disk that does not answer.

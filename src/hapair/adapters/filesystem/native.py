@@ -24,7 +24,7 @@ from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, NativeMount
 from hapair.model.text import shown
-from hapair.ports import CommandRunner, TimedOut
+from hapair.ports.programs import CommandRunner, TimedOut
 
 LIMIT_S: Final = 120.0
 SYSTEMD: Final = Path("/run/systemd/system")  # It is there where systemd runs.

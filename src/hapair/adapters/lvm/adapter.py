@@ -7,7 +7,7 @@ from hapair.adapters.lvm.parse import TAG, LvmReportError, group_of, volumes_of
 from hapair.adapters.shared.passing import LVM_LOCKED, refused
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, LogicalVolume
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 LIMIT_S: Final = 60.0
 REPORT: Final = ("--reportformat", "json", "--units", "b", "--nosuffix")

@@ -17,7 +17,7 @@ from hapair.adapters.shared.process import (
 )
 from hapair.model.application import OcfAgent, Script
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import TimedOut
+from hapair.ports.programs import TimedOut
 
 MONITOR_S: Final = 20.0  # Of one monitor action, as the OCF standard proposes.
 LEAVE_S: Final = 2.0  # After a stop the last processes may need a moment to be gone.

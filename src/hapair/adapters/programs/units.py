@@ -5,7 +5,7 @@ from typing import Final
 from hapair.adapters.programs import commands
 from hapair.model.application import Unit
 from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, NotStarted, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, NotStarted, TimedOut
 
 LOOK_S: Final = 10.0
 

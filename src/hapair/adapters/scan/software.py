@@ -6,7 +6,7 @@ from typing import Final
 
 from hapair.adapters.scan import parse
 from hapair.model.node_facts import Drbd, Kernel
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 COMMAND_TIMEOUT_S: Final = 20.0
 FOLDERS: Final = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")

@@ -6,7 +6,7 @@ from typing import Final
 from hapair.adapters.scan import parse
 from hapair.adapters.shared.mounts import mount_info
 from hapair.model.node_facts import Lvm, PhysicalVolume, StorageKind, VolumeGroup
-from hapair.ports import CommandRunner, TimedOut
+from hapair.ports.programs import CommandRunner, TimedOut
 
 # A hung disk makes LVM wait; the scan must not.
 LVM_TIMEOUT_S: Final = 30.0

@@ -3,7 +3,7 @@
 from typing import Final
 
 from hapair.model.outcome import PASSING, NotNow, Refused
-from hapair.ports import Finished, NotStarted
+from hapair.ports.programs import Finished, NotStarted
 
 LVM_LOCKED: Final = "Can't get lock for "  # Another tool of LVM has the volume group.
 EXIT_CODE: Final = 126  # As a shell says of a program that cannot be run.

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from typing import Final, TypeVar
 
 from hapair.adapters.shared.passing import EXIT_CODE, passes, unstarted
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 
 OUTPUT_BYTES_MAX: Final = 1 << 20  # What a program prints beyond this is read and forgotten.
 STREAM_BYTES: Final = 1 << 16

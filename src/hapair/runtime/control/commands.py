@@ -23,7 +23,7 @@ from hapair.core.words.events import (
     Start,
 )
 from hapair.model.status import Standing, Wanted
-from hapair.ports import Clock
+from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 from hapair.runtime.building.drift import DriftWatch, refuse_drift
 from hapair.runtime.control.loss import estimates, loss_object

@@ -15,7 +15,7 @@ from hapair.model.application import Volume
 from hapair.model.data import SYNCING, Connection, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Done
-from hapair.ports import Clock
+from hapair.ports.machine import Clock
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.guardians.resync_order import ResyncOrder
 from hapair.runtime.guardians.snapshots import (

@@ -17,7 +17,7 @@ from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.data import Connection, VolumeFacts
 from hapair.model.outcome import Done, Outcome
-from hapair.ports import Clock
+from hapair.ports.machine import Clock
 from hapair.rpc.messages import RpcError
 from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.history.journal_log import Journal

@@ -15,7 +15,8 @@ from hapair.model.application import Volume
 from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, LogicalVolume
-from hapair.ports import Connections, FileLooks, LogicalVolumes, ReplicationFiles
+from hapair.ports.data import Connections
+from hapair.ports.storage import FileLooks, LogicalVolumes, ReplicationFiles
 
 BEFORE_RESYNC: Final = "_before_resync"
 SPLIT: Final = "_split_"

@@ -16,7 +16,7 @@ from hapair.core.words.state import NodeState
 from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
-from hapair.ports import Clock
+from hapair.ports.machine import Clock
 from hapair.rpc.messages import JsonObject, Malformed, RpcError
 from hapair.runtime.codec import dumps, loads
 

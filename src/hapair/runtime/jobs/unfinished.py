@@ -12,7 +12,7 @@ from hapair.config.codec import DamagedError
 from hapair.core.explain import Alarm
 from hapair.core.plan.steps import Step, Work
 from hapair.durable import sync_folder
-from hapair.ports import Storage
+from hapair.ports.machine import Storage
 from hapair.rpc.messages import Malformed
 from hapair.runtime.codec import dumps, loads
 from hapair.runtime.jobs.job import Job

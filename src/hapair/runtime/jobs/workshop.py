@@ -13,13 +13,8 @@ from hapair.model.built import Built
 from hapair.model.data import Role
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import (
-    FileSystems,
-    LogicalVolumes,
-    NativeMounts,
-    Replication,
-    ReplicationFiles,
-)
+from hapair.ports.data import FileSystems, Replication
+from hapair.ports.storage import LogicalVolumes, NativeMounts, ReplicationFiles
 
 LIMIT_S: Final = timing.REPLICATION_S
 

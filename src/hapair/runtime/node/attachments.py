@@ -19,7 +19,7 @@ from hapair.model.backing import Backing, LastSeen
 from hapair.model.built import Built
 from hapair.model.data import Disk
 from hapair.model.outcome import Done, Foreign, Outcome
-from hapair.ports import BackingVolumes, Replication
+from hapair.ports.data import BackingVolumes, Replication
 
 LOOK_S: Final = 2.0
 AGAIN_S: Final = 30.0  # After a disk did not answer, or not everything.

@@ -15,7 +15,7 @@ from typing import Final
 
 from hapair.core.words.events import Beat
 from hapair.model.status import Standing
-from hapair.ports import HEARTBEAT_BYTES_MAX
+from hapair.ports.peer import HEARTBEAT_BYTES_MAX
 from hapair.rpc.messages import Malformed
 from hapair.runtime.codec import dumps, loads
 

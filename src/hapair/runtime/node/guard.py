@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hapair.core.words.effects import Severity
 from hapair.model.cluster import Watchdog
 from hapair.model.outcome import Done
-from hapair.ports import Clock, WatchdogDevice
+from hapair.ports.machine import Clock, WatchdogDevice
 from hapair.runtime.history.journal_log import Journal
 
 

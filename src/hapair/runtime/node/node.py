@@ -16,7 +16,9 @@ from hapair.model.cluster import Cluster
 from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Refused, Unknown
 from hapair.model.timeline import OPENING
-from hapair.ports import Clock, Fencing, Heartbeats, PeerLink, WatchdogDevice, Witnesses
+from hapair.ports.arbiters import Fencing, Witnesses
+from hapair.ports.machine import Clock, WatchdogDevice
+from hapair.ports.peer import Heartbeats, PeerLink
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.history.replication_memory import (

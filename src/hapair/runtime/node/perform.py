@@ -39,16 +39,10 @@ from hapair.model.application import Application, ServiceAddress, Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
 from hapair.model.outcome import PASSING, Done, NotNow, Outcome, Refused, Unknown
-from hapair.ports import (
-    Addresses,
-    BackingVolumes,
-    Clock,
-    FileSystems,
-    Paths,
-    Presence,
-    Programs,
-    Replication,
-)
+from hapair.ports.data import BackingVolumes, FileSystems, Replication
+from hapair.ports.machine import Clock
+from hapair.ports.network import Addresses, Paths, Presence
+from hapair.ports.programs import Programs
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.attachments import Attachments
 

@@ -9,7 +9,9 @@ from hapair.core.words.effects import Severity
 from hapair.core.words.events import Beat, DataChanged, Event, Heard, Tick
 from hapair.model.cluster import Timing
 from hapair.model.status import Standing
-from hapair.ports import Clock, HeardDatagram, Heartbeats, Replication
+from hapair.ports.data import Replication
+from hapair.ports.machine import Clock
+from hapair.ports.peer import HeardDatagram, Heartbeats
 from hapair.rpc.messages import Malformed
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.beats import Listener, Speaker
