@@ -6,9 +6,9 @@ from typing import Final
 import pytest
 
 from hapair_lab import cluster
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
-from tests.lab.story import PATIENCE_S, serving, wait_for_standing
+from tests.lab.story import serving, wait_for_standing
 from tests.labs import LabFrom
 
 pytestmark = [pytest.mark.lab(seconds=30), pytest.mark.long]
