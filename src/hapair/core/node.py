@@ -112,6 +112,7 @@ def step(state: NodeState, event: Event) -> Step:
     _absorb(turn, event)
     if isinstance(event, Heard) and hearing.repeats(state, event):
         return turn.state, ()  # Most events are such; the next tick does what is due by now.
+    commands.ask_again(turn)
     _settle(turn)
     if turn.state.standing is Standing.TOGETHER and state.standing is not Standing.TOGETHER:
         layers.announce(turn)

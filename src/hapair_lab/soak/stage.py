@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair_lab import cluster
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.recipe import PAYLOAD
 from hapair_lab.snapshots import Step
 
@@ -39,7 +39,11 @@ def add_bank(lab: Lab) -> None:
     node1.put("/etc/cluster/bank/appconf.xml", text)
     node1.check("clbuildapp bank", timeout_s=cluster.COMMAND_S)
     cluster.wait_until_redundant(lab)
-    node1.check("clrunapp bank --node node2", timeout_s=cluster.COMMAND_S)
+    lab.wait_until(  # The daemons may hear later of the equal copies than the kernels.
+        "bank is started on node2",
+        lambda: node1.run("clrunapp bank --node node2", timeout_s=cluster.COMMAND_S).exit_code == 0,
+        timeout_s=PATIENCE_S,
+    )
     for node in lab.nodes:
         node.check("sync")  # A script that a power cut empties starts nothing, with success.
 

@@ -21,7 +21,7 @@ from hapair.core.words.events import (
     Run,
 )
 from hapair.core.words.item import Is
-from hapair.core.words.state import NodeState, Pending
+from hapair.core.words.state import Held, NodeState, Pending
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Application
@@ -208,10 +208,10 @@ def _own_command(
         case Halt():
             _write(turn, record, wanted=Wanted.DOWN)
             _await(turn, request_id, "halt", application.name, limit_s)
-        case Run(_, node):
-            _run(turn, request_id, application, record, node)
+        case Run():
+            _run(turn, request_id, command, application, record)
         case Move():
-            _move(turn, request_id, application, record)
+            _move(turn, request_id, command, application, record)
 
 
 def _write(turn: Turn, record: Record, *, wanted: Wanted) -> None:
@@ -228,9 +228,10 @@ def _write(turn: Turn, record: Record, *, wanted: Wanted) -> None:
 
 
 def _run(
-    turn: Turn, request_id: int, application: Application, record: Record, node: str | None
+    turn: Turn, request_id: int, command: Run, application: Application, record: Record
 ) -> None:
     state = turn.state
+    node = command.node
     if node is not None and node not in state.built.cluster.nodes:
         turn.reply(request_id, f"there is no node {node} in this cluster", accepted=False)
         return
@@ -241,7 +242,7 @@ def _run(
         turn.reply(request_id, text, accepted=False)
         return
     if target != state.me and (refusal := _cannot_go(seen)):
-        turn.reply(request_id, refusal, accepted=False)
+        _refuse_or_hold(turn, request_id, command, seen, refusal)
         return
     _write(turn, record, wanted=Wanted.UP)
     if target != state.me:
@@ -286,13 +287,54 @@ def _no_resync(seen: placement.View) -> str:
     return ""
 
 
-def _move(turn: Turn, request_id: int, application: Application, record: Record) -> None:
+def _refuse_or_hold(
+    turn: Turn, request_id: int, command: Run | Move, seen: placement.View, refusal: str
+) -> None:
+    state = turn.state
+    if _word_is_coming(seen):
+        held = Held(request_id, command, state.now_s + timing.WORD_S)
+        turn.change(held=(*state.held, held))
+    else:
+        turn.reply(request_id, refusal, accepted=False)
+
+
+def _word_is_coming(seen: placement.View) -> bool:
+    """Tell whether the peer cannot take it yet, but our kernel knows that the copies are equal.
+
+    So it is after the start of a daemon and at the end of a resync: the connection is a moment too
+    young to prove it, or what the peer said of itself is still that of before.
+    """
+    state = seen.state
+    equal = seen.current and replication.peer_complete(state, seen.application.name)
+    soon = (equal or not state.facts_read) and hearing.peer_alive(state)
+    return soon and bool(_cannot_go(seen))
+
+
+def ask_again(turn: Turn) -> None:
+    """Do what was held back for the peer's word as soon as that is there; refuse it when late."""
+    for held in turn.state.held:
+        state = turn.state
+        built = state.built.by_name.get(held.command.application)
+        seen = placement.view(state, built.application) if built is not None else None
+        waits = seen is not None and _word_is_coming(seen)
+        if waits and state.now_s < held.until_s:
+            continue
+        turn.change(held=tuple(other for other in state.held if other != held))
+        if seen is not None and waits:
+            turn.reply(held.request_id, _cannot_go(seen), accepted=False)
+        else:
+            handle(turn, held.request_id, held.command)
+
+
+def _move(
+    turn: Turn, request_id: int, command: Move, application: Application, record: Record
+) -> None:
     seen = placement.view(turn.state, application)
     if record.wanted is Wanted.DOWN:
         text = f"{application.name} is halted; type: clrunapp {application.name} --node NODE"
         turn.reply(request_id, text, accepted=False)
     elif refusal := _cannot_go(seen):
-        turn.reply(request_id, refusal, accepted=False)
+        _refuse_or_hold(turn, request_id, command, seen, refusal)
     else:
         _write(turn, record, wanted=record.wanted)
         turn.change(moving=(*turn.state.moving, application.name))

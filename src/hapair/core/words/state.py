@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
-from hapair.core.words.events import Beat, Form, Leave, PeerState
+from hapair.core.words.events import Beat, Form, Leave, Move, PeerState, Run
 from hapair.core.words.item import Failed, Item, ItemState, Reconnects
 from hapair.core.words.peer import FencingView, PeerView, WitnessView
 from hapair.core.words.stored import Stored
@@ -26,6 +26,15 @@ class Pending:
     verb: str  # "run", "halt", "move", "form" or "leave".
     application: str
     node: str
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A command that would be refused now, but probably not in a moment: it is asked again."""
+
+    request_id: int
+    command: Run | Move
     until_s: float
 
 
@@ -54,6 +63,7 @@ class NodeState:
     leave_until_s: float = 0.0
     confirmed: bool = False  # The operator stated that the peer is down.
     pending: tuple[Pending, ...] = ()
+    held: tuple[Held, ...] = ()
 
     # The peer, and the right to act without it.
     peer: PeerView = NOT_HEARD
