@@ -280,8 +280,9 @@ def _word_is_coming(seen: placement.View) -> bool:
     young to prove it, or what the peer said of itself is still that of before.
     """
     state = seen.state
-    equal = not state.facts_read or replication.peer_complete(state, seen.application.name)
-    return bool(_cannot_go(seen)) and equal and hearing.peer_alive(state)
+    equal = seen.current and replication.peer_complete(state, seen.application.name)
+    soon = (equal or not state.facts_read) and hearing.peer_alive(state)
+    return soon and bool(_cannot_go(seen))
 
 
 def ask_again(turn: Turn) -> None:
