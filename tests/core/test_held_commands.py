@@ -6,8 +6,9 @@ import pytest
 
 from hapair.core.words.events import Configured, Halt, Move, Run
 from hapair.model import timing
+from hapair.model.data import Disk, Role
 from hapair.model.status import Phase
-from tests.core.bench import NAME, PEER, Bench, built
+from tests.core.bench import NAME, PEER, Bench, built, facts
 from tests.sim.settings import application
 
 NOT_YET: Final = [(Phase.STOPPED, False, "not UpToDate"), (Phase.STOPPING, True, "not stopped on")]
@@ -72,3 +73,15 @@ def test_an_application_is_started_on_the_peer_once_that_has_spoken() -> None:
     bench.peer_has()
     bench.wait(1.0)
     assert bench.record.owner == PEER
+
+
+@pytest.mark.parametrize("disk", [Disk.DISKLESS, Disk.INCONSISTENT])
+def test_nothing_waits_for_a_peer_while_the_own_copy_is_no_good(disk: Disk) -> None:
+    """Its word would change nothing: the copies are not equal."""
+    bench = Bench()
+    bench.running()
+    bench.peer_has(current=False)
+    bench.data(facts(role=Role.PRIMARY, disk=disk))
+    reply = bench.command(Move(NAME))
+    assert reply is not None
+    assert not reply.accepted
