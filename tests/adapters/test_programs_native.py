@@ -93,7 +93,7 @@ async def test_a_script_lives_in_a_group_of_its_own_until_it_is_stopped(place: P
     assert isinstance(await place.programs.stop("orders", script, timeout_s=PATIENCE_S), Done)
     assert await place.programs.running("orders", script) is False
     assert not (place.root / "orders").exists()
-    assert "start orders on node1 within 60 s, umask 0022" in place.log()
+    assert f"start orders on node1 within {PATIENCE_S:g} s, umask 0022" in place.log()
 
 
 async def test_a_restarted_daemon_finds_what_runs(place: Place) -> None:
