@@ -5,7 +5,7 @@ import subprocess
 from types import TracebackType
 from typing import Final
 
-PATIENCE_S: Final = 60.0  # Longer than anything takes, also on a machine that is busy.
+PATIENCE_S: Final = 120.0  # Longer than anything takes, also on a machine that is busy.
 
 
 class Started(subprocess.Popen[str]):

@@ -21,7 +21,7 @@ from typing import Final
 from hapair_lab.errors import LabError
 
 CHUNK_BYTES: Final = 128 * 1024
-CONNECT_TIMEOUT_S: Final = 20.0
+CONNECT_TIMEOUT_S: Final = 60.0
 RETRY_S: Final = 0.05
 HELLO_TIMEOUT_S: Final = 1.0
 AGAIN_S: Final = 5.0  # A serial line may have lost the request or its answer.

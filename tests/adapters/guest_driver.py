@@ -20,8 +20,8 @@ from hapair.model.outcome import Outcome
 
 FOLDER = Path("/etc/drbd.d")
 BUILT = Path("/etc/cluster/built/built.json")
-LIMIT_S = 20.0
-SETTLE_LIMIT_S = 180.0  # Emulated guests are slow, and slower when the host is busy.
+LIMIT_S = 60.0
+SETTLE_LIMIT_S = 400.0  # Emulated guests are slow, and slower when the host is busy.
 
 
 async def wait_for_facts(drbd: Drbd, resource: str, words: str) -> None:

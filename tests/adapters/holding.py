@@ -11,10 +11,12 @@ from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.model.application import Volume
 from hapair.model.built import BuiltApplication
 from tests.adapters.loops import run
+from tests.processes import PATIENCE_S
 from tests.sim.settings import application
 
 ORDERS = application("orders")
-READY_S = 10.0
+# A holder that ignores SIGTERM is killed after half of it; a sixth of it is for its end.
+KILLED_S = 20.0
 
 
 @contextlib.contextmanager
@@ -24,7 +26,7 @@ def running(
     """Run a program until the end of the block, from the moment when it is ready."""
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=cwd) as process:
         try:
-            until_s = time.monotonic() + READY_S
+            until_s = time.monotonic() + PATIENCE_S
             while not ready(process.pid):
                 assert time.monotonic() < until_s
                 time.sleep(0.02)
@@ -61,7 +63,7 @@ def mount_a_file(volume: Volume, inside: Path) -> tuple[str, Path]:
 
 async def named(file_systems: MountedFileSystems, volume: Volume, *others: Volume) -> list[str]:
     own = BuiltApplication(ORDERS, (volume, *others), "")
-    looked = await file_systems.held(volume, own, timeout_s=10)
+    looked = await file_systems.held(volume, own, timeout_s=PATIENCE_S)
     assert not looked.not_looked_at
     return [each.what for each in looked.found]
 

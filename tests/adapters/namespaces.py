@@ -5,11 +5,15 @@ They live in this process only: nothing has a name, so nothing is left behind.
 
 import contextlib
 import ctypes
+import errno
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+
+from tests.processes import PATIENCE_S
 
 _NEW_NETWORK: Final = 0x40000000
 _NEW_MOUNTS: Final = 0x00020000
@@ -82,6 +86,18 @@ def cable(one: Network, one_card: str, two: Network, two_card: str) -> None:
         network.ip("link", "set", card, "up")
 
 
+def _back_to_mounts(before: int) -> None:
+    """Go back when no thread that was begun meanwhile is left.
+
+    Python has joined it before the kernel has ended it: on a busy host there is time in between.
+    """
+    until_s = time.monotonic() + PATIENCE_S
+    while _LIBC.setns(before, _NEW_MOUNTS) != 0:
+        if ctypes.get_errno() != errno.EINVAL or time.monotonic() > until_s:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        time.sleep(0.01)
+
+
 @contextlib.contextmanager
 def own_mounts() -> Iterator[None]:
     """Within this block mounts of this process are seen by nobody else."""
@@ -94,7 +110,7 @@ def own_mounts() -> Iterator[None]:
         try:
             yield
         finally:
-            _checked(_LIBC.setns(before, _NEW_MOUNTS))
+            _back_to_mounts(before)
             os.fchdir(folder)
     finally:
         os.close(folder)

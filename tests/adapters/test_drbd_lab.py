@@ -18,7 +18,7 @@ from hapair.model.application import Application
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Attachment, Network
 from hapair_lab import snapshots
-from hapair_lab.lab import Lab
+from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
 from hapair_lab.snapshots import Rest, Step
 from tests.adapters.clusters import cluster
@@ -56,7 +56,7 @@ class Node:
     def does(self, *deeds: str) -> dict[str, tuple[str, str]]:
         """Do the deeds in the guest; return for each how it ended and what was said."""
         printed = self.machine.check(
-            ["python3", "/opt/test/guest_driver.py", *deeds], timeout_s=240
+            ["python3", "/opt/test/guest_driver.py", *deeds], timeout_s=PATIENCE_S
         )
         answers = [json.loads(line) for line in printed.splitlines()]
         return {answer["deed"]: (answer["kind"], str(answer["said"])) for answer in answers}
@@ -64,7 +64,8 @@ class Node:
     def will_hear(self, verdict: str) -> None:
         """Let the handler get this verdict from now on."""
         self.machine.check(
-            "systemctl stop verdict 2>/dev/null; systemd-run -q --unit verdict --working-directory"
+            "systemctl stop verdict 2>/dev/null; rm -f /run/hapair/control.sock;"
+            " systemd-run -q --unit verdict --working-directory"
             f" /opt/test python3 guest_verdict.py {verdict};"
             " while [ ! -S /run/hapair/control.sock ]; do sleep 0.1; done"
         )
@@ -174,9 +175,11 @@ def test_a_disk_with_errors_is_detached_and_the_peers_copy_serves(pair: Pair) ->
     assert pair.two.machine.check("stat -c %s /srv/orders/later") == "4096\n"
 
 
+ENDED = "while [ ! -s /run/ended ]; do sleep 0.1; done; cat /run/ended"
+# Goes on when the write is frozen.
 WRITING = (
     "(dd if=/dev/zero of=/srv/orders/late bs=4k count=1 conv=fsync; echo $? >/run/ended)"
-    " >/dev/null 2>&1 </dev/null & sleep 1"
+    " >/dev/null 2>&1 </dev/null & while ! ps -o stat= -C dd | grep -q D; do sleep 0.1; done"
 )
 
 
@@ -192,7 +195,7 @@ def test_frozen_writes_are_ended_by_a_forced_detach(pair: Pair) -> None:
     assert one.does("unmount:3")["unmount:3"][0] in ("Refused", "Unknown")
     one.done("detach_by_force", "end_holders", "unmount", "demote", "take_down")
     assert one.does("mounted")["mounted"] == ("bool", "False")
-    assert one.machine.check("cat /run/ended") == "1\n"
+    assert one.machine.check(ENDED) == "1\n"
 
     pair.two.done("wait:Connecting", "promote", "mount")
     one.machine.cable("priv0").plug()
@@ -214,8 +217,7 @@ def test_frozen_writes_go_on_when_the_verdict_comes_after_the_handler(pair: Pair
     one.done("wait:Connecting,True")
     one.machine.check(WRITING)
     one.done("resume", "wait:Connecting,UpToDate,False", "resume")
-    one.machine.check("while [ ! -e /run/ended ]; do sleep 0.1; done")
-    assert one.machine.check("cat /run/ended") == "0\n"
+    assert one.machine.check(ENDED) == "0\n"
 
 
 def test_a_copy_without_its_peer_is_not_promoted_without_a_verdict(pair: Pair) -> None:

@@ -16,14 +16,14 @@ async def test_returns_what_the_function_returned_and_wrote() -> None:
         write("nobody")
         return 17
 
-    assert await Forked()("key", work, timeout_s=5) == Ended(17, "held by nobody")
+    assert await Forked()("key", work, timeout_s=PATIENCE_S) == Ended(17, "held by nobody")
 
 
 async def test_a_function_that_raises_is_a_crash() -> None:
     def work(_write: Write) -> int:
         raise OSError
 
-    ended = await Forked()("key", work, timeout_s=5)
+    ended = await Forked()("key", work, timeout_s=PATIENCE_S)
     assert ended == Ended(CRASHED, "")
 
 
@@ -34,7 +34,7 @@ async def test_the_child_keeps_no_descriptor_of_the_daemon(tmp_path: Path) -> No
             write(" ".join(sorted(os.listdir("/proc/self/fd"))))  # noqa: PTH208
             return 0
 
-        ended = await Forked()("key", work, timeout_s=5)
+        ended = await Forked()("key", work, timeout_s=PATIENCE_S)
     assert isinstance(ended, Ended)
     assert set(ended.text.split()) <= {"0", "1", "2", "3", "4"}  # 4 lists the folder itself.
 
@@ -51,7 +51,7 @@ async def test_a_hanging_child_is_given_up_in_time_and_not_doubled() -> None:
     assert await forked("key", hang, timeout_s=0.05) == StillRuns(0.05)
     assert asyncio.get_running_loop().time() - started_s < PATIENCE_S
     # The next one finds the first one gone and runs.
-    assert await forked("key", lambda _write: 3, timeout_s=5) == Ended(3, "")
+    assert await forked("key", lambda _write: 3, timeout_s=PATIENCE_S) == Ended(3, "")
 
 
 async def test_a_cancelled_caller_ends_its_child() -> None:
@@ -61,13 +61,13 @@ async def test_a_cancelled_caller_ends_its_child() -> None:
         signal.pause()
         return 0
 
-    task = asyncio.ensure_future(forked("key", hang, timeout_s=60))
+    task = asyncio.ensure_future(forked("key", hang, timeout_s=PATIENCE_S))
     for _ in range(3):
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
-    assert await forked("key", lambda _write: 0, timeout_s=5) == Ended(0, "")
+    assert await forked("key", lambda _write: 0, timeout_s=PATIENCE_S) == Ended(0, "")
 
 
 async def test_callers_of_one_key_take_turns_and_each_gets_its_own_answer() -> None:
@@ -81,7 +81,9 @@ async def test_callers_of_one_key_take_turns_and_each_gets_its_own_answer() -> N
         return work
 
     words = ("one", "two", "three")
-    answers = await asyncio.gather(*(forked("key", saying(each), timeout_s=20) for each in words))
+    answers = await asyncio.gather(
+        *(forked("key", saying(each), timeout_s=PATIENCE_S) for each in words)
+    )
     assert answers == [Ended(0, each) for each in words]
 
 
@@ -92,9 +94,9 @@ async def test_who_waits_for_a_turn_waits_no_longer_than_his_own_limit() -> None
         signal.pause()
         return 0
 
-    first = asyncio.ensure_future(forked("key", hang, timeout_s=60))
+    first = asyncio.ensure_future(forked("key", hang, timeout_s=PATIENCE_S))
     await asyncio.sleep(0)
     assert await forked("key", lambda _write: 0, timeout_s=0.05) == StillRuns(0.05)
     first.cancel()
     await asyncio.wait([first])
-    assert await forked("key", lambda _write: 0, timeout_s=5) == Ended(0, "")
+    assert await forked("key", lambda _write: 0, timeout_s=PATIENCE_S) == Ended(0, "")

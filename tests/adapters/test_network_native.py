@@ -30,6 +30,7 @@ V4 = "10.77.1.50/24"
 V6 = "fd77:1::50/64"
 # Between the questions whether somebody has an address; the kernel of a busy host answers late.
 ASKS_FOR_S = 0.5
+LATER_S = 2 * PATIENCE_S  # Not within the test, unless the clock leaps.
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,15 @@ async def test_adds_finds_and_removes_addresses_of_both_families(pair: Pair) -> 
     wanted = service(V4, V6)
     with addresses() as made:
         assert await present(made, wanted) is False
-        assert isinstance(await made.add(wanted, timeout_s=5), Done)
+        assert isinstance(await made.add(wanted, timeout_s=PATIENCE_S), Done)
         assert await present(made, wanted) is True
         listing = pair.here.ip("address", "show", "dev", "pub0")
         assert "10.77.1.50/32" in listing
         assert "noprefixroute" in listing
         assert "tentative" not in listing.split("fd77:1::50")[1].splitlines()[0]
-        assert isinstance(await made.remove(service(V4), timeout_s=5), Done)
+        assert isinstance(await made.remove(service(V4), timeout_s=PATIENCE_S), Done)
         assert await present(made, wanted) is None
-        assert isinstance(await made.remove(wanted, timeout_s=5), Done)
+        assert isinstance(await made.remove(wanted, timeout_s=PATIENCE_S), Done)
         assert await present(made, wanted) is False
 
 
@@ -79,9 +80,9 @@ async def test_adding_and_removing_twice_is_done(pair: Pair) -> None:
     wanted = service(V4, V6)
     with addresses() as made:
         for _ in range(2):
-            assert isinstance(await made.add(wanted, timeout_s=5), Done)
+            assert isinstance(await made.add(wanted, timeout_s=PATIENCE_S), Done)
         for _ in range(2):
-            assert isinstance(await made.remove(wanted, timeout_s=5), Done)
+            assert isinstance(await made.remove(wanted, timeout_s=PATIENCE_S), Done)
     assert "10.77.1.1/24" in pair.here.ip("address", "show", "dev", "pub0")
 
 
@@ -90,7 +91,7 @@ async def test_refuses_an_address_that_another_machine_has(pair: Pair, taken: st
     pair.there.ip("address", "add", taken, "dev", "pub0", *(["nodad"] if ":" in taken else []))
     mac = pair.there.ip("link", "show", "pub0").split("link/ether ")[1].split()[0]
     with addresses(probe_interval_s=ASKS_FOR_S) as made:
-        outcome = await made.add(service(V4, V6), timeout_s=5)
+        outcome = await made.add(service(V4, V6), timeout_s=PATIENCE_S)
         assert isinstance(outcome, Refused)
         assert taken.split("/", maxsplit=1)[0] in outcome.why
         assert mac in outcome.why
@@ -103,7 +104,8 @@ async def test_two_applications_that_start_at_once_both_notice_a_conflict(pair: 
         pair.there.ip("address", "add", taken, "dev", "pub0")
     with addresses(probe_interval_s=ASKS_FOR_S) as made:
         outcomes = await asyncio.gather(
-            made.add(service(first), timeout_s=5), made.add(service(second), timeout_s=5)
+            made.add(service(first), timeout_s=PATIENCE_S),
+            made.add(service(second), timeout_s=PATIENCE_S),
         )
         for outcome in outcomes:
             assert isinstance(outcome, HeldByPeer)
@@ -138,18 +140,18 @@ async def test_what_a_stranger_has_is_never_taken(pair: Pair) -> None:
 
 async def test_a_card_that_was_replaced_is_used_again(pair: Pair) -> None:
     with addresses(probe_interval_s=ASKS_FOR_S) as made:
-        await made.add(service(V4), timeout_s=5)
+        await made.add(service(V4), timeout_s=PATIENCE_S)
         pair.here.ip("link", "delete", "pub0")
         cable(pair.here, "pub0", pair.there, "pub0")
         pair.here.ip("address", "add", "10.77.1.1/24", "dev", "pub0")
         pair.there.ip("address", "add", V4, "dev", "pub0")
-        assert isinstance(await made.add(service(V4), timeout_s=5), Refused)
+        assert isinstance(await made.add(service(V4), timeout_s=PATIENCE_S), Refused)
 
 
 async def test_refuses_when_the_network_has_no_card(pair: Pair) -> None:
     pair.here.ip("link", "delete", "pub0")
     with addresses() as made:
-        outcome = await made.add(service(V4), timeout_s=5)
+        outcome = await made.add(service(V4), timeout_s=PATIENCE_S)
         assert isinstance(outcome, Refused)
         assert "public" in outcome.why
 
@@ -157,7 +159,7 @@ async def test_refuses_when_the_network_has_no_card(pair: Pair) -> None:
 async def test_moves_an_address_from_another_card(pair: Pair) -> None:
     pair.here.ip("address", "add", "10.77.1.50/32", "dev", "lo")
     with addresses() as made:
-        assert isinstance(await made.add(service(V4), timeout_s=5), Done)
+        assert isinstance(await made.add(service(V4), timeout_s=PATIENCE_S), Done)
     assert "10.77.1.50" not in pair.here.ip("address", "show", "dev", "lo")
     assert "10.77.1.50/32" in pair.here.ip("address", "show", "dev", "pub0")
 
@@ -167,7 +169,7 @@ async def test_an_address_of_ours_and_the_node_s_own_do_not_depend_on_each_other
 ) -> None:
     """The kernel removes a subnet's other addresses with its first, and gives only that a route."""
     with addresses() as made:
-        await made.add(service(V4, V6), timeout_s=5)
+        await made.add(service(V4, V6), timeout_s=PATIENCE_S)
         for own in ("10.77.1.1/24", "fd77:1::1/64"):
             pair.here.ip("address", "del", own, "dev", "pub0")
         assert await present(made, service(V4, V6)) is True
@@ -177,7 +179,7 @@ async def test_an_address_of_ours_and_the_node_s_own_do_not_depend_on_each_other
             pair.here.ip("address", "add", own, "dev", "pub0")
         assert await trouble(made, service(V4, V6)) == ""
         assert "10.77.1.0/24 dev pub0" in pair.here.ip("route", "show")
-        assert isinstance(await made.remove(service(V4, V6), timeout_s=5), Done)
+        assert isinstance(await made.remove(service(V4, V6), timeout_s=PATIENCE_S), Done)
     listing = pair.here.ip("address", "show", "dev", "pub0")
     assert "10.77.1.1/24" in listing
     assert "fd77:1::1/64" in listing
@@ -186,7 +188,7 @@ async def test_an_address_of_ours_and_the_node_s_own_do_not_depend_on_each_other
 async def test_who_removed_an_address_is_named_if_it_still_runs(pair: Pair) -> None:
     told = asyncio.Event()
     with addresses() as made:
-        await made.add(service(V4), timeout_s=5)
+        await made.add(service(V4), timeout_s=PATIENCE_S)
         made.on_change(told.set)
         await _told_after(told, lambda: pair.here.ip("address", "flush", "dev", "pub0"))
         assert re.search(
@@ -194,7 +196,7 @@ async def test_who_removed_an_address_is_named_if_it_still_runs(pair: Pair) -> N
             await trouble(made, service(V4)),
         )
         pair.here.ip("address", "add", "10.77.1.1/24", "dev", "pub0")
-        await made.add(service(V4), timeout_s=5)
+        await made.add(service(V4), timeout_s=PATIENCE_S)
         assert await trouble(made, service(V4)) == ""
         await _told_after(told, lambda: pair.here.ip("link", "delete", "pub0"))
         assert await trouble(made, service(V4)) == "10.77.1.50 is on no card", "the kernel did"
@@ -216,7 +218,7 @@ async def test_who_removed_an_address_has_any_name(tmp_path: Path) -> None:
     told = asyncio.Event()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with addresses() as made, contextlib.ExitStack() as stack:
-        await made.add(service(V4), timeout_s=5)
+        await made.add(service(V4), timeout_s=PATIENCE_S)
         made.on_change(told.set)
         start = partial(subprocess.Popen, (program, "-c", REMOVES), env=environment)
         await _told_after(told, lambda: stack.callback(stack.enter_context(start()).kill))
@@ -227,13 +229,13 @@ async def test_who_removed_an_address_has_any_name(tmp_path: Path) -> None:
 async def test_a_card_that_was_down_has_lost_its_addresses_of_ipv6(pair: Pair) -> None:
     told = asyncio.Event()
     with addresses() as made:
-        await made.add(service(V4, V6), timeout_s=5)
+        await made.add(service(V4, V6), timeout_s=PATIENCE_S)
         made.on_change(told.set)
         await _told_after(told, lambda: pair.here.ip("link", "set", "pub0", "down"))
         assert await present(made, service(V4, V6)) is None
         assert "fd77:1::50 is on no card" in await trouble(made, service(V4, V6))
         pair.here.ip("link", "set", "pub0", "up")
-        assert isinstance(await made.add(service(V4, V6), timeout_s=5), Done)
+        assert isinstance(await made.add(service(V4, V6), timeout_s=PATIENCE_S), Done)
         assert await present(made, service(V4, V6)) is True
 
 
@@ -256,7 +258,7 @@ def _own_only(card: str) -> tuple[str, ...]:
 
 async def test_an_address_on_the_wrong_card_is_neither_here_nor_gone(pair: Pair) -> None:
     with addresses() as made:
-        await made.add(service(V4), timeout_s=5)
+        await made.add(service(V4), timeout_s=PATIENCE_S)
         pair.here.ip("address", "del", "10.77.1.50/32", "dev", "pub0")
         pair.here.ip("address", "add", "10.77.1.50/24", "dev", "lo")
         assert await present(made, service(V4)) is None
@@ -277,7 +279,7 @@ async def test_a_flood_of_changes_is_told_although_the_kernel_drops_some(pair: P
     """The buffer of the listener overflows while it does not read."""
     told: list[float] = []
     with addresses() as made:
-        await made.add(service(V4), timeout_s=5)
+        await made.add(service(V4), timeout_s=PATIENCE_S)
         made.on_change(lambda: told.append(time.monotonic()))
         wanted = service(*(f"10.77.2.{n}/24" for n in range(1, 255)))
         for _ in range(10):
@@ -285,12 +287,12 @@ async def test_a_flood_of_changes_is_told_although_the_kernel_drops_some(pair: P
             netlink.remove_addresses(
                 [netlink.Held(_index(pair), one.address.ip.packed, 32) for one in wanted]
             )
+        await _until(lambda: bool(told))
         await asyncio.sleep(0.5)
-        assert 0 < len(told) < 10, "once for a burst"
+        assert len(told) < 10, "once for a burst"
         flooded_s = time.monotonic()
         pair.here.ip("address", "flush", "dev", "pub0")
-        await asyncio.sleep(0.5)
-        assert told[-1] > flooded_s, "and it goes on listening"
+        await _until(lambda: told[-1] > flooded_s)  # It goes on listening.
 
 
 async def _told_after(told: asyncio.Event, deed: Callable[[], object]) -> None:
@@ -298,6 +300,12 @@ async def _told_after(told: asyncio.Event, deed: Callable[[], object]) -> None:
     deed()
     async with asyncio.timeout(PATIENCE_S):
         await told.wait()
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.02)
 
 
 def _index(pair: Pair) -> int:
@@ -314,57 +322,70 @@ async def test_the_neighbour_learns_the_new_card_at_once(pair: Pair) -> None:
         )
     mac = pair.here.ip("link", "show", "pub0").split("link/ether ")[1].split()[0]
     with addresses() as made:
-        await made.add(service(V4, V6), timeout_s=5)
-        neighbours = pair.there.ip("neighbour", "show")
-    for line in neighbours.splitlines():
+        await made.add(service(V4, V6), timeout_s=PATIENCE_S)
+        # Its kernel hears it a moment later on a busy host, and not from anybody who asks it.
+        await _until(lambda: "02:00:00:00:00:99" not in pair.there.ip("neighbour", "show"))
+    for line in pair.there.ip("neighbour", "show").splitlines():
         if line.startswith(("10.77.1.50 ", "fd77:1::50 ")):
             assert mac in line
-    assert "02:00:00:00:00:99" not in neighbours
 
 
 @pytest.mark.usefixtures("pair")
 async def test_a_thousand_addresses_come_and_go() -> None:
-    wanted = service(*(f"10.77.1.{n}/24" for n in range(10, 210)))
-    wanted += service(*(f"10.77.{net}.{n}/24" for net in (2, 3) for n in range(10, 210)))
+    wanted = service(*(f"10.77.{net}.{n}/24" for n in range(10, 210) for net in (1, 2, 3)))
     wanted += service(*(f"fd77:1::{n:x}/64" for n in range(0x100, 0x100 + 400)))
     assert len(wanted) == 1000
-    with addresses() as made:
-        begun_s = time.process_time()  # Not what others take from this machine meanwhile.
-        assert isinstance(await made.add(wanted, timeout_s=PATIENCE_S), Done)
-        took_s = time.process_time() - begun_s
-        assert await present(made, wanted) is True
-        assert isinstance(await made.remove(wanted, timeout_s=PATIENCE_S), Done)
-        assert await present(made, wanted) is False
-    assert took_s < 2
+    took_s: list[float] = []
+    for some in (wanted[::10], wanted):
+        with addresses() as made:
+            begun_s = time.process_time()  # Not what others take from this machine meanwhile.
+            assert isinstance(await made.add(some, timeout_s=PATIENCE_S), Done)
+            took_s.append(time.process_time() - begun_s)
+            assert await present(made, some) is True
+            assert isinstance(await made.remove(some, timeout_s=PATIENCE_S), Done)
+            assert await present(made, some) is False
+    of_a_hundred_s, of_a_thousand_s = took_s
+    assert of_a_thousand_s < 40 * of_a_hundred_s, "ten times as many, not a hundred times the work"
 
 
-async def test_announcements_are_repeated_until_the_address_goes(pair: Pair) -> None:
+async def test_announcements_are_repeated_until_the_address_goes(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pair.there.entered():
         tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         tap.bind(("pub0", 0x0806))
-    made = ServiceAddresses(cluster(), "node1", announce_again_after_s=(0.05, 0.05, 0.3))
+    announced = 0
+
+    def heard() -> int:
+        nonlocal announced
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sender = tap.recv(2048)[28:32]
+                announced += sender == socket.inet_aton("10.77.1.50")
+        return announced
+
+    made = ServiceAddresses(cluster(), "node1", announce_again_after_s=(0.05, 0.05, LATER_S))
     try:
-        await made.add(service(V4), timeout_s=5)
-        await asyncio.sleep(0.2)
-        removing = asyncio.create_task(made.remove(service(V4), timeout_s=5))
+        await made.add(service(V4), timeout_s=PATIENCE_S)
+        await _until(lambda: heard() == 3)
+        removing = asyncio.create_task(made.remove(service(V4), timeout_s=PATIENCE_S))
         await asyncio.sleep(0)
         await present(made, service(V4))  # It may have been read before the removal.
         await removing
-        await asyncio.sleep(0.3)
+        loop = asyncio.get_running_loop()
+        later = partial(lambda time_s: time_s() + LATER_S, loop.time)
+        monkeypatch.setattr(loop, "time", later)
+        await asyncio.sleep(0.1)
+        assert heard() == 3
     finally:
         made.close()
-    announced = 0
-    with tap, contextlib.suppress(BlockingIOError):
-        while True:
-            sender = tap.recv(2048)[28:32]
-            announced += sender == socket.inet_aton("10.77.1.50")
-    assert announced == 3
+        tap.close()
 
 
 async def test_the_reference_answers_only_through_its_own_network(pair: Pair) -> None:
     paths = NetworkPaths(cluster(), "node1")
-    assert await paths.reference_answers("public", timeout_s=3)
-    assert await paths.reference_answers("six", timeout_s=3)
+    assert await paths.reference_answers("public", timeout_s=PATIENCE_S)
+    assert await paths.reference_answers("six", timeout_s=PATIENCE_S)
     pair.there.ip("address", "flush", "dev", "pub0")
     assert not await paths.reference_answers("public", timeout_s=0.3)
     assert not await paths.reference_answers("six", timeout_s=0.3)
@@ -398,7 +419,8 @@ async def test_a_machine_without_the_cards_has_no_link() -> None:
 @pytest.mark.usefixtures("pair")
 async def test_probing_takes_a_tenth_of_a_second() -> None:
     took_s: list[float] = []
-    for _ in range(10):  # The machine may be busy, but hardly each time.
+    until_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until_s:  # The machine may be busy, but hardly each time.
         with addresses() as made:
             begun_s = time.monotonic()
             await made.add(service(V4, V6), timeout_s=PATIENCE_S)

@@ -16,6 +16,7 @@ from hapair.runtime.places import Places
 from hapair.witness.book import Book
 from hapair.witness.codes import new_code
 from hapair.witness.service import LOOPBACK, Running, Settings, running
+from tests.processes import PATIENCE_S
 
 FOREVER_S = 1e12
 NODES = ("node1", "node2")
@@ -61,9 +62,9 @@ async def test_a_cluster_is_made_known_and_its_witness_passes_a_trial(
     async with running(settings(folder)) as run:
         witness, hands = line(run), RealHands()
         access = hands.witnesses("shop", "node1", nodes.first)
-        assert (await access.look(witness, timeout_s=5.0)).answer is Answer.UNREACHABLE
-        assert isinstance(await access.join(witness, "wrong", timeout_s=5.0), Refused)
-        assert isinstance(await access.join(witness, invited(folder), timeout_s=5.0), Done)
+        assert (await access.look(witness, timeout_s=PATIENCE_S)).answer is Answer.UNREACHABLE
+        assert isinstance(await access.join(witness, "wrong", timeout_s=PATIENCE_S), Refused)
+        assert isinstance(await access.join(witness, invited(folder), timeout_s=PATIENCE_S), Done)
         for node, places in zip(NODES, (nodes.first, nodes.second), strict=True):
             peer = NODES[1 - NODES.index(node)]
             own = hands.witnesses(f"shop{SCRATCH}", node, places)
@@ -72,7 +73,7 @@ async def test_a_cluster_is_made_known_and_its_witness_passes_a_trial(
             assert trial.passed, trial
             own.close()
             other.close()
-        seen = await access.look(witness, timeout_s=5.0)
+        seen = await access.look(witness, timeout_s=PATIENCE_S)
         assert (seen.answer, seen.epoch) == (Answer.SEEN, 0), "a trial leaves the record alone"
         access.close()
 
@@ -85,12 +86,14 @@ async def test_a_cluster_that_is_forgotten_begins_its_trials_anew(
         witness = line(run)
         for _ in range(2):
             access = RealHands().witnesses("shop", "node1", nodes.first)
-            assert isinstance(await access.join(witness, invited(folder), timeout_s=5.0), Done)
+            assert isinstance(
+                await access.join(witness, invited(folder), timeout_s=PATIENCE_S), Done
+            )
             access.close()
             scratch = RealHands().witnesses(f"shop{SCRATCH}", "node1", nodes.first)
-            assert (await scratch.grant(witness, 5, timeout_s=5.0)).answer is Answer.GRANTED
-            assert (await scratch.look(witness, timeout_s=5.0)).epoch == 5
-            denied = await scratch.grant(witness, 4, timeout_s=5.0)
+            assert (await scratch.grant(witness, 5, timeout_s=PATIENCE_S)).answer is Answer.GRANTED
+            assert (await scratch.look(witness, timeout_s=PATIENCE_S)).epoch == 5
+            denied = await scratch.grant(witness, 4, timeout_s=PATIENCE_S)
             assert (denied.answer, denied.epoch) == (Answer.DENIED, 5)
             scratch.close()
             book = Book(folder)
@@ -103,10 +106,10 @@ async def test_a_shared_folder_passes_a_trial(nodes: Nodes, tmp_path: Path) -> N
     shared.mkdir()
     witness, hands = Witness(WitnessKind.FILE, str(shared)), RealHands()
     access = hands.witnesses("shop", "node1", nodes.first)
-    await access.prepare(witness, timeout_s=5.0)
+    await access.prepare(witness, timeout_s=PATIENCE_S)
     own = hands.witnesses(f"shop{SCRATCH}", "node1", nodes.first)
     other = hands.witnesses(f"shop{SCRATCH}", "node2", nodes.first)
     trial = await try_grants(witness, own, other, NODES)
     assert trial.passed, trial
-    seen = await access.look(witness, timeout_s=5.0)
+    seen = await access.look(witness, timeout_s=PATIENCE_S)
     assert (seen.answer, seen.epoch) == (Answer.SEEN, 0)

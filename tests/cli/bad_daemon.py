@@ -120,6 +120,8 @@ class BadDaemon(FakeDaemon):
             line = b""
             while not line.endswith(b"\n"):
                 line = connection.recv(2**16, socket.MSG_PEEK)
+                if not line:  # The command has gone before it asked.
+                    return
             request = parse_request(line)
             if self._is_wrong(request):
                 self.wronged.add(request.verb)

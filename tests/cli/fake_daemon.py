@@ -112,7 +112,10 @@ class FakeDaemon:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:
-            request = parse_request(connection.makefile("rb").readline())
+            line = connection.makefile("rb").readline()
+            if not line:  # The command has gone before it asked.
+                return
+            request = parse_request(line)
             self.requests.append(request)
             if request.verb not in {"status", "events"}:
                 self.asked.set()

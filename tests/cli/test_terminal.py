@@ -161,7 +161,7 @@ def test_watching_at_a_terminal_redraws_with_and_without_rich(
             # A person presses it again when nothing happens: Python drops one that meets a
             # finalizer.
             while process.poll() is None or select.select([controller], [], [], 0)[0]:
-                if select.select([controller], [], [], 10.0)[0]:
+                if select.select([controller], [], [], PATIENCE_S / 2)[0]:
                     seen += os.read(controller, 4096)
                 else:
                     process.send_signal(signal.SIGINT)

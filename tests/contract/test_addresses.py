@@ -55,45 +55,45 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 
 async def test_what_is_added_is_present_until_it_is_removed(world: World) -> None:
     assert await present(world.addresses, ALL) is False
-    assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
+    assert isinstance(await world.addresses.add(ALL, timeout_s=PATIENCE_S), Done)
     assert await present(world.addresses, ALL) is True
-    assert isinstance(await world.addresses.remove(ALL, timeout_s=5), Done)
+    assert isinstance(await world.addresses.remove(ALL, timeout_s=PATIENCE_S), Done)
     assert await present(world.addresses, ALL) is False
 
 
 async def test_some_of_them_is_neither_all_nor_none(world: World) -> None:
-    await world.addresses.add(ALL[:1], timeout_s=5)
+    await world.addresses.add(ALL[:1], timeout_s=PATIENCE_S)
     assert await present(world.addresses, ALL) is None
-    assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
+    assert isinstance(await world.addresses.add(ALL, timeout_s=PATIENCE_S), Done)
     assert await present(world.addresses, ALL) is True
 
 
 async def test_announcing_changes_nothing(world: World) -> None:
-    await world.addresses.add(ALL[:1], timeout_s=5)
-    assert isinstance(await world.addresses.announce(ALL, timeout_s=5), Done)
+    await world.addresses.add(ALL[:1], timeout_s=PATIENCE_S)
+    assert isinstance(await world.addresses.announce(ALL, timeout_s=PATIENCE_S), Done)
     assert await present(world.addresses, ALL[:1]) is True
     assert await present(world.addresses, ALL) is None
 
 
 async def test_every_action_may_be_repeated(world: World) -> None:
     for _ in range(2):
-        assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
+        assert isinstance(await world.addresses.add(ALL, timeout_s=PATIENCE_S), Done)
     for _ in range(2):
-        assert isinstance(await world.addresses.remove(ALL, timeout_s=5), Done)
+        assert isinstance(await world.addresses.remove(ALL, timeout_s=PATIENCE_S), Done)
 
 
 async def test_an_address_of_another_machine_is_refused_and_nothing_is_added(
     world: World,
 ) -> None:
     world.give_to_another(ALL[1])
-    outcome = await world.addresses.add(ALL, timeout_s=5)
+    outcome = await world.addresses.add(ALL, timeout_s=PATIENCE_S)
     assert isinstance(outcome, Refused)
     assert "10.77.1.51" in outcome.why
     assert await present(world.addresses, ALL) is False
 
 
 async def test_no_addresses_are_all_present(world: World) -> None:
-    assert isinstance(await world.addresses.add((), timeout_s=5), Done)
+    assert isinstance(await world.addresses.add((), timeout_s=PATIENCE_S), Done)
     assert await present(world.addresses, ()) is True
 
 
@@ -101,7 +101,7 @@ async def test_what_somebody_removes_is_told_and_named_until_it_is_added_again(
     world: World,
 ) -> None:
     told = asyncio.Event()
-    assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
+    assert isinstance(await world.addresses.add(ALL, timeout_s=PATIENCE_S), Done)
     assert await trouble(world.addresses, ALL) == ""
     world.addresses.on_change(told.set)
     for one in (ALL[0], ALL[2]):
@@ -111,6 +111,6 @@ async def test_what_somebody_removes_is_told_and_named_until_it_is_added_again(
             await told.wait()
         assert f"{one.address.ip} is on no card" in await trouble(world.addresses, ALL)
         assert await present(world.addresses, ALL) is None
-    assert isinstance(await world.addresses.add(ALL, timeout_s=5), Done)
+    assert isinstance(await world.addresses.add(ALL, timeout_s=PATIENCE_S), Done)
     assert await present(world.addresses, ALL) is True
     assert await trouble(world.addresses, ALL) == ""

@@ -74,43 +74,47 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def test_it_is_mounted_from_mount_to_unmount(world: World) -> None:
     assert not world.file_systems.mounted(world.volume)
-    assert isinstance(await world.file_systems.mount(world.volume, timeout_s=10), Done)
+    assert isinstance(await world.file_systems.mount(world.volume, timeout_s=PATIENCE_S), Done)
     assert world.file_systems.mounted(world.volume)
-    assert isinstance(await world.file_systems.unmount(world.volume, timeout_s=10), Done)
+    assert isinstance(await world.file_systems.unmount(world.volume, timeout_s=PATIENCE_S), Done)
     assert not world.file_systems.mounted(world.volume)
 
 
 async def test_every_action_may_be_repeated(world: World) -> None:
     for _ in range(2):
-        assert isinstance(await world.file_systems.mount(world.volume, timeout_s=10), Done)
+        assert isinstance(await world.file_systems.mount(world.volume, timeout_s=PATIENCE_S), Done)
     for _ in range(2):
-        assert isinstance(await world.file_systems.unmount(world.volume, timeout_s=10), Done)
-    assert isinstance(await world.file_systems.end_holders(world.volume, timeout_s=5), Done)
+        assert isinstance(
+            await world.file_systems.unmount(world.volume, timeout_s=PATIENCE_S), Done
+        )
+    assert isinstance(
+        await world.file_systems.end_holders(world.volume, timeout_s=PATIENCE_S), Done
+    )
 
 
 async def test_a_missing_device_is_refused(world: World) -> None:
-    outcome = await world.file_systems.mount(world.missing, timeout_s=10)
+    outcome = await world.file_systems.mount(world.missing, timeout_s=PATIENCE_S)
     assert isinstance(outcome, Refused)
     assert world.missing.device in outcome.why
     assert not world.file_systems.mounted(world.missing)
 
 
 async def test_a_held_mount_is_refused_until_its_holders_are_ended(world: World) -> None:
-    await world.file_systems.mount(world.volume, timeout_s=10)
+    await world.file_systems.mount(world.volume, timeout_s=PATIENCE_S)
     with world.held():
-        refused = await world.file_systems.unmount(world.volume, timeout_s=10)
+        refused = await world.file_systems.unmount(world.volume, timeout_s=PATIENCE_S)
         assert isinstance(refused, Refused)
         assert "sleep (" in refused.why
         assert world.file_systems.mounted(world.volume)
-        ended = await world.file_systems.end_holders(world.volume, timeout_s=10)
+        ended = await world.file_systems.end_holders(world.volume, timeout_s=PATIENCE_S)
         assert isinstance(ended, Done)
         assert "sleep (" in ended.note
-    assert isinstance(await world.file_systems.unmount(world.volume, timeout_s=10), Done)
+    assert isinstance(await world.file_systems.unmount(world.volume, timeout_s=PATIENCE_S), Done)
 
 
 async def test_an_unmount_by_somebody_is_told(world: World) -> None:
     told = asyncio.Event()
-    assert isinstance(await world.file_systems.mount(world.volume, timeout_s=10), Done)
+    assert isinstance(await world.file_systems.mount(world.volume, timeout_s=PATIENCE_S), Done)
     world.file_systems.on_change(told.set)
     world.vanish(world.volume)
     async with asyncio.timeout(PATIENCE_S):
@@ -119,12 +123,14 @@ async def test_an_unmount_by_somebody_is_told(world: World) -> None:
 
 
 async def test_a_second_mount_is_told_until_the_holders_are_ended(world: World) -> None:
-    await world.file_systems.mount(world.volume, timeout_s=10)
-    assert not (await world.file_systems.held(world.volume, None, timeout_s=10)).found
+    await world.file_systems.mount(world.volume, timeout_s=PATIENCE_S)
+    assert not (await world.file_systems.held(world.volume, None, timeout_s=PATIENCE_S)).found
     where = world.bind()
-    (held,) = (await world.file_systems.held(world.volume, None, timeout_s=10)).found
+    (held,) = (await world.file_systems.held(world.volume, None, timeout_s=PATIENCE_S)).found
     assert where in held.what
     assert where in held.mend
-    assert isinstance(await world.file_systems.end_holders(world.volume, timeout_s=10), Done)
-    assert not (await world.file_systems.held(world.volume, None, timeout_s=10)).found
+    assert isinstance(
+        await world.file_systems.end_holders(world.volume, timeout_s=PATIENCE_S), Done
+    )
+    assert not (await world.file_systems.held(world.volume, None, timeout_s=PATIENCE_S)).found
     assert world.file_systems.mounted(world.volume)

@@ -17,6 +17,7 @@ from hapair.model.outcome import Done, Refused, Unknown
 from hapair.ports.programs import Programs
 from tests.adapters.namespaces import need_root
 from tests.fakes.hands import FakePrograms
+from tests.processes import PATIENCE_S
 
 GOOD = 'case $1 in start) sleep 1000 & echo $! >"$0.pid" ;; stop) kill $(cat "$0.pid") ;; esac'
 FAILING = "exit 3"
@@ -32,7 +33,8 @@ class World:
 def empty(root: Path) -> None:
     """Kill what the test left and remove its groups."""
     (root / "cgroup.kill").write_text("1")
-    for _ in range(200):
+    until_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until_s:
         with contextlib.suppress(OSError):
             for folder in (*root.glob("*/"), root):
                 folder.rmdir()
@@ -71,15 +73,15 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 async def test_a_program_runs_from_its_start_to_its_stop(world: World) -> None:
     script = world.script(GOOD)
     assert await world.programs.running("orders", script) is False
-    assert isinstance(await world.programs.start("orders", script, timeout_s=10), Done)
+    assert isinstance(await world.programs.start("orders", script, timeout_s=PATIENCE_S), Done)
     assert await world.programs.running("orders", script) is True
-    assert isinstance(await world.programs.stop("orders", script, timeout_s=10), Done)
+    assert isinstance(await world.programs.stop("orders", script, timeout_s=PATIENCE_S), Done)
     assert await world.programs.running("orders", script) is False
 
 
 async def test_a_start_that_fails_and_leaves_nothing_is_refused(world: World) -> None:
     script = world.script(FAILING)
-    outcome = await world.programs.start("orders", script, timeout_s=10)
+    outcome = await world.programs.start("orders", script, timeout_s=PATIENCE_S)
     assert isinstance(outcome, Refused)
     assert "3" in outcome.why
     assert await world.programs.running("orders", script) is False
@@ -87,21 +89,21 @@ async def test_a_start_that_fails_and_leaves_nothing_is_refused(world: World) ->
 
 async def test_a_stop_that_leaves_something_is_unknown_until_it_is_killed(world: World) -> None:
     script = world.script(LINGERING)
-    await world.programs.start("orders", script, timeout_s=10)
-    assert isinstance(await world.programs.stop("orders", script, timeout_s=10), Unknown)
+    await world.programs.start("orders", script, timeout_s=PATIENCE_S)
+    assert isinstance(await world.programs.stop("orders", script, timeout_s=PATIENCE_S), Unknown)
     assert await world.programs.running("orders", script) is None
-    assert isinstance(await world.programs.kill("orders", script, timeout_s=5), Done)
+    assert isinstance(await world.programs.kill("orders", script, timeout_s=10), Done)
     assert await world.programs.running("orders", script) is False
 
 
 async def test_applications_do_not_touch_one_another(world: World) -> None:
     script = world.script(LINGERING)
-    await world.programs.start("orders", script, timeout_s=10)
-    await world.programs.start("stock", script, timeout_s=10)
-    await world.programs.kill("orders", script, timeout_s=5)
+    await world.programs.start("orders", script, timeout_s=PATIENCE_S)
+    await world.programs.start("stock", script, timeout_s=PATIENCE_S)
+    await world.programs.kill("orders", script, timeout_s=10)
     assert await world.programs.running("stock", script) is True
 
 
 async def test_killing_what_does_not_run_is_done(world: World) -> None:
     script = world.script(GOOD)
-    assert isinstance(await world.programs.kill("orders", script, timeout_s=5), Done)
+    assert isinstance(await world.programs.kill("orders", script, timeout_s=10), Done)

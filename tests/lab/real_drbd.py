@@ -8,15 +8,16 @@ from typing import Final
 from hapair.model.data import Connection
 from hapair.model.outcome import Done, Outcome, Refused
 from hapair_lab.errors import LabError
-from hapair_lab.lab import Lab, in_parallel
+from hapair_lab.lab import PATIENCE_S, Lab, in_parallel
 from hapair_lab.machine import Machine
 from tests.sim.sides import Fencing
 
-SETTLES_WITHIN_S: Final = 180.0  # Of an emulated guest on a host that is busy.
+SETTLES_WITHIN_S: Final = PATIENCE_S
 CALM_LOOKS: Final = 6  # The kernel may be about to start a handshake or the handler.
 BLOCK: Final = 4096
 BLOCKS: Final = 200  # The writes of a sequence; block 0 is left alone.
-# Short times, so that a loss is noticed soon; a slow resync, so that it can be interrupted.
+# Short times, so that a loss is noticed soon, and longer ones than a busy host lets a guest stand
+# still: a loss that was none asks handlers that nobody answers. A slow resync is interrupted.
 RESOURCE: Final = """resource NAME {
   device /dev/drbdNUMBER;
   disk /dev/vg/NAME;
@@ -24,7 +25,7 @@ RESOURCE: Final = """resource NAME {
   protocol C;
   options { on-no-data-accessible io-error; }
   handlers { fence-peer "/opt/fence-peer NAME"; }
-  net { timeout 20; connect-int 1; ping-int 1; ping-timeout 10; }
+  net { timeout 50; connect-int 1; ping-int 1; ping-timeout 40; }
   disk { resync-rate 400k; c-plan-ahead 0; fencing FENCING; }
   on node1 { address 10.77.2.1:PORT; }
   on node2 { address 10.77.2.2:PORT; }
@@ -264,7 +265,7 @@ class RealDrbd:
 
     def dirty(self, node: Machine) -> None:
         """Write so much that a resync takes some seconds."""
-        node.check(f"dd if=/dev/urandom of={self.device} bs=1M seek=8 count=6 oflag=direct")
+        node.check(f"dd if=/dev/urandom of={self.device} bs=1M seek=8 count=12 oflag=direct")
 
     def cut(self) -> None:
         """Lose all its packets. A node that boots has no rule: the one of the other is enough."""

@@ -112,6 +112,20 @@ def part_the_nodes(lab: Lab) -> None:
         lab.cut(lab.node2, lab.node1, segment=segment)
 
 
+def alarms(node: Machine) -> str:
+    """Return what clstat tells a person, in one line."""
+    return " ".join(node.run("clstat").stdout.split())
+
+
+def wait_for_alarm(lab: Lab, node: Machine, words: str) -> None:
+    """Wait until clstat tells a person."""
+    lab.wait_until(
+        f"clstat on {node.name} says {words}",
+        lambda: words in alarms(node),
+        timeout_s=PATIENCE_S,
+    )
+
+
 def boot_of(node: Machine) -> str:
     """Return the identity of the boot; empty while the guest does not answer."""
     try:

@@ -1,6 +1,5 @@
 """clbuild and clrestore on real machines: checked, interrupted, forced, undone."""
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -36,12 +35,10 @@ def generation(node: Machine) -> str:
     return node.check("grep -o '\"generation\": [0-9]*' /etc/cluster/built/built.json").strip()
 
 
-def wait_for_log(node: Machine, words: str) -> None:
-    """Wait until the clbuild that runs on ``node`` has come so far."""
-    until_s = time.monotonic() + PATIENCE_S
-    while words not in node.run(["cat", LOG]).stdout:
-        assert time.monotonic() < until_s, node.run(["cat", LOG]).stdout
-        time.sleep(0.1)
+def wait_for_log(lab: Lab, words: str) -> None:
+    """Wait until the clbuild that runs on node1 has come so far, or has ended meanwhile."""
+    reached = f"grep -q {words} {LOG} || test -s {CODE}"
+    lab.wait_until(f"clbuild says {words}", lambda: lab.node1.run(reached).ok, timeout_s=PATIENCE_S)
 
 
 @pytest.mark.lab(seconds=25)
@@ -54,6 +51,11 @@ def test_everything_wrong_is_found_at_once(installed_lab: Lab) -> None:
     node1.check("sed -i '/ node2$/d' /etc/hosts")
     node1.check("systemd-run -q python3 -c 'import socket, time; s = socket.socket(); "
                 's.bind(("", 7703)); s.listen(); time.sleep(3600)\'')  # fmt: skip
+    installed_lab.wait_until(
+        "the port is taken",
+        lambda: bool(node1.check("ss -Hltn 'sport = :7703'")),
+        timeout_s=PATIENCE_S,
+    )
     node1.cable("pub1").pull()
     answer = node1.run("clbuild", timeout_s=PATIENCE_S)
     assert answer.exit_code == 1, answer.stderr
@@ -89,8 +91,8 @@ def interrupt(lab: Lab, reached: str) -> None:
     """Press Ctrl-C when ``clbuild`` has come so far: both nodes have the old, or both the new."""
     node1 = lab.node1
     ended = start_build(node1)
-    wait_for_log(node1, reached)
-    node1.check("kill -INT $(pgrep -f '/usr/sbin/clbuild$')")
+    wait_for_log(lab, reached)
+    node1.run("kill -INT $(pgrep -f '/usr/sbin/clbuild$')")  # It may have ended meanwhile.
     code = ended()
     built = [node.run("ls /etc/cluster/built/built.json").exit_code == 0 for node in lab.nodes]
     assert built in ([True, True], [False, False]), code
@@ -126,7 +128,7 @@ def test_a_node_that_dies_while_it_commits(formed_lab: Lab) -> None:
     node1, node2 = formed_lab.nodes
     edit(node1, 'devices="16"', 'devices="20"')
     ended = start_build(node1, "--force")
-    wait_for_log(node1, "committing")
+    wait_for_log(formed_lab, "committing")
     node2.power_off()
     assert ended() in {0, 1, 4}
     node2.power_on()

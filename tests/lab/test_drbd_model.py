@@ -26,8 +26,7 @@ NODES = ("node1", "node2")
 UP_TO_DATE = "UpToDate/UpToDate"
 AT_ONCE = 6  # Sequences; more would make the emulated guests so slow that connections break.
 WHOLE_MACHINE = ("crash", "power-on")
-MEET_S = 600.0  # How long sequences wait for one another before the power is cut.
-ASKS_WITHIN_S = 60.0
+MEET_S = 1200.0  # How long sequences wait for one another before the power is cut.
 
 
 class ModelDrbd:
@@ -162,7 +161,7 @@ class Both:
                 self.real.lab.wait_until(
                     f"the handler on {node} waits: {waits}, {when}",
                     lambda machine=machine, waits=waits: self.real.asked(machine) is waits,  # type: ignore[misc]
-                    timeout_s=ASKS_WITHIN_S,
+                    timeout_s=SETTLES_WITHIN_S,
                 )
 
     def does(self, sequence: str) -> None:
@@ -229,7 +228,13 @@ class Both:
 
     def ended_the_same(self, node: str) -> None:
         """The writes that were begun: which have ended, and how."""
-        assert self.real.ended_writes(self.real.lab.machine(node)) == self.model.ended[node]
+        machine, modelled = self.real.lab.machine(node), self.model.ended[node]
+        self.real.lab.wait_until(
+            f"these writes have ended: {modelled}",
+            lambda: len(self.real.ended_writes(machine)) >= len(modelled),
+            timeout_s=SETTLES_WITHIN_S,
+        )
+        assert self.real.ended_writes(machine) == modelled
 
     def _write(self, node: str) -> None:
         self.count += 1
@@ -249,7 +254,12 @@ class Both:
             timeout_s=SETTLES_WITHIN_S,
         )
         self.model.settle()
-        assert self.real.states() == [self.model.state(node) for node in NODES]
+        modelled = [self.model.state(node) for node in NODES]
+        self.real.lab.wait_until(
+            f"both say {modelled}",
+            lambda: self.real.states() == modelled,
+            timeout_s=SETTLES_WITHIN_S,
+        )
 
     def reads_the_same(self, node: str) -> None:
         assert self.real.numbers(self.real.lab.machine(node)) == self.model.resource.visible(node)

@@ -12,12 +12,14 @@ from hapair_lab.machine import Machine
 from hapair_lab.topology import Segment
 from tests.lab.story import (
     Story,
+    alarms,
     boot_of,
     notes,
     seen,
     server_pid,
     serving,
     standing,
+    wait_for_alarm,
     wait_for_standing,
 )
 from tests.labs import LabFrom
@@ -35,11 +37,6 @@ TEN_YEARS_S: Final = 10 * 365 * 86400.0
 def formed_lab(lab_from: LabFrom) -> Lab:
     """A settled cluster whose application runs on node1."""
     return lab_from(cluster.formed_step())
-
-
-def alarms(node: Machine) -> str:
-    """Return what clstat tells a person, in one line."""
-    return " ".join(node.run("clstat").stdout.split())
 
 
 def stored(node: Machine) -> str:
@@ -82,7 +79,7 @@ def test_a_copy_that_misses_writes_is_not_promoted_when_the_other_one_dies(forme
         story.node1.power_off()
         wait_for_standing(formed_lab, "alone", story.node2)
         assert story.runs_on() == ""
-        assert "misses writes and is not used" in alarms(story.node2)
+        wait_for_alarm(formed_lab, story.node2, "misses writes and is not used")
         assert "promoted" not in notes(story.node2)
         formed_lab.mend_all_cuts()
         story.node1.power_on()
@@ -98,9 +95,8 @@ def test_a_dead_daemon_moves_nothing_while_the_kernel_answers(formed_lab: Lab) -
         for direction in Direction:
             faults.drop_packets(story.node1, HEARTBEATS, direction)
         story.wait_for_note(story.node2, "kernel-answers")
-        told = alarms(story.node2)
-        assert "kernel still answers on the replication link" in told
-        assert "systemctl status hapaird" in told
+        wait_for_alarm(formed_lab, story.node2, "kernel still answers on the replication link")
+        assert "systemctl status hapaird" in alarms(story.node2)
         story.service_answers()
         assert story.runs_on() == "node1"
         story.node1.check("systemctl start hapaird")
@@ -125,7 +121,7 @@ def test_a_node_that_was_away_for_long_stays_down_alone(formed_lab: Lab) -> None
         story.node2.power_on()
         story.wait_for_note(story.node2, "peer-may-be-ahead")
         assert story.runs_on() == ""
-        assert "may have newer data" in alarms(story.node2)
+        wait_for_alarm(formed_lab, story.node2, "may have newer data")
         story.node1.power_on()
         story.service_answers()
         assert story.runs_on() == "node1"
@@ -188,11 +184,7 @@ def test_a_failing_disk_is_served_from_the_other_copy(formed_lab: Lab) -> None:
         story.service_answers()
         assert story.runs_on() == "node1"
         assert server_pid(story.node1) == before
-        formed_lab.wait_until(
-            "clstat tells of the disk",
-            lambda: "the disk of node1 is lost" in alarms(story.node1),
-            timeout_s=PATIENCE_S,
-        )
+        wait_for_alarm(formed_lab, story.node1, "the disk of node1 is lost")
         faults.mend_disk(story.node1, VOLUME)
         # As runbook 14 says for those who do not want to halt the node: the volume is guarded.
         story.node1.check("blockdev --setrw /dev/vg_orders/data && drbdadm attach orders.data")
@@ -205,7 +197,7 @@ def test_a_copy_that_is_half_resynced_is_not_promoted(formed_lab: Lab) -> None:
     with serving(formed_lab) as story:
         story.node2.power_off()
         wait_for_standing(formed_lab, "alone", story.node1)
-        write_much(story.node1)
+        write_much(story.node1, mib=40)  # Of a busy host the boot takes longer than of others.
         slow_replication(story.node1)
         story.node2.power_on()
         wait_until_syncing(story)
@@ -287,7 +279,7 @@ def test_with_operator_a_machine_that_stood_still_goes_on(formed_lab: Lab) -> No
         story.wait_for_note(node2, "ask-operator")
         node2.check(f"sleep {FREEZE_S}", timeout_s=PATIENCE_S)
         assert seen(node2).programs == ()
-        assert "clconfirm peer-is-down" in alarms(node2)
+        wait_for_alarm(formed_lab, node2, "clconfirm peer-is-down")
         node1.thaw()
         wait_for_standing(formed_lab, "together", *formed_lab.nodes)
         story.redundant_again()

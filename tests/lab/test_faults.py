@@ -93,23 +93,23 @@ def test_packets_are_dropped_by_kind_and_direction(shared_lab: Lab) -> None:
     faults.drop_packets(node, Packets("10.77.2.2", "icmp"), Direction.IN)
     assert not node.run("ping -c 1 -W 2 10.77.1.2").ok
     assert not node.run("ping -c 1 -W 2 10.77.2.2").ok
-    assert node.run("ping -c 1 -W 5 10.77.1.254").ok
+    assert node.run("ping -c 1 -W 60 10.77.1.254").ok
     faults.pass_packets(node)
     faults.pass_packets(node)
-    assert node.run("ping -c 1 -W 5 10.77.1.2").ok
-    assert node.run("ping -c 1 -W 5 10.77.2.2").ok
+    assert node.run("ping -c 1 -W 60 10.77.1.2").ok
+    assert node.run("ping -c 1 -W 60 10.77.2.2").ok
 
 
 def test_a_bad_line_delays_and_a_good_one_does_not(shared_lab: Lab) -> None:
     node = shared_lab.node1
     faults.bad_line(node, "pub0", delay_s=0.5)
     begun_s = time.monotonic()
-    node.check("ping -c 1 -W 9 10.77.1.2")
+    node.check("ping -c 1 -W 60 10.77.1.2")
     assert time.monotonic() - begun_s > 0.5
     faults.bad_line(node, "pub0", loss_percent=100)
     assert not node.run("ping -c 1 -W 2 10.77.1.2").ok
     faults.good_line(node, "pub0")
-    assert node.run("ping -c 1 -W 5 10.77.1.2").ok
+    assert node.run("ping -c 1 -W 60 10.77.1.2").ok
 
 
 def test_a_process_is_killed_or_stopped_by_its_unit(shared_lab: Lab) -> None:
@@ -117,9 +117,12 @@ def test_a_process_is_killed_or_stopped_by_its_unit(shared_lab: Lab) -> None:
     node.check("systemd-run --unit=victim sleep 600")
     faults.hang_process(node, "victim.service")
     pid = faults.process_id(node, "victim.service")
-    assert node.check(f"cut -d' ' -f3 /proc/{pid}/stat").strip() == "T"
+    state = f"cut -d' ' -f3 /proc/{pid}/stat"
+    shared_lab.wait_until(
+        "it stands still", lambda: node.check(state) == "T\n", timeout_s=PATIENCE_S
+    )
     faults.continue_process(node, "victim.service")
-    assert node.check(f"cut -d' ' -f3 /proc/{pid}/stat").strip() == "S"
+    shared_lab.wait_until("it goes on", lambda: node.check(state) == "S\n", timeout_s=PATIENCE_S)
     node.put("/run/victim.pid", f"{pid}\n")
     faults.kill_process(node, "/run/victim.pid")
     shared_lab.wait_until(
@@ -134,11 +137,11 @@ def test_a_process_is_killed_or_stopped_by_its_unit(shared_lab: Lab) -> None:
 def test_the_wall_clock_jumps_and_is_set_right(shared_lab: Lab) -> None:
     node = shared_lab.node1
     faults.clock_jump(node, 3600)
-    assert float(node.check("date +%s")) - time.time() > 3500
+    assert float(node.check("date +%s")) - time.time() > 3000
     faults.right_clock(node)
     before_s = time.time()
     told_s = float(node.check("date +%s"))
-    assert before_s - 5 < told_s < time.time() + 5
+    assert before_s - 60 < told_s < time.time() + 60  # It is a while on its way on a busy host.
 
 
 def test_a_loaded_machine_is_busy_until_unloaded(shared_lab: Lab) -> None:

@@ -20,7 +20,6 @@ SOURCE: Final = Path(hapair.__file__).parent
 FOLDER: Final = "/opt/test"
 DRIVER: Final = Path(__file__).with_name("power_driver.py")
 WATCHDOG_S: Final = 10
-BOOT_SLACK_S: Final = 90.0  # From the reset to the first tick of an emulated kernel's clock.
 STATE: Final = "/sys/class/watchdog/watchdog0/state"
 HOLD: Final = f"exec python3 {FOLDER}/{DRIVER.name} hold {WATCHDOG_S}"
 
@@ -119,6 +118,5 @@ def test_a_feeder_that_stands_still_lets_the_watchdog_reset_the_node(booted_lab:
         lambda: boot_of(node) not in ("", before),
         timeout_s=PATIENCE_S,
     )
-    after_s = booted_at_s(node) - stopped_s
-    assert 0 < after_s < WATCHDOG_S + BOOT_SLACK_S
+    assert booted_at_s(node) > stopped_s, "it was no reset after the feeder had stopped"
     node.wait_until_booted()

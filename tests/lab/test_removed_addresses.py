@@ -7,7 +7,7 @@ import pytest
 from hapair_lab import cluster
 from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
-from tests.lab.story import Story, notes, server_pid, serving
+from tests.lab.story import Story, notes, server_pid, serving, wait_for_alarm
 from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=17)
@@ -47,15 +47,6 @@ def wait_until_it_has(story: Story, address: str = ADDRESS) -> None:
     )
 
 
-def wait_for_alarm(story: Story, words: str) -> None:
-    """Wait until clstat tells a person."""
-    story.lab.wait_until(
-        f"clstat says {words}",
-        lambda: words in " ".join(story.node1.run("clstat").stdout.split()),
-        timeout_s=PATIENCE_S,
-    )
-
-
 def test_a_removed_address_is_put_back_and_the_application_goes_on(formed_lab: Lab) -> None:
     """FAIL: clients reach nothing and nobody is told, or the application is started anew."""
     before = server_pid(formed_lab.node1)
@@ -75,7 +66,9 @@ def test_an_address_does_not_go_with_the_node_s_own(formed_lab: Lab) -> None:
     """FAIL: it goes with the first of its subnet, or the node's own gets no route again."""
     with serving(formed_lab) as story:
         story.node1.check(f"ip address delete {OWN} dev pub0")
-        wait_for_alarm(story, "own address 10.77.1.1 on network public is on no card")
+        wait_for_alarm(
+            formed_lab, story.node1, "own address 10.77.1.1 on network public is on no card"
+        )
         assert has(story.node1)
         story.node1.check(f"ip address add {OWN} dev pub0")
         story.service_answers()
@@ -110,7 +103,7 @@ def test_who_removes_an_address_again_and_again_is_an_alarm_and_moves_nothing(
     before = server_pid(formed_lab.node1)
     with serving(formed_lab) as story:
         story.node1.check(FIGHTER)
-        wait_for_alarm(story, "removed again and again")
+        wait_for_alarm(formed_lab, story.node1, "removed again and again")
         story.node1.check(f"sleep {FIGHT_S}", timeout_s=PATIENCE_S)
         story.service_answers()
         assert server_pid(story.node1) == before
@@ -149,7 +142,7 @@ def test_an_unmounted_file_system_is_an_alarm(formed_lab: Lab) -> None:
     """FAIL: what is written into the empty folder is on one node only, and nobody is told."""
     with serving(formed_lab) as story:
         story.node1.check("umount -l /srv/orders")
-        wait_for_alarm(story, "orders.data was unmounted")
+        wait_for_alarm(formed_lab, story.node1, "orders.data was unmounted")
         story.node1.check("mount /dev/drbd0 /srv/orders")
         story.wait_for_note(story.node1, "mounted-again")
         story.service_answers()

@@ -40,11 +40,16 @@ def tear_apart(lab: Lab) -> None:
     Without force DRBD refuses: the copy was outdated when the connection ended.
     """
     node1, node2 = lab.nodes
-    for node in lab.nodes:
-        node.check(f"drbdadm disconnect {RESOURCE}")
+
+    def is_alone() -> bool:
+        # The daemons connect again what they find disconnected, on a slow host before this.
+        for node in lab.nodes:
+            node.run(f"drbdadm disconnect {RESOURCE}")
+        return node2.run(f"drbdadm primary --force {RESOURCE}").ok
+
     # The cluster makes it Secondary again as soon as it sees it, often before anything is written;
     # being promoted alone is enough to go apart.
-    node2.check(f"drbdadm primary --force {RESOURCE}")
+    lab.wait_until("node2 is promoted alone", is_alone, timeout_s=PATIENCE_S)
     node2.run(f"dd if=/dev/zero of=$(drbdadm sh-dev {RESOURCE}) bs=4096 count=1 seek=16000")
     lab.wait_until(
         "node2 is Secondary again",

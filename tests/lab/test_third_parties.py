@@ -27,7 +27,7 @@ METHOD: Final = """
 """
 # A busy host makes agents slow; whoever is to go first shall be done before the other one begins.
 BY_FENCING: Final = f"""
-  <arbitration by="fencing" window="8s">
+  <arbitration by="fencing" window="20s">
     {METHOD.format("node1")} {METHOD.format("node2")}
   </arbitration>
 """

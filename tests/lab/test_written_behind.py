@@ -5,7 +5,7 @@ import pytest
 from hapair_lab import cluster
 from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
-from tests.lab.story import Story, notes, serving, wait_for_standing
+from tests.lab.story import Story, alarms, notes, serving, wait_for_standing
 from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=25)
@@ -33,13 +33,11 @@ def form(node: Machine) -> None:
     node.check("clform", timeout_s=PATIENCE_S)
 
 
-def said_by(node: Machine) -> str:
-    return " ".join(node.run("clstat").stdout.split())
-
-
 def digest(node: Machine) -> str:
     """Return what all of the volume is, below all caches."""
-    return node.check(f"dd if={VOLUME} bs=1M iflag=direct status=none | sha256sum", timeout_s=120)
+    return node.check(
+        f"dd if={VOLUME} bs=1M iflag=direct status=none | sha256sum", timeout_s=PATIENCE_S
+    )
 
 
 def equal_copies(lab: Lab) -> None:
@@ -87,7 +85,11 @@ def test_a_volume_that_is_written_while_its_node_is_halted(formed_lab: Lab, writ
         node2.check(write)
         form(node2)
         made_anew(story, node2)
-        assert "written behind" not in said_by(node2)
+        formed_lab.wait_until(
+            "clstat tells of it no longer",
+            lambda: "written behind" not in alarms(node2),
+            timeout_s=PATIENCE_S,
+        )
     equal_copies(formed_lab)
 
 
@@ -132,11 +134,11 @@ def test_a_line_of_fstab_mounts_the_volume_at_the_boot(formed_lab: Lab) -> None:
         story.wait_for_note(node2, FOUND)
         wait_for_standing(formed_lab, "together", *formed_lab.nodes)
         assert "/mnt" in node2.check("findmnt --noheadings -o TARGET /mnt")
-        said = said_by(node2)
+        said = alarms(node2)
         assert "the mount on /mnt has it now" in said
         assert f"line {number} of /etc/fstab mounts it on /mnt" in said
         assert "look at the replication network" not in said
-        assert "look at the replication network" not in said_by(story.node1)
+        assert "look at the replication network" not in alarms(story.node1)
         node2.check("umount /mnt && sed -i '$d' /etc/fstab")
         made_anew(story, node2)
     equal_copies(formed_lab)
@@ -237,7 +239,7 @@ def test_of_two_volumes_that_were_written_a_person_chooses_one(formed_lab: Lab) 
             lambda node=node: FOUND in notes(node),  # type: ignore[misc]
             timeout_s=PATIENCE_S,
         )
-    assert "clconfirm copy-is-good orders" in said_by(node1)
+    assert "clconfirm copy-is-good orders" in alarms(node1)
     assert not node1.run(f"test -e {cluster.LINES_FILE}").ok
     told = node1.run("clconfirm copy-is-good orders --plan")
     assert "its file system was mounted last" in " ".join(told.stderr.split())

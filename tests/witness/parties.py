@@ -1,6 +1,5 @@
 """Witnesses that really run, and nodes that ask them."""
 
-import socket
 import subprocess
 import time
 import urllib.error
@@ -18,11 +17,12 @@ from hapair.witness import codes
 from hapair.witness.book import Book
 from hapair.witness.server import Limits
 from hapair.witness.service import Running, Settings
+from tests.ports import free_port
+from tests.processes import PATIENCE_S
 
 CLUSTER = "shop"
 NODES = ("node1", "node2")
-TIMEOUT_S = 20.0
-STARTED_WITHIN_S = 30.0
+TIMEOUT_S = PATIENCE_S
 
 
 def files_of(certificates: Path, node: str) -> WitnessFiles:
@@ -59,13 +59,6 @@ async def joined(run: Running, folder: Path, certificates: Path, cluster: str = 
     return witness
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
 @contextmanager
 def etcd(folder: Path, *options: str, scheme: str = "http") -> Iterator[str]:
     """Run one member of etcd, with further options; yield its URL."""
@@ -91,7 +84,7 @@ def etcd(folder: Path, *options: str, scheme: str = "http") -> Iterator[str]:
 
 
 def _wait_for(url: str, log: Path) -> None:
-    until_s = time.monotonic() + STARTED_WITHIN_S
+    until_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < until_s:
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=1.0) as answer:  # noqa: S310 - ours

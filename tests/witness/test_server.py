@@ -31,7 +31,9 @@ from tests.witness.parties import (
 )
 
 LOOK = b'{"ask": "look", "cluster": "shop"}\n'
-FEW = Limits(handshake_s=0.3, stranger_s=0.3, strangers_per_source=3)
+# A handshake takes a busy host a while; who is dropped, is dropped after that.
+FEW = Limits(handshake_s=5.0, stranger_s=WAIT_S, strangers_per_source=3)
+SHORT = Limits(handshake_s=WAIT_S, stranger_s=0.3)
 
 
 @asynccontextmanager
@@ -254,7 +256,7 @@ async def test_who_connects_and_says_nothing_is_dropped_and_blocks_no_member(
 async def test_a_stranger_who_speaks_tls_and_then_falls_silent_is_dropped(
     tmp_path: Path, certificates: Path
 ) -> None:
-    async with running(settings(tmp_path, FEW)) as run, talk(run, certificates) as (reader, _):
+    async with running(settings(tmp_path, SHORT)) as run, talk(run, certificates) as (reader, _):
         assert await reader.read() == b""
 
 
@@ -324,7 +326,7 @@ async def test_a_kept_connection_that_broke_is_made_anew(
     relayed.cut()
     assert (await clients.grant(through, 3, timeout_s=TIMEOUT_S)).answer is Answer.GRANTED
     relayed.deaf = True
-    assert (await clients.grant(through, 4, timeout_s=1.0)).answer is Answer.GRANTED
+    assert (await clients.grant(through, 4, timeout_s=8.0)).answer is Answer.GRANTED
     assert relayed.taken == 3
     clients.close()
     await relayed.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from hapair_lab import ledger
-from hapair_lab.lab import Lab, in_parallel
+from hapair_lab.lab import PATIENCE_S, Lab, in_parallel
 from hapair_lab.machine import Machine
 from hapair_lab.progress import say
 from hapair_lab.scenario import Scenario
@@ -18,8 +18,7 @@ from hapair_lab.snapshots import OS_BOOTED
 
 SERVICE_ADDRESS: Final = "10.77.1.100"
 FOLDER: Final = "/srv/ledger"
-CONNECT_TIMEOUT_S: Final = 60.0
-SYNC_TIMEOUT_S: Final = 180.0
+PROMOTE: Final = "until drbdadm primary r0; do sleep 0.2; done"  # Once the peer's end is noticed.
 DRBD_RESOURCE: Final = """resource r0 {
   device /dev/drbd0;
   disk /dev/vg/data;
@@ -40,7 +39,7 @@ def wait_until_synchronised(lab: Lab) -> None:
     lab.wait_until(
         "both copies are UpToDate",
         lambda: "ds:UpToDate/UpToDate" in drbd_state(lab.node1),
-        timeout_s=SYNC_TIMEOUT_S,
+        timeout_s=PATIENCE_S,
     )
 
 
@@ -57,7 +56,7 @@ def replicate(lab: Lab) -> None:
     lab.wait_until(
         "the nodes are connected",
         lambda: "cs:Connected" in drbd_state(lab.node1),
-        timeout_s=CONNECT_TIMEOUT_S,
+        timeout_s=PATIENCE_S,
     )
     # Nothing is on the volumes yet, so there is nothing to copy.
     lab.node1.check("drbdadm new-current-uuid --clear-bitmap r0/0")
@@ -67,7 +66,7 @@ def replicate(lab: Lab) -> None:
 
 def start_service(node: Machine) -> None:
     """Promote, mount, start the application, take the address and tell the neighbours."""
-    node.check(f"drbdadm primary r0 && mkdir -p {FOLDER} && mount /dev/drbd0 {FOLDER}")
+    node.check(f"{PROMOTE}; mkdir -p {FOLDER} && mount /dev/drbd0 {FOLDER}")
     ledger.install_server(node)
     node.check(f"systemd-run --unit=ledger python3 -I -S {ledger.SERVER_PATH} {FOLDER}/lines")
     node.check(f"ip address add {SERVICE_ADDRESS}/24 dev pub0")

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from hapair_lab.payload import bank
 from hapair_lab.payload.bank import DamagedError, Log, Place, State
 from hapair_lab.recipe import PAYLOAD
 from hapair_lab.soak.writers import Acknowledged
+from tests.ports import free_port
 from tests.processes import PATIENCE_S, Started
 
 TEXT = b"x" * 60
@@ -74,8 +74,7 @@ def test_a_new_bank_knows_nothing(tmp_path: Path) -> None:
 
 def test_tellers_go_on_when_the_bank_is_killed_and_learn_of_what_is_lost(tmp_path: Path) -> None:
     """Killed amid commits it loses nothing; an older copy of its data is found out at once."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
+    port = str(free_port())
     folder, log = tmp_path / "pages", tmp_path / "log"
     bank_argv = (sys.executable, str(PAYLOAD / "bank.py"), str(folder), port)
     options = ("--address", "127.0.0.1", "--port", port, "--log", str(log), "--pause-s", "0.002")

@@ -17,7 +17,7 @@ from hapair_lab import snapshots
 from hapair_lab.turns import EMULATED, Turn
 from tests import labs
 
-pytestmark = [pytest.mark.lab(seconds=1), pytest.mark.timeout(2)]
+pytestmark = [pytest.mark.lab(seconds=1), pytest.mark.timeout(5)]
 
 class FakeLab(contextlib.nullcontext):
     description = SimpleNamespace(acceleration=SimpleNamespace(can_freeze=False))
@@ -37,14 +37,14 @@ def test_that_waits(request, for_whom):
     make = request.getfixturevalue(for_whom)
     others = Turn(EMULATED.name, EMULATED.places)
     others.take()
-    threading.Timer(4, others.give).start()
+    threading.Timer(7, others.give).start()
     begun_s = time.monotonic()
     make() if for_whom == "shared" else make(None)
-    assert time.monotonic() - begun_s > 3
+    assert time.monotonic() - begun_s > 6
 
 def test_that_hangs(lab_from):
     lab_from(None)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
