@@ -115,8 +115,8 @@ async def test_the_copy_is_kept_until_it_is_complete_again(house: House) -> None
     house.machine.known[DATA] = replace(TARGET, disk=Disk.UP_TO_DATE)
     answer = await house.guardian.begins(begins())
     assert answer["text"] == f"vg_orders/{SNAPSHOT} keeps the copy as it was"
-    assert house.guardian.kept() == (KeptSnapshot(DATA, "vg_orders", SNAPSHOT, 5000.0),)
     await house.seen(TARGET)
+    assert house.guardian.kept() == (KeptSnapshot(DATA, "vg_orders", SNAPSHOT, 5000.0),)
     assert house.kept == [SNAPSHOT]
     await house.guardian.ended(begins())
     await house.seen(COMPLETE)
