@@ -390,3 +390,17 @@ def test_nothing_that_fails_keeps_a_resync_from_beginning(tmp_path: Path) -> Non
         ended = called(tmp_path, *words, **environment)
         assert ended.returncode == 0
         assert "resync-target:" in ended.stderr
+
+
+def test_the_handler_imports_nothing_that_takes_long(tmp_path: Path) -> None:
+    """It is started for all volumes at once when a node comes back."""
+    done = subprocess.run(
+        (sys.executable, "-IS", "-X", "importtime", str(HELPER), "begins"),
+        env={"HAPAIR_ROOT": str(tmp_path), "DRBD_RESOURCE": DATA},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "_socket" in imported
+    assert not imported & {"os", "re", "json", "socket", "site", "collections"}
