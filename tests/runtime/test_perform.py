@@ -36,6 +36,7 @@ from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.perform import GRACE_S, LOOK_TIMEOUT_S, Outlets, Performer
+from hapair.runtime.node.turns import AT_ONCE
 from tests.runtime.conftest import names
 from tests.runtime.fakes import (
     VOLUME,
@@ -278,6 +279,29 @@ async def test_what_frees_frozen_writes_does_not_wait_for_who_waits_for_them(
     assert list(stage.outcomes()) == [2]
     stage.machine.gates["unmount orders.data"].set()
     await stage.do()
+
+
+async def test_many_volumes_take_turns_and_nothing_that_ends_them_waits(stage: Stage) -> None:
+    """FAIL: hundreds of programs at once keep the daemon from its heartbeats."""
+    first = stage.performer.built
+    assert first is not None
+    one = first.applications[0]
+    volumes = tuple(replace(VOLUME, resource=f"orders.v{n}", minor=n) for n in range(64))
+    stage.performer.built = replace(first, applications=(replace(one, volumes=volumes),))
+    for number, volume in enumerate(volumes):
+        stage.machine.gates[f"promote {volume.resource}"] = asyncio.Event()
+        await stage.performer.perform(act(Do.PROMOTE, number, volume.resource))
+    await stage.performer.perform(act(Do.DETACH, 100, volumes[0].resource))
+    await stage.performer.perform(act(Do.STOP_PROGRAM, 101))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    promoted = [each for each in stage.machine.asked if each.startswith("promote")]
+    assert len(promoted) == AT_ONCE
+    assert list(stage.outcomes()) == [100, 101]
+    for gate in stage.machine.gates.values():
+        gate.set()
+    await stage.do()
+    assert len(stage.outcomes()) == len(volumes) + 2
 
 
 async def test_what_is_not_built_is_refused(stage: Stage) -> None:

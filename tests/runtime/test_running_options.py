@@ -126,6 +126,14 @@ async def test_a_connection_gets_its_options_when_it_is_made(house: House) -> No
     assert await house.asked() == [FOLLOW]
 
 
+async def test_a_connection_that_was_lost_comes_back_with_its_options(house: House) -> None:
+    """FAIL: a node that comes back makes both start a program for each volume."""
+    await house.asked()
+    for connection in (Connection.CONNECTING, Connection.SYNC_SOURCE, Connection.CONNECTED):
+        house.machine.known[DATA] = replace(UP, connection=connection)
+        assert await house.asked() == []
+
+
 async def test_nothing_is_touched_while_somebody_builds(house: House) -> None:
     """The files are those of the coming generation then, and this daemon uses the former one."""
     house.building = True

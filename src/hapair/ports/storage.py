@@ -33,7 +33,8 @@ class LogicalVolumes(Protocol):
     async def group(self, name: str) -> GroupStorage:
         """Return what lies in a group, without mounts; of an unknown one that it does not exist.
 
-        What its volumes hold is left UNSEEN.
+        What its volumes hold is left UNSEEN. All who ask at the same time are answered by one look
+        at LVM, which begins after they asked.
         """
         ...
 
@@ -66,8 +67,11 @@ class LogicalVolumes(Protocol):
         """
         ...
 
-    async def remove_snapshot(self, group: str, name: str) -> Outcome:
-        """Remove a snapshot of ours; Refused when it is none, Done also when there is nothing."""
+    async def remove_snapshots(self, group: str, *names: str) -> Outcome:
+        """Remove snapshots of ours together; Done also when there is nothing.
+
+        Refused when one of them is none: then nothing is removed.
+        """
         ...
 
 

@@ -25,6 +25,7 @@ from hapair.adapters.shared.mounts import (
     number_of,
 )
 from hapair.adapters.shared.passing import passes, refused
+from hapair.adapters.shared.together import Together
 from hapair.model.application import FileSystem
 from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
@@ -58,6 +59,7 @@ class Mounter:
     def __init__(self, run: CommandRunner) -> None:
         self._run = run
         self._forked = Forked()
+        self._together = Together()
 
     @staticmethod
     def mounted(target: Target, table: MountTable) -> bool | None:
@@ -110,7 +112,7 @@ class Mounter:
                     return code
             return 0
 
-        match await self._forked(f"unmount {target.mount_point}", work, timeout_s=timeout_s):
+        match await self._together(f"unmount {target.mount_point}", work, timeout_s=timeout_s):
             case StillRuns(after_s):
                 return Unknown(f"{target.mount_point} is not unmounted after {after_s} s")
             case Ended(exit_code=0):
@@ -203,7 +205,7 @@ class Mounter:
                 target.device, target.mount_point, target.file_system, target.options
             )
 
-        match await self._forked(f"mount {target.mount_point}", work, timeout_s=timeout_s):
+        match await self._together(f"mount {target.mount_point}", work, timeout_s=timeout_s):
             case StillRuns(after_s):
                 return Unknown(f"{target.mount_point} is not mounted after {after_s} s")
             case Ended(exit_code=0):

@@ -94,7 +94,7 @@ class _Child:
             os.close(writing)
             raise
         if pid == 0:
-            _run_as_child(function, writing)
+            run_as_child(function, writing)
         os.close(writing)
         return _Child(pid, exit_of(pid), reading)
 
@@ -115,7 +115,7 @@ class _Child:
         return Ended(code if code >= 0 else CRASHED, text)
 
 
-def _run_as_child(function: Callable[[Write], int], writing: int) -> NoReturn:
+def run_as_child(function: Callable[[Write], int], writing: int) -> NoReturn:
     """Run the function and exit: no other code of the parent may run in the child."""
     code = CRASHED
     try:

@@ -91,7 +91,7 @@ class Commands:
             "confirm": Verb(self.confirm),
             "confirm-copy": Verb(self.confirm_copy),
             "introduce": Verb(self.introduce),
-            "fence-peer": Verb(self.fence_peer, cancellable=True),
+            "fence-peer": Verb(self.fence_peer, cancellable=True, by_kernel=True),
             "reload": Verb(self.reload_built),
             "buildapp": Verb(self.builder.buildapp, cancellable=True),
             "abandon": Verb(self.builder.abandon, cancellable=True),

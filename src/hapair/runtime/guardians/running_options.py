@@ -68,7 +68,7 @@ class RunningOptions:
                 wanted = (node.built, node.keys, facts is not None, steady)
                 if self.building():
                     return
-                differs = self._settled.get(volume.resource) != wanted
+                differs = not _covers(self._settled.get(volume.resource), wanted)
                 if due or (differs and now_s >= self._again_s.get(volume.resource, now_s)):
                     await self._settle(volume, wanted, facts)
 
@@ -103,3 +103,16 @@ class RunningOptions:
         elif what:
             text = f"{volume.resource}: DRBD's {what} were no longer as built; they are again"
             self.journal.add("drbd-options", text, severity=Severity.WARNING)
+
+
+def _covers(settled: _State | None, wanted: _State) -> bool:
+    """Tell whether nothing is left to be done.
+
+    A connection that is lost and comes back keeps its options: looking at them would start a
+    program for each volume on both nodes just when a node comes back.
+    """
+    if settled is None:
+        return False
+    *before, had_connection = settled
+    *now, has_connection = wanted
+    return before == now and (had_connection or not has_connection)

@@ -132,8 +132,9 @@ class ReplicationMemory:
         before, now_wall_s = self._facts, self.clock.wall_s()
         self._stamp(now_wall_s)
         self._facts = {each.resource: each for each in facts}
-        names = sorted({*before, *self._facts, *(c.resource for c in self.known.copies)})
-        copies = tuple(self._after(self.known.copy(name), now_wall_s) for name in names)
+        known = {copy.resource: copy for copy in self.known.copies}
+        names = sorted({*before, *self._facts, *known})
+        copies = tuple(self._after(known.get(name, CopyMemory(name)), now_wall_s) for name in names)
         self._dirty = self._dirty or _phases(copies) != _phases(self.known.copies)
         self.known = replace(self.known, copies=copies)
 

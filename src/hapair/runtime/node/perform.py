@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -45,6 +46,7 @@ from hapair.ports.network import Addresses, Paths, Presence
 from hapair.ports.programs import Programs
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.attachments import Attachments
+from hapair.runtime.node.turns import Turns
 
 # An adapter ends its work at the time-out; this much later it is given up on.
 GRACE_S: Final = 2.0
@@ -54,6 +56,20 @@ HELD_OPEN: Final = "held open"  # DRBD's words for a device that somebody uses.
 # They end what is under way, a start that hangs or an unmount that waits for frozen writes, so
 # they must not wait for it.
 ENDS_OTHERS: Final = (Do.KILL_PROGRAM, Do.DETACH, Do.RESUME)
+
+# A node that lost its right has only its lease to end what runs, however much that is. Mounts are
+# made together, and what is done to addresses takes nothing that others could wait for.
+WAITS_FOR_NOBODY: Final = (
+    *ENDS_OTHERS,
+    Do.STOP_PROGRAM,
+    Do.END_HOLDERS,
+    Do.MOUNT,
+    Do.UNMOUNT,
+    Do.ADD_ADDRESSES,
+    Do.REMOVE_ADDRESSES,
+    Do.ANNOUNCE_ADDRESSES,
+    Do.RESTORE_ADDRESSES,
+)
 
 Spawn: TypeAlias = Callable[[Coroutine[object, object, None]], object]
 
@@ -88,7 +104,10 @@ class Outlets:
 
 
 class Performer:
-    """Independent actions run in parallel; those on one item one after the other."""
+    """Independent actions run in parallel, some at a time; those on one item one after the other.
+
+    The time limit of an action begins with its turn.
+    """
 
     def __init__(
         self, hands: Hands, outlets: Outlets, journal: Journal, clock: Clock, spawn: Spawn
@@ -98,6 +117,7 @@ class Performer:
         self._journal = journal
         self._clock = clock
         self._spawn = spawn
+        self._turns = Turns()
         self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
         self._answers: list[Looked] = []  # Of looks that have just ended.
         self._ends: list[Ended] = []  # Of actions that have just ended.
@@ -134,20 +154,24 @@ class Performer:
                 self._outlets.note(effect)
 
     async def _act(self, act: Act) -> None:
-        began_s = self._clock.boot_s()
-        try:
-            async with self._lock(act), asyncio.timeout(act.timeout_s + GRACE_S):
-                outcome = await self._work(act)
-        except TimeoutError:
-            outcome = Unknown(f"{act.do}: no answer within {act.timeout_s:g} s")
-        except OSError as error:
-            why = f"{act.do}: {error}"
-            outcome = NotNow(why) if error.errno in PASSING else Unknown(why)
+        async with self._lock(act), self._turn(act):
+            began_s = self._clock.boot_s()
+            outcome = await self._outcome(act)
         at_s = self._clock.boot_s()
         self._tell(act, outcome, at_s - began_s)
         if not self._ends:
             asyncio.get_running_loop().call_soon(self._tell_ends)
         self._ends.append(Ended(at_s, act.effect_id, outcome, self._clock.wall_s()))
+
+    async def _outcome(self, act: Act) -> Outcome:
+        try:
+            async with asyncio.timeout(act.timeout_s + GRACE_S):
+                return await self._work(act)
+        except TimeoutError:
+            return Unknown(f"{act.do}: no answer within {act.timeout_s:g} s")
+        except OSError as error:
+            why = f"{act.do}: {error}"
+            return NotNow(why) if error.errno in PASSING else Unknown(why)
 
     def _tell_ends(self) -> None:
         """Tell together what ended together: each event is a decision about everything."""
@@ -160,6 +184,16 @@ class Performer:
             return asyncio.Lock()
         kind = "" if act.resource else act.do.split()[-1]  # "program" or "addresses".
         return self._locks.setdefault((act.application, act.resource, kind), asyncio.Lock())
+
+    def _turn(self, act: Act) -> AbstractAsyncContextManager[None]:
+        if act.do in WAITS_FOR_NOBODY:
+            return nullcontext()
+        return self._turns.turn(act.do, self._rank(act.application))
+
+    def _rank(self, application: str) -> int:
+        """Return its place: that in the order of resyncs, which says what matters most."""
+        order = self.built.cluster.resync.order if self.built else ()
+        return order.index(application) if application in order else len(order)
 
     async def _work(self, act: Act) -> Outcome:
         built = self._application(act.application)
@@ -265,7 +299,7 @@ class Performer:
 
     async def _look(self, look: Look) -> None:
         try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
+            async with self._look_turn(look), asyncio.timeout(LOOK_TIMEOUT_S):
                 found = await self._found(look)
         except (TimeoutError, OSError) as error:
             text = f"cannot tell whether it is {look.layer}: {str(error) or 'no answer in time'}"
@@ -279,6 +313,12 @@ class Performer:
         if not self._answers:
             asyncio.get_running_loop().call_soon(self._tell_answers)
         self._answers.append(answer)
+
+    def _look_turn(self, look: Look) -> AbstractAsyncContextManager[None]:
+        """A program is asked by another program; all else is read once for all who ask."""
+        if look.layer is not Layer.PROGRAM:
+            return nullcontext()
+        return self._turns.turn(look.layer, self._rank(look.application))
 
     def _tell_answers(self) -> None:
         """Tell together what was found together, for the same reason."""
