@@ -35,7 +35,9 @@ def test_writes_go_on_when_the_peer_has_stored_that_its_copy_is_behind() -> None
     freeze(bench)
     assert verdicts(bench) == []
     assert "frozen" in {alarm.name for alarm in explain.alarms(bench.state)}
-    assert any(isinstance(e, SetBeat) and RESOURCE in (e.beat.unprotected or ()) for e in bench.effects)
+    assert any(
+        isinstance(e, SetBeat) and RESOURCE in (e.beat.unprotected or ()) for e in bench.effects
+    )
     bench.peer_says(behind=(RESOURCE,))
     assert verdicts(bench) == [(7, FenceVerdict.PEER_OUTDATED)]
 

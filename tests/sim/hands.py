@@ -77,6 +77,7 @@ class Hands:
         elif act.do is Do.STOP_PROGRAM and self.machine.program(act.application):
             self.machine.programs[act.application] = None  # It is on its way down.
         if trouble in (Trouble.HANGS, Trouble.HAPPENS_LATE):
+            daemon.spoilt.add(act.effect_id)
             self._later(act.timeout_s, partial(self._time_out, daemon, act, trouble))
         else:
             takes_s = self.chance.uniform(*TAKES_S[act.do])
@@ -332,6 +333,8 @@ class Hands:
 
     def seen(self, look: Look) -> bool | None:
         machine = self.machine
+        if machine.blind:
+            return None
         match look.layer:
             case Layer.ATTACHED:
                 return self.resources[look.resource].side(machine.name).configured

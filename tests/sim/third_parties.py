@@ -58,14 +58,17 @@ class ThirdParties:
         self.clockwork = clockwork
         self.chance = chance
         self.cluster = cluster
-        self.servers = tuple(WitnessServer() for _ in cluster.witnesses)
+        self.servers = [WitnessServer() for _ in cluster.witnesses]
         self.strip = PowerStrip()
         self.power_off: Callable[[str], None] = lambda _node: None
         self.power_on: Callable[[str], None] = lambda _node: None
 
     def ask(self, machine: Machine, deliver: Callable[[Parcel], None], epoch: int) -> None:
-        for index, server in enumerate(self.servers):
-            self._ask(index, server, machine, deliver, epoch)
+        """Ask the witnesses that this machine is configured for."""
+        for index in range(len(machine.built.cluster.witnesses)):
+            if index == len(self.servers):
+                self.servers.append(WitnessServer())  # A new one, which knows nothing.
+            self._ask(index, self.servers[index], machine, deliver, epoch)
 
     def _ask(
         self,
@@ -75,7 +78,7 @@ class ThirdParties:
         deliver: Callable[[Parcel], None],
         epoch: int,
     ) -> None:
-        timeout_s = self.cluster.witnesses[index].timeout_s
+        timeout_s = machine.built.cluster.witnesses[index].timeout_s
         answered: list[bool] = []
 
         def tell(answer: WitnessAnswer) -> None:
