@@ -18,15 +18,18 @@ from hapair.core.words.events import (
     Move,
     Run,
 )
+from hapair.model.status import Standing
 from tests.sim import hardships
 from tests.sim.hardships import FailLooks, FullDisk, Hardship, LoseStream, Reconfigure
 from tests.sim.machine import Trouble
 from tests.sim.networks import QUIET, Noise, Wire
 from tests.sim.settings import PUBLIC, other
+from tests.sim.sides import Side
 from tests.sim.world import World
 
 LEAVE_LIMIT_S = 120.0  # How long an orderly reboot waits for the applications.
 REBOOT_TAKES_S = 5.0
+SEEN_WITHIN_S = 1.0  # Until both daemons know of a broken disk.
 FOREIGN_WRITE = -1  # No client made it.
 
 
@@ -378,6 +381,8 @@ class Faults:
         if not side.attached:
             return
         side.broken = True
+        side.unseen = not self._seen_together()
+        self.world.clockwork.after(SEEN_WITHIN_S, lambda: self._look_who_saw(side))
         self.world.troubled = True
         hit.detach(node)
         self.world.replication.check()
@@ -388,6 +393,16 @@ class Faults:
 
         if self.attended:
             self._later(for_s, replace_disk)
+
+    def _seen_together(self) -> bool:
+        """Tell whether both daemons live and act together just now."""
+        machines = self.world.machines.values()
+        states = [m.daemon.state for m in machines if m.daemon is not None and m.listens]
+        together = [state.standing is Standing.TOGETHER for state in states]
+        return together == [True, True]
+
+    def _look_who_saw(self, side: Side) -> None:
+        side.unseen = side.unseen or not self._seen_together()
 
     def _write_behind(self, node: str, resource: str) -> None:
         side = self.world.resources[resource].side(node)

@@ -149,7 +149,7 @@ def random_hardships(chance: Random, shape: Shape, last_s: float) -> list[tuple[
 
     timed: list[tuple[float, Hardship]] = []
     if chance.random() < FULL:
-        full = FullDisk(chance.choice(NODES), seconds(20.0, 300.0))
+        full = FullDisk(chance.choice(NODES), seconds(20.0, 180.0))
         timed.append((seconds(0.0, last_s), full))
     if chance.random() < BLIND:
         timed.append((seconds(0.0, last_s), FailLooks(chance.choice(NODES), seconds(1.0, 40.0))))

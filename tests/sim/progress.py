@@ -155,8 +155,23 @@ class Progress:
                 return f"{each} is {side.disk}"
             if side.foreign or each in state.stored.foreign_to:
                 return f"{each} was written behind DRBD"
-            if each in state.stored.doubtful and resource.other(machine.name).foreign:
-                return f"{each} may miss writes, and what it could be compared with was changed"
+            if each in state.stored.doubtful and (why := self._incomparable(machine, each)):
+                return f"{each} may miss writes, and {why}"
             if self.world.clients.acknowledged[each] - side.data:
                 return f"{each} misses writes"
+        return ""
+
+    def _incomparable(self, machine: Machine, resource: str) -> str:
+        """Return why only a person can say of a doubtful copy that it is good.
+
+        Each is told as a story: test_stories_of_foreign_writes, ..._dead_disks, ..._applications.
+        """
+        peer = self.world.machines[other(machine.name)]
+        theirs = self.world.resources[resource].side(peer.name)
+        if theirs.foreign:
+            return "somebody wrote to the other one behind DRBD"
+        if theirs.broken and theirs.unseen:
+            return "nobody saw when the other one lost its disk"
+        if theirs.given_up and resource in {*peer.held, *peer.second}:
+            return "what holds the other one, whose disk was given up, does not end"
         return ""

@@ -2,12 +2,9 @@
 
 import pytest
 
-from tests.sim.mutants import MUTANTS, Mutant, broken_by
-from tests.sim.mutants_of_others import MUTANTS_OF_OTHERS
-from tests.sim.mutants_of_starts import MUTANTS_OF_STARTS
+from tests.sim.every_mutant import EVERY
+from tests.sim.mutants import Mutant, broken_by
 from tests.sim.run import CORE
-
-EVERY = (*MUTANTS, *MUTANTS_OF_OTHERS, *MUTANTS_OF_STARTS)
 
 each_mutant = pytest.mark.parametrize("mutant", EVERY, ids=lambda mutant: mutant.name)
 

@@ -9,10 +9,12 @@ from typing import Final
 
 from hapair.model.cluster import Cluster
 from hapair.model.witness import Answer, WitnessAnswer
+from hapair.witness.wire import Grant, Recorded, Reply, Request
 from tests.checkers.rules import BrokenRuleError
 from tests.sim import parcels
 from tests.sim.clockwork import Clockwork
 from tests.sim.machine import Machine, Parcel
+from tests.sim.messages import talked
 
 ANSWERS_AFTER_S: Final = (0.002, 0.08)
 # A slow witness records long after the asker has given up.
@@ -42,6 +44,14 @@ class WitnessServer:
         if (epoch, node) == (self.epoch, self.holder):
             return Answer.GRANTED
         return Answer.DENIED
+
+    def answer(self, request: Request) -> Reply:
+        """Answer as the service does: with what is recorded."""
+        match request:
+            case Grant(_, epoch, node):
+                return Recorded(str(self.grant(node, epoch)), self.epoch, self.holder)
+            case _:
+                return Recorded(str(Answer.SEEN), self.epoch, self.holder)
 
 
 @dataclass(slots=True)
@@ -89,8 +99,7 @@ class ThirdParties:
         def arrive() -> None:
             if not server.reached(machine.name):
                 return
-            result = server.grant(machine.name, epoch) if epoch else Answer.SEEN
-            answer = WitnessAnswer(result, server.epoch, server.holder)
+            answer = talked(self.cluster.name, machine.name, epoch, server.answer)
             self.clockwork.after(self._takes_s(server), partial(come_back, answer))
 
         def come_back(answer: WitnessAnswer) -> None:

@@ -25,6 +25,10 @@ TROUBLES: Final[tuple[tuple[Do, str], ...]] = (
     (Do.DEMOTE, "refused"),  # Something else holds the device.
 )
 
+# What the daemon cannot see meanwhile.
+BLIND: Final = "looks tell nothing"
+STREAMLESS: Final = "the kernel's words are not read"
+
 
 def trouble_word(do: Do, how: str) -> str:
     return f"{do}: {how}"
@@ -148,6 +152,8 @@ def check_promoted(moment: Moment, index: int, outcome: Outcome) -> None:
 
 def look(moment: Moment, index: int, asked: Look) -> bool | None:
     box = moment.boxes[index]
+    if box.trouble == BLIND:
+        return None
     match asked.layer:
         case Layer.MOUNTED:
             return box.mounted
