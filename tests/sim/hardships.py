@@ -25,6 +25,7 @@ BLIND: Final = 0.2  # In which looks fail.
 STREAMLESS: Final = 0.2  # In which the stream of the kernel's words ends, and begins again.
 RECONFIGURED: Final = 0.2  # In which the configuration changes.
 BACK_OFF_MAX_S: Final = 5.0  # Until the stream is followed again.
+CATCHES_UP_S: Final = 0.5  # Until a node that was away asks for the newest configuration.
 LOOK_SOON_S: Final = 0.05  # Until the daemon was told of a change.
 
 
@@ -87,8 +88,10 @@ def inflict(world: World, fault: Hardship, later: Later) -> None:
 
 
 def _configure(world: World, fault: Reconfigure, shape: Shape) -> bool:
-    """Let both nodes take the shape over, as clbuild does: only with both, and while they agree."""
+    """Let both nodes take the shape over, as clbuild does: only while both can be spoken to."""
     states = [world.state(node) for node in NODES]
+    if not any(wire.two_way for wire in world.wires.values()):
+        return False
     names = {each.name for each in shape.applications}
     for state in states:
         if state is None:
@@ -101,11 +104,21 @@ def _configure(world: World, fault: Reconfigure, shape: Shape) -> bool:
     world.say("operator", f"builds generation {generation}: {built.cluster.arbitration}")
     _take_over(world, world.machines[fault.first], built)
     later = world.machines[other(fault.first)]
-    world.clockwork.after(fault.apart_s, partial(_take_over, world, later, built))
+    world.clockwork.after(fault.apart_s, partial(_catch_up, world, later, built))
     return True
 
 
+def _catch_up(world: World, machine: Machine, built: Built) -> None:
+    """Take it over as soon as this node is told: at once, or when it hears the other one again."""
+    if machine.runs and any(wire.two_way for wire in world.wires.values()):
+        _take_over(world, machine, built)
+    else:
+        world.clockwork.after(CATCHES_UP_S, partial(_catch_up, world, machine, built))
+
+
 def _take_over(world: World, machine: Machine, built: Built) -> None:
+    if machine.built.generation >= built.generation:
+        return
     machine.built = built
     if machine.daemon is not None:
         world.deliver(machine, machine.daemon, partial(parcels.configured, built))
