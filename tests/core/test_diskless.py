@@ -49,6 +49,14 @@ def test_what_was_written_to_the_peers_disk_alone_is_told_as_long_as_it_is_true(
     assert says(bench) == ()
 
 
+def test_a_new_daemon_knows_it_until_it_sees_a_disk() -> None:
+    bench = served_by_the_peers_disk()
+    bench = Bench(stored=bench.state.stored, attached=replace(ALONE, role=Role.SECONDARY))
+    assert says(bench) == (RESOURCE,)
+    bench.data(facts())
+    assert says(bench) == ()
+
+
 @pytest.mark.parametrize(
     "now",
     [

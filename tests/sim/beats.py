@@ -22,14 +22,14 @@ class Beats:
     machines: Mapping[str, Machine]
     wires: Mapping[str, Wire]
     deliver: Callable[[Machine, Daemon, Parcel], None]
-    detection_s: float
     say: Callable[[Speaker, Beat], Sequence[bytes]] = Speaker.say
     seal: Post = sealed
 
     def send(self, machine: Machine, daemon: Daemon) -> None:
         """Send what the daemon says now on every network."""
         if daemon.beat is not None and machine.listens:
-            deaf = self.clockwork.now_s - daemon.received_at_s > self.detection_s
+            silent_s = self.clockwork.now_s - daemon.received_at_s
+            deaf = silent_s > machine.built.cluster.timing.detection_s
             beat = replace(daemon.beat, echo=0) if deaf else daemon.beat
             for body in self.say(daemon.speaker, beat):
                 for wire in self.wires.values():

@@ -37,6 +37,12 @@ TAKES_S: Final[dict[Do, tuple[float, float]]] = {
     Do.STOP_PROGRAM: (0.1, 1.0),
     Do.KILL_PROGRAM: (0.1, 0.5),
 }
+# What is told when nobody can tell: see runtime.node.perform. The other layers are facts.
+FAILED_LOOK: Final[dict[Layer, bool | None]] = {
+    Layer.PROGRAM: True,
+    Layer.ADDRESSED: None,
+    Layer.MOUNTED: None,
+}
 LOOK_TAKES_S: Final = (0.002, 0.05)
 PING_TAKES_S: Final = (0.005, 0.1)
 KERNEL_RETRY_S: Final = 0.1
@@ -77,6 +83,7 @@ class Hands:
         elif act.do is Do.STOP_PROGRAM and self.machine.program(act.application):
             self.machine.programs[act.application] = None  # It is on its way down.
         if trouble in (Trouble.HANGS, Trouble.HAPPENS_LATE):
+            daemon.spoilt.add(act.effect_id)
             self._later(act.timeout_s, partial(self._time_out, daemon, act, trouble))
         else:
             takes_s = self.chance.uniform(*TAKES_S[act.do])
@@ -332,6 +339,8 @@ class Hands:
 
     def seen(self, look: Look) -> bool | None:
         machine = self.machine
+        if machine.blind and look.layer in FAILED_LOOK:
+            return FAILED_LOOK[look.layer]
         match look.layer:
             case Layer.ATTACHED:
                 return self.resources[look.resource].side(machine.name).configured

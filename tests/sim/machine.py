@@ -62,6 +62,7 @@ class Daemon:
     facts_due: bool = False  # A DataChanged is on its way.
     tick_due: bool = False  # Ticks do not pile up while the daemon is stopped.
     under_way: dict[int, Act] = field(default_factory=dict)  # By effect id.
+    spoilt: set[int] = field(default_factory=set)  # Which of these only the time-out ends.
 
 
 @dataclass(slots=True)
@@ -90,7 +91,9 @@ class Machine:
     deferred: list[Callable[[], object]] = field(default_factory=list)  # While paused.
     # Faults.
     trouble: dict[tuple[Do, str], Trouble] = field(default_factory=dict)
-    store_s: float = 0.0  # How long an fsync takes.
+    store_s: float = 0.0  # How long an fsync takes; infinite: the disk takes nothing.
+    blind: int = 0  # Faults for which a look tells nothing; they may overlap, as the next may.
+    streamless: int = 0  # For which nothing that the kernel says is read.
     guarded: bool = False  # The watchdog device counts.
     fed_at_s: float = 0.0
     effects_until_crash: int = 0  # 0: no crash is planned.

@@ -7,8 +7,13 @@ from typing import Final
 
 from hapair.adapters.heartbeat import Sealer
 from hapair.adapters.peerlink import MESSAGE_BYTES_MAX
+from hapair.adapters.witness.clwitness import REPLY_BYTES_MAX, ClwitnessClient
+from hapair.adapters.witness.words import Asker, JsonObject, object_of
 from hapair.core.words.events import PeerState
+from hapair.model.witness import WitnessAnswer
 from hapair.runtime.codec import decode, encode
+from hapair.witness.wire import LINE_BYTES_MAX, Reply, Request, parse
+from hapair.witness.wire import encode as written
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.settings import NODES, other
 
@@ -38,3 +43,31 @@ def as_received(state: PeerState) -> PeerState:
     if len(message) > MESSAGE_BYTES_MAX:
         raise BrokenRuleError(f"R8: a state of {len(message)} bytes is heard by nobody")
     return decode(PeerState, json.loads(message)["state"])
+
+
+class Conversation(ClwitnessClient):
+    """The node's side of a talk with the witness; each line goes through both sides' real code."""
+
+    def __init__(self, answers: Callable[[Request], Reply]) -> None:
+        self._answers = answers
+
+    async def _exchange(self, request: JsonObject, timeout_s: float) -> JsonObject:  # noqa: ARG002 - as there
+        line = json.dumps(request).encode() + b"\n"
+        reply = written(self._answers(parse(line)))
+        if len(line) > LINE_BYTES_MAX or len(reply) > REPLY_BYTES_MAX:
+            raise BrokenRuleError(f"R8: a line of {max(len(line), len(reply))} bytes is not read")
+        return object_of(reply, "its reply")
+
+
+def talked(
+    cluster: str, node: str, epoch: int, answers: Callable[[Request], Reply]
+) -> WitnessAnswer:
+    """Return what the node understands when it asks for an epoch, or looks (0)."""
+    talk, asker = Conversation(answers), Asker(cluster, node)
+    asks = talk.grant(asker, epoch, timeout_s=1.0) if epoch else talk.look(asker, timeout_s=1.0)
+    try:
+        asks.send(None)
+    except StopIteration as ended:
+        answer: WitnessAnswer = ended.value
+        return answer
+    raise AssertionError("a talk in memory waits for nothing")

@@ -1,7 +1,7 @@
 """One seed, one run: form, let everything fail, heal, demand progress."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 from typing import Final
@@ -17,6 +17,7 @@ from hapair.ports.peer import TooLongError
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults
 from tests.sim.machine import Core
+from tests.sim.progress import Progress
 from tests.sim.promise import Promise
 from tests.sim.schedule import (
     Timed,
@@ -24,11 +25,13 @@ from tests.sim.schedule import (
     with_clock_jumps,
     with_filters,
     with_foreign_writes,
+    with_hardships,
     with_removed_addresses,
     with_second_holders,
     with_taken_addresses,
 )
 from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_others, with_resets
+from tests.sim.unattended import ends_by_itself, nobody_types
 from tests.sim.watch import Watch
 from tests.sim.world import Trace, World
 
@@ -48,6 +51,7 @@ class Plan:
     seed: str
     shape: Shape
     schedule: tuple[Timed, ...]
+    attended: bool = True  # An operator types commands, and mends everything in the end.
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,15 @@ def plan_of(seed: str) -> Plan:
     schedule = with_foreign_writes(schedule, Random(f"{seed}/foreign"), plan.shape)
     schedule = with_filters(schedule, Random(f"{seed}/filters"))
     schedule = with_taken_addresses(schedule, plan.shape, Random(f"{seed}/taken"))
+    schedule = with_hardships(schedule, plan.shape, Random(f"{seed}/hardships"))
     shape = with_others(with_clocks(plan.shape, chance), Random(f"{seed}/strangers"))
     return Plan(seed, shape, schedule)
+
+
+def plan_without_operator(seed: str) -> Plan:
+    """Return the same faults, but nobody mends anything."""
+    plan = plan_of(seed)
+    return replace(plan, schedule=nobody_types(plan.schedule), attended=False)
 
 
 def plan_with_true_clocks(seed: str) -> Plan:
@@ -83,8 +94,14 @@ def play(plan: Plan, core: Core = CORE, trace: Trace | None = None) -> Failure |
     watch = Watch(world)
     try:
         formed(world, watch)
-        _let_it_fail(world, plan.schedule)
-        heal(world, watch)
+        faults = _faults(world)
+        faults.attended = plan.attended
+        progress = Progress(world, watch, faults)
+        _let_it_fail(world, plan.schedule, faults)
+        if plan.attended:
+            heal(world, watch)
+        else:
+            ends_by_itself(world, watch, faults, progress)
     except BROKEN as error:
         world.say("broken", error)
         return Failure(plan, world.clockwork.now_s, f"{type(error).__name__}: {error}")
@@ -118,14 +135,17 @@ def _until(world: World, limit_s: float, reached: Callable[[], bool], what: str)
         world.run_for(0.5)
 
 
-def _let_it_fail(world: World, schedule: Sequence[Timed]) -> None:
-    promise = Promise(world)
-    faults = Faults(world, promise.allows)
+def _faults(world: World) -> Faults:
+    faults = Faults(world, Promise(world).allows)
     world.faults_end = faults.end_all
+    return faults
+
+
+def _let_it_fail(world: World, schedule: Sequence[Timed], faults: Faults) -> None:
     begin_s = world.clockwork.now_s
 
     def happen(timed: Timed) -> None:
-        if promise.allows(timed.fault):
+        if faults.allows(timed.fault):
             faults.inflict(timed.fault)
         else:
             world.say("fault", f"left out, nobody promised to bear it now: {timed.fault}")

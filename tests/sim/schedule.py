@@ -36,6 +36,7 @@ from tests.sim.faults import (
     Typed,
     WriteBehind,
 )
+from tests.sim.hardships import random_hardships
 from tests.sim.machine import Trouble
 from tests.sim.networks import Noise
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, THIRD_PARTY, Shape, built_from
@@ -143,6 +144,13 @@ def with_taken_addresses(
     at_s = _seconds(chance, 0.0, schedule[-1].at_s + 1.0)
     taken = TakenAddress(chance.choice(shape.applications).name, _seconds(chance, 1.0, 40.0))
     return tuple(sorted((*schedule, Timed(at_s, taken)), key=lambda one: one.at_s))
+
+
+def with_hardships(schedule: tuple[Timed, ...], shape: Shape, chance: Random) -> tuple[Timed, ...]:
+    """Let disks be full, looks and facts fail, and the configuration change."""
+    added = random_hardships(chance, shape, schedule[-1].at_s + 1.0)
+    timed = (*schedule, *(Timed(at_s, fault) for at_s, fault in added))
+    return tuple(sorted(timed, key=lambda one: one.at_s))
 
 
 def with_second_holders(

@@ -5,7 +5,7 @@ import pytest
 from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Move
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk
-from tests.sim.faults import BreakDisk, KillDaemon, PowerOff
+from tests.sim.faults import BreakDisk, Fault, KillDaemon, PowerOff
 from tests.sim.stage import DATA, KINDS, LONG_S, ORDERS, Stage, with_kind
 
 each_kind = pytest.mark.parametrize("kind", [*KINDS, ArbitrationKind.OPERATOR])
@@ -31,14 +31,32 @@ def test_the_other_node_reboots_and_goes_on_with_the_only_copy(kind: Arbitration
 
 
 @each_kind
-def test_where_nobody_knows_a_person_may_choose_while_both_are_together(
-    kind: ArbitrationKind,
+@pytest.mark.parametrize(
+    "ended", [KillDaemon("node1", 1.0), PowerOff("node1", 10.0)], ids=["killed", "powered off"]
+)
+def test_what_was_not_written_is_known_after_a_restart_too(
+    kind: ArbitrationKind, ended: Fault
 ) -> None:
-    """The daemon of node1 was started anew amid it: it cannot say what its kernel did."""
     stage = serves_without_its_disk(kind)
     stage.suffers(PowerOff("node2", 20.0))
     stage.run_for(5.0)
-    stage.suffers(KillDaemon("node1", 1.0))
+    stage.suffers(ended)
+    stage.waits_for(lambda: stage.served_by() == "node2", 150.0)
+    assert stage.world.clients.acknowledged[DATA] <= stage.copy("node2").data
+    stage.ends_well()
+
+
+@each_kind
+def test_where_nobody_knows_a_person_may_choose_while_both_are_together(
+    kind: ArbitrationKind,
+) -> None:
+    """No daemon of node1 saw it connected without its disk: it cannot say what its kernel did."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(KillDaemon("node1", 4.0))
+    stage.run_for(0.5)
+    stage.suffers(BreakDisk("node1", DATA, LONG_S))
+    stage.run_for(1.0)
+    stage.suffers(PowerOff("node2", 20.0))
     stage.waits_for(stage.is_together, 90.0)
     stage.run_for(30.0)
     assert stage.served_by() == ""

@@ -50,7 +50,8 @@ class Watch:
         """
         machines = (machine, self.world.machines[other(machine.name)])
         kind = self.world.shape.arbitration
-        asks_first = kind is ArbitrationKind.WITNESS
+        kinds = [m.built.cluster.arbitration for m in machines]
+        asks_first = ArbitrationKind.WITNESS in kinds
         both = all(m.disk.holds_right and (m.disk.formed or not asks_first) for m in machines)
         if both and kind is not ArbitrationKind.OPERATOR and not self.world.confirmed:
             raise BrokenRuleError("R1: both nodes have stored the right to act alone")

@@ -29,7 +29,7 @@ from tests.sim import parcels, watchdog
 from tests.sim.beats import Beats
 from tests.sim.client import Clients
 from tests.sim.clockwork import Clockwork
-from tests.sim.disks import Disks
+from tests.sim.disks import Disks, when_stored
 from tests.sim.drbd import Resource
 from tests.sim.handlers import Handlers
 from tests.sim.hands import Hands
@@ -47,7 +47,8 @@ from tests.sim.tunnel import Tunnel
 FACTS_TAKE_S: Final = (0.002, 0.03)
 SYSTEMD_RESTARTS_AFTER_S: Final = 0.5
 BOOT_UNIT_AFTER_S: Final = 1.0
-INBOX_MAX: Final = 400  # A stopped daemon's socket buffers hold no more.
+INBOX_MAX: Final = 400  # No more heartbeats wait for a daemon that is stopped, or for its disk.
+STREAMS_AGAIN_S: Final = 0.5
 
 Trace = Callable[[float, str, object], None]
 
@@ -113,9 +114,7 @@ class World:
             newest=self._newest,
             deliver=self._deliver_state,
         )
-        self.beats = Beats(
-            clockwork, chance, self.machines, self.wires, self.deliver, self.shape.detection_s
-        )
+        self.beats = Beats(clockwork, chance, self.machines, self.wires, self.deliver)
         self.hands: dict[str, Hands] = {}
         for node, machine in self.machines.items():
             peer = self.machines[other(node)]
@@ -288,7 +287,7 @@ class World:
         """Give the daemon something to read; one that is no longer there reads nothing."""
         if machine.daemon is not daemon:
             return
-        if len(daemon.inbox) < INBOX_MAX:
+        if len(daemon.inbox) < INBOX_MAX or not parcels.is_often(parcel):
             if daemon.storing and machine.listens:
                 event = parcel(self._clock_s(machine))  # Read now, decided on later.
                 daemon.inbox.append(lambda _at_s: event)
@@ -342,7 +341,7 @@ class World:
             self._perform(machine, daemon, effects[1:])
             self._work(machine, daemon)
 
-        self.clockwork.after(machine.store_s, stored)
+        when_stored(self.clockwork, machine, stored)
 
     def _interrupt_store(self, machine: Machine) -> None:
         if self.disks.interrupt(machine):
@@ -421,7 +420,7 @@ class World:
         """Let the daemon notice the loss of its peer at the moment at which it is due."""
         heard_at_s = max(daemon.state.peer.heard_at_s.values(), default=None)
         if heard_at_s is not None:
-            left_s = heard_at_s + self.shape.detection_s + 0.001 - self._clock_s(machine)
+            left_s = heard_at_s + daemon.state.detection_s + 0.001 - self._clock_s(machine)
             if 0 < left_s < interval_s:
                 due_s = left_s / machine.clock_rate
                 self.clockwork.after(due_s, partial(self._tick, machine, daemon))
@@ -451,6 +450,9 @@ class World:
             if machine.paused:
                 machine.deferred.append(read)
                 return
+            if machine.streamless:
+                self.clockwork.after(STREAMS_AGAIN_S, read)
+                return
             daemon.facts_due = False
             self._tell_facts(machine, daemon)
 
@@ -479,14 +481,7 @@ class World:
         return max(records, key=lambda record: record.version).owner if records else None
 
     def attach_disks(self) -> None:
-        """An operator attaches each lost disk, but none that was given up and nobody serves."""
-        for resource in self.resources.values():
-            for node, side in resource.sides.items():
-                given_up = side.given_up and not side.replicating
-                lost = side.configured and not side.attached and not given_up
-                if lost and not side.broken:
-                    resource.attach(node)
-        self.replication.check()
+        self.replication.attach_disks()
 
     def confirm(self, node: str) -> None:
         """An operator states that the peer is down, and accepts what the node does not know.

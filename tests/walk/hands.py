@@ -6,6 +6,7 @@ from hapair.core.words.effects import Act, Do, Layer, Look
 from hapair.model.data import Role
 from hapair.model.outcome import Done, HeldByPeer, Outcome, Refused, Unknown
 from tests.sim.fence import NEEDS_FENCE
+from tests.sim.hands import FAILED_LOOK
 from tests.sim.settings import NODES
 from tests.walk import rules
 from tests.walk.moment import Moment
@@ -24,6 +25,10 @@ TROUBLES: Final[tuple[tuple[Do, str], ...]] = (
     (Do.PROMOTE, "refused"),
     (Do.DEMOTE, "refused"),  # Something else holds the device.
 )
+
+# What the daemon cannot see meanwhile.
+BLIND: Final = "looks tell nothing"
+STREAMLESS: Final = "the kernel's words are not read"
 
 
 def trouble_word(do: Do, how: str) -> str:
@@ -148,6 +153,8 @@ def check_promoted(moment: Moment, index: int, outcome: Outcome) -> None:
 
 def look(moment: Moment, index: int, asked: Look) -> bool | None:
     box = moment.boxes[index]
+    if box.trouble == BLIND and asked.layer in FAILED_LOOK:
+        return FAILED_LOOK[asked.layer]
     match asked.layer:
         case Layer.MOUNTED:
             return box.mounted

@@ -4,8 +4,7 @@ from typing import Final
 
 import pytest
 
-from tests.sim.mutants import MUTANTS
-from tests.sim.mutants_of_others import MUTANTS_OF_OTHERS
+from tests.sim.every_mutant import mutant_named
 from tests.walk.search import Search, Walk
 from tests.walk.settings import KINDS
 
@@ -32,7 +31,7 @@ CAUGHT: Final = (
 def test_the_walk_catches_the_mutant(
     name: str, kind: str, faults: int, only: tuple[str, ...], rule: str
 ) -> None:
-    mutant = next(each for each in (*MUTANTS, *MUTANTS_OF_OTHERS) if each.name == name)
+    mutant = mutant_named(name)
     figures = Search(Walk(KINDS[kind], mutant.core(), only), faults).run()
     assert figures.broken is not None, "no rule was broken"
     assert rule in figures.broken.what

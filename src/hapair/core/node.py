@@ -327,7 +327,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
         behind=doubts.never_promoted(state),
-        wrote_nothing=state.wrote_nothing,
+        wrote_nothing=state.stored.wrote_nothing,
         seen_losses=state.peer.seen_losses,
         tie=state.stored.tie,
     )

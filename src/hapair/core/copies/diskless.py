@@ -2,7 +2,8 @@
 
 Nothing can be compared with a copy that has no disk. But a node that was connected to the peer's
 current copy while it had no disk itself, and that has had none since, got no write acknowledged
-that is not in that copy.
+that is not in that copy. A restart or a boot changes nothing about that: it is stored, and
+forgotten when a disk is seen again, which is before anything could be promoted from it.
 """
 
 from hapair.core.copies import doubts, replication
@@ -17,11 +18,13 @@ def settle(turn: Turn) -> None:
     """Remember what was not written here since the peer had all of it; believe the same of it."""
     state = turn.state
     theirs = state.peer.state
-    kept = {name for name in state.wrote_nothing if not _is_attached(state.facts.get(name))}
+    kept = {name for name in state.stored.wrote_nothing if not _is_attached(state.facts.get(name))}
     if state.standing is Standing.TOGETHER and theirs is not None:
         kept |= {name for name in state.facts if _writes_to_the_peer(state, theirs, name)}
         doubts.believe(turn, theirs.wrote_nothing)
-    turn.change(wrote_nothing=tuple(sorted(kept)))
+    known = tuple(sorted(kept))
+    if known != state.stored.wrote_nothing:
+        turn.store(wrote_nothing=known)
 
 
 def _is_attached(facts: VolumeFacts | None) -> bool:

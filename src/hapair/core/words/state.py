@@ -88,8 +88,6 @@ class NodeState:
     linked_until_s: float = 0.0  # When the last connection of the data ended.
     relinked: bool = False  # A connection was made while the peer was silent.
     losses: int = 0  # Connections of the data that ended; what the peer said before is old.
-    # Copies here that have had no disk since the peer's were known to have every write.
-    wrote_nothing: tuple[str, ...] = ()
     reconnects: Mapping[str, Reconnects] = field(default_factory=dict)  # By resource.
     claims: tuple[str, ...] = ()  # Resources that wait for the peer's word before a promotion.
     fence_asked: Mapping[int, str] = field(default_factory=dict)  # Request -> resource.
