@@ -7,7 +7,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 
-from hapair.model.data import SYNCING, Connection, Disk, Role, VolumeFacts
+from hapair.model.data import REPLICATING, SYNCING, Connection, Disk, Role, VolumeFacts
 
 _WORDS: Final = {
     Connection.STAND_ALONE: ("StandAlone", "Disconnecting"),
@@ -384,13 +384,29 @@ def _proc_details(device: ProcDevice, line: str) -> ProcDevice:
 
 
 def agrees(resource: Resource, device: ProcDevice) -> bool:
-    """Tell whether the event stream's picture is what /proc/drbd says at the same moment."""
-    return (
+    """Tell whether the event stream's picture is what /proc/drbd says at the same moment.
+
+    What is said of the peer is compared while it is connected: only then anything follows from it.
+    """
+    alike = (
         resource.role == device.role
         and resource.disk == device.disk
         and resource.suspended == device.suspended
         and (resource.connection == CONNECTED) == (device.connection in _PROC_CONNECTED)
     )
+    connection = connection_of(resource.connection, resource.replication)
+    if not alike or connection not in REPLICATING:
+        return alike
+    return (
+        connection is connection_of(CONNECTED, _replication(device))
+        and resource.peer_role == device.peer_role
+        and resource.peer_disk == device.peer_disk
+    )
+
+
+def _replication(device: ProcDevice) -> str:
+    """Return what is replicated, in the words of ``events2``: 8.4 has one word for all of it."""
+    return "Established" if device.connection == CONNECTED else device.connection
 
 
 _PROC_CONNECTED: Final = frozenset({CONNECTED, "WFReportParams"}) | {
