@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, TypeAlias
+from weakref import WeakValueDictionary
 
 from hapair.core.words.effects import (
     Act,
@@ -118,7 +119,8 @@ class Performer:
         self._clock = clock
         self._spawn = spawn
         self._turns = Turns()
-        self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
+        # A lock lives as long as somebody has it or waits for it.
+        self._locks = WeakValueDictionary[tuple[str, str, str], asyncio.Lock]()
         self._answers: list[Looked] = []  # Of looks that have just ended.
         self._ends: list[Ended] = []  # Of actions that have just ended.
         self.attachments = Attachments(hands.replication, hands.backing)
