@@ -175,7 +175,11 @@ def exit_of(pid: int) -> asyncio.Future[int]:
         if not exited.done():
             exited.set_result(os.waitstatus_to_exitcode(status))
 
-    loop.add_reader(handle, reap)
+    try:
+        loop.add_reader(handle, reap)
+    except OSError:  # The kernel has no memory to watch one more.
+        os.close(handle)
+        return loop.create_task(_reaped(pid), name=f"wait for process {pid}")
     return exited
 
 
