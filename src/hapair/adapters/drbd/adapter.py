@@ -55,7 +55,7 @@ class Drbd:
         self._events = Events(
             follow=follow_lines or (lambda argv, idle_s: follow(argv, idle_s=idle_s)),
             argv=lambda: self._commands().events(),
-            proc_text=self._proc_text,
+            proc_text=self._proc_text_or_nothing,
             loaded=module.exists,
             addresses=self._addresses,
         )
@@ -297,8 +297,16 @@ class Drbd:
         return facts is not None and facts.suspended
 
     def _proc_text(self) -> str:
+        """Return what 8.4 tells of all devices; OSError when it is there and cannot be read."""
         try:
             return self._proc.read_text()
+        except FileNotFoundError:
+            return ""
+
+    def _proc_text_or_nothing(self) -> str:
+        """Return the same, to be compared with: where nothing can be read, nothing disagrees."""
+        try:
+            return self._proc_text()
         except OSError:
             return ""
 

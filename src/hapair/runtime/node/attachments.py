@@ -168,7 +168,10 @@ class Attachments:
 
         Return False when that cannot be remembered yet.
         """
-        before = self._backing.last_seen(volume.resource)
+        try:
+            before = self._backing.last_seen(volume.resource)
+        except OSError:
+            return False
         if before is not None:
             await self._backing.guard(volume)
         if before is not None and before.attached:
