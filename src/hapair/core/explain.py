@@ -210,8 +210,15 @@ def _frozen(state: NodeState, application: str) -> list[Alarm]:
     found: list[Alarm] = []
     for volume in replication.volumes(state, application):
         facts = state.facts.get(volume.resource)
-        if facts is not None and facts.suspended:
-            because = brake.verdict(state, volume.resource).because
+        if facts is None:
+            continue
+        because = brake.verdict(state, volume.resource).because
+        if facts.held:
+            text = f"writes of {volume.resource} were frozen by hand (drbdadm suspend-io)"
+            if facts.suspended:
+                text += f", and by DRBD, which that would let go too: {because}"
+            found.append(Alarm("frozen-by-hand", text, application))
+        elif facts.suspended:
             text = f"writes of {volume.resource} are frozen: {because}"
             found.append(Alarm("frozen", text, application))
     return found

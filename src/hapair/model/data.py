@@ -47,9 +47,10 @@ class VolumeFacts:
     disk: Disk
     peer_disk: Disk
     connection: Connection
-    suspended: bool = False  # Writes are frozen.
+    suspended: bool = False  # The kernel has frozen the writes, because it lost its peer.
     out_of_sync_bytes: int = 0
     sync_done: float | None = None  # 0.0 to 1.0 while a resync runs, else None.
+    held: bool = False  # An administrator has frozen them (drbdadm suspend-io).
     waits: bool = False  # Its resync is held back, here or by the peer, while another one runs.
 
     @property

@@ -219,8 +219,8 @@ class Drbd:
         reset of the node helps.
         """
         commands = self._commands()
-        if taken := self._taken(volume):
-            return Refused(taken)
+        if why := self._taken(volume) or self._held_by_a_person(volume):
+            return Refused(why)
         if self._disk(volume) is not Disk.DISKLESS:  # A daemon that died may have come so far.
             detached = await self._change(commands.detach_by_force(volume), timeout_s)
             if not isinstance(detached, Done):
@@ -242,10 +242,11 @@ class Drbd:
     async def resume(self, volume: Volume, *, timeout_s: float) -> Outcome:
         """Let frozen writes go, although no handler said so.
 
-        DRBD makes a new generation first. It does not note that the peer's copy is outdated.
+        DRBD makes a new generation first. It does not note that the peer's copy is outdated. It
+        would let go what an administrator froze as well, so that is refused.
         """
-        if taken := self._taken(volume):
-            return Refused(taken)
+        if why := self._taken(volume) or self._held_by_a_person(volume):
+            return Refused(why)
         if not self._suspended(volume):
             return Done("its writes are not frozen")
         if (disk := self._disk(volume)) is not Disk.UP_TO_DATE:
@@ -280,6 +281,13 @@ class Drbd:
         if holder in ("", volume.resource):
             return ""
         return f"/dev/drbd{volume.minor} belongs to {holder}, not to {volume.resource}"
+
+    def _held_by_a_person(self, volume: Volume) -> str:
+        facts = self.facts(volume.resource)
+        held = facts is not None and facts.held
+        return (
+            f"its writes were frozen by hand: drbdadm resume-io {volume.resource}" if held else ""
+        )
 
     def _disk(self, volume: Volume) -> Disk:
         """Return the disk's state from the kernel itself where it tells (DRBD 8.4)."""

@@ -25,6 +25,8 @@ ADVICE: Final = {
     "no-method": f"configure a method against {{peer}}; {CONFIRM}",
     "fence": "nothing: it is tried until it succeeds; clevents shows each try",
     "frozen": "bring {peer} or its network back; clstat --why {application} tells more",
+    "frozen-by-hand": "nothing here overrules it, nor stops what waits for these writes. When you"
+    " are done: drbdadm resume-io RESOURCE",
     "lost": "mend this node's networks; the peer, or nobody, goes on",
     "superseded": "mend this node's networks; the peer goes on",
     "no-redundancy": "bring {peer} back; it joins by itself (after clhalt: clform)",

@@ -165,7 +165,7 @@ def _volume(
             "disk": facts.disk,
             "peer_disk": facts.peer_disk,
             "connection": facts.connection,
-            "suspended": facts.suspended,
+            "suspended": facts.suspended or facts.held,
             "out_of_sync_bytes": facts.out_of_sync_bytes,
             "sync_done": facts.sync_done,
         }
