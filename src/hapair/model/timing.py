@@ -2,7 +2,8 @@
 
 from typing import Final
 
-MOUNT_S: Final = 120.0  # A journal replay or a file system check may need it.
+# A journal replay or a file system check may need it; an application may be given more.
+MOUNT_S: Final = 120.0
 REPLICATION_S: Final = 30.0
 ADDRESSES_S: Final = 10.0
 MONITOR_S: Final = 20.0  # Of one monitor action, as the OCF standard proposes.

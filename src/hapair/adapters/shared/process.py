@@ -126,7 +126,7 @@ async def run_apart(
     be a moment later.
     """
     try:
-        pid = _spawn_apart(argv, environment, output)
+        pid = spawn_apart(argv, environment, output)
     except OSError as error:
         if passes(error):
             raise
@@ -141,7 +141,8 @@ async def run_apart(
     return exited.result()
 
 
-def _spawn_apart(argv: Sequence[str], environment: Mapping[str, str], output: int) -> int:
+def spawn_apart(argv: Sequence[str], environment: Mapping[str, str], output: int) -> int:
+    """Start ``argv`` in a session of its own and return its number; OSError: it was not started."""
     return os.posix_spawn(
         argv[0],
         tuple(argv),
