@@ -59,6 +59,14 @@ class VolumeFacts:
         return self.connection in REPLICATING
 
     @property
+    def differs(self) -> bool:
+        """Tell whether the copies are known to differ, though every write goes to both.
+
+        A comparison (``drbdadm verify``) found it: only the next connection completes one of them.
+        """
+        return self.connection is Connection.CONNECTED and self.out_of_sync_bytes > 0
+
+    @property
     def current(self) -> bool:
         """Tell whether this copy is good, as far as this kernel can know.
 

@@ -55,6 +55,8 @@ ADVICE: Final = {
     " clconfirm copy-is-good {application}",
     "unproven-copy": "see what clstat says of {peer}'s copy. Only if the copies cannot meet, and"
     " what {peer} may have written alone does not matter: clconfirm copy-is-good {application}",
+    "copies-differ": "look for a cause (disk, memory); then, on the node that does not run"
+    " {application}: drbdadm disconnect RESOURCE; drbdadm connect RESOURCE",
     "two-owners": "keep both nodes as they are until the two copies were compared; nothing is"
     " discarded by itself",
 }
@@ -63,6 +65,7 @@ MILD: Final = frozenset(
     {
         "builds",
         "configuration-differs",
+        "copies-differ",
         "no-redundancy",
         "takes-back",
         "unprotected",
