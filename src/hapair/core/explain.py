@@ -231,7 +231,7 @@ def _differing(state: NodeState, application: str) -> list[Alarm]:
         Alarm(
             "copies-differ",
             f"the two copies of {facts.resource} differ, as a comparison found, in"
-            f" {facts.out_of_sync_bytes / KIB:,.0f} KiB: it is moved to no copy that may lack something",
+            f" {facts.out_of_sync_bytes / KIB:,.0f} KiB: nothing moves to the other one",
             application,
         )
         for facts in replication.volume_facts(state, application)

@@ -9,6 +9,8 @@ ADVICE: Final = {
     "peer-alive": "look at the networks and firewalls of both nodes: one direction is cut",
     "not-connected": "look at the firewalls; clbuild checks both nodes and lists what is wrong",
     "never-joined": f"start {{peer}}; {CONFIRM}",
+    "older-heartbeats": "set the clock of {peer}; it is heard as soon as a connection to it can be"
+    " made: look at the firewalls",
     "one-network": f"bring {{peer}} back; {CONFIRM}",
     "own-link-down": f"mend this node's link; {CONFIRM}",
     "ask-operator": f"bring {{peer}} back; {CONFIRM}",
