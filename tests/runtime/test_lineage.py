@@ -1,18 +1,26 @@
 """A peer that counts its starts anew is heard again; recordings of a former one are not."""
 
+import asyncio
 import errno
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
-from hapair.core.words.events import Event, PeerState, PeerStated
+from hapair.adapters.heartbeat import ReplayGuard
+from hapair.core.words.events import Event, Form, PeerState, PeerStated
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
+from hapair.model.status import Standing
+from hapair.ports.peer import HeardDatagram
 from hapair.runtime.codec import dumps
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.lineage import OLDER_MAX, PEER, KnownPeer, Lineage, read_known
 from tests.core.bench import Bench
 from tests.runtime.conftest import names
 from tests.runtime.fakes import Air, SetClock
+from tests.runtime.pair import NAMES, Side, Two, without_data
+from tests.runtime.virtual_time import virtually
 
 
 @dataclass
@@ -55,6 +63,57 @@ class House:
     def lived(self) -> list[PeerState]:
         stated = (event for event in self.offered if isinstance(event, PeerStated))
         return [each.state for each in stated if each.lives]
+
+
+class Guarded(Air):
+    """Air in which each datagram passes the guard, like on a real network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.guard = ReplayGuard()
+        self.sequence = 0
+
+    def arrive(self, datagram: HeardDatagram) -> None:
+        self.sequence += 1
+        if self.guard.admit(datagram.network, datagram.incarnation, self.sequence):
+            super().arrive(datagram)
+
+    def introduce(self, incarnation: int, highest: int = 0) -> None:
+        self.guard.introduce(incarnation, highest)
+
+    def older(self) -> int:
+        return self.guard.older
+
+
+@virtually
+async def test_two_whole_nodes_meet_again_after_a_new_disk_and_a_wrong_clock(
+    tmp_path: Path,
+) -> None:
+    pair = Two({name: Side(name, tmp_path, air=Guarded(), incarnation=1000) for name in NAMES})
+    for side in pair.sides.values():
+        side.start(without_data(), Stored())
+    pair.connect()
+    for side in pair.sides.values():
+        side.command(1, Form())
+    await asyncio.sleep(3.0)
+    old, new = pair.sides.values()
+    assert old.standing is Standing.TOGETHER
+    assert read_known(old.stored[PEER]) == KnownPeer(1001, 1001)
+    new.die()
+    old.running.peer.closed("it died")
+    await asyncio.sleep(5.0)
+    assert old.standing is not Standing.TOGETHER
+    new.stored.clear()
+    new.incarnation, new.air = 4, Guarded()
+    new.start(without_data(), Stored())
+    pair.connect()
+    new.command(2, Form())
+    await asyncio.sleep(10.0)
+    assert [side.standing for side in (old, new)] == [Standing.TOGETHER] * 2
+    assert old.running.state.peer.incarnation == 5
+    assert "counts-anew" in old.names()
+    assert read_known(old.stored[PEER]) == KnownPeer(5, 1001)
+    pair.end()
 
 
 @pytest.fixture
