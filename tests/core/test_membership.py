@@ -13,7 +13,6 @@ from hapair.core.words.events import (
     Form,
     Leave,
     LinkChanged,
-    PeerStated,
     ReferencesProbed,
     Start,
     Tick,
@@ -120,20 +119,6 @@ def test_an_older_incarnation_of_the_peer_is_not_listened_to() -> None:
     bench.peer_says()
     assert bench.state.peer == known
     assert newest == known.state
-
-
-def test_an_older_incarnation_that_lives_is_agreed_with_anew() -> None:
-    """The peer has a new disk, and its clock was not set when it counted its start."""
-    bench = Bench()
-    bench.together()
-    bench.wait(3.0, hearing=False)
-    bench.peer = replace(bench.peer, incarnation=6, accepted=1)
-    bench.do(PeerStated(bench.now_s, bench.peer, lives=True))
-    assert (bench.state.peer.incarnation, bench.state.accepted) == (6, 0)
-    bench.hear(incarnation=6)
-    bench.peer_says(epoch=bench.state.stored.epoch)
-    assert bench.state.accepted == 6
-    assert bench.state.peer_heard
 
 
 def test_a_new_daemon_of_the_peer_is_agreed_with_anew() -> None:

@@ -113,16 +113,7 @@ class Node:
         self._unknown = unknown_members(parts.load(STATE))
         self._wires = parts.connect(built.cluster, identity.me)
         self._hands = parts.hands(built.cluster, identity.me)
-        self._lineage = Lineage(
-            self._wires.heartbeats,
-            parts.clock,
-            parts.journal,
-            self.offer,
-            parts.keep,
-            lambda: self.state,
-            lambda: self.peer.connected,
-            read_known(parts.load(PEER)),
-        )
+        self._lineage = self._make_lineage()
         self.peer = Peer(
             built.cluster.peer_of(identity.me),
             parts.clock,
@@ -160,6 +151,19 @@ class Node:
         self._loop = Loop(core.step, state, performer)
         self._memory = ReplicationMemory(
             parts.keep, parts.clock, read_remembered(parts.load(MEMORY))
+        )
+
+    def _make_lineage(self) -> Lineage:
+        parts = self._parts
+        return Lineage(
+            self._wires.heartbeats,
+            parts.clock,
+            parts.journal,
+            self.offer,
+            parts.keep,
+            lambda: self.state,
+            lambda: self.peer.connected,
+            read_known(parts.load(PEER)),
         )
 
     def _make_outlets(self, listeners: Listeners) -> Outlets:
