@@ -260,6 +260,23 @@ async def test_writes_stay_frozen_while_the_disk_is_not_proven_detached(
     assert [line.split(" ", 1)[1] for line in node.run.ran] == ["detach 10 --force"]
 
 
+@pytest.mark.parametrize("words", ["user", "user,fencing"])
+async def test_what_a_person_froze_is_neither_let_go_nor_given_up(node: Node, words: str) -> None:
+    """The kernel has one command for all who froze it."""
+    await node.see(
+        f"exists resource name:orders.data role:Primary suspended:{words}",
+        "exists device name:orders.data volume:0 minor:10 disk:UpToDate",
+        "exists -",
+    )
+    assert (facts := node.drbd.facts("orders.data")) is not None
+    assert (facts.held, facts.suspended) == (True, words != "user")
+    for deed in (node.drbd.resume, node.drbd.detach_by_force):
+        outcome = await deed(VOLUME, timeout_s=5)
+        assert isinstance(outcome, Refused)
+        assert "drbdadm resume-io orders.data" in outcome.why
+    assert node.run.ran == []
+
+
 async def test_nothing_is_resumed_that_is_not_frozen(node: Node) -> None:
     """``resume-io`` waits for all I/O, which on a hung disk never ends."""
     node.proc.write_text(PROC.format("Failed", "r-----"))

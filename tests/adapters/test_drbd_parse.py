@@ -290,8 +290,30 @@ def test_the_two_sources_are_compared_in_one_language() -> None:
     alone = proc_devices(PROC_SYNCING)[11]
     connected = read(RESYNC_DONE, read(RESYNC_OF_A_NEW_TARGET)).resources["orders.data"]
     assert not agrees(connected, alone)
-    text = PROC_SYNCING.replace("SyncSource ro:Primary", "Connected ro:Secondary")
+
+
+@pytest.mark.parametrize(
+    ("said", "kernel"),
+    [
+        ("ds:UpToDate/UpToDate", "ds:UpToDate/Outdated"),
+        ("ds:UpToDate/UpToDate", "ds:UpToDate/Diskless"),
+        ("ro:Secondary/Secondary", "ro:Secondary/Primary"),
+        ("cs:Connected", "cs:SyncTarget"),
+        ("cs:Connected", "cs:SyncSource"),
+    ],
+)
+def test_what_is_said_of_the_peer_is_compared_too(said: str, kernel: str) -> None:
+    """A move relies on it: the peer's copy is complete, and it is no Primary."""
+    connected = read(RESYNC_DONE, read(RESYNC_OF_A_NEW_TARGET)).resources["orders.data"]
+    text = "10: cs:Connected ro:Secondary/Secondary ds:UpToDate/UpToDate C r-----"
     assert agrees(connected, proc_devices(text)[10])
+    assert not agrees(connected, proc_devices(text.replace(said, kernel))[10])
+
+
+def test_of_a_peer_that_is_gone_the_words_may_differ() -> None:
+    lost = read(PEER_LOST, read(RESYNC_DONE, read(RESYNC_OF_A_NEW_TARGET)))
+    text = "10: cs:WFConnection ro:Secondary/Unknown ds:UpToDate/Outdated C r-----"
+    assert agrees(lost.resources["orders.data"], proc_devices(text)[10])
 
 
 SHOWN: Final = """\

@@ -1,8 +1,10 @@
 """What a machine lacks for a moment is no verdict about what was to be done."""
 
+import asyncio
 import errno
 import os
 import resource
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ from hapair.adapters.drbd.backing import activate
 from hapair.adapters.filesystem.mounter import Target, not_mounted
 from hapair.adapters.lvm.adapter import LvmAdapter
 from hapair.adapters.programs.adapter import ApplicationPrograms
-from hapair.adapters.shared.forked import Forked
+from hapair.adapters.shared.forked import Ended, Forked, StillRuns, Write
 from hapair.adapters.shared.passing import LVM_LOCKED
 from hapair.adapters.shared.process import ProcessRunner, exit_of, run_apart
 from hapair.model.application import FileSystem, Unit
@@ -63,6 +65,29 @@ async def test_a_child_that_cannot_be_watched_is_reaped_all_the_same() -> None:
         exited = exit_of(pid)
     assert await exited == 0
     assert not _lives(pid)
+
+
+@pytest.mark.parametrize("fails", ["pidfd_open", "add_reader"])
+async def test_a_forked_child_that_cannot_be_watched_is_killed_in_time_and_reaped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails: str
+) -> None:
+    def lacks(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def hang(_write: Write) -> int:
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        signal.pause()
+        return 0
+
+    before = _descriptors()
+    forked = Forked()
+    monkeypatch.setattr(os if fails == "pidfd_open" else asyncio.get_running_loop(), fails, lacks)
+    assert await forked("mount", hang, timeout_s=1) == StillRuns(1)
+    monkeypatch.undo()
+    pid = int((tmp_path / "pid").read_text())
+    assert await forked("mount", lambda _write: 0, timeout_s=5) == Ended(0, "")
+    assert not _lives(pid)
+    assert _descriptors() == before
 
 
 async def test_a_script_that_lacked_memory_was_not_started(monkeypatch: pytest.MonkeyPatch) -> None:

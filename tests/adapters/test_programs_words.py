@@ -108,6 +108,12 @@ async def test_a_killed_unit_is_stopped_too_or_systemd_would_start_it_again() ->
     assert [line.split()[1] for line in run.ran] == ["kill", "--no-ask-password"]
 
 
-async def test_what_systemd_does_not_tell_is_not_known() -> None:
-    run = FakeRunner({"systemctl show": TimedOut(10)})
-    assert await Units(run).running(UNIT) is None
+@pytest.mark.parametrize("answer", [TimedOut(10), Finished(1, "", "Failed to connect to bus")])
+async def test_what_systemd_does_not_tell_says_nothing_of_the_unit(
+    answer: Finished | TimedOut,
+) -> None:
+    """It does not mean "partly up", which would be stopped."""
+    run = FakeRunner({"systemctl show": answer, "systemctl --no-ask-password start": TimedOut(5)})
+    with pytest.raises(OSError, match=r"orders\.service"):
+        await Units(run).running(UNIT)
+    assert isinstance(await programs(run).start("orders", UNIT, timeout_s=5), Unknown)

@@ -154,6 +154,16 @@ async def test_a_loaded_module(root: Path) -> None:
     assert facts.helper == "/sbin/drbdadm"
 
 
+@pytest.mark.parametrize("answer", [TimedOut(20), Finished(20, "", "no netlink")])
+async def test_a_kernel_that_does_not_tell_has_devices_in_use_all_the_same(
+    root: Path, answer: Finished | TimedOut
+) -> None:
+    write(root, "sys/module/drbd/version", "8.4.11\n")
+    facts = await software.drbd(Answers({"drbdsetup events2 --now": answer}), root)
+    assert facts.version == "8.4.11"
+    assert facts.error.startswith("drbdsetup events2")
+
+
 @pytest.mark.parametrize(
     ("options", "helper"),
     [

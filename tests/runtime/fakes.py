@@ -318,6 +318,8 @@ class Air:
     sent: list[tuple[int, bytes]] = field(default_factory=list)
     buffered: list[HeardDatagram] = field(default_factory=list)
     opened: int = 0
+    introduced: list[tuple[int, int]] = field(default_factory=list)
+    from_before: int = 0
     deliver: Callable[[HeardDatagram], None] = lambda _: None  # Where what is sent arrives.
     _heard: Callable[[HeardDatagram], None] = lambda _: None
 
@@ -339,6 +341,12 @@ class Air:
 
     def rejected(self) -> int:
         return 0
+
+    def introduce(self, incarnation: int, highest: int = 0) -> None:
+        self.introduced.append((incarnation, highest))
+
+    def older(self) -> int:
+        return self.from_before
 
     def close(self) -> None:
         self.opened -= 1

@@ -82,6 +82,28 @@ def test_nothing_is_admitted_twice_and_incarnations_never_go_back(
         assert order == sorted(order)
 
 
+def test_after_an_introduction_only_that_incarnation_and_newer_ones_than_all_are_heard() -> None:
+    guard = ReplayGuard()
+    assert guard.admit("public", 9, 1)
+    assert [guard.admit("public", 5, number) for number in range(3)] == [False] * 3
+    assert guard.older == 3
+    guard.introduce(5)
+    assert guard.admit("public", 5, 1)
+    assert guard.older == 0
+    assert not guard.admit("public", 5, 1)
+    assert not guard.admit("public", 9, 2), "a recording of the former one"
+    assert guard.admit("public", 10, 1)
+
+
+def test_a_new_daemon_that_knows_its_peer_hears_no_recording_of_a_former_one() -> None:
+    guard = ReplayGuard()
+    guard.introduce(8, highest=9)
+    assert not guard.admit("public", 7, 1)
+    assert not guard.admit("public", 9, 1)
+    assert guard.admit("public", 8, 1)
+    assert guard.admit("public", 10, 1)
+
+
 class Wire:
     """A node on the loopback network, and what it heard."""
 

@@ -110,9 +110,10 @@ async def test_options_that_somebody_typed_are_found_and_told(house: House) -> N
     assert house.disks_set == []
 
 
-async def test_frozen_writes_are_waited_for(house: House) -> None:
+@pytest.mark.parametrize("frozen", [replace(UP, suspended=True), replace(UP, held=True)])
+async def test_frozen_writes_are_waited_for(house: House, frozen: VolumeFacts) -> None:
     """The kernel would wait for them, and let nobody else at the resource meanwhile."""
-    house.machine.known[DATA] = replace(UP, suspended=True)
+    house.machine.known[DATA] = frozen
     assert await house.asked() == []
     house.machine.known[DATA] = UP
     assert await house.asked() == [FOLLOW]

@@ -3,8 +3,8 @@
 A datagram is a fixed header, a keyed BLAKE2b tag and a body that is not read here. The tag covers
 the sender, the network and the body, so a datagram can neither be forged, nor sent back to its
 author, nor be repeated on another network. Within one incarnation of the sender the sequence must
-grow on each network, and incarnations never go back: a recorded datagram is worth nothing. What
-fails any of this is counted and dropped before the body is looked at.
+grow on each network, and by heartbeats alone incarnations never go back: a recorded datagram is
+worth nothing. What fails any of this is counted and dropped before the body is looked at.
 """
 
 import asyncio
@@ -37,18 +37,30 @@ NETWORK_CONTROL: Final = 0xC0  # Traffic class CS6: switches and queues let it p
 class ReplayGuard:
     """The newest numbers that came from the peer; kept as long as the daemon lives."""
 
-    incarnation: int = 0
+    incarnation: int = 0  # The one that is heard.
+    highest: int = 0  # That ever was: only what follows it is heard without being introduced.
+    older: int = 0  # How many of other ones came since one was admitted.
     sequences: dict[str, int] = field(default_factory=dict)  # By network.
 
     def admit(self, network: str, incarnation: int, sequence: int) -> bool:
         """Tell whether an authenticated datagram is new, and remember it."""
-        if incarnation > self.incarnation:
-            self.incarnation = incarnation
-            self.sequences.clear()
-        if incarnation < self.incarnation or sequence <= self.sequences.get(network, -1):
+        if incarnation > self.highest:
+            self.introduce(incarnation)
+        if incarnation != self.incarnation:
+            self.older += 1
+            return False
+        if sequence <= self.sequences.get(network, -1):
             return False
         self.sequences[network] = sequence
+        self.older = 0
         return True
+
+    def introduce(self, incarnation: int, highest: int = 0) -> None:
+        """Hear this incarnation from now on; another way than a heartbeat has proved it."""
+        if incarnation != self.incarnation:
+            self.sequences.clear()
+        self.incarnation = incarnation
+        self.highest = max(self.highest, incarnation, highest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +181,12 @@ class UdpHeartbeats:
 
     def rejected(self) -> int:
         return self._rejected
+
+    def introduce(self, incarnation: int, highest: int = 0) -> None:
+        self._guard.introduce(incarnation, highest)
+
+    def older(self) -> int:
+        return self._guard.older
 
     def close(self) -> None:
         self._open = False

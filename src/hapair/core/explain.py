@@ -18,6 +18,7 @@ from hapair.model.backing import Trust
 from hapair.model.data import VolumeFacts
 from hapair.model.status import Failure, Phase, Standing, Wanted
 
+KIB: Final = 1024
 ALARMING: Final = (Verdict.ALARM, Verdict.YIELD, Verdict.ISOLATED, Verdict.LOST, Verdict.FENCE)
 
 
@@ -210,11 +211,32 @@ def _frozen(state: NodeState, application: str) -> list[Alarm]:
     found: list[Alarm] = []
     for volume in replication.volumes(state, application):
         facts = state.facts.get(volume.resource)
-        if facts is not None and facts.suspended:
-            because = brake.verdict(state, volume.resource).because
+        if facts is None:
+            continue
+        because = brake.verdict(state, volume.resource).because
+        if facts.held:
+            text = f"writes of {volume.resource} were frozen by hand (drbdadm suspend-io)"
+            if facts.suspended:
+                text += f", and by DRBD, which that would let go too: {because}"
+            found.append(Alarm("frozen-by-hand", text, application))
+        elif facts.suspended:
             text = f"writes of {volume.resource} are frozen: {because}"
             found.append(Alarm("frozen", text, application))
     return found
+
+
+def _differing(state: NodeState, application: str) -> list[Alarm]:
+    """Say which copies a comparison found to differ."""
+    return [
+        Alarm(
+            "copies-differ",
+            f"the two copies of {facts.resource} differ, as a comparison found, in"
+            f" {facts.out_of_sync_bytes / KIB:,.0f} KiB: nothing moves to the other one",
+            application,
+        )
+        for facts in replication.volume_facts(state, application)
+        if facts is not None and facts.differs
+    ]
 
 
 def _vanished(state: NodeState, application: str) -> list[Alarm]:
@@ -300,6 +322,7 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
         text = "it was started on both nodes while they could not hear each other"
         found.append(Alarm("two-owners", text, name))
     found += _frozen(state, name)
+    found += _differing(state, name)
     found += _vanished(state, name)
     found += _written_behind(state, name)
     found += _unprovable(state, name)

@@ -153,8 +153,8 @@ def _absorb(turn: Turn, event: Event) -> None:
             pass
         case Heard(at_s, network, beat):
             membership.absorb_beat(turn, network, beat, at_s)
-        case PeerStated(_, peer_state):
-            membership.absorb_state(turn, peer_state)
+        case PeerStated(_, peer_state, lives):
+            membership.absorb_state(turn, peer_state, lives=lives)
         case DataChanged(_, facts):
             first = not turn.state.facts_read
             replication.absorb_kernel(turn, facts)

@@ -108,7 +108,9 @@ class BackingVolumes(Protocol):
         """Keep everybody from writing to it until it is brought up; nothing while it is in use."""
         ...
 
-    def last_seen(self, resource: str) -> LastSeen | None: ...
+    def last_seen(self, resource: str) -> LastSeen | None:
+        """Return what was remembered; OSError when that cannot be read just now."""
+        ...
 
     async def remember(self, resource: str, seen: LastSeen | None) -> Outcome:
         """Remember it for good; Done when it is on the disk. None: forget it."""

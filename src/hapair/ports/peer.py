@@ -42,6 +42,14 @@ class Heartbeats(Protocol):
         """Count datagrams that were forged, replayed or damaged."""
         ...
 
+    def introduce(self, incarnation: int, highest: int = 0) -> None:
+        """Hear this incarnation of the peer, and later ones than all that ever were."""
+        ...
+
+    def older(self) -> int:
+        """Count those in a row that are the peer's own, but of an incarnation before."""
+        ...
+
     def close(self) -> None: ...
 
 

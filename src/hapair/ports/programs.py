@@ -42,5 +42,8 @@ class Programs(Protocol):
         ...
 
     async def running(self, application: str, program: Program) -> bool | None:
-        """True or False when known; None when only some of it runs."""
+        """True or False when known; None when only some of it runs.
+
+        Raises OSError, TimeoutError for one, when nobody could look: that says nothing.
+        """
         ...

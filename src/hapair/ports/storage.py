@@ -102,7 +102,7 @@ class NativeMounts(Protocol):
         ...
 
     def mounted(self, volume: Volume) -> bool:
-        """Tell whether the bare volume is mounted here."""
+        """Tell whether the bare volume is mounted here, wherever."""
 
     def left_out(self, volume: Volume) -> bool:
         """Tell whether a line of fstab would mount it here, had we not left it out."""

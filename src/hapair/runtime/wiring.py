@@ -128,7 +128,7 @@ def make_hands(places: Places, cluster: Cluster, me: str) -> Hands:
     return Hands(
         replication,
         KernelBackings(run, FileStorage(places.memory)),
-        MountedFileSystems(run),
+        MountedFileSystems(),
         ServiceAddresses(cluster, me, former=places.cards_before),
         programs,
         NetworkPaths(cluster, me),

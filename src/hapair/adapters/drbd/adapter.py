@@ -55,7 +55,7 @@ class Drbd:
         self._events = Events(
             follow=follow_lines or (lambda argv, idle_s: follow(argv, idle_s=idle_s)),
             argv=lambda: self._commands().events(),
-            proc_text=self._proc_text,
+            proc_text=self._proc_text_or_nothing,
             loaded=module.exists,
             addresses=self._addresses,
         )
@@ -219,8 +219,8 @@ class Drbd:
         reset of the node helps.
         """
         commands = self._commands()
-        if taken := self._taken(volume):
-            return Refused(taken)
+        if why := self._taken(volume) or self._held_by_a_person(volume):
+            return Refused(why)
         if self._disk(volume) is not Disk.DISKLESS:  # A daemon that died may have come so far.
             detached = await self._change(commands.detach_by_force(volume), timeout_s)
             if not isinstance(detached, Done):
@@ -242,10 +242,11 @@ class Drbd:
     async def resume(self, volume: Volume, *, timeout_s: float) -> Outcome:
         """Let frozen writes go, although no handler said so.
 
-        DRBD makes a new generation first. It does not note that the peer's copy is outdated.
+        DRBD makes a new generation first. It does not note that the peer's copy is outdated. It
+        would let go what an administrator froze as well, so that is refused.
         """
-        if taken := self._taken(volume):
-            return Refused(taken)
+        if why := self._taken(volume) or self._held_by_a_person(volume):
+            return Refused(why)
         if not self._suspended(volume):
             return Done("its writes are not frozen")
         if (disk := self._disk(volume)) is not Disk.UP_TO_DATE:
@@ -281,6 +282,13 @@ class Drbd:
             return ""
         return f"/dev/drbd{volume.minor} belongs to {holder}, not to {volume.resource}"
 
+    def _held_by_a_person(self, volume: Volume) -> str:
+        facts = self.facts(volume.resource)
+        held = facts is not None and facts.held
+        return (
+            f"its writes were frozen by hand: drbdadm resume-io {volume.resource}" if held else ""
+        )
+
     def _disk(self, volume: Volume) -> Disk:
         """Return the disk's state from the kernel itself where it tells (DRBD 8.4)."""
         if self._taken(volume):
@@ -297,8 +305,16 @@ class Drbd:
         return facts is not None and facts.suspended
 
     def _proc_text(self) -> str:
+        """Return what 8.4 tells of all devices; OSError when it is there and cannot be read."""
         try:
             return self._proc.read_text()
+        except FileNotFoundError:
+            return ""
+
+    def _proc_text_or_nothing(self) -> str:
+        """Return the same, to be compared with: where nothing can be read, nothing disagrees."""
+        try:
+            return self._proc_text()
         except OSError:
             return ""
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from hapair.adapters.drbd.writers import LIMIT_S, last_mount, writers_of
 from hapair.adapters.shared.forked import Ended, Forked, Write
-from hapair.adapters.shared.passing import LVM_LOCKED, refused
+from hapair.adapters.shared.passing import LVM_LOCKED, passes, refused
 from hapair.model.application import Volume
 from hapair.model.backing import Backing, LastSeen
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -117,12 +117,20 @@ class KernelBackings:
             await asyncio.sleep(GUARD_AGAIN_S)
 
     def last_seen(self, resource: str) -> LastSeen | None:
-        """Return what was remembered; None also when that cannot be read."""
+        """Return what was remembered; None also when it is damaged, or the disk does not give it.
+
+        OSError when only this node lacks something just now: a copy that nobody remembers would be
+        believed.
+        """
         try:
             content = self._storage.load(_file(resource))
             known = json.loads(content) if content is not None else None
             return LastSeen(Backing(**known["backing"]), known["attached"]) if known else None
-        except (OSError, ValueError, TypeError, KeyError):
+        except OSError as error:
+            if passes(error):
+                raise
+            return None
+        except (ValueError, TypeError, KeyError):
             return None
 
     async def remember(self, resource: str, seen: LastSeen | None) -> Outcome:

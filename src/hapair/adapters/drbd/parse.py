@@ -7,7 +7,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 
-from hapair.model.data import SYNCING, Connection, Disk, Role, VolumeFacts
+from hapair.model.data import REPLICATING, SYNCING, Connection, Disk, Role, VolumeFacts
 
 _WORDS: Final = {
     Connection.STAND_ALONE: ("StandAlone", "Disconnecting"),
@@ -24,6 +24,8 @@ _ENDPOINT: Final = re.compile(r"\w+:\[?([0-9A-Fa-f:.]+)\]?:[0-9]+", re.ASCII)
 FIRST_VOLUME: Final = "0"
 UNREADABLE: Final = "?"  # An address, but none that a peer of ours can have.
 KIB: Final = 1024
+NOBODY: Final = "no"  # Has frozen the writes.
+ADMINISTRATOR: Final = "user"
 DIGITS_MAX: Final = 20  # Of a number of the kernel's.
 # The resync waits for the one named by resync-after: on this node, or on the peer, which may see a
 # moment earlier that the other one has begun.
@@ -97,7 +99,7 @@ class Resource:
     """
 
     role: str = "Unknown"
-    suspended: bool = False
+    frozen_by: str = NOBODY  # Whoever froze the writes: words of user, no-data, fencing.
     disk: str = "Diskless"
     minor: int | None = None
     minors: frozenset[int] = frozenset()  # Of all its volumes.
@@ -123,6 +125,7 @@ class Resource:
             )
             return elsewhere.facts(name)
         connection = connection_of(self.connection, self.replication)
+        frozen_by = set(self.frozen_by.split(",")) - {NOBODY}
         return VolumeFacts(
             resource=name,
             role=role_of(self.role),
@@ -130,7 +133,8 @@ class Resource:
             disk=disk_of(self.disk),
             peer_disk=disk_of(self.peer_disk),
             connection=connection,
-            suspended=self.suspended,
+            suspended=bool(frozen_by - {ADMINISTRATOR}),
+            held=ADMINISTRATOR in frozen_by,
             out_of_sync_bytes=self.out_of_sync_bytes,
             sync_done=self.sync_done if connection in SYNCING else None,
             waits=connection in SYNCING and not HELD_BACK.isdisjoint(self.paused_by.split(",")),
@@ -205,11 +209,10 @@ def _with(old: Resource, line: Line) -> Resource:
     values = line.values
     match line.kind:
         case "resource":
-            suspended = values.get("suspended")
             return replace(
                 old,
                 role=values.get("role", old.role),
-                suspended=old.suspended if suspended is None else suspended != "no",
+                frozen_by=values.get("suspended", old.frozen_by),
             )
         case "device":
             minor = _count(values.get("minor", ""))
@@ -384,13 +387,29 @@ def _proc_details(device: ProcDevice, line: str) -> ProcDevice:
 
 
 def agrees(resource: Resource, device: ProcDevice) -> bool:
-    """Tell whether the event stream's picture is what /proc/drbd says at the same moment."""
-    return (
+    """Tell whether the event stream's picture is what /proc/drbd says at the same moment.
+
+    What is said of the peer is compared while it is connected: only then anything follows from it.
+    """
+    alike = (
         resource.role == device.role
         and resource.disk == device.disk
-        and resource.suspended == device.suspended
+        and (resource.frozen_by != NOBODY) == device.suspended
         and (resource.connection == CONNECTED) == (device.connection in _PROC_CONNECTED)
     )
+    connection = connection_of(resource.connection, resource.replication)
+    if not alike or connection not in REPLICATING:
+        return alike
+    return (
+        connection is connection_of(CONNECTED, _replication(device))
+        and resource.peer_role == device.peer_role
+        and resource.peer_disk == device.peer_disk
+    )
+
+
+def _replication(device: ProcDevice) -> str:
+    """Return what is replicated, in the words of ``events2``: 8.4 has one word for all of it."""
+    return "Established" if device.connection == CONNECTED else device.connection
 
 
 _PROC_CONNECTED: Final = frozenset({CONNECTED, "WFReportParams"}) | {

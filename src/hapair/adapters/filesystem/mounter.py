@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final
 
 from hapair.adapters.filesystem import calls, superblock, uses
+from hapair.adapters.filesystem.checks import PROGRAM, Checks
 from hapair.adapters.filesystem.folders import make_mount_point
 from hapair.adapters.filesystem.freeing import free, let_pass
 from hapair.adapters.filesystem.holders import holders, listed
@@ -30,7 +31,7 @@ from hapair.model.application import FileSystem
 from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
 from hapair.model.text import shown
-from hapair.ports.programs import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 
 # The kernel says so when the file system may need a check first. Of XFS only the first two speak of
 # damage: the others are a wrong option, a missing log device, a disk that does not answer.
@@ -56,8 +57,8 @@ class Target:
 
 
 class Mounter:
-    def __init__(self, run: CommandRunner) -> None:
-        self._run = run
+    def __init__(self, checks: Checks | None = None) -> None:
+        self._checks = checks or Checks()
         self._forked = Forked()
         self._together = Together()
 
@@ -85,13 +86,14 @@ class Mounter:
             return Refused(
                 f"{shown(mount.source)} is mounted at {target.mount_point}: unmount it first"
             )
+        until_s = asyncio.get_running_loop().time() + timeout_s
         outcome = await self._try_mount(target, timeout_s, look_first=True)
         needs_check = NEEDS_CHECK[target.file_system] | {SAYS_ERRORS}
         if isinstance(outcome, int) and outcome in needs_check:
-            checked = await self._check(target, timeout_s)
+            checked = await self.check(target, _left_s(until_s))
             if not isinstance(checked, Done):
                 return checked
-            outcome = await self._try_mount(target, timeout_s, look_first=False)
+            outcome = await self._try_mount(target, _left_s(until_s), look_first=False)
         if isinstance(outcome, int):
             return not_mounted(target, outcome)
         return outcome
@@ -213,17 +215,18 @@ class Mounter:
             case Ended(exit_code=code):
                 return code
 
-    async def _check(self, target: Target, timeout_s: float) -> Outcome:
+    async def check(self, target: Target, timeout_s: float) -> Outcome:
         """Repair what needs no person's decision; XFS repairs itself while it mounts."""
         if target.file_system is FileSystem.XFS:
             return Refused(
                 f"{target.device} is damaged and XFS could not mend it while mounting: "
                 f"run xfs_repair {target.device} by hand"
             )
-        argv = ("fsck.ext4", "-p", target.device)
-        match await self._run(argv, timeout_s=timeout_s):
-            case TimedOut(after_s):
-                return Unknown(f"{' '.join(argv)} was not ready after {after_s} s")
+        argv = (*PROGRAM, target.device)
+        match await self._checks(target.device, timeout_s=timeout_s):
+            case TimedOut():
+                said = "is still at work; it is left alone, and the next try waits for it"
+                return Unknown(f"{' '.join(argv)} {said}")
             case Finished(exit_code=code) if code in CHECKED:
                 return Done()
             case finished:
@@ -233,6 +236,10 @@ class Mounter:
                     f"Run fsck.ext4 {target.device} by hand"
                 )
                 return refused(why, finished)
+
+
+def _left_s(until_s: float) -> float:
+    return max(0.0, until_s - asyncio.get_running_loop().time())
 
 
 def _told(

@@ -22,7 +22,7 @@ async def lvm(run: CommandRunner, root: Path) -> Lvm:
     if isinstance(version, TimedOut):
         return Lvm(error=f"no answer within {version.after_s:.0f} s")
     if not parse.lvm_version(version.stdout):
-        return Lvm(error=version.stderr.strip())
+        return Lvm(error=version.stderr.strip() or f"lvm ended with {version.exit_code}")
     listed = await run(
         ("pvs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o", parse.PVS_FIELDS),
         timeout_s=LVM_TIMEOUT_S,

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
+from weakref import WeakValueDictionary
 
 from hapair.adapters.shared.process import exit_of
 
@@ -37,7 +38,7 @@ class Forked:
     """Runs functions in children; a child that hangs is waited for again, not doubled."""
 
     def __init__(self) -> None:
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._turns = WeakValueDictionary[str, asyncio.Lock]()  # As long as anybody uses one.
         self._hanging: dict[str, _Child] = {}
 
     async def __call__(

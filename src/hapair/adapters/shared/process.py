@@ -126,7 +126,7 @@ async def run_apart(
     be a moment later.
     """
     try:
-        pid = _spawn_apart(argv, environment, output)
+        pid = spawn_apart(argv, environment, output)
     except OSError as error:
         if passes(error):
             raise
@@ -141,7 +141,8 @@ async def run_apart(
     return exited.result()
 
 
-def _spawn_apart(argv: Sequence[str], environment: Mapping[str, str], output: int) -> int:
+def spawn_apart(argv: Sequence[str], environment: Mapping[str, str], output: int) -> int:
+    """Start ``argv`` in a session of its own and return its number; OSError: it was not started."""
     return os.posix_spawn(
         argv[0],
         tuple(argv),
@@ -175,7 +176,11 @@ def exit_of(pid: int) -> asyncio.Future[int]:
         if not exited.done():
             exited.set_result(os.waitstatus_to_exitcode(status))
 
-    loop.add_reader(handle, reap)
+    try:
+        loop.add_reader(handle, reap)
+    except OSError:  # The kernel has no memory to watch one more.
+        os.close(handle)
+        return loop.create_task(_reaped(pid), name=f"wait for process {pid}")
     return exited
 
 

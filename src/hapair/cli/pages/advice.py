@@ -9,6 +9,8 @@ ADVICE: Final = {
     "peer-alive": "look at the networks and firewalls of both nodes: one direction is cut",
     "not-connected": "look at the firewalls; clbuild checks both nodes and lists what is wrong",
     "never-joined": f"start {{peer}}; {CONFIRM}",
+    "older-heartbeats": "set the clock of {peer}; it is heard as soon as a connection to it can be"
+    " made: look at the firewalls",
     "one-network": f"bring {{peer}} back; {CONFIRM}",
     "own-link-down": f"mend this node's link; {CONFIRM}",
     "ask-operator": f"bring {{peer}} back; {CONFIRM}",
@@ -25,6 +27,8 @@ ADVICE: Final = {
     "no-method": f"configure a method against {{peer}}; {CONFIRM}",
     "fence": "nothing: it is tried until it succeeds; clevents shows each try",
     "frozen": "bring {peer} or its network back; clstat --why {application} tells more",
+    "frozen-by-hand": "nothing here overrules it, nor stops what waits for these writes. When you"
+    " are done: drbdadm resume-io RESOURCE",
     "lost": "mend this node's networks; the peer, or nobody, goes on",
     "superseded": "mend this node's networks; the peer goes on",
     "no-redundancy": "bring {peer} back; it joins by itself (after clhalt: clform)",
@@ -53,6 +57,8 @@ ADVICE: Final = {
     " clconfirm copy-is-good {application}",
     "unproven-copy": "see what clstat says of {peer}'s copy. Only if the copies cannot meet, and"
     " what {peer} may have written alone does not matter: clconfirm copy-is-good {application}",
+    "copies-differ": "look for a cause (disk, memory); then, on the node that does not run"
+    " {application}: drbdadm disconnect RESOURCE; drbdadm connect RESOURCE",
     "two-owners": "keep both nodes as they are until the two copies were compared; nothing is"
     " discarded by itself",
 }
@@ -61,6 +67,7 @@ MILD: Final = frozenset(
     {
         "builds",
         "configuration-differs",
+        "copies-differ",
         "no-redundancy",
         "takes-back",
         "unprotected",

@@ -154,7 +154,9 @@ def settle(turn: Turn) -> None:
     asked = tuple(turn.state.fence_asked.values())
     still: dict[str, float] = {}
     for resource, facts in sorted(turn.state.facts.items()):
-        stands = facts.suspended and facts.role is Role.PRIMARY and resource not in asked
+        # To resume would let go what an administrator froze as well.
+        frozen = facts.suspended and not facts.held
+        stands = frozen and facts.role is Role.PRIMARY and resource not in asked
         if stands and verdict(turn.state, resource).answer in GO_ON:
             still[resource] = _resume(turn, resource)
     if still != turn.state.resume_at_s:

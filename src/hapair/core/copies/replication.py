@@ -46,6 +46,7 @@ def peer_complete(state: NodeState, application: str) -> bool:
         facts is not None
         and facts.connection is Connection.CONNECTED
         and facts.peer_disk is Disk.UP_TO_DATE
+        and not facts.differs
         for facts in volume_facts(state, application)
     )
 
@@ -148,7 +149,7 @@ def _relinked(state: NodeState, connected: set[str]) -> bool:
 def _says_joined(facts: VolumeFacts) -> bool:
     """Tell whether every write comes here. To compare the copies takes the peer's disk as well."""
     together = (Connection.CONNECTED, Connection.SYNC_SOURCE)
-    return facts.disk is Disk.UP_TO_DATE and facts.connection in together
+    return facts.disk is Disk.UP_TO_DATE and facts.connection in together and not facts.differs
 
 
 def proof_s(state: NodeState) -> float:

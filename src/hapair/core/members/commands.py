@@ -264,10 +264,23 @@ def _cannot_go(seen: placement.View) -> str:
         return f"{peer} is not together with this node; see: clstat"
     if no_resync := _no_resync(seen):
         return no_resync
+    if differing := _differing(seen):
+        return differing
     if not seen.peer_current or not seen.joined:
         return f"the copy of the data on {peer} is not UpToDate; wait for the resync, see: clstat"
     if not seen.peer_stopped:
         return f"it is not stopped on {peer} yet; see: clstat --why {seen.application.name}"
+    return ""
+
+
+def _differing(seen: placement.View) -> str:
+    """Say that a comparison found the copies to differ, which no waiting mends; empty: none did."""
+    state, peer = seen.state, seen.state.peer_name
+    for facts in replication.volume_facts(state, seen.application.name):
+        if facts is not None and facts.differs:
+            name = facts.resource
+            mend = f"on {peer}: drbdadm disconnect {name}; drbdadm connect {name}"
+            return f"the two copies of {name} differ, as a comparison found; type {mend}"
     return ""
 
 

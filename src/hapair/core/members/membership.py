@@ -66,11 +66,14 @@ def forget_incarnation(turn: Turn, incarnation: int) -> None:
     turn.change(accepted=0, quiet_since_s=turn.state.now_s)
 
 
-def absorb_state(turn: Turn, peer_state: PeerState) -> None:
-    """Take the peer's newest state in: higher versions of records win."""
-    if peer_state.incarnation < turn.state.peer.incarnation:
+def absorb_state(turn: Turn, peer_state: PeerState, *, lives: bool = False) -> None:
+    """Take the peer's newest state in: higher versions of records win.
+
+    An older incarnation is ignored, unless it is known to be the one that ``lives``.
+    """
+    if peer_state.incarnation < turn.state.peer.incarnation and not lives:
         return
-    if peer_state.incarnation > turn.state.peer.incarnation:
+    if peer_state.incarnation != turn.state.peer.incarnation:
         forget_incarnation(turn, peer_state.incarnation)
     turn.change_peer(state=peer_state)
     state = turn.state

@@ -156,6 +156,7 @@ class Heard:
 class PeerStated:
     at_s: float
     state: PeerState
+    lives: bool = False  # It speaks now: its incarnation counts, also where it is an older one.
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from hapair.model.data import VolumeFacts
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.building.drift import Drifts
 from hapair.runtime.history.replication_memory import Pace, Remembered
+from hapair.runtime.node.lineage import OLDER_MAX
 from hapair.runtime.node.views import LinkView
 
 DIGITS: Final = 3  # Milliseconds.
@@ -94,6 +95,13 @@ def _network(state: NodeState, network: Network, heard_ago_s: float | None) -> J
 
 def _link_alarms(state: NodeState, link: LinkView) -> tuple[Alarm, ...]:
     """Warn of a peer that lives but cannot be talked to: the two can agree on nothing."""
+    if link.older >= OLDER_MAX:
+        text = (
+            f"the heartbeats of {state.peer_name} are older than known, and are not listened to:"
+            " it counts its starts anew (a new disk, and a clock that is not set), or somebody"
+            " repeats recorded ones"
+        )
+        return (Alarm("older-heartbeats", text),)
     if link.connected or not link.trouble or not state.peer_heard:
         return ()
     text = f"{state.peer_name} sends heartbeats, but no connection to it is possible: "
@@ -165,7 +173,7 @@ def _volume(
             "disk": facts.disk,
             "peer_disk": facts.peer_disk,
             "connection": facts.connection,
-            "suspended": facts.suspended,
+            "suspended": facts.suspended or facts.held,
             "out_of_sync_bytes": facts.out_of_sync_bytes,
             "sync_done": facts.sync_done,
         }

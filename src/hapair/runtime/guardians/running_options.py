@@ -76,7 +76,7 @@ class RunningOptions:
         """Write the file; tell the kernel, unless writes are frozen: it would wait for them."""
         outcome: Outcome = await asyncio.to_thread(self.tools.files.write, wanted[0], volume)
         if isinstance(outcome, Done) and facts is not None:
-            if facts.suspended:
+            if facts.suspended or facts.held:
                 return
             outcome = await self.tools.connections.follow_file(
                 volume, connection=wanted[-1], timeout_s=LIMIT_S

@@ -128,7 +128,7 @@ class Workshop:
         return await self.file_systems.mount(volume, timeout_s=timing.MOUNT_S)
 
     async def _unmount(self, volume: Volume) -> Outcome:
-        if not self.file_systems.mounted(volume):
+        if self.file_systems.mounted(volume) is False:
             return Done("it is not mounted over DRBD; what else lies there is none of ours")
         thawed = await self._thaw(volume)
         if not isinstance(thawed, Done):

@@ -30,6 +30,7 @@ from hapair.runtime.history.replication_memory import (
     read_remembered,
 )
 from hapair.runtime.node.guard import Guard
+from hapair.runtime.node.lineage import PEER, Lineage, read_known
 from hapair.runtime.node.loop import Loop
 from hapair.runtime.node.peer import Peer
 from hapair.runtime.node.perform import Hands, Outlets, Performer, Spawn
@@ -112,7 +113,13 @@ class Node:
         self._unknown = unknown_members(parts.load(STATE))
         self._wires = parts.connect(built.cluster, identity.me)
         self._hands = parts.hands(built.cluster, identity.me)
-        self.peer = Peer(built.cluster.peer_of(identity.me), parts.clock, parts.journal, self.offer)
+        self._lineage = self._make_lineage()
+        self.peer = Peer(
+            built.cluster.peer_of(identity.me),
+            parts.clock,
+            parts.journal,
+            self._lineage.stated,
+        )
         self._pulse = Pulse(
             self._wires.heartbeats,
             built.cluster.timing,
@@ -144,6 +151,19 @@ class Node:
         self._loop = Loop(core.step, state, performer)
         self._memory = ReplicationMemory(
             parts.keep, parts.clock, read_remembered(parts.load(MEMORY))
+        )
+
+    def _make_lineage(self) -> Lineage:
+        parts = self._parts
+        return Lineage(
+            self._wires.heartbeats,
+            parts.clock,
+            parts.journal,
+            self.offer,
+            parts.keep,
+            lambda: self.state,
+            lambda: self.peer.connected,
+            read_known(parts.load(PEER)),
         )
 
     def _make_outlets(self, listeners: Listeners) -> Outlets:
@@ -196,7 +216,10 @@ class Node:
 
     def link_view(self) -> LinkView:
         return LinkView(
-            self.peer.connected, self._wires.link.trouble(), self._wires.heartbeats.rejected()
+            self.peer.connected,
+            self._wires.link.trouble(),
+            self._wires.heartbeats.rejected(),
+            self._wires.heartbeats.older(),
         )
 
     def remembered(self) -> Remembered:
@@ -212,11 +235,14 @@ class Node:
 
     def start(self) -> None:
         hands, clock = self._hands, self._parts.clock
+        known = self._lineage.known
+        self._wires.heartbeats.introduce(known.current, known.highest)
         self._open()
         self._guard.set(on=True)  # Until it is known that nothing runs here.
         self._parts.spawn(self._guard.run())
         self._parts.spawn(self._loop.run(self._first))
         self._parts.spawn(self._pulse.run())
+        self._parts.spawn(self._lineage.run())
         self._parts.spawn(
             Survey(
                 hands.addresses,
@@ -252,7 +278,7 @@ class Node:
         if built.cluster != self.built.cluster or wires.keys != self._wires.keys:
             await self.close()
             self._wires = wires
-            self._pulse.heartbeats = wires.heartbeats
+            self._pulse.heartbeats = self._lineage.heartbeats = wires.heartbeats
             self._pulse.timing = built.cluster.timing
             self._use(built.cluster)
             self._open()

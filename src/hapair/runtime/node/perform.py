@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, TypeAlias
+from weakref import WeakValueDictionary
 
 from hapair.core.words.effects import (
     Act,
@@ -36,6 +37,7 @@ from hapair.core.words.events import (
     ReferencesProbed,
 )
 from hapair.core.words.stored import Stored
+from hapair.model import timing
 from hapair.model.application import Application, ServiceAddress, Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
@@ -51,6 +53,7 @@ from hapair.runtime.node.turns import Turns
 # An adapter ends its work at the time-out; this much later it is given up on.
 GRACE_S: Final = 2.0
 LOOK_TIMEOUT_S: Final = 10.0
+PROGRAM_LOOK_S: Final = timing.MONITOR_S + GRACE_S  # An agent's monitor has its time.
 HELD_LOOK_S: Final = 5.0
 HELD_OPEN: Final = "held open"  # DRBD's words for a device that somebody uses.
 # They end what is under way, a start that hangs or an unmount that waits for frozen writes, so
@@ -118,7 +121,8 @@ class Performer:
         self._clock = clock
         self._spawn = spawn
         self._turns = Turns()
-        self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
+        # A lock lives as long as somebody has it or waits for it.
+        self._locks = WeakValueDictionary[tuple[str, str, str], asyncio.Lock]()
         self._answers: list[Looked] = []  # Of looks that have just ended.
         self._ends: list[Ended] = []  # Of actions that have just ended.
         self.attachments = Attachments(hands.replication, hands.backing)
@@ -299,7 +303,8 @@ class Performer:
 
     async def _look(self, look: Look) -> None:
         try:
-            async with self._look_turn(look), asyncio.timeout(LOOK_TIMEOUT_S):
+            limit_s = PROGRAM_LOOK_S if look.layer is Layer.PROGRAM else LOOK_TIMEOUT_S
+            async with self._look_turn(look), asyncio.timeout(limit_s):
                 found = await self._found(look)
         except (TimeoutError, OSError) as error:
             text = f"cannot tell whether it is {look.layer}: {str(error) or 'no answer in time'}"
