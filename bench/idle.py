@@ -28,7 +28,6 @@ from hapair.adapters.clock import SystemClock
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.adapters.network.addresses import ServiceAddresses
 from hapair.adapters.network.paths import NetworkPaths
-from hapair.adapters.shared.process import ProcessRunner
 from hapair.core.words.effects import AnswerFence, Layer, Reply
 from hapair.core.words.events import Beat, PeerApplication, PeerState, PeerStated
 from hapair.core.words.item import Is
@@ -198,7 +197,7 @@ async def running(built: Built, folder: Path) -> AsyncIterator[Bench]:
     hands = Hands(
         FakeReplication(known),
         FakeBackings(),
-        MountedFileSystems(ProcessRunner()),
+        MountedFileSystems(),
         ServiceAddresses(built.cluster, NODES[0]),
         FakePrograms(dict.fromkeys(names, True)),
         NetworkPaths(built.cluster, NODES[0]),
