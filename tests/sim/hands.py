@@ -313,6 +313,7 @@ class Hands:
         return Done()
 
     def _do_with_program(self, act: Act) -> Outcome:
+        self.machine.misled.discard(act.application)
         if act.do is Do.START_PROGRAM:
             resources = [r for r in self.resources if r.startswith(f"{act.application}.")]
             if not set(resources) <= self.machine.mounted:
@@ -340,6 +341,8 @@ class Hands:
     def seen(self, look: Look) -> bool | None:
         machine = self.machine
         if machine.blind and look.layer in FAILED_LOOK:
+            if look.layer is Layer.PROGRAM and machine.program(look.application) is not True:
+                machine.misled.add(look.application)
             return FAILED_LOOK[look.layer]
         match look.layer:
             case Layer.ATTACHED:
