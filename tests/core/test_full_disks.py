@@ -59,6 +59,15 @@ def test_what_it_has_stored_before_is_enough() -> None:
     assert bench.stands(Standing.TOGETHER)
 
 
+def test_what_it_has_stored_before_the_last_loss_is_not() -> None:
+    bench = Bench()
+    freeze(bench)
+    bench.peer_says(behind=(RESOURCE,), seen_losses=bench.state.losses - 1)
+    assert not hearing.peer_stored_it(bench.state, RESOURCE)
+    unable(bench, 4.0)
+    assert bench.stands(Standing.ALONE)
+
+
 def test_who_is_not_heard_is_not_echoed() -> None:
     bench = Bench()
     freeze(bench)

@@ -48,7 +48,7 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
         turn.change(confirmed=False)  # Whoever sends heartbeats is not down.
     if beat.cannot_store:
         turn.change_peer(unable=beat, unable_at_s=at_s)
-        if passes_over(turn.state, beat):
+        if passes_over(turn.state):
             fencing.doubt(turn)
             return
     if beat.echo == turn.state.incarnation:

@@ -5,7 +5,7 @@ from typing import Final
 from hapair.core.copies import doubts, replication
 from hapair.core.right import fencing, witness
 from hapair.core.right.arbitration import Silence
-from hapair.core.words.events import Beat, Heard
+from hapair.core.words.events import Heard
 from hapair.core.words.state import NodeState
 from hapair.model.status import Standing, Wanted
 
@@ -58,8 +58,8 @@ def peer_lingers(state: NodeState) -> bool:
     return peer_unable(state) and unable is not None and unable.standing is not Standing.HALTED
 
 
-def passes_over(state: NodeState, beat: Beat) -> bool:
-    """Tell whether a heartbeat counts for nothing, because its sender cannot store.
+def passes_over(state: NodeState) -> bool:
+    """Tell whether the heartbeats of a peer that cannot store count for nothing.
 
     It can take nothing over, for that is stored first, but it cannot agree to anything either.
     Where its word is needed it counts as silent, and the third party decides: all that is true of
@@ -67,8 +67,6 @@ def passes_over(state: NodeState, beat: Beat) -> bool:
     while its kernel answers, it is as good as any other peer. Who acts alone gives the right up
     only to one that can store.
     """
-    if not beat.cannot_store:
-        return False
     if state.standing is Standing.ALONE:
         return True
     if replication.kernel_answers(state):
