@@ -16,7 +16,6 @@ from hapair.model.status import Standing, Wanted
 from hapair.ports.peer import TooLongError
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults
-from tests.sim.full_disks import with_full_disks
 from tests.sim.machine import Core
 from tests.sim.progress import Progress
 from tests.sim.promise import Promise
@@ -71,7 +70,6 @@ def plan_of(seed: str) -> Plan:
     schedule = with_second_holders(schedule, Random(f"{seed}/holders"), plan.shape)
     schedule = with_foreign_writes(schedule, Random(f"{seed}/foreign"), plan.shape)
     schedule = with_filters(schedule, Random(f"{seed}/filters"))
-    schedule = with_full_disks(schedule, Random(f"{seed}/full"))
     schedule = with_taken_addresses(schedule, plan.shape, Random(f"{seed}/taken"))
     schedule = with_hardships(schedule, plan.shape, Random(f"{seed}/hardships"))
     shape = with_others(with_clocks(plan.shape, chance), Random(f"{seed}/strangers"))
