@@ -66,6 +66,7 @@ COMMON: Final = {
     "listening": replace(SILENT, long_enough=False),
     "kernel-answers": replace(SILENT, kernel_answers=True),
     "confirmed": replace(SILENT, confirmed=True, was_together=False),
+    "peer-ahead": replace(SILENT, ahead=True, was_together=False),
     "never-joined": replace(SILENT, was_together=False),
 }
 PATHS: Final = {

@@ -237,7 +237,7 @@ async def test_a_daemon_that_waits_for_a_full_disk_is_not_started_anew(
         house.manager.heard.clear()
         await asyncio.sleep(0.2)
         assert "WATCHDOG=1" not in house.manager.heard
-        daemon.node.waits_for_disk = True
+        daemon.node.keeper.waits = True
         await eventually(lambda: "WATCHDOG=1" in house.manager.heard)
 
 

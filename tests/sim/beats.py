@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
+from hapair.core import node as core
 from hapair.core.words.events import Beat
 from hapair.runtime.node.beats import Speaker
-from tests.sim import parcels
+from tests.sim import disks, parcels
 from tests.sim.clockwork import Clockwork
 from tests.sim.machine import Daemon, Machine, Parcel
 from tests.sim.messages import Post, opened, sealed
@@ -27,10 +28,12 @@ class Beats:
 
     def send(self, machine: Machine, daemon: Daemon) -> None:
         """Send what the daemon says now on every network."""
-        if daemon.beat is not None and machine.listens:
+        unable = disks.cannot_store(machine, self.clockwork.now_s)
+        said = core.beat_of(daemon.state) if daemon.beat is None and unable else daemon.beat
+        if said is not None and machine.listens:
             silent_s = self.clockwork.now_s - daemon.received_at_s
             deaf = silent_s > machine.built.cluster.timing.detection_s
-            beat = replace(daemon.beat, echo=0) if deaf else daemon.beat
+            beat = replace(said, echo=0 if deaf else said.echo, cannot_store=unable)
             for body in self.say(daemon.speaker, beat):
                 for wire in self.wires.values():
                     datagram = self.seal(machine.name, wire.name, beat.incarnation, body)
@@ -56,4 +59,6 @@ class Beats:
             if receiver.listens:
                 receiver.daemon.received_at_s = self.clockwork.now_s
             beat = receiver.daemon.listener.read(body)
+            if receiver.listens and beat.echo == receiver.daemon.state.incarnation:
+                receiver.daemon.echoed_at_s = self.clockwork.now_s
             self.deliver(receiver, receiver.daemon, partial(parcels.heard, wire.name, beat))

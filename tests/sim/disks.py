@@ -8,12 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 from random import Random
-from typing import Final
 
+from hapair.runtime.node.keeper import RETRY_S, SAY_AFTER_S
 from tests.sim.clockwork import Clockwork
 from tests.sim.machine import Machine
-
-RETRY_S: Final = 1.0  # A store that failed is tried again.
 
 
 def when_stored(clockwork: Clockwork, machine: Machine, stored: Callable[[], None]) -> None:
@@ -22,6 +20,16 @@ def when_stored(clockwork: Clockwork, machine: Machine, stored: Callable[[], Non
         clockwork.after(RETRY_S, partial(when_stored, clockwork, machine, stored))
     else:
         clockwork.after(machine.store_s, stored)
+
+
+def cannot_store(machine: Machine, now_s: float) -> bool:
+    """Tell whether the daemon of this machine says that its disk takes nothing."""
+    if machine.store_s != inf:
+        machine.full_since_s = None
+        return False
+    if machine.full_since_s is None:
+        machine.full_since_s = now_s
+    return now_s - machine.full_since_s >= SAY_AFTER_S
 
 
 class Disks:

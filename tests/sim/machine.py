@@ -54,6 +54,7 @@ class Daemon:
     beat: Beat | None = None
     newest: PeerState | None = None
     received_at_s: float = float("-inf")  # When any heartbeat came.
+    echoed_at_s: float | None = None  # When one came that echoes this daemon.
     speaker: Speaker = field(default_factory=Speaker)
     listener: Listener = field(default_factory=Listener)
     hung: bool = False
@@ -96,6 +97,7 @@ class Machine:
     # Programs that do not run, and of which a look that failed said that they do.
     misled: set[str] = field(default_factory=set)
     streamless: int = 0  # For which nothing that the kernel says is read.
+    full_since_s: float | None = None  # Since when it takes nothing.
     guarded: bool = False  # The watchdog device counts.
     fed_at_s: float = 0.0
     effects_until_crash: int = 0  # 0: no crash is planned.

@@ -405,13 +405,13 @@ class World:
             return
         interval_s = self.shape.heartbeat_s * self.chance.uniform(0.95, 1.05)
         self.clockwork.after(interval_s, partial(self._pulse, machine, daemon))
-        if machine.listens:
-            machine.fed_at_s = self.clockwork.now_s
+        watchdog.feed(machine, self.built.cluster, self.clockwork.now_s)
+        if watchdog.bites(machine, self.built.cluster.watchdog, self.clockwork.now_s):
+            self._reset(machine, "reset by its watchdog")
+        elif machine.listens:
             self.beats.send(machine, daemon)
             self._tick_at_deadline(machine, daemon, interval_s)
             self.deliver(machine, daemon, Tick)
-        elif watchdog.bites(machine, self.built.cluster.watchdog, self.clockwork.now_s):
-            self._reset(machine, "reset by its watchdog")
         elif not daemon.tick_due:
             daemon.tick_due = True
             daemon.inbox.append(partial(parcels.late_tick, daemon))

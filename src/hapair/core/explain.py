@@ -1,5 +1,6 @@
 """Say what this node knows and why it does what it does: the content of clstat."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,8 @@ from hapair.model.status import Failure, Phase, Standing, Wanted
 
 KIB: Final = 1024
 ALARMING: Final = (Verdict.ALARM, Verdict.YIELD, Verdict.ISOLATED, Verdict.LOST, Verdict.FENCE)
+
+NAMED_MAX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +151,20 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
     found: list[Alarm] = []
     if state.standing is Standing.CUT:
         silence = judge(hearing.silence(state))
-        if silence.answer in ALARMING:
+        told = silence.answer is Verdict.ALARM and hearing.peer_unable(state)
+        if silence.answer in ALARMING and not told:
             found.append(Alarm(silence.name, silence.because))
     if state.standing is Standing.FORMING:
         forming = first_match(formation.FORMATION, state)
         if forming.answer is Verdict.ALARM:
             found.append(Alarm(forming.name, forming.because))
     found += _third_party_alarms(state)
+    found += _disk_of_peer(state)
     alone = state.standing is Standing.ALONE
-    if alone:
+    if alone and not hearing.peer_unable(state):
         found.append(Alarm("no-redundancy", f"{state.peer_name} is not there: no redundancy"))
-    unprotected = frozenset(() if alone else replication.unprotected(state))
+    told = alone or hearing.peer_unable(state)
+    unprotected = frozenset(() if told else replication.unprotected(state))
     for built in state.built.applications:
         found += _application_alarms(state, built.application)
         lost = sorted(v.resource for v in built.volumes if v.resource in unprotected)
@@ -206,22 +212,50 @@ def _failed(state: NodeState, seen: placement.View) -> Alarm:
     return Alarm("failed-everywhere" if seen.failed_there else "failed-here", text, name)
 
 
+def _disk_of_peer(state: NodeState) -> list[Alarm]:
+    """Say once that the peer cannot store, with everything that waits for that."""
+    if not hearing.peer_unable(state):
+        return []
+    waiting = [n for n, why in brake.frozen_ones(state).items() if why.answer is None]
+    text = f"{state.peer_name} cannot store what it decides: it takes nothing over"
+    if waiting:
+        text += f"; writes of {few(waiting)} are frozen until a third party lets them go on"
+    return [Alarm("peer-cannot-store", text)]
+
+
+def few(names: Sequence[str]) -> str:
+    """Name some of many."""
+    if len(names) <= NAMED_MAX:
+        return ", ".join(names)
+    return f"{', '.join(names[: NAMED_MAX - 1])} and {len(names) - NAMED_MAX + 1} more"
+
+
 def _frozen(state: NodeState, application: str) -> list[Alarm]:
     """Say which writes are frozen, and what is waited for."""
-    found: list[Alarm] = []
-    for volume in replication.volumes(state, application):
-        facts = state.facts.get(volume.resource)
-        if facts is None:
+    because: dict[str, list[str]] = {}
+    for resource, rule in brake.frozen_ones(state).items():
+        told = rule.answer is None and hearing.peer_unable(state)
+        if state.facts[resource].held or told:
             continue
-        because = brake.verdict(state, volume.resource).because
-        if facts.held:
-            text = f"writes of {volume.resource} were frozen by hand (drbdadm suspend-io)"
-            if facts.suspended:
-                text += f", and by DRBD, which that would let go too: {because}"
-            found.append(Alarm("frozen-by-hand", text, application))
-        elif facts.suspended:
-            text = f"writes of {volume.resource} are frozen: {because}"
-            found.append(Alarm("frozen", text, application))
+        if replication.application_of(state, resource) == application:
+            because.setdefault(rule.because, []).append(resource)
+    return [
+        Alarm("frozen", f"writes of {few(names)} are frozen: {text}", application)
+        for text, names in because.items()
+    ]
+
+
+def _frozen_by_hand(state: NodeState, application: str) -> list[Alarm]:
+    """Say whose writes an administrator froze."""
+    found: list[Alarm] = []
+    for facts in replication.volume_facts(state, application):
+        if facts is None or not facts.held:
+            continue
+        text = f"writes of {facts.resource} were frozen by hand (drbdadm suspend-io)"
+        if facts.suspended:
+            because = brake.verdict(state, facts.resource).because
+            text += f", and by DRBD, which that would let go too: {because}"
+        found.append(Alarm("frozen-by-hand", text, application))
     return found
 
 
@@ -322,6 +356,7 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
         text = "it was started on both nodes while they could not hear each other"
         found.append(Alarm("two-owners", text, name))
     found += _frozen(state, name)
+    found += _frozen_by_hand(state, name)
     found += _differing(state, name)
     found += _vanished(state, name)
     found += _written_behind(state, name)

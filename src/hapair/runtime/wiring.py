@@ -43,6 +43,7 @@ from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node.node import Wires
 from hapair.runtime.node.perform import Hands
+from hapair.runtime.node.state_file import STATE
 from hapair.runtime.places import Places
 
 KEY_BYTES: Final = 32
@@ -69,7 +70,7 @@ class Wiring:
 
 
 def wire(places: Places) -> Wiring:
-    storage = FileStorage(places.memory)
+    storage = FileStorage(places.memory, reserved=(STATE,))
     guard = ReplayGuard()
     # A thread of its own: a disk that hangs must not keep heartbeats from being sent.
     keeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")

@@ -7,7 +7,13 @@ CONFIRM: Final = "only if {peer} is surely off: clconfirm peer-is-down"
 ADVICE: Final = {
     "kernel-answers": "on {peer}: systemctl status hapaird; its applications go on meanwhile",
     "peer-alive": "look at the networks and firewalls of both nodes: one direction is cut",
+    "not-stored": "make room (df -h /var, journalctl --vacuum-size=200M), or mend that disk"
+    f" (dmesg); it goes on by itself: {RUNBOOKS}/28-cannot-store.md",
+    "no-room": f"make room: df -h /var, df -i /var, journalctl --vacuum-size=200M; {RUNBOOKS}/"
+    "28-cannot-store.md",
+    "peer-cannot-store": "on {peer}: clstat, df -h /var, dmesg; do not reboot this node meanwhile",
     "not-connected": "look at the firewalls; clbuild checks both nodes and lists what is wrong",
+    "peer-ahead": f"start {{peer}}; {CONFIRM}",
     "never-joined": f"start {{peer}}; {CONFIRM}",
     "older-heartbeats": "set the clock of {peer}; it is heard as soon as a connection to it can be"
     " made: look at the firewalls",
@@ -69,6 +75,7 @@ MILD: Final = frozenset(
         "configuration-differs",
         "copies-differ",
         "no-redundancy",
+        "no-room",
         "takes-back",
         "unprotected",
         "witness-lost",

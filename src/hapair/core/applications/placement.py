@@ -120,10 +120,9 @@ class View:
     @property
     def leased(self) -> bool:
         """The silent peer may still run it, and no frozen write would keep it from that."""
-        return (
-            self.application.name in self.state.leased
-            and self.state.now_s < self.state.lease_until_s
-        )
+        until_s = self.state.lease_until_s
+        ends = self.state.now_s >= until_s and not hearing.peer_lingers(self.state)
+        return self.application.name in self.state.leased and not ends
 
     @property
     def moving(self) -> bool:

@@ -112,7 +112,7 @@ def _confirm(turn: Turn, request_id: int) -> None:
         if doubted:
             text += f"; of a copy that may miss writes: clconfirm copy-is-good {doubted[0]}"
         turn.reply(request_id, text, accepted=False)
-    elif hearing.peer_alive(state):
+    elif hearing.peer_alive(state) or hearing.peer_unable(state):
         text = f"{state.peer_name} sends heartbeats, so it is not down"
         turn.reply(request_id, text, accepted=False)
     elif not state.facts_read:

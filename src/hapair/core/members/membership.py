@@ -12,7 +12,14 @@ from hapair.core.applications import items, last_rung, placement
 from hapair.core.copies import doubts
 from hapair.core.right import fencing, holding, witness
 from hapair.core.right.arbitration import Silence, Verdict, judge
-from hapair.core.right.hearing import REPROBE_S, last_heard_s, silence, silent_s
+from hapair.core.right.hearing import (
+    REPROBE_S,
+    last_heard_s,
+    passes_over,
+    peer_unable,
+    silence,
+    silent_s,
+)
 from hapair.core.words.effects import ProbeReferences, Severity
 from hapair.core.words.events import Beat, PeerState
 from hapair.core.words.state import NodeState
@@ -39,6 +46,11 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
         forget_incarnation(turn, beat.incarnation)
     if turn.state.confirmed:
         turn.change(confirmed=False)  # Whoever sends heartbeats is not down.
+    if beat.cannot_store:
+        turn.change_peer(unable=beat, unable_at_s=at_s)
+        if passes_over(turn.state):
+            fencing.doubt(turn)
+            return
     if beat.echo == turn.state.incarnation:
         heard = {**turn.state.peer.heard_at_s, network: at_s}
         turn.change_peer(alive_at_s=at_s, heard_at_s=heard)
@@ -241,6 +253,8 @@ def _lose_peer(turn: Turn) -> None:
     ago_s = state.now_s - last_heard_s(state)
     turn.change(standing=Standing.CUT, accepted=0)
     text = f"{state.peer_name} is silent on every network since {ago_s:.1f} s"
+    if peer_unable(state):
+        text = f"{state.peer_name} cannot store that its copy is behind: it counts as silent"
     turn.note("detected", text, severity=Severity.WARNING)
     _cut(turn)
 

@@ -50,6 +50,7 @@ class Silence:
     outstayed: bool = False  # The same, and it stood still meanwhile.
     methods: bool = False  # There is a way to switch the peer off.
     fenced: bool = False  # An agent confirmed that the peer is off.
+    ahead: bool = False  # The peer's last word is that it acts alone in a newer epoch.
     hung: bool = False  # Only its kernel has answered for so long that nothing restarts its daemon.
 
 
@@ -92,6 +93,13 @@ COMMON: Final[tuple[SilenceRule, ...]] = (
     LISTENING,
     KERNEL_ANSWERS,
     CONFIRMED,
+    Rule(
+        "peer-ahead",
+        lambda s: s.ahead,
+        Verdict.ALARM,
+        "the peer acted alone in a newer epoch before it fell silent, so it is ahead; "
+        "start the peer, or make sure that it is off and type: clconfirm peer-is-down",
+    ),
     Rule(
         "never-joined",
         lambda s: not s.was_together,

@@ -23,6 +23,7 @@ class Beat:
     # Resources that the sender writes without the receiver; None: not all of them are known yet.
     unprotected: tuple[str, ...] | None = ()
     losses: int = 0  # How many connections of its data the sender's daemon has seen end.
+    cannot_store: bool = False  # The sender's disk takes nothing: it can decide on nothing new.
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ class Commands:
             drifts,
             node.link_view(),
             node.remembered(),
-            self.builder.alarms(),
+            (*node.keeper.alarms(), *self.builder.alarms()),
         )
         me = node.identity.me
         if call.from_peer:

@@ -26,7 +26,7 @@ def node_status(
     drifts: Drifts,
     link: LinkView,
     memory: Remembered = Remembered(),  # noqa: B008 - frozen
-    of_jobs: tuple[Alarm, ...] = (),
+    of_runtime: tuple[Alarm, ...] = (),
 ) -> JsonObject:
     """Return what this node knows, as the control socket's language has it."""
     told = report(state, now_s)
@@ -47,7 +47,9 @@ def node_status(
         "wall_s": memory.wall_s,
         "networks": _networks(state, told, memory),
         "peer_view": _peer_view(state, told, link) | {"generation": memory.peer_generation},
-        "alarms": [asdict(alarm) for alarm in (*told.alarms, *_link_alarms(state, link), *of_jobs)],
+        "alarms": [
+            asdict(alarm) for alarm in (*told.alarms, *_link_alarms(state, link), *of_runtime)
+        ],
         "applications": [
             _application(state, each, built[each.name], memory) for each in told.applications
         ],

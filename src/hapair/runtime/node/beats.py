@@ -41,6 +41,7 @@ class Spoken:
     digest: str = ""  # Of the whole list; an older version, or one page, says none.
     page: int = 0
     pages: int = 1
+    cannot_store: bool = False
 
 
 @cache_of_recent
@@ -51,7 +52,7 @@ def bodies(beat: Beat) -> tuple[bytes, ...]:
         return (whole,)
     names = beat.unprotected or ()
     empty = Spoken(beat.incarnation, beat.echo, beat.standing, beat.epoch, (), beat.losses,
-                   digest_of(names), PAGES_MAX, PAGES_MAX)  # fmt: skip
+                   digest_of(names), PAGES_MAX, PAGES_MAX, beat.cannot_store)  # fmt: skip
     pages = tuple(_pages(names, HEARTBEAT_BYTES_MAX - len(dumps(empty))))
     return tuple(
         dumps(replace(empty, unprotected=part, page=number, pages=len(pages)))
@@ -106,7 +107,7 @@ class Listener:
         if spoken.pages > 1:
             names = self._whole_list(spoken)
         return Beat(spoken.incarnation, spoken.echo, spoken.standing, spoken.epoch, names,
-                    spoken.losses)  # fmt: skip
+                    spoken.losses, spoken.cannot_store)  # fmt: skip
 
     def _whole_list(self, spoken: Spoken) -> tuple[str, ...] | None:
         key = (spoken.digest, spoken.pages)

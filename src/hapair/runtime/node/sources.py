@@ -46,6 +46,10 @@ class Pulse:
     offer: Offer
     last_heard_s: Callable[[], float | None]  # When the core heard the peer, if it ever did.
     beat: Beat | None = None
+    # What is said before the core has said anything, if that is because the disk takes nothing.
+    before: Beat | None = None
+    cannot_store: Callable[[], bool] = lambda: False
+    echoed_s: float | None = None  # When the peer last said that it hears this daemon.
     received_s: float = float("-inf")  # When any heartbeat came.
     malformed: int = 0
     speaker: Speaker = field(default_factory=Speaker)
@@ -61,9 +65,12 @@ class Pulse:
 
     def send(self) -> None:
         """Repeat what the core said last, but for the echo: the core may be waiting for a disk."""
-        if self.beat is not None:
+        unable = self.cannot_store()
+        beat = self.before if self.beat is None and unable else self.beat
+        if beat is not None:
             deaf = self.clock.boot_s() - self.received_s > self.timing.detection_s
-            beat = replace(self.beat, echo=0) if deaf else self.beat
+            if deaf or unable:
+                beat = replace(beat, echo=0 if deaf else beat.echo, cannot_store=unable)
             for body in self.speaker.say(beat):
                 self.heartbeats.send(beat.incarnation, body)
 
@@ -78,6 +85,8 @@ class Pulse:
                 self.journal.add("malformed", text, severity=Severity.WARNING)
             # It has the right key: a peer of another version is not understood, but alive.
             beat = Beat(datagram.incarnation, 0, Standing.HALTED, epoch=0, unprotected=None)
+        if self.beat is not None and beat.echo == self.beat.incarnation:
+            self.echoed_s = self.received_s
         self.offer(Heard(self.clock.boot_s(), datagram.network, beat))
 
     async def run(self) -> None:
