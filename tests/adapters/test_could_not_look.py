@@ -48,7 +48,7 @@ async def _lvm_remove(run: CommandRunner) -> object:
 
 
 async def _lvm_remove_snapshot(run: CommandRunner) -> object:
-    return await LvmAdapter(run).remove_snapshot("vg", "before_resync")
+    return await LvmAdapter(run).remove_snapshots("vg", "before_resync")
 
 
 async def _lvm_disown(run: CommandRunner) -> object:
