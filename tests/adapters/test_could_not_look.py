@@ -47,7 +47,7 @@ async def _lvm_remove(run: CommandRunner) -> object:
     return await LvmAdapter(run).remove("vg", "data")
 
 
-async def _lvm_remove_snapshots(run: CommandRunner) -> object:
+async def _lvm_remove_snapshot(run: CommandRunner) -> object:
     return await LvmAdapter(run).remove_snapshots("vg", "before_resync")
 
 
@@ -84,7 +84,7 @@ async def _unit(run: CommandRunner) -> object:
 ASKED: Final[dict[str, Callable[[CommandRunner], Awaitable[object]]]] = {
     "is there a group": _lvm_group,
     "remove a volume": _lvm_remove,
-    "remove a snapshot": _lvm_remove_snapshots,
+    "remove a snapshot": _lvm_remove_snapshot,
     "disown a volume": _lvm_disown,
     "what LVM has": _scan_lvm,
     "what DRBD has": _scan_drbd,
