@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.sim.mutants import Mutant
 from tests.sim.mutants_of_copies import MUTANTS_OF_COPIES
+from tests.sim.mutants_of_full_disks import MUTANTS_OF_FULL_DISKS
 from tests.sim.mutants_of_messages import MUTANTS_OF_MESSAGES
 from tests.sim.mutants_of_others import MUTANTS_OF_OTHERS
 from tests.sim.mutants_of_rights import MUTANTS_OF_RIGHTS
@@ -13,6 +14,7 @@ from tests.sim.mutants_of_times import MUTANTS_OF_TIMES
 
 EVERY: Final = (
     *MUTANTS_OF_COPIES,
+    *MUTANTS_OF_FULL_DISKS,
     *MUTANTS_OF_MESSAGES,
     *MUTANTS_OF_OTHERS,
     *MUTANTS_OF_RIGHTS,
