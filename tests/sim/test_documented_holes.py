@@ -15,7 +15,7 @@ from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import BreakDisk, Cut, FailActions, HangDaemon, KillDaemon, Pause
-from tests.sim.hardships import FailLooks
+from tests.sim.hardships import FailLooks, Reconfigure
 from tests.sim.machine import Trouble
 from tests.sim.settings import NODES, PRIVATE, PUBLIC
 from tests.sim.stage import (
@@ -155,6 +155,16 @@ def test_what_a_failed_look_calls_running_is_not_started(kind: ArbitrationKind) 
     stage.types("node1", Halt(WEB))
     stage.types("node1", Run(WEB))
     stage.waits_for(lambda: stage.served_by(WEB) == "node1", 30.0)
+
+
+def test_another_kind_of_arbitration_that_only_one_node_has_yet_gives_the_right_twice() -> None:
+    """The two lose each other in the seconds between their commits: each asks somebody else."""
+    stage = Stage(WITH_FENCING).begin()
+    stage.suffers(Reconfigure("node1", 3.0, LONG_S, WITH_WITNESS))
+    stage.run_for(1.0)
+    stage.cuts_off()
+    with pytest.raises(BrokenRuleError, match="R1: "):
+        stage.run_for(60.0)
 
 
 # --- Closed ---------------------------------------------------------------------------------------
