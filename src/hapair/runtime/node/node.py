@@ -36,7 +36,7 @@ from hapair.runtime.node.loop import Loop
 from hapair.runtime.node.peer import Peer
 from hapair.runtime.node.perform import Hands, Outlets, Performer, Spawn
 from hapair.runtime.node.sources import Pulse, watch_data
-from hapair.runtime.node.state_file import STATE, unknown_members
+from hapair.runtime.node.state_file import STATE, StateFile
 from hapair.runtime.node.survey import Survey
 from hapair.runtime.node.third_parties import ThirdParties
 from hapair.runtime.node.views import LinkView
@@ -116,7 +116,7 @@ class Node:
             parts.journal,
             parts.folder,
             stored,
-            unknown_members(parts.load(STATE)),
+            StateFile(parts.load(STATE)),
         )
         self._wires = parts.connect(built.cluster, identity.me)
         self._hands = parts.hands(built.cluster, identity.me)
