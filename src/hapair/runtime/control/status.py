@@ -6,6 +6,7 @@ from typing import Final
 from hapair import __version__
 from hapair.core.copies.resync import goes_first
 from hapair.core.explain import Alarm, ApplicationReport, ItemReport, Reason, Report, report, why
+from hapair.core.words.protocol import FEATURES, PROTOCOL
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application, OcfAgent, Program, Script, Unit, Volume
 from hapair.model.built import BuiltApplication
@@ -43,6 +44,8 @@ def node_status(
         "arbitration": state.built.cluster.arbitration,
         "third_parties": _third_parties(state),
         "version": __version__,
+        "protocol": PROTOCOL,
+        "features": dict(FEATURES),
         "drift": {"clconf": drifts.clconf, "applications": dict(drifts.applications)},
         "wall_s": memory.wall_s,
         "networks": _networks(state, told, memory),
