@@ -2,25 +2,21 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
-from enum import StrEnum
-from typing import Any, Final, get_args, get_type_hints
+from dataclasses import replace
+from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.config import built_json, codec
+from hapair.config import built_json
 from hapair.config.codec import DamagedError, NewerFormatError, decode, encode
-from hapair.core.plan.steps import Step
 from hapair.core.words.events import Beat, PeerState
 from hapair.core.words.stored import Stored
-from hapair.model.application import Application, Script, Unit
 from hapair.model.backing import ForeignWrites
 from hapair.model.built import Built
 from hapair.model.node_facts import NodeFacts
 from hapair.model.status import Failure, Record, Standing, Version, Wanted
-from hapair.model.words import Word
 from hapair.runtime.building.staging import Journal
 from hapair.runtime.node.state_file import StateFile, dump_state, load_state
 from tests.config.values import builts
@@ -128,53 +124,6 @@ def test_what_the_next_version_built_is_read_changed_and_sent_without_a_loss(bui
     theirs_grown = as_next({**document["built"], "generation": ours.generation + 1})
     assert json.loads(grown)["built"] == theirs_grown
     assert built_json.dumps(ours) == built_json.dumps(built_json.loads(built_json.dumps(ours)))
-
-
-def test_a_word_for_which_there_is_no_safe_one_is_refused() -> None:
-    words = {kind for kind in every_word(Beat, PeerState, Stored) if not issubclass(kind, Word)}
-    assert not words, "what two daemons tell each other can always be read"
-    with pytest.raises(DamagedError, match="is no Work"):
-        decode(Step, {"node": "node1", "work": "do what nobody knows"})
-
-
-def every_word(*kinds: object) -> set[type[StrEnum]]:
-    """Return all kinds of words that such a record may have."""
-    found: set[type[StrEnum]] = set()
-    for kind in kinds:
-        if isinstance(kind, type) and issubclass(kind, StrEnum):
-            found.add(kind)
-        elif is_dataclass(kind) and isinstance(kind, type):
-            hints = get_type_hints(kind)
-            found |= every_word(*(hints[field.name] for field in fields(kind) if field.init))
-        else:
-            found |= every_word(*get_args(kind))
-    return found
-
-
-def test_records_of_one_list_keep_what_is_theirs_wherever_they_move() -> None:
-    first, second, third = (Record(name, "n", Version(1, 1), Wanted.UP) for name in "abc")
-    theirs: Any = encode(Stored(records=(first, second)))
-    theirs["records"][0] |= {"newer": 1}
-    theirs["records"][1] |= {"newer": 2, "wanted": "later"}
-    moved = kept(Stored, theirs, encode(Stored(records=(second, third, first))))["records"]
-    names = [(each["application"], each.get("newer"), each["wanted"]) for each in moved]
-    assert names == [("b", 2, "later"), ("c", None, "up"), ("a", 1, "up")]
-    twins: Any = {"records": [theirs["records"][0], theirs["records"][0], {"is": "other"}, 7]}
-    mixed = kept(Stored, twins, encode(Stored(records=(second, third, third, first))))["records"]
-    assert not any("newer" in each for each in mixed), "which of the two it was is not known"
-
-
-def kept(kind: type, written: object, encoded: dict[str, object]) -> Any:  # noqa: ANN401 - JSON
-    return codec.kept(kind, written, encoded)
-
-
-def test_what_became_another_kind_of_record_keeps_nothing() -> None:
-    application = Application("shop", "node1", program=Unit("a.service"))
-    theirs: Any = encode(application)
-    theirs["program"]["newer"] = 1
-    assert kept(Application, theirs, encode(application))["program"]["newer"] == 1
-    other = replace(application, program=Script("/srv/x"))
-    assert "newer" not in kept(Application, theirs, encode(other))["program"]
 
 
 def test_the_former_version_reads_what_failed_and_its_own_words_are_read() -> None:
