@@ -8,7 +8,7 @@ import pytest
 from hapair.core import explain
 from hapair.core.right.hearing import superseded
 from hapair.core.words.effects import FencePeer
-from hapair.core.words.events import ConfirmPeerDown, Fenced, Form, NotUnderstood
+from hapair.core.words.events import Fenced, Form, NotUnderstood
 from hapair.core.words.protocol import OLDEST, OURS, PROTOCOL, Speaks, in_common, work_together
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing

@@ -5,12 +5,11 @@ from typing import Final
 import pytest
 
 from hapair.core.words.effects import Do
-from hapair.core.words.events import Event, Heard, Move, NotUnderstood
+from hapair.core.words.events import Move
 from hapair.model.cluster import ArbitrationKind
-from tests.sim.machine import Daemon, Machine, Parcel
 from tests.sim.settings import NODES
 from tests.sim.stage import KINDS, WITNESS, Stage, with_kind
-from tests.sim.versions import Versions
+from tests.sim.versions import Versions, not_understood
 from tests.versions.next_one import MEMBER, VALUE
 
 GAP_MAX_S: Final = 1.0  # Between two acknowledged writes: nothing is stopped for an upgrade.
@@ -71,28 +70,12 @@ def test_what_a_newer_version_remembers_outlives_a_downgrade() -> None:
 # --- A version whose heartbeats nobody here can read -------------------------------------------
 
 
-def not_understood(stage: Stage) -> None:
-    """Let no heartbeat be read from now on."""
-    deliver = stage.world.deliver
-
-    def delivered(machine: Machine, daemon: Daemon, parcel: Parcel) -> None:
-        def told(at_s: float) -> Event:
-            event = parcel(at_s)
-            if isinstance(event, Heard):
-                return NotUnderstood(at_s, event.beat.incarnation)
-            return event
-
-        deliver(machine, daemon, told)
-
-    stage.world.beats.deliver = delivered
-
-
 @pytest.mark.parametrize("kind", ArbitrationKind)
 def test_a_peer_that_is_not_understood_is_neither_fenced_nor_taken_for_dead(
     kind: ArbitrationKind,
 ) -> None:
     stage = Stage(with_kind(kind)).begin()
-    not_understood(stage)
+    not_understood(stage.world)
     stage.run_for(200.0)
     assert stage.served_by() == "node1", "what runs goes on"
     if kind is not WITNESS:

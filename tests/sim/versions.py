@@ -11,14 +11,14 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
-from hapair.core.words.events import Beat, PeerState
+from hapair.core.words.events import Beat, Event, Heard, NotUnderstood, PeerState
 from hapair.core.words.stored import Stored
 from hapair.ports.peer import HEARTBEAT_BYTES_MAX
 from hapair.runtime.node.beats import Listener
 from hapair.runtime.node.state_file import StateFile, load_state
 from tests.checkers.rules import BrokenRuleError
 from tests.sim import parcels
-from tests.sim.machine import Machine
+from tests.sim.machine import Daemon, Machine, Parcel
 from tests.sim.messages import as_received, sealed
 from tests.sim.settings import NODES, other
 from tests.sim.world import World
@@ -104,6 +104,22 @@ class Versions:
         else:
             heard = as_received(state)
         self.world.deliver(machine, machine.daemon, partial(parcels.peer_stated, heard))
+
+
+def not_understood(world: World) -> None:
+    """Let no heartbeat be read from now on, by whomever."""
+    deliver = world.deliver
+
+    def delivered(machine: Machine, daemon: Daemon, parcel: Parcel) -> None:
+        def told(at_s: float) -> Event:
+            event = parcel(at_s)
+            if isinstance(event, Heard):
+                return NotUnderstood(at_s, event.beat.incarnation)
+            return event
+
+        deliver(machine, daemon, told)
+
+    world.beats.deliver = delivered
 
 
 def with_versions(world: World, seed: str) -> None:
