@@ -118,6 +118,7 @@ def _peer_view(state: NodeState, told: Report, link: LinkView) -> JsonObject:
     ages_s = [ago_s for _, ago_s in told.heard_ago_s if ago_s is not None]
     return {
         "standing": beat.standing if beat is not None else "",
+        "protocol": beat.protocol if beat is not None else 0,
         "heard_ago_s": _rounded(min(ages_s)) if ages_s else None,
         "connected": link.connected,
         "trouble": link.trouble,
