@@ -39,6 +39,12 @@ def installs(story: Story, node: Machine, package: Path) -> None:
     assert server_pid(active) == pid
 
 
+def moves(story: Story, before: Machine, after: Machine) -> None:
+    before.check("clmoveapp orders", timeout_s=PATIENCE_S)
+    assert story.runs_on() == after.name
+    story.redundant_again()
+
+
 def test_a_rolling_upgrade_and_the_way_back(formed_lab: Lab, tmp_path: Path) -> None:
     """FAIL: an upgrade stops the application, or two versions cannot move it."""
     present, later = package_file(), next_package(tmp_path)
@@ -48,19 +54,15 @@ def test_a_rolling_upgrade_and_the_way_back(formed_lab: Lab, tmp_path: Path) -> 
         told = node1.check("clstat")
         assert VERSION in told
         assert "not used until" in told
-        node1.check("clmoveapp orders", timeout_s=PATIENCE_S)
-        story.redundant_again()
-        assert story.runs_on() == "node2"
+        moves(story, node1, node2)
         installs(story, node1, later)
         assert "not used until" not in node1.check("clstat")
         node1.check("clbuild --rotate-secret --force", timeout_s=PATIENCE_S)
-        story.redundant_again()
+        moves(story, node2, node1)
 
-        installs(story, node1, present)
-        node2.check("clmoveapp orders", timeout_s=PATIENCE_S)
-        story.redundant_again()
-        assert story.runs_on() == "node1"
         installs(story, node2, present)
+        moves(story, node1, node2)
+        installs(story, node1, present)
         node1.check("clbuild --rotate-secret --force", timeout_s=PATIENCE_S)
         story.redundant_again()
         story.service_answers()
