@@ -1,6 +1,7 @@
 """What a volume below DRBD tells of its past, on a loop device."""
 
 import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -195,6 +196,15 @@ async def test_a_volume_whose_writes_are_not_counted_is_named(place: Place) -> N
     await place.backings.guard(VOLUME)  # Nothing happens.
     make_writable(place.device)
     make_writable(place.devices / "missing")
+
+
+async def test_what_a_newer_version_remembers_besides_is_passed_over(place: Place) -> None:
+    await place.backings.remember("orders.data", SEEN)
+    name = "backing-orders.data.json"
+    known = json.loads(place.storage.load(name) or b"")
+    known["newer"] = known["backing"]["newer"] = [1]
+    place.storage.store(name, json.dumps(known).encode())
+    assert place.backings.last_seen("orders.data") == SEEN
 
 
 async def test_it_is_remembered_for_good(place: Place) -> None:

@@ -42,6 +42,7 @@ def tracked_files() -> list[Path]:
 
 # Files are replaced where it is made certain that they survive a power cut, and here:
 REPLACES: Final = {
+    "src/hapair/adapters/shared/reserved.py": "the same, with room kept for it",
     "src/hapair/durable.py": "the one way to do it",
     "src/hapair/runtime/history/journal_log.py": "the history, which is for people, is turned over",
     "src/hapair/runtime/jobs/unfinished.py": "it is renamed, and the folder synchronised",

@@ -307,7 +307,7 @@ def worn() -> JsonObject:
             networks=[network("public", link_up=False), network("private", heard_ago_s=44.0)],
             applications=[application(volumes=[alone, diskless], failed_on=["node2"])],
         ),
-        node("node2", generation=6, version="0.2.0"),
+        node("node2", generation=6, version="0.2.0", features={"pages": "what only it knows"}),
     )
 
 

@@ -62,6 +62,7 @@ BACKING: Final = {
 # In every situation all rows above could hold too, were it not for what is named here.
 COMMON: Final = {
     "peer-heard": replace(SILENT, peer_heard=True),
+    "not-understood": replace(SILENT, peer_alive=True, not_understood=True),
     "peer-alive": replace(SILENT, peer_alive=True),
     "listening": replace(SILENT, long_enough=False),
     "kernel-answers": replace(SILENT, kernel_answers=True),
@@ -96,6 +97,7 @@ WITNESS: Final = {
 }
 FENCING: Final = {
     "peer-heard": replace(SILENT, peer_heard=True, fenced=True),
+    "not-understood": replace(SILENT, not_understood=True, fenced=True, methods=True),
     "listening": replace(SILENT, long_enough=False, fenced=True),
     "kernel-answers": replace(SILENT, kernel_answers=True),
     "kernel-lingers": replace(SILENT, kernel_answers=True, fenced=True),

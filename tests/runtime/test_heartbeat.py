@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hapair.adapters.heartbeat import (
     DATAGRAM_BYTES_MAX,
     HEADER,
+    MAGIC,
     TAG_BYTES,
+    VERSION,
     ReplayGuard,
     Sealer,
     UdpHeartbeats,
@@ -23,10 +25,18 @@ KEY = bytes(range(32))
 FIRST = Sealer("shop", KEY, 0)
 SECOND = Sealer("shop", KEY, 1)
 SEALED = SECOND.seal("public", 7, 3, b"beat")
+LATER = HEADER.unpack(SEALED[: HEADER.size])[2:]  # What follows the version.
 
 
 def test_what_the_peer_sealed_is_read() -> None:
     assert FIRST.unseal("public", SEALED) == (7, 3, b"beat")
+
+
+def test_a_body_of_another_kind_tells_that_its_sender_lives_and_nothing_else() -> None:
+    header = HEADER.pack(MAGIC, VERSION + 1, *LATER)
+    tag = SECOND._tag("public", header, b"beat")  # noqa: SLF001 - as a later version would
+    assert FIRST.unseal("public", header + tag + b"beat") == (7, 3, b"")
+    assert FIRST.unseal("public", header + bytes(TAG_BYTES) + b"beat") is None
 
 
 @pytest.mark.parametrize(

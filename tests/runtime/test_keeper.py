@@ -17,7 +17,7 @@ from hapair.model.status import Standing, Wanted
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.guard import may_wait
 from hapair.runtime.node.keeper import NO_ROOM, NOT_STORED, SAY_AFTER_S, TRIAL, Keeper
-from hapair.runtime.node.state_file import STATE, load_state
+from hapair.runtime.node.state_file import STATE, StateFile, load_state
 from tests.fakes.third_parties import DeviceSeen
 from tests.runtime.conftest import names
 from tests.runtime.fakes import LoopClock, cluster
@@ -50,7 +50,7 @@ class Disk:
 
 @asynccontextmanager
 async def keeping(disk: Disk, journal: Journal) -> AsyncIterator[Keeper]:
-    keeper = Keeper(disk.keep, LoopClock(), journal, "/var/lib/hapair", Stored(), {})
+    keeper = Keeper(disk.keep, LoopClock(), journal, "/var/lib/hapair", Stored(), StateFile(None))
     work = asyncio.ensure_future(keeper.run())
     try:
         yield keeper

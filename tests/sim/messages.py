@@ -37,9 +37,9 @@ def opened(sender: str, network: str, datagram: bytes) -> bytes | None:
 
 
 @lru_cache(maxsize=32)
-def as_received(state: PeerState) -> PeerState:
-    """Return what the peer reads when it is sent this."""
-    message = json.dumps({"kind": "state", "state": encode(state)}).encode()
+def as_received(state: PeerState, say: Callable[[PeerState], object] = encode) -> PeerState:
+    """Return what the peer reads when it is sent this, in the words of the sender's version."""
+    message = json.dumps({"kind": "state", "state": say(state)}).encode()
     if len(message) > MESSAGE_BYTES_MAX:
         raise BrokenRuleError(f"R8: a state of {len(message)} bytes is heard by nobody")
     return decode(PeerState, json.loads(message)["state"])

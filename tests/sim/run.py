@@ -32,6 +32,7 @@ from tests.sim.schedule import (
 )
 from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_others, with_resets
 from tests.sim.unattended import ends_by_itself, nobody_types
+from tests.sim.versions import with_versions
 from tests.sim.watch import Watch
 from tests.sim.world import Trace, World
 
@@ -93,6 +94,7 @@ def play(plan: Plan, core: Core = CORE, trace: Trace | None = None) -> Failure |
     """Play the plan to its end; return what was broken, or None when every rule held."""
     world = World(plan.shape, core, plan.seed, trace)
     watch = Watch(world)
+    with_versions(world, plan.seed)
     try:
         formed(world, watch)
         faults = _faults(world)

@@ -22,7 +22,7 @@ from hapair.model.cluster import Cluster, Interface
 from hapair.ports.peer import HEARTBEAT_BYTES_MAX, HeardDatagram, TooLongError
 
 MAGIC: Final = b"hb"
-VERSION: Final = 1
+VERSION: Final = 1  # Of the body: another kind than JSON would have another one.
 # Magic, version, index of the sender, identifier of the cluster, incarnation, sequence.
 HEADER: Final = struct.Struct(">2sBB8sQQ")
 TAG_BYTES: Final = 16
@@ -81,19 +81,23 @@ class Sealer:
         return header + self._tag(network, header, body) + body
 
     def unseal(self, network: str, datagram: bytes) -> tuple[int, int, bytes] | None:
-        """Return incarnation, sequence and body of what the peer sent; None for anything else."""
+        """Return incarnation, sequence and body of what the peer sent; None for anything else.
+
+        The header and the tag are the same in every version, so that each hears that a peer of any
+        other one is alive. A body of another kind is empty: nobody reads it.
+        """
         if not HEADER.size + TAG_BYTES <= len(datagram) <= DATAGRAM_BYTES_MAX:
             return None
         header = datagram[: HEADER.size]
         magic, version, sender, cluster_id, incarnation, sequence = HEADER.unpack(header)
-        expected = (MAGIC, VERSION, 1 - self.me, self._cluster_id())
-        if (magic, version, sender, cluster_id) != expected:
+        expected = (MAGIC, 1 - self.me, self._cluster_id())
+        if (magic, sender, cluster_id) != expected:
             return None
         body = datagram[HEADER.size + TAG_BYTES :]
         tag = datagram[HEADER.size : HEADER.size + TAG_BYTES]
         if not hmac.compare_digest(tag, self._tag(network, header, body)):
             return None
-        return incarnation, sequence, body
+        return incarnation, sequence, body if version == VERSION else b""
 
     def _cluster_id(self) -> bytes:
         return hashlib.blake2b(self.cluster.encode(), digest_size=8).digest()

@@ -12,6 +12,7 @@ from hapair.core.members import commands, formation
 from hapair.core.right import hearing, witness
 from hapair.core.right.arbitration import Verdict, judge
 from hapair.core.words.effects import Layer
+from hapair.core.words.protocol import OURS, Speaks, work_together
 from hapair.core.words.rules import first_match
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application
@@ -172,10 +173,23 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
             text = f"writes are not replicated: {', '.join(lost)}"
             found.append(Alarm("unprotected", text, built.application.name))
     theirs = state.peer.state
+    if theirs is not None and not work_together(OURS, theirs.speaks):
+        found.append(_versions(state.peer_name, theirs.speaks))
     if theirs is not None and theirs.generation != state.built.generation:
         text = f"{state.peer_name} has another configuration; type: clbuild"
         found.append(Alarm("configuration-differs", text))
     return tuple(found)
+
+
+def _versions(peer: str, speaks: Speaks) -> Alarm:
+    """Say that the two versions do not work together, and which one is to be replaced."""
+    here, there = (OURS.oldest, OURS.protocol), (speaks.oldest, speaks.protocol)
+    older = peer if speaks.protocol < OURS.protocol else "this node"
+    text = (
+        f"{peer} speaks protocol {there[0]} to {there[1]} and this node {here[0]} to {here[1]}: "
+        f"they do not act together; install the newer version of hapair on {older}"
+    )
+    return Alarm("versions", text)
 
 
 def _third_party_alarms(state: NodeState) -> list[Alarm]:

@@ -42,6 +42,7 @@ from hapair.core.words.events import (
     LookAgain,
     Looked,
     LookedTogether,
+    NotUnderstood,
     PeerApplication,
     PeerState,
     PeerStated,
@@ -51,6 +52,7 @@ from hapair.core.words.events import (
     WitnessAnswered,
 )
 from hapair.core.words.peer import WitnessView
+from hapair.core.words.protocol import OURS, PROTOCOL
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
 from hapair.core.words.turn import Turn
@@ -153,6 +155,8 @@ def _absorb(turn: Turn, event: Event) -> None:
             pass
         case Heard(at_s, network, beat):
             membership.absorb_beat(turn, network, beat, at_s)
+        case NotUnderstood(at_s, incarnation):
+            membership.absorb_not_understood(turn, incarnation, at_s)
         case PeerStated(_, peer_state, lives):
             membership.absorb_state(turn, peer_state, lives=lives)
         case DataChanged(_, facts):
@@ -309,6 +313,7 @@ def beat_of(state: NodeState) -> Beat:
         epoch=state.stored.epoch,
         unprotected=replication.unprotected(state),
         losses=state.losses,
+        protocol=PROTOCOL,
     )
 
 
@@ -330,6 +335,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         wrote_nothing=state.stored.wrote_nothing,
         seen_losses=state.peer.seen_losses,
         tie=state.stored.tie,
+        speaks=OURS,
     )
 
 

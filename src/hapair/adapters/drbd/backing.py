@@ -6,11 +6,11 @@ import hashlib
 import json
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hapair.adapters.drbd.writers import LIMIT_S, last_mount, writers_of
 from hapair.adapters.shared.forked import Ended, Forked, Write
@@ -125,12 +125,12 @@ class KernelBackings:
         try:
             content = self._storage.load(_file(resource))
             known = json.loads(content) if content is not None else None
-            return LastSeen(Backing(**known["backing"]), known["attached"]) if known else None
+            return _read_last_seen(known) if known else None
         except OSError as error:
             if passes(error):
                 raise
             return None
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
     async def remember(self, resource: str, seen: LastSeen | None) -> Outcome:
@@ -178,6 +178,13 @@ async def activate(
             said = " ".join((finished.stderr or finished.stdout).split())
             why = f"{' '.join(argv)} ended with {finished.exit_code}: {said}"
             return refused(why, finished, LVM_LOCKED)
+
+
+def _read_last_seen(known: Mapping[str, Any]) -> LastSeen:
+    """Read what any version remembered; what only a newer one looks at is passed over."""
+    names = {field.name for field in fields(Backing)}
+    backing = {name: each for name, each in known["backing"].items() if name in names}
+    return LastSeen(Backing(**backing), known["attached"])
 
 
 def _file(resource: str) -> str:

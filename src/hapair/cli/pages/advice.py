@@ -12,6 +12,8 @@ ADVICE: Final = {
     "no-room": f"make room: df -h /var, df -i /var, journalctl --vacuum-size=200M; {RUNBOOKS}/"
     "28-cannot-store.md",
     "peer-cannot-store": "on {peer}: clstat, df -h /var, dmesg; do not reboot this node meanwhile",
+    "not-understood": f"install the same version on both nodes: {RUNBOOKS}/25b-two-versions.md",
+    "versions": f"upgrade the older node: {RUNBOOKS}/25b-two-versions.md",
     "not-connected": "look at the firewalls; clbuild checks both nodes and lists what is wrong",
     "peer-ahead": f"start {{peer}}; {CONFIRM}",
     "never-joined": f"start {{peer}}; {CONFIRM}",

@@ -136,6 +136,7 @@ class NodeStatus:
     arbitration: str
     third_parties: ThirdParties
     version: str
+    features: Mapping[str, str]  # What it knows, in words for people; of an old version nothing.
     wall_s: float  # Its clock at this moment, for ages.
     drift: Drift
     networks: tuple[NetworkStatus, ...]
@@ -184,6 +185,7 @@ def read_status(answer: Json) -> Status:
 
 def _node(reader: Reader) -> NodeStatus:
     drift = reader.inner("drift")
+    features = reader.inner("features")
     changed = drift.inner("applications")
     peer = reader.inner("peer_view")
     return NodeStatus(
@@ -198,6 +200,7 @@ def _node(reader: Reader) -> NodeStatus:
         arbitration=reader.text("arbitration"),
         third_parties=_third_parties(reader.inner("third_parties")),
         version=reader.text("version"),
+        features={name: features.text(name) for name in features.names()},
         wall_s=reader.number("wall_s") or 0.0,
         drift=Drift(
             drift.text("clconf", "ok"), {name: changed.text(name) for name in changed.names()}

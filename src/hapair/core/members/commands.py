@@ -408,7 +408,7 @@ def _form_answer(state: NodeState) -> tuple[bool, str] | None:
             return True, f"{state.me} and {state.peer_name} are together"
         case Standing.ALONE:
             return True, f"{state.me} is alone"
-        case Standing.HALTED | Standing.LEAVING:
+        case Standing.HALTED | Standing.LEAVING | Standing.UNKNOWN:
             return False, "this node was halted meanwhile"
         case Standing.FORMING | Standing.CUT:
             row = state.reasons.get("formation", "")

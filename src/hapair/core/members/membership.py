@@ -22,6 +22,7 @@ from hapair.core.right.hearing import (
 )
 from hapair.core.words.effects import ProbeReferences, Severity
 from hapair.core.words.events import Beat, PeerState
+from hapair.core.words.protocol import OURS, work_together
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model.status import Standing, Wanted
@@ -63,6 +64,18 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
     turn.change_peer(alive_at_s=at_s)
     if beat.echo == 0 and turn.state.peer.beat is not None:
         _believe(turn, beat)
+    fencing.doubt(turn)
+
+
+def absorb_not_understood(turn: Turn, incarnation: int, at_s: float) -> None:
+    """Take in that the peer lives, and nothing else: what it says cannot be read."""
+    if incarnation < turn.state.peer.incarnation:
+        return
+    if incarnation > turn.state.peer.incarnation:
+        forget_incarnation(turn, incarnation)
+    if turn.state.confirmed:
+        turn.change(confirmed=False)
+    turn.change_peer(alive_at_s=at_s, not_understood_at_s=at_s)
     fencing.doubt(turn)
 
 
@@ -114,7 +127,7 @@ def _two_owners(turn: Turn, application: str) -> None:
 def settle(turn: Turn) -> None:
     """Bring the standing up to date with what is known now."""
     match turn.state.standing:
-        case Standing.HALTED:
+        case Standing.HALTED | Standing.UNKNOWN:  # The latter is never a node's own.
             return
         case Standing.FORMING:
             _accept(turn)
@@ -179,7 +192,7 @@ def _accept(turn: Turn) -> None:
     theirs = state.peer.state
     if theirs is None or not state.peer_heard or theirs.standing not in ACTIVE or theirs.left:
         return
-    if not _is_news(state, theirs):
+    if not (_is_news(state, theirs) and work_together(OURS, theirs.speaks)):
         return
     # Its epoch becomes ours only after it gave its right up: whoever takes part in an epoch may
     # claim the next one, and two nodes that claim different ones could both be granted.

@@ -21,7 +21,7 @@ def superseded(state: NodeState) -> bool:
     beat = state.peer.beat
     if beat is None or beat.epoch <= state.stored.epoch:
         return False
-    return beat.standing in (Standing.ALONE, Standing.LEAVING)
+    return beat.standing in (Standing.ALONE, Standing.LEAVING, Standing.UNKNOWN)
 
 
 def last_heard_s(state: NodeState) -> float:
@@ -76,6 +76,12 @@ def passes_over(state: NodeState) -> bool:
     return not all(peer_stored_it(state, name) for name in replication.unprotected(state))
 
 
+def not_understood(state: NodeState) -> bool:
+    """Tell whether a beat that cannot be read came within the detection time."""
+    at_s = state.peer.not_understood_at_s
+    return at_s is not None and state.now_s - at_s < state.detection_s
+
+
 def repeats(state: NodeState, heard: Heard) -> bool:
     """Tell whether a heartbeat says only what is known: the peer lives, and agrees as before."""
     peer = state.peer
@@ -127,6 +133,7 @@ def silence(state: NodeState) -> Silence:
         kind=cluster.arbitration,
         peer_heard=state.peer_heard,
         peer_alive=peer_alive(state),
+        not_understood=not_understood(state),
         long_enough=silent_s(state) >= state.detection_s and state.facts_read,
         kernel_answers=replication.kernel_answers(state),
         was_together=was_member(state),

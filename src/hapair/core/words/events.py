@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from hapair.core.words.protocol import FORMER, UNSAID, Speaks
 from hapair.model.built import Built
 from hapair.model.data import VolumeFacts
 from hapair.model.outcome import Outcome
@@ -24,6 +25,7 @@ class Beat:
     unprotected: tuple[str, ...] | None = ()
     losses: int = 0  # How many connections of its data the sender's daemon has seen end.
     cannot_store: bool = False  # The sender's disk takes nothing: it can decide on nothing new.
+    protocol: int = FORMER
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class PeerState:
     wrote_nothing: tuple[str, ...] = ()
     seen_losses: int = 0  # The receiver's count that the sender had heard of by then.
     tie: WitnessTie = WitnessTie()
+    speaks: Speaks = UNSAID
     # Follows from the applications, so it is neither compared nor sent.
     by_name: Mapping[str, PeerApplication] = field(init=False, repr=False, compare=False)
 
@@ -151,6 +154,14 @@ class Heard:
     at_s: float
     network: str
     beat: Beat
+
+
+@dataclass(frozen=True, slots=True)
+class NotUnderstood:
+    """A heartbeat that has the right key, is no replay, and cannot be read: the peer is alive."""
+
+    at_s: float
+    incarnation: int  # Authenticated with the key, whatever the rest says.
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +305,7 @@ class Configured:
 Event: TypeAlias = (
     Tick
     | Heard
+    | NotUnderstood
     | PeerStated
     | DataChanged
     | LinkChanged

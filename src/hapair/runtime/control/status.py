@@ -6,6 +6,7 @@ from typing import Final
 from hapair import __version__
 from hapair.core.copies.resync import goes_first
 from hapair.core.explain import Alarm, ApplicationReport, ItemReport, Reason, Report, report, why
+from hapair.core.words.protocol import FEATURES, PROTOCOL
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application, OcfAgent, Program, Script, Unit, Volume
 from hapair.model.built import BuiltApplication
@@ -43,6 +44,8 @@ def node_status(
         "arbitration": state.built.cluster.arbitration,
         "third_parties": _third_parties(state),
         "version": __version__,
+        "protocol": PROTOCOL,
+        "features": dict(FEATURES),
         "drift": {"clconf": drifts.clconf, "applications": dict(drifts.applications)},
         "wall_s": memory.wall_s,
         "networks": _networks(state, told, memory),
@@ -115,6 +118,7 @@ def _peer_view(state: NodeState, told: Report, link: LinkView) -> JsonObject:
     ages_s = [ago_s for _, ago_s in told.heard_ago_s if ago_s is not None]
     return {
         "standing": beat.standing if beat is not None else "",
+        "protocol": beat.protocol if beat is not None else 0,
         "heard_ago_s": _rounded(min(ages_s)) if ages_s else None,
         "connected": link.connected,
         "trouble": link.trouble,

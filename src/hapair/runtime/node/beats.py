@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Final
 
 from hapair.core.words.events import Beat
+from hapair.core.words.protocol import FORMER
 from hapair.model.status import Standing
 from hapair.ports.peer import HEARTBEAT_BYTES_MAX
 from hapair.rpc.messages import Malformed
@@ -42,6 +43,7 @@ class Spoken:
     page: int = 0
     pages: int = 1
     cannot_store: bool = False
+    protocol: int = FORMER
 
 
 @cache_of_recent
@@ -52,7 +54,8 @@ def bodies(beat: Beat) -> tuple[bytes, ...]:
         return (whole,)
     names = beat.unprotected or ()
     empty = Spoken(beat.incarnation, beat.echo, beat.standing, beat.epoch, (), beat.losses,
-                   digest_of(names), PAGES_MAX, PAGES_MAX, beat.cannot_store)  # fmt: skip
+                   digest_of(names), PAGES_MAX, PAGES_MAX, beat.cannot_store,
+                   beat.protocol)  # fmt: skip
     pages = tuple(_pages(names, HEARTBEAT_BYTES_MAX - len(dumps(empty))))
     return tuple(
         dumps(replace(empty, unprotected=part, page=number, pages=len(pages)))
@@ -107,7 +110,7 @@ class Listener:
         if spoken.pages > 1:
             names = self._whole_list(spoken)
         return Beat(spoken.incarnation, spoken.echo, spoken.standing, spoken.epoch, names,
-                    spoken.losses, spoken.cannot_store)  # fmt: skip
+                    spoken.losses, spoken.cannot_store, spoken.protocol)  # fmt: skip
 
     def _whole_list(self, spoken: Spoken) -> tuple[str, ...] | None:
         key = (spoken.digest, spoken.pages)

@@ -10,9 +10,8 @@ from hapair.core.explain import Alarm
 from hapair.core.words.effects import Severity
 from hapair.core.words.stored import Stored
 from hapair.ports.machine import Clock
-from hapair.rpc.messages import JsonObject
 from hapair.runtime.history.journal_log import Journal
-from hapair.runtime.node.state_file import STATE, dump_state
+from hapair.runtime.node.state_file import STATE, StateFile
 
 TRIAL: Final = "trial.json"  # Written only to see whether the disk takes a new file.
 TRIAL_CONTENT: Final = b"\n" * 64 * 1024  # A smaller file may find room on a full disk.
@@ -42,7 +41,7 @@ class Keeper:
     journal: Journal
     folder: str  # For people.
     stored: Stored  # What is on the disk.
-    unknown: JsonObject
+    file: StateFile
     waits: bool = False  # The core waits for a store: it decides nothing until then.
     works: asyncio.Event = field(default_factory=asyncio.Event)  # Something was stored.
     _begun_at_s: float | None = None  # When the store that has not succeeded yet was begun.
@@ -75,7 +74,7 @@ class Keeper:
 
     async def _until_stored(self, stored: Stored) -> None:
         self._begun_at_s = self.clock.boot_s()
-        content = dump_state(stored, self.unknown)
+        content = self.file.dump(stored)
         while (error := await self._attempt(STATE, content)) is not None:
             text = f"nothing can be decided: {self.folder}/{STATE} cannot be written: "
             self._tell(NOT_STORED, text + _meaning(error))

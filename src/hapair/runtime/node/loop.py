@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from hapair.core.words.effects import Effect, Severity
-from hapair.core.words.events import Event, Heard, Tick
+from hapair.core.words.events import Event, Heard, NotUnderstood, Tick
 from hapair.core.words.state import NodeState
 from hapair.rpc.messages import RpcError
 from hapair.runtime.history.journal_log import Journal
@@ -40,7 +40,7 @@ class Loop:
 
     def offer(self, event: Event) -> None:
         """Queue an event; never waits."""
-        if len(self._waiting) >= WAITING_MAX and isinstance(event, Tick | Heard):
+        if len(self._waiting) >= WAITING_MAX and isinstance(event, Tick | Heard | NotUnderstood):
             return
         self._waiting.append(event)
         self._offered.set()

@@ -36,7 +36,7 @@ from hapair.runtime.node.loop import Loop
 from hapair.runtime.node.peer import Peer
 from hapair.runtime.node.perform import Hands, Outlets, Performer, Spawn
 from hapair.runtime.node.sources import Pulse, watch_data
-from hapair.runtime.node.state_file import STATE, unknown_members
+from hapair.runtime.node.state_file import STATE, StateFile
 from hapair.runtime.node.survey import Survey
 from hapair.runtime.node.third_parties import ThirdParties
 from hapair.runtime.node.views import LinkView
@@ -110,23 +110,13 @@ class Node:
         self.identity = identity
         self.watched: Watched = _nothing_watched  # What the guardian of resyncs sees.
         self._parts = parts
-        self.keeper = Keeper(
-            parts.keep,
-            parts.clock,
-            parts.journal,
-            parts.folder,
-            stored,
-            unknown_members(parts.load(STATE)),
-        )
+        file = StateFile(parts.load(STATE))
+        self.keeper = Keeper(parts.keep, parts.clock, parts.journal, parts.folder, stored, file)
         self._wires = parts.connect(built.cluster, identity.me)
         self._hands = parts.hands(built.cluster, identity.me)
         self._lineage = self._make_lineage()
-        self.peer = Peer(
-            built.cluster.peer_of(identity.me),
-            parts.clock,
-            parts.journal,
-            self._lineage.stated,
-        )
+        peer_name = built.cluster.peer_of(identity.me)
+        self.peer = Peer(peer_name, parts.clock, parts.journal, self._lineage.stated)
         self._pulse = Pulse(
             self._wires.heartbeats,
             built.cluster.timing,

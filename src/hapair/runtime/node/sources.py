@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hapair.core.words.effects import Severity
-from hapair.core.words.events import Beat, DataChanged, Event, Heard, Tick
+from hapair.core.words.events import Beat, DataChanged, Event, Heard, NotUnderstood, Tick
 from hapair.model.cluster import Timing
-from hapair.model.status import Standing
 from hapair.ports.data import Replication
 from hapair.ports.machine import Clock
 from hapair.ports.peer import HeardDatagram, Heartbeats
@@ -84,7 +83,8 @@ class Pulse:
                 text = f"a heartbeat of the peer is not understood: {error}"
                 self.journal.add("malformed", text, severity=Severity.WARNING)
             # It has the right key: a peer of another version is not understood, but alive.
-            beat = Beat(datagram.incarnation, 0, Standing.HALTED, epoch=0, unprotected=None)
+            self.offer(NotUnderstood(self.clock.boot_s(), datagram.incarnation))
+            return
         if self.beat is not None and beat.echo == self.beat.incarnation:
             self.echoed_s = self.received_s
         self.offer(Heard(self.clock.boot_s(), datagram.network, beat))
