@@ -25,8 +25,8 @@ def formed_lab(lab_from: LabFrom) -> Lab:
 
 
 def findings(node: Machine) -> str:
-    """Return the page; it ends with 5 when something needs a person."""
-    return node.run("clstat", timeout_s=PATIENCE_S).stdout
+    """Return the page as one line: it is wrapped where the terminal ends."""
+    return " ".join(node.run("clstat", timeout_s=PATIENCE_S).stdout.split())
 
 
 def cuts_replication(story: Story) -> None:

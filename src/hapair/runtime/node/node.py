@@ -126,14 +126,7 @@ class Node:
             self._last_heard_s,
         )
         self._third_parties = self._make_third_parties(built.cluster)
-        self._guard = Guard(
-            parts.watchdog,
-            built.cluster.watchdog,
-            parts.clock,
-            parts.journal,
-            lambda: self.decided_at_s,
-            self._may_wait,
-        )
+        self._guard = self._make_guard(built.cluster)
         self._started_at_s = parts.clock.boot_s()
         outlets = self._make_outlets(listeners)
         performer = Performer(self._hands, outlets, parts.journal, parts.clock, parts.spawn)
@@ -152,6 +145,16 @@ class Node:
         self._loop = Loop(core.step, state, performer)
         self._memory = ReplicationMemory(
             parts.keep, parts.clock, read_remembered(parts.load(MEMORY))
+        )
+
+    def _make_guard(self, cluster: Cluster) -> Guard:
+        return Guard(
+            self._parts.watchdog,
+            cluster.watchdog,
+            self._parts.clock,
+            self._parts.journal,
+            lambda: self.decided_at_s,
+            self._may_wait,
         )
 
     def _make_lineage(self) -> Lineage:
