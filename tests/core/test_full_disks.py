@@ -176,3 +176,17 @@ def test_an_incarnation_that_is_over_says_nothing() -> None:
     bench.hear(cannot_store=True, incarnation=bench.peer.incarnation - 1)
     assert not hearing.peer_unable(bench.state)
     assert Beat(1, 1, Standing.HALTED, 0).cannot_store is False
+
+
+def test_the_right_is_kept_until_a_peer_that_can_store_again_has_heard_of_it() -> None:
+    """Its core works through what it heard meanwhile, and its disk may hang again at once."""
+    bench = Bench()
+    freeze(bench)
+    unable(bench, 4.0)
+    assert bench.stands(Standing.ALONE)
+    bench.hear()
+    assert bench.stands(Standing.ALONE), "what it says is of before this node went on alone"
+    bench.peer_says(accepted=bench.state.incarnation, standing=Standing.CUT)
+    assert bench.stands(Standing.CUT)
+    bench.peer_says(standing=Standing.TOGETHER, epoch=bench.state.stored.epoch)
+    assert bench.stands(Standing.TOGETHER)
