@@ -51,6 +51,7 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
         turn.change_peer(unable=beat, unable_at_s=at_s)
         if passes_over(turn.state):
             fencing.doubt(turn)
+            holding.lease_anew(turn)
             return
     if beat.echo == turn.state.incarnation:
         heard = {**turn.state.peer.heard_at_s, network: at_s}
