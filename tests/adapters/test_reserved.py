@@ -126,11 +126,45 @@ except OSError as error:
 """
 
 
-def test_a_disk_that_is_full_to_its_last_byte_takes_it(tmp_path: Path) -> None:
+# What is remembered of a volume before DRBD is given it: a node that boots with a full disk has to
+# attach its copies.
+FULL_OF_BACKINGS = """
+import asyncio, errno, sys
+from pathlib import Path
+from hapair.model.backing import Backing, LastSeen
+from hapair.model.outcome import Done
+from hapair.runtime.places import Places
+from hapair.runtime.wiring import make_hands
+from tests.sim.stage import ONE_APPLICATION
+from tests.sim.settings import built_from
+places = Places(Path(sys.argv[1]))
+places.memory.mkdir(parents=True)
+async def main():
+    backing = make_hands(places, built_from(ONE_APPLICATION, 1).cluster, "node1").backing
+    def seen(number):
+        return LastSeen(Backing("volume", "boot", number, "digest", 0), attached=True)
+    assert await backing.remember("orders.data0", seen(0)) == Done()
+    with (places.memory / "flood").open("wb", buffering=0) as flood:
+        for size in (1 << 20, 1):
+            try:
+                while True:
+                    flood.write(b"x" * size)
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+    for number in range(20):
+        assert await backing.remember("orders.data0", seen(number)) == Done(), "full"
+        assert backing.last_seen("orders.data0") == seen(number)
+    print("full")
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("program", [FULL, FULL_OF_BACKINGS], ids=["state", "backings"])
+def test_a_disk_that_is_full_to_its_last_byte_takes_it(tmp_path: Path, program: str) -> None:
     script = f"mount -t tmpfs -o size=2m none {tmp_path} && exec {sys.executable} - {tmp_path}"
     ran = subprocess.run(
         ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
-        input=FULL,
+        input=program,
         capture_output=True,
         text=True,
         check=False,

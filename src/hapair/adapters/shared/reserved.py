@@ -35,38 +35,42 @@ def spare_of(file: Path) -> Path:
     return file.with_name(f".{file.name}.spare")
 
 
-def replace_in_room(file: Path, content: bytes) -> None:
+def replace_in_room(file: Path, content: bytes, room_bytes: int = ROOM_BYTES) -> None:
     """Replace ``file`` atomically in the room that was taken for it, which is taken if need be.
 
     Raises:
         OSError: nothing was replaced, or it is not certain to survive a power cut.
     """
     spare = spare_of(file)
-    if not _has_room(spare, content):
-        _make(spare, content)
+    room_bytes = _enough(content, room_bytes)
+    if not _has_room(spare, room_bytes):
+        _make(spare, room_bytes)
     _write_over(spare, content)
     if file.is_file():
         _exchange(spare, file)
     else:
         spare.rename(file)
     sync_folder(file.parent)
-    if not _has_room(spare, content):  # There was no file yet, or one without any room to spare.
+    if not _has_room(spare, room_bytes):  # There was no file yet, or one without room to spare.
         with suppress(OSError):
-            _make(spare, content)
+            _make(spare, room_bytes)
 
 
-def _has_room(spare: Path, content: bytes) -> bool:
+def _enough(content: bytes, room_bytes: int) -> int:
+    while room_bytes < len(content):
+        room_bytes *= 2
+    return room_bytes
+
+
+def _has_room(spare: Path, room_bytes: int) -> bool:
     try:
-        return spare.stat().st_size >= max(len(content), ROOM_BYTES)
+        return spare.stat().st_size >= room_bytes
     except FileNotFoundError:
         return False
 
 
-def _make(spare: Path, content: bytes) -> None:
+def _make(spare: Path, size_bytes: int) -> None:
     """Make a file whose blocks are all there; one that cannot be completed is removed."""
-    size_bytes = ROOM_BYTES
-    while size_bytes < len(content):
-        size_bytes *= 2
     spare.unlink(missing_ok=True)
     descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
