@@ -10,6 +10,7 @@ was made with ``NOCOW``; other file systems refuse that flag, which does not mat
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -21,6 +22,7 @@ from hapair.durable import sync_folder
 
 ROOM_BYTES: Final = 64 * 1024  # More than most clusters ever need; larger ones get more.
 FILLING: Final = b"\n"
+UNKNOWN_CALL: Final = (errno.EINVAL, errno.ENOSYS)  # To the file system, or to the kernel.
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _HERE: Final = -100  # AT_FDCWD of linux/fcntl.h.
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE of linux/fs.h.
@@ -46,9 +48,7 @@ def replace_in_room(file: Path, content: bytes, room_bytes: int = ROOM_BYTES) ->
     if not _has_room(spare, room_bytes):
         _make(spare, room_bytes)
     _write_over(spare, content)
-    if file.is_file():
-        _exchange(spare, file)
-    else:
+    if not (file.is_file() and _exchange(spare, file)):
         spare.rename(file)
     sync_folder(file.parent)
     if not _has_room(spare, room_bytes):  # There was no file yet, or one without room to spare.
@@ -102,9 +102,12 @@ def _write_over(spare: Path, content: bytes) -> None:
         os.fsync(descriptor)
 
 
-def _exchange(one: Path, other: Path) -> None:
-    """Let two files of one folder take each other's names at once."""
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two files of one folder take each other's names at once; False: nobody here knows how."""
     names = os.fsencode(one), os.fsencode(other)
     if _LIBC.renameat2(_HERE, names[0], _HERE, names[1], _EXCHANGE):
         code = ctypes.get_errno()
+        if code in UNKNOWN_CALL:
+            return False
         raise OSError(code, os.strerror(code), os.fspath(one))
+    return True
