@@ -119,6 +119,16 @@ with (folder / "flood").open("wb", buffering=0) as flood:
                 flood.write(b"x" * size)
         except OSError as error:
             assert error.errno == errno.ENOSPC
+try:
+    storage.store("state.json", b"x" * 70000)  # More than there is room for.
+except OSError as error:
+    assert error.errno == errno.ENOSPC
+with (folder / "flood").open("ab", buffering=0) as flood:  # Takes whatever that gave back.
+    try:
+        while True:
+            flood.write(b"x")
+    except OSError as error:
+        assert error.errno == errno.ENOSPC
 for number in range(50):
     storage.store("state.json", b"%d" % number)
     assert storage.load("state.json").rstrip() == b"%d" % number

@@ -70,17 +70,22 @@ def _has_room(spare: Path, room_bytes: int) -> bool:
 
 
 def _make(spare: Path, size_bytes: int) -> None:
-    """Make a file whose blocks are all there; one that cannot be completed is removed."""
-    spare.unlink(missing_ok=True)
-    descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    """Make a file whose blocks are all there; one that cannot be completed is removed.
+
+    What there was is kept until then: it has room for a smaller content.
+    """
+    made = spare.with_name(f"{spare.name}.new")
+    made.unlink(missing_ok=True)
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as new:
             _write_in_place(descriptor)
             new.write(FILLING * size_bytes)
             new.flush()
             os.fsync(descriptor)
+        made.rename(spare)
     except OSError:
-        spare.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
         raise
     sync_folder(spare.parent)
 
