@@ -1,7 +1,7 @@
 """What must be stored can be stored on a full disk, with the real kernel."""
 
+import ctypes
 import errno
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,19 +75,23 @@ def test_forgetting_gives_the_room_back(storage: FileStorage, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS])
+class NoExchange:
+    """A kernel, or a file system, that does not know it."""
+
+    def renameat2(self, *_: object) -> int:
+        ctypes.set_errno(errno.EINVAL)
+        return -1
+
+
 def test_a_file_system_that_exchanges_no_names_stores_all_the_same(
-    storage: FileStorage, monkeypatch: pytest.MonkeyPatch, code: int
+    storage: FileStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage.store(NAME, b"old")
-
-    def refused(one: Path, _: Path) -> None:
-        raise OSError(code, os.strerror(code), os.fspath(one))
-
-    monkeypatch.setattr(reserved, "_exchange", refused)
+    monkeypatch.setattr(reserved, "_LIBC", NoExchange())
     for content in (b"new", b"newer"):
         storage.store(NAME, content)
         assert read(storage) == content
+        assert (tmp_path / NAME).stat().st_size == ROOM_BYTES, "in the room that was taken"
 
 
 def test_who_has_no_room_at_all_says_why(storage: FileStorage, tmp_path: Path) -> None:
@@ -115,6 +119,16 @@ with (folder / "flood").open("wb", buffering=0) as flood:
                 flood.write(b"x" * size)
         except OSError as error:
             assert error.errno == errno.ENOSPC
+try:
+    storage.store("state.json", b"x" * 70000)  # More than there is room for.
+except OSError as error:
+    assert error.errno == errno.ENOSPC
+with (folder / "flood").open("ab", buffering=0) as flood:  # Takes whatever that gave back.
+    try:
+        while True:
+            flood.write(b"x")
+    except OSError as error:
+        assert error.errno == errno.ENOSPC
 for number in range(50):
     storage.store("state.json", b"%d" % number)
     assert storage.load("state.json").rstrip() == b"%d" % number
@@ -126,11 +140,45 @@ except OSError as error:
 """
 
 
-def test_a_disk_that_is_full_to_its_last_byte_takes_it(tmp_path: Path) -> None:
+# What is remembered of a volume before DRBD is given it: a node that boots with a full disk has to
+# attach its copies.
+FULL_OF_BACKINGS = """
+import asyncio, errno, sys
+from pathlib import Path
+from hapair.model.backing import Backing, LastSeen
+from hapair.model.outcome import Done
+from hapair.runtime.places import Places
+from hapair.runtime.wiring import make_hands
+from tests.sim.stage import ONE_APPLICATION
+from tests.sim.settings import built_from
+places = Places(Path(sys.argv[1]))
+places.memory.mkdir(parents=True)
+async def main():
+    backing = make_hands(places, built_from(ONE_APPLICATION, 1).cluster, "node1").backing
+    def seen(number):
+        return LastSeen(Backing("volume", "boot", number, "digest", 0), attached=True)
+    assert await backing.remember("orders.data0", seen(0)) == Done()
+    with (places.memory / "flood").open("wb", buffering=0) as flood:
+        for size in (1 << 20, 1):
+            try:
+                while True:
+                    flood.write(b"x" * size)
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+    for number in range(20):
+        assert await backing.remember("orders.data0", seen(number)) == Done(), "full"
+        assert backing.last_seen("orders.data0") == seen(number)
+    print("full")
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("program", [FULL, FULL_OF_BACKINGS], ids=["state", "backings"])
+def test_a_disk_that_is_full_to_its_last_byte_takes_it(tmp_path: Path, program: str) -> None:
     script = f"mount -t tmpfs -o size=2m none {tmp_path} && exec {sys.executable} - {tmp_path}"
     ran = subprocess.run(
         ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
-        input=FULL,
+        input=program,
         capture_output=True,
         text=True,
         check=False,

@@ -146,6 +146,22 @@ async def test_a_connection_that_is_gone_introduces_nobody(house: House) -> None
     assert house.lived() == []
 
 
+async def test_a_dead_connection_does_not_bring_the_former_daemon_back(house: House) -> None:
+    """Its word is older than the heartbeats of the present one, which is silent for a moment."""
+    air = Guarded()
+    house.lineage.heartbeats = air
+    former = house.bench.peer.incarnation
+    air.introduce(former)
+    house.says(former)
+    await house.lineage.look()
+    assert air.guard.admit("public", former + 1, 1)
+    house.bench.hear(incarnation=former + 1, standing=Standing.FORMING)
+    house.bench.wait(3.0, hearing=False)
+    await house.lineage.look()
+    assert house.lived() == []
+    assert air.guard.admit("public", former + 1, 2)
+
+
 async def test_the_highest_incarnation_outlives_the_daemon(house: House) -> None:
     for incarnation in (9, 4):
         house.says(incarnation)

@@ -10,7 +10,7 @@ from hapair.core.words.events import Move
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.sim.faults import Cut, KillDaemon, LoseReference, SlowStore
-from tests.sim.settings import NODES, PRIVATE, Shape
+from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape
 from tests.sim.stage import LONG_S, ONE_APPLICATION, WEB, WEB_TOO, Stage, with_kind
 
 each_kind = pytest.mark.parametrize("kind", ArbitrationKind)
@@ -104,6 +104,23 @@ def test_what_has_no_replicated_data_never_runs_twice(kind: ArbitrationKind, sha
     stage.run_for(60.0)
     assert goes_on(stage)
     assert len(stage.runs_on(WEB)) == 1
+    stage.ends_well()
+
+
+def test_nor_after_a_short_break_of_the_last_network_without_a_watchdog() -> None:
+    """That nothing is heard of node2 for a moment is no proof that it ended."""
+    shape = with_kind(ArbitrationKind.WITNESS, replace(WEB_TOO, watchdog=False))
+    stage = Stage(shape).begin()
+    stage.types("node1", Move(WEB))
+    stage.waits_for(lambda: stage.served_by(WEB) == "node2", 30.0)
+    stage.suffers(full("node2", 200.0))
+    stage.run_for(20.0)
+    stage.suffers(Cut(PRIVATE, NODES, 400.0))
+    stage.run_for(60.0)
+    assert stage.standing("node1") is Standing.ALONE
+    stage.suffers(Cut(PUBLIC, NODES, 5.0))
+    stage.run_for(30.0)
+    assert stage.runs_on(WEB) == ("node2",)
     stage.ends_well()
 
 

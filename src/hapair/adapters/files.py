@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from hapair.adapters.shared.reserved import replace_in_room, spare_of
+from hapair.adapters.shared.reserved import ROOM_BYTES, replace_in_room, spare_of
 from hapair.durable import replace_durably, sync_folder
 
 
@@ -11,12 +11,15 @@ class FileStorage:
     """Keeps each name as one file in ``folder``; what was stored is on the disk.
 
     For the names in ``reserved`` there is always room: they are JSON, and can be stored on a full
-    disk.
+    disk. With ``each_bytes`` every name has that, in so many bytes.
     """
 
-    def __init__(self, folder: Path, reserved: Collection[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, reserved: Collection[str] = (), each_bytes: int | None = None
+    ) -> None:
         self._folder = folder
         self._reserved = reserved
+        self._each_bytes = each_bytes
 
     def load(self, name: str) -> bytes | None:
         """Return what was stored last, or None when nothing was."""
@@ -32,9 +35,9 @@ class FileStorage:
             OSError: nothing was replaced, or it is not certain to survive a power cut.
         """
         file = self._folder / name
-        if name in self._reserved:
+        if name in self._reserved or self._each_bytes is not None:
             try:
-                replace_in_room(file, content)
+                replace_in_room(file, content, self._each_bytes or ROOM_BYTES)
             except OSError:
                 pass  # It may have room for a small file; if not, that one's error tells why.
             else:

@@ -47,6 +47,7 @@ from hapair.runtime.node.state_file import STATE
 from hapair.runtime.places import Places
 
 KEY_BYTES: Final = 32
+BACKING_BYTES: Final = 4096  # What is remembered of a volume: without it no copy is attached.
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def make_hands(places: Places, cluster: Cluster, me: str) -> Hands:
     replication.use_peer(cluster, me)
     return Hands(
         replication,
-        KernelBackings(run, FileStorage(places.memory)),
+        KernelBackings(run, FileStorage(places.memory, each_bytes=BACKING_BYTES)),
         MountedFileSystems(),
         ServiceAddresses(cluster, me, former=places.cards_before),
         programs,

@@ -10,6 +10,7 @@ was made with ``NOCOW``; other file systems refuse that flag, which does not mat
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -21,6 +22,7 @@ from hapair.durable import sync_folder
 
 ROOM_BYTES: Final = 64 * 1024  # More than most clusters ever need; larger ones get more.
 FILLING: Final = b"\n"
+UNKNOWN_CALL: Final = (errno.EINVAL, errno.ENOSYS)  # To the file system, or to the kernel.
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _HERE: Final = -100  # AT_FDCWD of linux/fcntl.h.
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE of linux/fs.h.
@@ -35,48 +37,55 @@ def spare_of(file: Path) -> Path:
     return file.with_name(f".{file.name}.spare")
 
 
-def replace_in_room(file: Path, content: bytes) -> None:
+def replace_in_room(file: Path, content: bytes, room_bytes: int = ROOM_BYTES) -> None:
     """Replace ``file`` atomically in the room that was taken for it, which is taken if need be.
 
     Raises:
         OSError: nothing was replaced, or it is not certain to survive a power cut.
     """
     spare = spare_of(file)
-    if not _has_room(spare, content):
-        _make(spare, content)
+    room_bytes = _enough(content, room_bytes)
+    if not _has_room(spare, room_bytes):
+        _make(spare, room_bytes)
     _write_over(spare, content)
-    if file.is_file():
-        _exchange(spare, file)
-    else:
+    if not (file.is_file() and _exchange(spare, file)):
         spare.rename(file)
     sync_folder(file.parent)
-    if not _has_room(spare, content):  # There was no file yet, or one without any room to spare.
+    if not _has_room(spare, room_bytes):  # There was no file yet, or one without room to spare.
         with suppress(OSError):
-            _make(spare, content)
+            _make(spare, room_bytes)
 
 
-def _has_room(spare: Path, content: bytes) -> bool:
+def _enough(content: bytes, room_bytes: int) -> int:
+    while room_bytes < len(content):
+        room_bytes *= 2
+    return room_bytes
+
+
+def _has_room(spare: Path, room_bytes: int) -> bool:
     try:
-        return spare.stat().st_size >= max(len(content), ROOM_BYTES)
+        return spare.stat().st_size >= room_bytes
     except FileNotFoundError:
         return False
 
 
-def _make(spare: Path, content: bytes) -> None:
-    """Make a file whose blocks are all there; one that cannot be completed is removed."""
-    size_bytes = ROOM_BYTES
-    while size_bytes < len(content):
-        size_bytes *= 2
-    spare.unlink(missing_ok=True)
-    descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def _make(spare: Path, size_bytes: int) -> None:
+    """Make a file whose blocks are all there; one that cannot be completed is removed.
+
+    What there was is kept until then: it has room for a smaller content.
+    """
+    made = spare.with_name(f"{spare.name}.new")
+    made.unlink(missing_ok=True)
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as new:
             _write_in_place(descriptor)
             new.write(FILLING * size_bytes)
             new.flush()
             os.fsync(descriptor)
+        made.rename(spare)
     except OSError:
-        spare.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
         raise
     sync_folder(spare.parent)
 
@@ -98,9 +107,12 @@ def _write_over(spare: Path, content: bytes) -> None:
         os.fsync(descriptor)
 
 
-def _exchange(one: Path, other: Path) -> None:
-    """Let two files of one folder take each other's names at once."""
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two files of one folder take each other's names at once; False: nobody here knows how."""
     names = os.fsencode(one), os.fsencode(other)
     if _LIBC.renameat2(_HERE, names[0], _HERE, names[1], _EXCHANGE):
         code = ctypes.get_errno()
+        if code in UNKNOWN_CALL:
+            return False
         raise OSError(code, os.strerror(code), os.fspath(one))
+    return True

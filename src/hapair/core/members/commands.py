@@ -33,6 +33,20 @@ MEMBER: Final = (Standing.TOGETHER, Standing.ALONE, Standing.CUT)
 
 def handle(turn: Turn, request_id: int, command: Command) -> None:
     """Begin what the command asks for, or refuse it with the mend; nothing changes then."""
+    if isinstance(command, Run | Halt | Move):
+        _withdraw_held(turn, command.application)
+    _handle(turn, request_id, command)
+
+
+def _withdraw_held(turn: Turn, application: str) -> None:
+    """The newest command about an application counts: what was held back must not undo it later."""
+    for held in turn.state.held:
+        if held.command.application == application:
+            turn.change(held=tuple(other for other in turn.state.held if other != held))
+            turn.reply(held.request_id, "another command was typed meanwhile", accepted=False)
+
+
+def _handle(turn: Turn, request_id: int, command: Command) -> None:
     match command:
         case Form():
             _form(turn, request_id, command)
@@ -336,7 +350,7 @@ def ask_again(turn: Turn) -> None:
         if seen is not None and waits:
             turn.reply(held.request_id, _cannot_go(seen), accepted=False)
         else:
-            handle(turn, held.request_id, held.command)
+            _handle(turn, held.request_id, held.command)
 
 
 def _move(

@@ -51,6 +51,7 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
         turn.change_peer(unable=beat, unable_at_s=at_s)
         if passes_over(turn.state):
             fencing.doubt(turn)
+            holding.lease_anew(turn)
             return
     if beat.echo == turn.state.incarnation:
         heard = {**turn.state.peer.heard_at_s, network: at_s}
@@ -234,7 +235,11 @@ def _is_news(state: NodeState, theirs: PeerState) -> bool:
 
 def _may_accept(state: NodeState, theirs: PeerState) -> bool:
     """Let the side with the right accept last: it keeps the right when the peer fails meanwhile."""
-    if not state.stored.holds_right or theirs.accepted == state.incarnation:
+    if not state.stored.holds_right:
+        return True
+    if theirs.standing is Standing.TOGETHER:
+        return False  # It has not heard yet that this node acts alone: what it agreed to is old.
+    if theirs.accepted == state.incarnation:
         return True
     first = state.me == state.built.cluster.nodes[0]
     theirs_wins = (theirs.epoch, not first) > (state.stored.epoch, first)

@@ -4,7 +4,13 @@ from typing import Final
 
 from hapair.core.copies import doubts, replication
 from hapair.core.right import witness
-from hapair.core.right.hearing import ASKING_S, in_touch_until_s, superseded, was_member
+from hapair.core.right.hearing import (
+    ASKING_S,
+    in_touch_until_s,
+    peer_lingers,
+    superseded,
+    was_member,
+)
 from hapair.core.words.effects import Severity
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
@@ -64,6 +70,16 @@ def _peer_lease_s(state: NodeState) -> float:
     cluster = state.built.cluster
     hangs_s = cluster.watchdog.timeout_s if cluster.watchdog is not None else 0.0
     return cluster.lease_s + 2 * state.detection_s + ASKING_S + hangs_s
+
+
+def lease_anew(turn: Turn) -> None:
+    """Let the lease of a peer that lives, and can stop nothing, begin when it was last heard.
+
+    A break in the network is no proof that it ended, and it needs time to stop when it can again.
+    """
+    state = turn.state
+    if state.leased and state.addresses_until_s and peer_lingers(state):
+        turn.change(lease_until_s=state.now_s + _peer_lease_s(state))
 
 
 def wait_for_lease(turn: Turn) -> None:

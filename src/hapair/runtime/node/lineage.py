@@ -45,11 +45,13 @@ class Lineage:
     connected: Callable[[], bool]
     known: KnownPeer
     _spoke: PeerState | None = None  # The newest word on the present connection.
+    _heard: int = 0  # The incarnation that was heard when it came.
     _told: bool = False
 
     def stated(self, stated: PeerStated) -> None:
         """Take a word that came over the connection, and hand it on."""
         self._spoke = stated.state
+        self._heard = self.state().peer.incarnation
         self.offer(stated)
 
     async def run(self) -> None:
@@ -60,7 +62,10 @@ class Lineage:
     async def look(self) -> None:
         if not self.connected():
             self._spoke = None
-        if (spoke := self._spoke) is not None:
+        spoke = self._spoke
+        if spoke and self.state().peer.incarnation > max(spoke.incarnation, self._heard):
+            self._spoke = spoke = None  # A newer one was heard since: this connection is dead.
+        if spoke is not None:
             self._introduce(spoke)
             await self._remember(spoke.incarnation)
         self._tell()
