@@ -6,11 +6,12 @@ import pytest
 
 from hapair.core import explain
 from hapair.core.right import hearing
-from hapair.core.words.events import Beat, ConfirmPeerDown, FenceAsked, Form
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Beat, ConfirmPeerDown, FenceAsked, Form, Move
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.status import Standing
-from tests.core.bench import BEAT_S, NAME, PEER, RESOURCE, Bench, built, facts, record
+from tests.core.bench import BEAT_S, ME, NAME, PEER, RESOURCE, Bench, built, facts, record
 from tests.core.test_brake import freeze, verdicts
 from tests.sim.settings import application
 
@@ -207,3 +208,28 @@ def test_a_break_of_the_network_does_not_prove_that_it_runs_nothing_any_more(
     bench.wait(silent_s, hearing=False)
     unable(bench, 1.0, standing=Standing.TOGETHER)
     assert (("program", "web", "") in bench.up) is starts
+
+
+def test_nothing_is_given_to_a_peer_that_cannot_store() -> None:
+    """It could not even take note of it: nobody would run it."""
+    bench = Bench()
+    bench.running()
+    unable(bench, 1.0)
+    answer = bench.command(Move(NAME))
+    assert answer is not None
+    assert not answer.accepted
+    assert "cannot store" in answer.text
+    assert ("program", NAME, "") in bench.up
+    bench.wait(3.0)
+    assert bench.command(Move(NAME)) is None, "it can again"
+    assert bench.record.owner == PEER
+
+
+def test_a_move_is_given_up_when_the_peer_can_store_no_more() -> None:
+    bench = Bench()
+    bench.running()
+    bench.deaf.add(Do.STOP_PROGRAM)
+    assert bench.command(Move(NAME)) is None
+    unable(bench, 1.0)
+    assert "cannot-move" in bench.notes()
+    assert bench.record.owner == ME

@@ -140,8 +140,12 @@ def view(state: NodeState, application: Application) -> View:
 
 
 def peer_can(v: View) -> bool:
-    """Tell whether the peer could start it; what was written here may be missing there."""
-    return v.agreed and v.peer_current and not v.failed_there and v.peer_stopped
+    """Tell whether the peer could start it; what was written here may be missing there.
+
+    Who cannot store cannot even take note that it belongs to it.
+    """
+    able = v.agreed and not hearing.peer_unable(v.state)
+    return able and v.peer_current and not v.failed_there and v.peer_stopped
 
 
 def peer_has_all(v: View) -> bool:

@@ -276,6 +276,8 @@ def _cannot_go(seen: placement.View) -> str:
     peer = seen.state.peer_name
     if not seen.agreed:
         return f"{peer} is not together with this node; see: clstat"
+    if hearing.peer_unable(seen.state):
+        return f"{peer} cannot store, so it takes nothing before its disk is mended; see: clstat"
     if no_resync := _no_resync(seen):
         return no_resync
     if differing := _differing(seen):
@@ -334,6 +336,7 @@ def _word_is_coming(seen: placement.View) -> bool:
     state = seen.state
     equal = seen.current and replication.peer_complete(state, seen.application.name)
     soon = (equal or not state.facts_read) and hearing.peer_alive(state)
+    soon = soon and not hearing.peer_unable(state)  # Its disk is not mended in a moment.
     return soon and bool(_cannot_go(seen))
 
 

@@ -74,6 +74,8 @@ WAITS_FOR_NOBODY: Final = (
     Do.RESTORE_ADDRESSES,
 )
 
+KILLED_BEFORE: Final = "it was killed before it began"
+
 Spawn: TypeAlias = Callable[[Coroutine[object, object, None]], object]
 
 
@@ -123,6 +125,7 @@ class Performer:
         self._turns = Turns()
         # A lock lives as long as somebody has it or waits for it.
         self._locks = WeakValueDictionary[tuple[str, str, str], asyncio.Lock]()
+        self._to_start: dict[str, int] = {}  # By application: the start that has not begun yet.
         self._answers: list[Looked] = []  # Of looks that have just ended.
         self._ends: list[Ended] = []  # Of actions that have just ended.
         self.attachments = Attachments(hands.replication, hands.backing)
@@ -137,6 +140,7 @@ class Performer:
             case SetBeat():
                 self._outlets.set_beat(effect.beat)
             case Act():
+                self._plan_start(effect)
                 self._spawn(self._act(effect))
             case Look():
                 self._spawn(self._look(effect))
@@ -157,10 +161,26 @@ class Performer:
             case Note():
                 self._outlets.note(effect)
 
+    def _plan_start(self, act: Act) -> None:
+        """Let a start wait for its turn, until it is killed: what waits cannot be killed yet."""
+        if act.do is Do.START_PROGRAM:
+            self._to_start[act.application] = act.effect_id
+        elif act.do is Do.KILL_PROGRAM:
+            self._to_start.pop(act.application, None)
+
+    def _is_withdrawn(self, act: Act) -> bool:
+        if act.do is not Do.START_PROGRAM:
+            return False
+        if self._to_start.get(act.application) != act.effect_id:
+            return True
+        del self._to_start[act.application]
+        return False
+
     async def _act(self, act: Act) -> None:
         async with self._lock(act), self._turn(act):
             began_s = self._clock.boot_s()
-            outcome = await self._outcome(act)
+            withdrawn = self._is_withdrawn(act)
+            outcome = Refused(KILLED_BEFORE) if withdrawn else await self._outcome(act)
         at_s = self._clock.boot_s()
         self._tell(act, outcome, at_s - began_s)
         if not self._ends:
