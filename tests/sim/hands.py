@@ -303,6 +303,8 @@ class Hands:
         if act.do is Do.REMOVE_ADDRESSES:
             self.machine.addresses[act.application] = False
             return Done()
+        if self.machine.address(act.application) is True:
+            return Done()  # Nobody is asked for an address that a card here has already.
         public = self.wires["public"]
         if act.application in public.strangers:
             return Refused("another machine has that address")
