@@ -179,20 +179,6 @@ def test_an_incarnation_that_is_over_says_nothing() -> None:
     assert Beat(1, 1, Standing.HALTED, 0).cannot_store is False
 
 
-def test_the_right_is_kept_until_a_peer_that_can_store_again_has_heard_of_it() -> None:
-    """Its core works through what it heard meanwhile, and its disk may hang again at once."""
-    bench = Bench()
-    freeze(bench)
-    unable(bench, 4.0)
-    assert bench.stands(Standing.ALONE)
-    bench.hear()
-    assert bench.stands(Standing.ALONE), "what it says is of before this node went on alone"
-    bench.peer_says(accepted=bench.state.incarnation, standing=Standing.CUT)
-    assert bench.stands(Standing.CUT)
-    bench.peer_says(standing=Standing.TOGETHER, epoch=bench.state.stored.epoch)
-    assert bench.stands(Standing.TOGETHER)
-
-
 @pytest.mark.parametrize(("silent_s", "starts"), [(4.0, False), (30.0, True)])
 def test_a_break_of_the_network_does_not_prove_that_it_runs_nothing_any_more(
     silent_s: float, *, starts: bool

@@ -235,11 +235,7 @@ def _is_news(state: NodeState, theirs: PeerState) -> bool:
 
 def _may_accept(state: NodeState, theirs: PeerState) -> bool:
     """Let the side with the right accept last: it keeps the right when the peer fails meanwhile."""
-    if not state.stored.holds_right:
-        return True
-    if theirs.standing is Standing.TOGETHER:
-        return False  # It has not heard yet that this node acts alone: what it agreed to is old.
-    if theirs.accepted == state.incarnation:
+    if not state.stored.holds_right or theirs.accepted == state.incarnation:
         return True
     first = state.me == state.built.cluster.nodes[0]
     theirs_wins = (theirs.epoch, not first) > (state.stored.epoch, first)
