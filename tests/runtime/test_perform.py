@@ -36,8 +36,7 @@ from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.holders import UNSEEN, Held, Holders
 from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
 from hapair.runtime.history.journal_log import Journal
-from hapair.runtime.node.perform import GRACE_S, KILLED_BEFORE, PROGRAM_LOOK_S, Outlets, Performer
-from hapair.runtime.node.turns import AT_ONCE
+from hapair.runtime.node.perform import GRACE_S, PROGRAM_LOOK_S, Outlets, Performer
 from tests.runtime.conftest import names
 from tests.runtime.fakes import (
     VOLUME,
@@ -283,65 +282,6 @@ async def test_what_frees_frozen_writes_does_not_wait_for_who_waits_for_them(
     assert list(stage.outcomes()) == [2]
     stage.machine.gates["unmount orders.data"].set()
     await stage.do()
-
-
-async def test_many_volumes_take_turns_and_nothing_that_ends_them_waits(stage: Stage) -> None:
-    """FAIL: hundreds of programs at once keep the daemon from its heartbeats."""
-    first = stage.performer.built
-    assert first is not None
-    one = first.applications[0]
-    volumes = tuple(replace(VOLUME, resource=f"orders.v{n}", minor=n) for n in range(64))
-    stage.performer.built = replace(first, applications=(replace(one, volumes=volumes),))
-    for number, volume in enumerate(volumes):
-        stage.machine.gates[f"promote {volume.resource}"] = asyncio.Event()
-        await stage.performer.perform(act(Do.PROMOTE, number, volume.resource))
-    await stage.performer.perform(act(Do.DETACH, 100, volumes[0].resource))
-    await stage.performer.perform(act(Do.STOP_PROGRAM, 101))
-    for _ in range(20):
-        await asyncio.sleep(0)
-    promoted = [each for each in stage.machine.asked if each.startswith("promote")]
-    assert len(promoted) == AT_ONCE
-    assert list(stage.outcomes()) == [100, 101]
-    for gate in stage.machine.gates.values():
-        gate.set()
-    await stage.do()
-    assert len(stage.outcomes()) == len(volumes) + 2
-
-
-async def test_a_start_that_was_killed_while_it_waited_for_its_turn_never_begins(
-    stage: Stage,
-) -> None:
-    """FAIL: a node that lost its right starts what it had wanted to start, and knows nothing of it.
-
-    The core takes it for down: the end of an action that was overtaken is ignored.
-    """
-    first = stage.performer.built
-    assert first is not None
-    one = first.applications[0]
-    names = [f"web{number}" for number in range(AT_ONCE + 1)]
-    stage.performer.built = replace(
-        first,
-        applications=tuple(
-            replace(one, application=replace(one.application, name=name), volumes=())
-            for name in names
-        ),
-    )
-    for number, name in enumerate(names):
-        stage.machine.gates[f"start {name}"] = asyncio.Event()
-        await stage.performer.perform(Act(number, Do.START_PROGRAM, name, "", 5.0))
-    for _ in range(20):
-        await asyncio.sleep(0)
-    last = names[-1]
-    assert f"start {last}" not in stage.machine.asked
-    await stage.performer.perform(Act(100, Do.KILL_PROGRAM, last, "", 5.0))
-    for gate in stage.machine.gates.values():
-        gate.set()
-    await stage.do()
-    assert f"kill {last}" in stage.machine.asked
-    assert f"start {last}" not in stage.machine.asked
-    assert stage.outcomes()[AT_ONCE] == Refused(KILLED_BEFORE)
-    await stage.do(Act(101, Do.START_PROGRAM, last, "", 5.0))
-    assert stage.machine.asked[-1] == f"start {last}"
 
 
 async def test_what_is_not_built_is_refused(stage: Stage) -> None:
