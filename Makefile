@@ -5,8 +5,10 @@ SHELL := /bin/sh
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
-# How many seeds of the simulator are played: 20,000 by `make sim`, 5,000 by `make test`.
+# How many seeds of the simulator are played: 20,000 by `make sim`, 2,500 by `make test`, and how
+# many besides without an operator: 2,000. With UNATTENDED=1 `make sim` plays only such.
 SEEDS ?=
+UNATTENDED ?=
 # What `make walk` walks: so many faults in one run, of those with these words (all when empty),
 # so many turns deep (empty: until nothing is new), these kinds of arbitration (empty: all).
 FAULTS ?= 1
@@ -84,8 +86,9 @@ check: lint types ## layout, lint, types, coverage, all but the slow tests witho
 	$(PYTEST) -m "not lab and not native and not slow" $(PARALLEL) $(COVERAGE)
 
 .PHONY: sim
-sim: ready ## the simulator and the walk, 20,000 seeds: make sim SEEDS=1000000
-	$(PYTEST) tests/sim tests/walk $(PARALLEL) --seeds=$(or $(SEEDS),20000)
+sim: ready ## the simulator and the walk, 20,000 seeds: make sim SEEDS=1000000 UNATTENDED=1
+	$(PYTEST) $(if $(UNATTENDED),tests/sim/test_seeds.py -k operator,tests/sim tests/walk) $(PARALLEL) \
+		--seeds=$(or $(SEEDS),20000) --unattended=$(if $(UNATTENDED),$(or $(SEEDS),20000),2000)
 
 .PHONY: walk
 walk: ready ## every state that FAULTS=1 can reach: make walk FAULTS=2 ONLY="networks cut" DEPTH=40
@@ -124,7 +127,8 @@ test: ready-lab deb ## what continuous integration runs: all but the long scenar
 	@# emulated guests would take four times as long to form.
 	@$(MAKE) --no-print-directory --jobs=2 emulated lint types
 	@# One run, for whoever counts tests by pytest's last line.
-	$(PYTEST) -m "not long and not deep" $(BESIDE_GUESTS) --in-time $(COVERAGE) --times --seeds=$(or $(SEEDS),5000)
+	$(PYTEST) -m "not long and not deep" $(BESIDE_GUESTS) --in-time $(COVERAGE) --times \
+		--seeds=$(or $(SEEDS),2500) --unattended=2000
 
 .PHONY: demo
 demo: images ## build a cluster, pull the power of the active node, watch the service return

@@ -1,10 +1,12 @@
 """Measure what a failover costs: min, median and max of each phase, in seconds.
 
     python -m bench.failover [--runs N] [--json FILE] [--native | --guests KIND] [--no-footprint]
+                             [--many]
 
 Without --native it uses the guests of the lab with real DRBD: ``uml`` (kernels that are processes
 of this host, at its speed) or ``qemu`` (stock kernels on emulated processors); unless named, what
-the lab finds. With --native it is two machines of name spaces on this host, without DRBD.
+the lab finds. With --many the application has 29 volumes there instead of one. With --native it is
+two machines of name spaces on this host, without DRBD.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from bench import guests
 from bench.report import Figures
+from hapair_lab.cluster import MANY, QUICK
 from hapair_lab.guests import Guests
 
 
@@ -25,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     played.add_argument("--native", action="store_true", help="name spaces instead of guests")
     played.add_argument("--guests", choices=[str(kind) for kind in Guests], help="of this kind")
     made.add_argument("--no-footprint", action="store_true", help="leave out the idle minute")
+    made.add_argument("--many", action="store_true", help="guests: 29 volumes instead of one")
     return made
 
 
@@ -42,11 +46,12 @@ def main() -> int:
         argv = [sys.executable, "-m", "bench.native", "--runs", str(options.runs), *more]
         return subprocess.run(argv, check=False).returncode
     kind = Guests(options.guests) if options.guests else None
+    plan = MANY if options.many else QUICK
     figures = Figures()
     for number in range(1, options.runs + 1):
         print(f"run {number} of {options.runs}", file=sys.stderr, flush=True)
-        guests.power_loss(figures, kind)
-        guests.planned_move(figures, kind)
+        guests.power_loss(figures, kind, plan)
+        guests.planned_move(figures, kind, plan)
     if not options.no_footprint:
         guests.footprint(figures, kind)
     print(figures.table())

@@ -6,7 +6,7 @@ from typing import Final
 
 from bench.report import Figures
 from hapair_lab import cluster, snapshots
-from hapair_lab.cluster import QUICK
+from hapair_lab.cluster import QUICK, ClusterPlan
 from hapair_lab.guests import Guests
 from hapair_lab.lab import Lab
 from hapair_lab.ledger import NeverStoppingClient
@@ -18,9 +18,9 @@ IDLE_S: Final = 60
 TICKS_PER_S: Final = 100
 
 
-def power_loss(figures: Figures, kind: Guests | None) -> None:
+def power_loss(figures: Figures, kind: Guests | None, plan: ClusterPlan = QUICK) -> None:
     """Restore the snapshot, cut the power of the active node, and read the timeline."""
-    with snapshots.lab_from(cluster.formed_step(QUICK), kind) as lab:
+    with snapshots.lab_from(cluster.formed_step(plan), kind) as lab:
         client = asked(lab)
         lab.node1.power_off()
         client.wait_for_answers(LINES, PATIENCE_S)
@@ -29,8 +29,8 @@ def power_loss(figures: Figures, kind: Guests | None) -> None:
             figures.add(f"power loss: {name}", after_s)
 
 
-def planned_move(figures: Figures, kind: Guests | None) -> None:
-    with snapshots.lab_from(cluster.formed_step(QUICK), kind) as lab:
+def planned_move(figures: Figures, kind: Guests | None, plan: ClusterPlan = QUICK) -> None:
+    with snapshots.lab_from(cluster.formed_step(plan), kind) as lab:
         client = asked(lab)
         lab.node1.check("clmoveapp orders", timeout_s=PATIENCE_S)
         client.wait_for_answers(LINES, PATIENCE_S)

@@ -28,7 +28,6 @@ from hapair.adapters.clock import SystemClock
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.adapters.network.addresses import ServiceAddresses
 from hapair.adapters.network.paths import NetworkPaths
-from hapair.adapters.shared.process import ProcessRunner
 from hapair.core.words.effects import AnswerFence, Layer, Reply
 from hapair.core.words.events import Beat, PeerApplication, PeerState, PeerStated
 from hapair.core.words.item import Is
@@ -37,7 +36,7 @@ from hapair.model.application import ServiceAddress
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.outcome import Unknown
 from hapair.model.status import Phase, Record, Standing, Version, Wanted
-from hapair.ports import HeardDatagram
+from hapair.ports.peer import HeardDatagram
 from hapair.runtime.codec import dumps
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.node import Identity, Listeners, Node, Parts, Wires
@@ -198,7 +197,7 @@ async def running(built: Built, folder: Path) -> AsyncIterator[Bench]:
     hands = Hands(
         FakeReplication(known),
         FakeBackings(),
-        MountedFileSystems(ProcessRunner()),
+        MountedFileSystems(),
         ServiceAddresses(built.cluster, NODES[0]),
         FakePrograms(dict.fromkeys(names, True)),
         NetworkPaths(built.cluster, NODES[0]),

@@ -47,6 +47,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="how many seeds of the simulator are played (default: 100)",
     )
+    parser.addoption(
+        "--unattended",
+        type=int,
+        default=100,
+        metavar="N",
+        help="how many of them without an operator besides (default: 100)",
+    )
 
 
 # These use what there is one of, the cores for guests or network names, and measure real time.

@@ -11,6 +11,7 @@ import string
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +30,15 @@ def nfpm_configuration(version: str, tree: Path) -> str:
     return template.substitute(VERSION=version, TREE=tree)
 
 
-def build(version: str, folder: Path) -> Path:
+def _nothing(_: Path) -> None:
+    pass
+
+
+def build(version: str, folder: Path, change: Callable[[Path], None] = _nothing) -> Path:
     """Build ``hapair_VERSION_all.deb`` in ``folder`` and return its path.
 
     It is put in place complete, so that a build that was interrupted leaves the former one.
+    ``change`` may alter what goes in, in the folder that will be the node's root.
     """
     epoch = os.environ.setdefault("SOURCE_DATE_EPOCH", DEFAULT_EPOCH)
     os.environ["COLUMNS"] = COLUMNS
@@ -41,6 +47,7 @@ def build(version: str, folder: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as work:
         tree = Path(work, "tree")
         package_tree.lay(tree, version, time_s=int(epoch))
+        change(tree)
         configuration = Path(work, "nfpm.yaml")
         configuration.write_text(nfpm_configuration(version, tree))
         made = Path(work, name)

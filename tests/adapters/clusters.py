@@ -10,7 +10,7 @@ from hapair.model.cluster import (
     Network,
     PortRange,
 )
-from hapair.ports import Addresses, Presence
+from hapair.ports.network import Addresses, Presence
 
 
 def cluster(*, reference: str | None = "10.77.1.2") -> Cluster:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hapair.adapters.filesystem.adapter import MountedFileSystems
-from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
+from hapair.adapters.shared.process import watch_children_by_pidfd
 from hapair.model.application import Volume
 from tests.adapters.loops import loop_device, make_image, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
@@ -28,4 +28,4 @@ def volume(tmp_path: Path) -> Iterator[Volume]:
 
 @pytest.fixture
 def file_systems() -> MountedFileSystems:
-    return MountedFileSystems(ProcessRunner())
+    return MountedFileSystems()

@@ -37,7 +37,7 @@ async def wait_for_facts(drbd: Drbd, resource: str, words: str) -> None:
 async def main(built: Built, deeds: list[str]) -> None:
     volume = built.applications[0].volumes[0]
     run = ProcessRunner()
-    drbd, file_systems = Drbd(run), MountedFileSystems(run)
+    drbd, file_systems = Drbd(run), MountedFileSystems()
     maker = DrbdMaker(run, FileStorage(FOLDER), FOLDER)
     for deed in deeds:
         name, _, argument = deed.partition(":")

@@ -1,6 +1,7 @@
 """What a volume below DRBD tells of its past, on a loop device."""
 
 import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from hapair.adapters.drbd.writers import writers_of
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.backing import Backing, LastSeen
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.loops import loop_device, make_image, run, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
 from tests.fakes.small import FakeRunner, FakeStorage
@@ -195,6 +196,15 @@ async def test_a_volume_whose_writes_are_not_counted_is_named(place: Place) -> N
     await place.backings.guard(VOLUME)  # Nothing happens.
     make_writable(place.device)
     make_writable(place.devices / "missing")
+
+
+async def test_what_a_newer_version_remembers_besides_is_passed_over(place: Place) -> None:
+    await place.backings.remember("orders.data", SEEN)
+    name = "backing-orders.data.json"
+    known = json.loads(place.storage.load(name) or b"")
+    known["newer"] = known["backing"]["newer"] = [1]
+    place.storage.store(name, json.dumps(known).encode())
+    assert place.backings.last_seen("orders.data") == SEEN
 
 
 async def test_it_is_remembered_for_good(place: Place) -> None:

@@ -12,7 +12,7 @@ from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Refused
 from hapair.model.storage import GroupStorage, LogicalVolume
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.loops import loop_device, make_image, run, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
 
@@ -54,6 +54,34 @@ async def test_a_guarded_volume_is_mounted_writable(
     assert (seen.mount_point, seen.lost_options) == (volume.mount_point, ())
     assert await natives.unmount(volume) == Done()
     assert not natives.mounted(volume)
+
+
+async def test_a_volume_below_a_renamed_folder_is_not_called_unmounted(
+    volume: Volume, natives: NativeFileSystems
+) -> None:
+    assert await natives.mount(volume) == Done()
+    parent = Path(volume.mount_point).parent
+    parent.rename(parent.with_name("old"))
+    assert natives.mounted(volume)
+    refused = await natives.unmount(volume)
+    assert isinstance(refused, Refused)
+    assert f"{parent.with_name('old')}/my orders" in refused.why
+    parent.with_name("old").rename(parent)
+    assert await natives.unmount(volume) == Done()
+    assert not natives.mounted(volume)
+
+
+async def test_a_volume_that_is_mounted_twice_is_not_called_unmounted(
+    volume: Volume, natives: NativeFileSystems, tmp_path: Path
+) -> None:
+    assert await natives.mount(volume) == Done()
+    (tmp_path / "twice").mkdir()
+    run("mount", volume.device, str(tmp_path / "twice"))
+    refused = await natives.unmount(volume)
+    assert isinstance(refused, Refused)
+    assert f"mounted at {tmp_path / 'twice'}:" in refused.why
+    run("umount", str(tmp_path / "twice"))
+    assert await natives.unmount(volume) == Done()
 
 
 async def test_a_device_that_stays_write_protected_is_told(

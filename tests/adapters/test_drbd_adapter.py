@@ -11,10 +11,11 @@ from hapair.adapters.drbd.argv import Commands, Dialect
 from hapair.adapters.drbd.holders import holders_of
 from hapair.model.data import Role
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.loops import make_image, run, volume_at
 from tests.adapters.namespaces import need_root
 from tests.fakes.small import FakeRunner
+from tests.sim.settings import Shape, built_from
 
 VOLUME = volume_at(Path("/srv/orders"), minor=10)
 PROC = "version: 8.4.11\n10: cs:WFConnection ro:Primary/Unknown ds:{}/DUnknown C {}\n"
@@ -259,6 +260,23 @@ async def test_writes_stay_frozen_while_the_disk_is_not_proven_detached(
     assert [line.split(" ", 1)[1] for line in node.run.ran] == ["detach 10 --force"]
 
 
+@pytest.mark.parametrize("words", ["user", "user,fencing"])
+async def test_what_a_person_froze_is_neither_let_go_nor_given_up(node: Node, words: str) -> None:
+    """The kernel has one command for all who froze it."""
+    await node.see(
+        f"exists resource name:orders.data role:Primary suspended:{words}",
+        "exists device name:orders.data volume:0 minor:10 disk:UpToDate",
+        "exists -",
+    )
+    assert (facts := node.drbd.facts("orders.data")) is not None
+    assert (facts.held, facts.suspended) == (True, words != "user")
+    for deed in (node.drbd.resume, node.drbd.detach_by_force):
+        outcome = await deed(VOLUME, timeout_s=5)
+        assert isinstance(outcome, Refused)
+        assert "drbdadm resume-io orders.data" in outcome.why
+    assert node.run.ran == []
+
+
 async def test_nothing_is_resumed_that_is_not_frozen(node: Node) -> None:
     """``resume-io`` waits for all I/O, which on a hung disk never ends."""
     node.proc.write_text(PROC.format("Failed", "r-----"))
@@ -345,3 +363,37 @@ async def test_with_drbd_9_no_copy_is_used_as_it_is(tmp_path: Path) -> None:
     node = Node(tmp_path, version="9.2.8")
     assert isinstance(await node.drbd.bring_up_as_it_is(VOLUME, timeout_s=5), Refused)
     assert node.run.ran == []
+
+
+TAKEN = "exists device name:backup volume:1 minor:10 disk:UpToDate"
+
+
+@pytest.mark.parametrize("deed", ["promote", "demote", "detach_by_force", "resume"])
+async def test_a_device_that_another_resource_has_is_left_alone(node: Node, deed: str) -> None:
+    await node.see(TAKEN, "exists -")
+    node.run.ran.clear()
+    outcome = await getattr(node.drbd, deed)(VOLUME, timeout_s=5)
+    assert isinstance(outcome, Refused)
+    assert outcome.why == f"/dev/drbd10 belongs to backup, not to {VOLUME.resource}"
+    assert not node.run.ran
+
+
+async def test_the_disk_of_another_resource_is_not_taken_for_ours(node: Node) -> None:
+    node.proc.write_text("10: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----\n")
+    await node.see(TAKEN, "exists -")
+    assert isinstance(await node.drbd.bring_up_anew(VOLUME, timeout_s=5), Done)
+
+
+async def test_where_connections_lead_is_asked_of_the_kernel(node: Node) -> None:
+    up = (
+        f"exists device name:{VOLUME.resource} volume:0 minor:10 disk:UpToDate",
+        f"exists connection name:{VOLUME.resource} connection:Connected role:Secondary",
+        f"exists peer-device name:{VOLUME.resource} volume:0 replication:Established",
+        "exists -",
+    )
+    node.drbd.use_peer(built_from(Shape()).cluster, "node1")
+    await node.see(*up)
+    facts = node.drbd.facts(VOLUME.resource)
+    assert facts is not None
+    assert not facts.kernel_answers  # The answer was empty.
+    assert node.run.ran[-1].endswith(" show")

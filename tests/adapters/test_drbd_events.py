@@ -1,9 +1,9 @@
 """The event stream is followed, doubted and started again."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 from hapair.adapters.drbd.events import Events
-from hapair.model.data import Role, VolumeFacts
+from hapair.model.data import Connection, Disk, Role, VolumeFacts
 
 UP = (
     "exists resource name:r0 role:Secondary suspended:no",
@@ -18,10 +18,17 @@ Batches = list[tuple[str, ...]]
 class Kernel:
     """Each run of the program prints the next list of batches and ends."""
 
-    def __init__(self, *runs: Batches, proc: str = "", loaded: bool = True) -> None:
+    def __init__(
+        self,
+        *runs: Batches,
+        proc: str = "",
+        loaded: bool = True,
+        addresses: Sequence[Mapping[str, str]] = (),
+    ) -> None:
         self.runs = list(runs)
         self.proc = proc
         self.loaded = loaded
+        self.addresses = list(addresses)  # Each look finds the next of them, then none.
         self.idle_s: list[float] = []
 
     def events(self) -> Events:
@@ -30,7 +37,11 @@ class Kernel:
             argv=lambda: ("drbdsetup", "events2"),
             proc_text=lambda: self.proc,
             loaded=lambda: self.loaded,
+            addresses=self._addresses,
         )
+
+    async def _addresses(self) -> Mapping[str, str]:
+        return self.addresses.pop(0) if self.addresses else {}
 
     async def _follow(
         self, argv: tuple[str, ...], idle_s: Callable[[], float]
@@ -124,3 +135,95 @@ async def test_progress_of_a_resync_comes_from_the_kernel() -> None:
 async def test_without_the_module_no_resource_exists() -> None:
     kernel = Kernel(loaded=False)
     assert await first(kernel.events(), 1) == [()]
+
+
+PEER = "10.77.2.2"
+CONNECTS = ("change connection name:r0 connection:Connected role:Secondary",)
+REPLICATES = ("change peer-device name:r0 volume:0 replication:Established peer-disk:UpToDate",)
+
+
+def judging(kernel: Kernel) -> Events:
+    events = kernel.events()
+    events.peer = PEER
+    return events
+
+
+async def test_a_connection_to_the_peer_is_told_as_soon_as_its_address_is_known() -> None:
+    kernel = Kernel([(*UP, "exists -"), ()], addresses=[{"r0": PEER}])
+    ((facts,),) = await first(judging(kernel), 1)
+    assert facts.kernel_answers
+    assert not kernel.addresses
+
+
+async def test_a_connection_to_another_machine_says_nothing_of_the_peer() -> None:
+    kernel = Kernel([(*UP, "exists -"), ()], addresses=[{"r0": "192.0.2.9"}])
+    ((facts,),) = await first(judging(kernel), 1)
+    assert facts.disk is Disk.UP_TO_DATE
+    assert facts.connection is Connection.CONNECTING
+    assert (facts.peer_role, facts.peer_disk) == (Role.UNKNOWN, Disk.UNKNOWN)
+
+
+async def test_the_role_of_another_machine_is_not_told_either_while_nothing_is_replicated_yet() -> (
+    None
+):
+    primary = ("change connection name:r0 connection:Connected role:Primary",)
+    off = ("change peer-device name:r0 volume:0 replication:Off",)
+    kernel = Kernel([(*UP, *primary, *off, "exists -"), ()], addresses=[{"r0": "192.0.2.9"}])
+    ((facts,),) = await first(judging(kernel), 1)
+    assert facts.peer_role is Role.UNKNOWN
+
+
+async def test_what_could_not_be_looked_up_is_looked_up_again_and_proves_nothing_until_then() -> (
+    None
+):
+    kernel = Kernel([(*UP, "exists -"), (), (), ()], addresses=[{}, {"r0": PEER}])
+    told = await first(judging(kernel), 2)
+    assert [facts.kernel_answers for (facts,) in told] == [False, True]
+    assert kernel.idle_s[2] == 0.5  # It does not wait for the next event.
+
+
+async def test_a_connection_that_is_made_anew_may_lead_elsewhere() -> None:
+    anew = "create connection name:r0 peer-node-id:0 conn-name:peer connection:StandAlone"
+    kernel = Kernel(
+        [(*UP, "exists -"), (), (anew, *CONNECTS, *REPLICATES), ()],
+        addresses=[{"r0": PEER}, {"r0": "192.0.2.9"}],
+    )
+    told = await first(judging(kernel), 2)
+    assert [facts.kernel_answers for (facts,) in told] == [True, False]
+
+
+async def test_after_a_restart_of_the_program_the_last_answer_counts_until_there_is_a_new_one() -> (
+    None
+):
+    kernel = Kernel(
+        [(*UP, "exists -"), ()],
+        [(*UP, "exists -"), (), ("change resource name:r0 role:Primary",), ()],
+        addresses=[{"r0": PEER}],
+    )
+    told = await first(judging(kernel), 3)
+    assert [facts.kernel_answers for (facts,) in told] == [True, True, True]
+
+
+async def test_a_resource_of_others_with_several_volumes_is_no_reason_to_start_again() -> None:
+    two = (
+        "exists resource name:backup role:Primary suspended:no",
+        "exists device name:backup volume:0 minor:4 disk:UpToDate",
+        "exists device name:backup volume:1 minor:5 disk:Inconsistent",
+        "exists connection name:backup conn-name:peer connection:Connected role:Secondary",
+        "exists peer-device name:backup volume:0 replication:Established peer-disk:UpToDate",
+        "exists peer-device name:backup volume:1 replication:SyncTarget peer-disk:UpToDate",
+        "exists -",
+    )
+    more = ("change resource name:backup role:Secondary",)
+    kernel = Kernel([two, (), (), (), more, ()])
+    kernel.proc = (
+        "version: 8.4.11 (api:1)\n"
+        " 4: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----\n"
+        " 5: cs:SyncTarget ro:Primary/Secondary ds:Inconsistent/UpToDate C r-----\n"
+    )
+    events = kernel.events()
+    ((facts,), _) = await first(events, 2)
+    assert facts.disk is Disk.UP_TO_DATE
+    assert facts.connection is Connection.CONNECTED
+    assert not kernel.runs
+    assert [events.holder(minor) for minor in (4, 5, 6)] == ["backup", "backup", ""]

@@ -14,6 +14,7 @@ from hapair.adapters.drbd.parse import (
     events_line,
     proc_devices,
     proc_version,
+    remote_addresses,
     role_of,
     tells_loss,
 )
@@ -289,5 +290,104 @@ def test_the_two_sources_are_compared_in_one_language() -> None:
     alone = proc_devices(PROC_SYNCING)[11]
     connected = read(RESYNC_DONE, read(RESYNC_OF_A_NEW_TARGET)).resources["orders.data"]
     assert not agrees(connected, alone)
-    text = PROC_SYNCING.replace("SyncSource ro:Primary", "Connected ro:Secondary")
+
+
+@pytest.mark.parametrize(
+    ("said", "kernel"),
+    [
+        ("ds:UpToDate/UpToDate", "ds:UpToDate/Outdated"),
+        ("ds:UpToDate/UpToDate", "ds:UpToDate/Diskless"),
+        ("ro:Secondary/Secondary", "ro:Secondary/Primary"),
+        ("cs:Connected", "cs:SyncTarget"),
+        ("cs:Connected", "cs:SyncSource"),
+    ],
+)
+def test_what_is_said_of_the_peer_is_compared_too(said: str, kernel: str) -> None:
+    """A move relies on it: the peer's copy is complete, and it is no Primary."""
+    connected = read(RESYNC_DONE, read(RESYNC_OF_A_NEW_TARGET)).resources["orders.data"]
+    text = "10: cs:Connected ro:Secondary/Secondary ds:UpToDate/UpToDate C r-----"
     assert agrees(connected, proc_devices(text)[10])
+    assert not agrees(connected, proc_devices(text.replace(said, kernel))[10])
+
+
+def test_of_a_peer_that_is_gone_the_words_may_differ() -> None:
+    lost = read(PEER_LOST, read(RESYNC_DONE, read(RESYNC_OF_A_NEW_TARGET)))
+    text = "10: cs:WFConnection ro:Secondary/Unknown ds:UpToDate/Outdated C r-----"
+    assert agrees(lost.resources["orders.data"], proc_devices(text)[10])
+
+
+SHOWN: Final = """\
+resource orders.data {
+    net {
+        cram-hmac-alg   \t"sha256";
+    }
+    _remote_host {
+        address\t\t\tipv4 10.77.2.2:7701;
+    }
+    _this_host {
+        address\t\t\tipv4 10.77.2.1:7701;
+        volume 0 {
+            device\t\t\tminor 10;
+            disk {
+                size            \t0s;
+            }
+        }
+    }
+}
+
+resource backup {
+    _remote_host {
+        address\t\t\tipv6 [fd00::0009]:7000;
+    }
+    _this_host {
+        address\t\t\tipv6 [fd00::1]:7000;
+        volume 0 {
+            device\t\t\tminor 4;
+        }
+        volume 1 {
+            device\t\t\tminor 5;
+        }
+    }
+}
+
+resource alone {
+    _this_host {
+        volume 0 {
+            device\t\t\tminor 6;
+        }
+    }
+}
+"""
+
+
+def test_the_addresses_of_connections_are_read_as_8_4_shows_them() -> None:
+    assert remote_addresses(SHOWN) == {"orders.data": "10.77.2.2", "backup": "fd00::9"}
+    assert remote_addresses(SHOWN.replace("[fd00::0009]", "by:hand"))["backup"] == "?"
+
+
+@given(st.text() | st.lists(st.sampled_from(SHOWN.splitlines())).map("\n".join))
+def test_no_text_of_drbdsetup_show_is_an_error(text: str) -> None:
+    remote_addresses(text)
+
+
+def test_drbd_9_tells_the_address_itself() -> None:
+    picture = read(DRBD_9)
+    assert picture.resources["r0"].address == "10.0.0.2"
+    assert not picture.unknown()
+
+
+def test_a_path_that_is_not_understood_leads_nowhere() -> None:
+    path = "exists path name:r0 peer-node-id:1 conn-name:node2 peer:{}\n"
+    for endpoint in ("ipv4:1:2:3", "rdma", ""):
+        assert read(path.format(endpoint)).resources["r0"].address == ""
+
+
+def test_volumes_but_the_first_change_only_who_has_the_devices() -> None:
+    one = read("exists device name:r0 volume:0 minor:4 disk:UpToDate")
+    two = read("exists device name:r0 volume:1 minor:5 disk:Failed", one)
+    assert two.facts() == one.facts()
+    assert two.holder(5) == "r0"
+    gone = read("destroy device name:r0 volume:1 minor:5", two)
+    assert (gone.holder(5), gone.holder(4)) == ("", "r0")
+    assert read("destroy peer-device name:r0 volume:1", gone) == gone
+    assert read("destroy device name:r0 volume:0 minor:4", gone).holder(4) == ""

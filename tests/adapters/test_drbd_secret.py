@@ -11,7 +11,7 @@ from hapair.adapters.drbd.maker import DrbdMaker
 from hapair.adapters.files import FileStorage
 from hapair.model.built import Built
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.clusters import cluster
 from tests.adapters.loops import volume_at
 from tests.fakes.small import FakeRunner

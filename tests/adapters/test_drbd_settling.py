@@ -11,7 +11,7 @@ from hapair.adapters.drbd import settling
 from hapair.adapters.drbd.adapter import Drbd
 from hapair.adapters.drbd.connections import DrbdConnections
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.loops import volume_at
 
 VOLUME: Final = volume_at(Path("/srv/orders"), minor=10)

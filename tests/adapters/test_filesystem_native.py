@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -11,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from hapair.adapters.filesystem.adapter import MountedFileSystems
-from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import Volume
-from hapair.model.outcome import Done, Refused
+from hapair.model.outcome import Done, Refused, Unknown
 from tests.adapters.holding import KILLED_S
 from tests.adapters.loops import MINOR, loop_device, make_image, run, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
@@ -37,7 +37,7 @@ def volume(tmp_path: Path, image: Path) -> Iterator[Volume]:
 
 @pytest.fixture
 def file_systems() -> MountedFileSystems:
-    return MountedFileSystems(ProcessRunner())
+    return MountedFileSystems()
 
 
 async def test_mounts_and_unmounts(volume: Volume, file_systems: MountedFileSystems) -> None:
@@ -110,6 +110,29 @@ async def test_damage_beyond_repair_is_refused_with_the_mend(
     outcome = await file_systems.mount(volume, timeout_s=PATIENCE_S)
     assert isinstance(outcome, Refused)
     assert f"fsck.ext4 {volume.device}" in outcome.why
+
+
+async def test_a_check_that_holds_the_device_is_asked_to_end_and_not_killed(
+    volume: Volume, file_systems: MountedFileSystems, tmp_path: Path
+) -> None:
+    """Killed in the middle of a repair it would leave more damage than it found."""
+    shutil.copy("/bin/sh", tmp_path / "fsck.ext4")
+    ignores = 'trap "" TERM; echo ready; while :; do sleep 0.1; done'
+    check = await asyncio.create_subprocess_exec(
+        tmp_path / "fsck.ext4", "-c", f"exec 9<{volume.device}; {ignores}",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert check.stdout is not None
+        await check.stdout.readline()
+        outcome = await file_systems.end_holders(volume, timeout_s=8)
+        assert isinstance(outcome, Unknown)
+        assert "SIGTERM to fsck.ext4" in outcome.why
+        assert f"still held by fsck.ext4 ({check.pid}" in outcome.why
+        assert check.returncode is None
+    finally:
+        check.kill()
+        await check.communicate()
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,7 @@ from hapair.adapters.filesystem.fstab import MARK, Fstab
 from hapair.adapters.filesystem.native import NativeFileSystems
 from hapair.model.application import FileSystem, Volume
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.fakes.small import FakeRunner
 
 RELOAD: Final = "systemctl daemon-reload"

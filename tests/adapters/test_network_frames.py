@@ -3,6 +3,7 @@
 import socket
 import struct
 from ipaddress import IPv4Address, IPv6Address
+from typing import Self
 
 import pytest
 
@@ -20,6 +21,7 @@ from hapair.adapters.network.frames import (
 )
 from hapair.adapters.network.netlink import Card, Held, Tables
 from hapair.adapters.shared.netlink import Message, dump
+from hapair.adapters.shared.passing import passes
 from tests.adapters.clusters import cluster
 
 MAC = bytes.fromhex("525400000001")
@@ -141,3 +143,57 @@ def test_a_networks_card_is_the_one_with_the_nodes_own_address() -> None:
 def test_a_refusal_of_a_table_is_an_error_and_no_empty_table() -> None:
     with pytest.raises(OSError, match="not supported"):
         dump(socket.NETLINK_ROUTE, 0x7FFE, b"")
+
+
+class ChangingKernel:
+    """Its table changes while it is told, ``times`` times; each time the second address is lost."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.asked = 0
+        self.left: list[bytes] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.left.clear()
+
+    def bind(self, _: object) -> None:
+        pass
+
+    def settimeout(self, _: float) -> None:
+        pass
+
+    def send(self, _: bytes) -> None:
+        self.asked += 1
+        whole = self.asked > self.times
+        found = (b"first", b"second") if whole else (b"first",)
+        self.left = [self._message(20, each, interrupted=not whole) for each in found]
+        self.left.append(self._message(3, bytes(4), interrupted=not whole))
+
+    def recv(self, _: int) -> bytes:
+        return self.left.pop(0)
+
+    @staticmethod
+    def _message(kind: int, body: bytes, *, interrupted: bool) -> bytes:
+        head = struct.pack("=IHHII", 16 + len(body), kind, 0x10 if interrupted else 0, 1, 0)
+        return head + body + bytes(-len(body) % 4)
+
+
+def test_a_table_that_changed_meanwhile_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = ChangingKernel(times=3)
+    monkeypatch.setattr(socket, "socket", lambda *_: kernel)
+    told = dump(socket.NETLINK_ROUTE, 22, b"")
+    assert [message.body for message in told] == [b"first", b"second"]
+
+
+def test_a_table_that_never_stops_changing_is_no_table_just_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernel = ChangingKernel(times=1_000)
+    monkeypatch.setattr(socket, "socket", lambda *_: kernel)
+    with pytest.raises(BlockingIOError, match="changes all the time") as raised:
+        dump(socket.NETLINK_ROUTE, 22, b"")
+    assert passes(raised.value)
+    assert kernel.asked < 20

@@ -20,7 +20,7 @@ from hapair.adapters.network import netlink
 from hapair.adapters.network.addresses import ServiceAddresses
 from hapair.adapters.network.neighbours import SETTINGS
 from hapair.adapters.network.paths import NetworkPaths
-from hapair.model.outcome import Done, Refused
+from hapair.model.outcome import Done, HeldByPeer, Refused
 from tests.adapters.clusters import cluster, present, service, trouble
 from tests.adapters.namespaces import Network, cable, new_network
 from tests.processes import PATIENCE_S
@@ -108,8 +108,34 @@ async def test_two_applications_that_start_at_once_both_notice_a_conflict(pair: 
             made.add(service(second), timeout_s=PATIENCE_S),
         )
         for outcome in outcomes:
-            assert isinstance(outcome, Refused)
-            assert "another machine has this address" in outcome.why
+            assert isinstance(outcome, HeldByPeer)
+            assert "from a card of node2 (" in outcome.why
+
+
+@pytest.mark.parametrize("taken", [V4, V6])
+async def test_what_the_peers_card_has_is_taken_when_it_is_ours_by_right(
+    pair: Pair, taken: str
+) -> None:
+    """A card is the peer's if it answers for the peer's own address as well."""
+    words = ["nodad"] if ":" in taken else []
+    pair.there.ip("address", "add", taken, "dev", "pub0", *words)
+    with addresses(probe_interval_s=ASKS_FOR_S) as made:
+        assert isinstance(await made.add(service(taken), timeout_s=5), HeldByPeer)
+        assert await present(made, service(taken)) is False
+        outcome = await made.add(service(taken), timeout_s=5, despite_peer=True)
+        assert isinstance(outcome, Done)
+        assert "although" in outcome.note
+        assert await present(made, service(taken)) is True
+
+
+async def test_what_a_stranger_has_is_never_taken(pair: Pair) -> None:
+    pair.there.ip("address", "del", "10.77.1.2/24", "dev", "pub0")
+    pair.there.ip("address", "add", V4, "dev", "pub0")
+    with addresses(probe_interval_s=ASKS_FOR_S) as made:
+        outcome = await made.add(service(V4), timeout_s=5, despite_peer=True)
+        assert isinstance(outcome, Refused)
+        assert not isinstance(outcome, HeldByPeer)
+        assert "another machine has this address" in outcome.why
 
 
 async def test_a_card_that_was_replaced_is_used_again(pair: Pair) -> None:

@@ -16,7 +16,7 @@ from hapair.adapters.shared.process import (
     plain_environment,
     run_apart,
 )
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.processes import PATIENCE_S, Started
 
 run = ProcessRunner()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,9 @@ import pytest
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.shared.process import ProcessRunner
-from hapair.model.application import Script
+from hapair.model.application import OcfAgent, Script
 from hapair.model.outcome import Done, Refused, Unknown
-from tests.adapters.namespaces import need_root
+from tests.adapters.namespaces import need_root, own_mounts
 from tests.processes import PATIENCE_S
 
 pytestmark = pytest.mark.native
@@ -126,6 +127,38 @@ async def test_a_script_that_leaves_nothing_running_is_believed(place: Place) ->
     assert await place.anew().running("orders", script) is True
     assert isinstance(await place.programs.stop("orders", script, timeout_s=PATIENCE_S), Done)
     assert await place.anew().running("orders", script) is False
+
+
+def fill(notes: Path, lacks: str) -> None:
+    """Mount a small file system there in which nothing more can be written."""
+    subprocess.run(("mount", "-t", "tmpfs", "-o", lacks, "none", notes), check=True)
+    if lacks.startswith("size"):
+        (notes / "other").write_bytes(bytes(4096))
+
+
+@pytest.mark.parametrize("lacks", ["nr_inodes=1", "size=4k"])
+@pytest.mark.parametrize("text", [STARTS, "exit 0"])
+async def test_a_start_that_cannot_be_noted_has_succeeded(
+    place: Place, lacks: str, text: str
+) -> None:
+    """/run is full, of inodes or of bytes."""
+    notes = place.folder / "notes"
+    notes.mkdir()
+    script = place.script(text)
+    with own_mounts():
+        fill(notes, lacks)
+        outcome = await place.programs.start("orders", script, timeout_s=PATIENCE_S)
+        assert isinstance(outcome, Done)
+        assert "No space left" in outcome.note
+        assert await place.anew().running("orders", script) is not True or text is STARTS
+        assert isinstance(await place.programs.stop("orders", script, timeout_s=PATIENCE_S), Done)
+        assert await place.anew().running("orders", script) is False
+
+
+async def test_a_monitor_that_cannot_be_run_says_nothing_of_the_program(place: Place) -> None:
+    agent = OcfAgent("hapair-test-nobody", "Missing", ())
+    with pytest.raises(OSError, match="monitor"):
+        await place.programs.running("orders", agent)
 
 
 async def test_a_failed_start_that_left_nothing_is_refused(place: Place) -> None:

@@ -9,7 +9,7 @@ from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.units import Units, state
 from hapair.model.application import OcfAgent, Script, Unit
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.fakes.small import FakeRunner
 
 SCRIPT = Script("/etc/cluster/orders/run")
@@ -108,6 +108,12 @@ async def test_a_killed_unit_is_stopped_too_or_systemd_would_start_it_again() ->
     assert [line.split()[1] for line in run.ran] == ["kill", "--no-ask-password"]
 
 
-async def test_what_systemd_does_not_tell_is_not_known() -> None:
-    run = FakeRunner({"systemctl show": TimedOut(10)})
-    assert await Units(run).running(UNIT) is None
+@pytest.mark.parametrize("answer", [TimedOut(10), Finished(1, "", "Failed to connect to bus")])
+async def test_what_systemd_does_not_tell_says_nothing_of_the_unit(
+    answer: Finished | TimedOut,
+) -> None:
+    """It does not mean "partly up", which would be stopped."""
+    run = FakeRunner({"systemctl show": answer, "systemctl --no-ask-password start": TimedOut(5)})
+    with pytest.raises(OSError, match=r"orders\.service"):
+        await Units(run).running(UNIT)
+    assert isinstance(await programs(run).start("orders", UNIT, timeout_s=5), Unknown)

@@ -14,7 +14,7 @@ from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import FileSystem
 from hapair.model.divergence import ChangedFile, Generations
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.loops import volume_at
 from tests.fakes.small import FakeRunner
 
@@ -133,8 +133,11 @@ async def test_a_mount_that_hangs_is_unknown() -> None:
     ("answer", "ended"),
     [
         (Finished(0, "", ""), Done),
-        (Finished(32, "", "not mounted"), Done),
-        (Finished(16, "", "target is busy"), Refused),
+        (Finished(32, "", "umount: /run/look: not mounted."), Done),
+        (Finished(32, "", "umount: /run/look: no mount point specified."), Done),
+        (Finished(32, "", "umount: /run/look: target is busy."), Refused),
+        (Finished(1, "", "umount: only root can do that"), Refused),
+        (Finished(126, "", "umount: Too many open files"), Refused),
         (TimedOut(30.0), Unknown),
     ],
 )
@@ -160,7 +163,24 @@ async def test_the_newest_files_come_first_and_not_too_many(tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize("answer", [TimedOut(30.0), Finished(1, "", "no such file")])
+VANISHED: Final = "find: '/srv/a': No such file or directory\n"
+FOUND: Final = "5.0\t7\ta\0"
+
+
+async def test_a_file_that_vanishes_meanwhile_hides_no_other_one() -> None:
+    looks = MountedLooks(FakeRunner({"find": Finished(1, FOUND, VANISHED)}))
+    assert await looks.changed_since("/srv", 1.0, limit=5) == (ChangedFile("a", 7, 5.0),)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        TimedOut(30.0),
+        Finished(1, "", VANISHED),
+        Finished(1, FOUND, f"{VANISHED}find: '/srv/b': Input/output error\n"),
+        Finished(137, FOUND, ""),
+    ],
+)
 async def test_files_that_cannot_be_listed_are_unknown(answer: Finished | TimedOut) -> None:
     looks = MountedLooks(FakeRunner({"find": answer}))
     assert await looks.changed_since("/srv", 1.0, limit=5) is None

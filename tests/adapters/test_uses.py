@@ -8,7 +8,6 @@ from hapair.adapters.filesystem import uses
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.adapters.filesystem.uses import in_kernel
 from hapair.adapters.shared.mounts import Mount
-from hapair.adapters.shared.process import ProcessRunner
 from hapair.adapters.shared.spaces import Space, leaving_with, other_spaces, process_of
 from tests.adapters.loops import volume_at
 
@@ -140,4 +139,4 @@ def test_a_mount_goes_with_ours_along_a_chain_of_followers() -> None:
 
 def test_without_a_device_nothing_is_mounted(tmp_path: Path) -> None:
     gone = volume_at(tmp_path, minor=1_000_003)
-    assert MountedFileSystems(ProcessRunner()).mounted(gone) is False
+    assert MountedFileSystems().mounted(gone) is False

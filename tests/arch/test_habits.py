@@ -40,6 +40,42 @@ def tracked_files() -> list[Path]:
     return sorted(file for name in names if (file := ROOT / name).is_file())
 
 
+# Files are replaced where it is made certain that they survive a power cut, and here:
+REPLACES: Final = {
+    "src/hapair/adapters/shared/reserved.py": "the same, with room kept for it",
+    "src/hapair/durable.py": "the one way to do it",
+    "src/hapair/runtime/history/journal_log.py": "the history, which is for people, is turned over",
+    "src/hapair/runtime/jobs/unfinished.py": "it is renamed, and the folder synchronised",
+    "src/hapair/witness/tls.py": "openssl writes the files; they and the folder are synchronised",
+}
+WRITES: Final = {
+    "src/hapair/adapters/drbd/backing.py": "a file of /sys",
+    "src/hapair/adapters/network/neighbours.py": "files of /proc/sys, and a note in /run",
+    "src/hapair/adapters/programs/grouped.py": "a note in /run",
+    "src/hapair/adapters/programs/groups.py": "a file of a control group",
+    "src/hapair/runtime/priority.py": "a file of /proc",
+}
+
+
+def called(file: Path) -> set[str]:
+    """Return the names of methods and functions that are called with what they are called of."""
+    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    return {
+        f"{each.func.attr}/{len(each.args) + len(each.keywords)}"
+        for each in calls
+        if isinstance(each.func, ast.Attribute)
+    } | {ast.unparse(each.func) for each in calls}
+
+
+def test_a_file_is_replaced_so_that_a_power_cut_leaves_the_old_or_the_new_one() -> None:
+    """str.replace has two arguments, Path.replace has one; dataclasses.replace is no method."""
+    ways = {"rename/1", "replace/1", "os.replace", "os.rename", "shutil.move", "shutil.copy"}
+    files = python_files("src/hapair")
+    assert {name_of(file) for file in files if called(file) & ways} == set(REPLACES)
+    ways = {"write_text/1", "write_bytes/1"}
+    assert {name_of(file) for file in files if called(file) & ways} == set(WRITES)
+
+
 def caught_names(handler: ast.ExceptHandler) -> set[str]:
     if handler.type is None:
         return {"BaseException"}

@@ -70,6 +70,12 @@ MACHINE_ROWS: Final = {
         "dkms autoinstall -k 6.1.0-37-amd64",
         first=drbd(version="", dkms=True, protocols=()),
     ),
+    "devices in use not known": Row(
+        "node2",
+        "not known which devices the kernel has in use (events2 ended with 20)",
+        "drbdsetup events2 --now",
+        second=drbd(loaded=True, error="events2 ended with 20"),
+    ),
     "drbd.conf": Row("node2", "does not read", "include", second=drbd(reads_our_folder=False)),
     "drbd.service at boot": Row(
         "node1",

@@ -11,7 +11,7 @@ import pytest
 
 from hapair.config import built_json
 from hapair.model.leftover import Leftover, Stage
-from hapair.ports import Finished
+from hapair.ports.programs import Finished
 from hapair.runtime.building.change import Change, ChangeError, Parts, activate, settle
 from hapair.runtime.building.files import NewFile, digest
 from hapair.runtime.building.staging import leftovers

@@ -9,7 +9,7 @@ import pytest
 from hapair.cli.sessions.both_nodes import explained
 from hapair.config import built_json
 from hapair.model.node_facts import NodeFacts
-from hapair.ports import Finished
+from hapair.ports.programs import Finished
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.building.change import ChangeError
 from hapair.runtime.building.files import NewFile

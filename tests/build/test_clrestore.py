@@ -9,7 +9,7 @@ import pytest
 
 from hapair.cli import clrestore
 from hapair.config import built_json
-from hapair.ports import Finished
+from hapair.ports.programs import Finished
 from hapair.rpc.messages import ExitCode
 from hapair.runtime.building import archive
 from hapair.runtime.building.files import NewFile

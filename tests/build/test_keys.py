@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hapair.adapters.shared.process import ProcessRunner
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from hapair.runtime.building import keys, keys_seen
 from hapair.runtime.building.keys import KeysError
 from hapair.runtime.places import Places

@@ -22,7 +22,7 @@ from hapair.model.node_facts import (
     StorageKind,
     WatchdogFacts,
 )
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from tests.build.test_scan_parse import IP_JSON, MOUNTINFO, PROC_NET_TCP
 
 
@@ -152,6 +152,16 @@ async def test_a_loaded_module(root: Path) -> None:
     assert facts.ours_up
     assert facts.reads_our_folder
     assert facts.helper == "/sbin/drbdadm"
+
+
+@pytest.mark.parametrize("answer", [TimedOut(20), Finished(20, "", "no netlink")])
+async def test_a_kernel_that_does_not_tell_has_devices_in_use_all_the_same(
+    root: Path, answer: Finished | TimedOut
+) -> None:
+    write(root, "sys/module/drbd/version", "8.4.11\n")
+    facts = await software.drbd(Answers({"drbdsetup events2 --now": answer}), root)
+    assert facts.version == "8.4.11"
+    assert facts.error.startswith("drbdsetup events2")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from hapair.cli.clscan import fact_lines
 from hapair.core.words.stored import Stored
 from hapair.model.leftover import Stage
 from hapair.model.node_facts import Configuration, Daemon, ScanRequest, TextFile
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from hapair.rpc.client import ROOT_VARIABLE
 from hapair.rpc.messages import JsonObject, Malformed
 from hapair.runtime.building.files import only_builder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.node_facts import Daemon, NodeFacts, ScanRequest
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from hapair.rpc.messages import DaemonDown, JsonObject, RpcError
 from hapair.runtime.building import wiring
 from hapair.runtime.building.hands import UnreachableError

@@ -271,8 +271,12 @@ def failed() -> JsonObject:
         failed_on=["node1", "node2"],
         why={
             "rule": "failed-everywhere",
-            "text": "it failed to start on both nodes; find the cause, then type: clrunapp",
+            "text": "it failed to start on both nodes: it is tried here again, ever more slowly",
         },
+        failures=[
+            {"node": "node1", "count": 3, "wall_s": 1767661652.0},
+            {"node": "node2", "count": 1, "wall_s": 0.0},
+        ],
         volumes=[volume(primary=False, peer_role="Secondary")],
         items=[
             *items("attached")[:-1],
@@ -281,7 +285,7 @@ def failed() -> JsonObject:
     )
     alarm = {
         "name": "failed-everywhere",
-        "text": "it failed to start on both nodes; find the cause, then type: clrunapp",
+        "text": "it failed to start on both nodes: tried here 3 times, again in 12 s",
         "application": "orders",
     }
     return status(node("node1", applications=[down], alarms=[alarm]))
@@ -303,7 +307,7 @@ def worn() -> JsonObject:
             networks=[network("public", link_up=False), network("private", heard_ago_s=44.0)],
             applications=[application(volumes=[alone, diskless], failed_on=["node2"])],
         ),
-        node("node2", generation=6, version="0.2.0"),
+        node("node2", generation=6, version="0.2.0", features={"pages": "what only it knows"}),
     )
 
 

@@ -6,6 +6,7 @@ from hapair.cli.pages.attention import Weight, findings
 from hapair.cli.pages.render_status import data_summary, state_text
 from hapair.cli.pages.status import NodeStatus, Status, read_status
 from hapair.cli.pages.steps import blocks, next_step
+from hapair.cli.screen.terminal import stamp
 from hapair.rpc.messages import JsonObject
 from tests.cli import situations
 from tests.cli.situations import application, network, node, stand_by, volume
@@ -212,6 +213,13 @@ def test_what_went_wrong_last_is_told() -> None:
     ]
 
 
+def test_how_often_and_when_it_failed_is_told() -> None:
+    (failed,) = read_status(situations.failed()).local.applications
+    assert list(blocks(failed))[-1].endswith(
+        f"failed on node1 (3 times, last {stamp(1767661652.0)}) and node2"
+    )
+
+
 def with_a_copy_that_is_not_attached(error: str) -> JsonObject:
     """Return the status of a cluster whose node2 cannot attach its copy."""
     alone = situations.volume(peer_disk="DUnknown", connection="Connecting")
@@ -243,3 +251,24 @@ def test_a_copy_that_was_written_behind_drbd_is_told_once() -> None:
     nodes["node1"]["alarms"] = [lost]
     (found,) = findings(read_status(told))
     assert "clconfirm copy-is-good orders" in found.to_do
+
+
+def test_one_disk_is_one_finding_however_much_waits_for_it() -> None:
+    frozen = [volume(f"v{n}", suspended=True, peer_disk="Outdated") for n in range(29)]
+    told = [alarm("peer-cannot-store"), alarm("frozen", "orders")]
+    local = node("node1", alarms=[told[0]], applications=[application(volumes=frozen)])
+    remote = node("node2", alarms=[alarm("not-stored"), told[1]])
+    (found,) = findings(read_status(situations.status(local, remote)))
+    assert found.about == "node2"
+    assert found.weight is Weight.ALARM
+    assert found.text == "the text of not-stored; frozen: writes of 29 volume(s)"
+    assert "28-cannot-store" in found.to_do
+
+
+def test_a_disk_that_only_the_peer_knows_of_is_told_too() -> None:
+    """The node's own daemon does not answer, or holds no alarm any more."""
+    (found,) = findings(here(alarms=[alarm("peer-cannot-store")]))
+    assert found.text == "the text of peer-cannot-store"
+    (found,) = findings(here(alarms=[alarm("no-room")]))
+    assert found.weight is Weight.WARNING
+    assert "df" in found.to_do

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 import pytest
 
+from hapair.cli import clstartup
 from hapair.config.built_json import dumps
 from hapair.rpc.client import PATIENCE_VARIABLE
 from hapair.rpc.messages import JsonObject
@@ -126,6 +127,7 @@ def play(node: Path, line: tuple[str, ...], kind: Kind, **how: object) -> None:
     teach(daemon, line)
     with pytest.MonkeyPatch.context() as patch, daemon:
         patch.setenv(PATIENCE_VARIABLE, str(kind.patience))
+        patch.setattr(clstartup, "DAEMON_START_S", 30.0)
         came = given(*line, out=NoReader() if set(line) & set(ENDLESS) else io.StringIO())
     end_requests()
     judge(line, came, daemon)

@@ -144,6 +144,20 @@ def test_a_copy_that_was_written_behind_drbd_is_stated_to_be_good(daemon: FakeDa
     assert (told["stated"], told["application"], told["node"]) == (True, "orders", "node1")
 
 
+def test_a_copy_beside_a_dead_disk_has_its_price_shown(daemon: FakeDaemon) -> None:
+    waiting_for_a_person(daemon)
+    unproven = {"name": "unproven-copy", "text": "may miss writes", "application": "orders"}
+    answer = situations.status(
+        situations.node("node1", standing="together", alarms=[unproven], applications=[])
+    )
+    daemon.answer("status", answer)
+    came = given("clconfirm", "copy-is-good", "orders", "--plan")
+    assert "what node2 alone may have written is lost; last known to be equal" in shown(came)
+    refused = given("clconfirm", "peer-is-down", "--yes", "node2")
+    assert refused.code == ExitCode.REFUSED
+    assert "clconfirm copy-is-good orders" in refused.err
+
+
 def test_who_wrote_behind_drbd_can_be_looked_at(daemon: FakeDaemon) -> None:
     written_behind(daemon)
     assert given("clconfirm", "copy-is-good", "orders", "--plan").out == ""

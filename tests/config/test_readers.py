@@ -110,7 +110,7 @@ def test_the_only_network_replicates() -> None:
 def test_units_agents_and_limits_are_taken() -> None:
     unit = application((SAMPLES / "appconf-unit.xml").read_text())
     assert unit.program == Unit("postgresql@15-main.service")
-    assert unit.limits == TimeLimits(start_s=300, stop_s=120)
+    assert unit.limits == TimeLimits(start_s=300, stop_s=120, mount_s=1800)
     agent = application((SAMPLES / "appconf-ocf.xml").read_text()).program
     assert agent == OcfAgent("heartbeat", "nginx", (("configfile", "/srv/web/nginx.conf"),))
 

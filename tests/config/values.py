@@ -92,7 +92,7 @@ APPLICATIONS: Final = st.builds(
     resets_node=st.booleans(),
     volume_groups=st.lists(WORDS, max_size=2).map(tuple),
     addresses=st.lists(st.builds(ServiceAddress, WORDS, INTERFACES), max_size=3).map(tuple),
-    limits=st.builds(TimeLimits, SECONDS, SECONDS),
+    limits=st.builds(TimeLimits, SECONDS, SECONDS, SECONDS),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hapair.adapters.network.addresses import ServiceAddresses
 from hapair.model.application import ServiceAddress
 from hapair.model.outcome import Done, Refused
-from hapair.ports import Addresses
+from hapair.ports.network import Addresses
 from tests.adapters.clusters import cluster, present, service, trouble
 from tests.adapters.namespaces import cable, new_network
 from tests.fakes.hands import FakeAddresses

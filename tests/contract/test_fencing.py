@@ -10,7 +10,7 @@ from hapair.adapters.fencing.agents import FenceAgents
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Fencing
+from hapair.ports.arbiters import Fencing
 from tests.adapters.fence_agents import NAME, install_agent
 from tests.fakes.power import FakeFencing
 

@@ -11,10 +11,9 @@ import pytest
 
 from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.adapter import MountedFileSystems
-from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Refused
-from hapair.ports import FileSystems
+from hapair.ports.data import FileSystems
 from tests.adapters.loops import loop_device, make_image, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
 from tests.fakes.hands import FakeFileSystems
@@ -66,7 +65,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         return str(export)
 
     with loop_device(make_image(tmp_path), Path(volume.device)), own_mounts():
-        made = MountedFileSystems(ProcessRunner())
+        made = MountedFileSystems()
         vanish = lambda one: calls.unmount(one.mount_point)  # noqa: E731
         yield World(made, volume, missing, held, vanish, bind)
         made.close()

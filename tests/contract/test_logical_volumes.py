@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Final
 
 import pytest
@@ -12,7 +11,9 @@ from hapair.adapters.lvm.adapter import LvmAdapter
 from hapair.adapters.lvm.parse import LvmReportError
 from hapair.model.outcome import Done, Refused
 from hapair.model.storage import GroupStorage, LogicalVolume
-from hapair.ports import Finished, LogicalVolumes, TimedOut
+from hapair.ports.programs import Finished, TimedOut
+from hapair.ports.storage import LogicalVolumes
+from tests.fakes.played_lvm import PlayedLvm, group_row, row_of
 from tests.fakes.storage import FakeLogicalVolumes
 
 MIB: Final = 2**20
@@ -25,66 +26,15 @@ GROUP: Final = GroupStorage(
 SHARED: Final = replace(GROUP, volumes=(DATA, THEIRS))
 
 
-class PlayedLvm:
-    """One group behind the tools' command lines and reports."""
-
-    def __init__(self) -> None:
-        self.inside = FakeLogicalVolumes({"vg": GROUP})
-
-    async def __call__(
-        self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
-    ) -> Finished:
-        del timeout_s, stdin
-        group = await self.inside.group("vg")
-        match argv[0]:
-            case "vgs" if argv[-1] == "vg":
-                row = _group_row(group.free_bytes)
-                return Finished(0, json.dumps({"report": [{"vg": [row]}]}), "")
-            case "lvs":
-                rows = [_row(volume) for volume in group.volumes]
-                return Finished(0, json.dumps({"report": [{"lv": rows}]}), "")
-            case "lvcreate":
-                assert "--snapshot" in argv
-                options = dict(pairwise(argv))
-                assert options["--addtag"] == "hapair"
-                size, origin = options["--size"].rstrip("b"), argv[-1].partition("/")[2]
-                made = await self.inside.snapshot("vg", origin, options["--name"], int(size))
-                return Finished(0, "", "") if isinstance(made, Done) else Finished(5, "", made.why)
-            case "lvremove":
-                await self.inside.remove("vg", argv[-1].partition("/")[2])
-                return Finished(0, "", "")
-            case _:
-                return Finished(5, "", f'Volume group "{argv[-1]}" not found')
-
-
-def _group_row(free_bytes: int) -> dict[str, str]:
-    return {
-        "vg_name": "vg",
-        "vg_extent_size": str(EXTENT),
-        "vg_free": str(free_bytes),
-        "vg_attr": "wz--n-",
-    }
-
-
-def _row(volume: LogicalVolume) -> dict[str, str]:
-    made = "" if volume.made_wall_s is None else str(int(volume.made_wall_s))
-    return {
-        "lv_name": volume.name,
-        "lv_attr": "swi-a-s---" if volume.origin else "-wi-a-----",
-        "lv_size": str(volume.size_bytes),
-        "lv_active": "active",
-        "lv_device_open": "",
-        "origin": volume.origin,
-        "lv_time": made,
-        "lv_tags": "hapair" if volume.ours else "",
-    }
+def played() -> PlayedLvm:
+    return PlayedLvm(GROUP)
 
 
 @pytest.fixture(params=["fake", "adapter"])
 def volumes(request: pytest.FixtureRequest) -> LogicalVolumes:
     if request.param == "fake":
         return FakeLogicalVolumes({"vg": GROUP})
-    return LvmAdapter(PlayedLvm())
+    return LvmAdapter(played())
 
 
 async def test_a_snapshot_names_its_origin_and_its_moment(volumes: LogicalVolumes) -> None:
@@ -104,22 +54,31 @@ async def test_a_taken_name_or_a_full_group_refuses(volumes: LogicalVolumes) -> 
 
 async def test_a_snapshot_is_removed_and_its_room_is_free_again(volumes: LogicalVolumes) -> None:
     await volumes.snapshot("vg", "data", "data_split", 16 * MIB)
-    assert await volumes.remove_snapshot("vg", "data_split") == Done()
+    assert await volumes.remove_snapshots("vg", "data_split") == Done()
     assert (await volumes.group("vg")).free_bytes == 100 * MIB
-    assert await volumes.remove_snapshot("vg", "data_split") == Done()
+    assert await volumes.remove_snapshots("vg", "data_split") == Done()
 
 
 @pytest.mark.parametrize("kind", ["fake", "adapter"])
 async def test_a_snapshot_of_somebody_elses_stays(kind: str) -> None:
-    played = PlayedLvm()
-    played.inside.groups["vg"] = SHARED
-    volumes: LogicalVolumes = played.inside if kind == "fake" else LvmAdapter(played)
-    assert isinstance(await volumes.remove_snapshot("vg", THEIRS.name), Refused)
+    script = played()
+    script.inside.groups["vg"] = SHARED
+    volumes: LogicalVolumes = script.inside if kind == "fake" else LvmAdapter(script)
+    assert isinstance(await volumes.remove_snapshots("vg", THEIRS.name), Refused)
     assert [each.name for each in (await volumes.group("vg")).snapshots("data")] == [THEIRS.name]
 
 
+async def test_snapshots_are_removed_together_or_not_at_all(volumes: LogicalVolumes) -> None:
+    for name in ("one", "two"):
+        assert await volumes.snapshot("vg", "data", name, 16 * MIB) == Done()
+    assert isinstance(await volumes.remove_snapshots("vg", "one", "data", "two"), Refused)
+    assert len((await volumes.group("vg")).volumes) == 3
+    assert await volumes.remove_snapshots("vg", "one", "none", "two") == Done()
+    assert [each.name for each in (await volumes.group("vg")).volumes] == ["data"]
+
+
 async def test_only_snapshots_are_removed_as_snapshots(volumes: LogicalVolumes) -> None:
-    assert isinstance(await volumes.remove_snapshot("vg", "data"), Refused)
+    assert isinstance(await volumes.remove_snapshots("vg", "data"), Refused)
     assert (await volumes.group("vg")).volume("data") is not None
 
 
@@ -127,7 +86,7 @@ class Looked:
     """One volume ``data``, as LVM, blkid and cmp tell of it."""
 
     def __init__(self, *, active: str = "active", is_open: str = "") -> None:
-        self.row = _row(DATA) | {"lv_active": active, "lv_device_open": is_open}
+        self.row = row_of(DATA, "vg") | {"lv_active": active, "lv_device_open": is_open}
         self.blkid: Finished | TimedOut = Finished(2, "", "")
         self.different_from_bytes: int | None = None  # Where the first byte that is not zero lies.
         self.cmp: Finished | TimedOut | None = None
@@ -139,7 +98,7 @@ class Looked:
         del timeout_s, stdin
         match argv[0]:
             case "vgs":
-                row = _group_row(0) | {"vg_attr": self.attributes}
+                row = group_row(GROUP) | {"vg_attr": self.attributes}
                 return Finished(0, json.dumps({"report": [{"vg": [row]}]}), "")
             case "lvs":
                 return Finished(0, json.dumps({"report": [{"lv": [self.row]}]}), "")
@@ -295,7 +254,7 @@ async def test_whoever_could_not_look_does_not_say_that_there_is_nothing(
     for asked in (
         volumes.group("vg"),
         volumes.remove("vg", "data"),
-        volumes.remove_snapshot("vg", "data"),
+        volumes.remove_snapshots("vg", "data"),
     ):
         with pytest.raises(LvmReportError):
             await asked

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from hapair.adapters.network.paths import NetworkPaths
-from hapair.ports import Paths
+from hapair.ports.network import Paths
 from tests.adapters.clusters import cluster
 from tests.adapters.namespaces import cable, new_network
 from tests.fakes.hands import FakePaths

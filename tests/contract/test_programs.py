@@ -14,7 +14,7 @@ from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import Script
 from hapair.model.outcome import Done, Refused, Unknown
-from hapair.ports import Programs
+from hapair.ports.programs import Programs
 from tests.adapters.namespaces import need_root
 from tests.fakes.hands import FakePrograms
 from tests.processes import PATIENCE_S

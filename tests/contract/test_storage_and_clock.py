@@ -6,7 +6,7 @@ import pytest
 
 from hapair.adapters.clock import SystemClock
 from hapair.adapters.files import FileStorage
-from hapair.ports import Clock, Storage
+from hapair.ports.machine import Clock, Storage
 from tests.fakes.small import FakeClock, FakeStorage
 
 

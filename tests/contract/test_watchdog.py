@@ -9,7 +9,7 @@ import pytest
 from hapair.adapters.watchdog import KernelWatchdog
 from hapair.model.cluster import Watchdog
 from hapair.model.outcome import Done, Refused
-from hapair.ports import WatchdogDevice
+from hapair.ports.machine import WatchdogDevice
 from tests.fakes.power import FakeKernel, FakeWatchdog
 
 

@@ -12,7 +12,7 @@ from hapair.adapters.witness.client import WitnessClients
 from hapair.model.cluster import Witness, WitnessKind
 from hapair.model.outcome import Done
 from hapair.model.witness import Answer, WitnessAnswer
-from hapair.ports import Witnesses
+from hapair.ports.arbiters import Witnesses
 from hapair.witness.service import running
 from tests.runtime.conftest import make_certificate
 from tests.witness.parties import (

@@ -62,10 +62,12 @@ BACKING: Final = {
 # In every situation all rows above could hold too, were it not for what is named here.
 COMMON: Final = {
     "peer-heard": replace(SILENT, peer_heard=True),
+    "not-understood": replace(SILENT, peer_alive=True, not_understood=True),
     "peer-alive": replace(SILENT, peer_alive=True),
     "listening": replace(SILENT, long_enough=False),
     "kernel-answers": replace(SILENT, kernel_answers=True),
     "confirmed": replace(SILENT, confirmed=True, was_together=False),
+    "peer-ahead": replace(SILENT, ahead=True, was_together=False),
     "never-joined": replace(SILENT, was_together=False),
 }
 PATHS: Final = {
@@ -95,6 +97,7 @@ WITNESS: Final = {
 }
 FENCING: Final = {
     "peer-heard": replace(SILENT, peer_heard=True, fenced=True),
+    "not-understood": replace(SILENT, not_understood=True, fenced=True, methods=True),
     "listening": replace(SILENT, long_enough=False, fenced=True),
     "kernel-answers": replace(SILENT, kernel_answers=True),
     "kernel-lingers": replace(SILENT, kernel_answers=True, fenced=True),
@@ -217,8 +220,11 @@ GOALS: Final = {
     "wanted-down": replace(CAN_RUN, record=record(wanted=Wanted.DOWN)),
     "leaving": leaving(formed=True),
     "moving": with_state(CAN_RUN, moving=(NAME,)),
+    "peer-tries": replace(CAN_RUN, record=record(failed_on=(ME,))),
     "failed-everywhere": replace(CAN_RUN, record=record(failed_on=(ME, PEER))),
-    "failed-here": replace(CAN_RUN, record=record(failed_on=(ME,))),
+    "failed-here": replace(
+        CAN_RUN, record=record(failed_on=(ME,)), peer=replace(STOPPED_THERE, data_current=False)
+    ),
     "not-agreed": with_state(CAN_RUN, standing=Standing.CUT),
     "stale-data": with_state(CAN_RUN, facts=STALE),
     "peer-primary": with_state(CAN_RUN, facts={RESOURCE: facts(peer_role=Role.PRIMARY)}),
@@ -241,11 +247,13 @@ STUCK: Final = replace(
         NAME: {
             **RUNNING.items[NAME],
             _PROMOTED: ItemState(Is.UP, rung=len(LADDER[Layer.PROMOTED]), stuck=2),
+            Item(NAME, Layer.PROGRAM): ItemState(Is.DOWN),
         }
     },
 )
 HANDS: Final = {
     "not-mine": replace(CAN_RUN, record=record(PEER)),
+    "started-after-all": replace(CAN_RUN, state=RUNNING, record=record(failed_on=(ME,))),
     "cannot-move": replace(with_state(CAN_RUN, moving=(NAME,)), peer=None),
     "cannot-stop": replace(CAN_RUN, state=replace(STUCK, moving=(NAME,))),
     "moved": with_state(CAN_RUN, moving=(NAME,)),

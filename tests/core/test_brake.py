@@ -35,7 +35,9 @@ def test_writes_go_on_when_the_peer_has_stored_that_its_copy_is_behind() -> None
     freeze(bench)
     assert verdicts(bench) == []
     assert "frozen" in {alarm.name for alarm in explain.alarms(bench.state)}
-    assert any(isinstance(e, SetBeat) and RESOURCE in e.beat.unprotected for e in bench.effects)
+    assert any(
+        isinstance(e, SetBeat) and RESOURCE in (e.beat.unprotected or ()) for e in bench.effects
+    )
     bench.peer_says(behind=(RESOURCE,))
     assert verdicts(bench) == [(7, FenceVerdict.PEER_OUTDATED)]
 
@@ -156,6 +158,41 @@ def test_a_mount_that_stays_busy_because_writes_are_frozen_costs_the_disk() -> N
     bench.wait(2.0)
     acts = bench.acts()
     assert acts.index(Do.END_HOLDERS) < acts.index(Do.DETACH)
+
+
+def alarms(bench: Bench) -> dict[str, str]:
+    return {alarm.name: alarm.text for alarm in explain.alarms(bench.state)}
+
+
+@pytest.mark.parametrize("by_kernel", [False, True])
+def test_what_a_person_froze_is_not_let_go_whatever_the_right(*, by_kernel: bool) -> None:
+    """To resume would let go what he froze as well."""
+    bench = Bench()
+    freeze(bench, asks=False)
+    bench.data(replace(bench.kernel[RESOURCE], suspended=by_kernel, held=True))
+    bench.wait(20.0, hearing=False)
+    assert bench.stands(Standing.ALONE)
+    assert Do.RESUME not in bench.acts()
+    assert "frozen" not in alarms(bench)
+    assert RESOURCE in alarms(bench)["frozen-by-hand"]
+    assert ("by DRBD" in alarms(bench)["frozen-by-hand"]) is by_kernel
+    bench.data(replace(bench.kernel[RESOURCE], suspended=by_kernel, held=False))
+    bench.wait(20.0, hearing=False)
+    assert (Do.RESUME in bench.acts()) is by_kernel
+    assert "frozen-by-hand" not in alarms(bench)
+
+
+@pytest.mark.parametrize("by_kernel", [False, True])
+def test_what_a_person_froze_costs_no_disk(*, by_kernel: bool) -> None:
+    """The stop waits for him, and says so, also where this side has to give way."""
+    bench = Bench(by_witness())
+    cut_off(bench)
+    bench.data(replace(bench.kernel[RESOURCE], suspended=by_kernel, held=True))
+    bench.outcomes[Do.UNMOUNT] = Unknown("no answer")
+    answer(bench, Answer.DENIED)
+    bench.wait(60.0, hearing=False)
+    assert Do.DETACH not in bench.acts()
+    assert {"stuck", "frozen-by-hand"} <= set(alarms(bench))
 
 
 def test_a_disk_that_was_given_up_is_taken_down_before_it_is_used_again() -> None:

@@ -6,11 +6,13 @@ import pytest
 
 from hapair.core.copies import replication
 from hapair.core.explain import Report, report
-from hapair.core.words.events import ConfirmPeerDown, Form
+from hapair.core.words.effects import Do
+from hapair.core.words.events import ConfirmPeerDown, Form, Introduce
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.holders import UNSEEN, Held, Holders
+from hapair.model.outcome import Refused
 from hapair.model.status import Phase, Standing, Wanted
-from tests.core.bench import ME, PEER, RESOURCE, Bench, built, facts, record
+from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built, facts, record
 from tests.core.test_membership import MEMBER, SEPARATED
 
 
@@ -94,10 +96,21 @@ def test_another_configuration_on_the_peer_is_told() -> None:
 
 def test_an_application_that_failed_everywhere_calls_a_person() -> None:
     bench = Bench()
-    bench.running()
+    bench.together()
+    bench.outcomes[Do.START_PROGRAM] = Refused("no licence")
+    bench.peer_has(current=False)
+    bench.command(Introduce(NAME, Wanted.UP))
+    assert alarms(bench) == ["failed-here"]
+    told = next(a.text for a in report(bench.state, bench.now_s).alarms)
+    assert "tried here once, again in 5 s" in told
     failed = replace(bench.record, failed_on=(ME, PEER), version=replace(MEMBER_VERSION, serial=9))
     bench.peer_says(records=(failed,))
+    bench.outcomes.clear()
+    bench.deaf = {Do.START_PROGRAM}
+    bench.wait(6.0)
     assert alarms(bench) == ["failed-everywhere"]
+    told = next(a.text for a in report(bench.state, bench.now_s).alarms)
+    assert "on both nodes: tried here once, again now" in told
 
 
 MEMBER_VERSION = record().version

@@ -4,10 +4,10 @@ from typing import Final
 
 import pytest
 
-from hapair.core.words.events import Configured, Halt, Move, Run
+from hapair.core.words.events import Commanded, Configured, Halt, Move, Run
 from hapair.model import timing
 from hapair.model.data import Disk, Role
-from hapair.model.status import Phase
+from hapair.model.status import Phase, Wanted
 from tests.core.bench import NAME, PEER, Bench, built, facts
 from tests.sim.settings import application
 
@@ -85,3 +85,20 @@ def test_nothing_waits_for_a_peer_while_the_own_copy_is_no_good(disk: Disk) -> N
     reply = bench.command(Move(NAME))
     assert reply is not None
     assert not reply.accepted
+
+
+def test_the_newest_command_counts() -> None:
+    """A halt that was answered is not undone by what was typed before it."""
+    bench = Bench()
+    bench.running()
+    bench.command(Halt(NAME))
+    bench.peer_has(current=False)
+    assert bench.command(Run(NAME, PEER)) is None
+    bench.forget_effects()
+    bench.do(Commanded(bench.now_s, 2, Halt(NAME)))
+    bench.peer_says(records=bench.state.stored.records)
+    assert bench.replies()[0] == (False, "another command was typed meanwhile")
+    bench.peer_has()
+    bench.wait(1.0)
+    assert bench.record.wanted is Wanted.DOWN
+    assert bench.state.held == ()

@@ -16,6 +16,7 @@ from hapair.core.words.events import Command, DataChanged, Ended, Halt, Introduc
 from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
+from hapair.model import timing
 from hapair.model.application import TimeLimits
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -378,13 +379,15 @@ def test_several_volumes_of_one_layer_are_worked_on_at_once() -> None:
 
 
 def test_every_action_is_bounded() -> None:
-    limits = TimeLimits(start_s=33.0, stop_s=44.0)
+    limits = TimeLimits(start_s=33.0, stop_s=44.0, mount_s=900.0)
     bench = Bench(built(application(NAME, limits=limits)))
     bench.running()
     bench.command(Halt(NAME))
     bound = {e.do: e.timeout_s for e in bench.effects if isinstance(e, Act)}
     assert bound[Do.START_PROGRAM] == 33.0
     assert bound[Do.STOP_PROGRAM] == 44.0
+    assert bound[Do.MOUNT] == 900.0
+    assert bound[Do.UNMOUNT] == timing.MOUNT_S
     assert all(timeout_s > 0 for timeout_s in bound.values())
 
 

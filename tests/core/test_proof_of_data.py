@@ -14,7 +14,7 @@ from hapair.core.words.stored import Stored
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.outcome import Done, Refused
 from hapair.model.status import Standing
-from tests.core.bench import NAME, PEER, RESOURCE, Bench, built, facts
+from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built, facts
 from tests.core.test_membership import MEMBER
 
 LOST = facts(
@@ -152,3 +152,61 @@ def test_a_move_is_refused_while_the_copies_are_not_joined() -> None:
     assert not reply.accepted
     bench.command(Halt(NAME))
     assert bench.record.owner == "node1"
+
+
+def published_losses(bench: Bench) -> int:
+    assert bench.state.published is not None
+    return bench.state.published.seen_losses
+
+
+def test_as_long_as_the_list_of_lone_writes_is_on_its_way_no_connection_proves_anything() -> None:
+    bench = standby()
+    bench.hear(unprotected=(RESOURCE,))
+    bench.disconnect()
+    bench.hear(unprotected=None)
+    bench.data(facts())
+    assert behind(bench), "the new connection may be on the list"
+    for _ in range(10):
+        bench.wait(0.5, hearing=False)
+        bench.hear(unprotected=None)
+    assert behind(bench)
+    bench.hear()
+    bench.wait(3.5)
+    assert not behind(bench)
+
+
+def test_a_list_on_its_way_makes_no_copy_old() -> None:
+    bench = standby()
+    bench.hear(unprotected=None)
+    assert not behind(bench)
+    assert not unproven(bench)
+
+
+def test_a_loss_counts_as_heard_of_only_with_the_list_that_belongs_to_it() -> None:
+    bench = standby()
+    bench.hear(losses=1)
+    bench.hear(losses=2, unprotected=None)
+    assert published_losses(bench) == 1
+    bench.hear(losses=2, unprotected=(RESOURCE,))
+    assert published_losses(bench) == 2
+
+
+def test_what_a_former_daemon_of_the_peer_had_lost_is_not_what_the_new_one_has() -> None:
+    bench = standby()
+    bench.hear(losses=5)
+    bench.hear(incarnation=bench.peer.incarnation + 1, losses=5, unprotected=None)
+    assert published_losses(bench) == 0
+
+
+def test_where_this_node_is_the_owner_a_list_on_its_way_doubts_nothing() -> None:
+    bench = Bench()
+    bench.running()
+    bench.hear(unprotected=None)
+    assert bench.state.joined_from_s[RESOURCE] <= bench.now_s
+
+
+def test_a_connection_that_a_new_daemon_finds_was_not_made_while_the_peer_was_silent() -> None:
+    bench = Bench()
+    state, _ = node.begin(ME, "boot1", 1, bench.built, bench.state.stored, 100.0)
+    state, _ = node.step(state, DataChanged(100.0, (facts(),)))
+    assert not state.relinked

@@ -20,7 +20,7 @@ from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.holders import Held, Holders
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import Presence
+from hapair.ports.network import Presence
 
 
 @dataclass
@@ -35,8 +35,14 @@ class FakeAddresses:
     def use(self, cluster: Cluster) -> None:
         del cluster
 
-    async def add(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
-        del timeout_s
+    async def add(
+        self,
+        addresses: tuple[ServiceAddress, ...],
+        *,
+        timeout_s: float,
+        despite_peer: bool = False,
+    ) -> Outcome:
+        del timeout_s, despite_peer
         if taken := self.foreign & set(addresses) - self.here:
             return Refused(f"{min(str(one.address.ip) for one in taken)} already answers")
         self.here |= set(addresses)
@@ -200,6 +206,9 @@ class FakeReplication:
     held: set[str] = field(default_factory=set)  # Resources whose device is open.
     unanswered: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def use_peer(self, cluster: Cluster, me: str) -> None:
+        """All connections here lead to the one peer."""
 
     async def watch(self) -> AsyncIterator[tuple[VolumeFacts, ...]]:
         while True:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 
 
 @dataclass

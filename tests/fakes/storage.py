@@ -57,11 +57,15 @@ class FakeLogicalVolumes:
         )
         return self._add(group, made)
 
-    async def remove_snapshot(self, group: str, name: str) -> Outcome:
-        found = (await self.group(group)).volume(name)
-        if found is not None and not (found.origin and found.ours):
-            return Refused(f"{group}/{name} is no snapshot with the tag hapair")
-        return await self.remove(group, name)
+    async def remove_snapshots(self, group: str, *names: str) -> Outcome:
+        inside = await self.group(group)
+        found = [volume for name in names if (volume := inside.volume(name)) is not None]
+        for volume in found:
+            if not (volume.origin and volume.ours):
+                return Refused(f"{group}/{volume.name} is no snapshot with the tag hapair")
+        for volume in found:
+            await self.remove(group, volume.name)
+        return Done()
 
     def _add(self, group: str, volume: LogicalVolume) -> Outcome:
         found = self.groups.get(group, GroupStorage(group, exists=False))

@@ -8,9 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hapair.config.built_json import dumps, loads
-from hapair.core.plan.application import Plan, Situation, make_plan, meta_data_bytes
+from hapair.core.plan.application import (
+    RESOURCES_MAX,
+    Plan,
+    Situation,
+    make_plan,
+    meta_data_bytes,
+)
 from hapair.core.plan.steps import TAKES_BACK, Work
-from hapair.model.application import Application
+from hapair.model.application import Application, FileSystem, Volume
+from hapair.model.built import BuiltApplication
 from hapair.model.node_facts import PhysicalVolume, StorageKind
 from hapair.model.storage import UNSEEN, GroupStorage, LogicalVolume, NativeMount
 from tests.jobs.material import BUILT, HERE, MIB, ORDERS, THERE, mounted, situation
@@ -79,6 +86,16 @@ def beside_a_built_one(mount_point: str) -> Situation:
     log = s.here.groups[1]
     here = replace(s.here, groups=(replace(HERE, mounts=()), log))
     return replace(s, here=here, built=planned(situation()).built)
+
+
+def crowd(count: int) -> BuiltApplication:
+    """Return an application with so many volumes."""
+    volumes = (
+        Volume(f"crowd.{n}", 100 + n, 7800 + n, "vg_crowd", f"data{n}", f"meta{n}", MIB,
+               f"/srv/crowd/{n}", FileSystem.EXT4)
+        for n in range(count)
+    )  # fmt: skip
+    return BuiltApplication(Application("crowd", "node1"), tuple(volumes), "")
 
 
 REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
@@ -191,6 +208,10 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
             built=replace(BUILT, cluster=replace(BUILT.cluster, devices=0)),
         ),
         "all 0 DRBD devices of the cluster are in use",
+    ),
+    "drbdadm would read no file any more": (
+        lambda: situation(built=replace(BUILT, applications=(crowd(RESOURCES_MAX),))),
+        "reads 250 resources of ours at most",
     ),
     "a group in use was dropped": (after_group_was_dropped, "orders.data is still replicated"),
 }

@@ -1,7 +1,8 @@
 """A job is finished or taken back whole, wherever it is interrupted."""
 
 import asyncio
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from errno import ENOSPC
 
 import pytest
@@ -133,3 +134,13 @@ async def test_a_job_that_cannot_be_stored_is_taken_back(number: int) -> None:
         await run(a_job(), world.do, world.keep, silent, me="node1")
     assert world.done == number - 1
     assert world.left() == []
+
+
+def test_what_a_newer_version_noted_of_the_job_is_kept() -> None:
+    job = a_job()
+    theirs = json.loads(encode_job(job))
+    theirs["newer"] = theirs["steps"][0]["newer"] = 1
+    written = json.dumps(theirs).encode()
+    again = json.loads(encode_job(replace(decode_job(written), begun=1), written))
+    assert again == {**theirs, "begun": 1}
+    assert encode_job(job, b"nothing that can be read") == encode_job(job)

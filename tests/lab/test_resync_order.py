@@ -16,7 +16,7 @@ from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Cluster, Resync
 from hapair.model.data import Connection, Disk, VolumeFacts
 from hapair.model.outcome import Done, Refused
-from hapair.ports import Finished
+from hapair.ports.programs import Finished
 from hapair_lab.cluster import ClusterPlan
 from hapair_lab.lab import PATIENCE_S, Lab, in_parallel
 from hapair_lab.machine import Machine

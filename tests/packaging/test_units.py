@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from hapair.cli import clstartup
 from hapair.config.appconf import OWN_UNITS
 
 UNITS: Final = Path(__file__).parents[2] / "packaging" / "systemd"
@@ -83,6 +84,13 @@ def test_a_hanging_daemon_is_ended_for_good_within_the_watchdog_and_a_few_second
     daemon = settings("hapaird.service")
     assert daemon["WatchdogSec"] == ["30"]
     assert int(daemon["TimeoutAbortSec"][0]) <= 5
+
+
+def test_a_daemon_that_is_slow_to_start_is_waited_for_beyond_its_second_start() -> None:
+    """Else a machine that boots slowly stays halted until a person types clform."""
+    start_s = int(settings("hapaird.service")["TimeoutStartSec"][0])
+    assert start_s >= 300
+    assert 2 * start_s <= clstartup.DAEMON_START_S
 
 
 def test_the_witness_has_no_rights_and_only_its_own_folder() -> None:

@@ -29,6 +29,7 @@ from hapair.core.words.events import (
     Looked,
     LookedTogether,
     Move,
+    NotUnderstood,
     PeerApplication,
     PeerState,
     PeerStated,
@@ -113,6 +114,7 @@ seen = st.builds(
 events = st.one_of(
     st.builds(Tick, AT),
     st.builds(Heard, AT, st.sampled_from(["public", "private"]), beats),
+    st.builds(NotUnderstood, AT, st.integers(1, 3)),
     st.builds(PeerStated, AT, peer_states),
     st.builds(DataChanged, AT, st.one_of(st.just(()), st.tuples(facts))),
     st.builds(LinkChanged, AT, st.sampled_from(["public", "private"]), st.booleans()),

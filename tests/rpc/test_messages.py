@@ -1,5 +1,7 @@
 """The language of the control socket."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,3 +85,25 @@ def test_an_unknown_exit_code_is_a_refusal() -> None:
     assert (read.exit_code, read.mend, read.problems) == (ExitCode.REFUSED, "", ())
     assert str(read) == "no"
     assert str(RpcError("no", "do")) == "no. Mend: do"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Progress("half", 1, 2),
+        Result({"a": 1}, "ping"),
+        RpcError("no", "so", exit_code=ExitCode.USAGE),
+    ],
+)
+def test_what_another_version_says_besides_is_passed_over(answer: Answer) -> None:
+    line = json.loads(dump_answer(answer))
+    newer = parse_answer(json.dumps({"newer": [1], **line}).encode())
+    assert dump_answer(newer) == dump_answer(answer)
+    asked = {"verb": "ping", "args": {"newer": 1}, "newer": None}
+    assert parse_request(json.dumps(asked).encode()) == Request("ping", {"newer": 1})
+
+
+def test_an_exit_code_of_a_newer_version_is_a_refusal() -> None:
+    answer = parse_answer(b'{"ok": false, "error": "no", "exit_code": 99}')
+    assert isinstance(answer, RpcError)
+    assert answer.exit_code is ExitCode.REFUSED

@@ -32,7 +32,8 @@ from hapair.model.data import VolumeFacts
 from hapair.model.holders import Holders
 from hapair.model.outcome import Done, Outcome
 from hapair.model.status import Standing
-from hapair.ports import HeardDatagram, LinkListener, Presence
+from hapair.ports.network import Presence
+from hapair.ports.peer import HeardDatagram, LinkListener
 from hapair.runtime.node.perform import Hands
 from tests.fakes.backing import FakeBackings
 
@@ -193,6 +194,9 @@ class Machine:
 
     # Replication.
 
+    def use_peer(self, cluster: Cluster, me: str) -> None:
+        pass
+
     async def watch(self) -> AsyncIterator[tuple[VolumeFacts, ...]]:
         yield tuple(self.known.values())
         while True:
@@ -255,7 +259,13 @@ class Machine:
     def use(self, cluster: Cluster) -> None:
         self.asked.append(f"use {cluster.name}")
 
-    async def add(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
+    async def add(
+        self,
+        addresses: tuple[ServiceAddress, ...],
+        *,
+        timeout_s: float,
+        despite_peer: bool = False,
+    ) -> Outcome:
         return await self._work("add", str(len(addresses)))
 
     async def remove(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
@@ -308,6 +318,8 @@ class Air:
     sent: list[tuple[int, bytes]] = field(default_factory=list)
     buffered: list[HeardDatagram] = field(default_factory=list)
     opened: int = 0
+    introduced: list[tuple[int, int]] = field(default_factory=list)
+    from_before: int = 0
     deliver: Callable[[HeardDatagram], None] = lambda _: None  # Where what is sent arrives.
     _heard: Callable[[HeardDatagram], None] = lambda _: None
 
@@ -329,6 +341,12 @@ class Air:
 
     def rejected(self) -> int:
         return 0
+
+    def introduce(self, incarnation: int, highest: int = 0) -> None:
+        self.introduced.append((incarnation, highest))
+
+    def older(self) -> int:
+        return self.from_before
 
     def close(self) -> None:
         self.opened -= 1

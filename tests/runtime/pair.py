@@ -18,7 +18,7 @@ from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Cluster
 from hapair.model.outcome import Outcome, Unknown
 from hapair.model.status import Phase, Standing, Wanted
-from hapair.ports import HeardDatagram
+from hapair.ports.peer import HeardDatagram
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.node import Identity, Listeners, Node, Parts, Wires
 from hapair.runtime.node.perform import Hands
@@ -46,7 +46,9 @@ class Working(Machine):
         await self.done()
         return outcome
 
-    async def add(self, addresses: object, *, timeout_s: float) -> Outcome:
+    async def add(
+        self, addresses: object, *, timeout_s: float, despite_peer: bool = False
+    ) -> Outcome:
         outcome = await self._work("add", "")
         assert self.elsewhere is None or not self.elsewhere.addresses_present, "it is there twice"
         self.addresses_present = True

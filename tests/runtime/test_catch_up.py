@@ -8,16 +8,19 @@ from typing import cast
 
 import pytest
 
+from hapair.config.appconf import RESERVED_NAMES
 from hapair.config.built_json import dumps as dump_built
 from hapair.config.built_json import loads as load_built
 from hapair.config.codec import encode
 from hapair.model.built import Built
+from hapair.model.cluster import FenceMethod
+from hapair.model.secret import IN_FILE
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.building import archive
 from hapair.runtime.building.files import NewFile, only_builder
 from hapair.runtime.building.staging import Staging
 from hapair.runtime.history.journal_log import Journal
-from hapair.runtime.jobs.catch_up import CatchUp, Sent, differences
+from hapair.runtime.jobs.catch_up import KEYS, SECRETS, CatchUp, Sent, differences
 from hapair.runtime.node.node import Node
 from hapair.runtime.places import Places
 from hapair.runtime.verbs import Call
@@ -129,6 +132,35 @@ async def test_the_returning_node_takes_the_newer_configuration(two: Two) -> Non
     assert away.names() == ["configuration-taken"]
     assert ahead.names() == []
     assert list(away.places.configuration.glob(".staging-*")) == []
+
+
+async def test_passwords_of_fence_agents_stay_each_node_s_own(two: Two) -> None:
+    away, ahead = two
+    parameters = (("password", f"{IN_FILE}/etc/cluster/fence.secret"),)
+    cluster = replace(NEW.cluster, fence_methods=(FenceMethod("node1", "fence", 60, parameters),))
+    ahead.uses = replace(NEW, cluster=cluster)
+    ahead.write("built/built.json", dump_built(ahead.uses).decode())
+    for name in ("fence.secret", "secrets/pdu"):
+        away.write(name, "mine")
+        ahead.write(name, "theirs")
+    ahead.write("secrets/new", "theirs")
+    await away.look()
+    assert away.uses == ahead.uses
+    assert [away.read(name) for name in ("fence.secret", "secrets/pdu")] == ["mine", "mine"]
+    assert away.read("secrets/new") == "theirs"
+
+
+def test_no_application_has_the_name_of_a_folder_of_the_cluster() -> None:
+    places = Places()
+    own = {
+        value.relative_to(places.configuration).parts[0]
+        for name in dir(Places)
+        if not name.startswith("_")
+        and isinstance(value := getattr(places, name), Path)
+        and places.configuration in value.parent.parents
+    }
+    own |= {Path(folder).name for folder in (KEYS, SECRETS)}
+    assert own == set(RESERVED_NAMES)
 
 
 async def test_the_former_state_is_archived(two: Two) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import os
+import resource
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.control.server import (
+    CHANGES_MAX,
+    HANDLERS_MAX,
+    READS_MAX,
     STRANGERS_MAX,
     UNSENT_BYTES_MAX,
     Caller,
@@ -96,6 +100,8 @@ async def office(tmp_path: Path, journal: Journal) -> AsyncIterator[Office]:
         "carried-through": Verb(made.work),
         "job": Verb(made.work, cancellable=True),
         "chatter": Verb(made.chatter),
+        "fence-peer": Verb(made.work, cancellable=True, by_kernel=True),
+        "watch": Verb(made.work, Rights.READ, cancellable=True),
     }
     server = ControlServer(made.place, verbs, journal, identify=lambda _: made.caller)
     server.readers = GROUP
@@ -242,6 +248,40 @@ async def test_strangers_cannot_keep_root_out(office: Office) -> None:
     assert answer["ok"] is True
     for _, writer in waiting:
         writer.close()
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Let this process have both ends of so many connections, as systemd lets the daemon."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4 * HANDLERS_MAX), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("verb", "most", "still"),
+    [
+        ("fence-peer", HANDLERS_MAX, ("status", "form")),
+        ("watch", READS_MAX, ("form", "fence-peer")),
+        ("job", CHANGES_MAX, ("status", "fence-peer")),
+    ],
+)
+@pytest.mark.usefixtures("many_descriptors")
+async def test_requests_of_one_kind_leave_room_for_the_others(
+    office: Office, verb: str, most: int, still: tuple[str, ...]
+) -> None:
+    """FAIL: nobody can type clconfirm while all frozen volumes wait for exactly that."""
+    asked = [asyncio.ensure_future(office.said(verb)) for _ in range(most)]
+    await eventually(lambda: len(office.begun) == most)
+    (refused,) = await office.said(verb)
+    assert refused["error"] == "too many connections at once"
+    others = [asyncio.ensure_future(office.said(other)) for other in still]
+    await eventually(lambda: len(office.begun) == most + len(still))
+    office.gate.set()
+    for answers in await asyncio.gather(*asked, *others):
+        assert answers[-1]["ok"] is True
+    assert (await office.said(verb))[-1]["ok"] is True
 
 
 async def test_a_socket_that_a_killed_daemon_left_is_replaced(

@@ -17,7 +17,7 @@ from hapair.config.built_json import dumps
 from hapair.core.words.events import Form
 from hapair.core.words.stored import Stored
 from hapair.model.cluster import Cluster
-from hapair.ports import Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.daemon import Daemon, new_incarnation, next_incarnation, own_name, parser
 from hapair.runtime.guardians.snapshots import RepairTools
@@ -237,7 +237,7 @@ async def test_a_daemon_that_waits_for_a_full_disk_is_not_started_anew(
         house.manager.heard.clear()
         await asyncio.sleep(0.2)
         assert "WATCHDOG=1" not in house.manager.heard
-        daemon.node.waits_for_disk = True
+        daemon.node.keeper.waits = True
         await eventually(lambda: "WATCHDOG=1" in house.manager.heard)
 
 

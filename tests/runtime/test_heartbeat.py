@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from hapair.adapters.heartbeat import (
     DATAGRAM_BYTES_MAX,
     HEADER,
+    MAGIC,
     TAG_BYTES,
+    VERSION,
     ReplayGuard,
     Sealer,
     UdpHeartbeats,
 )
-from hapair.ports import HeardDatagram
+from hapair.ports.peer import HeardDatagram
 from tests.runtime.conftest import eventually
 from tests.runtime.fakes import cluster
 
@@ -23,10 +25,18 @@ KEY = bytes(range(32))
 FIRST = Sealer("shop", KEY, 0)
 SECOND = Sealer("shop", KEY, 1)
 SEALED = SECOND.seal("public", 7, 3, b"beat")
+LATER = HEADER.unpack(SEALED[: HEADER.size])[2:]  # What follows the version.
 
 
 def test_what_the_peer_sealed_is_read() -> None:
     assert FIRST.unseal("public", SEALED) == (7, 3, b"beat")
+
+
+def test_a_body_of_another_kind_tells_that_its_sender_lives_and_nothing_else() -> None:
+    header = HEADER.pack(MAGIC, VERSION + 1, *LATER)
+    tag = SECOND._tag("public", header, b"beat")  # noqa: SLF001 - as a later version would
+    assert FIRST.unseal("public", header + tag + b"beat") == (7, 3, b"")
+    assert FIRST.unseal("public", header + bytes(TAG_BYTES) + b"beat") is None
 
 
 @pytest.mark.parametrize(
@@ -80,6 +90,28 @@ def test_nothing_is_admitted_twice_and_incarnations_never_go_back(
     for network in ("public", "private"):
         order = [(i, sequence) for n, i, sequence in admitted if n == network]
         assert order == sorted(order)
+
+
+def test_after_an_introduction_only_that_incarnation_and_newer_ones_than_all_are_heard() -> None:
+    guard = ReplayGuard()
+    assert guard.admit("public", 9, 1)
+    assert [guard.admit("public", 5, number) for number in range(3)] == [False] * 3
+    assert guard.older == 3
+    guard.introduce(5)
+    assert guard.admit("public", 5, 1)
+    assert guard.older == 0
+    assert not guard.admit("public", 5, 1)
+    assert not guard.admit("public", 9, 2), "a recording of the former one"
+    assert guard.admit("public", 10, 1)
+
+
+def test_a_new_daemon_that_knows_its_peer_hears_no_recording_of_a_former_one() -> None:
+    guard = ReplayGuard()
+    guard.introduce(8, highest=9)
+    assert not guard.admit("public", 7, 1)
+    assert not guard.admit("public", 9, 1)
+    assert guard.admit("public", 8, 1)
+    assert guard.admit("public", 10, 1)
 
 
 class Wire:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from hapair.core.words.effects import Act, Do, Effect, Note, Publish, SetBeat, Store
-from hapair.core.words.events import Event, Heard, LinkChanged, Tick
+from hapair.core.words.events import Event, Heard, LinkChanged, LookAgain, Tick
 from hapair.core.words.stored import Stored
 from hapair.rpc.messages import RpcError
 from hapair.runtime.history.journal_log import Journal
@@ -135,6 +135,8 @@ async def test_while_the_disk_hangs_only_what_is_repeated_anyway_is_dropped() ->
     loop = Loop(core.step, node_state(), Disk())
     for second in range(WAITING_MAX + 10):
         loop.offer(Tick(float(second)))
+    for second in range(10):
+        loop.offer(LookAgain(5000.0 + 30.0 * second, ()))  # All mounts and addresses, for days.
     loop.offer(LinkChanged(9999.0, "public", up=False))
     running = asyncio.ensure_future(loop.run(()))
     await settle(2 * WAITING_MAX)

@@ -171,12 +171,14 @@ def test_a_damaged_memory_costs_only_ages(content: bytes | None) -> None:
 def test_facts_pass_by_on_their_way_to_the_core() -> None:
     offered: list[Event] = []
     made = memory(SetClock())
-    feed = made.feed(offered.append)
-    events: list[Event] = [DataChanged(1.0, (EQUAL,)), Tick(2.0)]
+    built = node_state().built
+    feed = made.feed(offered.append, lambda: built)
+    of_others = replace(EQUAL, resource="backup")
+    events: list[Event] = [DataChanged(1.0, (EQUAL, of_others)), Tick(2.0)]
     for event in events:
         feed(event)
     assert offered == events
-    assert made.known.copies[0].resource == NAME
+    assert [copy.resource for copy in made.known.copies] == [NAME]
 
 
 @dataclass

@@ -115,8 +115,8 @@ async def test_the_copy_is_kept_until_it_is_complete_again(house: House) -> None
     house.machine.known[DATA] = replace(TARGET, disk=Disk.UP_TO_DATE)
     answer = await house.guardian.begins(begins())
     assert answer["text"] == f"vg_orders/{SNAPSHOT} keeps the copy as it was"
-    assert house.guardian.kept() == (KeptSnapshot(DATA, "vg_orders", SNAPSHOT, 5000.0),)
     await house.seen(TARGET)
+    assert house.guardian.kept() == (KeptSnapshot(DATA, "vg_orders", SNAPSHOT, 5000.0),)
     assert house.kept == [SNAPSHOT]
     await house.guardian.ended(begins())
     await house.seen(COMPLETE)
@@ -390,3 +390,17 @@ def test_nothing_that_fails_keeps_a_resync_from_beginning(tmp_path: Path) -> Non
         ended = called(tmp_path, *words, **environment)
         assert ended.returncode == 0
         assert "resync-target:" in ended.stderr
+
+
+def test_the_handler_imports_nothing_that_takes_long(tmp_path: Path) -> None:
+    """It is started for all volumes at once when a node comes back."""
+    done = subprocess.run(
+        (sys.executable, "-IS", "-X", "importtime", str(HELPER), "begins"),
+        env={"HAPAIR_ROOT": str(tmp_path), "DRBD_RESOURCE": DATA},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "_socket" in imported
+    assert not imported & {"os", "re", "json", "socket", "site", "collections"}

@@ -110,9 +110,10 @@ async def test_options_that_somebody_typed_are_found_and_told(house: House) -> N
     assert house.disks_set == []
 
 
-async def test_frozen_writes_are_waited_for(house: House) -> None:
+@pytest.mark.parametrize("frozen", [replace(UP, suspended=True), replace(UP, held=True)])
+async def test_frozen_writes_are_waited_for(house: House, frozen: VolumeFacts) -> None:
     """The kernel would wait for them, and let nobody else at the resource meanwhile."""
-    house.machine.known[DATA] = replace(UP, suspended=True)
+    house.machine.known[DATA] = frozen
     assert await house.asked() == []
     house.machine.known[DATA] = UP
     assert await house.asked() == [FOLLOW]
@@ -124,6 +125,14 @@ async def test_a_connection_gets_its_options_when_it_is_made(house: House) -> No
     assert await house.asked() == []
     house.machine.known[DATA] = UP
     assert await house.asked() == [FOLLOW]
+
+
+async def test_a_connection_that_was_lost_comes_back_with_its_options(house: House) -> None:
+    """FAIL: a node that comes back makes both start a program for each volume."""
+    await house.asked()
+    for connection in (Connection.CONNECTING, Connection.SYNC_SOURCE, Connection.CONNECTED):
+        house.machine.known[DATA] = replace(UP, connection=connection)
+        assert await house.asked() == []
 
 
 async def test_nothing_is_touched_while_somebody_builds(house: House) -> None:

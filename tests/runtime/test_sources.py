@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from hapair.core.words.events import Beat, DataChanged, Event, Heard, Tick
+from hapair.core.words.events import Beat, DataChanged, Event, Heard, NotUnderstood, Tick
 from hapair.model.cluster import Timing
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
-from hapair.ports import HeardDatagram
+from hapair.ports.peer import HeardDatagram
 from hapair.runtime.codec import dumps
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.sources import EPSILON_S, Pulse, watch_data
@@ -134,7 +134,8 @@ async def test_a_beat_that_is_not_understood_proves_only_that_its_sender_lives(
         listening.air.arrive(datagram(beat(incarnation=5), incarnation=6))
         listening.air.arrive(HeardDatagram("public", 5, b"no beat"))
     listening.air.drain()
-    assert {event.beat.echo for event in listening.events if isinstance(event, Heard)} == {0}
+    heard = [event.incarnation for event in listening.events if isinstance(event, NotUnderstood)]
+    assert heard == [6, 5] * 3, "the numbers that the key vouches for"
     assert len(listening.events) == listening.pulse.malformed == 6
     assert names(journal) == ["malformed"]
 

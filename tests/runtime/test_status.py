@@ -50,6 +50,7 @@ def test_the_view_of_the_peer_tells_what_is_wrong_with_the_connection() -> None:
     link = LinkView(connected=False, trouble="public: no answer", rejected=7)
     assert told(hearing(node_state()), link)["peer_view"] == {
         "standing": "together",
+        "protocol": 1,
         "heard_ago_s": 0.25,
         "connected": False,
         "trouble": "public: no answer",

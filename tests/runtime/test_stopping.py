@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from hapair.core.words.events import Commanded, Event
+from hapair.core.words.events import Beat, Commanded, Event
 from hapair.core.words.state import NodeState
 from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
@@ -41,6 +41,11 @@ class Peer:
         return {}
 
 
+@dataclass(slots=True)
+class Keeper:
+    cannot_store: bool = False
+
+
 class Stopped(Exception):  # noqa: N818 - No error: the core was given the command.
     """The command came as far as the core."""
 
@@ -53,6 +58,7 @@ class Node:
     machine: Machine = field(default_factory=Machine)
     peer: Peer = field(default_factory=Peer)
     identity: Identity = field(default_factory=lambda: Identity("node1", "boot", 1))
+    keeper: Keeper = field(default_factory=Keeper)
 
     @property
     def built(self) -> Built:
@@ -126,6 +132,26 @@ async def test_a_second_holder_is_named_before_anything_stops(
     with pytest.raises(Stopped):
         await handler(Call({"application": "orders"}))
     assert node.machine.asked.count("held orders.data but for orders") == 2  # Not with force.
+
+
+@pytest.mark.parametrize(("verb", "args"), [("move", {}), ("leave", {"handover": True})])
+@pytest.mark.parametrize("who", ["node1", "node2"])
+async def test_nothing_is_stopped_that_a_full_disk_keeps_from_starting_again(
+    commands: Commands, node: Node, who: str, verb: str, args: JsonObject
+) -> None:
+    if who == "node1":
+        node.keeper.cannot_store = True
+    else:
+        beat = Beat(7, 1, Standing.TOGETHER, 0, cannot_store=True)
+        peer = replace(node.state.peer, unable=beat, unable_at_s=node.state.now_s)
+        node.state = replace(node.state, peer=peer, standing=Standing.TOGETHER)
+    handler = commands.verbs()[verb].handler
+    error = await refused(handler(Call({"application": "orders", **args})))
+    assert error.error.startswith(f"{who} cannot store")
+    with pytest.raises(Stopped):
+        await commands.halt(Call({"application": "orders"}))
+    with pytest.raises(Stopped):
+        await commands.leave(Call({"handover": True, "force": True}))
 
 
 async def test_the_owner_looks_also_when_the_peer_passed_the_order_on(

@@ -9,7 +9,7 @@ import pytest
 from hapair.core.words.events import Event, LookAgain, Seen
 from hapair.model.application import ServiceAddress, Volume
 from hapair.model.built import Built
-from hapair.ports import Presence
+from hapair.ports.network import Presence
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.survey import LOOK_AGAIN_S, PAUSE_S, READING_LIMIT_S, Survey
 from tests.runtime.conftest import names

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.sim.run import Failure, plan_of, play
+from tests.sim.run import Failure, plan_of, plan_without_operator, play
 from tests.sim.shrink import shrunk
 from tests.sim.trace import printer
 
@@ -21,6 +21,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=2000, help="how many seeds (default: 2000)")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first seed")
     parser.add_argument("--seed", type=int, help="play this one seed")
+    parser.add_argument("--unattended", action="store_true", help="without an operator")
     parser.add_argument("--trace", action="store_true", help="print what happens")
     parser.add_argument("--shrink", action="store_true", help="leave out faults while it fails")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a failure")
@@ -31,7 +32,8 @@ def report(failure: Failure) -> None:
     print(f"seed {failure.plan.seed} fails at {failure.at_s:.3f} s: {failure.what}")
     for timed in failure.plan.schedule:
         print(f"    {timed.at_s:8.3f} {timed.fault}")
-    print(f"  replay: python -m tests.sim --seed {failure.plan.seed} --trace")
+    unattended = "" if failure.plan.attended else " --unattended"
+    print(f"  replay: python -m tests.sim --seed {failure.plan.seed}{unattended} --trace")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -42,11 +44,12 @@ def main(words: Sequence[str] | None = None) -> int:
         else range(options.first, options.first + options.seeds)
     )
     begin_s = time.perf_counter()
+    plan_for = plan_without_operator if options.unattended else plan_of
     failures = 0
     played = 0
     for seed in seeds:
         played += 1
-        plan = plan_of(str(seed))
+        plan = plan_for(str(seed))
         failure = play(plan)
         if failure is not None:
             failures += 1

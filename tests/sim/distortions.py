@@ -238,6 +238,6 @@ def asks_for_the_next(state: NodeState) -> NodeState:
 
 
 def believes_the_loser(state: NodeState) -> NodeState:
-    told = state.peer.beat.unprotected if state.peer.beat is not None else ()
+    told = (state.peer.beat.unprotected or ()) if state.peer.beat is not None else ()
     alone = {name for name in told if (f := state.facts.get(name)) and not f.kernel_answers}
     return stores(state, behind=tuple(sorted(alone | set(state.stored.behind))))

@@ -1,7 +1,7 @@
 """Everything that goes wrong, and everything that an operator types meanwhile, as values."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, assert_never
@@ -18,17 +18,19 @@ from hapair.core.words.events import (
     Move,
     Run,
 )
-from hapair.runtime.node.survey import LOOK_AGAIN_S
-from tests.sim import parcels
-from tests.sim.machine import Machine, Trouble
-from tests.sim.networks import QUIET, Noise
+from hapair.model.status import Standing
+from tests.sim import hardships
+from tests.sim.hardships import FailLooks, FullDisk, Hardship, LoseStream, Reconfigure
+from tests.sim.machine import Trouble
+from tests.sim.networks import QUIET, Noise, Wire
 from tests.sim.settings import PUBLIC, other
+from tests.sim.sides import Side
 from tests.sim.world import World
 
 LEAVE_LIMIT_S = 120.0  # How long an orderly reboot waits for the applications.
 REBOOT_TAKES_S = 5.0
+SEEN_WITHIN_S = 1.0  # Until both daemons know of a broken disk.
 FOREIGN_WRITE = -1  # No client made it.
-LOOK_SOON_S = 0.05  # Until the daemon was told of a change.
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +77,21 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Nothing arrives at the listed nodes on this network; the cards notice nothing."""
+    """No packet arrives at the listed nodes on this network; the cards notice nothing."""
 
     network: str
     deaf: tuple[str, ...]
     for_s: float
+    arp: bool = False  # A filter of packets: who has an address is still told.
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """Nothing arrives on any network; the third parties are reached as before."""
+    """No packet arrives on any network; the third parties are reached as before."""
 
     deaf: tuple[str, ...]
     for_s: float
+    arp: bool = False  # A filter of packets: who has an address is still told.
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,14 @@ class RemoveAddresses:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenAddress:
+    """A stranger's machine has an address of the application."""
+
+    application: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reboot:
     """The operating system's own reboot: the unit halts the node first."""
 
@@ -240,8 +252,10 @@ Fault: TypeAlias = (
     | BreakDisk
     | WriteBehind
     | RemoveAddresses
+    | TakenAddress
     | Reboot
     | Typed
+    | Hardship
 )
 
 
@@ -251,11 +265,15 @@ class Faults:
     def __init__(self, world: World, allows: Callable[[Fault], bool] = lambda _: True) -> None:
         self.world = world
         self.allows = allows  # Asked again when a crash that was planned for later is due.
+        self.attended = True  # A person replaces broken disks.
+        self.standing: dict[int, Fault] = {}  # What is not over yet.
         self._undo: dict[int, Callable[[], None]] = {}
         self._count = 0
+        self._begins: Fault | None = None
 
     def inflict(self, fault: Fault) -> None:
         self.world.say("fault", fault)
+        self._begins = fault
         match fault:
             case PowerOff(node, for_s):
                 self._power_off(node, for_s)
@@ -293,8 +311,13 @@ class Faults:
                 self._break_disk(node, resource, for_s)
             case WriteBehind(node, resource):
                 self._write_behind(node, resource)
-            case RemoveAddresses():
-                self._remove_addresses(fault)
+            case RemoveAddresses(application, every_s, for_s, lost):
+                ended = hardships.remove_addresses(self.world, application, every_s, lost=lost)
+                self._later(for_s, ended)
+            case TakenAddress(application, for_s):
+                strangers = self.world.wires[PUBLIC].strangers
+                strangers.add(application)
+                self._later(for_s, partial(strangers.discard, application))
             case Reboot(node):
                 self._reboot(node)
             case Typed(node, command):
@@ -303,19 +326,25 @@ class Faults:
                 self._disturb_third_party(fault)
             case Cut() | Partition() | PullCable() | LoseReference() | MakeNoise():
                 self._disturb(fault)
+            case FullDisk() | FailLooks() | LoseStream() | Reconfigure():
+                hardships.inflict(self.world, fault, self._later)
             case _ as never:
                 assert_never(never)
+        self._begins = None
 
     def _later(self, delay_s: float, undo: Callable[[], object]) -> None:
         self._count += 1
         number = self._count
 
         def once() -> None:
+            self.standing.pop(number, None)
             if self._undo.pop(number, None) is not None:
                 self.world.say("fault", f"over: {number}")
                 undo()
 
         self._undo[number] = once
+        if self._begins is not None:
+            self.standing[number] = self._begins
         self.world.clockwork.after(delay_s, once)
 
     def end_all(self) -> None:
@@ -352,6 +381,8 @@ class Faults:
         if not side.attached:
             return
         side.broken = True
+        side.unseen = not self._seen_together()
+        self.world.clockwork.after(SEEN_WITHIN_S, lambda: self._look_who_saw(side))
         self.world.troubled = True
         hit.detach(node)
         self.world.replication.check()
@@ -360,35 +391,24 @@ class Faults:
             side.broken = False
             self.world.attach_disks()
 
-        self._later(for_s, replace_disk)
+        if self.attended:
+            self._later(for_s, replace_disk)
+
+    def _seen_together(self) -> bool:
+        """Tell whether both daemons live and act together just now."""
+        machines = self.world.machines.values()
+        states = [m.daemon.state for m in machines if m.daemon is not None and m.listens]
+        together = [state.standing is Standing.TOGETHER for state in states]
+        return together == [True, True]
+
+    def _look_who_saw(self, side: Side) -> None:
+        side.unseen = side.unseen or not self._seen_together()
 
     def _write_behind(self, node: str, resource: str) -> None:
         side = self.world.resources[resource].side(node)
         if not side.configured:
             side.foreign = True
             side.data.add(FOREIGN_WRITE)
-
-    def _remove_addresses(self, fault: RemoveAddresses) -> None:
-        """Remove them wherever they are; a word that is lost is made up for by the slow look."""
-        world = self.world
-        goes_on = [True]
-
-        def look_again(machine: Machine) -> None:
-            if machine.daemon is not None:
-                world.deliver(machine, machine.daemon, parcels.look_again)
-
-        def remove() -> None:
-            if not goes_on:
-                return
-            world.clockwork.after(fault.every_s, remove)
-            for machine in world.machines.values():
-                if machine.runs and machine.address(fault.application) is not False:
-                    machine.addresses[fault.application] = False
-                    delay_s = LOOK_AGAIN_S if fault.lost else LOOK_SOON_S
-                    world.clockwork.after(delay_s, partial(look_again, machine))
-
-        remove()
-        self._later(fault.for_s, goes_on.clear)
 
     def _reboot(self, node: str) -> None:
         world = self.world
@@ -426,30 +446,27 @@ class Faults:
 
         def change(by: int) -> None:
             match fault:
-                case LoseWitness(index, nodes) if nodes and index < len(parties.servers):
+                case LoseWitness(index, nodes) if nodes:
                     for node in nodes:
                         parties.servers[index].unreached[node] += by
-                case LoseWitness(index) if index < len(parties.servers):
+                case LoseWitness(index):
                     parties.servers[index].down += by
-                case SlowWitness(index) if index < len(parties.servers):
+                case SlowWitness(index):
                     parties.servers[index].slow += by
                 case DeadStrip():
                     strip.dead += by
-                case _:
-                    return
 
-        change(1)
-        self._later(fault.for_s, partial(change, -1))
+        if isinstance(fault, DeadStrip) or fault.index < len(parties.servers):
+            change(1)
+            self._later(fault.for_s, partial(change, -1))
 
     def _disturb(self, fault: Cut | Partition | PullCable | LoseReference | MakeNoise) -> None:
         counters: list[tuple[Counter[str], str]]
         match fault:
-            case Cut(network, deaf):
-                counters = [(self.world.wires[network].deaf, node) for node in deaf]
-            case Partition(deaf):
-                counters = [
-                    (wire.deaf, node) for wire in self.world.wires.values() for node in deaf
-                ]
+            case Cut(network, deaf, arp=arp):
+                counters = _deafened([self.world.wires[network]], deaf, arp=arp)
+            case Partition(deaf, arp=arp):
+                counters = _deafened(self.world.wires.values(), deaf, arp=arp)
             case PullCable(network, node):
                 counters = [(self.world.wires[network].pulled, node)]
             case LoseReference(nodes):
@@ -469,3 +486,10 @@ class Faults:
             counter[node] += 1
         self.world.networks_changed()
         self._later(fault.for_s, end)
+
+
+def _deafened(
+    wires: Iterable[Wire], deaf: tuple[str, ...], *, arp: bool
+) -> list[tuple[Counter[str], str]]:
+    kinds = [(wire.deaf,) if arp else (wire.deaf, wire.unresolved) for wire in wires]
+    return [(counter, node) for counters in kinds for counter in counters for node in deaf]

@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from hapair.core.words.effects import Act, Do, Layer, Look, ProbeReferences
 from hapair.model.data import Disk, Role
-from hapair.model.outcome import Done, Foreign, Outcome, Refused, Unknown
+from hapair.model.outcome import Done, Foreign, HeldByPeer, NotNow, Outcome, Refused, Unknown
 from tests.sim import parcels
 from tests.sim.clockwork import Clockwork
 from tests.sim.drbd import Resource
@@ -36,6 +36,12 @@ TAKES_S: Final[dict[Do, tuple[float, float]]] = {
     Do.START_PROGRAM: (0.2, 1.5),
     Do.STOP_PROGRAM: (0.1, 1.0),
     Do.KILL_PROGRAM: (0.1, 0.5),
+}
+# What is told when nobody can tell: see runtime.node.perform. The other layers are facts.
+FAILED_LOOK: Final[dict[Layer, bool | None]] = {
+    Layer.PROGRAM: True,
+    Layer.ADDRESSED: None,
+    Layer.MOUNTED: None,
 }
 LOOK_TAKES_S: Final = (0.002, 0.05)
 PING_TAKES_S: Final = (0.005, 0.1)
@@ -77,6 +83,7 @@ class Hands:
         elif act.do is Do.STOP_PROGRAM and self.machine.program(act.application):
             self.machine.programs[act.application] = None  # It is on its way down.
         if trouble in (Trouble.HANGS, Trouble.HAPPENS_LATE):
+            daemon.spoilt.add(act.effect_id)
             self._later(act.timeout_s, partial(self._time_out, daemon, act, trouble))
         else:
             takes_s = self.chance.uniform(*TAKES_S[act.do])
@@ -109,7 +116,7 @@ class Hands:
             self._later(KERNEL_RETRY_S, again)
             return
         outcome: Outcome
-        if trouble in (Trouble.REFUSED, Trouble.HALF):
+        if trouble in (Trouble.REFUSED, Trouble.HALF, Trouble.NOT_NOW):
             outcome = self._fail(act, trouble)
         elif self._kernel_waits(act):
             outcome = Unknown("no answer in time")
@@ -192,6 +199,10 @@ class Hands:
         return next(w for w in self.wires.values() if w.network.replication).two_way
 
     def _fail(self, act: Act, trouble: Trouble) -> Outcome:
+        if trouble is Trouble.NOT_NOW:
+            if act.do is Do.START_PROGRAM:
+                self.machine.programs[act.application] = False
+            return NotNow("too many open files")
         if act.do is Do.START_PROGRAM:
             half = trouble is Trouble.HALF
             self.machine.programs[act.application] = None if half else False
@@ -292,13 +303,19 @@ class Hands:
         if act.do is Do.REMOVE_ADDRESSES:
             self.machine.addresses[act.application] = False
             return Done()
-        answers = self.peer.runs and self.peer.address(act.application) is not False
-        if answers and self.wires["public"].two_way:
+        if self.machine.address(act.application) is True:
+            return Done()  # Nobody is asked for an address that a card here has already.
+        public = self.wires["public"]
+        if act.application in public.strangers:
             return Refused("another machine has that address")
+        answers = self.peer.runs and self.peer.address(act.application) is not False
+        if answers and public.resolves and not act.despite_peer:
+            return HeldByPeer("a card of the peer has that address")
         self.machine.addresses[act.application] = True
         return Done()
 
     def _do_with_program(self, act: Act) -> Outcome:
+        self.machine.misled.discard(act.application)
         if act.do is Do.START_PROGRAM:
             resources = [r for r in self.resources if r.startswith(f"{act.application}.")]
             if not set(resources) <= self.machine.mounted:
@@ -325,6 +342,10 @@ class Hands:
 
     def seen(self, look: Look) -> bool | None:
         machine = self.machine
+        if machine.blind and look.layer in FAILED_LOOK:
+            if look.layer is Layer.PROGRAM and machine.program(look.application) is not True:
+                machine.misled.add(look.application)
+            return FAILED_LOOK[look.layer]
         match look.layer:
             case Layer.ATTACHED:
                 return self.resources[look.resource].side(machine.name).configured

@@ -12,6 +12,7 @@ from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from hapair.runtime.daemon import next_incarnation
+from hapair.runtime.node.beats import Listener, Speaker
 
 WALL_CLOCK_S: Final = 1000.0  # At the beginning of a run.
 
@@ -39,6 +40,7 @@ class Trouble(StrEnum):
     HANGS = "hangs"  # The time-out answers; nothing happened.
     HAPPENS_LATE = "happens late"  # The time-out answers, but it did happen.
     HALF = "half"  # A start that failed and left something of the program behind.
+    NOT_NOW = "not now"  # The node lacks the means; nothing happened.
 
 
 Parcel = Callable[[float], Event]  # Becomes an event when it is read, at a time known only then.
@@ -52,12 +54,16 @@ class Daemon:
     beat: Beat | None = None
     newest: PeerState | None = None
     received_at_s: float = float("-inf")  # When any heartbeat came.
+    echoed_at_s: float | None = None  # When one came that echoes this daemon.
+    speaker: Speaker = field(default_factory=Speaker)
+    listener: Listener = field(default_factory=Listener)
     hung: bool = False
     storing: bool = False
     inbox: deque[Parcel] = field(default_factory=deque)
     facts_due: bool = False  # A DataChanged is on its way.
     tick_due: bool = False  # Ticks do not pile up while the daemon is stopped.
     under_way: dict[int, Act] = field(default_factory=dict)  # By effect id.
+    spoilt: set[int] = field(default_factory=set)  # Which of these only the time-out ends.
 
 
 @dataclass(slots=True)
@@ -86,7 +92,12 @@ class Machine:
     deferred: list[Callable[[], object]] = field(default_factory=list)  # While paused.
     # Faults.
     trouble: dict[tuple[Do, str], Trouble] = field(default_factory=dict)
-    store_s: float = 0.0  # How long an fsync takes.
+    store_s: float = 0.0  # How long an fsync takes; infinite: the disk takes nothing.
+    blind: int = 0  # Faults for which a look tells nothing; they may overlap, as the next may.
+    # Programs that do not run, and of which a look that failed said that they do.
+    misled: set[str] = field(default_factory=set)
+    streamless: int = 0  # For which nothing that the kernel says is read.
+    full_since_s: float | None = None  # Since when it takes nothing.
     guarded: bool = False  # The watchdog device counts.
     fed_at_s: float = 0.0
     effects_until_crash: int = 0  # 0: no crash is planned.
@@ -132,5 +143,6 @@ class Machine:
         self.second.clear()
         self.addresses.clear()
         self.programs.clear()
+        self.misled.clear()
         self.deferred.clear()
         self.effects_until_crash = 0

@@ -27,7 +27,10 @@ class Wire:
     nodes: tuple[str, str]
     powered: Callable[[str], bool]
     pulled: Counter[str] = field(default_factory=Counter)  # Cable out, at this node.
-    deaf: Counter[str] = field(default_factory=Counter)  # Nothing from the peer arrives here.
+    deaf: Counter[str] = field(default_factory=Counter)  # No packet of the peer arrives here.
+    # Nor does its word about who has an address; a filter of packets lets that pass.
+    unresolved: Counter[str] = field(default_factory=Counter)
+    strangers: set[str] = field(default_factory=set)  # Applications whose address others have.
     reference_lost: Counter[str] = field(default_factory=Counter)  # Not reached from this node.
     noise: Noise = QUIET
 
@@ -55,6 +58,11 @@ class Wire:
     def two_way(self) -> bool:
         first, second = self.nodes
         return self.carries(first) and self.carries(second)
+
+    @property
+    def resolves(self) -> bool:
+        """Tell whether one node's question who has an address (ARP) reaches the other, and back."""
+        return not any(self.pulled[node] or self.unresolved[node] for node in self.nodes)
 
     def reference_answers(self, node: str) -> bool:
         if self.network.reference is None or self.pulled[node]:

@@ -6,6 +6,7 @@ from hapair.core.words.events import (
     Beat,
     Command,
     Commanded,
+    Configured,
     DataChanged,
     Ended,
     FenceAsked,
@@ -21,6 +22,7 @@ from hapair.core.words.events import (
     Tick,
     WitnessAnswered,
 )
+from hapair.model.built import Built
 from hapair.model.data import VolumeFacts
 from hapair.model.outcome import Outcome
 from hapair.model.witness import WitnessAnswer
@@ -32,6 +34,11 @@ OFTEN: Final = (Heard, Tick)  # So often that a trace leaves them out.
 def late_tick(daemon: Daemon, at_s: float) -> Tick:
     daemon.tick_due = False
     return Tick(at_s)
+
+
+def is_often(parcel: object) -> bool:
+    """Tell whether another one like it comes soon."""
+    return parcel is Tick or getattr(parcel, "func", None) is heard
 
 
 def heard(network: str, beat: Beat, at_s: float) -> Heard:
@@ -64,6 +71,10 @@ def looked(effect_id: int, up: bool | None, at_s: float) -> Looked:  # noqa: FBT
 
 def look_again(at_s: float) -> LookAgain:
     return LookAgain(at_s)
+
+
+def configured(built: Built, at_s: float) -> Configured:
+    return Configured(at_s, built)
 
 
 def probed(answering: tuple[str, ...], at_s: float) -> ReferencesProbed:

@@ -51,6 +51,16 @@ class Replication:
         self._resync_seen: dict[str, int] = {}
         self._due: set[tuple[str, str]] = set()  # Resource and what was scheduled for it.
 
+    def attach_disks(self) -> None:
+        """An operator attaches each lost disk, but none that was given up and nobody serves."""
+        for resource in self.resources:
+            for node, side in resource.sides.items():
+                given_up = side.given_up and not side.replicating
+                lost = side.configured and not side.attached and not given_up
+                if lost and not side.broken:
+                    resource.attach(node)
+        self.check()
+
     def ask(self, resource: Resource, node: str) -> None:
         """Start the handler of the kernel of ``node``: for frozen writes, or for a promotion."""
         if self.handlers is not None:

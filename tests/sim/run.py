@@ -1,7 +1,7 @@
 """One seed, one run: form, let everything fail, heal, demand progress."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 from typing import Final
@@ -9,23 +9,30 @@ from typing import Final
 from hapair.core import node as real_core
 from hapair.core.applications.ladder import is_stuck
 from hapair.core.invariants import BrokenInvariantError
-from hapair.core.words.events import ConfirmCopy, Form, Introduce, Run
+from hapair.core.words.events import ConfirmCopy, Form, Halt, Introduce, Run
 from hapair.core.words.state import NodeState
 from hapair.model.data import Disk
 from hapair.model.status import Standing, Wanted
+from hapair.ports.peer import TooLongError
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults
 from tests.sim.machine import Core
+from tests.sim.progress import Progress
 from tests.sim.promise import Promise
 from tests.sim.schedule import (
     Timed,
     random_schedule,
     with_clock_jumps,
+    with_filters,
     with_foreign_writes,
+    with_hardships,
     with_removed_addresses,
     with_second_holders,
+    with_taken_addresses,
 )
-from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_resets
+from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_others, with_resets
+from tests.sim.unattended import ends_by_itself, nobody_types
+from tests.sim.versions import with_versions
 from tests.sim.watch import Watch
 from tests.sim.world import Trace, World
 
@@ -34,8 +41,9 @@ HEALS_WITHIN_S: Final = 240.0
 STAYS_WELL_S: Final = 4.0
 OPERATOR_LOOKS_EVERY_S: Final = 5.0
 OPERATOR_CHOOSES_EVERY_S: Final = 40.0
+RUNS_AGAIN_AFTER_S: Final = 20.0
 CORE: Final[Core] = real_core
-BROKEN: Final = (BrokenRuleError, BrokenInvariantError)
+BROKEN: Final = (BrokenRuleError, BrokenInvariantError, TooLongError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class Plan:
     seed: str
     shape: Shape
     schedule: tuple[Timed, ...]
+    attended: bool = True  # An operator types commands, and mends everything in the end.
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +64,24 @@ class Failure:
 
 
 def plan_of(seed: str) -> Plan:
-    """Return what the seed says: also clocks that differ, second holders and foreign writes."""
+    """Return what the seed says: also clocks that differ, foreign writes, resources of others."""
     plan = plan_with_true_clocks(seed)
     chance = Random(f"{seed}/clocks")
     schedule = with_clock_jumps(plan.schedule, chance)
     schedule = with_removed_addresses(schedule, plan.shape, Random(f"{seed}/addresses"))
     schedule = with_second_holders(schedule, Random(f"{seed}/holders"), plan.shape)
     schedule = with_foreign_writes(schedule, Random(f"{seed}/foreign"), plan.shape)
-    return Plan(seed, with_clocks(plan.shape, chance), schedule)
+    schedule = with_filters(schedule, Random(f"{seed}/filters"))
+    schedule = with_taken_addresses(schedule, plan.shape, Random(f"{seed}/taken"))
+    schedule = with_hardships(schedule, plan.shape, Random(f"{seed}/hardships"))
+    shape = with_others(with_clocks(plan.shape, chance), Random(f"{seed}/strangers"))
+    return Plan(seed, shape, schedule)
+
+
+def plan_without_operator(seed: str) -> Plan:
+    """Return the same faults, but nobody mends anything."""
+    plan = plan_of(seed)
+    return replace(plan, schedule=nobody_types(plan.schedule), attended=False)
 
 
 def plan_with_true_clocks(seed: str) -> Plan:
@@ -75,10 +94,17 @@ def play(plan: Plan, core: Core = CORE, trace: Trace | None = None) -> Failure |
     """Play the plan to its end; return what was broken, or None when every rule held."""
     world = World(plan.shape, core, plan.seed, trace)
     watch = Watch(world)
+    with_versions(world, plan.seed)
     try:
         formed(world, watch)
-        _let_it_fail(world, plan.schedule)
-        heal(world, watch)
+        faults = _faults(world)
+        faults.attended = plan.attended
+        progress = Progress(world, watch, faults)
+        _let_it_fail(world, plan.schedule, faults)
+        if plan.attended:
+            heal(world, watch)
+        else:
+            ends_by_itself(world, watch, faults, progress)
     except BROKEN as error:
         world.say("broken", error)
         return Failure(plan, world.clockwork.now_s, f"{type(error).__name__}: {error}")
@@ -112,14 +138,17 @@ def _until(world: World, limit_s: float, reached: Callable[[], bool], what: str)
         world.run_for(0.5)
 
 
-def _let_it_fail(world: World, schedule: Sequence[Timed]) -> None:
-    promise = Promise(world)
-    faults = Faults(world, promise.allows)
+def _faults(world: World) -> Faults:
+    faults = Faults(world, Promise(world).allows)
     world.faults_end = faults.end_all
+    return faults
+
+
+def _let_it_fail(world: World, schedule: Sequence[Timed], faults: Faults) -> None:
     begin_s = world.clockwork.now_s
 
     def happen(timed: Timed) -> None:
-        if promise.allows(timed.fault):
+        if faults.allows(timed.fault):
             faults.inflict(timed.fault)
         else:
             world.say("fault", f"left out, nobody promised to bear it now: {timed.fault}")
@@ -163,7 +192,7 @@ def heal(world: World, watch: Watch) -> None:
 
 
 def _operator_looks(world: World) -> None:
-    """Form a halted node again; run an application again that failed, once its cause is gone.
+    """Form a halted node again, and free what keeps a node stuck.
 
     What keeps a node stuck is ended where a person is waited for: the other node runs it, and only
     the redundancy is missing; the node was told to leave; or it gave its disk up, so that it cannot
@@ -176,15 +205,27 @@ def _operator_looks(world: World) -> None:
             continue
         if state.standing is Standing.HALTED:
             world.command(node, Form())
+        for name in sorted(world.machines[node].misled):
+            _starts_anew(world, node, name)
         for record in state.stored.records:
             gave_up = any(each.spent for each in state.items_of(record.application).values())
             gave_up = gave_up or bool(state.stored.behind)
             waits = record.owner != node or state.standing is Standing.LEAVING or gave_up
             if waits and is_stuck(state, record.application):
                 world.machines[node].second.clear()
-            failed = record.failed_on and record.owner == node and record.wanted is not Wanted.DOWN
-            if failed and not world.clients.serving(record.application):
-                world.command(node, Run(record.application))
+
+
+def _starts_anew(world: World, node: str, name: str) -> None:
+    """Halt what does not run although the node believes it, and run it again if it was wanted."""
+    state = world.state(node)
+    record = state.record(name) if state is not None else None
+    if record is not None and record.owner == node and record.wanted is Wanted.UP:
+        world.command(node, Halt(name))
+
+        def run_again() -> None:
+            world.command(node, Run(name))
+
+        world.clockwork.after(RUNS_AGAIN_AFTER_S, run_again)
 
 
 def _is_doubted(state: NodeState, resource: str) -> bool:

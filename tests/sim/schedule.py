@@ -1,6 +1,6 @@
 """A random list of faults from a seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
@@ -32,9 +32,11 @@ from tests.sim.faults import (
     RemoveAddresses,
     SlowStore,
     SlowWitness,
+    TakenAddress,
     Typed,
     WriteBehind,
 )
+from tests.sim.hardships import random_hardships
 from tests.sim.machine import Trouble
 from tests.sim.networks import Noise
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, THIRD_PARTY, Shape, built_from
@@ -46,6 +48,8 @@ SECOND_HOLDERS: Final = 0.3  # In which something else opens a device.
 TEN_YEARS_S: Final = 10 * 365 * 86400.0
 FOREIGN_WRITES: Final = 0.3  # In which somebody writes behind DRBD.
 REMOVALS: Final = 0.3  # Share of the schedules in which somebody removes addresses.
+TAKEN: Final = 0.1  # In which a stranger takes an address.
+FILTERS: Final = 0.5  # Share of the cuts in which only packets are lost.
 CHAINS: Final = 0.4  # Share of the schedules that contain a chain.
 
 
@@ -118,6 +122,35 @@ def with_removed_addresses(
     name = chance.choice(shape.applications).name
     removes = RemoveAddresses(name, every_s, for_s, lost=chance.random() < 0.3)
     return tuple(sorted((*schedule, Timed(at_s, removes)), key=lambda one: one.at_s))
+
+
+def with_filters(schedule: tuple[Timed, ...], chance: Random) -> tuple[Timed, ...]:
+    """Let some networks be cut by a filter of packets, through which addresses are still found."""
+
+    def filtered(fault: Fault) -> Fault:
+        if isinstance(fault, Cut | Partition) and chance.random() < FILTERS:
+            return replace(fault, arp=True)
+        return fault
+
+    return tuple(replace(timed, fault=filtered(timed.fault)) for timed in schedule)
+
+
+def with_taken_addresses(
+    schedule: tuple[Timed, ...], shape: Shape, chance: Random
+) -> tuple[Timed, ...]:
+    """Let a stranger's machine have an address of an application for a while."""
+    if chance.random() >= TAKEN:
+        return schedule
+    at_s = _seconds(chance, 0.0, schedule[-1].at_s + 1.0)
+    taken = TakenAddress(chance.choice(shape.applications).name, _seconds(chance, 1.0, 40.0))
+    return tuple(sorted((*schedule, Timed(at_s, taken)), key=lambda one: one.at_s))
+
+
+def with_hardships(schedule: tuple[Timed, ...], shape: Shape, chance: Random) -> tuple[Timed, ...]:
+    """Let disks be full, looks and facts fail, and the configuration change."""
+    added = random_hardships(chance, shape, schedule[-1].at_s + 1.0)
+    timed = (*schedule, *(Timed(at_s, fault) for at_s, fault in added))
+    return tuple(sorted(timed, key=lambda one: one.at_s))
 
 
 def with_second_holders(
@@ -241,10 +274,10 @@ def _action_fault(chance: Random, built: Built, node: str) -> Fault:
     troubles: dict[Do, tuple[Trouble, ...]] = {
         Do.START_PROGRAM: tuple(Trouble),
         Do.STOP_PROGRAM: (Trouble.REFUSED, Trouble.HANGS, Trouble.HAPPENS_LATE),
-        Do.MOUNT: (Trouble.REFUSED, Trouble.HAPPENS_LATE),
-        Do.UNMOUNT: (Trouble.REFUSED,),
+        Do.MOUNT: (Trouble.REFUSED, Trouble.HAPPENS_LATE, Trouble.NOT_NOW),
+        Do.UNMOUNT: (Trouble.REFUSED, Trouble.NOT_NOW),
         Do.ADD_ADDRESSES: (Trouble.REFUSED, Trouble.HANGS, Trouble.HAPPENS_LATE),
-        Do.PROMOTE: (Trouble.REFUSED, Trouble.HAPPENS_LATE),
+        Do.PROMOTE: (Trouble.REFUSED, Trouble.HAPPENS_LATE, Trouble.NOT_NOW),
         Do.BRING_UP: (Trouble.REFUSED, Trouble.HAPPENS_LATE),
     }
     do = chance.choice((*troubles, Do.START_PROGRAM, Do.START_PROGRAM, Do.STOP_PROGRAM))

@@ -47,6 +47,7 @@ class Shape:
     witnesses: int = 1  # With the arbitration of that name.
     watchdog: bool = True  # Where a third party decides.
     clock_rates: tuple[float, float] = (1.0, 1.0)  # Of the boot clocks, in the order of NODES.
+    others: tuple[str, ...] = ()  # Which nodes have a DRBD resource that is not ours.
 
 
 def other(node: str) -> str:
@@ -175,3 +176,10 @@ def with_clocks(shape: Shape, chance: Random) -> Shape:
     """Let one clock be a little faster than the other one."""
     low, high = 1 - CLOCKS_DIFFER / 2, 1 + CLOCKS_DIFFER / 2
     return replace(shape, clock_rates=(chance.uniform(low, high), chance.uniform(low, high)))
+
+
+def with_others(shape: Shape, chance: Random) -> Shape:
+    """Let one node, or both, have a DRBD resource that is not ours, in three of ten runs."""
+    if chance.random() < 0.7:
+        return shape
+    return replace(shape, others=chance.choice((NODES, NODES[:1], NODES[1:])))

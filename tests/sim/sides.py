@@ -69,6 +69,7 @@ class Side:
     given_up: bool = False  # Detached by force, or about to be.
     foreign: bool = False  # Somebody wrote to the backing disk behind DRBD.
     broken: bool = False  # The backing disk gives errors: it cannot be attached.
+    unseen: bool = False  # No daemon saw that it broke while the peer's copy had every write.
     role: Role = Role.SECONDARY
     disk: Disk = Disk.DISKLESS
     connection: Connection = Connection.CONNECTING

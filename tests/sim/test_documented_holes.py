@@ -9,10 +9,14 @@ from dataclasses import replace
 
 import pytest
 
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Halt, Run
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.checkers.rules import BrokenRuleError
-from tests.sim.faults import BreakDisk, Cut, HangDaemon, KillDaemon, Pause
+from tests.sim.faults import BreakDisk, Cut, FailActions, HangDaemon, KillDaemon, Pause
+from tests.sim.hardships import FailLooks, Reconfigure
+from tests.sim.machine import Trouble
 from tests.sim.settings import NODES, PRIVATE, PUBLIC
 from tests.sim.stage import (
     ASK_OPERATOR,
@@ -134,6 +138,33 @@ def test_fencing_an_agent_that_is_slower_than_the_head_start_may_switch_both_off
         both_off += not any(machine.powered for machine in stage.world.machines.values())
         stage.ends_well()
     assert both_off
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_failed_look_calls_running_is_not_started(kind: ArbitrationKind) -> None:
+    """Its stop ended with the time-out only; a program that cannot be asked is left alone."""
+    stage = Stage(with_kind(kind, WEB_TOO)).begin()
+    hangs = FailActions("node1", Do.STOP_PROGRAM, WEB, Trouble.HAPPENS_LATE, 30.0)
+    stage.suffers(FailLooks("node1", 30.0), hangs)
+    stage.world.command("node1", Halt(WEB))
+    stage.run_for(5.0)
+    stage.world.command("node1", Run(WEB))
+    stage.run_for(60.0)
+    assert stage.is_together()
+    assert stage.runs_on(WEB) == ()
+    stage.types("node1", Halt(WEB))
+    stage.types("node1", Run(WEB))
+    stage.waits_for(lambda: stage.served_by(WEB) == "node1", 30.0)
+
+
+def test_another_kind_of_arbitration_that_only_one_node_has_yet_gives_the_right_twice() -> None:
+    """The two lose each other in the seconds between their commits: each asks somebody else."""
+    stage = Stage(WITH_FENCING).begin()
+    stage.suffers(Reconfigure("node1", 3.0, LONG_S, WITH_WITNESS))
+    stage.run_for(1.0)
+    stage.cuts_off()
+    with pytest.raises(BrokenRuleError, match="R1: "):
+        stage.run_for(60.0)
 
 
 # --- Closed ---------------------------------------------------------------------------------------

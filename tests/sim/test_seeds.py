@@ -3,11 +3,19 @@
 import io
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.sim.run import Failure, plan_of, plan_with_true_clocks, play
+from tests.sim.run import (
+    Failure,
+    Plan,
+    plan_of,
+    plan_with_true_clocks,
+    plan_without_operator,
+    play,
+)
 from tests.sim.shrink import shrunk
 from tests.sim.trace import printer
 
@@ -32,9 +40,10 @@ TRACE_LINES_MAX = 400
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "first_seed" in metafunc.fixturenames:
-        seeds = metafunc.config.getoption("--seeds")
-        metafunc.parametrize("first_seed", range(0, seeds, SEEDS_PER_TEST))
+    for name, option in (("first_seed", "--seeds"), ("first_unattended", "--unattended")):
+        if name in metafunc.fixturenames:
+            seeds = metafunc.config.getoption(option)
+            metafunc.parametrize(name, range(0, seeds, SEEDS_PER_TEST))
 
 
 def story(failure: Failure) -> str:
@@ -43,18 +52,32 @@ def story(failure: Failure) -> str:
     stream = io.StringIO()
     play(small.plan, trace=printer(stream))
     faults = [f"  {timed.at_s:8.3f} {timed.fault}" for timed in small.plan.schedule]
-    replay = f"replay: python -m tests.sim --seed {small.plan.seed} --shrink --trace"
+    unattended = "" if small.plan.attended else " --unattended"
+    replay = f"replay: python -m tests.sim --seed {small.plan.seed}{unattended} --shrink --trace"
     lines = stream.getvalue().splitlines()[-TRACE_LINES_MAX:]
     return "\n".join([*lines, small.what, *faults, replay])
 
 
-def all_hold(root: Path, seeds: range) -> bool:
+def all_hold(root: Path, seeds: range, *words: str) -> bool:
     """Play the seeds in a process of its own: measuring coverage makes them four times slower."""
-    words = (sys.executable, "-m", "tests.sim", "--from", str(seeds.start), "--seeds")
-    done = subprocess.run(
-        (*words, str(len(seeds))), cwd=root, stdout=subprocess.DEVNULL, check=False
-    )
+    which = ("--from", str(seeds.start), "--seeds", str(len(seeds)), *words)
+    command = (sys.executable, "-m", "tests.sim", *which)
+    done = subprocess.run(command, cwd=root, stdout=subprocess.DEVNULL, check=False)
     return done.returncode == 0
+
+
+def must_hold(
+    request: pytest.FixtureRequest, option: str, first: int, plan_for: Callable[[str], Plan]
+) -> None:
+    end: int = request.config.getoption(option)
+    seeds = range(first, min(first + SEEDS_PER_TEST, end))
+    words = () if option == "--seeds" else (option,)
+    if all_hold(request.config.rootpath, seeds, *words):
+        return
+    for seed in seeds:  # Here again, to tell what went wrong.
+        failure = play(plan_for(str(seed)))
+        assert failure is None, story(failure)
+    pytest.fail(f"only in a process of its own: python -m tests.sim --from {seeds.start} {words}")
 
 
 @pytest.mark.sim
@@ -69,11 +92,12 @@ def test_what_random_schedules_found_stays_mended(seed: int) -> None:
 @pytest.mark.sim
 @pytest.mark.timeout(900)
 def test_no_schedule_breaks_a_rule(first_seed: int, request: pytest.FixtureRequest) -> None:
-    end: int = request.config.getoption("--seeds")
-    seeds = range(first_seed, min(first_seed + SEEDS_PER_TEST, end))
-    if all_hold(request.config.rootpath, seeds):
-        return
-    for seed in seeds:  # Here again, to tell what went wrong.
-        failure = play(plan_of(str(seed)))
-        assert failure is None, story(failure)
-    pytest.fail(f"only in a process of its own: python -m tests.sim --from {seeds.start}")
+    must_hold(request, "--seeds", first_seed, plan_of)
+
+
+@pytest.mark.sim
+@pytest.mark.timeout(900)
+def test_no_schedule_without_an_operator_breaks_a_rule(
+    first_unattended: int, request: pytest.FixtureRequest
+) -> None:
+    must_hold(request, "--unattended", first_unattended, plan_without_operator)

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from tests.sim.__main__ import main
+from tests.sim.every_mutant import mutant_named
 from tests.sim.faults import PowerOff
-from tests.sim.mutants import MUTANTS
 from tests.sim.run import Failure, Plan, plan_of, play
 from tests.sim.schedule import Timed
 from tests.sim.shrink import shrunk
@@ -57,7 +57,7 @@ def test_a_trace_can_be_read() -> None:
 
 def test_a_failure_is_shrunk_to_what_it_needs() -> None:
     """A core that keeps its right on the disk fails as soon as both nodes had it."""
-    mutant = next(m for m in MUTANTS if m.name == "the right that was given up stays on the disk")
+    mutant = mutant_named("the right that was given up stays on the disk")
     failure: Failure | None = None
     for seed in range(500):
         failure = play(plan_of(str(seed)), mutant.core())

@@ -83,18 +83,17 @@ def test_row_19_what_fails_to_start_on_one_node_runs_on_the_other(do: Do, troubl
 
 
 @each_kind
-def test_row_19_what_fails_on_both_nodes_stops_with_one_alarm_until_a_person_runs_it(
+def test_row_19_what_fails_on_both_nodes_is_tried_ever_more_slowly_with_one_alarm(
     kind: ArbitrationKind,
 ) -> None:
     stage = Stage(with_kind(kind)).begin()
     stage.suffers(fails("node1", Do.START_PROGRAM), fails("node2", Do.START_PROGRAM))
     assert not stage.types("node1", Move(ORDERS), within_s=200.0).accepted
     stage.run_for(30.0)
-    tries = stage.acts.count((NODES[0], Do.START_PROGRAM))
-    assert tries == 1
     assert stage.acts.count((NODES[1], Do.START_PROGRAM)) == 1
-    stage.run_for(120.0)
-    assert stage.acts.count((NODES[0], Do.START_PROGRAM)) == tries, "it does not loop"
+    stage.run_for(300.0)
+    assert 4 <= stage.acts.count((NODES[0], Do.START_PROGRAM)) <= 8, "it does not loop"
+    assert stage.acts.count((NODES[1], Do.START_PROGRAM)) == 1
     assert stage.served_by() == ""
     alarms = [note for _, _, note in stage.world.notes if note.name == "failed-everywhere"]
     assert len(alarms) == 1
@@ -281,7 +280,7 @@ def test_row_13_a_storage_that_hangs_on_the_target_of_a_move_brings_it_back(
 
 
 @each_kind
-def test_row_20_what_fails_by_its_data_fails_on_both_nodes_once_and_loops_nowhere(
+def test_row_20_what_fails_by_its_data_fails_on_both_nodes_and_loops_nowhere(
     kind: ArbitrationKind,
 ) -> None:
     """A full or corrupt file system travels with the data: the program starts on neither node.
@@ -292,12 +291,11 @@ def test_row_20_what_fails_by_its_data_fails_on_both_nodes_once_and_loops_nowher
     stage.suffers(*(fails(node, Do.START_PROGRAM, Trouble.HALF) for node in NODES))
     stage.types("node1", Halt(ORDERS))
     assert not stage.types("node1", Run(ORDERS), within_s=300.0).accepted
-    starts = [act for act in stage.acts if act[1] is Do.START_PROGRAM]
     stage.run_for(120.0)
-    assert [act for act in stage.acts if act[1] is Do.START_PROGRAM] == starts
-    assert sorted(starts) == [(node, Do.START_PROGRAM) for node in NODES]
+    starts = [node for node, do in stage.acts if do is Do.START_PROGRAM]
+    assert starts.count("node1") == 1
+    assert starts.count("node2") <= 6, "after 5, 10, 20, 40 and 80 seconds"
     assert "failed-everywhere" in stage.alarms("node1") | stage.alarms("node2")
-    assert stage.outage_s() < 120.0
     stage.ends_well()
 
 

@@ -9,10 +9,12 @@ from typing import Final
 
 from hapair.model.cluster import Cluster
 from hapair.model.witness import Answer, WitnessAnswer
+from hapair.witness.wire import Grant, Recorded, Reply, Request
 from tests.checkers.rules import BrokenRuleError
 from tests.sim import parcels
 from tests.sim.clockwork import Clockwork
 from tests.sim.machine import Machine, Parcel
+from tests.sim.messages import talked
 
 ANSWERS_AFTER_S: Final = (0.002, 0.08)
 # A slow witness records long after the asker has given up.
@@ -43,6 +45,14 @@ class WitnessServer:
             return Answer.GRANTED
         return Answer.DENIED
 
+    def answer(self, request: Request) -> Reply:
+        """Answer as the service does: with what is recorded."""
+        match request:
+            case Grant(_, epoch, node):
+                return Recorded(str(self.grant(node, epoch)), self.epoch, self.holder)
+            case _:
+                return Recorded(str(Answer.SEEN), self.epoch, self.holder)
+
 
 @dataclass(slots=True)
 class PowerStrip:
@@ -58,14 +68,17 @@ class ThirdParties:
         self.clockwork = clockwork
         self.chance = chance
         self.cluster = cluster
-        self.servers = tuple(WitnessServer() for _ in cluster.witnesses)
+        self.servers = [WitnessServer() for _ in cluster.witnesses]
         self.strip = PowerStrip()
         self.power_off: Callable[[str], None] = lambda _node: None
         self.power_on: Callable[[str], None] = lambda _node: None
 
     def ask(self, machine: Machine, deliver: Callable[[Parcel], None], epoch: int) -> None:
-        for index, server in enumerate(self.servers):
-            self._ask(index, server, machine, deliver, epoch)
+        """Ask the witnesses that this machine is configured for."""
+        for index in range(len(machine.built.cluster.witnesses)):
+            if index == len(self.servers):
+                self.servers.append(WitnessServer())  # A new one, which knows nothing.
+            self._ask(index, self.servers[index], machine, deliver, epoch)
 
     def _ask(
         self,
@@ -75,7 +88,7 @@ class ThirdParties:
         deliver: Callable[[Parcel], None],
         epoch: int,
     ) -> None:
-        timeout_s = self.cluster.witnesses[index].timeout_s
+        timeout_s = machine.built.cluster.witnesses[index].timeout_s
         answered: list[bool] = []
 
         def tell(answer: WitnessAnswer) -> None:
@@ -86,8 +99,7 @@ class ThirdParties:
         def arrive() -> None:
             if not server.reached(machine.name):
                 return
-            result = server.grant(machine.name, epoch) if epoch else Answer.SEEN
-            answer = WitnessAnswer(result, server.epoch, server.holder)
+            answer = talked(self.cluster.name, machine.name, epoch, server.answer)
             self.clockwork.after(self._takes_s(server), partial(come_back, answer))
 
         def come_back(answer: WitnessAnswer) -> None:

@@ -50,7 +50,8 @@ class Watch:
         """
         machines = (machine, self.world.machines[other(machine.name)])
         kind = self.world.shape.arbitration
-        asks_first = kind is ArbitrationKind.WITNESS
+        kinds = [m.built.cluster.arbitration for m in machines]
+        asks_first = ArbitrationKind.WITNESS in kinds
         both = all(m.disk.holds_right and (m.disk.formed or not asks_first) for m in machines)
         if both and kind is not ArbitrationKind.OPERATOR and not self.world.confirmed:
             raise BrokenRuleError("R1: both nodes have stored the right to act alone")
@@ -67,6 +68,8 @@ class Watch:
         right = state.standing in (Standing.ALONE, Standing.TOGETHER)
         if act.do in BRINGS and not (right and record and record.owner == machine.name):
             raise BrokenRuleError(f"R1: {machine.name} has no right to {act.do} of {name}")
+        if act.despite_peer:
+            self._may_take(machine, name)
         if act.do is Do.START_PROGRAM and machine.program(name) is True:
             raise BrokenRuleError(f"R7: {machine.name} starts {name}, which runs already")
         runs = machine.program(name) is True and machine.address(name) is True
@@ -85,6 +88,12 @@ class Watch:
         )
         if not explained:
             raise BrokenRuleError(f"R6/R7: {machine.name} stops {name} without a reason: {act}")
+
+    def _may_take(self, machine: Machine, name: str) -> None:
+        """R1: no address is taken from a node that does what it should and still has it."""
+        peer = self.world.machines[other(machine.name)]
+        if peer.listens and peer.address(name) is not False and not self.world.confirmed:
+            raise BrokenRuleError(f"R1: {machine.name} takes the addresses of {name} too early")
 
     def _explained_by_silence(self, state: NodeState) -> bool:
         """Tell whether the node may stop what it runs because it is cut off, or was outvoted."""

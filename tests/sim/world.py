@@ -29,12 +29,14 @@ from tests.sim import parcels, watchdog
 from tests.sim.beats import Beats
 from tests.sim.client import Clients
 from tests.sim.clockwork import Clockwork
-from tests.sim.disks import Disks
+from tests.sim.disks import Disks, when_stored
 from tests.sim.drbd import Resource
 from tests.sim.handlers import Handlers
 from tests.sim.hands import Hands
 from tests.sim.machine import Core, Daemon, Machine, Parcel
+from tests.sim.messages import as_received
 from tests.sim.networks import Wire
+from tests.sim.others import Others
 from tests.sim.replication import Replication
 from tests.sim.seen import kernel_seen
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, built_from, other
@@ -45,7 +47,8 @@ from tests.sim.tunnel import Tunnel
 FACTS_TAKE_S: Final = (0.002, 0.03)
 SYSTEMD_RESTARTS_AFTER_S: Final = 0.5
 BOOT_UNIT_AFTER_S: Final = 1.0
-INBOX_MAX: Final = 400  # A stopped daemon's socket buffers hold no more.
+INBOX_MAX: Final = 400  # No more heartbeats wait for a daemon that is stopped, or for its disk.
+STREAMS_AGAIN_S: Final = 0.5
 
 Trace = Callable[[float, str, object], None]
 
@@ -88,9 +91,9 @@ class World:
         self.on_command: Callable[[str, Command], None] = _nothing
         self.faults_end: Callable[[], None] = _nothing
         self._links: dict[tuple[str, str], bool] = {}
-        self._assemble()
+        self._assemble(seed)
 
-    def _assemble(self) -> None:
+    def _assemble(self, seed: str) -> None:
         clockwork, chance = self.clockwork, self.chance
         self.replication = Replication(
             clockwork, chance, self.machines, tuple(self.resources.values()), self.wires[PRIVATE]
@@ -111,9 +114,7 @@ class World:
             newest=self._newest,
             deliver=self._deliver_state,
         )
-        self.beats = Beats(
-            clockwork, chance, self.machines, self.wires, self.deliver, self.shape.detection_s
-        )
+        self.beats = Beats(clockwork, chance, self.machines, self.wires, self.deliver)
         self.hands: dict[str, Hands] = {}
         for node, machine in self.machines.items():
             peer = self.machines[other(node)]
@@ -123,6 +124,8 @@ class World:
             hands.deliver = partial(self.deliver, machine)
             hands.on_world = partial(self._acted, machine)
             self.hands[node] = hands
+        self.others = Others(clockwork, self.machines, self.handlers, self.shape.others, seed)
+        self.others.on_change = self._facts_changed
         for resource in self.resources.values():
             resource.on_change = self._facts_changed
             resource.keeps = self.disks.keeps
@@ -284,7 +287,7 @@ class World:
         """Give the daemon something to read; one that is no longer there reads nothing."""
         if machine.daemon is not daemon:
             return
-        if len(daemon.inbox) < INBOX_MAX:
+        if len(daemon.inbox) < INBOX_MAX or not parcels.is_often(parcel):
             if daemon.storing and machine.listens:
                 event = parcel(self._clock_s(machine))  # Read now, decided on later.
                 daemon.inbox.append(lambda _at_s: event)
@@ -338,7 +341,7 @@ class World:
             self._perform(machine, daemon, effects[1:])
             self._work(machine, daemon)
 
-        self.clockwork.after(machine.store_s, stored)
+        when_stored(self.clockwork, machine, stored)
 
     def _interrupt_store(self, machine: Machine) -> None:
         if self.disks.interrupt(machine):
@@ -402,13 +405,13 @@ class World:
             return
         interval_s = self.shape.heartbeat_s * self.chance.uniform(0.95, 1.05)
         self.clockwork.after(interval_s, partial(self._pulse, machine, daemon))
-        if machine.listens:
-            machine.fed_at_s = self.clockwork.now_s
+        watchdog.feed(machine, self.built.cluster, self.clockwork.now_s)
+        if watchdog.bites(machine, self.built.cluster.watchdog, self.clockwork.now_s):
+            self._reset(machine, "reset by its watchdog")
+        elif machine.listens:
             self.beats.send(machine, daemon)
             self._tick_at_deadline(machine, daemon, interval_s)
             self.deliver(machine, daemon, Tick)
-        elif watchdog.bites(machine, self.built.cluster.watchdog, self.clockwork.now_s):
-            self._reset(machine, "reset by its watchdog")
         elif not daemon.tick_due:
             daemon.tick_due = True
             daemon.inbox.append(partial(parcels.late_tick, daemon))
@@ -417,7 +420,7 @@ class World:
         """Let the daemon notice the loss of its peer at the moment at which it is due."""
         heard_at_s = max(daemon.state.peer.heard_at_s.values(), default=None)
         if heard_at_s is not None:
-            left_s = heard_at_s + self.shape.detection_s + 0.001 - self._clock_s(machine)
+            left_s = heard_at_s + daemon.state.detection_s + 0.001 - self._clock_s(machine)
             if 0 < left_s < interval_s:
                 due_s = left_s / machine.clock_rate
                 self.clockwork.after(due_s, partial(self._tick, machine, daemon))
@@ -433,7 +436,7 @@ class World:
     def _deliver_state(self, node: str, state: PeerState) -> None:
         machine = self.machines[node]
         if machine.daemon is not None:
-            self.deliver(machine, machine.daemon, partial(parcels.peer_stated, state))
+            self.deliver(machine, machine.daemon, partial(parcels.peer_stated, as_received(state)))
 
     def _facts_changed(self, node: str) -> None:
         """Wake the daemon by the kernel's event stream; it then reads all facts at once."""
@@ -447,6 +450,9 @@ class World:
             if machine.paused:
                 machine.deferred.append(read)
                 return
+            if machine.streamless:
+                self.clockwork.after(STREAMS_AGAIN_S, read)
+                return
             daemon.facts_due = False
             self._tell_facts(machine, daemon)
 
@@ -454,7 +460,7 @@ class World:
 
     def _tell_facts(self, machine: Machine, daemon: Daemon) -> None:
         every = (resource.facts(machine.name) for resource in self.resources.values())
-        facts = tuple(one for one in every if one is not None)
+        facts = (*(one for one in every if one is not None), *self.others.facts(machine.name))
         self.deliver(machine, daemon, partial(parcels.data_changed, facts))
 
     def command(self, node: str, command: Command) -> int:
@@ -475,14 +481,7 @@ class World:
         return max(records, key=lambda record: record.version).owner if records else None
 
     def attach_disks(self) -> None:
-        """An operator attaches each lost disk, but none that was given up and nobody serves."""
-        for resource in self.resources.values():
-            for node, side in resource.sides.items():
-                given_up = side.given_up and not side.replicating
-                lost = side.configured and not side.attached and not given_up
-                if lost and not side.broken:
-                    resource.attach(node)
-        self.replication.check()
+        self.replication.attach_disks()
 
     def confirm(self, node: str) -> None:
         """An operator states that the peer is down, and accepts what the node does not know.

@@ -59,6 +59,7 @@ def _peer(peer: PeerView, shift_s: float) -> PeerView:
         peer,
         heard_at_s={name: _past_s(at_s, shift_s) for name, at_s in peer.heard_at_s.items()},
         alive_at_s=_maybe_s(peer.alive_at_s, shift_s),
+        not_understood_at_s=_maybe_s(peer.not_understood_at_s, shift_s),
         probed_at_s=_maybe_s(peer.probed_at_s, shift_s),
         answered_at_s=_maybe_s(peer.answered_at_s, shift_s),
         unanswered=min(peer.unanswered, UNANSWERED_MAX),
@@ -108,6 +109,11 @@ def canonical(state: NodeState) -> NodeState:
         if state.leased_from_s is None
         else _past_s(state.leased_from_s, shift_s),
         lease_until_s=_due_s(state.lease_until_s, shift_s),
+        addresses_until_s=_due_s(state.addresses_until_s, shift_s),
+        failures={
+            key: replace(each, at_s=_past_s(each.at_s, shift_s))
+            for key, each in state.failures.items()
+        },
         peer=_peer(state.peer, shift_s),
         witness=_witness(state.witness, shift_s),
         fencing=_fencing(state.fencing, shift_s),

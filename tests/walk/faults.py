@@ -47,6 +47,9 @@ def happenings(kind: Kind) -> tuple[Happening, ...]:
         for do, how in hands.TROUBLES:
             if kind.has_data or do in (Do.STOP_PROGRAM, Do.START_PROGRAM):
                 every += _trouble(index, hands.trouble_word(do, how))
+        every += _trouble(index, hands.BLIND)
+        if kind.has_data:
+            every += _trouble(index, hands.STREAMLESS)
     every += _cuts()
     if kind.shape.arbitration is ArbitrationKind.WITNESS:
         every += _witnesses(kind)

@@ -4,8 +4,9 @@ from typing import Final
 
 from hapair.core.words.effects import Act, Do, Layer, Look
 from hapair.model.data import Role
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.outcome import Done, HeldByPeer, Outcome, Refused, Unknown
 from tests.sim.fence import NEEDS_FENCE
+from tests.sim.hands import FAILED_LOOK
 from tests.sim.settings import NODES
 from tests.walk import rules
 from tests.walk.moment import Moment
@@ -24,6 +25,10 @@ TROUBLES: Final[tuple[tuple[Do, str], ...]] = (
     (Do.PROMOTE, "refused"),
     (Do.DEMOTE, "refused"),  # Something else holds the device.
 )
+
+# What the daemon cannot see meanwhile.
+BLIND: Final = "looks tell nothing"
+STREAMLESS: Final = "the kernel's words are not read"
 
 
 def trouble_word(do: Do, how: str) -> str:
@@ -71,7 +76,7 @@ def do(moment: Moment, index: int, asked: Act) -> Outcome:
         case Do.UNMOUNT:
             return _unmount(moment, index)
         case Do.ADD_ADDRESSES | Do.RESTORE_ADDRESSES:
-            return _add_addresses(moment, index)
+            return _add_addresses(moment, index, despite_peer=asked.despite_peer)
         case Do.REMOVE_ADDRESSES:
             box.address = False
         case Do.ANNOUNCE_ADDRESSES:
@@ -105,10 +110,10 @@ def _unmount(moment: Moment, index: int) -> Outcome:
     return Done()
 
 
-def _add_addresses(moment: Moment, index: int) -> Outcome:
+def _add_addresses(moment: Moment, index: int, *, despite_peer: bool) -> Outcome:
     peer = moment.boxes[other(index)]
-    if peer.runs and peer.address and moment.two_way(PUBLIC):
-        return Refused("another machine has that address")
+    if peer.runs and peer.address and moment.two_way(PUBLIC) and not despite_peer:
+        return HeldByPeer("a card of the peer has that address")
     moment.boxes[index].address = True
     return Done()
 
@@ -148,6 +153,8 @@ def check_promoted(moment: Moment, index: int, outcome: Outcome) -> None:
 
 def look(moment: Moment, index: int, asked: Look) -> bool | None:
     box = moment.boxes[index]
+    if box.trouble == BLIND and asked.layer in FAILED_LOOK:
+        return FAILED_LOOK[asked.layer]
     match asked.layer:
         case Layer.MOUNTED:
             return box.mounted

@@ -8,6 +8,7 @@ from hapair.model.data import Connection, Role, VolumeFacts
 from tests.checkers.rules import nothing_lost
 from tests.sim.drbd import Written
 from tests.sim.fence import LetGo
+from tests.sim.others import CONNECTED as OF_OTHERS
 from tests.sim.settings import NODES
 from tests.sim.sides import Side
 from tests.walk import rules
@@ -69,10 +70,10 @@ class Moment:
         return self.copies.resource.side(NODES[index])
 
     def facts(self, index: int) -> tuple[VolumeFacts, ...]:
-        if self.copies is None:
-            return ()
-        facts = self.copies.resource.facts(NODES[index])
-        return () if facts is None else (facts,)
+        """Return what a kernel says; node1 has a resource of others, which is always connected."""
+        ours = self.copies.resource.facts(NODES[index]) if self.copies is not None else None
+        others = (OF_OTHERS,) if index == 0 else ()
+        return others if ours is None else (ours, *others)
 
     def writable(self, index: int) -> bool:
         """Tell whether the kernel of a node would acknowledge a write now."""

@@ -174,6 +174,8 @@ class Turn:
 
     def _facts(self) -> None:
         """Tell what the kernel says, if it is not what was told last."""
+        if self.box.trouble == hands.STREAMLESS:
+            return
         facts = self.moment.facts(self.index)
         number = self.moment.cores.pool.put((facts,))
         if self.box.facts != number:

@@ -12,8 +12,9 @@ from pathlib import Path
 from hapair.model.cluster import Witness, WitnessKind
 from hapair.model.witness import Answer, WitnessAnswer
 from hapair.witness.book import Ask, Book, Sighting
+from hapair.witness.commits import Commits
 from hapair.witness.service import running
-from hapair.witness.wire import Reply
+from hapair.witness.wire import Look, No, Reply
 from tests.runtime.conftest import WAIT_S
 from tests.witness.parties import TIMEOUT_S, asker, joined, settings, witness_at
 
@@ -61,13 +62,14 @@ class FullDisk(Book):
     """Its next commits fail, as many as ``failing`` says."""
 
     failing = 0
+    how: Exception = sqlite3.OperationalError("database or disk is full")
 
     def settle(
         self, asks: Sequence[Ask], sightings: Mapping[str, Sighting], now_s: float
     ) -> list[Reply]:
         if self.failing and asks:
             self.failing -= 1
-            raise sqlite3.OperationalError("database or disk is full")
+            raise self.how
         return super().settle(asks, sightings, now_s)
 
 
@@ -86,6 +88,20 @@ async def test_while_its_disk_is_full_it_grants_nothing_and_says_why(
         assert seen == WitnessAnswer(Answer.SEEN)
         assert (await clients.grant(witness, 1, timeout_s=TIMEOUT_S)).answer is Answer.GRANTED
         clients.close()
+
+
+async def test_whatever_fails_who_asked_is_answered_and_the_next_one_is_served(
+    tmp_path: Path,
+) -> None:
+    book = FullDisk(tmp_path)
+    book.failing, book.how = 1, RuntimeError("can't start new thread")
+    commits = Commits(book)
+    asks = [Ask(Look("shop"), "nobody") for _ in range(3)]
+    async with asyncio.timeout(TIMEOUT_S):
+        replies = await asyncio.gather(*(commits.ask(ask, "here") for ask in asks))
+        assert [isinstance(each, No) and each.answer for each in replies] == ["failed"] * 3
+        assert await commits.ask(asks[0], "here") != replies[0]
+        await commits.close()
 
 
 async def test_many_who_ask_at_once_share_commits(tmp_path: Path, certificates: Path) -> None:

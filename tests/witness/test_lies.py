@@ -15,6 +15,7 @@ from hapair.model.cluster import Witness, WitnessKind
 from hapair.model.outcome import Refused, Unknown
 from hapair.model.witness import Answer
 from hapair.witness import tls
+from hapair.witness.wire import Grant, parse
 from tests.witness.parties import NODES, TIMEOUT_S, asker
 
 
@@ -61,6 +62,7 @@ LIES = [
     said("denied", 8, ""),
     said("seen", 7, "node1"),
     said("failed", 7, "node1"),
+    said("a word of a newer version", 7, "node1"),
     b'{"answer": "failed", "why": "disk is full", "mend": "see its disk"}\n',
     b'{"answer": ["granted"], "epoch": 7, "holder": "node1"}\n',
 ]
@@ -76,6 +78,21 @@ async def test_a_reply_that_makes_no_sense_is_no_answer(
         assert answer.answer is Answer.UNREACHABLE
         assert len(answer.why) > 40
         node.close()
+
+
+async def test_what_a_newer_service_says_besides_is_passed_over(
+    tmp_path: Path, certificates: Path
+) -> None:
+    reply = json.dumps({"answer": "granted", "epoch": 7, "holder": "node1", "newer": {"a": [1]}})
+    async with liar(tmp_path, reply.encode() + b"\n") as witness:
+        node = asker(certificates, "node1")
+        assert (await node.grant(witness, 7, timeout_s=TIMEOUT_S)).answer is Answer.GRANTED
+        node.close()
+
+
+def test_what_a_newer_node_asks_besides_is_passed_over() -> None:
+    asked = {"ask": "grant", "cluster": "shop", "epoch": 7, "node": "node1", "newer": 1}
+    assert parse(json.dumps(asked).encode()) == Grant("shop", 7, "node1")
 
 
 HELD = base64.b64encode(b'{"epoch": 7, "holder": "node2"}').decode()

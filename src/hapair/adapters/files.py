@@ -1,15 +1,25 @@
 """Small files that must survive a power cut."""
 
+from collections.abc import Collection
 from pathlib import Path
 
+from hapair.adapters.shared.reserved import ROOM_BYTES, replace_in_room, spare_of
 from hapair.durable import replace_durably, sync_folder
 
 
 class FileStorage:
-    """Keeps each name as one file in ``folder``; what was stored is on the disk."""
+    """Keeps each name as one file in ``folder``; what was stored is on the disk.
 
-    def __init__(self, folder: Path) -> None:
+    For the names in ``reserved`` there is always room: they are JSON, and can be stored on a full
+    disk. With ``each_bytes`` every name has that, in so many bytes.
+    """
+
+    def __init__(
+        self, folder: Path, reserved: Collection[str] = (), each_bytes: int | None = None
+    ) -> None:
         self._folder = folder
+        self._reserved = reserved
+        self._each_bytes = each_bytes
 
     def load(self, name: str) -> bytes | None:
         """Return what was stored last, or None when nothing was."""
@@ -24,9 +34,18 @@ class FileStorage:
         Raises:
             OSError: nothing was replaced, or it is not certain to survive a power cut.
         """
-        replace_durably(self._folder / name, content, self._folder / f".{name}.new")
+        file = self._folder / name
+        if name in self._reserved or self._each_bytes is not None:
+            try:
+                replace_in_room(file, content, self._each_bytes or ROOM_BYTES)
+            except OSError:
+                pass  # It may have room for a small file; if not, that one's error tells why.
+            else:
+                return
+        replace_durably(file, content, self._folder / f".{name}.new")
 
     def forget(self, name: str) -> None:
         """Remove ``name``: after a power cut it does not come back either."""
         (self._folder / name).unlink(missing_ok=True)
+        spare_of(self._folder / name).unlink(missing_ok=True)
         sync_folder(self._folder)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.model.cluster import Cluster, Interface
-from hapair.ports import LinkListener
+from hapair.ports.peer import LinkListener
 
 LENGTH: Final = struct.Struct(">I")
 MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -57,6 +57,7 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._idle = 0  # Signs of life sent since something was received.
+        self._given_up = False
 
     def send(self, message: bytes) -> None:
         if self._writer.transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
@@ -65,6 +66,8 @@ class _Connection:
         self._writer.write(LENGTH.pack(len(message)) + message)
 
     def abort(self) -> None:
+        """End it; what has come and was not read yet may be older than what another one says."""
+        self._given_up = True
         self._writer.transport.abort()
 
     async def run(self, listener: LinkListener, dead_after_s: float) -> str:
@@ -77,6 +80,8 @@ class _Connection:
                     return f"a message of {length} bytes is no message of ours"
                 message = await self._reader.readexactly(length)
                 self._idle = 0
+                if self._given_up:
+                    return "another one took its place"
                 if message:
                     listener.received(message)
         except asyncio.IncompleteReadError:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 # A busy machine takes the connection at once, and its sshd greets when it comes to run.
 CONNECT_TIMEOUT_S: Final = 30

@@ -14,6 +14,7 @@ from hapair.cli.pages.loss import (
     data_lines,
     generation_line,
     outcome_lines,
+    price_lines,
     read_loss,
 )
 from hapair.cli.pages.render_status import STANDINGS, ago_text
@@ -53,7 +54,8 @@ PAGE: Final = parsers.Page(
         wants the name of this node typed. The copy is used as it is then, with what was written
         to it, and all of the peer's copy is replaced by it when the nodes meet. It is also said of
         a copy that nobody wrote to, when it may miss writes and the peer's copy, which could tell,
-        was written behind DRBD.
+        was written behind DRBD or has no disk any more. Then the command shows since when writes
+        might be missing. The nodes may be together meanwhile.
     """,
     never=(
         "It never switches the peer off: that is what you state to have done.",
@@ -141,9 +143,13 @@ def _refuse_what_is_not_needed(status: Status) -> None:
     if local.standing in WAITING or (local.standing == "alone" and doubts):
         return
     meaning = STANDINGS.get(local.standing, "")
+    doubted = next((a.application for a in local.alarms if a.name == UNPROVEN), "")
+    mend = (
+        f"of a copy that may miss writes: clconfirm {GOOD} {doubted}" if doubted else "see: clstat"
+    )
     raise RpcError(
         f"nothing waits for a statement: {local.node} is {local.standing} ({meaning})",
-        "clform starts the cluster" if local.standing == "halted" else "see: clstat",
+        "clform starts the cluster" if local.standing == "halted" else mend,
         exit_code=ExitCode.NOT_NOW if local.standing == "halted" else ExitCode.REFUSED,
     )
 
@@ -190,6 +196,9 @@ def _copy_is_good(options: argparse.Namespace, local: NodeStatus) -> int:
     print("\n".join(line for text in found for line in filled(text)), file=sys.stderr)
     text = f"If it is stated to be good, it is used as it is, and all of {local.peer}'s is replaced"
     print("\n".join(filled(f"{text} when the nodes meet.")), file=sys.stderr)
+    if any(a.name == UNPROVEN and a.application == name for a in local.alarms):
+        price = price_lines(read_loss(ask("loss")), name, local.peer)
+        print("\n".join(price), file=sys.stderr)
     if options.plan:
         if options.json:
             print_json({"application": name, "node": node, "stated": False, "found": found})

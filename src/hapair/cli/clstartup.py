@@ -13,7 +13,7 @@ from hapair.cli.sessions.waiting import Work, ask_only
 from hapair.model.startup import Startup
 from hapair.rpc.messages import DaemonDown, JsonObject, RpcError
 
-DAEMON_START_S: Final = 30.0
+DAEMON_START_S: Final = 600.0  # Longer than systemd gives the daemon for one start.
 LOOK_S: Final = 0.5
 
 PAGE: Final = parsers.Page(
@@ -21,16 +21,17 @@ PAGE: Final = parsers.Page(
     summary="join or form the cluster at boot, as clstart.xml says",
     does="""
         systemd calls it once at boot (hapair-node.service). It tells the daemon that the machine
-        has booted and returns at once; the daemon does the waiting. If the peer runs the cluster,
-        this node joins it. If nobody answers within the time limit of clstart.xml, this node forms
-        the cluster alone, if that is allowed there and this node's records prove that nobody can
-        be ahead of it; else it goes on waiting for the peer, and clstat says so.
+        has booted and returns as soon as that answers; the daemon does the waiting. One that is
+        slow to start, or is started again, is waited for up to 10 min. If the peer runs the
+        cluster, this node joins it. If nobody answers within the time limit of clstart.xml, this
+        node forms the cluster alone, if that is allowed there and this node's records prove that
+        nobody can be ahead of it; else it goes on waiting for the peer, and clstat says so.
 
         Without clstart.xml its defaults hold: join, form alone if that is safe, start the
         applications, wait 60 s. With a clstart.xml that has errors the node stays halted.
     """,
     never=(
-        "It never delays the boot.",
+        "It never delays the boot for the peer, nor a login for the daemon.",
         "It never starts anything that the peer may be running.",
     ),
     examples=(

@@ -162,7 +162,8 @@ def _program(root: Node) -> Program | None:
 
 def _limits(root: Node) -> TimeLimits:
     for node in root.named("limits"):
-        return TimeLimits(must(node, fmt.LIMITS_START), must(node, fmt.LIMITS_STOP))
+        limits = (fmt.LIMITS_START, fmt.LIMITS_STOP, fmt.LIMITS_MOUNT)
+        return TimeLimits(*(must(node, limit) for limit in limits))
     return TimeLimits()
 
 

@@ -1,9 +1,10 @@
 """built.json: what clbuild and clbuildapp committed, as a file."""
 
 import json
+from dataclasses import replace
 from typing import Final
 
-from hapair.config.codec import DamagedError, decode, encode
+from hapair.config.codec import DamagedError, decode, encode, kept
 from hapair.config.codec import loads as loads_json
 from hapair.model.built import Built
 
@@ -14,9 +15,11 @@ def dumps(built: Built) -> bytes:
     """Return the file's content; the same value gives the same bytes.
 
     What the previous version did not know is left out as long as nobody uses it: the other node may
-    still have that version.
+    still have that version. What a newer version wrote of it stays.
     """
-    encoded = encode(built)
+    encoded = _encoded(built)
+    if built.read_from:
+        encoded = kept(Built, loads_json(built.read_from), encoded)
     if not built.secret_number:
         del encoded["secret_number"]
     document = {"format": FORMAT, "built": encoded}
@@ -34,10 +37,20 @@ def loads(content: bytes) -> Built:
             f"it has format {written!r}, this version of hapair reads format {FORMAT}: "
             "install the version that wrote it, or run clbuild"
         )
-    built = decode(Built, document["built"])
+    written = document["built"]
+    built = decode(Built, written)
     if contradiction := _contradiction(built):
         raise DamagedError(contradiction)
+    ours = _encoded(built)
+    if kept(Built, written, ours) != ours:
+        return replace(built, read_from=json.dumps(written))
     return built
+
+
+def _encoded(built: Built) -> dict[str, object]:
+    encoded = encode(built)
+    del encoded["read_from"]
+    return encoded
 
 
 def _contradiction(built: Built) -> str:

@@ -8,18 +8,22 @@ Two versions read each other's files and messages. A member that is missing take
 what an older version wrote stays readable. A member that nobody knows is one of a newer version
 and is passed over. So a new member has a default, and an older version may do without it; where it
 must not, the record that has it is written with the member "format" as well (2 or more, none is
-1), and is refused by whoever does not know that format.
+1), and is refused by whoever does not know that format. A word that nobody knows is read as the
+safe one of its kind (``model/words.py``), and refused where there is none. What is stored again
+keeps both (``kept``).
 """
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from types import NoneType, UnionType
 from typing import Final, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from hapair.model.words import Word
 
 T = TypeVar("T")
 
@@ -155,6 +159,9 @@ def _decode_scalar(choices: Sequence[object], data: object, where: str) -> objec
             if isinstance(data, float) and not math.isfinite(data):
                 raise DamagedError(f"{where}: the number is too large")
             return data
+    for choice in choices:
+        if isinstance(choice, type) and issubclass(choice, Word) and isinstance(data, str):
+            return choice.of_newer()
     names = " or ".join(getattr(choice, "__name__", str(choice)) for choice in choices)
     raise DamagedError(f"{where}: {str(data)[:60]!r} is no {names}")
 
@@ -199,3 +206,68 @@ def _decode_record(record: type, data: Mapping[str, object], where: str) -> obje
             raise DamagedError(f"{where}: {name} is missing")
     made: object = record(**members)
     return made
+
+
+def kept(kind: type, written: object, encoded: Mapping[str, object]) -> dict[str, object]:
+    """Return what to store: ``encoded``, with what only a newer version knows of ``written``.
+
+    ``written`` is what lies there now, and can be decoded. Of each record the members that this
+    version does not know stay; and a word that it reads as another one stays, as long as it would
+    write that one. A record in a list is the same one as before if its first member is.
+    """
+    return cast("dict[str, object]", _kept(kind, written, encoded))
+
+
+def _kept(kind: object, written: object, encoded: object) -> object:
+    match written, encoded:
+        case dict(), dict() if records := _records(kind):
+            return _kept_members(records, written, encoded)
+        case list(), list() if any(get_origin(choice) is tuple for choice in _choices(kind)):
+            kinds = _kinds_of_items(kind, len(encoded))
+            items = enumerate(zip(kinds, encoded, strict=True))
+            return [_kept(one, _former(one, written, n, item), item) for n, (one, item) in items]
+        case str(), str() if encoded in _readings(kind, written):
+            return written
+        case _:
+            return encoded
+
+
+def _kept_members(
+    records: Mapping[str, type], written: Mapping[str, object], encoded: Mapping[str, object]
+) -> object:
+    only = next(iter(records))
+    if written.get(TAG, only) != encoded.get(TAG, only):
+        return encoded
+    record = records[cast("str", encoded.get(TAG, only))]
+    kinds, known = _kinds(record), {field.name for field in fields(record)}
+    members = {n: _kept(kinds[n], written.get(n), m) for n, m in encoded.items() if n in kinds}
+    newer = {n: m for n, m in written.items() if n not in known}
+    return {**newer, **encoded, **members}
+
+
+def _former(kind: object, written: Sequence[object], number: int, item: object) -> object:
+    """Return what lay there of an item of a list; None when it is new, or not to be told."""
+    name = _name(kind, item)
+    if number < len(written) and _name(kind, written[number]) == name:
+        return written[number]
+    same = [former for former in written if _name(kind, former) == name]
+    return same[0] if len(same) == 1 else None
+
+
+def _name(kind: object, item: object) -> object:
+    """Return the first member of a record, or of the record that is its first member."""
+    records = _records(kind)
+    if not records or not isinstance(item, dict):
+        return item
+    record = records.get(str(item.get(TAG, next(iter(records)))))
+    if record is None:
+        return None
+    first, inner = next(iter(_kinds(record).items()))
+    return _name(inner, item.get(first))
+
+
+def _readings(kind: object, written: str) -> Iterator[str]:
+    """Yield as what a word is read that no kind of it knows."""
+    for choice in _choices(kind):
+        if isinstance(choice, type) and issubclass(choice, Word) and written not in tuple(choice):
+            yield choice.of_newer().value

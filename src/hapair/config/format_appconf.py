@@ -119,10 +119,18 @@ LIMITS_STOP: Final = Attribute(
     "A stop that takes longer is enforced: the application's processes are ended.",
     default=kinds.duration_text(TimeLimits().stop_s),
 )
+LIMITS_MOUNT: Final = Attribute(
+    "mount",
+    kinds.duration(1, LIMIT_MAX_S),
+    "A mount that takes longer, with the replay of its journal and a check, has failed; after "
+    "three tries the other node may get it. What has begun goes on: the next try waits for it, "
+    "and a check is never killed.",
+    default=kinds.duration_text(TimeLimits().mount_s),
+)
 LIMITS: Final = Element(
     "limits",
-    "How long starting and stopping may take.",
-    (LIMITS_START, LIMITS_STOP),
+    "How long starting, stopping and mounting may take.",
+    (LIMITS_START, LIMITS_STOP, LIMITS_MOUNT),
     example='<limits start="60s" stop="60s"/>',
 )
 

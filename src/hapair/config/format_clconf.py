@@ -237,7 +237,8 @@ CLUSTER_PORTS: Final = Attribute(
 CLUSTER_DEVICES: Final = Attribute(
     "devices",
     kinds.whole(1, DEVICES_MAX),
-    "How many DRBD devices may be allocated: one for each replicated file system.",
+    "How many DRBD devices may be allocated: one for each replicated file system. More than 250 "
+    "are never used: drbdadm of DRBD 8.4 could not read their files.",
     default="16",
 )
 CLUSTER: Final = Element(

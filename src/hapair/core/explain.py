@@ -1,9 +1,10 @@
 """Say what this node knows and why it does what it does: the content of clstat."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.applications import brake, goals, hands, ladder, last_rung, placement
+from hapair.core.applications import brake, failures, goals, hands, ladder, last_rung, placement
 from hapair.core.applications.items import ORDER, at
 from hapair.core.applications.upkeep import AT_ONCE_MAX
 from hapair.core.copies import doubts, replication
@@ -11,14 +12,18 @@ from hapair.core.members import commands, formation
 from hapair.core.right import hearing, witness
 from hapair.core.right.arbitration import Verdict, judge
 from hapair.core.words.effects import Layer
+from hapair.core.words.protocol import OURS, Speaks, work_together
 from hapair.core.words.rules import first_match
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.backing import Trust
 from hapair.model.data import VolumeFacts
-from hapair.model.status import Phase, Standing, Wanted
+from hapair.model.status import Failure, Phase, Standing, Wanted
 
+KIB: Final = 1024
 ALARMING: Final = (Verdict.ALARM, Verdict.YIELD, Verdict.ISOLATED, Verdict.LOST, Verdict.FENCE)
+
+NAMED_MAX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class ApplicationReport:
     phase: Phase
     reasons: tuple[Reason, ...]  # The row of each table that holds, the decisive one first.
     failed_on: tuple[str, ...]
+    failures: tuple[Failure, ...]  # How often and when it failed to start, by node.
     data_current: bool
     items: tuple[ItemReport, ...]
     facts: tuple[VolumeFacts | None, ...]  # In the order of the volumes; None: not up.
@@ -105,6 +111,7 @@ def _application(state: NodeState, application: Application) -> ApplicationRepor
         phase=commands.phase(state, application),
         reasons=why(state, application),
         failed_on=record.failed_on if record is not None else (),
+        failures=record.failures if record is not None else (),
         data_current=doubts.data_current(state, name),
         items=items,
         facts=replication.volume_facts(state, name),
@@ -145,17 +152,20 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
     found: list[Alarm] = []
     if state.standing is Standing.CUT:
         silence = judge(hearing.silence(state))
-        if silence.answer in ALARMING:
+        told = silence.answer is Verdict.ALARM and hearing.peer_unable(state)
+        if silence.answer in ALARMING and not told:
             found.append(Alarm(silence.name, silence.because))
     if state.standing is Standing.FORMING:
         forming = first_match(formation.FORMATION, state)
         if forming.answer is Verdict.ALARM:
             found.append(Alarm(forming.name, forming.because))
     found += _third_party_alarms(state)
+    found += _disk_of_peer(state)
     alone = state.standing is Standing.ALONE
-    if alone:
+    if alone and not hearing.peer_unable(state):
         found.append(Alarm("no-redundancy", f"{state.peer_name} is not there: no redundancy"))
-    unprotected = frozenset(() if alone else replication.unprotected(state))
+    told = alone or hearing.peer_unable(state)
+    unprotected = frozenset(() if told else replication.unprotected(state))
     for built in state.built.applications:
         found += _application_alarms(state, built.application)
         lost = sorted(v.resource for v in built.volumes if v.resource in unprotected)
@@ -163,10 +173,23 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
             text = f"writes are not replicated: {', '.join(lost)}"
             found.append(Alarm("unprotected", text, built.application.name))
     theirs = state.peer.state
+    if theirs is not None and not work_together(OURS, theirs.speaks):
+        found.append(_versions(state.peer_name, theirs.speaks))
     if theirs is not None and theirs.generation != state.built.generation:
         text = f"{state.peer_name} has another configuration; type: clbuild"
         found.append(Alarm("configuration-differs", text))
     return tuple(found)
+
+
+def _versions(peer: str, speaks: Speaks) -> Alarm:
+    """Say that the two versions do not work together, and which one is to be replaced."""
+    here, there = (OURS.oldest, OURS.protocol), (speaks.oldest, speaks.protocol)
+    older = peer if speaks.protocol < OURS.protocol else "this node"
+    text = (
+        f"{peer} speaks protocol {there[0]} to {there[1]} and this node {here[0]} to {here[1]}: "
+        f"they do not act together; install the newer version of hapair on {older}"
+    )
+    return Alarm("versions", text)
 
 
 def _third_party_alarms(state: NodeState) -> list[Alarm]:
@@ -191,16 +214,77 @@ def _third_party_alarms(state: NodeState) -> list[Alarm]:
     return found
 
 
+def _failed(state: NodeState, seen: placement.View) -> Alarm:
+    """Say what failed to start here, how often, and when it is tried again."""
+    name = seen.application.name
+    here = state.failures[name, state.me]
+    again_s = failures.again_at_s(state, name) - state.now_s
+    when = f"in {again_s:.0f} s" if again_s > 0 else "now"
+    where = "both nodes" if seen.failed_there else f"{state.me}, and the other node cannot run it"
+    times = "once" if here.count == 1 else f"{here.count} times"
+    text = f"it failed to start on {where}: tried here {times}, again {when}"
+    return Alarm("failed-everywhere" if seen.failed_there else "failed-here", text, name)
+
+
+def _disk_of_peer(state: NodeState) -> list[Alarm]:
+    """Say once that the peer cannot store, with everything that waits for that."""
+    if not hearing.peer_unable(state):
+        return []
+    waiting = [n for n, why in brake.frozen_ones(state).items() if why.answer is None]
+    text = f"{state.peer_name} cannot store what it decides: it takes nothing over"
+    if waiting:
+        text += f"; writes of {few(waiting)} are frozen until a third party lets them go on"
+    return [Alarm("peer-cannot-store", text)]
+
+
+def few(names: Sequence[str]) -> str:
+    """Name some of many."""
+    if len(names) <= NAMED_MAX:
+        return ", ".join(names)
+    return f"{', '.join(names[: NAMED_MAX - 1])} and {len(names) - NAMED_MAX + 1} more"
+
+
 def _frozen(state: NodeState, application: str) -> list[Alarm]:
     """Say which writes are frozen, and what is waited for."""
+    because: dict[str, list[str]] = {}
+    for resource, rule in brake.frozen_ones(state).items():
+        told = rule.answer is None and hearing.peer_unable(state)
+        if state.facts[resource].held or told:
+            continue
+        if replication.application_of(state, resource) == application:
+            because.setdefault(rule.because, []).append(resource)
+    return [
+        Alarm("frozen", f"writes of {few(names)} are frozen: {text}", application)
+        for text, names in because.items()
+    ]
+
+
+def _frozen_by_hand(state: NodeState, application: str) -> list[Alarm]:
+    """Say whose writes an administrator froze."""
     found: list[Alarm] = []
-    for volume in replication.volumes(state, application):
-        facts = state.facts.get(volume.resource)
-        if facts is not None and facts.suspended:
-            because = brake.verdict(state, volume.resource).because
-            text = f"writes of {volume.resource} are frozen: {because}"
-            found.append(Alarm("frozen", text, application))
+    for facts in replication.volume_facts(state, application):
+        if facts is None or not facts.held:
+            continue
+        text = f"writes of {facts.resource} were frozen by hand (drbdadm suspend-io)"
+        if facts.suspended:
+            because = brake.verdict(state, facts.resource).because
+            text += f", and by DRBD, which that would let go too: {because}"
+        found.append(Alarm("frozen-by-hand", text, application))
     return found
+
+
+def _differing(state: NodeState, application: str) -> list[Alarm]:
+    """Say which copies a comparison found to differ."""
+    return [
+        Alarm(
+            "copies-differ",
+            f"the two copies of {facts.resource} differ, as a comparison found, in"
+            f" {facts.out_of_sync_bytes / KIB:,.0f} KiB: nothing moves to the other one",
+            application,
+        )
+        for facts in replication.volume_facts(state, application)
+        if facts is not None and facts.differs
+    ]
 
 
 def _vanished(state: NodeState, application: str) -> list[Alarm]:
@@ -258,7 +342,8 @@ def _unprovable(state: NodeState, application: str) -> list[Alarm]:
         Alarm(
             "unproven-copy",
             f"the copy of {name} on {state.me} may miss writes, and {state.peer_name}'s, which"
-            " could tell, is not used: it misses writes itself, or was written behind DRBD",
+            " could tell, is not used: it has no disk, misses writes itself, or was written behind"
+            " DRBD",
             application,
         )
         for name in commands.unprovable(state, application)
@@ -271,7 +356,9 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     found: list[Alarm] = []
     goal = goals.goal(state, application)
     seen = placement.view(state, application)
-    if seen.mine and goal.name in goals.LOUD:
+    if seen.mine and seen.failed_here and goal.answer in (goals.Goal.UP, goals.Goal.DATA):
+        found.append(_failed(state, seen))
+    elif seen.mine and goal.name in goals.LOUD:
         found.append(Alarm(goal.name, goal.because, name))
     if state.standing is Standing.ALONE and placement.is_lost(seen):
         text = f"it ran on {state.peer_name}, and the copy of the data here {_lack(state, name)}"
@@ -283,6 +370,8 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
         text = "it was started on both nodes while they could not hear each other"
         found.append(Alarm("two-owners", text, name))
     found += _frozen(state, name)
+    found += _frozen_by_hand(state, name)
+    found += _differing(state, name)
     found += _vanished(state, name)
     found += _written_behind(state, name)
     found += _unprovable(state, name)

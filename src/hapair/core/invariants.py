@@ -3,6 +3,7 @@
 from typing import Final
 
 from hapair.core.applications import placement
+from hapair.core.right import holding
 from hapair.core.words.effects import Act, Do, Effect
 from hapair.core.words.state import NodeState
 from hapair.model.status import Standing
@@ -39,6 +40,10 @@ def check_step(before: NodeState, after: NodeState, effects: tuple[Effect, ...])
     for effect in effects:
         if isinstance(effect, Act) and effect.do in NEED_THE_RIGHT:
             _check_start(after, effect)
+            check(
+                not effect.despite_peer or holding.may_take_addresses(after, effect.application),
+                "no address is taken from a peer that may rightly have it",
+            )
 
 
 def _check_start(after: NodeState, act: Act) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from hapair.core.applications import (
     brake,
     endings,
+    failures,
     hands,
     items,
     ladder,
@@ -19,7 +20,7 @@ from hapair.core.applications import (
     upkeep,
 )
 from hapair.core.applications.goals import Goal
-from hapair.core.copies import doubts, replication
+from hapair.core.copies import diskless, doubts, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
 from hapair.core.right import fencing, hearing, holding, witness
@@ -41,6 +42,7 @@ from hapair.core.words.events import (
     LookAgain,
     Looked,
     LookedTogether,
+    NotUnderstood,
     PeerApplication,
     PeerState,
     PeerStated,
@@ -50,6 +52,7 @@ from hapair.core.words.events import (
     WitnessAnswered,
 )
 from hapair.core.words.peer import WitnessView
+from hapair.core.words.protocol import OURS, PROTOCOL
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
 from hapair.core.words.turn import Turn
@@ -152,14 +155,15 @@ def _absorb(turn: Turn, event: Event) -> None:
             pass
         case Heard(at_s, network, beat):
             membership.absorb_beat(turn, network, beat, at_s)
-        case PeerStated(_, peer_state):
-            membership.absorb_state(turn, peer_state)
+        case NotUnderstood(at_s, incarnation):
+            membership.absorb_not_understood(turn, incarnation, at_s)
+        case PeerStated(_, peer_state, lives):
+            membership.absorb_state(turn, peer_state, lives=lives)
         case DataChanged(_, facts):
             first = not turn.state.facts_read
+            replication.absorb_kernel(turn, facts)
             if first:
-                doubts.doubt_what_lost_its_disk(turn, facts)
-            replication.absorb_facts(turn, facts)
-            if first:
+                doubts.doubt_what_lost_its_disk(turn)
                 items.find_given_up(turn)
             items.absorb_facts(turn)
         case LinkChanged(_, network, up):
@@ -191,7 +195,8 @@ def _absorb(turn: Turn, event: Event) -> None:
                 turn.change(witness=WitnessView())  # The new ones have said nothing yet.
             turn.change(built=built)
             items.sync(turn)
-            items.absorb_facts(turn)  # The kernel may have nothing new to say about them.
+            replication.absorb_built(turn)
+            items.absorb_facts(turn)
 
 
 def _settle(turn: Turn) -> None:
@@ -202,7 +207,9 @@ def _settle(turn: Turn) -> None:
     doubts.update(turn)
     membership.settle(turn)
     formation.settle(turn)
+    diskless.settle(turn)
     witness.settle(turn)
+    failures.settle(turn)
     turn.change(claims=())
     for application, goal in hands.settle(turn):
         stopped = items.is_stopped(turn.state, application.name)
@@ -217,6 +224,10 @@ def _settle(turn: Turn) -> None:
                 ladder.take_down(turn, application, Layer.ATTACHED)
             case Goal.STANDBY | Goal.GIVE_WAY:
                 layers.bring_up(turn, application, Layer.ATTACHED)
+            case Goal.DATA | Goal.UP if turn.state.now_s < failures.again_at_s(
+                turn.state, application.name
+            ):
+                layers.await_retry(turn, application)
             case Goal.DATA:
                 layers.bring_up(turn, application, Layer.MOUNTED)
             case Goal.UP:
@@ -302,6 +313,7 @@ def beat_of(state: NodeState) -> Beat:
         epoch=state.stored.epoch,
         unprotected=replication.unprotected(state),
         losses=state.losses,
+        protocol=PROTOCOL,
     )
 
 
@@ -320,8 +332,10 @@ def peer_state_of(state: NodeState) -> PeerState:
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
         behind=doubts.never_promoted(state),
-        seen_losses=state.peer.beat.losses if state.peer.beat is not None else 0,
+        wrote_nothing=state.stored.wrote_nothing,
+        seen_losses=state.peer.seen_losses,
         tie=state.stored.tie,
+        speaks=OURS,
     )
 
 

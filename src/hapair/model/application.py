@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from hapair.model import timing
 from hapair.model.cluster import Interface
 
 
@@ -43,6 +44,7 @@ class ServiceAddress:
 class TimeLimits:
     start_s: float = 60.0
     stop_s: float = 60.0
+    mount_s: float = timing.MOUNT_S
 
 
 @dataclass(frozen=True, slots=True)

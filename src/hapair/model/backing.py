@@ -1,7 +1,8 @@
 """What lies below DRBD: a logical volume, and who else may have written to it."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+
+from hapair.model.words import Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,16 @@ class LastSeen:
     attached: bool  # DRBD was given it, and is not known to have let it go in order.
 
 
-class Trust(StrEnum):
+class Trust(Word):
     """What becomes of a copy that was written behind DRBD."""
 
     NOBODY_KNOWS = "nobody knows"  # It is not attached before the peer's copy can replace it.
     ANEW = "anew"  # It is attached, and all of it comes from the peer.
     AS_IT_IS = "as it is"  # A person said so: all of the peer's comes from it.
+
+    @classmethod
+    def of_newer(cls) -> "Trust":
+        return cls.NOBODY_KNOWS
 
 
 @dataclass(frozen=True, slots=True)

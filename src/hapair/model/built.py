@@ -27,6 +27,9 @@ class Built:
     # Which of the secrets that follow from the cluster key DRBD's connections are proved with. A
     # rotation takes the next one. 0: none, built by a version that knew none.
     secret_number: int = 0
+    # The file that this was read from, if a newer version wrote into it what this one does not
+    # know: whoever stores or sends it anew puts that in again. It means nothing else.
+    read_from: str = field(default="", repr=False, compare=False)
     # Follow from the applications, so they are neither compared nor stored.
     by_name: Mapping[str, BuiltApplication] = field(init=False, repr=False, compare=False)
     by_resource: Mapping[str, BuiltApplication] = field(init=False, repr=False, compare=False)

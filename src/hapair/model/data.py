@@ -47,15 +47,24 @@ class VolumeFacts:
     disk: Disk
     peer_disk: Disk
     connection: Connection
-    suspended: bool = False  # Writes are frozen.
+    suspended: bool = False  # The kernel has frozen the writes, because it lost its peer.
     out_of_sync_bytes: int = 0
     sync_done: float | None = None  # 0.0 to 1.0 while a resync runs, else None.
+    held: bool = False  # An administrator has frozen them (drbdadm suspend-io).
     waits: bool = False  # Its resync is held back, here or by the peer, while another one runs.
 
     @property
     def kernel_answers(self) -> bool:
         """Tell whether the peer's kernel is proven alive by this connection."""
         return self.connection in REPLICATING
+
+    @property
+    def differs(self) -> bool:
+        """Tell whether the copies are known to differ, though every write goes to both.
+
+        A comparison (``drbdadm verify``) found it: only the next connection completes one of them.
+        """
+        return self.connection is Connection.CONNECTED and self.out_of_sync_bytes > 0
 
     @property
     def current(self) -> bool:

@@ -47,7 +47,7 @@ class Kernel:
 class Drbd:
     version: str = ""  # Of the kernel module; empty when there is none for the running kernel.
     loaded: bool = False
-    error: str = ""  # Why the module cannot be loaded.
+    error: str = ""  # Why the module cannot be loaded, or a loaded one does not tell what it has.
     protocols: tuple[Protocols, ...] = ()
     minors: tuple[int, ...] = ()  # Used by resources that are not ours.
     ours_up: bool = False  # The kernel knows resources of ours.

@@ -1,10 +1,11 @@
 """Names of what a node and an application are doing."""
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
+
+from hapair.model.words import Word
 
 
-class Standing(StrEnum):
+class Standing(Word):
     """The place of this node in the cluster."""
 
     HALTED = "halted"  # Not part of the cluster; starts nothing.
@@ -13,25 +14,40 @@ class Standing(StrEnum):
     CUT = "cut"  # The peer is silent and nobody granted the right to act alone.
     ALONE = "alone"  # Holds the grant: may act without the peer.
     LEAVING = "leaving"  # Stops or hands over its applications, then halts.
+    UNKNOWN = "unknown"  # Of a peer only: its version knows a standing that this one does not.
+
+    @classmethod
+    def of_newer(cls) -> "Standing":
+        """Return a standing that allows nothing; such a peer may well act alone."""
+        return cls.UNKNOWN
 
 
-class Wanted(StrEnum):
+class Wanted(Word):
     """How much of an application is to be up."""
 
     DOWN = "down"
     DATA = "data"  # Promoted and mounted, no address, no program.
     UP = "up"
 
+    @classmethod
+    def of_newer(cls) -> "Wanted":
+        """Return what ends nothing; the right and the owner tell whether it may run."""
+        return cls.UP
 
-class Phase(StrEnum):
+
+class Phase(Word):
     """What an application is doing on this node."""
 
-    UNKNOWN = "unknown"  # Not looked yet.
+    UNKNOWN = "unknown"  # Not looked yet, or a word of a newer version.
     STOPPED = "stopped"
     STARTING = "starting"
     RUNNING = "running"  # Everything that is wanted is up.
     STOPPING = "stopping"
     STUCK = "stuck"  # The stop ladder is exhausted; a person is needed.
+
+    @classmethod
+    def of_newer(cls) -> "Phase":
+        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,6 +63,15 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """How often an application failed to start on a node, until that is forgotten."""
+
+    node: str
+    count: int
+    wall_s: int = 0  # When it failed last, by that node's wall clock: for people only.
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Who may run an application. Only its owner, or the holder of a new epoch, writes it."""
 
@@ -55,3 +80,12 @@ class Record:
     version: Version
     wanted: Wanted
     failed_on: tuple[str, ...] = ()  # Nodes on which the last start failed.
+    failures: tuple[Failure, ...] = ()  # One for each node on which any start failed of late.
+
+    def forgiven(self, *nodes: str) -> "Record":
+        """Return it without what failed on these nodes."""
+        return replace(
+            self,
+            failed_on=tuple(each for each in self.failed_on if each not in nodes),
+            failures=tuple(each for each in self.failures if each.node not in nodes),
+        )

@@ -2,9 +2,11 @@
 
 from typing import Final
 
-MOUNT_S: Final = 120.0  # A journal replay or a file system check may need it.
+# A journal replay or a file system check may need it; an application may be given more.
+MOUNT_S: Final = 120.0
 REPLICATION_S: Final = 30.0
 ADDRESSES_S: Final = 10.0
+MONITOR_S: Final = 20.0  # Of one monitor action, as the OCF standard proposes.
 HANDLER_S: Final = 3.0  # Until DRBD's fence-peer handler has surely asked.
 RESUME_S: Final = 5.0  # Letting frozen writes go on.
 LEAVE_S: Final = 60.0  # Added to twice the longest stop limit.

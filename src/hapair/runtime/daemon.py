@@ -191,6 +191,7 @@ class Daemon:
             self.wiring.watchdog,
             self.wiring.reset,
             self.wiring.storage.load,
+            str(self.places.memory),
         )
         identity = Identity(me, self.boot_id, self.incarnation)
         listeners = Listeners(self.commands.answered, self.commands.fence_answered)

@@ -65,6 +65,7 @@ class Verb:
     handler: Handler
     rights: Rights = Rights.CHANGE
     cancellable: bool = False  # A caller that goes away cancels it; else it is carried through.
+    by_kernel: bool = False  # DRBD's handlers ask for it, one for each volume.
 
 
 Verbs: TypeAlias = dict[str, Verb]

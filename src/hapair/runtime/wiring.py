@@ -33,15 +33,9 @@ from hapair.adapters.watchdog import KernelWatchdog
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
 from hapair.model.outcome import Refused, Unknown
-from hapair.ports import (
-    Clock,
-    CommandRunner,
-    Fencing,
-    Storage,
-    Supervisor,
-    WatchdogDevice,
-    Witnesses,
-)
+from hapair.ports.arbiters import Fencing, Witnesses
+from hapair.ports.machine import Clock, Storage, Supervisor, WatchdogDevice
+from hapair.ports.programs import CommandRunner
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.building.files import NewFile, ResourceFiles
 from hapair.runtime.building.keys import replication_secret
@@ -49,9 +43,11 @@ from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node.node import Wires
 from hapair.runtime.node.perform import Hands
+from hapair.runtime.node.state_file import STATE
 from hapair.runtime.places import Places
 
 KEY_BYTES: Final = 32
+BACKING_BYTES: Final = 4096  # What is remembered of a volume: without it no copy is attached.
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ class Wiring:
 
 
 def wire(places: Places) -> Wiring:
-    storage = FileStorage(places.memory)
+    storage = FileStorage(places.memory, reserved=(STATE,))
     guard = ReplayGuard()
     # A thread of its own: a disk that hangs must not keep heartbeats from being sent.
     keeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
@@ -129,10 +125,12 @@ def make_hands(places: Places, cluster: Cluster, me: str) -> Hands:
         notes=places.started,
         log_folder=None if places.real else places.logs,
     )
+    replication = Drbd(run)
+    replication.use_peer(cluster, me)
     return Hands(
-        Drbd(run),
-        KernelBackings(run, FileStorage(places.memory)),
-        MountedFileSystems(run),
+        replication,
+        KernelBackings(run, FileStorage(places.memory, each_bytes=BACKING_BYTES)),
+        MountedFileSystems(),
         ServiceAddresses(cluster, me, former=places.cards_before),
         programs,
         NetworkPaths(cluster, me),

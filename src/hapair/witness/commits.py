@@ -75,16 +75,18 @@ class Commits:
         self._thread.shutdown()
 
     async def _work(self) -> None:
+        """Answer all who wait, whatever happens: a bug, or no thread, is told by asyncio's log."""
         try:
             while self._waiting:
-                together = self._waiting[:TOGETHER_MAX]
-                del self._waiting[:TOGETHER_MAX]
-                replies = await self._settled([ask for ask, _ in together])
-                for (_, future), reply in zip(together, replies, strict=True):
-                    if not future.done():  # Its connection may be gone.
-                        future.set_result(reply)
+                asks = [ask for ask, _ in self._waiting[:TOGETHER_MAX]]
+                replies = await self._settled(asks)
+                _answer(self._waiting[: len(asks)], replies)
+                del self._waiting[: len(asks)]
         finally:
             self._working = None
+            left, self._waiting = self._waiting, []
+            why = No("it failed: perhaps nothing was recorded", "see its journal", "failed")
+            _answer(left, [why] * len(left))
 
     async def _settled(self, asks: list[Ask]) -> list[Reply]:
         self.counts.requests += len(asks)
@@ -96,3 +98,9 @@ class Commits:
             print(f"clwitness: nothing was recorded: {error}", file=sys.stderr, flush=True)
             failed = No(f"it cannot write: {error}", "see its journal and its disk", "failed")
             return [failed] * len(asks)
+
+
+def _answer(waiting: list[tuple[Ask, asyncio.Future[Reply]]], replies: list[Reply]) -> None:
+    for (_, future), reply in zip(waiting, replies, strict=True):
+        if not future.done():  # Its connection may be gone.
+            future.set_result(reply)

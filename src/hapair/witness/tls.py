@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from hapair.durable import sync_folder
 from hapair.rpc.messages import RpcError
 
 VALID_DAYS: Final = 36500  # The certificate is pinned, not trusted by date.
@@ -75,6 +76,7 @@ def ensure_pair(folder: Path) -> None:
             os.fsync(file.fileno())
     drafts[1].replace(certificate)
     drafts[0].replace(key)
+    sync_folder(folder)  # Another pair, after a power cut, would be another witness to everybody.
 
 
 def pin(folder: Path) -> str:

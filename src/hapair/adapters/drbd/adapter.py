@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,21 +11,25 @@ from hapair.adapters.drbd.backing import activate, make_writable
 from hapair.adapters.drbd.events import Events
 from hapair.adapters.drbd.generations import newer
 from hapair.adapters.drbd.holders import holders_of, writable_loops
-from hapair.adapters.drbd.parse import disk_of, proc_devices
+from hapair.adapters.drbd.parse import disk_of, proc_devices, remote_addresses
 from hapair.adapters.drbd.said import said
 from hapair.adapters.drbd.settling import SettlingRunner
+from hapair.adapters.shared.passing import refused
 from hapair.adapters.shared.process import follow
 from hapair.model.application import Volume
+from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, NotStarted, TimedOut
 
 # drbdsetup's exit codes when the kernel answered with a clear no: 5, 11, 16, 17 are refused
 # changes of state, 10 is a wrong or missing object. After 20 and above anything may have happened.
 REFUSED_CODES: Final = frozenset({5, 10, 11, 16, 17})
 NOT_STARTED_CODES: Final = frozenset({126, 127})  # The program itself is missing.
+NO_MEMORY: Final = "(122)"  # The kernel's ERR_NOMEM, with exit code 10.
 NO_DEMOTE: Final = "failed to demote"  # "down" changes nothing when its first step fails.
 LOOK_INTERVAL_S: Final = 0.05
+SHOW_S: Final = 2.0  # A look into the kernel's memory; what it tells of others waits meanwhile.
 
 Lines = AsyncGenerator[tuple[str, ...]]
 
@@ -51,9 +55,22 @@ class Drbd:
         self._events = Events(
             follow=follow_lines or (lambda argv, idle_s: follow(argv, idle_s=idle_s)),
             argv=lambda: self._commands().events(),
-            proc_text=self._proc_text,
+            proc_text=self._proc_text_or_nothing,
             loaded=module.exists,
+            addresses=self._addresses,
         )
+
+    def use_peer(self, cluster: Cluster, me: str) -> None:
+        """From now on only connections to the peer of ``me`` count as connections."""
+        peer = cluster.replication_network.attachment(cluster.peer_of(me))
+        self._events.peer = str(peer.address.ip)
+
+    async def _addresses(self) -> Mapping[str, str]:
+        match await self._run(self._commands().show(), timeout_s=SHOW_S):
+            case Finished(exit_code=0, stdout=text):
+                return remote_addresses(text)
+            case _:  # Asked again soon.
+                return {}
 
     def watch(self) -> AsyncGenerator[tuple[VolumeFacts, ...]]:
         return self._events.watch()
@@ -76,7 +93,8 @@ class Drbd:
         if not self._module.exists():
             loaded = await self._run(("modprobe", "drbd"), timeout_s=timeout_s)
             if not isinstance(loaded, Finished) or loaded.exit_code != 0:
-                return Refused("the kernel module drbd cannot be loaded: modprobe drbd failed")
+                why = "the kernel module drbd cannot be loaded: modprobe drbd failed"
+                return refused(why, loaded) if isinstance(loaded, Finished) else Refused(why)
         activated = await activate(self._run, self._devices, volume, timeout_s)
         if not isinstance(activated, Done):
             return activated
@@ -91,7 +109,7 @@ class Drbd:
             case Finished(exit_code=0):
                 return Done()
             case Finished(exit_code=code) as finished if code in NOT_STARTED_CODES:
-                return Refused(_said(argv, finished))
+                return refused(_said(argv, finished), finished)
             case finished:
                 return Unknown(f"{_said(argv, finished)}{await self._held(volume)}")
 
@@ -120,7 +138,8 @@ class Drbd:
             case TimedOut(after_s):
                 return _no_answer(read, after_s)
             case finished:
-                return Refused(f"{_said(read, finished)}: the copy is not complete")
+                why = f"{_said(read, finished)}: the copy is not complete"
+                return refused(why, finished)
 
     async def _bring_up_after(self, volume: Volume, argv: Argv, timeout_s: float) -> Outcome:
         """Change the meta-data of a volume that nobody has, and bring it up."""
@@ -138,7 +157,7 @@ class Drbd:
             case Finished(exit_code=0):
                 return await self.bring_up(volume, timeout_s=timeout_s)
             case finished:
-                return Refused(_said(argv, finished))
+                return refused(_said(argv, finished), finished)
 
     async def _held(self, volume: Volume) -> str:
         """Name who keeps DRBD from the disks (runbook 23)."""
@@ -167,13 +186,15 @@ class Drbd:
             case Finished(exit_code=0):
                 self._events.confirm(volume.resource, None)
                 return Done()
-            case finished if NO_DEMOTE in finished.stderr:
-                return Refused(_said(argv, finished))
+            case finished if NO_DEMOTE in finished.stderr or isinstance(finished, NotStarted):
+                return refused(_said(argv, finished), finished)
             case finished:
                 return Unknown(_said(argv, finished))
 
     async def promote(self, volume: Volume, *, timeout_s: float, force: bool = False) -> Outcome:
         """Make this node Primary. ``force`` makes even an old or incomplete copy the valid one."""
+        if taken := self._taken(volume):
+            return Refused(taken)
         outcome = await self._change(self._commands().primary(volume, force=force), timeout_s)
         if isinstance(outcome, Done):
             self._events.confirm(volume.resource, Role.PRIMARY)
@@ -181,6 +202,8 @@ class Drbd:
 
     async def demote(self, volume: Volume, *, timeout_s: float) -> Outcome:
         """Make this node Secondary; Refused while somebody holds the device open."""
+        if taken := self._taken(volume):
+            return Refused(taken)
         outcome = await self._change(self._commands().secondary(volume), timeout_s)
         if isinstance(outcome, Done):
             self._events.confirm(volume.resource, Role.SECONDARY)
@@ -196,6 +219,8 @@ class Drbd:
         reset of the node helps.
         """
         commands = self._commands()
+        if why := self._taken(volume) or self._held_by_a_person(volume):
+            return Refused(why)
         if self._disk(volume) is not Disk.DISKLESS:  # A daemon that died may have come so far.
             detached = await self._change(commands.detach_by_force(volume), timeout_s)
             if not isinstance(detached, Done):
@@ -217,8 +242,11 @@ class Drbd:
     async def resume(self, volume: Volume, *, timeout_s: float) -> Outcome:
         """Let frozen writes go, although no handler said so.
 
-        DRBD makes a new generation first. It does not note that the peer's copy is outdated.
+        DRBD makes a new generation first. It does not note that the peer's copy is outdated. It
+        would let go what an administrator froze as well, so that is refused.
         """
+        if why := self._taken(volume) or self._held_by_a_person(volume):
+            return Refused(why)
         if not self._suspended(volume):
             return Done("its writes are not frozen")
         if (disk := self._disk(volume)) is not Disk.UP_TO_DATE:
@@ -232,7 +260,7 @@ class Drbd:
             case Finished(exit_code=0):
                 return Done()
             case finished if finished.exit_code in REFUSED_CODES | NOT_STARTED_CODES:
-                return Refused(_said(argv, finished))
+                return refused(_said(argv, finished), finished, NO_MEMORY)
             case finished:
                 return Unknown(_said(argv, finished))
 
@@ -247,8 +275,24 @@ class Drbd:
             return Commands(dialect, SETUP_OF_8_4)
         return Commands(dialect)
 
+    def _taken(self, volume: Volume) -> str:
+        """Say which other resource has the volume's device: 8.4 is told only its number."""
+        holder = self._events.holder(volume.minor)
+        if holder in ("", volume.resource):
+            return ""
+        return f"/dev/drbd{volume.minor} belongs to {holder}, not to {volume.resource}"
+
+    def _held_by_a_person(self, volume: Volume) -> str:
+        facts = self.facts(volume.resource)
+        held = facts is not None and facts.held
+        return (
+            f"its writes were frozen by hand: drbdadm resume-io {volume.resource}" if held else ""
+        )
+
     def _disk(self, volume: Volume) -> Disk:
         """Return the disk's state from the kernel itself where it tells (DRBD 8.4)."""
+        if self._taken(volume):
+            return Disk.DISKLESS
         if device := proc_devices(self._proc_text()).get(volume.minor):
             return disk_of(device.disk)
         facts = self.facts(volume.resource)
@@ -261,8 +305,16 @@ class Drbd:
         return facts is not None and facts.suspended
 
     def _proc_text(self) -> str:
+        """Return what 8.4 tells of all devices; OSError when it is there and cannot be read."""
         try:
             return self._proc.read_text()
+        except FileNotFoundError:
+            return ""
+
+    def _proc_text_or_nothing(self) -> str:
+        """Return the same, to be compared with: where nothing can be read, nothing disagrees."""
+        try:
+            return self._proc_text()
         except OSError:
             return ""
 

@@ -72,6 +72,10 @@ class Commands:
     def resume_io(self, volume: Volume) -> Argv:
         return (self.setup, "resume-io", str(volume.minor))
 
+    def show(self) -> Argv:
+        """Print how everything is configured in the kernel, with the addresses."""
+        return (self.setup, "show")
+
     def events(self) -> Argv:
         """Print the state of everything, then every change, without end."""
         return (self.setup, "events2", "--statistics")

@@ -6,18 +6,20 @@ import hashlib
 import json
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hapair.adapters.drbd.writers import LIMIT_S, last_mount, writers_of
 from hapair.adapters.shared.forked import Ended, Forked, Write
+from hapair.adapters.shared.passing import LVM_LOCKED, passes, refused
 from hapair.model.application import Volume
 from hapair.model.backing import Backing, LastSeen
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, Storage, TimedOut
+from hapair.ports.machine import Storage
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 START_BYTES: Final = 128 * 1024  # The superblocks and the first group of ext4 and XFS lie here.
 BLKROSET: Final = 0x125D  # From linux/fs.h.
@@ -115,12 +117,20 @@ class KernelBackings:
             await asyncio.sleep(GUARD_AGAIN_S)
 
     def last_seen(self, resource: str) -> LastSeen | None:
-        """Return what was remembered; None also when that cannot be read."""
+        """Return what was remembered; None also when it is damaged, or the disk does not give it.
+
+        OSError when only this node lacks something just now: a copy that nobody remembers would be
+        believed.
+        """
         try:
             content = self._storage.load(_file(resource))
             known = json.loads(content) if content is not None else None
-            return LastSeen(Backing(**known["backing"]), known["attached"]) if known else None
-        except (OSError, ValueError, TypeError, KeyError):
+            return _read_last_seen(known) if known else None
+        except OSError as error:
+            if passes(error):
+                raise
+            return None
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
     async def remember(self, resource: str, seen: LastSeen | None) -> Outcome:
@@ -166,7 +176,15 @@ async def activate(
             return Done()
         case finished:
             said = " ".join((finished.stderr or finished.stdout).split())
-            return Refused(f"{' '.join(argv)} ended with {finished.exit_code}: {said}")
+            why = f"{' '.join(argv)} ended with {finished.exit_code}: {said}"
+            return refused(why, finished, LVM_LOCKED)
+
+
+def _read_last_seen(known: Mapping[str, Any]) -> LastSeen:
+    """Read what any version remembered; what only a newer one looks at is passed over."""
+    names = {field.name for field in fields(Backing)}
+    backing = {name: each for name, each in known["backing"].items() if name in names}
+    return LastSeen(Backing(**backing), known["attached"])
 
 
 def _file(resource: str) -> str:

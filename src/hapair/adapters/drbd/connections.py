@@ -11,7 +11,7 @@ from hapair.adapters.drbd.settling import SettlingRunner
 from hapair.model.application import Volume
 from hapair.model.divergence import Generations
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 # drbdadm's own words for a connection that already is as it was asked for.
 ALREADY: Final = ("Invalid configuration request", "already in use")

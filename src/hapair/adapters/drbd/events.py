@@ -1,7 +1,11 @@
-"""The newest facts, from one long-lived ``drbdsetup events2``."""
+"""The newest facts, from one long-lived ``drbdsetup events2``.
+
+DRBD 8.4 does not say there where a connection leads: that is asked once for each new connection.
+Until it is known the connection proves nothing.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
@@ -39,16 +43,25 @@ class Events:
         argv: Callable[[], Argv],
         proc_text: Callable[[], str],
         loaded: Callable[[], bool],
+        addresses: Callable[[], Awaitable[Mapping[str, str]]],
     ) -> None:
+        """``addresses`` looks where the connections of the kernel's resources lead, by resource."""
+        self.peer = ""  # Whose connections are told; empty: anybody's.
         self._follow = follow
         self._argv = argv
         self._proc_text = proc_text
         self._loaded = loaded
+        self._addresses = addresses
         self._picture = Picture()
         self._facts: dict[str, VolumeFacts] = {}
+        self._led: Mapping[str, str] = {}  # Where connections led, by resource.
 
     def facts(self, resource: str) -> VolumeFacts | None:
         return self._facts.get(resource)
+
+    def holder(self, minor: int) -> str:
+        """Return which resource of the kernel has the device; empty: none that is known."""
+        return self._picture.holder(minor)
 
     def confirm(self, resource: str, role: Role | None) -> None:
         """Believe what a command's success proved, before its event comes; None: it is gone.
@@ -111,11 +124,20 @@ class Events:
                 if disagreeing & doubted:
                     return
                 doubted = disagreeing
-                if (facts := self._picture.facts()) != known:
+                if self.peer:
+                    await self._look_where_connections_lead()
+                if (facts := self._picture.facts(self.peer)) != known:
                     known = facts
                     self._remember(facts)
                     yield facts
-                idle_s = _patience_s(facts, in_doubt=bool(doubted))
+                in_doubt = bool(doubted or (self.peer and self._picture.unknown()))
+                idle_s = _patience_s(facts, in_doubt=in_doubt)
+
+    async def _look_where_connections_lead(self) -> None:
+        """Ask for those that are new; after a restart of the program the last answer counts."""
+        if self._picture.unknown():
+            self._picture = self._picture.leading({**self._led, **await self._addresses()})
+        self._led = self._picture.known()
 
     def _compared(self, picture: Picture) -> tuple[Picture, frozenset[str]]:
         """Return the picture with the progress of resyncs, and the resources that disagree.

@@ -10,7 +10,8 @@ from hapair.adapters.drbd.said import said
 from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, Storage, TimedOut
+from hapair.ports.machine import Storage
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 META_DATA_LIMIT_S: Final = 120.0
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Final
 
-from hapair.model.data import SYNCING, Connection, Disk, Role, VolumeFacts
+from hapair.model.data import REPLICATING, SYNCING, Connection, Disk, Role, VolumeFacts
 
 _WORDS: Final = {
     Connection.STAND_ALONE: ("StandAlone", "Disconnecting"),
@@ -18,7 +19,13 @@ _WORDS: Final = {
     Connection.CONNECTED: ("Established", "VerifyS", "VerifyT"),
 }
 _CONNECTIONS: Final = {word: connection for connection, words in _WORDS.items() for word in words}
+CONNECTED: Final = "Connected"  # As ``events2`` says it, whatever is replicated over it.
+_ENDPOINT: Final = re.compile(r"\w+:\[?([0-9A-Fa-f:.]+)\]?:[0-9]+", re.ASCII)
+FIRST_VOLUME: Final = "0"
+UNREADABLE: Final = "?"  # An address, but none that a peer of ours can have.
 KIB: Final = 1024
+NOBODY: Final = "no"  # Has frozen the writes.
+ADMINISTRATOR: Final = "user"
 DIGITS_MAX: Final = 20  # Of a number of the kernel's.
 # The resync waits for the one named by resync-after: on this node, or on the peer, which may see a
 # moment earlier that the other one has begun.
@@ -31,7 +38,7 @@ def connection_of(connection: str, replication: str) -> Connection:
     While a connection is being made or broken (Timeout, Unconnected, NetworkFailure...) it is
     CONNECTING: nothing is replicated and the peer's kernel is not proven to be alive.
     """
-    if connection == "Connected":
+    if connection == CONNECTED:
         return _CONNECTIONS.get(replication, Connection.CONNECTING)
     if _CONNECTIONS.get(connection) is Connection.STAND_ALONE:
         return Connection.STAND_ALONE
@@ -86,13 +93,18 @@ def tells_loss(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """The newest words of one resource with one volume and one peer."""
+    """The newest words of one resource with one peer, and of its first volume.
+
+    Ours have no other one. Those of others may have many; of these only the minors count.
+    """
 
     role: str = "Unknown"
-    suspended: bool = False
+    frozen_by: str = NOBODY  # Whoever froze the writes: words of user, no-data, fencing.
     disk: str = "Diskless"
     minor: int | None = None
+    minors: frozenset[int] = frozenset()  # Of all its volumes.
     connection: str = "StandAlone"
+    address: str = ""  # Of the machine that it is connected with; empty: not known.
     peer_role: str = "Unknown"
     replication: str = "Off"
     peer_disk: str = "DUnknown"
@@ -100,8 +112,20 @@ class Resource:
     out_of_sync_bytes: int = 0
     sync_done: float | None = None
 
-    def facts(self, name: str) -> VolumeFacts:
+    def facts(self, name: str, peer: str = "") -> VolumeFacts:
+        """Return what it says of the machine with the address ``peer``; empty: of any."""
+        if self.connection == CONNECTED and peer and self.address != peer:
+            nobody = Resource()
+            elsewhere = replace(
+                self,
+                connection="Connecting",
+                replication=nobody.replication,
+                peer_role=nobody.peer_role,
+                peer_disk=nobody.peer_disk,
+            )
+            return elsewhere.facts(name)
         connection = connection_of(self.connection, self.replication)
+        frozen_by = set(self.frozen_by.split(",")) - {NOBODY}
         return VolumeFacts(
             resource=name,
             role=role_of(self.role),
@@ -109,7 +133,8 @@ class Resource:
             disk=disk_of(self.disk),
             peer_disk=disk_of(self.peer_disk),
             connection=connection,
-            suspended=self.suspended,
+            suspended=bool(frozen_by - {ADMINISTRATOR}),
+            held=ADMINISTRATOR in frozen_by,
             out_of_sync_bytes=self.out_of_sync_bytes,
             sync_done=self.sync_done if connection in SYNCING else None,
             waits=connection in SYNCING and not HELD_BACK.isdisjoint(self.paused_by.split(",")),
@@ -150,8 +175,33 @@ class Picture:
         resources = {new if key == old else key: value for key, value in self.resources.items()}
         return replace(self, resources=resources)
 
-    def facts(self) -> tuple[VolumeFacts, ...]:
-        return tuple(self.resources[name].facts(name) for name in sorted(self.resources))
+    def facts(self, peer: str = "") -> tuple[VolumeFacts, ...]:
+        return tuple(self.resources[name].facts(name, peer) for name in sorted(self.resources))
+
+    def unknown(self) -> tuple[str, ...]:
+        """Return which resources are connected with a machine that nobody has named yet."""
+        return tuple(
+            name
+            for name, each in self.resources.items()
+            if each.connection == CONNECTED and not each.address
+        )
+
+    def known(self) -> Mapping[str, str]:
+        """Return where the connections lead of which that is known, by resource."""
+        return {name: each.address for name, each in self.resources.items() if each.address}
+
+    def leading(self, addresses: Mapping[str, str]) -> "Picture":
+        """Return the picture in which the ``unknown`` connections lead to these addresses."""
+        found = {
+            name: replace(self.resources[name], address=addresses.get(name, ""))
+            for name in self.unknown()
+        }
+        return replace(self, resources={**self.resources, **found})
+
+    def holder(self, minor: int) -> str:
+        """Return which resource has the device; empty: none."""
+        found = (name for name, each in self.resources.items() if minor in each.minors)
+        return next(found, "")
 
 
 def _with(old: Resource, line: Line) -> Resource:
@@ -159,28 +209,66 @@ def _with(old: Resource, line: Line) -> Resource:
     values = line.values
     match line.kind:
         case "resource":
-            suspended = values.get("suspended")
             return replace(
                 old,
                 role=values.get("role", old.role),
-                suspended=old.suspended if suspended is None else suspended != "no",
+                frozen_by=values.get("suspended", old.frozen_by),
             )
         case "device":
+            minor = _count(values.get("minor", ""))
+            minors = old.minors if minor is None else old.minors | {minor}
+            if not _is_first(values):
+                return replace(old, minors=minors)
             return replace(
                 old,
                 disk=values.get("disk", old.disk),
-                minor=old.minor if (minor := _count(values.get("minor", ""))) is None else minor,
+                minor=old.minor if minor is None else minor,
+                minors=minors,
             )
         case "connection":
             return replace(
                 old,
+                address="" if line.action is Action.CREATE else old.address,
                 connection=values.get("connection", old.connection),
                 peer_role=values.get("role", old.peer_role),
             )
         case "peer-device":
-            return _with_peer_device(old, values)
-        case _:  # A newer DRBD (path) tells things that we do not ask.
+            return _with_peer_device(old, values) if _is_first(values) else old
+        case "path":  # DRBD 9 only; of 8.4 one has to ask (see ``remote_addresses``).
+            return replace(old, address=_address(values.get("peer", "")) or old.address)
+        case _:
             return old
+
+
+def _is_first(values: Mapping[str, str]) -> bool:
+    return values.get("volume", FIRST_VOLUME) == FIRST_VOLUME
+
+
+def _address(endpoint: str) -> str:
+    """Return the address of an endpoint like ``ipv4:10.0.0.2:7000``, as we write it."""
+    match = _ENDPOINT.fullmatch(endpoint)
+    try:
+        return str(ip_address(match[1])) if match else ""
+    except ValueError:
+        return ""
+
+
+def remote_addresses(text: str) -> dict[str, str]:
+    """Return by resource where its connection leads, from what ``drbdsetup show`` prints."""
+    found: dict[str, str] = {}
+    name = ""
+    remote = False
+    for line in text.splitlines():
+        words = line.strip().rstrip(";").split()
+        if words[:1] == ["resource"] and len(words) > 1:
+            name, remote = words[1].strip('"'), False
+        elif words[:1] == ["_remote_host"] and words[1:] == ["{"]:
+            remote = True
+        elif words[:1] == ["}"]:
+            remote = False
+        elif remote and words[:1] == ["address"]:
+            found[name] = _address(":".join(words[1:])) or UNREADABLE
+    return found
 
 
 def _with_peer_device(old: Resource, values: Mapping[str, str]) -> Resource:
@@ -215,10 +303,15 @@ def _without(old: Resource, line: Line) -> Resource | None:
         case "resource":
             return None
         case "device":
-            return replace(old, disk=gone.disk, minor=gone.minor)
+            minors = old.minors - {_count(line.values.get("minor", ""))}
+            if not _is_first(line.values):
+                return replace(old, minors=minors)
+            return replace(old, disk=gone.disk, minor=gone.minor, minors=minors - {old.minor})
         case "connection":
-            return replace(old, connection=gone.connection, peer_role=gone.peer_role)
-        case "peer-device":
+            return replace(
+                old, connection=gone.connection, peer_role=gone.peer_role, address=gone.address
+            )
+        case "peer-device" if _is_first(line.values):
             return replace(
                 old,
                 replication=gone.replication,
@@ -294,16 +387,32 @@ def _proc_details(device: ProcDevice, line: str) -> ProcDevice:
 
 
 def agrees(resource: Resource, device: ProcDevice) -> bool:
-    """Tell whether the event stream's picture is what /proc/drbd says at the same moment."""
-    return (
+    """Tell whether the event stream's picture is what /proc/drbd says at the same moment.
+
+    What is said of the peer is compared while it is connected: only then anything follows from it.
+    """
+    alike = (
         resource.role == device.role
         and resource.disk == device.disk
-        and resource.suspended == device.suspended
-        and (resource.connection == "Connected") == (device.connection in _PROC_CONNECTED)
+        and (resource.frozen_by != NOBODY) == device.suspended
+        and (resource.connection == CONNECTED) == (device.connection in _PROC_CONNECTED)
+    )
+    connection = connection_of(resource.connection, resource.replication)
+    if not alike or connection not in REPLICATING:
+        return alike
+    return (
+        connection is connection_of(CONNECTED, _replication(device))
+        and resource.peer_role == device.peer_role
+        and resource.peer_disk == device.peer_disk
     )
 
 
-_PROC_CONNECTED: Final = frozenset({"Connected", "WFReportParams"}) | {
+def _replication(device: ProcDevice) -> str:
+    """Return what is replicated, in the words of ``events2``: 8.4 has one word for all of it."""
+    return "Established" if device.connection == CONNECTED else device.connection
+
+
+_PROC_CONNECTED: Final = frozenset({CONNECTED, "WFReportParams"}) | {
     word for connection, words in _WORDS.items() if connection is not Connection.STAND_ALONE
     for word in words
 }  # fmt: skip

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from hapair.ports import Finished
+from hapair.ports.programs import Finished
 
 # drbdadm repeats the whole command line of a drbdsetup that failed.
 _SECRET: Final = re.compile(r"(--shared-secret[= ])\S+")

@@ -9,7 +9,7 @@ from typing import Final
 from hapair.adapters.drbd.holders import holders_of
 from hapair.model.application import Volume
 from hapair.model.text import shown
-from hapair.ports import CommandRunner, Finished
+from hapair.ports.programs import CommandRunner, Finished
 
 LIMIT_S: Final = 5.0
 FSTAB: Final = "fstab"

@@ -15,7 +15,7 @@ from hapair.adapters.fencing.secrets import Parameters, read_parameters
 from hapair.adapters.shared.process import COMMAND_NOT_EXECUTABLE, COMMAND_NOT_FOUND
 from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 FOLDER: Final = Path("/usr/sbin")
 NAME: Final = re.compile(r"fence_[A-Za-z0-9_-]+")

@@ -12,12 +12,11 @@ from hapair.model.application import Unit, Volume
 from hapair.model.built import BuiltApplication
 from hapair.model.holders import Holders
 from hapair.model.outcome import Outcome
-from hapair.ports import CommandRunner
 
 
 class MountedFileSystems:
-    def __init__(self, run: CommandRunner) -> None:
-        self._mounter = Mounter(run)
+    def __init__(self) -> None:
+        self._mounter = Mounter()
         self._changes = MountChanges()
         self._tables = Readings(mount_info, MountTable.of)
 

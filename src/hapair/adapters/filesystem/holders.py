@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.filesystem import calls
+from hapair.adapters.filesystem import calls, checks
 from hapair.adapters.filesystem.sockets import bound_on
 from hapair.adapters.shared.mounts import Mount
 from hapair.adapters.shared.spaces import PROC, Process, pids, process_of
@@ -89,6 +89,7 @@ def end(
 ) -> tuple[Process, ...]:
     """TERM the holders of ``mount``, KILL those left after ``term_s``; return who still holds it.
 
+    A check of the file system is not killed: it would leave a repair half done.
     Each process is looked at again directly before its signal, which goes through a handle of
     that very process: a number that was given to another process in between is never hit.
     """
@@ -97,7 +98,8 @@ def end(
         if not found:
             break
         sockets = bound_on(mount.device)
-        signalled = [each for each in found if _signal(each, mount, sockets, number)]
+        hit = [e for e in found if number is not signal.SIGKILL or e.name not in checks.NAMES]
+        signalled = [each for each in hit if _signal(each, mount, sockets, number)]
         if signalled:
             tell(f"{number.name} to {listed(signalled)}")
         until_s = time.monotonic() + wait_s

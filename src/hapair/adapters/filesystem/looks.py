@@ -8,7 +8,7 @@ from typing import Final
 from hapair.model.application import FileSystem, Volume
 from hapair.model.divergence import ChangedFile
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 MOUNT_LIMIT_S: Final = 30.0
 FIND_LIMIT_S: Final = 30.0
@@ -17,7 +17,8 @@ OPTIONS: Final = {
     FileSystem.EXT4: "ro,noload,nosuid,nodev,noexec",
     FileSystem.XFS: "ro,norecovery,nouuid,nosuid,nodev,noexec",
 }
-NOT_MOUNTED: Final = 32  # The exit code of umount when nothing is there.
+NOTHING_THERE: Final = ("not mounted", "no mount point specified")  # In umount's words.
+VANISHED: Final = "No such file or directory"  # A file that went while find was on its way.
 FIELDS: Final = 3
 
 
@@ -37,7 +38,7 @@ class MountedLooks:
         match await self._run(("umount", folder), timeout_s=MOUNT_LIMIT_S):
             case TimedOut(after_s):
                 return Unknown(f"umount {folder} gave no answer within {after_s:g} s")
-            case Finished(exit_code=code) if code in (0, NOT_MOUNTED, 1):
+            case finished if _is_gone(finished):
                 await self._run(("rmdir", folder), timeout_s=MOUNT_LIMIT_S)
                 return Done()
             case finished:
@@ -51,7 +52,7 @@ class MountedLooks:
             "-printf", r"%T@\t%s\t%P\0",
         )  # fmt: skip
         answer = await self._run(argv, timeout_s=FIND_LIMIT_S)
-        if isinstance(answer, TimedOut) or (answer.exit_code != 0 and not answer.stdout):
+        if isinstance(answer, TimedOut) or not _saw_all(answer):
             return None
         found = [each for part in answer.stdout.split("\0") if (each := _file(part)) is not None]
         found.sort(key=lambda each: (-each.changed_wall_s, each.path))
@@ -65,6 +66,19 @@ class MountedLooks:
                 return Done()
             case finished:
                 return Refused(f"{' '.join(argv)}: {' '.join(finished.stderr.split())}")
+
+
+def _is_gone(unmount: Finished) -> bool:
+    """Tell whether nothing is mounted any more; the exit code is the same for what is busy."""
+    return unmount.exit_code == 0 or any(word in unmount.stderr for word in NOTHING_THERE)
+
+
+def _saw_all(find: Finished) -> bool:
+    """Tell whether the list is whole: a part of it would be taken for all that differs."""
+    if find.exit_code == 0:
+        return True
+    troubles = find.stderr.splitlines()
+    return bool(find.stdout and troubles) and all(VANISHED in trouble for trouble in troubles)
 
 
 def _file(part: str) -> ChangedFile | None:

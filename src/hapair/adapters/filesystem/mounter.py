@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final
 
 from hapair.adapters.filesystem import calls, superblock, uses
+from hapair.adapters.filesystem.checks import PROGRAM, Checks
 from hapair.adapters.filesystem.folders import make_mount_point
 from hapair.adapters.filesystem.freeing import free, let_pass
 from hapair.adapters.filesystem.holders import holders, listed
@@ -24,11 +25,13 @@ from hapair.adapters.shared.mounts import (
     mounts_below,
     number_of,
 )
+from hapair.adapters.shared.passing import passes, refused
+from hapair.adapters.shared.together import Together
 from hapair.model.application import FileSystem
 from hapair.model.holders import UNSEEN, Held, Holders
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
 from hapair.model.text import shown
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import Finished, TimedOut
 
 # The kernel says so when the file system may need a check first. Of XFS only the first two speak of
 # damage: the others are a wrong option, a missing log device, a disk that does not answer.
@@ -54,9 +57,10 @@ class Target:
 
 
 class Mounter:
-    def __init__(self, run: CommandRunner) -> None:
-        self._run = run
+    def __init__(self, checks: Checks | None = None) -> None:
+        self._checks = checks or Checks()
         self._forked = Forked()
+        self._together = Together()
 
     @staticmethod
     def mounted(target: Target, table: MountTable) -> bool | None:
@@ -82,15 +86,16 @@ class Mounter:
             return Refused(
                 f"{shown(mount.source)} is mounted at {target.mount_point}: unmount it first"
             )
+        until_s = asyncio.get_running_loop().time() + timeout_s
         outcome = await self._try_mount(target, timeout_s, look_first=True)
         needs_check = NEEDS_CHECK[target.file_system] | {SAYS_ERRORS}
         if isinstance(outcome, int) and outcome in needs_check:
-            checked = await self._check(target, timeout_s)
+            checked = await self.check(target, _left_s(until_s))
             if not isinstance(checked, Done):
                 return checked
-            outcome = await self._try_mount(target, timeout_s, look_first=False)
+            outcome = await self._try_mount(target, _left_s(until_s), look_first=False)
         if isinstance(outcome, int):
-            return Refused(_why_not_mounted(target, outcome))
+            return not_mounted(target, outcome)
         return outcome
 
     async def unmount(self, target: Target, *, timeout_s: float) -> Outcome:
@@ -109,7 +114,7 @@ class Mounter:
                     return code
             return 0
 
-        match await self._forked(f"unmount {target.mount_point}", work, timeout_s=timeout_s):
+        match await self._together(f"unmount {target.mount_point}", work, timeout_s=timeout_s):
             case StillRuns(after_s):
                 return Unknown(f"{target.mount_point} is not unmounted after {after_s} s")
             case Ended(exit_code=0):
@@ -117,7 +122,8 @@ class Mounter:
             case Ended(exit_code=errno.EBUSY, text=text):
                 return Refused(text)
             case Ended(exit_code=code):
-                return Unknown(f"unmount of {target.mount_point}: {os.strerror(code)}")
+                why = f"unmount of {target.mount_point}: {os.strerror(code)}"
+                return NotNow(why) if passes(code) else Unknown(why)
 
     async def end_holders(self, target: Target, *, timeout_s: float) -> Outcome:
         """End what holds the device besides our mount; the text names each and what was done.
@@ -201,7 +207,7 @@ class Mounter:
                 target.device, target.mount_point, target.file_system, target.options
             )
 
-        match await self._forked(f"mount {target.mount_point}", work, timeout_s=timeout_s):
+        match await self._together(f"mount {target.mount_point}", work, timeout_s=timeout_s):
             case StillRuns(after_s):
                 return Unknown(f"{target.mount_point} is not mounted after {after_s} s")
             case Ended(exit_code=0):
@@ -209,25 +215,31 @@ class Mounter:
             case Ended(exit_code=code):
                 return code
 
-    async def _check(self, target: Target, timeout_s: float) -> Outcome:
+    async def check(self, target: Target, timeout_s: float) -> Outcome:
         """Repair what needs no person's decision; XFS repairs itself while it mounts."""
         if target.file_system is FileSystem.XFS:
             return Refused(
                 f"{target.device} is damaged and XFS could not mend it while mounting: "
                 f"run xfs_repair {target.device} by hand"
             )
-        argv = ("fsck.ext4", "-p", target.device)
-        match await self._run(argv, timeout_s=timeout_s):
-            case TimedOut(after_s):
-                return Unknown(f"{' '.join(argv)} was not ready after {after_s} s")
+        argv = (*PROGRAM, target.device)
+        match await self._checks(target.device, timeout_s=timeout_s):
+            case TimedOut():
+                said = "is still at work; it is left alone, and the next try waits for it"
+                return Unknown(f"{' '.join(argv)} {said}")
             case Finished(exit_code=code) if code in CHECKED:
                 return Done()
             case finished:
                 said = " ".join((finished.stdout + finished.stderr).split())
-                return Refused(
+                why = (
                     f"{' '.join(argv)} ended with {finished.exit_code}: {said}. "
                     f"Run fsck.ext4 {target.device} by hand"
                 )
+                return refused(why, finished)
+
+
+def _left_s(until_s: float) -> float:
+    return max(0.0, until_s - asyncio.get_running_loop().time())
 
 
 def _told(
@@ -298,6 +310,12 @@ def _held_by(mount: Mount) -> str:
         return listed(found)
     above = [each.what for each in uses.others(mount)]
     return ", ".join(above) or UNSEEN
+
+
+def not_mounted(target: Target, code: int) -> Refused | NotNow:
+    """Judge the errno with which the kernel did not mount it."""
+    why = _why_not_mounted(target, code)
+    return NotNow(why) if passes(code) else Refused(why)
 
 
 def _why_not_mounted(target: Target, code: int) -> str:

@@ -17,6 +17,7 @@ from hapair.adapters.shared.mounts import (
     Mount,
     mount_at,
     mount_info,
+    mounts,
     mounts_with_options,
     number_of,
 )
@@ -24,7 +25,7 @@ from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, NativeMount
 from hapair.model.text import shown
-from hapair.ports import CommandRunner, TimedOut
+from hapair.ports.programs import CommandRunner, TimedOut
 
 LIMIT_S: Final = 120.0
 SYSTEMD: Final = Path("/run/systemd/system")  # It is there where systemd runs.
@@ -77,7 +78,7 @@ class NativeFileSystems:
         A volume that was DRBD's may be guarded against writes, since the boot too: the guard goes,
         and a mount that would then be a read-only one is refused.
         """
-        if self.mounted(volume):
+        if volume.mount_point in _places_of(volume):
             return Done("it already is mounted")
         options = ("-o", volume.mount_options) if volume.mount_options else ()
         what = ("-t", volume.file_system.value, *options, volume.backing_device, volume.mount_point)
@@ -87,10 +88,20 @@ class NativeFileSystems:
         return await self._change(("mount", "--rw", *what))
 
     async def unmount(self, volume: Volume) -> Outcome:
-        """Unmount the backing device; Done also when it is not mounted."""
-        if not self.mounted(volume):
-            return Done("it is not mounted")
-        return await self._change(("umount", volume.mount_point))
+        """Unmount the backing device; Done also when it is not mounted.
+
+        Where a person mounted it besides, or gave a folder above it another name, it is refused.
+        """
+        found = _places_of(volume)
+        if volume.mount_point in found:
+            unmounted = await self._change(("umount", volume.mount_point))
+            if not isinstance(unmounted, Done):
+                return unmounted
+            found = _places_of(volume)
+        if found:
+            where = ", ".join(map(shown, found))
+            return Refused(f"{volume.backing_device} is mounted at {where}: unmount it there")
+        return Done()
 
     async def leave_fstab(self, volume: Volume) -> Outcome:
         """Comment the volume's lines out: neither a boot nor systemd mounts the bare volume then.
@@ -147,12 +158,8 @@ class NativeFileSystems:
         return Done()
 
     def mounted(self, volume: Volume) -> bool:
-        """Tell whether the bare volume is mounted at its mount point."""
-        number = number_of(volume.backing_device)
-        return any(
-            mount.device == number and mount.mount_point == volume.mount_point
-            for mount, _, _ in mounts_with_options(mount_info())
-        )
+        """Tell whether the bare volume is mounted, wherever."""
+        return bool(_places_of(volume))
 
     async def _change(self, argv: tuple[str, ...]) -> Outcome:
         ended = await self._run(argv, timeout_s=LIMIT_S)
@@ -161,6 +168,12 @@ class NativeFileSystems:
         if ended.exit_code == 0:
             return Done()
         return Refused(f"{' '.join(argv)}: {' '.join(ended.stderr.split())}")
+
+
+def _places_of(volume: Volume) -> tuple[str, ...]:
+    """Return where our name space has the bare volume mounted."""
+    number = number_of(volume.backing_device)
+    return tuple(m.mount_point for m in mounts(mount_info()) if m.device == number)
 
 
 def _who_holds(mount: Mount) -> tuple[str, ...]:

@@ -3,18 +3,15 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.adapters.lvm.parse import TAG, LvmReportError, group_of, volumes_of
+from hapair.adapters.lvm.listing import Listing
+from hapair.adapters.lvm.parse import TAG
+from hapair.adapters.shared.passing import LVM_LOCKED, refused
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, LogicalVolume
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 LIMIT_S: Final = 60.0
-REPORT: Final = ("--reportformat", "json", "--units", "b", "--nosuffix")
-# Said to lvs, because a machine's own lvm.conf may want its reports in another form.
-FORMS: Final = ("--config", 'report/time_format="%s" report/binary_values_as_numeric=0')
-COLUMNS: Final = "lv_name,lv_attr,lv_size,lv_device_open,lv_active,origin,lv_time,lv_tags"
 NO_SIGNATURE: Final = 2  # The exit code of blkid when nothing is recognised.
-NOT_FOUND: Final = 'Volume group "{}" not found'  # All else means: nobody could look.
 SAME: Final = 0  # Exit codes of cmp.
 DIFFERENT: Final = 1
 PLACES: Final = 9
@@ -26,28 +23,11 @@ UNREADABLE: Final = "something that cannot be read"
 class LvmAdapter:
     def __init__(self, run: CommandRunner) -> None:
         self._run = run
+        self._listing = Listing(run)
 
     async def group(self, name: str) -> GroupStorage:
         """Return what lies in a group; LvmReportError when LVM's answer makes no sense."""
-        seen = await self._run(
-            ("vgs", *REPORT, "-o", "vg_name,vg_extent_size,vg_free,vg_attr", name),
-            timeout_s=LIMIT_S,
-        )
-        if isinstance(seen, TimedOut):
-            raise LvmReportError(f"vgs {name} gave no answer within {LIMIT_S:.0f} s")
-        if seen.exit_code != 0:
-            if NOT_FOUND.format(name) in seen.stderr:
-                return GroupStorage(name, exists=False)
-            said = " ".join(seen.stderr.split())
-            raise LvmReportError(f"vgs {name} ended with {seen.exit_code}: {said}")
-        group = group_of(seen.stdout)
-        listed = await self._run(
-            ("lvs", *REPORT, *FORMS, "-o", COLUMNS, name),
-            timeout_s=LIMIT_S,
-        )
-        if isinstance(listed, TimedOut) or listed.exit_code != 0:
-            raise LvmReportError(f"lvs {name} gave no answer")
-        return replace(group, volumes=volumes_of(listed.stdout))
+        return await self._listing.group(name)
 
     async def look(
         self, group: str, volume: LogicalVolume, *, whole: bool = False
@@ -130,14 +110,17 @@ class LvmAdapter:
             )
         )  # fmt: skip
 
-    async def remove_snapshot(self, group: str, name: str) -> Outcome:
-        """Remove a snapshot of ours, and never anything else; Done also when there is none."""
-        found = (await self.group(group)).volume(name)
-        if found is None:
+    async def remove_snapshots(self, group: str, *names: str) -> Outcome:
+        """Remove snapshots of ours, and never anything else; Done also when there are none."""
+        listed = await self.group(group)
+        found = [volume for name in names if (volume := listed.volume(name)) is not None]
+        for volume in found:
+            if not (volume.origin and volume.ours):
+                return Refused(f"{group}/{volume.name} is no snapshot with the tag {TAG}")
+        if not found:
             return Done()
-        if not (found.origin and found.ours):
-            return Refused(f"{group}/{name} is no snapshot with the tag {TAG}")
-        return await self._change(("lvremove", "--yes", f"{group}/{name}"))
+        paths = (f"{group}/{volume.name}" for volume in found)
+        return await self._change(("lvremove", "--yes", *paths))
 
     async def _change(self, argv: tuple[str, ...]) -> Outcome:
         match await self._run(argv, timeout_s=LIMIT_S):
@@ -147,7 +130,8 @@ class LvmAdapter:
                 return Done()
             case finished:
                 said = " ".join((finished.stderr or finished.stdout).split())
-                return Refused(f"{argv[0]} ended with {finished.exit_code}: {said}")
+                why = f"{argv[0]} ended with {finished.exit_code}: {said}"
+                return refused(why, finished, LVM_LOCKED)
 
 
 def _not_zero(volume: LogicalVolume, seen: int | None) -> LogicalVolume:

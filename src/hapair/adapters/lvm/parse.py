@@ -22,19 +22,21 @@ def _rows(text: str, kind: str) -> list[dict[str, Any]]:
         raise LvmReportError(f"no report of LVM: {error}") from error
 
 
-def group_of(text: str) -> GroupStorage:
-    """Return the one group in a vgs report, without its volumes; sizes are in bytes."""
+def groups_of(text: str) -> tuple[GroupStorage, ...]:
+    """Return the groups of a vgs report, without their volumes; sizes are in bytes."""
     try:
-        row = _rows(text, "vg")[0]
-        return GroupStorage(
-            str(row["vg_name"]),
-            exists=True,
-            extent_bytes=int(row["vg_extent_size"]),
-            free_bytes=int(row["vg_free"]),
-            objection=_objection(str(row["vg_attr"])),
+        return tuple(
+            GroupStorage(
+                str(row["vg_name"]),
+                exists=True,
+                extent_bytes=int(row["vg_extent_size"]),
+                free_bytes=int(row["vg_free"]),
+                objection=_objection(str(row["vg_attr"])),
+            )
+            for row in _rows(text, "vg")
         )
-    except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
-        raise LvmReportError(f"no report of one group: {error}") from error
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise LvmReportError(f"no report of groups: {error}") from error
 
 
 def _objection(attributes: str) -> str:
@@ -47,24 +49,29 @@ def _objection(attributes: str) -> str:
     return next((text for holds, text in objections if holds), "")
 
 
-def volumes_of(text: str) -> tuple[LogicalVolume, ...]:
-    """Return the volumes of an lvs report; what they hold is not known from it."""
+def volumes_of(text: str) -> dict[str, tuple[LogicalVolume, ...]]:
+    """Return each group's volumes of an lvs report; what they hold is not known from it."""
+    found: dict[str, tuple[LogicalVolume, ...]] = {}
     try:
-        return tuple(
-            LogicalVolume(
-                name=str(row["lv_name"]),
-                size_bytes=int(row["lv_size"]),
-                content=UNSEEN,
-                in_use=row["lv_active"] == ACTIVE and row["lv_device_open"] != "",
-                inactive=row["lv_active"] != ACTIVE,
-                origin=str(row.get("origin", "")) if row["lv_attr"][:1] in SNAPSHOTS else "",
-                made_wall_s=_moment(row.get("lv_time")),
-                ours=TAG in str(row.get("lv_tags", "")).split(","),
-            )
-            for row in _rows(text, "lv")
-        )
+        for row in _rows(text, "lv"):
+            group = str(row["vg_name"])
+            found[group] = (*found.get(group, ()), _volume(row))
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise LvmReportError(f"no report of volumes: {error}") from error
+    return found
+
+
+def _volume(row: dict[str, Any]) -> LogicalVolume:
+    return LogicalVolume(
+        name=str(row["lv_name"]),
+        size_bytes=int(row["lv_size"]),
+        content=UNSEEN,
+        in_use=row["lv_active"] == ACTIVE and row["lv_device_open"] != "",
+        inactive=row["lv_active"] != ACTIVE,
+        origin=str(row.get("origin", "")) if row["lv_attr"][:1] in SNAPSHOTS else "",
+        made_wall_s=_moment(row.get("lv_time")),
+        ours=TAG in str(row.get("lv_tags", "")).split(","),
+    )
 
 
 def _moment(value: object) -> float | None:

@@ -14,11 +14,12 @@ from hapair.adapters.network.neighbours import answer_for_own_only
 from hapair.adapters.network.netlink import Card, Held
 from hapair.adapters.network.removals import Removals
 from hapair.adapters.network.wire import Wire
+from hapair.adapters.shared.passing import passes
 from hapair.adapters.shared.readings import Readings
 from hapair.model.application import ServiceAddress
 from hapair.model.cluster import Cluster
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import Presence
+from hapair.model.outcome import Done, HeldByPeer, NotNow, Outcome, Refused, Unknown
+from hapair.ports.network import Presence
 
 # A live machine answers within a millisecond; two questions, because one may be lost.
 PROBES: Final = 2
@@ -118,18 +119,26 @@ class ServiceAddresses:
             self._present |= asked & set(on_cards)
         return tuple(self._presence(each, set(holders)) for each in places)
 
-    async def add(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
+    async def add(
+        self,
+        addresses: tuple[ServiceAddress, ...],
+        *,
+        timeout_s: float,
+        despite_peer: bool = False,
+    ) -> Outcome:
         """Probe, add and announce. An address on another card of ours is moved to the right one.
 
-        Refused: another machine answers, or a card is missing; nothing was added.
+        Refused: another machine answers, or a card is missing; nothing was added. A card is the
+        peer's if it answers for the peer's own address on that network, too.
         """
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._add(addresses)
+                return await self._add(addresses, despite_peer=despite_peer)
         except TimeoutError:
             return Unknown(f"the addresses were not added within {timeout_s} s")
         except OSError as error:
-            return Unknown(f"the kernel's list of addresses cannot be read: {error.strerror}")
+            why = f"the kernel's list of addresses cannot be read: {error.strerror}"
+            return NotNow(why) if passes(error) else Unknown(why)
 
     async def announce(self, addresses: tuple[ServiceAddress, ...], *, timeout_s: float) -> Outcome:
         """Announce, now and a few times later, those of the addresses that this machine has."""
@@ -193,7 +202,7 @@ class ServiceAddresses:
         who = self._removals.by.get(address.address.ip.packed)
         return f" (removed by {who})" if who else ""
 
-    async def _add(self, addresses: tuple[ServiceAddress, ...]) -> Outcome:
+    async def _add(self, addresses: tuple[ServiceAddress, ...], *, despite_peer: bool) -> Outcome:
         tables = await self._tables.now()
         by_network = self._cards.by_network(tables)
         for network in sorted({one.network for one in addresses} - set(by_network)):
@@ -201,8 +210,10 @@ class ServiceAddresses:
         by_card = _grouped(addresses, by_network)
         held: dict[bytes, Held] = {one.packed: one for one in tables.held}
         conflict = await self._conflict(by_card, frozenset(held))
-        if conflict:
-            return Refused(conflict)
+        if isinstance(conflict, Refused) and not (
+            despite_peer and isinstance(conflict, HeldByPeer)
+        ):
+            return conflict
         missing = [
             (card, one)
             for card, ones in by_card.items()
@@ -222,24 +233,40 @@ class ServiceAddresses:
             self._removals.by.pop(one.address.ip.packed, None)
         await self._announce(by_card)
         self._announce_again(by_card)
-        return Done(f"{len(missing)} added")
+        return Done(f"{len(missing)} added{f', although {conflict.why}' if conflict else ''}")
 
-    async def _conflict(self, by_card: ByCard, ours: frozenset[bytes]) -> str:
-        """Return a sentence about an address that another machine has, or nothing."""
+    async def _conflict(self, by_card: ByCard, ours: frozenset[bytes]) -> Refused | None:
+        """Return what is to be said of an address that another machine has: a stranger's first."""
         found: dict[bytes, bytes] = {}
+        peers = {card: self._peers_own(ones[0].network) for card, ones in by_card.items()}
         async with asyncio.TaskGroup() as group:
             for card, ones in by_card.items():
                 asked = tuple(one.address.ip for one in ones if one.address.ip.packed not in ours)
                 if asked and card.resolves and card.link_up:
-                    group.create_task(self._probe(card, asked, found))
-        for ones in by_card.values():
+                    group.create_task(self._probe(card, (*asked, *peers[card]), found))
+        of_the_peer: Refused | None = None
+        for card, ones in by_card.items():
+            peer_macs = {found.get(own.packed) for own in peers[card]}
             for one in ones:
-                if (mac := found.get(one.address.ip.packed)) is not None:
-                    return (
-                        f"{one.address.ip} already answers on network {one.network} from "
-                        f"{mac_text(mac)}: another machine has this address"
-                    )
-        return ""
+                if one.address.ip.packed in ours:
+                    continue
+                if (mac := found.get(one.address.ip.packed)) is None:
+                    continue
+                where = f"{one.address.ip} already answers on network {one.network} from"
+                if mac not in peer_macs:
+                    why = f"{where} {mac_text(mac)}: another machine has this address"
+                    return Refused(why)
+                peer = self._cluster.peer_of(self._me)
+                of_the_peer = HeldByPeer(f"{where} a card of {peer} ({mac_text(mac)})")
+        return of_the_peer
+
+    def _peers_own(self, network: str) -> tuple[Address, ...]:
+        """Return the addresses by which the peer's card on this network is known."""
+        peer = self._cluster.peer_of(self._me)
+        attachments = [
+            each.attachment(peer) for each in self._cluster.networks if each.name == network
+        ]
+        return tuple(own.ip for each in attachments for own in each.addresses)
 
     async def _probe(
         self, card: Card, asked: tuple[Address, ...], found: dict[bytes, bytes]

@@ -5,7 +5,6 @@ import contextlib
 import errno
 import socket
 import struct
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -37,7 +36,7 @@ class Wire:
     def __init__(self) -> None:
         self._sockets: dict[int, socket.socket] = {}
         # Several applications may probe on one card at the same time.
-        self._listeners: defaultdict[int, list[Heard]] = defaultdict(list)
+        self._listeners: dict[int, list[Heard]] = {}
 
     def close(self) -> None:
         for index in tuple(self._sockets):
@@ -82,7 +81,7 @@ class Wire:
 
     def _listen(self, card: Card, heard: Heard) -> None:
         frames = self._socket(card)
-        listeners = self._listeners[card.index]
+        listeners = self._listeners.setdefault(card.index, [])
         if not listeners:
             _drain(frames)
 
@@ -96,7 +95,10 @@ class Wire:
     def _listen_no_more(self, index: int, heard: Heard) -> None:
         listeners = self._listeners[index]
         listeners.remove(heard)
-        if not listeners and (frames := self._sockets.get(index)):
+        if listeners:
+            return
+        del self._listeners[index]
+        if frames := self._sockets.get(index):
             asyncio.get_running_loop().remove_reader(frames)
 
     def _socket(self, card: Card) -> socket.socket:
@@ -113,7 +115,7 @@ class Wire:
     def _drop(self, index: int) -> None:
         """Forget a socket that failed: its card may have been removed and come back."""
         if opened := self._sockets.pop(index, None):
-            if self._listeners[index]:
+            if index in self._listeners:
                 asyncio.get_running_loop().remove_reader(opened)
             opened.close()
 

@@ -6,7 +6,7 @@ from hapair.adapters.programs.grouped import GroupedPrograms
 from hapair.adapters.programs.units import Units
 from hapair.model.application import OcfAgent, Program, Script, Unit
 from hapair.model.outcome import Outcome
-from hapair.ports import CommandRunner
+from hapair.ports.programs import CommandRunner
 
 
 class ApplicationPrograms:

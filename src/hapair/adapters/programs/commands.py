@@ -12,8 +12,9 @@ OCF_ROOT: Final = "/usr/lib/ocf"
 # (protection from the out-of-memory killer, a strict umask), and becomes the program.
 _ENTER: Final = 'echo 0 >"$1" || exit 125; echo 0 >/proc/self/oom_score_adj; umask 022; cd /; '
 _BECOME: Final = _ENTER + 'shift; exec "$@"'
-# A start notes its own success, so that it counts even when the daemon died meanwhile.
-_START: Final = _ENTER + 'note=$2; shift 2; "$@" && echo started >"$note"'
+# A start notes its own success, so that it counts even when the daemon died meanwhile. A note that
+# cannot be written, because /run is full for one, does not make it a failure.
+_START: Final = _ENTER + 'note=$2; shift 2; "$@" && { echo started >"$note" || :; }'
 GROUP_NOT_ENTERED: Final = 125
 
 

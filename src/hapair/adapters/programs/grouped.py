@@ -8,23 +8,27 @@ from typing import Final
 from hapair.adapters.programs import commands
 from hapair.adapters.programs.groups import Group
 from hapair.adapters.programs.journal import identifier, output
+from hapair.adapters.shared.passing import passes
 from hapair.adapters.shared.process import (
     COMMAND_NOT_EXECUTABLE,
     COMMAND_NOT_FOUND,
     plain_environment,
     run_apart,
 )
+from hapair.model import timing
 from hapair.model.application import OcfAgent, Script
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import TimedOut
+from hapair.ports.programs import TimedOut
 
-MONITOR_S: Final = 20.0  # Of one monitor action, as the OCF standard proposes.
 LEAVE_S: Final = 2.0  # After a stop the last processes may need a moment to be gone.
 TERM_SHARE: Final = 0.5  # Of the time limit of kill; then SIGKILL.
 STARTED: Final = "started"  # The start succeeded; nothing lived in the group afterwards.
 LIVES: Final = "lives"  # The start succeeded and processes live in the group.
 _OCF_RUNNING: Final = (0, 8)  # 8 is a promoted one.
 _OCF_STOPPED: Final = 7
+_NOT_ASKED: Final = (
+    commands.GROUP_NOT_ENTERED, COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE,
+)  # fmt: skip
 
 
 class GroupedPrograms:
@@ -43,16 +47,19 @@ class GroupedPrograms:
         group, note = self._group(application), self._note(application)
         if isinstance(program, Script) and _is_empty(program.path):
             return Refused(f"{program.path} is empty: restore it, e.g. from the other node")
-        try:
+        with contextlib.suppress(OSError):  # Where it cannot be, no note can.
             note.parent.mkdir(parents=True, exist_ok=True)
+        try:
             note.unlink(missing_ok=True)
             group.make()
         except OSError as error:
+            if passes(error):
+                raise
             return Refused(f"{error.filename}: {error.strerror}: is hapair-apps.service running?")
         argv = commands.starting(str(group.entrance), str(note), commands.action(program, "start"))
         outcome = await self._run(application, program, argv, timeout_s)
-        if isinstance(outcome, Done) and group.populated():
-            note.write_text(LIVES)
+        if isinstance(outcome, Done):
+            return _noted(note, LIVES if group.populated() else STARTED)
         if isinstance(outcome, Unknown) and not group.populated():
             return Refused(outcome.why)
         return outcome
@@ -68,6 +75,8 @@ class GroupedPrograms:
             # one that dies while the stop goes on.
             self._note(application).unlink(missing_ok=True)
         except OSError as error:
+            if passes(error):
+                raise
             return Unknown(f"{error.filename}: {error.strerror}: is hapair-apps.service running?")
         argv = commands.entering(str(group.entrance), commands.action(program, "stop"))
         outcome = await self._run(application, program, argv, timeout_s)
@@ -94,21 +103,23 @@ class GroupedPrograms:
     async def running(self, application: str, program: Script | OcfAgent) -> bool | None:
         if isinstance(program, OcfAgent):
             return await self._monitored(application, program)
-        note = ""
-        with contextlib.suppress(OSError):
+        try:
             note = self._note(application).read_text().strip()
+        except FileNotFoundError:
+            return None if self._group(application).populated() else False
         if self._group(application).populated():
-            return True if note else None
-        return note == STARTED
+            return True
+        return note == STARTED if note else None  # It was there, but was not whole.
 
     async def _monitored(self, application: str, program: OcfAgent) -> bool | None:
         group = self._group(application)
-        try:
-            group.make()
-        except OSError:
-            return None
+        group.make()
         argv = commands.entering(str(group.entrance), commands.action(program, "monitor"))
-        code = await self._exit_code(application, program, argv, MONITOR_S)
+        code = await self._exit_code(application, program, argv, timing.MONITOR_S)
+        if isinstance(code, TimedOut):
+            raise TimeoutError(f"its monitor was not ready after {code.after_s:g} s")
+        if code in _NOT_ASKED:
+            raise OSError(f"its monitor could not be run (exit code {code})")
         if code in _OCF_RUNNING:
             return True
         return False if code == _OCF_STOPPED else None
@@ -147,6 +158,15 @@ class GroupedPrograms:
 
     def _note(self, application: str) -> Path:
         return self._notes / application
+
+
+def _noted(note: Path, text: str) -> Done:
+    """Note that a start succeeded; that it cannot be noted is no failure of the program."""
+    try:
+        note.write_text(text)
+    except OSError as error:
+        return Done(f"a new daemon will not know that it runs: {note}: {error.strerror}")
+    return Done()
 
 
 def _is_empty(script: str) -> bool:

@@ -1,11 +1,12 @@
 """systemd units, started and stopped unchanged."""
 
+import contextlib
 from typing import Final
 
 from hapair.adapters.programs import commands
 from hapair.model.application import Unit
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
+from hapair.ports.programs import CommandRunner, Finished, NotStarted, TimedOut
 
 LOOK_S: Final = 10.0
 
@@ -17,8 +18,12 @@ class Units:
     async def start(self, program: Unit, *, timeout_s: float) -> Outcome:
         """Refused: the unit is down afterwards."""
         outcome = await self._act(commands.unit("start", program), timeout_s)
-        if isinstance(outcome, Unknown) and await self.running(program) is False:
-            return Refused(f"{outcome.why}; see journalctl -u {program.name}")
+        if isinstance(outcome, NotNow):
+            return outcome
+        if isinstance(outcome, Unknown):
+            with contextlib.suppress(OSError):
+                if await self.running(program) is False:
+                    return Refused(f"{outcome.why}; see journalctl -u {program.name}")
         return outcome
 
     async def stop(self, program: Unit, *, timeout_s: float) -> Outcome:
@@ -32,10 +37,12 @@ class Units:
 
     async def running(self, program: Unit) -> bool | None:
         match await self._run(commands.unit_state(program), timeout_s=LOOK_S):
+            case TimedOut(after_s):
+                raise TimeoutError(f"systemd gave no answer about {program.name} in {after_s:g} s")
             case Finished(exit_code=0, stdout=text):
                 return state(text)
-            case _:
-                return None
+            case finished:
+                raise OSError(f"systemd did not tell of {program.name}: {finished.stderr.strip()}")
 
     async def _act(self, argv: commands.Argv, timeout_s: float) -> Outcome:
         match await self._run(argv, timeout_s=timeout_s):
@@ -45,7 +52,8 @@ class Units:
                 return Done()
             case finished:
                 said = " ".join(finished.stderr.split())
-                return Unknown(f"{' '.join(argv)} ended with {finished.exit_code}: {said}")
+                why = f"{' '.join(argv)} ended with {finished.exit_code}: {said}"
+                return NotNow(why) if isinstance(finished, NotStarted) else Unknown(why)
 
 
 def state(text: str) -> bool | None:

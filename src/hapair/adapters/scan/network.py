@@ -13,7 +13,7 @@ from hapair.adapters.scan import parse
 from hapair.adapters.scan.holders import holders
 from hapair.adapters.scan.software import output, text_of
 from hapair.model.node_facts import BusyPort, Card, Resolved, SshTry
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 LOGINS_AT_ONCE: Final = 4
 LOGIN_TIMEOUT_S: Final = 60.0

@@ -10,7 +10,7 @@ from hapair import __version__
 from hapair.adapters.scan import arbitration, network, software, storage
 from hapair.adapters.scan.software import text_of
 from hapair.model.node_facts import Daemon, NodeFacts, ScanRequest, Space
-from hapair.ports import CommandRunner
+from hapair.ports.programs import CommandRunner
 
 SPACE_FOLDERS: Final = ("etc", "var/lib", "cmbackup")
 EPHEMERAL_DEFAULT: Final = ("32768", "60999")

@@ -6,7 +6,7 @@ from typing import Final
 
 from hapair.adapters.scan import parse
 from hapair.model.node_facts import Drbd, Kernel
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 COMMAND_TIMEOUT_S: Final = 20.0
 FOLDERS: Final = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")
@@ -16,6 +16,7 @@ TOOLS: Final = (
 )  # fmt: skip
 OWN_PREFIX: Final = "hapair-"  # Of our resource files in /etc/drbd.d.
 SERVICE: Final = "drbd.service"  # Of drbd-utils: it brings all resources up.
+ALL: Final = "exists -"  # The last line of a whole dump.
 OWN_UNITS: Final = ("hapair-apps.service", "hapair-node.service", "hapaird.service")
 FIREWALLS: Final = ("firewalld", "ufw")
 OTHER_MANAGERS: Final = ("corosync", "heartbeat", "pacemaker")
@@ -66,11 +67,13 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
     at_boot = (await output(run, "systemctl", "is-enabled", SERVICE)).strip() == "enabled"
     if loaded:
         version = text_of(root / "sys/module/drbd/version").strip() or "unknown"
-        in_kernel = parse.kernel_minors(await output(run, "drbdsetup", "events2", "--now"))
+        said, error = await _events(run)
+        in_kernel = parse.kernel_minors(said)
         foreign_minors |= {minor for name, minor in in_kernel if name not in own}
         return Drbd(
             version=version,
             loaded=True,
+            error=error,
             protocols=parse.protocols(text_of(root / "proc/drbd"))
             or parse.protocols_of_version(version),
             minors=tuple(sorted(foreign_minors)),
@@ -93,14 +96,25 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
     )
 
 
+async def _events(run: CommandRunner) -> tuple[str, str]:
+    """Return what the kernel tells of its resources, and why it does not tell all of them."""
+    match await run(("drbdsetup", "events2", "--now"), timeout_s=COMMAND_TIMEOUT_S):
+        case Finished(exit_code=code, stdout=stdout) if code == 0 or ALL in stdout.splitlines():
+            return stdout, ""
+        case Finished(exit_code=code, stdout=stdout, stderr=stderr):
+            return stdout, f"drbdsetup events2 ended with {code}: {stderr.strip()}"
+        case TimedOut(after_s):
+            return "", f"drbdsetup events2 gave no answer within {after_s:.0f} s"
+
+
 async def _module_on_disk(run: CommandRunner) -> tuple[str, str, str]:
     """Return the version of the module that would be loaded, why none would, and its helper."""
     match await run(("modprobe", "--dry-run", "--verbose", "drbd"), timeout_s=COMMAND_TIMEOUT_S):
         case Finished(exit_code=0, stdout=would_do):
             version = (await output(run, "modinfo", "-F", "version", "drbd")).strip()
             return version or "unknown", "", parse.helper_of_module(would_do)
-        case Finished(stderr=stderr):
-            return "", stderr.strip(), ""
+        case Finished(exit_code=code, stderr=stderr):
+            return "", stderr.strip() or f"modprobe ended with {code}", ""
         case TimedOut(after_s):
             return "", f"modprobe gave no answer within {after_s:.0f} s", ""
 

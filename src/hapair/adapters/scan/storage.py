@@ -6,7 +6,7 @@ from typing import Final
 from hapair.adapters.scan import parse
 from hapair.adapters.shared.mounts import mount_info
 from hapair.model.node_facts import Lvm, PhysicalVolume, StorageKind, VolumeGroup
-from hapair.ports import CommandRunner, TimedOut
+from hapair.ports.programs import CommandRunner, TimedOut
 
 # A hung disk makes LVM wait; the scan must not.
 LVM_TIMEOUT_S: Final = 30.0
@@ -22,7 +22,7 @@ async def lvm(run: CommandRunner, root: Path) -> Lvm:
     if isinstance(version, TimedOut):
         return Lvm(error=f"no answer within {version.after_s:.0f} s")
     if not parse.lvm_version(version.stdout):
-        return Lvm(error=version.stderr.strip())
+        return Lvm(error=version.stderr.strip() or f"lvm ended with {version.exit_code}")
     listed = await run(
         ("pvs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o", parse.PVS_FIELDS),
         timeout_s=LVM_TIMEOUT_S,

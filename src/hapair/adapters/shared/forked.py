@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
+from weakref import WeakValueDictionary
 
 from hapair.adapters.shared.process import exit_of
 
@@ -37,7 +38,7 @@ class Forked:
     """Runs functions in children; a child that hangs is waited for again, not doubled."""
 
     def __init__(self) -> None:
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._turns = WeakValueDictionary[str, asyncio.Lock]()  # As long as anybody uses one.
         self._hanging: dict[str, _Child] = {}
 
     async def __call__(
@@ -87,9 +88,14 @@ class _Child:
     @staticmethod
     def start(function: Callable[[Write], int]) -> "_Child":
         reading, writing = os.pipe()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(reading)
+            os.close(writing)
+            raise
         if pid == 0:
-            _run_as_child(function, writing)
+            run_as_child(function, writing)
         os.close(writing)
         return _Child(pid, exit_of(pid), reading)
 
@@ -110,7 +116,7 @@ class _Child:
         return Ended(code if code >= 0 else CRASHED, text)
 
 
-def _run_as_child(function: Callable[[Write], int], writing: int) -> NoReturn:
+def run_as_child(function: Callable[[Write], int], writing: int) -> NoReturn:
     """Run the function and exit: no other code of the parent may run in the child."""
     code = CRASHED
     try:

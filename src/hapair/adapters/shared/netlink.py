@@ -3,6 +3,7 @@
 The kernel answers a request within the call that sends it, so the calls are synchronous.
 """
 
+import errno
 import os
 import socket
 import struct
@@ -17,6 +18,8 @@ REQUEST: Final = 0x1
 ACKNOWLEDGE: Final = 0x4
 RECEIVE_BYTES: Final = 1 << 16  # No datagram of the kernel's is longer.
 _DUMP: Final = 0x300
+_INTERRUPTED: Final = 0x10  # NLM_F_DUMP_INTR: the table changed, and something may be missing.
+_DUMPS_MAX: Final = 10
 _HEADER: Final = struct.Struct("=IHHII")  # Length with header, kind, flags, sequence, port.
 _ATTRIBUTE: Final = struct.Struct("=HH")  # Length with header, kind.
 _ERROR: Final = struct.Struct("=i")
@@ -29,6 +32,7 @@ class Message:
     kind: int
     body: bytes
     port: int = 0  # Whose request it answers or tells of; mostly the number of its process.
+    interrupted: bool = False  # It is part of a table that changed while it was being told.
 
     @property
     def code(self) -> int:
@@ -45,16 +49,28 @@ def asking(family: int) -> socket.socket:
 
 
 def dump(family: int, kind: int, body: bytes) -> list[Message]:
-    """Return a whole table of the kernel's. Raises: OSError when it refuses or says no more."""
+    """Return a whole table of the kernel's, as it was at one moment.
+
+    Raises: OSError when it refuses or says no more; EAGAIN when the table never stops changing.
+    """
+    for _ in range(_DUMPS_MAX):
+        told = _told(family, kind, body)
+        if not any(message.interrupted for message in told):
+            return [message for message in told if message.kind != DONE]
+    raise OSError(errno.EAGAIN, "the kernel's table changes all the time")
+
+
+def _told(family: int, kind: int, body: bytes) -> list[Message]:
+    """Ask once; the last message is the one of the kind DONE."""
     found: list[Message] = []
     with asking(family) as kernel:
         kernel.send(request_of(kind, REQUEST | _DUMP, body))
         for message in answers(kernel):
-            if message.kind == DONE:
-                break
             if message.kind == ERROR:
                 raise OSError(message.code, os.strerror(message.code))
             found.append(message)
+            if message.kind == DONE:
+                break
     return found
 
 
@@ -67,10 +83,11 @@ def answers(kernel: socket.socket) -> Iterator[Message]:
 def messages(datagram: bytes) -> Iterator[Message]:
     offset = 0
     while offset + _HEADER.size <= len(datagram):
-        size, kind, _, _, port = _HEADER.unpack_from(datagram, offset)
+        size, kind, flags, _, port = _HEADER.unpack_from(datagram, offset)
         if size < _HEADER.size:
             break
-        yield Message(kind, datagram[offset + _HEADER.size : offset + size], port)
+        body = datagram[offset + _HEADER.size : offset + size]
+        yield Message(kind, body, port, bool(flags & _INTERRUPTED))
         offset += size + -size % 4
 
 

@@ -8,7 +8,8 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from typing import Final, TypeVar
 
-from hapair.ports import Finished, TimedOut
+from hapair.adapters.shared.passing import EXIT_CODE, passes, unstarted
+from hapair.ports.programs import Finished, TimedOut
 
 OUTPUT_BYTES_MAX: Final = 1 << 20  # What a program prints beyond this is read and forgotten.
 STREAM_BYTES: Final = 1 << 16
@@ -16,7 +17,8 @@ STREAM_BYTES: Final = 1 << 16
 OUTPUT_GRACE_S: Final = 0.5
 KILL_GRACE_S: Final = 1.0  # A program in an uninterruptible sleep does not even end by SIGKILL.
 COMMAND_NOT_FOUND: Final = 127  # The exit codes that a shell gives.
-COMMAND_NOT_EXECUTABLE: Final = 126
+COMMAND_NOT_EXECUTABLE: Final = EXIT_CODE
+REAP_INTERVAL_S: Final = 0.1
 SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STDIN: Final = 0
 _STDOUT: Final = 1
@@ -45,8 +47,9 @@ class ProcessRunner:
         """Run ``argv`` without a shell and wait at most ``timeout_s`` seconds.
 
         A program that cannot be started ends as Finished with a shell's exit code 126 or 127:
-        nothing has happened. After TimedOut its process group was sent SIGKILL; what it did
-        until then is not known. When the caller is cancelled the group is killed as well.
+        nothing has happened; as NotStarted when it might be started a moment later. After TimedOut
+        its process group was sent SIGKILL; what it did until then is not known. When the caller is
+        cancelled the group is killed as well.
         """
         try:
             transport, program = await _started(
@@ -62,7 +65,7 @@ class ProcessRunner:
         except (FileNotFoundError, NotADirectoryError):
             return Finished(COMMAND_NOT_FOUND, "", f"{argv[0]}: command not found")
         except OSError as error:
-            return Finished(COMMAND_NOT_EXECUTABLE, "", f"{argv[0]}: {error.strerror}")
+            return unstarted(argv[0], error)
         try:
             _feed(transport, stdin)
             async with asyncio.timeout(timeout_s):
@@ -119,11 +122,14 @@ async def run_apart(
 
     ``argv`` begins with a full path. The output goes to the descriptor ``output``, never through
     a pipe of ours. After TimedOut the process group was sent SIGKILL. When the caller is
-    cancelled, or the daemon ends, it goes on undisturbed.
+    cancelled, or the daemon ends, it goes on undisturbed. OSError: it was not started, and might
+    be a moment later.
     """
     try:
-        pid = _spawn_apart(argv, environment, output)
-    except OSError:
+        pid = spawn_apart(argv, environment, output)
+    except OSError as error:
+        if passes(error):
+            raise
         return COMMAND_NOT_FOUND
     exited = exit_of(pid)
     await asyncio.wait({exited}, timeout=timeout_s)
@@ -135,7 +141,8 @@ async def run_apart(
     return exited.result()
 
 
-def _spawn_apart(argv: Sequence[str], environment: Mapping[str, str], output: int) -> int:
+def spawn_apart(argv: Sequence[str], environment: Mapping[str, str], output: int) -> int:
+    """Start ``argv`` in a session of its own and return its number; OSError: it was not started."""
     return os.posix_spawn(
         argv[0],
         tuple(argv),
@@ -157,7 +164,10 @@ def exit_of(pid: int) -> asyncio.Future[int]:
     """
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[int] = loop.create_future()
-    handle = os.pidfd_open(pid)
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:  # No descriptor is left.
+        return loop.create_task(_reaped(pid), name=f"wait for process {pid}")
 
     def reap() -> None:
         loop.remove_reader(handle)
@@ -166,8 +176,24 @@ def exit_of(pid: int) -> asyncio.Future[int]:
         if not exited.done():
             exited.set_result(os.waitstatus_to_exitcode(status))
 
-    loop.add_reader(handle, reap)
+    try:
+        loop.add_reader(handle, reap)
+    except OSError:  # The kernel has no memory to watch one more.
+        os.close(handle)
+        return loop.create_task(_reaped(pid), name=f"wait for process {pid}")
     return exited
+
+
+def _exit_code_now(pid: int) -> int | None:
+    reaped, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if reaped else None
+
+
+async def _reaped(pid: int) -> int:
+    while True:
+        if (exit_code := _exit_code_now(pid)) is not None:
+            return exit_code
+        await asyncio.sleep(REAP_INTERVAL_S)
 
 
 async def follow(

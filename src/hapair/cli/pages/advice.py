@@ -7,8 +7,18 @@ CONFIRM: Final = "only if {peer} is surely off: clconfirm peer-is-down"
 ADVICE: Final = {
     "kernel-answers": "on {peer}: systemctl status hapaird; its applications go on meanwhile",
     "peer-alive": "look at the networks and firewalls of both nodes: one direction is cut",
+    "not-stored": "make room (df -h /var, journalctl --vacuum-size=200M), or mend that disk"
+    f" (dmesg); it goes on by itself: {RUNBOOKS}/28-cannot-store.md",
+    "no-room": f"make room: df -h /var, df -i /var, journalctl --vacuum-size=200M; {RUNBOOKS}/"
+    "28-cannot-store.md",
+    "peer-cannot-store": "on {peer}: clstat, df -h /var, dmesg; do not reboot this node meanwhile",
+    "not-understood": f"install the same version on both nodes: {RUNBOOKS}/25b-two-versions.md",
+    "versions": f"upgrade the older node: {RUNBOOKS}/25b-two-versions.md",
     "not-connected": "look at the firewalls; clbuild checks both nodes and lists what is wrong",
+    "peer-ahead": f"start {{peer}}; {CONFIRM}",
     "never-joined": f"start {{peer}}; {CONFIRM}",
+    "older-heartbeats": "set the clock of {peer}; it is heard as soon as a connection to it can be"
+    " made: look at the firewalls",
     "one-network": f"bring {{peer}} back; {CONFIRM}",
     "own-link-down": f"mend this node's link; {CONFIRM}",
     "ask-operator": f"bring {{peer}} back; {CONFIRM}",
@@ -25,6 +35,8 @@ ADVICE: Final = {
     "no-method": f"configure a method against {{peer}}; {CONFIRM}",
     "fence": "nothing: it is tried until it succeeds; clevents shows each try",
     "frozen": "bring {peer} or its network back; clstat --why {application} tells more",
+    "frozen-by-hand": "nothing here overrules it, nor stops what waits for these writes. When you"
+    " are done: drbdadm resume-io RESOURCE",
     "lost": "mend this node's networks; the peer, or nobody, goes on",
     "superseded": "mend this node's networks; the peer goes on",
     "no-redundancy": "bring {peer} back; it joins by itself (after clhalt: clform)",
@@ -36,10 +48,11 @@ ADVICE: Final = {
     " takes that back and sets the note aside",
     "configuration-differs": "clbuild gives both nodes the newer configuration",
     "unprotected": "look at the replication network; the copies are completed by themselves",
-    "failed-everywhere": "clevents --application {application} tells the cause; mend it, then:"
-    " clrunapp {application}",
-    "failed-here": "clevents --application {application} tells the cause; mend it, then:"
-    " clrunapp {application}",
+    "failed-everywhere": "clevents --application {application} tells the cause; once it is mended,"
+    " this tries at once: clrunapp {application}",
+    "failed-here": "clevents --application {application} tells the cause; once it is mended, this"
+    " tries at once: clrunapp {application}",
+    "peer-tries": "wait for the other node; clevents --application {application} tells the cause",
     "stale-data": "bring {peer} back: its copy is newer than this one",
     "stuck": "clstat --why {application} names what holds it; end that, the stop is tried again",
     "not-mounted": "clhaltapp {application}; look at what lies in the empty folder; then:"
@@ -52,6 +65,8 @@ ADVICE: Final = {
     " clconfirm copy-is-good {application}",
     "unproven-copy": "see what clstat says of {peer}'s copy. Only if the copies cannot meet, and"
     " what {peer} may have written alone does not matter: clconfirm copy-is-good {application}",
+    "copies-differ": "look for a cause (disk, memory); then, on the node that does not run"
+    " {application}: drbdadm disconnect RESOURCE; drbdadm connect RESOURCE",
     "two-owners": "keep both nodes as they are until the two copies were compared; nothing is"
     " discarded by itself",
 }
@@ -60,7 +75,9 @@ MILD: Final = frozenset(
     {
         "builds",
         "configuration-differs",
+        "copies-differ",
         "no-redundancy",
+        "no-room",
         "takes-back",
         "unprotected",
         "witness-lost",

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from hapair.cli.pages import disks
 from hapair.cli.pages.advice import MILD, advice_for
 from hapair.cli.pages.status import ApplicationStatus, KeptCopy, NodeStatus, Status, VolumeStatus
+from hapair.cli.pages.steps import failed_text
 from hapair.cli.screen.terminal import span_text
 
 # By default a heartbeat is sent every 0.4 s: so many are not lost by accident.
@@ -51,10 +53,12 @@ def _alarms(status: Status) -> Iterator[Finding]:
         for alarm in node.alarms:
             if alarm.name == UNPROTECTED and _is_told(status, alarm.application):
                 continue
+            if disks.is_told(status, node, alarm):
+                continue
             weight = Weight.WARNING if alarm.name in MILD else Weight.ALARM
             about = alarm.application or node.node
             to_do = advice_for(alarm.name, alarm.application, node.peer)
-            yield Finding(weight, about, alarm.text, to_do)
+            yield Finding(weight, about, disks.with_what_waits(status, alarm), to_do)
 
 
 def _members(status: Status) -> Iterator[Finding]:
@@ -105,14 +109,13 @@ def _application(status: Status, name: str, *, alarmed: bool) -> Iterator[Findin
         because = f": {application.because}" if application.because else ""
         yield Finding(Weight.ALARM, name, f"does not run{because}", f"clstat --why {name}")
     if application.failed_on and application.phase == "running":
-        where = " and ".join(application.failed_on)
         yield Finding(
             Weight.WARNING,
             name,
-            f"its last start failed on {where}",
+            failed_text(application),
             f"see clevents --application {name}; mend it, then: clmoveapp {name}",
         )
-    lonely = status.local.standing != "together"
+    lonely = status.local.standing != "together" or disks.any_unable(status)
     told = any(
         a.name == WRITTEN and a.application == name for n in status.nodes() for a in n.alarms
     )

@@ -118,6 +118,15 @@ def volume_text(volume: VolumeLoss, now_wall_s: float) -> str:
     return f"{volume.because}; {'; '.join(parts)}"
 
 
+def price_lines(loss: Loss, application: str, peer: str) -> Iterator[str]:
+    """Yield for each copy of an application since when it might lack what the peer wrote."""
+    for told in loss.applications:
+        for volume in told.volumes if told.name == application else ():
+            equal = moment_text(volume.equal_until_wall_s, loss.wall_s)
+            text = f"what {peer} alone may have written is lost; last known to be equal {equal}"
+            yield from filled(text, f"  {volume.resource}: ", "    ")
+
+
 def outcome_lines(loss: Loss) -> Iterator[str]:
     """Yield what the statement would start, what stays down, and the price of each."""
     for application in loss.applications:

@@ -82,6 +82,16 @@ def _cluster(page: Page, paint: Paint) -> Iterator[str]:
     yield f"  {text}"
     if remote is not None and remote.version != local.version:
         yield f"  versions: {local.node} {local.version}, {remote.node} {remote.version}"
+    if remote is not None:
+        yield from _unused(local, remote)
+        yield from _unused(remote, local)
+
+
+def _unused(newer: NodeStatus, older: NodeStatus) -> Iterator[str]:
+    """Say what one node knows and the pair does not use, because the other one does not."""
+    unused = [text for name, text in newer.features.items() if name not in older.features]
+    if unused:
+        yield from filled("; ".join(unused), f"  not used until {older.node} is upgraded: ")
 
 
 def _arbitration(local: NodeStatus, paint: Paint) -> Iterator[str]:

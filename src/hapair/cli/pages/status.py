@@ -67,6 +67,13 @@ class ItemStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureStatus:
+    node: str
+    count: int
+    wall_s: float  # Of the last one; 0: not known.
+
+
+@dataclass(frozen=True, slots=True)
 class ApplicationStatus:
     name: str
     owner: str
@@ -76,6 +83,7 @@ class ApplicationStatus:
     rule: str  # The row of the decision table that holds.
     because: str  # Its sentence.
     failed_on: tuple[str, ...]
+    failures: tuple[FailureStatus, ...]
     addresses: tuple[str, ...]
     program: str
     volumes: tuple[VolumeStatus, ...]
@@ -128,6 +136,7 @@ class NodeStatus:
     arbitration: str
     third_parties: ThirdParties
     version: str
+    features: Mapping[str, str]  # What it knows, in words for people; of an old version nothing.
     wall_s: float  # Its clock at this moment, for ages.
     drift: Drift
     networks: tuple[NetworkStatus, ...]
@@ -176,6 +185,7 @@ def read_status(answer: Json) -> Status:
 
 def _node(reader: Reader) -> NodeStatus:
     drift = reader.inner("drift")
+    features = reader.inner("features")
     changed = drift.inner("applications")
     peer = reader.inner("peer_view")
     return NodeStatus(
@@ -190,6 +200,7 @@ def _node(reader: Reader) -> NodeStatus:
         arbitration=reader.text("arbitration"),
         third_parties=_third_parties(reader.inner("third_parties")),
         version=reader.text("version"),
+        features={name: features.text(name) for name in features.names()},
         wall_s=reader.number("wall_s") or 0.0,
         drift=Drift(
             drift.text("clconf", "ok"), {name: changed.text(name) for name in changed.names()}
@@ -243,6 +254,10 @@ def _application(reader: Reader) -> ApplicationStatus:
         rule=why.text("rule"),
         because=why.text("text"),
         failed_on=reader.texts("failed_on"),
+        failures=tuple(
+            FailureStatus(inner.text("node"), inner.whole("count"), inner.number("wall_s") or 0.0)
+            for inner in reader.inners("failures")
+        ),
         addresses=reader.texts("addresses"),
         program=reader.text("program"),
         volumes=tuple(_volume(inner) for inner in reader.inners("volumes")),

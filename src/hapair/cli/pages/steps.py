@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from hapair.cli.pages.status import ApplicationStatus, ItemStatus
+from hapair.cli.screen.terminal import stamp
 
 LAYERS: Final = ("attached", "promoted", "mounted", "addressed", "program")
 NEXT_UP: Final = {
@@ -56,4 +57,16 @@ def blocks(application: ApplicationStatus) -> Iterator[str]:
             rung = f" (rung {item.rung} of the stop ladder)" if item.rung else ""
             yield f"{item.layer} {item.resource}: {item.last_error}{rung}".replace(" :", ":")
     if application.failed_on:
-        yield f"its last start failed on {' and '.join(application.failed_on)}"
+        yield failed_text(application)
+
+
+def failed_text(application: ApplicationStatus) -> str:
+    """Say on which nodes the last start failed, how often in a row, and when."""
+    known = {each.node: each for each in application.failures}
+    nodes: list[str] = []
+    for node in application.failed_on:
+        failure = known.get(node)
+        times = f"{failure.count} times, " if failure and failure.count > 1 else ""
+        when = f" ({times}last {stamp(failure.wall_s)})" if failure and failure.wall_s else ""
+        nodes.append(f"{node}{when}")
+    return f"its last start failed on {' and '.join(nodes)}"

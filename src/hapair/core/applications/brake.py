@@ -90,16 +90,13 @@ BRAKE: Final[tuple[Rule[Frozen, Reply], ...]] = (
 
 def frozen(state: NodeState, resource: str) -> Frozen:
     facts = state.facts.get(resource)
-    theirs = state.peer.state
     agreed = hearing.agreed(state)
-    # The peer forgets this with each new connection: it must have been said after the last loss.
-    present = theirs is not None and theirs.seen_losses >= state.losses
     return Frozen(
         application=replication.application_of(state, resource),
         connected=facts is not None and facts.kernel_answers,
         given_up=_is_given_up(state, resource),
         alone=state.stored.holds_right and state.standing in (Standing.ALONE, Standing.LEAVING),
-        peer_stored_it=agreed and theirs is not None and present and resource in theirs.behind,
+        peer_stored_it=hearing.peer_stored_it(state, resource),
         doubtful=doubts.is_doubtful(state, resource),
         gives_way=state.lost or state.isolated or hearing.superseded(state),
         operator=state.built.cluster.arbitration is ArbitrationKind.OPERATOR and not agreed,
@@ -118,6 +115,13 @@ def _is_given_up(state: NodeState, resource: str) -> bool:
 def verdict(state: NodeState, resource: str) -> Rule[Frozen, Reply]:
     """Return the row of the brake's table that holds for a resource."""
     return first_match(BRAKE, frozen(state, resource))
+
+
+def frozen_ones(state: NodeState) -> dict[str, Rule[Frozen, Reply]]:
+    """Return the resources whose writes are frozen, with the row of the table for each."""
+    return {
+        name: verdict(state, name) for name, facts in sorted(state.facts.items()) if facts.suspended
+    }
 
 
 def may_promote(state: NodeState, resource: str) -> bool:
@@ -154,7 +158,9 @@ def settle(turn: Turn) -> None:
     asked = tuple(turn.state.fence_asked.values())
     still: dict[str, float] = {}
     for resource, facts in sorted(turn.state.facts.items()):
-        stands = facts.suspended and facts.role is Role.PRIMARY and resource not in asked
+        # To resume would let go what an administrator froze as well.
+        frozen = facts.suspended and not facts.held
+        stands = frozen and facts.role is Role.PRIMARY and resource not in asked
         if stands and verdict(turn.state, resource).answer in GO_ON:
             still[resource] = _resume(turn, resource)
     if still != turn.state.resume_at_s:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import items, upkeep
+from hapair.core.applications import failures, items, upkeep
 from hapair.core.applications.items import RETRY_S
 from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.layers import START, STARTS_FOREIGN
@@ -11,11 +11,15 @@ from hapair.core.copies import doubts
 from hapair.core.words.effects import Do, Layer, Severity
 from hapair.core.words.events import Ended, Looked
 from hapair.core.words.item import Is, Item, ItemState
+from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model.backing import Trust
-from hapair.model.outcome import Done, Foreign, Outcome, Refused, Unknown
+from hapair.model.outcome import Done, Foreign, HeldByPeer, NotNow, Outcome, Refused, Unknown
+from hapair.model.status import Standing
 
 START_TRIES_MAX: Final = 3
+START_WAITS_MAX: Final = 30  # About half a minute.
+STOP_WAITS_MAX: Final = 3  # Another node may wait for the stop.
 RETRY_DOUBLINGS_MAX: Final = 5  # Rare enough: a disk that stays away must not fill the history.
 STUCK_RETRY_S: Final = 10.0
 STUCK_DOUBLINGS_MAX: Final = 3  # So the stop goes on soon after the holder has gone.
@@ -45,11 +49,12 @@ def absorb_looks(turn: Turn, answers: tuple[Looked, ...]) -> None:
 
 def absorb_ends(turn: Turn, ends: tuple[Ended, ...]) -> None:
     """Take in how actions ended; the end of an action that was overtaken is ignored."""
-    by_effect = {ended.effect_id: ended.outcome for ended in ends}
+    by_effect = {ended.effect_id: ended for ended in ends}
     for item, item_state in turn.state.every_item():
-        outcome = by_effect.get(item_state.busy)
-        if outcome is None or item_state.doing is None:
+        ended = by_effect.get(item_state.busy)
+        if ended is None or item_state.doing is None:
             continue
+        outcome = ended.outcome
         free = replace(item_state, busy=0, doing=None)
         if item_state.doing is Do.DETACH:
             _detach_ended(turn, item, free, outcome)
@@ -57,10 +62,10 @@ def absorb_ends(turn: Turn, ends: tuple[Ended, ...]) -> None:
             upkeep.absorb_end(turn, item, free, outcome)
         elif item_state.doing in (START[item.layer], *STARTS_FOREIGN):
             _foreign_ended(turn, item, item_state.doing, outcome)
-            _start_ended(turn, item, free, outcome)
+            _start_ended(turn, item, free, outcome, ended.wall_s)
         else:
             _stop_ended(turn, item, free, item_state.doing, outcome)
-    if not all(isinstance(outcome, Done) for outcome in by_effect.values()):
+    if not all(isinstance(ended.outcome, Done) for ended in ends):
         items.absorb_facts(turn)  # What was done is newer than the known facts.
 
 
@@ -77,41 +82,51 @@ def _foreign_ended(turn: Turn, item: Item, doing: Do, outcome: Outcome) -> None:
             pass
 
 
-def _start_ended(turn: Turn, item: Item, item_state: ItemState, outcome: Outcome) -> None:
-    match outcome:
-        case Done():
-            turn.put_item(item, ItemState(known=Is.UP))
-        case Refused(why):
-            _start_failed(turn, item, replace(item_state, known=Is.DOWN), why)
-        case Unknown(why):
-            # A start that may have happened is stopped before anything else is tried.
-            known = Is.PART if item.layer is Layer.PROGRAM else Is.UNKNOWN
-            _start_failed(turn, item, replace(item_state, known=known), why)
+def _start_ended(
+    turn: Turn, item: Item, item_state: ItemState, outcome: Outcome, wall_s: float
+) -> None:
+    if isinstance(outcome, Done):
+        turn.put_item(item, ItemState(known=Is.UP))
+        return
+    known = Is.DOWN
+    if isinstance(outcome, Unknown):
+        # A start that may have happened is stopped before anything else is tried.
+        known = Is.PART if item.layer is Layer.PROGRAM else Is.UNKNOWN
+    failed = replace(item_state, known=known, last_error=outcome.why)
+    if outcome.why != item_state.last_error:
+        text = f"{START[item.layer]} {item.resource} failed: {outcome.why}".replace("  ", " ")
+        turn.note("start-failed", text, item.application, Severity.WARNING)
+    if item.layer is not Layer.ATTACHED and _means_nothing(turn.state, item_state, outcome):
+        turn.put_item(item, _waits(turn, failed))
+    else:
+        _start_failed(turn, item, replace(failed, waits=0), wall_s)
 
 
-def _start_failed(turn: Turn, item: Item, item_state: ItemState, why: str) -> None:
+def _means_nothing(state: NodeState, item_state: ItemState, outcome: Refused | Unknown) -> bool:
+    """Tell whether it only has to be tried again: nothing was learnt about the application.
+
+    A node that lacks the means for long cannot run it just now, whatever the reason.
+    """
+    if isinstance(outcome, NotNow):
+        return item_state.waits < START_WAITS_MAX
+    waits = state.standing is Standing.ALONE and state.now_s < state.addresses_until_s
+    return waits and isinstance(outcome, HeldByPeer)
+
+
+def _waits(turn: Turn, item_state: ItemState) -> ItemState:
+    retry_at_s = turn.state.now_s + RETRY_S
+    return replace(item_state, waits=item_state.waits + 1, retry_at_s=retry_at_s)
+
+
+def _start_failed(turn: Turn, item: Item, item_state: ItemState, wall_s: float) -> None:
     tries = item_state.tries + 1
     slower = 2.0 ** min(max(0, tries - START_TRIES_MAX), RETRY_DOUBLINGS_MAX)
     retry_at_s = turn.state.now_s + RETRY_S * slower
-    turn.put_item(item, replace(item_state, tries=tries, retry_at_s=retry_at_s, last_error=why))
-    doing = START[item.layer]
-    if why != item_state.last_error:
-        text = f"{doing} {item.resource} failed: {why}".replace("  ", " ")
-        turn.note("start-failed", text, item.application, Severity.WARNING)
-    final = item.layer in (Layer.PROGRAM, Layer.ADDRESSED) or tries >= START_TRIES_MAX
-    if final and item.layer is not Layer.ATTACHED:
-        _mark_failed_here(turn, item.application)
-        turn.put_item(item, replace(turn.item(item), tries=0))
-
-
-def _mark_failed_here(turn: Turn, application: str) -> None:
-    state = turn.state
-    record = state.record(application)
-    if record is None or record.owner != state.me or state.me in record.failed_on:
-        return
-    version = record.version.after(state.stored.epoch)
-    failed_on = (*record.failed_on, state.me)
-    turn.put_record(replace(record, failed_on=failed_on, version=version))
+    counts = item.layer in (Layer.PROGRAM, Layer.ADDRESSED) or tries >= START_TRIES_MAX
+    counts = counts and item.layer is not Layer.ATTACHED
+    turn.put_item(item, replace(item_state, tries=0 if counts else tries, retry_at_s=retry_at_s))
+    if counts:
+        failures.mark(turn, item.application, wall_s)
 
 
 def _detach_ended(turn: Turn, item: Item, item_state: ItemState, outcome: Outcome) -> None:
@@ -133,6 +148,9 @@ def _stop_ended(turn: Turn, item: Item, item_state: ItemState, doing: Do, outcom
             if note:
                 turn.note("holders-ended", note, item.application, Severity.WARNING)
             turn.put_item(item, replace(item_state, rung=item_state.rung + 1))
+        case NotNow(why) if item_state.waits < STOP_WAITS_MAX:
+            # The next rung is harder: a lack of means on this node is no reason to climb it.
+            turn.put_item(item, replace(_waits(turn, item_state), last_error=why))
         case Refused(why) | Unknown(why):
             rung = item_state.rung + 1
             # A start that was under way may have ended either way meanwhile: look again.
@@ -140,7 +158,7 @@ def _stop_ended(turn: Turn, item: Item, item_state: ItemState, doing: Do, outcom
             # What is spent is known well enough: it is taken down once more.
             unsure = unsure and not item_state.spent
             known = Is.UNKNOWN if unsure else item_state.known
-            error = replace(item_state, known=known, rung=rung, last_error=why)
+            error = replace(item_state, known=known, rung=rung, waits=0, last_error=why)
             if rung >= len(LADDER[item.layer]):
                 error = _stuck(turn, item, error, doing)
             turn.put_item(item, error)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications.placement import View, view
+from hapair.core.applications.placement import View, peer_has_all, view
 from hapair.core.copies import replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import Severity
@@ -87,16 +87,10 @@ GOALS: Final[tuple[GoalRule, ...]] = (
     Rule("leaving", lambda v: v.leaving, Goal.STANDBY, "this node is being halted"),
     Rule("moving", lambda v: v.moving, Goal.STANDBY, "it is being moved to the peer"),
     Rule(
-        "failed-everywhere",
-        lambda v: v.failed_here and v.failed_there,
+        "peer-tries",
+        lambda v: v.failed_here and peer_has_all(v),
         Goal.STANDBY,
-        "it failed to start on both nodes; find the cause, then type: clrunapp",
-    ),
-    Rule(
-        "failed-here",
-        lambda v: v.failed_here,
-        Goal.STANDBY,
-        "it failed to start on this node; find the cause, then type: clrunapp",
+        "it failed to start on this node, the other one tries",
     ),
     Rule(
         "not-agreed",
@@ -141,11 +135,25 @@ GOALS: Final[tuple[GoalRule, ...]] = (
         "waiting for the copy of the data on the preferred node",
     ),
     Rule("data-only", lambda v: v.wanted is Wanted.DATA, Goal.DATA, "only its data is wanted"),
+    Rule(
+        "failed-everywhere",
+        lambda v: v.failed_here and v.failed_there,
+        Goal.UP,
+        "it failed to start on both nodes: it is tried here again, ever more slowly",
+    ),
+    Rule(
+        "failed-here",
+        lambda v: v.failed_here,
+        Goal.UP,
+        "it failed to start on this node, and the other one cannot run it: it is tried here again,"
+        " ever more slowly",
+    ),
     Rule("run", lambda _: True, Goal.UP, "it belongs to this node and may run here"),
 )
 LOUD: Final = {  # Rows that a person should read about when they begin to hold.
     "failed-everywhere": Severity.ALARM,
-    "failed-here": Severity.WARNING,
+    "failed-here": Severity.ALARM,
+    "peer-tries": Severity.WARNING,
     "stale-data": Severity.WARNING,
     "isolated": Severity.ALARM,
     "lost": Severity.ALARM,

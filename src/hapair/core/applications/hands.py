@@ -23,7 +23,7 @@ class Hand(StrEnum):
     MOVE = "move"  # Stop here first, then give.
     CANCEL = "cancel"  # The peer cannot take it: go on here.
     LET_LIE = "let lie"  # It is not to start by itself.
-    RETRY = "retry"  # Forget that it failed to start here.
+    FORGIVE = "forgive"  # It no longer counts that its last start here failed.
 
 
 def _tried_twice(v: View) -> bool:
@@ -35,6 +35,12 @@ def _tried_twice(v: View) -> bool:
 HandRule = Rule[View, Hand]
 HANDS: Final[tuple[HandRule, ...]] = (
     Rule("not-mine", lambda v: not v.mine, Hand.KEEP, "it belongs to the peer"),
+    Rule(
+        "started-after-all",
+        lambda v: v.failed_here and v.complete,
+        Hand.FORGIVE,
+        "it failed to start here before, and is up now",
+    ),
     Rule(
         "cannot-move",
         lambda v: v.moving and not peer_has_all(v),
@@ -79,7 +85,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
         lambda v: (
             v.failed_here and peer_has_all(v) and last_rung.cannot_stop(v) and _tried_twice(v)
         ),
-        Hand.RETRY,
+        Hand.FORGIVE,
         "it failed to start here, and cannot be stopped as a whole for the peer: here once more",
     ),
     Rule(
@@ -152,9 +158,8 @@ def _take_over(turn: Turn, application: Application) -> None:
     if not replication.volumes(state, application.name):
         turn.change(leased=(*state.leased, application.name))
     # What once failed to start here is tried again: nobody else is left.
-    failed_on = tuple(each for each in record.failed_on if each != state.me)
     version = Version(state.stored.epoch, 0)
-    turn.put_record(replace(record, owner=state.me, version=version, failed_on=failed_on))
+    turn.put_record(replace(record.forgiven(state.me), owner=state.me, version=version))
     turn.note("decided", f"taken over from {state.peer_name}", application.name, Severity.WARNING)
 
 
@@ -177,7 +182,7 @@ def _apply(turn: Turn, record: Record, rule: HandRule) -> None:
             turn.change(moving=without)
             text = f"the move to {state.peer_name} is given up: {rule.because}"
             turn.note(rule.name, text, name, Severity.WARNING)
-        case Hand.RETRY:
+        case Hand.FORGIVE:
             failed_on = tuple(each for each in record.failed_on if each != state.me)
             turn.put_record(replace(record, failed_on=failed_on, version=later))
             turn.note(rule.name, rule.because, name, Severity.WARNING)

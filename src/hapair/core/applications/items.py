@@ -135,7 +135,7 @@ def start_limit_s(application: Application, layer: Layer) -> float:
         case Layer.PROGRAM:
             return application.limits.start_s
         case Layer.MOUNTED:
-            return timing.MOUNT_S
+            return application.limits.mount_s
         case Layer.ATTACHED | Layer.PROMOTED:
             return timing.REPLICATION_S
         case Layer.ADDRESSED:
@@ -143,6 +143,10 @@ def start_limit_s(application: Application, layer: Layer) -> float:
 
 
 def stop_limit_s(application: Application, layer: Layer) -> float:
-    return (
-        application.limits.stop_s if layer is Layer.PROGRAM else start_limit_s(application, layer)
-    )
+    match layer:
+        case Layer.PROGRAM:
+            return application.limits.stop_s
+        case Layer.MOUNTED:
+            return timing.MOUNT_S
+        case _:
+            return start_limit_s(application, layer)

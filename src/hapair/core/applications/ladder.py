@@ -72,9 +72,10 @@ def give_way(turn: Turn, application: Application) -> None:
 
 
 def _give_up_frozen(turn: Turn, application: Application) -> None:
+    """Give up the disks whose writes the kernel froze; what a person froze waits for him."""
     for item, item_state in items.at(turn.state, application.name, Layer.ATTACHED):
         facts = turn.state.facts.get(item.resource)
-        frozen = facts is not None and facts.suspended and not item_state.spent
+        frozen = facts is not None and facts.suspended and not facts.held and not item_state.spent
         told_s = turn.state.told_at_s.get(item.resource)
         if told_s is not None and turn.state.now_s < told_s + timing.HANDLER_S:
             continue  # The handler was told to go on: its kernel must not find the disk gone.
@@ -94,6 +95,8 @@ def _climb(turn: Turn, application: Application, item: Item, item_state: ItemSta
         if item.layer in items.ORDER[2:]:
             turn.look(item)
         return  # What the kernel knows comes by itself.
+    if item_state.waits and item_state.retry_at_s > turn.state.now_s:
+        return
     ladder = LADDER[item.layer]
     if item_state.rung >= len(ladder):
         if item_state.retry_at_s > turn.state.now_s:

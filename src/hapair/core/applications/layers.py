@@ -9,9 +9,9 @@ is not down.
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import brake, items
+from hapair.core.applications import brake, items, ladder
 from hapair.core.copies import replication
-from hapair.core.right import hearing
+from hapair.core.right import hearing, holding
 from hapair.core.words.effects import Act, Do, Layer
 from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.state import NodeState
@@ -58,6 +58,14 @@ def bring_up(turn: Turn, application: Application, top: Layer) -> None:
             return
 
 
+def await_retry(turn: Turn, application: Application) -> None:
+    """Keep what is up until the start is tried again, and end what is left of a program."""
+    bring_up(turn, application, Layer.ATTACHED)
+    for _, item_state in tuple(items.at(turn.state, application.name, Layer.PROGRAM)):
+        if item_state.known is Is.PART:
+            ladder.take_down(turn, application, Layer.ADDRESSED)
+
+
 def _look_around(turn: Turn, application: str) -> bool:
     """Look at every item that is not known; return whether anything is still unknown."""
     unknown = False
@@ -99,6 +107,9 @@ def _start(turn: Turn, application: Application, item: Item, item_state: ItemSta
             turn.act(item, attaching, limit_s)
     elif item.layer is Layer.PROMOTED and not brake.may_promote(turn.state, item.resource):
         turn.change(claims=(*turn.state.claims, item.resource))  # The peer is told, and answers.
+    elif item.layer is Layer.ADDRESSED:
+        despite = holding.may_take_addresses(turn.state, item.application)
+        turn.act(item, Do.ADD_ADDRESSES, limit_s, despite_peer=despite)
     elif item.layer is not Layer.PROGRAM or item_state.known is not Is.PART:
         turn.act(item, START[item.layer], limit_s)
     elif item_state.tries * items.RETRY_S < limit_s:

@@ -111,12 +111,18 @@ class View:
         return self.record is not None and self.state.peer_name in self.record.failed_on
 
     @property
+    def complete(self) -> bool:
+        """Everything that is wanted of it is up."""
+        wanted = items.ORDER[:3] if self.wanted is Wanted.DATA else items.ORDER
+        name = self.application.name
+        return all(items.all_up(self.state, name, layer) for layer in wanted)
+
+    @property
     def leased(self) -> bool:
         """The silent peer may still run it, and no frozen write would keep it from that."""
-        return (
-            self.application.name in self.state.leased
-            and self.state.now_s < self.state.lease_until_s
-        )
+        until_s = self.state.lease_until_s
+        ends = self.state.now_s >= until_s and not hearing.peer_lingers(self.state)
+        return self.application.name in self.state.leased and not ends
 
     @property
     def moving(self) -> bool:
@@ -134,8 +140,12 @@ def view(state: NodeState, application: Application) -> View:
 
 
 def peer_can(v: View) -> bool:
-    """Tell whether the peer could start it; what was written here may be missing there."""
-    return v.agreed and v.peer_current and not v.failed_there and v.peer_stopped
+    """Tell whether the peer could start it; what was written here may be missing there.
+
+    Who cannot store cannot even take note that it belongs to it.
+    """
+    able = v.agreed and not hearing.peer_unable(v.state)
+    return able and v.peer_current and not v.failed_there and v.peer_stopped
 
 
 def peer_has_all(v: View) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core.applications import items
+from hapair.core.right import holding
 from hapair.core.words.effects import Do, Layer, Severity
 from hapair.core.words.events import Looked, Seen
 from hapair.core.words.item import Is, Item, ItemState
@@ -101,7 +102,8 @@ def put_back(turn: Turn, application: Application) -> None:
     for item, item_state in items.at(turn.state, application.name, Layer.ADDRESSED):
         due = item_state.upkeep.missing and turn.state.now_s >= item_state.upkeep.again_at_s
         if due and item_state.known is Is.UP and not item_state.busy:
-            turn.act(item, Do.RESTORE_ADDRESSES, timing.ADDRESSES_S)
+            despite = holding.may_take_addresses(turn.state, item.application)
+            turn.act(item, Do.RESTORE_ADDRESSES, timing.ADDRESSES_S, despite_peer=despite)
 
 
 def absorb_end(turn: Turn, item: Item, item_state: ItemState, outcome: Outcome) -> None:

@@ -1,5 +1,6 @@
 """Which local copies can be trusted to have every write, whatever DRBD takes them for (R2)."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from hapair.core.copies import replication
@@ -8,7 +9,7 @@ from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model.backing import ForeignWrites, Trust
 from hapair.model.cluster import ArbitrationKind
-from hapair.model.data import Disk, Role, VolumeFacts
+from hapair.model.data import Disk, Role
 
 
 def data_current(state: NodeState, application: str) -> bool:
@@ -55,8 +56,8 @@ def forget_foreign(turn: Turn, resource: str) -> None:
     turn.store(foreign=tuple(f for f in turn.state.stored.foreign if f.resource != resource))
 
 
-def believe(turn: Turn, resources: list[str]) -> None:
-    """Trust copies that only may miss writes, because a person said that they are good."""
+def believe(turn: Turn, resources: Collection[str]) -> None:
+    """Trust copies that only may miss writes: a person, or who could have written, says so."""
     stored = turn.state.stored
     turn.store(
         unproven=tuple(name for name in stored.unproven if name not in resources),
@@ -69,11 +70,11 @@ def _put_foreign(turn: Turn, found: ForeignWrites) -> None:
     turn.store(foreign=tuple(known[name] for name in sorted(known)))
 
 
-def doubt_what_lost_its_disk(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
+def doubt_what_lost_its_disk(turn: Turn) -> None:
     """Trust no copy that a new daemon finds without its disk: the peer's may be newer."""
     if turn.state.stored.holds_right:
         return
-    lost = {each.resource for each in facts if each.disk is Disk.DISKLESS}
+    lost = {name for name, each in turn.state.facts.items() if each.disk is Disk.DISKLESS}
     if lost:
         turn.store(unproven=tuple(sorted(lost | set(turn.state.stored.unproven))))
 
@@ -131,14 +132,12 @@ def update(turn: Turn) -> None:
     A copy falls behind when the peer says that it writes without us, or when our disk
     dropped out under a running resource. Only DRBD clears it: UpToDate while connected.
     """
+    told, unsure = _told_unprotected(turn.state)
+    if unsure & set(turn.state.joined_from_s):
+        replication.doubt_connections(turn, unsure)
     state = turn.state
     behind, unproven = set(state.stored.behind), set(state.stored.unproven)
     away, foreign = set(state.stored.away), dict(state.stored.foreign_to)
-    told = set(state.peer.beat.unprotected) if state.peer_heard and state.peer.beat else set()
-    # Where this node is the owner, the peer's writes are frozen: they make no copy here old.
-    told -= {name for name in told if _is_owner(state, name)}
-    if told & set(state.joined_from_s):
-        replication.doubt_connections(turn, told)
     for name, facts in sorted(state.facts.items()):
         if name in told or (facts.disk is Disk.DISKLESS and facts.kernel_answers):
             behind.add(name)
@@ -156,6 +155,22 @@ def update(turn: Turn) -> None:
     }
     if any(getattr(state.stored, name) != names for name, names in doubts.items()):
         turn.store(**doubts)
+
+
+def _told_unprotected(state: NodeState) -> tuple[set[str], set[str]]:
+    """Return what the peer says to write without us, and whose connections prove nothing now.
+
+    As long as not all of its list has come, each resource may be on it: no doubt is cleared, and
+    the peer is not told that its loss is known. Where this node is the owner, the peer's writes are
+    frozen: they make no copy here old.
+    """
+    beat = state.peer.beat
+    if beat is None or not state.peer_heard:
+        return set(), set()
+    told = set(beat.unprotected or ())
+    unsure = set(state.facts) if beat.unprotected is None else told
+    owned = {name for name in unsure if _is_owner(state, name)}
+    return told - owned, unsure - owned
 
 
 def _is_owner(state: NodeState, resource: str) -> bool:

@@ -1,12 +1,13 @@
 """What DRBD says of the copies of an application's data, and since when that proves something."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Final
 
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Volume
+from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 
 ATTACHED: Final = (Disk.UP_TO_DATE, Disk.CONSISTENT, Disk.OUTDATED, Disk.INCONSISTENT)
@@ -45,6 +46,7 @@ def peer_complete(state: NodeState, application: str) -> bool:
         facts is not None
         and facts.connection is Connection.CONNECTED
         and facts.peer_disk is Disk.UP_TO_DATE
+        and not facts.differs
         for facts in volume_facts(state, application)
     )
 
@@ -54,6 +56,18 @@ def is_bare(facts: VolumeFacts) -> bool:
     return facts.disk is Disk.DISKLESS and facts.connection is Connection.STAND_ALONE
 
 
+def has_no_disk(state: NodeState, resource: str) -> bool:
+    """Tell whether the kernel runs the resource here without its disk."""
+    facts = state.facts.get(resource)
+    return facts is not None and facts.disk is Disk.DISKLESS and not is_bare(facts)
+
+
+def peer_has_no_disk(state: NodeState, resource: str) -> bool:
+    """Tell whether the peer is connected without its disk: nothing can be compared with it."""
+    facts = state.facts.get(resource)
+    return facts is not None and facts.kernel_answers and facts.peer_disk is Disk.DISKLESS
+
+
 def is_without_data(facts: VolumeFacts) -> bool:
     """Tell whether a Primary has neither a whole disk of its own nor the peer's."""
     needs_peer = facts.disk in (Disk.DISKLESS, Disk.INCONSISTENT)
@@ -61,7 +75,7 @@ def is_without_data(facts: VolumeFacts) -> bool:
 
 
 def kernel_answers(state: NodeState) -> bool:
-    """Tell whether any replication link proves that the peer's kernel is alive."""
+    """Tell whether a connection of what is built proves that the peer's kernel is alive."""
     return any(facts.kernel_answers for facts in state.facts.values())
 
 
@@ -76,11 +90,33 @@ def unprotected(state: NodeState) -> tuple[str, ...]:
     )
 
 
-def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
+def built_ones(built: Built, facts: Iterable[VolumeFacts]) -> tuple[VolumeFacts, ...]:
+    """Leave out the resources of others: what their connections prove, they prove of others."""
+    return tuple(each for each in facts if each.resource in built.by_resource)
+
+
+def absorb_kernel(turn: Turn, kernel: tuple[VolumeFacts, ...]) -> None:
     """Take in what the kernel says now, and since when its connections prove something."""
-    state = turn.state
     # What a new daemon finds connected may be a connection whose loss is not noticed yet.
-    new_from_s = state.now_s if state.facts_read else state.now_s + proof_s(state)
+    waits_s = 0.0 if turn.state.facts_read else proof_s(turn.state)
+    turn.change(kernel=kernel)
+    _absorb(turn, waits_s)
+    turn.change(facts_read=True)
+
+
+def absorb_built(turn: Turn) -> None:
+    """See what the kernel said last with the eyes of another configuration.
+
+    It may have nothing new to say about what is ours from now on, and its last word is old.
+    """
+    _absorb(turn, proof_s(turn.state))
+
+
+def _absorb(turn: Turn, waits_s: float) -> None:
+    """Take in the facts of what is built; a new connection proves something after ``waits_s``."""
+    state = turn.state
+    facts = built_ones(state.built, state.kernel)
+    new_from_s = state.now_s + waits_s
     before = state.joined_from_s
     connected = {each.resource for each in facts if each.kernel_answers}
     ended = [n for n, old in state.facts.items() if old.kernel_answers and n not in connected]
@@ -91,7 +127,6 @@ def absorb_facts(turn: Turn, facts: tuple[VolumeFacts, ...]) -> None:
         else state.linked_until_s,
         relinked=_relinked(state, connected),
         facts={each.resource: each for each in facts},
-        facts_read=True,
         joined_from_s={
             each.resource: before.get(each.resource, new_from_s)
             for each in facts
@@ -114,7 +149,7 @@ def _relinked(state: NodeState, connected: set[str]) -> bool:
 def _says_joined(facts: VolumeFacts) -> bool:
     """Tell whether every write comes here. To compare the copies takes the peer's disk as well."""
     together = (Connection.CONNECTED, Connection.SYNC_SOURCE)
-    return facts.disk is Disk.UP_TO_DATE and facts.connection in together
+    return facts.disk is Disk.UP_TO_DATE and facts.connection in together and not facts.differs
 
 
 def proof_s(state: NodeState) -> float:

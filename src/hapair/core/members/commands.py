@@ -33,6 +33,20 @@ MEMBER: Final = (Standing.TOGETHER, Standing.ALONE, Standing.CUT)
 
 def handle(turn: Turn, request_id: int, command: Command) -> None:
     """Begin what the command asks for, or refuse it with the mend; nothing changes then."""
+    if isinstance(command, Run | Halt | Move):
+        _withdraw_held(turn, command.application)
+    _handle(turn, request_id, command)
+
+
+def _withdraw_held(turn: Turn, application: str) -> None:
+    """The newest command about an application counts: what was held back must not undo it later."""
+    for held in turn.state.held:
+        if held.command.application == application:
+            turn.change(held=tuple(other for other in turn.state.held if other != held))
+            turn.reply(held.request_id, "another command was typed meanwhile", accepted=False)
+
+
+def _handle(turn: Turn, request_id: int, command: Command) -> None:
     match command:
         case Form():
             _form(turn, request_id, command)
@@ -108,8 +122,11 @@ def _confirm(turn: Turn, request_id: int) -> None:
     in_doubt = state.standing is Standing.ALONE and (state.stored.unproven or state.stored.away)
     if state.standing not in (Standing.CUT, Standing.FORMING) and not in_doubt:
         text = f"nothing waits for a confirmation: this node is {state.standing}"
+        doubted = [name for name in state.built.by_name if unprovable(state, name)]
+        if doubted:
+            text += f"; of a copy that may miss writes: clconfirm copy-is-good {doubted[0]}"
         turn.reply(request_id, text, accepted=False)
-    elif hearing.peer_alive(state):
+    elif hearing.peer_alive(state) or hearing.peer_unable(state):
         text = f"{state.peer_name} sends heartbeats, so it is not down"
         turn.reply(request_id, text, accepted=False)
     elif not state.facts_read:
@@ -158,7 +175,8 @@ def unprovable(state: NodeState, application: str) -> list[str]:
     """Return the copies here that may miss writes, and that no connection will ever prove.
 
     The peer says that it will never promote its own: it was written behind DRBD, so it is not even
-    attached. One that only misses writes is: then the copies meet, unless the network fails.
+    attached. One that only misses writes is: then the copies meet, unless the network fails. Or it
+    is connected and has no disk.
     """
     theirs = state.peer.state
     if theirs is None or not hearing.agreed(state):
@@ -166,8 +184,10 @@ def unprovable(state: NodeState, application: str) -> list[str]:
     if state.now_s - state.together_since_s < goals.CONNECTION_WAIT_S:
         return []
     names = [volume.resource for volume in replication.volumes(state, application)]
-    doubted = set(theirs.behind) & {*state.stored.unproven, *state.stored.away}
-    return [each for each in names if each in doubted and not replication.is_joined(state, each)]
+    doubted = {*state.stored.unproven, *state.stored.away}
+    dead = {name for name in names if replication.peer_has_no_disk(state, name)}
+    dead |= set(theirs.behind)
+    return [n for n in names if n in doubted & dead and not replication.is_joined(state, n)]
 
 
 def _application_command(
@@ -217,7 +237,8 @@ def _write(turn: Turn, record: Record, *, wanted: Wanted) -> None:
     if record.wanted is wanted and not record.failed_on:
         return
     version = record.version.after(turn.state.stored.epoch)
-    turn.put_record(replace(record, wanted=wanted, failed_on=(), version=version))
+    forgiven = record.forgiven(*turn.state.built.cluster.nodes)
+    turn.put_record(replace(forgiven, wanted=wanted, version=version))
 
 
 def _run(
@@ -255,10 +276,43 @@ def _cannot_go(seen: placement.View) -> str:
     peer = seen.state.peer_name
     if not seen.agreed:
         return f"{peer} is not together with this node; see: clstat"
+    if hearing.peer_unable(seen.state):
+        return f"{peer} cannot store, so it takes nothing before its disk is mended; see: clstat"
+    if no_resync := _no_resync(seen):
+        return no_resync
+    if differing := _differing(seen):
+        return differing
     if not seen.peer_current or not seen.joined:
         return f"the copy of the data on {peer} is not UpToDate; wait for the resync, see: clstat"
     if not seen.peer_stopped:
         return f"it is not stopped on {peer} yet; see: clstat --why {seen.application.name}"
+    return ""
+
+
+def _differing(seen: placement.View) -> str:
+    """Say that a comparison found the copies to differ, which no waiting mends; empty: none did."""
+    state, peer = seen.state, seen.state.peer_name
+    for facts in replication.volume_facts(state, seen.application.name):
+        if facts is not None and facts.differs:
+            name = facts.resource
+            mend = f"on {peer}: drbdadm disconnect {name}; drbdadm connect {name}"
+            return f"the two copies of {name} differ, as a comparison found; type {mend}"
+    return ""
+
+
+def _no_resync(seen: placement.View) -> str:
+    """Say that a disk is lost, so that the copies can never become equal; empty: none is."""
+    state, peer, name = seen.state, seen.state.peer_name, seen.application.name
+    for volume in replication.volumes(state, name):
+        resource = volume.resource
+        if replication.peer_has_no_disk(state, resource):
+            return f"the disk of {resource} on {peer} is lost: no resync comes before it is mended"
+        if not replication.has_no_disk(state, resource):
+            continue
+        lost = f"the disk of {resource} on {state.me} is lost, so no resync comes from here"
+        if seen.peer_current:
+            return f"{lost}; {name} goes to the copy of {peer} with: clhalt --node {state.me}"
+        return f"{lost}, and the copy of {peer} may miss writes; type on {peer}: clstat"
     return ""
 
 
@@ -282,6 +336,7 @@ def _word_is_coming(seen: placement.View) -> bool:
     state = seen.state
     equal = seen.current and replication.peer_complete(state, seen.application.name)
     soon = (equal or not state.facts_read) and hearing.peer_alive(state)
+    soon = soon and not hearing.peer_unable(state)  # Its disk is not mended in a moment.
     return soon and bool(_cannot_go(seen))
 
 
@@ -298,7 +353,7 @@ def ask_again(turn: Turn) -> None:
         if seen is not None and waits:
             turn.reply(held.request_id, _cannot_go(seen), accepted=False)
         else:
-            handle(turn, held.request_id, held.command)
+            _handle(turn, held.request_id, held.command)
 
 
 def _move(
@@ -370,7 +425,7 @@ def _form_answer(state: NodeState) -> tuple[bool, str] | None:
             return True, f"{state.me} and {state.peer_name} are together"
         case Standing.ALONE:
             return True, f"{state.me} is alone"
-        case Standing.HALTED | Standing.LEAVING:
+        case Standing.HALTED | Standing.LEAVING | Standing.UNKNOWN:
             return False, "this node was halted meanwhile"
         case Standing.FORMING | Standing.CUT:
             row = state.reasons.get("formation", "")
@@ -391,8 +446,11 @@ def _application_answer(state: NodeState, pending: Pending) -> tuple[bool, str] 
         if record.wanted is not Wanted.DOWN:
             return False, f"{name} was started again meanwhile"
         return _halted(state, record, name) if seen.stopped else None
-    if seen.failed_here and seen.failed_there:
-        return False, f"{name} failed to start on both nodes; see: clevents --application {name}"
+    nobody_else = seen.failed_there or (seen.mine and not placement.peer_has_all(seen))
+    if seen.failed_here and nobody_else:
+        where = "both nodes" if seen.failed_there else state.me
+        text = f"{name} failed to start on {where}, and is tried again, ever more slowly"
+        return False, f"{text}; see: clevents --application {name}"
     running_here = record.owner == state.me and here is Phase.RUNNING and not seen.moving
     there = seen.peer.phase if seen.peer is not None else Phase.UNKNOWN
     running_there = record.owner != state.me and there is Phase.RUNNING

@@ -12,9 +12,17 @@ from hapair.core.applications import items, last_rung, placement
 from hapair.core.copies import doubts
 from hapair.core.right import fencing, holding, witness
 from hapair.core.right.arbitration import Silence, Verdict, judge
-from hapair.core.right.hearing import REPROBE_S, last_heard_s, silence, silent_s
+from hapair.core.right.hearing import (
+    REPROBE_S,
+    last_heard_s,
+    passes_over,
+    peer_unable,
+    silence,
+    silent_s,
+)
 from hapair.core.words.effects import ProbeReferences, Severity
 from hapair.core.words.events import Beat, PeerState
+from hapair.core.words.protocol import OURS, work_together
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model.status import Standing, Wanted
@@ -39,30 +47,59 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
         forget_incarnation(turn, beat.incarnation)
     if turn.state.confirmed:
         turn.change(confirmed=False)  # Whoever sends heartbeats is not down.
+    if beat.cannot_store:
+        turn.change_peer(unable=beat, unable_at_s=at_s)
+        if passes_over(turn.state):
+            fencing.doubt(turn)
+            holding.lease_anew(turn)
+            return
     if beat.echo == turn.state.incarnation:
         heard = {**turn.state.peer.heard_at_s, network: at_s}
-        turn.change_peer(alive_at_s=at_s, heard_at_s=heard, beat=beat)
+        turn.change_peer(alive_at_s=at_s, heard_at_s=heard)
+        _believe(turn, beat)
         if turn.state.relinked:
             turn.change(relinked=False)
         fencing.forget(turn)
         return
     # It does not hear this node; what it says of itself is believed if it did before.
-    known = beat.echo == 0 and turn.state.peer.beat is not None
-    turn.change_peer(alive_at_s=at_s, beat=beat if known else turn.state.peer.beat)
+    turn.change_peer(alive_at_s=at_s)
+    if beat.echo == 0 and turn.state.peer.beat is not None:
+        _believe(turn, beat)
     fencing.doubt(turn)
+
+
+def absorb_not_understood(turn: Turn, incarnation: int, at_s: float) -> None:
+    """Take in that the peer lives, and nothing else: what it says cannot be read."""
+    if incarnation < turn.state.peer.incarnation:
+        return
+    if incarnation > turn.state.peer.incarnation:
+        forget_incarnation(turn, incarnation)
+    if turn.state.confirmed:
+        turn.change(confirmed=False)
+    turn.change_peer(alive_at_s=at_s, not_understood_at_s=at_s)
+    fencing.doubt(turn)
+
+
+def _believe(turn: Turn, beat: Beat) -> None:
+    turn.change_peer(beat=beat)
+    if beat.unprotected is not None:
+        turn.change_peer(seen_losses=beat.losses)
 
 
 def forget_incarnation(turn: Turn, incarnation: int) -> None:
     """The peer's daemon was started anew: what the former one agreed to is void."""
-    turn.change_peer(incarnation=incarnation, state=None, beat=None, heard_at_s={})
+    turn.change_peer(incarnation=incarnation, state=None, beat=None, heard_at_s={}, seen_losses=0)
     turn.change(accepted=0, quiet_since_s=turn.state.now_s)
 
 
-def absorb_state(turn: Turn, peer_state: PeerState) -> None:
-    """Take the peer's newest state in: higher versions of records win."""
-    if peer_state.incarnation < turn.state.peer.incarnation:
+def absorb_state(turn: Turn, peer_state: PeerState, *, lives: bool = False) -> None:
+    """Take the peer's newest state in: higher versions of records win.
+
+    An older incarnation is ignored, unless it is known to be the one that ``lives``.
+    """
+    if peer_state.incarnation < turn.state.peer.incarnation and not lives:
         return
-    if peer_state.incarnation > turn.state.peer.incarnation:
+    if peer_state.incarnation != turn.state.peer.incarnation:
         forget_incarnation(turn, peer_state.incarnation)
     turn.change_peer(state=peer_state)
     state = turn.state
@@ -91,7 +128,7 @@ def _two_owners(turn: Turn, application: str) -> None:
 def settle(turn: Turn) -> None:
     """Bring the standing up to date with what is known now."""
     match turn.state.standing:
-        case Standing.HALTED:
+        case Standing.HALTED | Standing.UNKNOWN:  # The latter is never a node's own.
             return
         case Standing.FORMING:
             _accept(turn)
@@ -156,7 +193,7 @@ def _accept(turn: Turn) -> None:
     theirs = state.peer.state
     if theirs is None or not state.peer_heard or theirs.standing not in ACTIVE or theirs.left:
         return
-    if not _is_news(state, theirs):
+    if not (_is_news(state, theirs) and work_together(OURS, theirs.speaks)):
         return
     # Its epoch becomes ours only after it gave its right up: whoever takes part in an epoch may
     # claim the next one, and two nodes that claim different ones could both be granted.
@@ -230,6 +267,8 @@ def _lose_peer(turn: Turn) -> None:
     ago_s = state.now_s - last_heard_s(state)
     turn.change(standing=Standing.CUT, accepted=0)
     text = f"{state.peer_name} is silent on every network since {ago_s:.1f} s"
+    if peer_unable(state):
+        text = f"{state.peer_name} cannot store that its copy is behind: it counts as silent"
     turn.note("detected", text, severity=Severity.WARNING)
     _cut(turn)
 

@@ -12,6 +12,9 @@ from hapair.model.storage import GroupStorage, NativeMount, NodeStorage
 
 SECTOR_BYTES: Final = 512
 META_SUFFIX: Final = "_drbdmeta"
+# drbdadm of DRBD 8.4 has a table for what must be unique, and gives up when it is full, whatever
+# was asked: at 308 resources of ours. The kernel calls it for its handlers, too.
+RESOURCES_MAX: Final = 250
 RESOURCE_NAME_MAX: Final = 127  # Of DRBD, as of a device-mapper name: 128 bytes with the last zero.
 MAP_NAME_MAX: Final = 127
 # drbdsetup prints names without quotation marks, and drbdadm reads no others there: it would take
@@ -179,6 +182,10 @@ class _Planner:
             what = f"{group.name}/{logical.name} is a snapshot of {logical.origin}"
             mend = f"unmount it while this is built: umount {mount.mount_point}"
             self.refuse("volume", what, mend, node=s.here.node)
+            return None
+        if len(s.built.volumes()) + number >= RESOURCES_MAX:
+            what = f"drbdadm of DRBD 8.4 reads {RESOURCES_MAX} resources of ours at most"
+            self.refuse("devices", what, "put several file systems on fewer, larger volumes")
             return None
         if number >= len(minors) or logical is None:
             what = f"all {s.built.cluster.devices} DRBD devices of the cluster are in use"

@@ -71,6 +71,7 @@ def plan(situation: Situation) -> Plan:
         minors_first=minors_first,
         applications=_on_ports_of(situation.cluster, minors_first, previous),
         secret_number=secret_number,
+        read_from=previous.read_from if previous else "",
     )
     keep_key_from = _cluster_key_from(situation)
     work = (_work(situation, situation.sides[0]), _work(situation, situation.sides[1]))

@@ -111,6 +111,13 @@ def _drbd_of(side: Side) -> Problems:
             + (f" ({facts.error})" if facts.error else ""),
             on(side.node, _module_mend(facts, side.facts.kernel)),
         )
+    elif facts.error:
+        yield Problem(
+            side.node,
+            "drbd resources",
+            f"it is not known which devices the kernel has in use ({facts.error})",
+            on(side.node, "see that this answers, then try again: drbdsetup events2 --now"),
+        )
     if not facts.reads_our_folder:
         yield Problem(
             side.node,

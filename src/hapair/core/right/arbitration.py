@@ -50,6 +50,8 @@ class Silence:
     outstayed: bool = False  # The same, and it stood still meanwhile.
     methods: bool = False  # There is a way to switch the peer off.
     fenced: bool = False  # An agent confirmed that the peer is off.
+    ahead: bool = False  # The peer's last word is that it acts alone in a newer epoch.
+    not_understood: bool = False  # It sends heartbeats that this version cannot read.
     hung: bool = False  # Only its kernel has answered for so long that nothing restarts its daemon.
 
 
@@ -60,6 +62,14 @@ SilenceRule = Rule[Silence, Verdict]
 
 HEARD: Final[SilenceRule] = Rule(
     "peer-heard", lambda s: s.peer_heard, Verdict.WAIT, "the peer still answers"
+)
+# Alive is alive: it is neither switched off nor taken for dead, whatever its version says.
+NOT_UNDERSTOOD: Final[SilenceRule] = Rule(
+    "not-understood",
+    lambda s: s.not_understood,
+    Verdict.ALARM,
+    "the peer sends heartbeats that this version of hapair does not understand: it is not down; "
+    "install the same version on both nodes",
 )
 LISTENING: Final[SilenceRule] = Rule(
     "listening", lambda s: not s.long_enough, Verdict.WAIT, "listening for the peer"
@@ -83,6 +93,7 @@ FENCED: Final[SilenceRule] = Rule(
 
 COMMON: Final[tuple[SilenceRule, ...]] = (
     HEARD,
+    NOT_UNDERSTOOD,
     Rule(
         "peer-alive",
         lambda s: s.peer_alive,
@@ -92,6 +103,13 @@ COMMON: Final[tuple[SilenceRule, ...]] = (
     LISTENING,
     KERNEL_ANSWERS,
     CONFIRMED,
+    Rule(
+        "peer-ahead",
+        lambda s: s.ahead,
+        Verdict.ALARM,
+        "the peer acted alone in a newer epoch before it fell silent, so it is ahead; "
+        "start the peer, or make sure that it is off and type: clconfirm peer-is-down",
+    ),
     Rule(
         "never-joined",
         lambda s: not s.was_together,
@@ -148,7 +166,8 @@ OPERATOR: Final[tuple[SilenceRule, ...]] = (
     ),
 )
 
-# A peer that does not hear this node is treated like a silent one: the third party decides.
+# A peer that does not hear this node, or is not understood, is treated like a silent one: the third
+# party decides, and one of the two goes on.
 WITNESS: Final[tuple[SilenceRule, ...]] = (
     HEARD,
     Rule(
@@ -209,6 +228,7 @@ WITNESS: Final[tuple[SilenceRule, ...]] = (
 
 FENCING: Final[tuple[SilenceRule, ...]] = (
     HEARD,
+    NOT_UNDERSTOOD,
     LISTENING,
     Rule(
         "kernel-answers",

@@ -21,7 +21,7 @@ def superseded(state: NodeState) -> bool:
     beat = state.peer.beat
     if beat is None or beat.epoch <= state.stored.epoch:
         return False
-    return beat.standing in (Standing.ALONE, Standing.LEAVING)
+    return beat.standing in (Standing.ALONE, Standing.LEAVING, Standing.UNKNOWN)
 
 
 def last_heard_s(state: NodeState) -> float:
@@ -32,6 +32,53 @@ def last_heard_s(state: NodeState) -> float:
 def peer_alive(state: NodeState) -> bool:
     """Tell whether any beat came within the detection time, even one that does not echo us."""
     at_s = state.peer.alive_at_s
+    return at_s is not None and state.now_s - at_s < state.detection_s
+
+
+def peer_stored_it(state: NodeState, resource: str) -> bool:
+    """Tell whether the peer stored that its copy is behind, and said so to this daemon.
+
+    The peer forgets that with each new connection: it must have been said after the last loss.
+    """
+    theirs = state.peer.state
+    if theirs is None or theirs.seen_losses < state.losses:
+        return False
+    return agreed(state) and resource in theirs.behind
+
+
+def peer_unable(state: NodeState) -> bool:
+    """Tell whether the peer says that its disk takes nothing, so that it can decide nothing."""
+    peer = state.peer
+    return peer.unable is not None and state.now_s - peer.unable_at_s < state.detection_s
+
+
+def peer_lingers(state: NodeState) -> bool:
+    """Tell whether a peer that cannot store may still run what it ran: it can stop nothing."""
+    unable = state.peer.unable
+    return peer_unable(state) and unable is not None and unable.standing is not Standing.HALTED
+
+
+def passes_over(state: NodeState) -> bool:
+    """Tell whether the heartbeats of a peer that cannot store count for nothing.
+
+    It can take nothing over, for that is stored first, but it cannot agree to anything either.
+    Where its word is needed it counts as silent, and the third party decides: all that is true of
+    silence is true of it, because who is not heard is not echoed. While nothing waits for it, or
+    while its kernel answers, it is as good as any other peer. Who acts alone gives the right up
+    only to one that can store.
+    """
+    if state.standing is Standing.ALONE:
+        return True
+    if replication.kernel_answers(state):
+        return False
+    if state.standing is not Standing.TOGETHER:
+        return True
+    return not all(peer_stored_it(state, name) for name in replication.unprotected(state))
+
+
+def not_understood(state: NodeState) -> bool:
+    """Tell whether a beat that cannot be read came within the detection time."""
+    at_s = state.peer.not_understood_at_s
     return at_s is not None and state.now_s - at_s < state.detection_s
 
 
@@ -86,6 +133,7 @@ def silence(state: NodeState) -> Silence:
         kind=cluster.arbitration,
         peer_heard=state.peer_heard,
         peer_alive=peer_alive(state),
+        not_understood=not_understood(state),
         long_enough=silent_s(state) >= state.detection_s and state.facts_read,
         kernel_answers=replication.kernel_answers(state),
         was_together=was_member(state),
@@ -118,6 +166,7 @@ def _third_party(state: NodeState) -> dict[str, bool]:
         "outstayed": _outstayed(state),
         "methods": fencing.has_method(state),
         "fenced": state.fencing.proven,
+        "ahead": superseded(state),
         "hung": silent >= fencing.HUNG_S + lead_s,
     }
 

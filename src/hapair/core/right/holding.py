@@ -2,9 +2,15 @@
 
 from typing import Final
 
-from hapair.core.copies import doubts
+from hapair.core.copies import doubts, replication
 from hapair.core.right import witness
-from hapair.core.right.hearing import ASKING_S, in_touch_until_s, was_member
+from hapair.core.right.hearing import (
+    ASKING_S,
+    in_touch_until_s,
+    peer_lingers,
+    superseded,
+    was_member,
+)
 from hapair.core.words.effects import Severity
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
@@ -17,12 +23,14 @@ CONFIRMED_AHEAD: Final = 1000
 def grant(turn: Turn, because: str) -> None:
     """Take the right to act alone: a new epoch, on disk before anything relies on it."""
     state = turn.state
-    epoch = witness.claimed(state)
+    epoch, beat = witness.claimed(state), state.peer.beat
     if witness.granted(state) or (witness.uses_witness(state) and state.stored.tie.waiver):
         turn.store(away=())  # Nobody has acted alone since this node was last a member.
     if witness.uses_witness(state) and not witness.granted(state):
         # A person, an agent or a promise is the reason: outrank what the witness may have given.
         epoch = max(epoch, state.witness.newest + 1)
+    if beat is not None and superseded(state) and not witness.uses_witness(state):
+        epoch = beat.epoch + 1  # The peer is off, and was ahead.
     if state.confirmed:
         epoch += CONFIRMED_AHEAD
     turn.store(epoch=epoch, holds_right=True, ceded=False, joined_boot_id=state.boot_id)
@@ -35,10 +43,13 @@ def grant(turn: Turn, because: str) -> None:
     if state.confirmed:
         # The operator was shown what may be lost, and accepted it.
         turn.store(unproven=(), away=())
-    proven = state.confirmed or state.fencing.proven or not witness.uses_witness(state)
+    off = state.confirmed or state.fencing.proven
+    proven = off or not witness.uses_witness(state)
+    ends_s = in_touch_until_s(state) + _peer_lease_s(state)
     turn.change(
         leased=(),
-        lease_until_s=0.0 if proven else in_touch_until_s(state) + _peer_lease_s(state),
+        lease_until_s=0.0 if proven else ends_s,
+        addresses_until_s=0.0 if off else ends_s,
         standing=Standing.ALONE,
         accepted=0,
         isolated=False,
@@ -61,12 +72,39 @@ def _peer_lease_s(state: NodeState) -> float:
     return cluster.lease_s + 2 * state.detection_s + ASKING_S + hangs_s
 
 
+def lease_anew(turn: Turn) -> None:
+    """Let the lease of a peer that lives, and can stop nothing, begin when it was last heard.
+
+    A break in the network is no proof that it ended, and it needs time to stop when it can again.
+    """
+    state = turn.state
+    if state.leased and state.addresses_until_s and peer_lingers(state):
+        turn.change(lease_until_s=state.now_s + _peer_lease_s(state))
+
+
 def wait_for_lease(turn: Turn) -> None:
     """Wait for the peer's lease: a new daemon does not know what it took over, and when."""
     state = turn.state
+    ends_s = state.now_s + _peer_lease_s(state)
+    turn.change(addresses_until_s=ends_s)
     if witness.uses_witness(state):
         bare = tuple(b.application.name for b in state.built.applications if not b.volumes)
-        turn.change(leased=bare, lease_until_s=state.now_s + _peer_lease_s(state))
+        turn.change(leased=bare, lease_until_s=ends_s)
+
+
+def may_take_addresses(state: NodeState, application: str) -> bool:
+    """Tell whether an address belongs to this node even if a card of the peer's has it.
+
+    This node acts alone, and a peer that does what it should has removed it by now. Its kernel may
+    answer for an address although nobody there is left to remove it. Without replicated data, which
+    would be frozen there, a program may run on behind that address: then only a proof counts, or a
+    lease that a watchdog enforces.
+    """
+    if state.standing is not Standing.ALONE or state.now_s < state.addresses_until_s:
+        return False
+    ends = witness.uses_witness(state) and state.built.cluster.watchdog is not None
+    proven = not state.addresses_until_s
+    return ends or proven or bool(replication.volumes(state, application))
 
 
 def inherit(turn: Turn) -> None:

@@ -67,6 +67,7 @@ class Act:
     application: str
     resource: str
     timeout_s: float
+    despite_peer: bool = False  # Take addresses although a card of the peer's still has them.
 
 
 @dataclass(frozen=True, slots=True)

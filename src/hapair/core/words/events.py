@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from hapair.core.words.protocol import FORMER, UNSAID, Speaks
 from hapair.model.built import Built
 from hapair.model.data import VolumeFacts
 from hapair.model.outcome import Outcome
@@ -20,8 +21,11 @@ class Beat:
     echo: int  # The receiver's incarnation as the sender hears it; 0 while it hears none.
     standing: Standing
     epoch: int
-    unprotected: tuple[str, ...] = ()  # Resources that the sender writes without the receiver.
+    # Resources that the sender writes without the receiver; None: not all of them are known yet.
+    unprotected: tuple[str, ...] | None = ()
     losses: int = 0  # How many connections of its data the sender's daemon has seen end.
+    cannot_store: bool = False  # The sender's disk takes nothing: it can decide on nothing new.
+    protocol: int = FORMER
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,12 @@ class PeerState:
     holds_right: bool = False  # The sender stored that it may act alone.
     asked: int = 0  # The highest epoch for which the sender ever asked a witness.
     behind: tuple[str, ...] = ()  # Resources that the sender stored never to promote.
+    # Resources without a disk at the sender since it last knew the receiver's copy to be current:
+    # it wrote nothing that the receiver lacks.
+    wrote_nothing: tuple[str, ...] = ()
     seen_losses: int = 0  # The receiver's count that the sender had heard of by then.
     tie: WitnessTie = WitnessTie()
+    speaks: Speaks = UNSAID
     # Follows from the applications, so it is neither compared nor sent.
     by_name: Mapping[str, PeerApplication] = field(init=False, repr=False, compare=False)
 
@@ -149,9 +157,18 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class NotUnderstood:
+    """A heartbeat that has the right key, is no replay, and cannot be read: the peer is alive."""
+
+    at_s: float
+    incarnation: int  # Authenticated with the key, whatever the rest says.
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStated:
     at_s: float
     state: PeerState
+    lives: bool = False  # It speaks now: its incarnation counts, also where it is an older one.
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +237,7 @@ class Ended:
     at_s: float
     effect_id: int
     outcome: Outcome
+    wall_s: float = 0.0  # For people: no clock on the wall decides anything.
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +305,7 @@ class Configured:
 Event: TypeAlias = (
     Tick
     | Heard
+    | NotUnderstood
     | PeerStated
     | DataChanged
     | LinkChanged

@@ -37,6 +37,14 @@ class Upkeep:
 UNHARMED: Final = Upkeep()
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Failed:
+    """A failed start, as this node learnt of it."""
+
+    count: int
+    at_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class ItemState:
     known: Is = Is.UNKNOWN
@@ -45,6 +53,7 @@ class ItemState:
     rung: int = 0  # How far up the stop ladder this item is.
     stuck: int = 0  # How often the ladder came to its end since the item was down last.
     tries: int = 0  # Failed attempts since the last success.
+    waits: int = 0  # How often in a row it could not even be attempted.
     retry_at_s: float = 0.0
     last_error: str = ""
     spent: bool = False  # Its disk was given up by force: everything of it comes down first.

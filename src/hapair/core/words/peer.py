@@ -13,7 +13,11 @@ class PeerView:
 
     heard_at_s: Mapping[str, float] = field(default_factory=dict)  # Per network, echoed beats only.
     alive_at_s: float | None = None  # Any beat, also one that does not echo this node.
+    not_understood_at_s: float | None = None  # Any beat whose content cannot be read.
     beat: Beat | None = None
+    unable: Beat | None = None  # The last beat that said that it cannot store, believed or not.
+    unable_at_s: float = 0.0
+    seen_losses: int = 0  # Its losses up to the last beat whose list of resources came as a whole.
     state: PeerState | None = None  # Of the current incarnation only.
     incarnation: int = 0
     probed_at_s: float | None = None  # When the references were last asked in this silence.

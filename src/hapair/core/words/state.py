@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from hapair.core.words.events import Beat, Form, Leave, Move, PeerState, Run
-from hapair.core.words.item import Item, ItemState, Reconnects
+from hapair.core.words.item import Failed, Item, ItemState, Reconnects
 from hapair.core.words.peer import FencingView, PeerView, WitnessView
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
@@ -77,9 +77,12 @@ class NodeState:
     # When it was last in touch, if it stood still while it was cut off: its lease began then.
     leased_from_s: float | None = None
     lease_until_s: float = 0.0  # When the silent peer can no longer run what is ``leased``.
+    # Until then the silent peer may rightly have the addresses of what was taken over.
+    addresses_until_s: float = 0.0
 
     # The copies of the data.
-    facts: Mapping[str, VolumeFacts] = field(default_factory=dict)
+    facts: Mapping[str, VolumeFacts] = field(default_factory=dict)  # Of what is built only.
+    kernel: tuple[VolumeFacts, ...] = ()  # Its last word about all resources, whosever they are.
     facts_read: bool = False  # The kernel has said what it knows since this daemon started.
     joined_from_s: Mapping[str, float] = field(default_factory=dict)  # See replication.is_joined.
     linked_until_s: float = 0.0  # When the last connection of the data ended.
@@ -94,6 +97,7 @@ class NodeState:
 
     # The applications. The items of each are in the order of their start.
     items: Mapping[str, Mapping[Item, ItemState]] = field(default_factory=dict)
+    failures: Mapping[tuple[str, str], Failed] = field(default_factory=dict)  # By (name, node).
     unsure: tuple[Item, ...] = ()  # To be looked at again as soon as nothing works on them.
     fresh: tuple[str, ...] = ()  # Not yet placed since this node was formed.
     moving: tuple[str, ...] = ()  # They stop here to start on the peer.

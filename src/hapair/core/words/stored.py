@@ -27,6 +27,8 @@ class Stored:
     # The same, but only because this node was away. A witness that grants proves them: then
     # nobody acted alone meanwhile.
     away: tuple[str, ...] = ()
+    # Copies here that have had no disk since the peer's were known to have every write.
+    wrote_nothing: tuple[str, ...] = ()
     foreign: tuple[ForeignWrites, ...] = ()  # Local copies that were written behind DRBD.
     asked: int = 0  # The highest epoch for which a witness was asked.
     ceded: bool = False  # Left in order: the peer may act alone without asking any witness.

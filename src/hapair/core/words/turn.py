@@ -80,11 +80,12 @@ class Turn:
         self.change(next_effect_id=effect_id + 1)
         return effect_id
 
-    def act(self, item: Item, do: Do, timeout_s: float) -> None:
+    def act(self, item: Item, do: Do, timeout_s: float, *, despite_peer: bool = False) -> None:
         """Ask for an action on an item and remember that the item is busy."""
         effect_id = self.number()
         self.put_item(item, replace(self.item(item), busy=effect_id, doing=do))
-        self.effects.append(Act(effect_id, do, item.application, item.resource, timeout_s))
+        act = Act(effect_id, do, item.application, item.resource, timeout_s, despite_peer)
+        self.effects.append(act)
 
     def look(self, item: Item) -> None:
         """Ask whether an item is up and remember that the item is busy."""

@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 OPENSSL_TIMEOUT_S: Final = 60.0
 CLUSTER_KEY: Final = "etc/cluster/keys/cluster.key"  # Below the root.

@@ -3,7 +3,7 @@
 import contextlib
 
 from hapair.model.node_facts import Keys
-from hapair.ports import CommandRunner
+from hapair.ports.programs import CommandRunner
 from hapair.runtime.building.files import OTHERS, digest, mode_of, read_or_empty, to_text
 from hapair.runtime.building.keys import KeysError, openssl
 from hapair.runtime.places import Places

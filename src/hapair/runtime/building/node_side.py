@@ -9,7 +9,7 @@ from typing import Final
 from hapair import __version__
 from hapair.config import built_json
 from hapair.model.leftover import Stage
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.building import archive, keys
 from hapair.runtime.building.files import (

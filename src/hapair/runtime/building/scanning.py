@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from hapair import __version__
 from hapair.config import codec
 from hapair.model.node_facts import Configuration, Daemon, NodeFacts, ScanRequest, TextFile
-from hapair.ports import CommandRunner
+from hapair.ports.programs import CommandRunner
 from hapair.rpc.messages import Malformed, RpcError, parse_object
 from hapair.runtime.building import keys_seen
 from hapair.runtime.building.files import OTHERS, mode_of, read_or_empty, somebody_builds, to_text

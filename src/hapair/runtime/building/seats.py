@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from hapair.model.node_facts import NodeFacts, ScanRequest
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 from hapair.rpc.messages import Malformed
 from hapair.runtime.building.node_side import NodeSide
 from hapair.runtime.building.scanning import NodeScan, OtherVersionError, unpack_facts

@@ -14,7 +14,7 @@ from hapair.adapters.ssh import SshMachine
 from hapair.model.built import Built
 from hapair.model.cluster import Witness
 from hapair.model.outcome import Outcome
-from hapair.ports import CommandRunner, Finished, TimedOut
+from hapair.ports.programs import CommandRunner, Finished, TimedOut
 from hapair.rpc.client import call
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.building.files import PRIVATE_MODE, NewFile

@@ -18,7 +18,7 @@ from hapair.model.cluster import Cluster, Witness, WitnessKind
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.problem import Problem
 from hapair.model.witness import Answer, WitnessAnswer
-from hapair.ports import Witnesses
+from hapair.ports.arbiters import Witnesses
 
 T = TypeVar("T")
 

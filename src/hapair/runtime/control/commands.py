@@ -23,12 +23,12 @@ from hapair.core.words.events import (
     Start,
 )
 from hapair.model.status import Standing, Wanted
-from hapair.ports import Clock
+from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 from hapair.runtime.building.drift import DriftWatch, refuse_drift
 from hapair.runtime.control.loss import estimates, loss_object
 from hapair.runtime.control.status import node_status, why_object
-from hapair.runtime.control.stopping import refuse_held, why_not
+from hapair.runtime.control.stopping import refuse_full, refuse_held, why_not
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.history.repeats import Repeats
 from hapair.runtime.jobs.buildapp import ApplicationBuilder
@@ -91,7 +91,7 @@ class Commands:
             "confirm": Verb(self.confirm),
             "confirm-copy": Verb(self.confirm_copy),
             "introduce": Verb(self.introduce),
-            "fence-peer": Verb(self.fence_peer, cancellable=True),
+            "fence-peer": Verb(self.fence_peer, cancellable=True, by_kernel=True),
             "reload": Verb(self.reload_built),
             "buildapp": Verb(self.builder.buildapp, cancellable=True),
             "abandon": Verb(self.builder.abandon, cancellable=True),
@@ -184,7 +184,7 @@ class Commands:
             drifts,
             node.link_view(),
             node.remembered(),
-            self.builder.alarms(),
+            (*node.keeper.alarms(), *self.builder.alarms()),
         )
         me = node.identity.me
         if call.from_peer:
@@ -284,6 +284,8 @@ class Commands:
             return await self._on_peer("leave", call, node=LOCAL)
         if not call.flag("force"):
             await refuse_held(node, self.journal)
+            if call.flag("handover"):
+                refuse_full(node)
         return await self.command(
             Leave(call.flag("handover"), call.flag("last"), call.flag("shutdown"))
         )
@@ -318,6 +320,8 @@ class Commands:
         return await self._of_own(call, command)
 
     async def _of_own(self, call: Call, command: Run | Halt | Move) -> JsonObject:
+        if isinstance(command, Move):
+            refuse_full(self.node())
         if not isinstance(command, Run) and not call.flag("force"):
             await refuse_held(self.node(), self.journal, command.application)
         return await self.command(command)

@@ -4,6 +4,7 @@ import asyncio
 import grp
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,11 +25,16 @@ from hapair.rpc.messages import (
 )
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.loop import contained
-from hapair.runtime.verbs import Call, Rights, Verbs
+from hapair.runtime.verbs import Call, Rights, Verb, Verbs
 
 READERS: Final = "hapair"  # The group whose members may read.
-CONNECTIONS_MAX: Final = 64
-STRANGERS_MAX: Final = 16  # Of them, for callers that have no rights: root always gets through.
+# How many requests are answered at once. Each kind has room of its own: a handler of DRBD's waits
+# for each frozen volume until somebody types clconfirm, having looked at clstat.
+HANDLERS_MAX: Final = 1024
+READS_MAX: Final = 64
+CHANGES_MAX: Final = 64
+STRANGERS_MAX: Final = 16  # Connections of callers that are not root.
+CONNECTIONS_MAX: Final = HANDLERS_MAX + READS_MAX + CHANGES_MAX  # Those that say nothing count too.
 REQUEST_TIMEOUT_S: Final = 10.0
 REFUSED_INTERVAL_S: Final = 60.0  # Between two lines about refused users.
 UNSENT_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -92,6 +98,7 @@ class ControlServer:
         self._journal = journal
         self._connections = 0
         self._unprivileged = 0
+        self._answering: Counter[str] = Counter()
         self._refused_again_s = 0.0
         self._server: asyncio.Server | None = None
         self.readers = readers_group()  # Asked once: the name service may be slow.
@@ -105,7 +112,7 @@ class ControlServer:
         # Everybody may knock, so that everybody gets a clear answer.
         self._place.chmod(0o666)
         self._server = await asyncio.start_unix_server(
-            self._serve, sock=listening, limit=REQUEST_BYTES_MAX
+            self._serve, sock=listening, limit=REQUEST_BYTES_MAX, backlog=CONNECTIONS_MAX
         )
 
     async def close(self) -> None:
@@ -120,7 +127,7 @@ class ControlServer:
         self._unprivileged += not privileged
         try:
             if self._connections > CONNECTIONS_MAX or self._unprivileged > STRANGERS_MAX:
-                _write(writer, RpcError("too many connections at once", "try again"))
+                _write(writer, _too_many())
             else:
                 await self._answer(caller, reader, writer)
             with suppress(OSError):
@@ -143,12 +150,17 @@ class ControlServer:
             return
         except (TimeoutError, asyncio.IncompleteReadError, OSError):
             return
+        kind, most = _budget(self._verbs.get(request.verb))
+        self._answering[kind] += 1
         try:
+            if self._answering[kind] > most:
+                raise _too_many()
             handling = self._begin(request, caller, writer)
+            await self._finish(request, handling, reader, writer)
         except RpcError as error:
             _write(writer, error)
-            return
-        await self._finish(request, handling, reader, writer)
+        finally:
+            self._answering[kind] -= 1
 
     def _begin(
         self, request: Request, caller: Caller, writer: asyncio.StreamWriter
@@ -202,6 +214,19 @@ class ControlServer:
             _write(writer, error)
         else:
             _write(writer, Result(handling.result(), request.verb))
+
+
+def _budget(verb: Verb | None) -> tuple[str, int]:
+    """Return of what kind a request is, and how many of them are answered at once."""
+    if verb is not None and verb.by_kernel:
+        return "handlers", HANDLERS_MAX
+    if verb is not None and verb.rights is Rights.CHANGE:
+        return verb.rights, CHANGES_MAX
+    return Rights.READ, READS_MAX
+
+
+def _too_many() -> RpcError:
+    return RpcError("too many connections at once", "try again")
 
 
 async def _gone(reader: asyncio.StreamReader) -> None:

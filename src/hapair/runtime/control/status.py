@@ -6,6 +6,7 @@ from typing import Final
 from hapair import __version__
 from hapair.core.copies.resync import goes_first
 from hapair.core.explain import Alarm, ApplicationReport, ItemReport, Reason, Report, report, why
+from hapair.core.words.protocol import FEATURES, PROTOCOL
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application, OcfAgent, Program, Script, Unit, Volume
 from hapair.model.built import BuiltApplication
@@ -14,6 +15,7 @@ from hapair.model.data import VolumeFacts
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.building.drift import Drifts
 from hapair.runtime.history.replication_memory import Pace, Remembered
+from hapair.runtime.node.lineage import OLDER_MAX
 from hapair.runtime.node.views import LinkView
 
 DIGITS: Final = 3  # Milliseconds.
@@ -25,7 +27,7 @@ def node_status(
     drifts: Drifts,
     link: LinkView,
     memory: Remembered = Remembered(),  # noqa: B008 - frozen
-    of_jobs: tuple[Alarm, ...] = (),
+    of_runtime: tuple[Alarm, ...] = (),
 ) -> JsonObject:
     """Return what this node knows, as the control socket's language has it."""
     told = report(state, now_s)
@@ -42,11 +44,15 @@ def node_status(
         "arbitration": state.built.cluster.arbitration,
         "third_parties": _third_parties(state),
         "version": __version__,
+        "protocol": PROTOCOL,
+        "features": dict(FEATURES),
         "drift": {"clconf": drifts.clconf, "applications": dict(drifts.applications)},
         "wall_s": memory.wall_s,
         "networks": _networks(state, told, memory),
         "peer_view": _peer_view(state, told, link) | {"generation": memory.peer_generation},
-        "alarms": [asdict(alarm) for alarm in (*told.alarms, *_link_alarms(state, link), *of_jobs)],
+        "alarms": [
+            asdict(alarm) for alarm in (*told.alarms, *_link_alarms(state, link), *of_runtime)
+        ],
         "applications": [
             _application(state, each, built[each.name], memory) for each in told.applications
         ],
@@ -94,6 +100,13 @@ def _network(state: NodeState, network: Network, heard_ago_s: float | None) -> J
 
 def _link_alarms(state: NodeState, link: LinkView) -> tuple[Alarm, ...]:
     """Warn of a peer that lives but cannot be talked to: the two can agree on nothing."""
+    if link.older >= OLDER_MAX:
+        text = (
+            f"the heartbeats of {state.peer_name} are older than known, and are not listened to:"
+            " it counts its starts anew (a new disk, and a clock that is not set), or somebody"
+            " repeats recorded ones"
+        )
+        return (Alarm("older-heartbeats", text),)
     if link.connected or not link.trouble or not state.peer_heard:
         return ()
     text = f"{state.peer_name} sends heartbeats, but no connection to it is possible: "
@@ -105,6 +118,7 @@ def _peer_view(state: NodeState, told: Report, link: LinkView) -> JsonObject:
     ages_s = [ago_s for _, ago_s in told.heard_ago_s if ago_s is not None]
     return {
         "standing": beat.standing if beat is not None else "",
+        "protocol": beat.protocol if beat is not None else 0,
         "heard_ago_s": _rounded(min(ages_s)) if ages_s else None,
         "connected": link.connected,
         "trouble": link.trouble,
@@ -126,6 +140,10 @@ def _application(
         "phase": told.phase,
         "why": {"rule": decisive.rule, "text": decisive.text},
         "failed_on": list(told.failed_on),
+        "failures": [
+            {"node": each.node, "count": each.count, "wall_s": each.wall_s}
+            for each in told.failures
+        ],
         "data_current": told.data_current,
         "addresses": [str(each.address) for each in application.addresses],
         "program": program_text(application.program),
@@ -161,7 +179,7 @@ def _volume(
             "disk": facts.disk,
             "peer_disk": facts.peer_disk,
             "connection": facts.connection,
-            "suspended": facts.suspended,
+            "suspended": facts.suspended or facts.held,
             "out_of_sync_bytes": facts.out_of_sync_bytes,
             "sync_done": facts.sync_done,
         }

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Final
 
+from hapair.core.right import hearing
 from hapair.core.words.effects import Severity
 from hapair.core.words.state import NodeState
 from hapair.model.application import Volume
@@ -12,6 +13,7 @@ from hapair.model.built import BuiltApplication
 from hapair.model.data import Role
 from hapair.model.holders import Held
 from hapair.model.problem import Problem
+from hapair.model.status import Standing
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.node import Node
@@ -24,6 +26,21 @@ async def refuse_held(node: Node, journal: Journal, name: str = ALL) -> None:
     """Raise RpcError when something would keep a device open that the stop is to give up."""
     if (refusal := await why_not(node, journal, name)) is not None:
         raise refusal
+
+
+def refuse_full(node: Node) -> None:
+    """Raise RpcError when a disk takes nothing: what is stopped here would start nowhere.
+
+    Who gives an application away stores that, and so does who gets it.
+    """
+    peer_unable = node.state.standing is Standing.TOGETHER and hearing.peer_unable(node.state)
+    if not (peer_unable or node.keeper.cannot_store):
+        return
+    who = node.peer.name if peer_unable else node.identity.me
+    raise RpcError(
+        f"{who} cannot store what it decides, so nothing can go from one node to the other",
+        "look at: clstat; to stop it all the same: clhaltapp, or clhalt --force",
+    )
 
 
 async def why_not(node: Node, journal: Journal, name: str = ALL) -> RpcError | None:

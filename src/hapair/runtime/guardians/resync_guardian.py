@@ -4,7 +4,7 @@ Nothing here is on the path of a decision, and nothing ever gives up data.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,16 +15,16 @@ from hapair.model.application import Volume
 from hapair.model.data import SYNCING, Connection, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Done
-from hapair.ports import Clock
+from hapair.ports.machine import Clock
 from hapair.rpc.messages import JsonObject, RpcError
+from hapair.runtime.guardians.keeping import Keeper
 from hapair.runtime.guardians.resync_order import ResyncOrder
 from hapair.runtime.guardians.snapshots import (
     RepairTools,
     before_resync_name,
-    drop_snapshot,
+    drop_snapshots,
     foreign_name,
     kept_snapshots,
-    make_snapshot,
 )
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.history.replication_memory import Pace
@@ -33,6 +33,7 @@ from hapair.runtime.verbs import Call, Verb, Verbs
 
 LOOK_S: Final = 5.0
 REFRESH_S: Final = 600.0  # How often LVM is asked what is still there.
+NEVER_S: Final = float("-inf")
 LIMIT_S: Final = 30.0
 SNAPSHOT_LIMIT_S: Final = 60.0
 
@@ -58,14 +59,19 @@ class ResyncGuardian:
     order: ResyncOrder = field(init=False)
     _courses: dict[str, _Course] = field(default_factory=dict)
     _kept: dict[str, tuple[KeptSnapshot, ...]] = field(default_factory=dict)
-    _refreshed_s: float = float("-inf")
+    _refreshed_s: float = NEVER_S
+    _keeper: Keeper = field(init=False)
 
     def __post_init__(self) -> None:
+        self._keeper = Keeper(self.tools.volumes)
         self.order = ResyncOrder(self.node, self.tools, self.journal)
 
     def verbs(self) -> Verbs:
         """Return what DRBD's handlers, see packaging/helpers, ask for."""
-        return {"resync-begins": Verb(self.begins), "resync-ended": Verb(self.ended)}
+        return {
+            "resync-begins": Verb(self.begins, cancellable=True, by_kernel=True),
+            "resync-ended": Verb(self.ended, by_kernel=True),
+        }
 
     async def begins(self, call: Call) -> JsonObject:
         """Keep what is here now. The resync waits for the answer, and begins whatever it is."""
@@ -81,12 +87,13 @@ class ResyncGuardian:
             name = foreign_name(volume, self.clock.wall_s())
         try:
             async with asyncio.timeout(SNAPSHOT_LIMIT_S):
-                outcome = await make_snapshot(
-                    self.tools.volumes, volume, name, size_bytes, whole=foreign
-                )
+                outcome = await self._keeper.keep(volume, name, size_bytes, whole=foreign)
         except TimeoutError:
             return self._tell(volume, "LVM gave no answer: the resync begins without a snapshot")
-        await self._look_at(volume)
+        except asyncio.CancelledError:
+            self._tell(volume, "LVM was too slow for DRBD: the resync begins without a snapshot")
+            raise
+        self._refreshed_s = NEVER_S
         if isinstance(outcome, Done):
             text = f"{volume.volume_group}/{name} keeps the copy as it was"
             if foreign:
@@ -100,9 +107,7 @@ class ResyncGuardian:
 
     async def ended(self, call: Call) -> JsonObject:
         """The snapshot goes as soon as the copy is UpToDate, which the next look finds out."""
-        volume = self._volume(call.text("resource"))
-        await self._look_at(volume)
-        return self._tell(volume, "the resync ended")
+        return self._tell(self._volume(call.text("resource")), "the resync ended")
 
     def kept(self) -> tuple[KeptSnapshot, ...]:
         return tuple(each for name in sorted(self._kept) for each in self._kept[name])
@@ -124,13 +129,12 @@ class ResyncGuardian:
         """See what each resync did, help the one that stands still, drop what served its time."""
         now_s = self.clock.monotonic_s()
         await self.order.look(self._stuck(now_s))
-        refresh = now_s - self._refreshed_s >= REFRESH_S
-        self._refreshed_s = now_s if refresh else self._refreshed_s
+        if now_s - self._refreshed_s >= REFRESH_S:
+            self._refreshed_s = now_s
+            await self._look_at(self._volumes())
+        await self._drop_needless()
         for volume in self._volumes():
-            if refresh:
-                await self._look_at(volume)
             facts = self.node().hands.replication.facts(volume.resource)
-            await self._drop_needless(volume, facts)
             await self._follow(volume, facts, now_s)
 
     def _stuck(self, now_s: float) -> frozenset[str]:
@@ -138,20 +142,38 @@ class ResyncGuardian:
         courses = self._courses.items()
         return frozenset(name for name, each in courses if now_s - each.progress_s >= RELEASE_S)
 
-    async def _look_at(self, volume: Volume) -> None:
-        self._kept[volume.resource] = await kept_snapshots(self.tools.volumes, volume)
+    async def _look_at(self, volumes: Sequence[Volume]) -> None:
+        """All of them ask LVM at the same time, and so do it once."""
+        found = await asyncio.gather(*(kept_snapshots(self.tools.volumes, one) for one in volumes))
+        for volume, kept in zip(volumes, found, strict=True):
+            self._kept[volume.resource] = kept
 
-    async def _drop_needless(self, volume: Volume, facts: VolumeFacts | None) -> None:
-        """Drop the snapshot from before a resync once the copy here is complete."""
-        name = before_resync_name(volume)
+    async def _drop_needless(self) -> None:
+        """Drop the snapshots from before a resync of those whose copy here is complete."""
+        needless: dict[str, list[Volume]] = {}
+        for volume in filter(self._is_needless, self._volumes()):
+            needless.setdefault(volume.volume_group, []).append(volume)
+        for group, volumes in needless.items():
+            await self._drop(group, volumes)
+
+    def _is_needless(self, volume: Volume) -> bool:
+        facts = self.node().hands.replication.facts(volume.resource)
         if facts is None or not facts.current or facts.connection is not Connection.CONNECTED:
-            return
-        if all(each.name != name for each in self._kept.get(volume.resource, ())):
-            return
-        dropped = await drop_snapshot(self.tools.volumes, volume, name)
+            return False
+        name = before_resync_name(volume)
+        return any(each.name == name for each in self._kept.get(volume.resource, ()))
+
+    async def _drop(self, group: str, volumes: Sequence[Volume]) -> None:
+        """Drop them together; where that fails, each by itself."""
+        names = [before_resync_name(volume) for volume in volumes]
+        dropped = await drop_snapshots(self.tools.volumes, group, *names)
         if isinstance(dropped, Done):
-            self._tell(volume, f"the copy is UpToDate; {volume.volume_group}/{name} is removed")
-            await self._look_at(volume)
+            for volume, name in zip(volumes, names, strict=True):
+                self._tell(volume, f"the copy is UpToDate; {group}/{name} is removed")
+            await self._look_at(volumes)
+        elif len(volumes) > 1:
+            for volume in volumes:
+                await self._drop(group, (volume,))
 
     async def _follow(self, volume: Volume, facts: VolumeFacts | None, now_s: float) -> None:
         if facts is None or facts.connection not in SYNCING:

@@ -17,7 +17,7 @@ from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.data import Connection, VolumeFacts
 from hapair.model.outcome import Done, Outcome
-from hapair.ports import Clock
+from hapair.ports.machine import Clock
 from hapair.rpc.messages import RpcError
 from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.history.journal_log import Journal
@@ -68,7 +68,7 @@ class RunningOptions:
                 wanted = (node.built, node.keys, facts is not None, steady)
                 if self.building():
                     return
-                differs = self._settled.get(volume.resource) != wanted
+                differs = not _covers(self._settled.get(volume.resource), wanted)
                 if due or (differs and now_s >= self._again_s.get(volume.resource, now_s)):
                     await self._settle(volume, wanted, facts)
 
@@ -76,7 +76,7 @@ class RunningOptions:
         """Write the file; tell the kernel, unless writes are frozen: it would wait for them."""
         outcome: Outcome = await asyncio.to_thread(self.tools.files.write, wanted[0], volume)
         if isinstance(outcome, Done) and facts is not None:
-            if facts.suspended:
+            if facts.suspended or facts.held:
                 return
             outcome = await self.tools.connections.follow_file(
                 volume, connection=wanted[-1], timeout_s=LIMIT_S
@@ -103,3 +103,16 @@ class RunningOptions:
         elif what:
             text = f"{volume.resource}: DRBD's {what} were no longer as built; they are again"
             self.journal.add("drbd-options", text, severity=Severity.WARNING)
+
+
+def _covers(settled: _State | None, wanted: _State) -> bool:
+    """Tell whether nothing is left to be done.
+
+    A connection that is lost and comes back keeps its options: looking at them would start a
+    program for each volume on both nodes just when a node comes back.
+    """
+    if settled is None:
+        return False
+    *before, had_connection = settled
+    *now, has_connection = wanted
+    return before == now and (had_connection or not has_connection)

@@ -7,7 +7,7 @@ shown as one, and where the name is wanted, its being there is told.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hapair.core.copies.resync import Room, snapshot_bytes
@@ -15,7 +15,8 @@ from hapair.model.application import Volume
 from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import GroupStorage, LogicalVolume
-from hapair.ports import Connections, FileLooks, LogicalVolumes, ReplicationFiles
+from hapair.ports.data import Connections
+from hapair.ports.storage import FileLooks, LogicalVolumes, ReplicationFiles
 
 BEFORE_RESYNC: Final = "_before_resync"
 SPLIT: Final = "_split_"
@@ -78,19 +79,39 @@ async def make_snapshot(
     """
     try:
         group = await volumes.group(volume.volume_group)
-        if (found := group.volume(name)) is not None:
-            if found.ours and found.origin == volume.logical_volume:
-                return Done("it is there already")
-            removed = await _remove_half_made(volumes, volume, found)
-            if not isinstance(removed, Done):
-                return removed
-            group = await volumes.group(volume.volume_group)
-        size_bytes = snapshot_bytes(_room(group, volume.size_bytes, room), whole=whole)
-        if not group.exists or not size_bytes:
-            return Refused(_no_room(group))
-        return await volumes.snapshot(group.name, volume.logical_volume, name, size_bytes)
+        outcome, _ = await make_snapshot_in(volumes, group, volume, name, room, whole=whole)
     except ValueError as error:
         return Unknown(str(error))
+    return outcome
+
+
+async def make_snapshot_in(
+    volumes: LogicalVolumes,
+    group: GroupStorage,
+    volume: Volume,
+    name: str,
+    room: int,
+    *,
+    whole: bool = False,
+) -> tuple[Outcome, GroupStorage]:
+    """Do it in a group that was just looked at, and return what it is like afterwards.
+
+    ValueError when LVM gives no answer that makes sense.
+    """
+    if (found := group.volume(name)) is not None:
+        if found.ours and found.origin == volume.logical_volume:
+            return Done("it is there already"), group
+        removed = await _remove_half_made(volumes, volume, found)
+        if not isinstance(removed, Done):
+            return removed, group
+        group = await volumes.group(volume.volume_group)
+    size_bytes = snapshot_bytes(_room(group, volume.size_bytes, room), whole=whole)
+    if not group.exists or not size_bytes:
+        return Refused(_no_room(group)), group
+    outcome = await volumes.snapshot(group.name, volume.logical_volume, name, size_bytes)
+    made = LogicalVolume(name, size_bytes, origin=volume.logical_volume, ours=True)
+    free_bytes = group.free_bytes - size_bytes
+    return outcome, replace(group, free_bytes=free_bytes, volumes=(*group.volumes, made))
 
 
 async def make_brief_snapshot(volumes: LogicalVolumes, volume: Volume, name: str) -> Outcome:
@@ -99,7 +120,7 @@ async def make_brief_snapshot(volumes: LogicalVolumes, volume: Volume, name: str
         group = await volumes.group(volume.volume_group)
         if (found := group.volume(name)) is not None:
             if found.ours and found.origin == volume.logical_volume:
-                removed = await volumes.remove_snapshot(volume.volume_group, name)
+                removed = await volumes.remove_snapshots(volume.volume_group, name)
             else:
                 removed = await _remove_half_made(volumes, volume, found)
             if not isinstance(removed, Done):
@@ -128,8 +149,13 @@ async def _remove_half_made(
 
 
 async def drop_snapshot(volumes: LogicalVolumes, volume: Volume, name: str) -> Outcome:
+    return await drop_snapshots(volumes, volume.volume_group, name)
+
+
+async def drop_snapshots(volumes: LogicalVolumes, group: str, *names: str) -> Outcome:
+    """Remove snapshots of ours together; where one of them is none, nothing is removed."""
     try:
-        return await volumes.remove_snapshot(volume.volume_group, name)
+        return await volumes.remove_snapshots(group, *names)
     except ValueError as error:
         return Unknown(str(error))
 

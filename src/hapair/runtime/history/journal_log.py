@@ -18,7 +18,7 @@ from typing import Final
 from hapair.core.words.effects import Severity
 from hapair.model.text import shown
 from hapair.model.timeline import Happening
-from hapair.ports import Clock
+from hapair.ports.machine import Clock
 from hapair.rpc.history import happening_object, read_happening
 from hapair.rpc.messages import JsonObject, Malformed, parse_object
 

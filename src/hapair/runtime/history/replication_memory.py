@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from hapair.core.copies.replication import built_ones
 from hapair.core.words.events import DataChanged, Event
 from hapair.core.words.state import NodeState
+from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
-from hapair.ports import Clock
+from hapair.ports.machine import Clock
 from hapair.rpc.messages import JsonObject, Malformed, RpcError
 from hapair.runtime.codec import dumps, loads
 
@@ -113,12 +115,14 @@ class ReplicationMemory:
     _dirty: bool = False
     _stored_at_s: float = float("-inf")
 
-    def feed(self, offer: Callable[[Event], None]) -> Callable[[Event], None]:
-        """Return ``offer`` with this memory listening to the facts that pass by."""
+    def feed(
+        self, offer: Callable[[Event], None], built: Callable[[], Built]
+    ) -> Callable[[Event], None]:
+        """Return ``offer`` with this memory listening to the facts of what is built."""
 
         def both(event: Event) -> None:
             if isinstance(event, DataChanged):
-                self.absorb(event.facts)
+                self.absorb(built_ones(built(), event.facts))
             offer(event)
 
         return both
@@ -128,8 +132,9 @@ class ReplicationMemory:
         before, now_wall_s = self._facts, self.clock.wall_s()
         self._stamp(now_wall_s)
         self._facts = {each.resource: each for each in facts}
-        names = sorted({*before, *self._facts, *(c.resource for c in self.known.copies)})
-        copies = tuple(self._after(self.known.copy(name), now_wall_s) for name in names)
+        known = {copy.resource: copy for copy in self.known.copies}
+        names = sorted({*before, *self._facts, *known})
+        copies = tuple(self._after(known.get(name, CopyMemory(name)), now_wall_s) for name in names)
         self._dirty = self._dirty or _phases(copies) != _phases(self.known.copies)
         self.known = replace(self.known, copies=copies)
 

@@ -27,7 +27,8 @@ from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.problem import Problem
 from hapair.model.status import Wanted
 from hapair.model.storage import NodeStorage
-from hapair.ports import CommandRunner, Storage
+from hapair.ports.machine import Storage
+from hapair.ports.programs import CommandRunner
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
 from hapair.runtime.building import archive
 from hapair.runtime.building.change import to_its_end

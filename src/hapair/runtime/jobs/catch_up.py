@@ -2,7 +2,8 @@
 
 This is failure 24 of docs/operating/runbooks. The node with the lower generation fetches the peer's
 /etc/cluster, without its keys, archives its own one like clbuild does, puts the new one in place as
-one change, with DRBD's resource files that follow from it, and uses it; applications go on. Where
+one change, with DRBD's resource files that follow from it, and uses it; applications go on.
+Passwords for fence agents are each node's own: only those that are missing here come with it. Where
 two configurations of the same generation differ, a person must choose: the difference is reported.
 """
 
@@ -18,6 +19,7 @@ from hapair.config.built_json import loads as load_built
 from hapair.config.codec import DamagedError, encode
 from hapair.core.words.effects import Severity
 from hapair.model.built import Built
+from hapair.model.secret import secret_files
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
 from hapair.runtime.building import archive
 from hapair.runtime.building.files import (
@@ -44,6 +46,7 @@ LOOK_INTERVAL_S: Final = 2.0
 ANSWER_LIMIT_S: Final = 10.0
 SHOWN_MAX: Final = 5
 KEYS: Final = "etc/cluster/keys/"  # Each node has its own.
+SECRETS: Final = "etc/cluster/secrets/"  # And its own passwords: an agent's device may differ.
 PRIVATE: Final = ".parameters["  # Values of an agent's parameters may be passwords.
 
 
@@ -135,7 +138,7 @@ class CatchUp:
             on_disk = load_built(self._places.built.read_bytes())
             if on_disk.generation >= theirs.generation:
                 return  # A build put it there; only the daemon had not looked yet.
-            files = tuple(file for file in sent.files if not file.path.startswith(KEYS))
+            files = tuple(file for file in sent.files if not self._is_own(theirs, file.path))
             files += self._resource_files(theirs, read_or_empty(self._places.cluster_key))
             files += superfluous(self._places, files)  # By them an unfinished build is known.
             staging = Staging(self._places, theirs.generation)
@@ -151,6 +154,13 @@ class CatchUp:
                 staging.undo()
                 raise
             staging.finish()
+
+    def _is_own(self, theirs: Built, path: str) -> bool:
+        """Tell whether a file is this node's own, whatever the peer has at that place."""
+        if path.startswith(KEYS):
+            return True
+        secret = path.startswith(SECRETS) or f"/{path}" in secret_files(theirs.cluster)
+        return secret and (self._places.root / path).exists()
 
     async def _give(self, call: Call) -> JsonObject:
         """Answer {above}: the configuration, with its files when it is newer than that."""

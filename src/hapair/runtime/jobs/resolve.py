@@ -12,7 +12,7 @@ from hapair.core.copies.split_brain import Choice, Found, Half, Pair, Use, choos
 from hapair.core.words.effects import Severity
 from hapair.model.data import Connection, VolumeFacts
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import Clock
+from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.codec import Malformed, decode, encode
 from hapair.runtime.history.journal_log import Journal

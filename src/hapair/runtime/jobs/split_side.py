@@ -13,7 +13,7 @@ from hapair.model.data import Role, VolumeFacts
 from hapair.model.divergence import ChangedFile, Generations
 from hapair.model.outcome import Done, Outcome, Refused
 from hapair.model.status import Phase
-from hapair.ports import Clock
+from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.guardians.snapshots import (
     SPLIT,

@@ -11,7 +11,8 @@ from typing import Final
 from hapair.model.application import Application, OcfAgent, Script, Unit
 from hapair.model.node_facts import Lvm
 from hapair.model.storage import NodeStorage
-from hapair.ports import CommandRunner, Finished, LogicalVolumes, NativeMounts
+from hapair.ports.programs import CommandRunner, Finished
+from hapair.ports.storage import LogicalVolumes, NativeMounts
 
 TOOLS: Final = ("lvs", "vgs", "lvcreate", "lvremove", "blkid", "cmp", "drbdadm", "drbdsetup")
 # The tools that a file system needs beside its kernel module.

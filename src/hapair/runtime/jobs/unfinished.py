@@ -1,20 +1,23 @@
 """The note of a job that is under way: kept on disk, read again, told to people, set aside."""
 
+import json
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hapair.config import codec
 from hapair.config.built_json import dumps as dump_built
 from hapair.config.built_json import loads as load_built
-from hapair.config.codec import DamagedError
+from hapair.config.codec import DamagedError, encode
 from hapair.core.explain import Alarm
 from hapair.core.plan.steps import Step, Work
 from hapair.durable import sync_folder
-from hapair.ports import Storage
+from hapair.ports.machine import Storage
 from hapair.rpc.messages import Malformed
-from hapair.runtime.codec import dumps, loads
+from hapair.runtime.codec import loads
 from hapair.runtime.jobs.job import Job
 from hapair.runtime.places import Places
 
@@ -73,7 +76,7 @@ class JobFile:
         if job is None:
             self._memory.forget(JOB)
         else:
-            self._memory.store(JOB, encode_job(job))
+            self._memory.store(JOB, encode_job(job, self._memory.load(JOB)))
 
     def set_aside(self) -> Path:
         """Rename the note, so that nothing takes it for a job any more; return its new name."""
@@ -84,9 +87,14 @@ class JobFile:
         return aside
 
 
-def encode_job(job: Job) -> bytes:
+def encode_job(job: Job, written: bytes | None = None) -> bytes:
+    """Return the note, with what a newer version knows more of it in the one that lies there."""
     before, built = dump_built(job.before).decode(), dump_built(job.built).decode()
-    return dumps(_Stored(job.application, before, built, job.steps, job.begun))
+    encoded = encode(_Stored(job.application, before, built, job.steps, job.begun))
+    with suppress(DamagedError):  # What cannot be read was set aside, or is of another job.
+        former = codec.loads(written) if written is not None else None
+        encoded = codec.kept(_Stored, former, encoded)
+    return json.dumps(encoded, separators=(",", ":")).encode()
 
 
 def decode_job(content: bytes) -> Job:

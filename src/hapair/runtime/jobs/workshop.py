@@ -13,13 +13,8 @@ from hapair.model.built import Built
 from hapair.model.data import Role
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import (
-    FileSystems,
-    LogicalVolumes,
-    NativeMounts,
-    Replication,
-    ReplicationFiles,
-)
+from hapair.ports.data import FileSystems, Replication
+from hapair.ports.storage import LogicalVolumes, NativeMounts, ReplicationFiles
 
 LIMIT_S: Final = timing.REPLICATION_S
 
@@ -133,7 +128,7 @@ class Workshop:
         return await self.file_systems.mount(volume, timeout_s=timing.MOUNT_S)
 
     async def _unmount(self, volume: Volume) -> Outcome:
-        if not self.file_systems.mounted(volume):
+        if self.file_systems.mounted(volume) is False:
             return Done("it is not mounted over DRBD; what else lies there is none of ours")
         thawed = await self._thaw(volume)
         if not isinstance(thawed, Done):

@@ -6,9 +6,9 @@ as long as nobody insists.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
+from weakref import WeakValueDictionary
 
 from hapair.core.copies.backing import Found, judge, without_drbd
 from hapair.core.copies.replication import ATTACHED
@@ -19,7 +19,7 @@ from hapair.model.backing import Backing, LastSeen
 from hapair.model.built import Built
 from hapair.model.data import Disk
 from hapair.model.outcome import Done, Foreign, Outcome
-from hapair.ports import BackingVolumes, Replication
+from hapair.ports.data import BackingVolumes, Replication
 
 LOOK_S: Final = 2.0
 AGAIN_S: Final = 30.0  # After a disk did not answer, or not everything.
@@ -37,7 +37,7 @@ class Attachments:
         self._apart: set[str] = set()  # What DRBD does not have, and that is guarded.
         self._unsure: set[str] = set()  # What could not be looked at.
         self._given: set[str] = set()  # What is remembered says that DRBD has it.
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks = WeakValueDictionary[str, asyncio.Lock]()  # As long as anybody uses one.
 
     async def bring_up(self, do: Do, volume: Volume, timeout_s: float) -> Outcome:
         """Attach and connect; Foreign when somebody wrote to the volume since DRBD had it.
@@ -46,7 +46,7 @@ class Attachments:
         """
         if self._has_disk(volume):
             return await self._attach(do, volume, timeout_s)
-        async with self._locks[volume.resource]:
+        async with self._lock(volume):
             before = self._backing.last_seen(volume.resource)
             now = await self._backing.look(volume, timeout_s=timeout_s)
             if not isinstance(now, Backing):
@@ -84,7 +84,7 @@ class Attachments:
 
     async def take_down(self, volume: Volume, timeout_s: float) -> Outcome:
         """Disconnect and detach; then see to it that others leave the volume alone."""
-        async with self._locks[volume.resource]:
+        async with self._lock(volume):
             whole = self._has_whole_disk(volume)
             outcome = await self._replication.take_down(volume, timeout_s=timeout_s)
             if isinstance(outcome, Done) and whole:
@@ -133,7 +133,7 @@ class Attachments:
             volumes = built().volumes()
             self._given &= {volume.resource for volume in volumes}  # A build took others back.
             for volume in volumes:
-                async with self._locks[volume.resource]:
+                async with self._lock(volume):
                     await self._see(volume)
 
     async def _see(self, volume: Volume) -> None:
@@ -168,7 +168,10 @@ class Attachments:
 
         Return False when that cannot be remembered yet.
         """
-        before = self._backing.last_seen(volume.resource)
+        try:
+            before = self._backing.last_seen(volume.resource)
+        except OSError:
+            return False
         if before is not None:
             await self._backing.guard(volume)
         if before is not None and before.attached:
@@ -179,6 +182,9 @@ class Attachments:
             if not isinstance(await self._backing.remember(volume.resource, seen), Done):
                 return False
         return True
+
+    def _lock(self, volume: Volume) -> asyncio.Lock:
+        return self._locks.setdefault(volume.resource, asyncio.Lock())
 
     def _has_disk(self, volume: Volume) -> bool:
         facts = self._replication.facts(volume.resource)

@@ -3,23 +3,45 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from hapair.core.words.effects import Severity
-from hapair.model.cluster import Watchdog
+from hapair.core.words.stored import Stored
+from hapair.model.cluster import ArbitrationKind, Cluster, Watchdog
 from hapair.model.outcome import Done
-from hapair.ports import Clock, WatchdogDevice
+from hapair.ports.machine import Clock, WatchdogDevice
 from hapair.runtime.history.journal_log import Journal
+
+# A node without a right must have stopped what it runs, or be reset, when its lease is over. With
+# the other kinds the peer begins nothing before this node is off.
+BOUND: Final = (ArbitrationKind.WITNESS, ArbitrationKind.PATHS)
+
+
+def may_wait(cluster: Cluster, stored: Stored, silent_s: float) -> bool:
+    """Tell whether a node may go on that waits for its disk, and is not echoed for so long.
+
+    A reset would mend no disk. ``stored`` is what is on the disk: a right that is not there yet is
+    none.
+    """
+    if stored.holds_right or cluster.arbitration not in BOUND:
+        return True
+    return silent_s < cluster.lease_s
 
 
 @dataclass(slots=True)
 class Guard:
-    """Open from the start of the daemon until the core knows that nothing runs here."""
+    """Open from the start of the daemon until the core knows that nothing runs here.
+
+    After a boot nothing runs here yet: it is not opened before the disk has taken something, or a
+    node whose disk is full would be reset again and again.
+    """
 
     device: WatchdogDevice
     watchdog: Watchdog | None
     clock: Clock
     journal: Journal
     decided_at_s: Callable[[], float]  # When the core last looked at the time.
+    may_wait: Callable[[], bool] = lambda: False  # It waits for a disk, and nobody takes over.
     open: bool = False
 
     def set(self, on: bool) -> None:  # noqa: FBT001 - the effect's own words
@@ -44,9 +66,10 @@ class Guard:
             self.set(needed)
 
     async def run(self) -> None:
-        """Feed as long as the core decides, for ever."""
+        """Feed as long as the core decides, or rightly waits for a disk, for ever."""
         while True:
             interval_s = 1.0 if self.watchdog is None else self.watchdog.timeout_s / 5
-            if self.open and self.clock.boot_s() - self.decided_at_s() < 2 * interval_s:
+            decides = self.clock.boot_s() - self.decided_at_s() < 2 * interval_s
+            if self.open and (decides or self.may_wait()):
                 self.device.feed()
             await asyncio.sleep(interval_s)

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from hapair.core.words.effects import Effect, Severity
-from hapair.core.words.events import Event, Heard, Tick
+from hapair.core.words.events import Event, Heard, LookAgain, NotUnderstood, Tick
 from hapair.core.words.state import NodeState
 from hapair.rpc.messages import RpcError
 from hapair.runtime.history.journal_log import Journal
 
-# Heartbeats and ticks are repeated anyway; beyond this many waiting events they are dropped.
+# What is repeated anyway is dropped beyond this many waiting events: a disk may hang for days.
 WAITING_MAX: Final = 1000
+REPEATED: Final = (Tick, Heard, NotUnderstood, LookAgain)
 AGAIN_S: Final = 600.0  # Until what broke is tried again, so that no journal is flooded.
 EXIT_BROKEN: Final = 70  # EX_SOFTWARE: systemd starts us again, applications are untouched.
 
@@ -40,7 +41,7 @@ class Loop:
 
     def offer(self, event: Event) -> None:
         """Queue an event; never waits."""
-        if len(self._waiting) >= WAITING_MAX and isinstance(event, Tick | Heard):
+        if len(self._waiting) >= WAITING_MAX and isinstance(event, REPEATED):
             return
         self._waiting.append(event)
         self._offered.set()

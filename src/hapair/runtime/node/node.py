@@ -16,7 +16,9 @@ from hapair.model.cluster import Cluster
 from hapair.model.divergence import KeptSnapshot
 from hapair.model.outcome import Refused, Unknown
 from hapair.model.timeline import OPENING
-from hapair.ports import Clock, Fencing, Heartbeats, PeerLink, WatchdogDevice, Witnesses
+from hapair.ports.arbiters import Fencing, Witnesses
+from hapair.ports.machine import Clock, WatchdogDevice
+from hapair.ports.peer import Heartbeats, PeerLink
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.history.replication_memory import (
@@ -27,17 +29,18 @@ from hapair.runtime.history.replication_memory import (
     ReplicationMemory,
     read_remembered,
 )
-from hapair.runtime.node.guard import Guard
+from hapair.runtime.node.guard import Guard, may_wait
+from hapair.runtime.node.keeper import Keeper
+from hapair.runtime.node.lineage import PEER, Lineage, read_known
 from hapair.runtime.node.loop import Loop
 from hapair.runtime.node.peer import Peer
 from hapair.runtime.node.perform import Hands, Outlets, Performer, Spawn
 from hapair.runtime.node.sources import Pulse, watch_data
-from hapair.runtime.node.state_file import STATE, dump_state, unknown_members
+from hapair.runtime.node.state_file import STATE, StateFile
 from hapair.runtime.node.survey import Survey
 from hapair.runtime.node.third_parties import ThirdParties
 from hapair.runtime.node.views import LinkView
 
-STORE_RETRY_S: Final = 1.0
 Watched: TypeAlias = Callable[[], tuple[tuple[KeptSnapshot, ...], tuple[Pace, ...]]]
 LOST: Final = "detected"  # The core's word for the beginning of a silence.
 
@@ -75,6 +78,7 @@ class Parts:
     # Resets this machine; returns only when it could not.
     reset: Callable[[str], Refused | Unknown]
     load: Callable[[str], bytes | None] = _nothing  # What ``keep`` stored.
+    folder: str = "/var/lib/hapair"  # Where, for people.
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +109,14 @@ class Node:
     ) -> None:
         self.identity = identity
         self.watched: Watched = _nothing_watched  # What the guardian of resyncs sees.
-        self.waits_for_disk = False  # Then nothing is decided; a new daemon could not write either.
         self._parts = parts
-        self._unknown = unknown_members(parts.load(STATE))
+        file = StateFile(parts.load(STATE))
+        self.keeper = Keeper(parts.keep, parts.clock, parts.journal, parts.folder, stored, file)
         self._wires = parts.connect(built.cluster, identity.me)
         self._hands = parts.hands(built.cluster, identity.me)
-        self.peer = Peer(built.cluster.peer_of(identity.me), parts.clock, parts.journal, self.offer)
+        self._lineage = self._make_lineage()
+        peer_name = built.cluster.peer_of(identity.me)
+        self.peer = Peer(peer_name, parts.clock, parts.journal, self._lineage.stated)
         self._pulse = Pulse(
             self._wires.heartbeats,
             built.cluster.timing,
@@ -120,13 +126,8 @@ class Node:
             self._last_heard_s,
         )
         self._third_parties = self._make_third_parties(built.cluster)
-        self._guard = Guard(
-            parts.watchdog,
-            built.cluster.watchdog,
-            parts.clock,
-            parts.journal,
-            lambda: self.decided_at_s,
-        )
+        self._guard = self._make_guard(built.cluster)
+        self._started_at_s = parts.clock.boot_s()
         outlets = self._make_outlets(listeners)
         performer = Performer(self._hands, outlets, parts.journal, parts.clock, parts.spawn)
         performer.built = built
@@ -139,14 +140,39 @@ class Node:
             stored,
             parts.clock.boot_s(),
         )
+        self._pulse.before = core.beat_of(state)
+        self._pulse.cannot_store = lambda: self.keeper.cannot_store
         self._loop = Loop(core.step, state, performer)
         self._memory = ReplicationMemory(
             parts.keep, parts.clock, read_remembered(parts.load(MEMORY))
         )
 
+    def _make_guard(self, cluster: Cluster) -> Guard:
+        return Guard(
+            self._parts.watchdog,
+            cluster.watchdog,
+            self._parts.clock,
+            self._parts.journal,
+            lambda: self.decided_at_s,
+            self._may_wait,
+        )
+
+    def _make_lineage(self) -> Lineage:
+        parts = self._parts
+        return Lineage(
+            self._wires.heartbeats,
+            parts.clock,
+            parts.journal,
+            self.offer,
+            parts.keep,
+            lambda: self.state,
+            lambda: self.peer.connected,
+            read_known(parts.load(PEER)),
+        )
+
     def _make_outlets(self, listeners: Listeners) -> Outlets:
         return Outlets(
-            self._store,
+            self.keeper.store,
             self.peer.publish,
             self._pulse.set_beat,
             listeners.reply,
@@ -192,9 +218,26 @@ class Node:
         """Tell when the core last looked at the time: a daemon that works does so all the time."""
         return self._loop.ticked_at_s
 
+    @property
+    def waits_for_disk(self) -> bool:
+        """Tell whether nothing is decided for that; a new daemon could not write either."""
+        return self.keeper.waits
+
+    def _may_wait(self) -> bool:
+        """Tell whether the watchdog is fed although the core waits; see ``guard.may_wait``."""
+        cluster, now_s = self.built.cluster, self._parts.clock.boot_s()
+        # A new daemon does not know since when its node is silent: its lease is a short one.
+        short_s = cluster.lease_s - self.state.detection_s
+        echoed_s = self._pulse.echoed_s
+        silent_s = now_s - (self._started_at_s - short_s if echoed_s is None else echoed_s)
+        return self.keeper.waits and may_wait(cluster, self.keeper.stored, silent_s)
+
     def link_view(self) -> LinkView:
         return LinkView(
-            self.peer.connected, self._wires.link.trouble(), self._wires.heartbeats.rejected()
+            self.peer.connected,
+            self._wires.link.trouble(),
+            self._wires.heartbeats.rejected(),
+            self._wires.heartbeats.older(),
         )
 
     def remembered(self) -> Remembered:
@@ -210,11 +253,17 @@ class Node:
 
     def start(self) -> None:
         hands, clock = self._hands, self._parts.clock
+        known = self._lineage.known
+        self._wires.heartbeats.introduce(known.current, known.highest)
         self._open()
-        self._guard.set(on=True)  # Until it is known that nothing runs here.
+        if self.keeper.stored.joined_boot_id == self.identity.boot_id:
+            self._guard.set(on=True)  # Until it is known that nothing runs here.
         self._parts.spawn(self._guard.run())
+        self._parts.spawn(self._guard_when_stored())
+        self._parts.spawn(self.keeper.run())
         self._parts.spawn(self._loop.run(self._first))
         self._parts.spawn(self._pulse.run())
+        self._parts.spawn(self._lineage.run())
         self._parts.spawn(
             Survey(
                 hands.addresses,
@@ -226,7 +275,7 @@ class Node:
             ).run()
         )
         attachments = self._performer.attachments
-        offer = attachments.feed(self._memory.feed(self.offer))
+        offer = attachments.feed(self._memory.feed(self.offer, lambda: self.built))
         self._parts.spawn(watch_data(hands.replication, clock, offer))
         self._parts.spawn(attachments.run(lambda: self.built))
         self._parts.spawn(self._memory.run(lambda: self.state, self._ask_status))
@@ -234,6 +283,10 @@ class Node:
             lambda network, up: self.offer(LinkChanged(clock.boot_s(), network, up))
         )
         self._offer_links(self.built.cluster)
+
+    async def _guard_when_stored(self) -> None:
+        await self.keeper.works.wait()
+        self._guard.set(on=self.state.guarded is not False)
 
     async def reconfigure(self, built: Built) -> None:
         """Take over what clbuild or clbuildapp committed; applications go on.
@@ -250,7 +303,7 @@ class Node:
         if built.cluster != self.built.cluster or wires.keys != self._wires.keys:
             await self.close()
             self._wires = wires
-            self._pulse.heartbeats = wires.heartbeats
+            self._pulse.heartbeats = self._lineage.heartbeats = wires.heartbeats
             self._pulse.timing = built.cluster.timing
             self._use(built.cluster)
             self._open()
@@ -283,6 +336,7 @@ class Node:
 
     def _use(self, cluster: Cluster) -> None:
         self._hands.addresses.use(cluster)
+        self._hands.replication.use_peer(cluster, self.identity.me)
         self._hands.paths.use(cluster)
         self._third_parties.cluster = cluster
         self._third_parties.witnesses = self._witnesses_of(cluster)
@@ -298,27 +352,6 @@ class Node:
         for network in cluster.networks:
             up = self._hands.paths.link_up(network.name)
             self.offer(LinkChanged(at_s, network.name, up))
-
-    async def _store(self, stored: Stored) -> None:
-        """Return when it is on the disk: nothing that relies on it may happen before.
-
-        A disk that is full or read-only is waited for. The heartbeats go on meanwhile, so that
-        the peer does not take over what runs here; ending the daemon would mend nothing.
-        """
-        tries = 0
-        while True:
-            try:
-                await self._parts.keep(STATE, dump_state(stored, self._unknown))
-            except OSError as error:
-                if tries == 0:
-                    text = f"nothing can be decided: {STATE} cannot be written: {error}"
-                    self._parts.journal.add("not-stored", text, severity=Severity.ALARM)
-                tries += 1
-                self.waits_for_disk = True
-                await asyncio.sleep(STORE_RETRY_S)
-            else:
-                self.waits_for_disk = False
-                return
 
     def _last_heard_s(self) -> float | None:
         return max(self.state.peer.heard_at_s.values(), default=None)

@@ -12,7 +12,8 @@ from typing import Final
 
 from hapair.core.words.effects import Severity
 from hapair.core.words.events import PeerState, PeerStated
-from hapair.ports import Clock, PeerLink
+from hapair.ports.machine import Clock
+from hapair.ports.peer import PeerLink
 from hapair.rpc.messages import (
     Answer,
     ExitCode,

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, TypeAlias
+from weakref import WeakValueDictionary
 
 from hapair.core.words.effects import (
     Act,
@@ -35,31 +37,44 @@ from hapair.core.words.events import (
     ReferencesProbed,
 )
 from hapair.core.words.stored import Stored
+from hapair.model import timing
 from hapair.model.application import Application, ServiceAddress, Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports import (
-    Addresses,
-    BackingVolumes,
-    Clock,
-    FileSystems,
-    Paths,
-    Presence,
-    Programs,
-    Replication,
-)
+from hapair.model.outcome import PASSING, Done, NotNow, Outcome, Refused, Unknown
+from hapair.ports.data import BackingVolumes, FileSystems, Replication
+from hapair.ports.machine import Clock
+from hapair.ports.network import Addresses, Paths, Presence
+from hapair.ports.programs import Programs
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.attachments import Attachments
+from hapair.runtime.node.turns import Turns
 
 # An adapter ends its work at the time-out; this much later it is given up on.
 GRACE_S: Final = 2.0
 LOOK_TIMEOUT_S: Final = 10.0
+PROGRAM_LOOK_S: Final = timing.MONITOR_S + GRACE_S  # An agent's monitor has its time.
 HELD_LOOK_S: Final = 5.0
 HELD_OPEN: Final = "held open"  # DRBD's words for a device that somebody uses.
 # They end what is under way, a start that hangs or an unmount that waits for frozen writes, so
 # they must not wait for it.
 ENDS_OTHERS: Final = (Do.KILL_PROGRAM, Do.DETACH, Do.RESUME)
+
+# A node that lost its right has only its lease to end what runs, however much that is. Mounts are
+# made together, and what is done to addresses takes nothing that others could wait for.
+WAITS_FOR_NOBODY: Final = (
+    *ENDS_OTHERS,
+    Do.STOP_PROGRAM,
+    Do.END_HOLDERS,
+    Do.MOUNT,
+    Do.UNMOUNT,
+    Do.ADD_ADDRESSES,
+    Do.REMOVE_ADDRESSES,
+    Do.ANNOUNCE_ADDRESSES,
+    Do.RESTORE_ADDRESSES,
+)
+
+KILLED_BEFORE: Final = "it was killed before it began"
 
 Spawn: TypeAlias = Callable[[Coroutine[object, object, None]], object]
 
@@ -94,7 +109,10 @@ class Outlets:
 
 
 class Performer:
-    """Independent actions run in parallel; those on one item one after the other."""
+    """Independent actions run in parallel, some at a time; those on one item one after the other.
+
+    The time limit of an action begins with its turn.
+    """
 
     def __init__(
         self, hands: Hands, outlets: Outlets, journal: Journal, clock: Clock, spawn: Spawn
@@ -104,7 +122,10 @@ class Performer:
         self._journal = journal
         self._clock = clock
         self._spawn = spawn
-        self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
+        self._turns = Turns()
+        # A lock lives as long as somebody has it or waits for it.
+        self._locks = WeakValueDictionary[tuple[str, str, str], asyncio.Lock]()
+        self._to_start: dict[str, int] = {}  # By application: the start that has not begun yet.
         self._answers: list[Looked] = []  # Of looks that have just ended.
         self._ends: list[Ended] = []  # Of actions that have just ended.
         self.attachments = Attachments(hands.replication, hands.backing)
@@ -119,6 +140,7 @@ class Performer:
             case SetBeat():
                 self._outlets.set_beat(effect.beat)
             case Act():
+                self._plan_start(effect)
                 self._spawn(self._act(effect))
             case Look():
                 self._spawn(self._look(effect))
@@ -139,20 +161,41 @@ class Performer:
             case Note():
                 self._outlets.note(effect)
 
+    def _plan_start(self, act: Act) -> None:
+        """Let a start wait for its turn, until it is killed: what waits cannot be killed yet."""
+        if act.do is Do.START_PROGRAM:
+            self._to_start[act.application] = act.effect_id
+        elif act.do is Do.KILL_PROGRAM:
+            self._to_start.pop(act.application, None)
+
+    def _is_withdrawn(self, act: Act) -> bool:
+        if act.do is not Do.START_PROGRAM:
+            return False
+        if self._to_start.get(act.application) != act.effect_id:
+            return True
+        del self._to_start[act.application]
+        return False
+
     async def _act(self, act: Act) -> None:
-        began_s = self._clock.boot_s()
-        try:
-            async with self._lock(act), asyncio.timeout(act.timeout_s + GRACE_S):
-                outcome = await self._work(act)
-        except TimeoutError:
-            outcome = Unknown(f"{act.do}: no answer within {act.timeout_s:g} s")
-        except OSError as error:
-            outcome = Unknown(f"{act.do}: {error}")
+        async with self._lock(act), self._turn(act):
+            began_s = self._clock.boot_s()
+            withdrawn = self._is_withdrawn(act)
+            outcome = Refused(KILLED_BEFORE) if withdrawn else await self._outcome(act)
         at_s = self._clock.boot_s()
         self._tell(act, outcome, at_s - began_s)
         if not self._ends:
             asyncio.get_running_loop().call_soon(self._tell_ends)
-        self._ends.append(Ended(at_s, act.effect_id, outcome))
+        self._ends.append(Ended(at_s, act.effect_id, outcome, self._clock.wall_s()))
+
+    async def _outcome(self, act: Act) -> Outcome:
+        try:
+            async with asyncio.timeout(act.timeout_s + GRACE_S):
+                return await self._work(act)
+        except TimeoutError:
+            return Unknown(f"{act.do}: no answer within {act.timeout_s:g} s")
+        except OSError as error:
+            why = f"{act.do}: {error}"
+            return NotNow(why) if error.errno in PASSING else Unknown(why)
 
     def _tell_ends(self) -> None:
         """Tell together what ended together: each event is a decision about everything."""
@@ -166,6 +209,16 @@ class Performer:
         kind = "" if act.resource else act.do.split()[-1]  # "program" or "addresses".
         return self._locks.setdefault((act.application, act.resource, kind), asyncio.Lock())
 
+    def _turn(self, act: Act) -> AbstractAsyncContextManager[None]:
+        if act.do in WAITS_FOR_NOBODY:
+            return nullcontext()
+        return self._turns.turn(act.do, self._rank(act.application))
+
+    def _rank(self, application: str) -> int:
+        """Return its place: that in the order of resyncs, which says what matters most."""
+        order = self.built.cluster.resync.order if self.built else ()
+        return order.index(application) if application in order else len(order)
+
     async def _work(self, act: Act) -> Outcome:
         built = self._application(act.application)
         if built is None:
@@ -176,7 +229,7 @@ class Performer:
             if volume is None:
                 return Refused(f"{act.resource} is not built on this node")
             return await self._on_volume(act.do, volume, act.timeout_s)
-        return await self._on_application(act.do, application, act.timeout_s)
+        return await self._on_application(act, application)
 
     def _application(self, name: str) -> tuple[Application, dict[str, Volume]] | None:
         for built in self.built.applications if self.built else ():
@@ -219,14 +272,17 @@ class Performer:
             return outcome
         return Refused(f"{outcome.why}; {volume.device} is held by {held.named()}")
 
-    async def _on_application(self, do: Do, application: Application, timeout_s: float) -> Outcome:
+    async def _on_application(self, act: Act, application: Application) -> Outcome:
+        timeout_s, despite = act.timeout_s, act.despite_peer
         addresses, programs = self._hands.addresses, self._hands.programs
         name, program = application.name, application.program
-        match do:
+        match act.do:
             case Do.ADD_ADDRESSES:
-                return await addresses.add(application.addresses, timeout_s=timeout_s)
+                return await addresses.add(
+                    application.addresses, timeout_s=timeout_s, despite_peer=despite
+                )
             case Do.RESTORE_ADDRESSES:
-                return await self._restore(application.addresses, timeout_s)
+                return await self._restore(application.addresses, timeout_s, despite_peer=despite)
             case Do.REMOVE_ADDRESSES:
                 return await addresses.remove(application.addresses, timeout_s=timeout_s)
             case Do.ANNOUNCE_ADDRESSES:
@@ -240,16 +296,20 @@ class Performer:
             case Do.KILL_PROGRAM:
                 return await programs.kill(name, program, timeout_s=timeout_s)
             case _:
-                return Refused(f"{do} is done to a volume")
+                return Refused(f"{act.do} is done to a volume")
 
-    async def _restore(self, wanted: tuple[ServiceAddress, ...], timeout_s: float) -> Outcome:
+    async def _restore(
+        self, wanted: tuple[ServiceAddress, ...], timeout_s: float, *, despite_peer: bool
+    ) -> Outcome:
         """Put back what can be put back: one that cannot keeps no other one away."""
-        outcome = await self._hands.addresses.add(wanted, timeout_s=timeout_s)
+        outcome = await self._hands.addresses.add(
+            wanted, timeout_s=timeout_s, despite_peer=despite_peer
+        )
         if isinstance(outcome, Done) or len(wanted) == 1:
             return outcome
         half = len(wanted) // 2
-        first = await self._restore(wanted[:half], timeout_s)
-        second = await self._restore(wanted[half:], timeout_s)
+        first = await self._restore(wanted[:half], timeout_s, despite_peer=despite_peer)
+        second = await self._restore(wanted[half:], timeout_s, despite_peer=despite_peer)
         return second if isinstance(first, Done) else first
 
     def _tell(self, act: Act, outcome: Outcome, took_s: float) -> None:
@@ -263,7 +323,8 @@ class Performer:
 
     async def _look(self, look: Look) -> None:
         try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
+            limit_s = PROGRAM_LOOK_S if look.layer is Layer.PROGRAM else LOOK_TIMEOUT_S
+            async with self._look_turn(look), asyncio.timeout(limit_s):
                 found = await self._found(look)
         except (TimeoutError, OSError) as error:
             text = f"cannot tell whether it is {look.layer}: {str(error) or 'no answer in time'}"
@@ -277,6 +338,12 @@ class Performer:
         if not self._answers:
             asyncio.get_running_loop().call_soon(self._tell_answers)
         self._answers.append(answer)
+
+    def _look_turn(self, look: Look) -> AbstractAsyncContextManager[None]:
+        """A program is asked by another program; all else is read once for all who ask."""
+        if look.layer is not Layer.PROGRAM:
+            return nullcontext()
+        return self._turns.turn(look.layer, self._rank(look.application))
 
     def _tell_answers(self) -> None:
         """Tell together what was found together, for the same reason."""

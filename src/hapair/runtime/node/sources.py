@@ -2,41 +2,29 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hapair.core.words.effects import Severity
-from hapair.core.words.events import Beat, DataChanged, Event, Heard, Tick
+from hapair.core.words.events import Beat, DataChanged, Event, Heard, NotUnderstood, Tick
 from hapair.model.cluster import Timing
-from hapair.model.status import Standing
-from hapair.ports import Clock, HeardDatagram, Heartbeats, Replication
+from hapair.ports.data import Replication
+from hapair.ports.machine import Clock
+from hapair.ports.peer import HeardDatagram, Heartbeats
 from hapair.rpc.messages import Malformed
-from hapair.runtime.codec import dumps, loads
 from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.beats import Listener, Speaker
 from hapair.runtime.pauses import Moment, late_s
 
 EPSILON_S: Final = 0.001  # Wake up just after a deadline, not just before it.
 WATCH_AGAIN_S: Final = 1.0  # After the stream of facts has ended.
 
 Offer = Callable[[Event], None]
-# Reading heartbeats is most of what an idle daemon does, and they say the same for hours.
-cache_of_recent: Final = lru_cache(maxsize=8)
 
 
-@cache_of_recent
-def beat_body(beat: Beat) -> bytes:
-    return dumps(beat)
-
-
-@cache_of_recent
-def read_body(body: bytes) -> Beat:
-    return loads(Beat, body)
-
-
-def read_beat(datagram: HeardDatagram) -> Beat:
+def read_beat(listener: Listener, datagram: HeardDatagram) -> Beat:
     """Read an authenticated heartbeat; Malformed if it is not one of this version."""
-    beat = read_body(datagram.body)
+    beat = listener.read(datagram.body)
     if beat.incarnation != datagram.incarnation:
         raise Malformed("the incarnation differs from the authenticated one")
     return beat
@@ -57,8 +45,14 @@ class Pulse:
     offer: Offer
     last_heard_s: Callable[[], float | None]  # When the core heard the peer, if it ever did.
     beat: Beat | None = None
+    # What is said before the core has said anything, if that is because the disk takes nothing.
+    before: Beat | None = None
+    cannot_store: Callable[[], bool] = lambda: False
+    echoed_s: float | None = None  # When the peer last said that it hears this daemon.
     received_s: float = float("-inf")  # When any heartbeat came.
     malformed: int = 0
+    speaker: Speaker = field(default_factory=Speaker)
+    listener: Listener = field(default_factory=Listener)
 
     def open(self) -> None:
         self.heartbeats.open(self.heard)
@@ -70,22 +64,29 @@ class Pulse:
 
     def send(self) -> None:
         """Repeat what the core said last, but for the echo: the core may be waiting for a disk."""
-        if self.beat is not None:
+        unable = self.cannot_store()
+        beat = self.before if self.beat is None and unable else self.beat
+        if beat is not None:
             deaf = self.clock.boot_s() - self.received_s > self.timing.detection_s
-            beat = replace(self.beat, echo=0) if deaf else self.beat
-            self.heartbeats.send(beat.incarnation, beat_body(beat))
+            if deaf or unable:
+                beat = replace(beat, echo=0 if deaf else beat.echo, cannot_store=unable)
+            for body in self.speaker.say(beat):
+                self.heartbeats.send(beat.incarnation, body)
 
     def heard(self, datagram: HeardDatagram) -> None:
         self.received_s = self.clock.boot_s()
         try:
-            beat = read_beat(datagram)
+            beat = read_beat(self.listener, datagram)
         except Malformed as error:
             self.malformed += 1
             if self.malformed == 1:
                 text = f"a heartbeat of the peer is not understood: {error}"
                 self.journal.add("malformed", text, severity=Severity.WARNING)
             # It has the right key: a peer of another version is not understood, but alive.
-            beat = Beat(datagram.incarnation, echo=0, standing=Standing.HALTED, epoch=0)
+            self.offer(NotUnderstood(self.clock.boot_s(), datagram.incarnation))
+            return
+        if self.beat is not None and beat.echo == self.beat.incarnation:
+            self.echoed_s = self.received_s
         self.offer(Heard(self.clock.boot_s(), datagram.network, beat))
 
     async def run(self) -> None:

@@ -1,38 +1,46 @@
 """state.json: what the core must not forget, as a file. The codec says how versions share one."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import fields
 from typing import Final
 
 from hapair.config import codec
 from hapair.core.words.stored import Stored
-from hapair.rpc.messages import JsonObject
 
 STATE: Final = "state.json"
-NOTHING: Final[JsonObject] = {}
-_KNOWN: Final = frozenset(field.name for field in fields(Stored))
 
 
-def dump_state(stored: Stored, unknown: Mapping[str, object] = NOTHING) -> bytes:
-    """Return the file's content, with the members of a newer version that it had before.
+class StateFile:
+    """Turns what is stored into the file's content, and keeps what a newer version had there."""
 
-    What the previous version did not know is left out as long as there is nothing to say: that
-    version can be installed again until then, and must not be afterwards.
-    """
-    members = codec.encode(stored)
-    if not stored.foreign:
-        del members["foreign"]
-    return json.dumps({**unknown, **members}, separators=(",", ":")).encode()
+    def __init__(self, content: bytes | None) -> None:
+        """Take what lies there now, which can be read; None: nothing."""
+        self._newer: object = None  # What lies there, if only a newer version knows all of it.
+        if content is not None:
+            written = codec.loads(content)
+            ours = codec.encode(codec.decode(Stored, written))
+            if codec.kept(Stored, written, ours) != ours:
+                self._newer = written
+
+    def dump(self, stored: Stored) -> bytes:
+        """Return the file's content, with what only a newer version knows of the present one.
+
+        What the previous version did not know is left out as long as there is nothing to say: that
+        version can be installed again until then, and must not be afterwards.
+        """
+        members = codec.encode(stored)
+        if self._newer is not None:
+            kept = codec.kept(Stored, self._newer, members)
+            self._newer = members = kept
+        if not stored.foreign:
+            members = {name: each for name, each in members.items() if name != "foreign"}
+        return json.dumps(members, separators=(",", ":")).encode()
+
+
+def dump_state(stored: Stored) -> bytes:
+    """Return the content of a file in which nothing lies yet."""
+    return StateFile(None).dump(stored)
 
 
 def load_state(content: bytes) -> Stored:
     """Return what was dumped; DamagedError, or NewerFormatError if it must not be passed over."""
     return codec.decode(Stored, codec.loads(content))
-
-
-def unknown_members(content: bytes | None) -> JsonObject:
-    """Return what a newer version has written into a file that can be read, beside what we know."""
-    written = codec.loads(content) if content is not None else None
-    members = written if isinstance(written, dict) else NOTHING
-    return {name: member for name, member in members.items() if name not in _KNOWN}

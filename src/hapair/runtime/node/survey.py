@@ -9,7 +9,9 @@ from typing import Final, TypeAlias
 from hapair.core.words.effects import Severity
 from hapair.core.words.events import Event, LookAgain, Seen
 from hapair.model.built import Built
-from hapair.ports import Addresses, Clock, FileSystems
+from hapair.ports.data import FileSystems
+from hapair.ports.machine import Clock
+from hapair.ports.network import Addresses
 from hapair.runtime.history.journal_log import Journal
 
 LOOK_AGAIN_S: Final = 30.0  # What the kernel tells of mounts and addresses may be lost.

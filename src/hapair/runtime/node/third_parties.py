@@ -10,7 +10,8 @@ from hapair.core.words.events import Event, Fenced, WitnessAnswered
 from hapair.model.cluster import Cluster, FenceMethod, Witness
 from hapair.model.outcome import Done, Refused, Unknown
 from hapair.model.witness import Answer, WitnessAnswer
-from hapair.ports import Clock, Fencing, Witnesses
+from hapair.ports.arbiters import Fencing, Witnesses
+from hapair.ports.machine import Clock
 from hapair.runtime.history.journal_log import Journal
 
 # An adapter ends its work at the time-out; this much later it is given up on.

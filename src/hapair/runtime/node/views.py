@@ -10,3 +10,4 @@ class LinkView:
     connected: bool
     trouble: str = ""  # Why the last attempt to connect failed.
     rejected: int = 0  # Heartbeats that were forged, replayed or damaged.
+    older: int = 0  # Those in a row that are the peer's own, of an incarnation before.

@@ -1,0 +1,43 @@
+"""What a node without a disk knows: it wrote nothing alone, so the peer's copy misses nothing.
+
+Nothing can be compared with a copy that has no disk. But a node that was connected to the peer's
+current copy while it had no disk itself, and that has had none since, got no write acknowledged
+that is not in that copy. A restart or a boot changes nothing about that: it is stored, and
+forgotten when a disk is seen again, which is before anything could be promoted from it.
+"""
+
+from hapair.core.copies import doubts, replication
+from hapair.core.words.events import PeerState
+from hapair.core.words.state import NodeState
+from hapair.core.words.turn import Turn
+from hapair.model.data import Connection, Disk, VolumeFacts
+from hapair.model.status import Standing
+
+
+def settle(turn: Turn) -> None:
+    """Remember what was not written here since the peer had all of it; believe the same of it."""
+    state = turn.state
+    theirs = state.peer.state
+    kept = {name for name in state.stored.wrote_nothing if not _is_attached(state.facts.get(name))}
+    if state.standing is Standing.TOGETHER and theirs is not None:
+        kept |= {name for name in state.facts if _writes_to_the_peer(state, theirs, name)}
+        doubts.believe(turn, theirs.wrote_nothing)
+    known = tuple(sorted(kept))
+    if known != state.stored.wrote_nothing:
+        turn.store(wrote_nothing=known)
+
+
+def _is_attached(facts: VolumeFacts | None) -> bool:
+    return facts is not None and facts.disk in replication.ATTACHED
+
+
+def _writes_to_the_peer(state: NodeState, theirs: PeerState, name: str) -> bool:
+    facts = state.facts[name]
+    said = theirs.by_name.get(replication.application_of(state, name) or "")
+    return (
+        facts.disk is Disk.DISKLESS
+        and facts.connection is Connection.CONNECTED
+        and facts.peer_disk is Disk.UP_TO_DATE
+        and said is not None
+        and said.data_current
+    )

@@ -1,0 +1,136 @@
+"""A node without a disk says that it wrote nothing alone, and its peer believes it."""
+
+from dataclasses import replace
+
+import pytest
+
+from hapair.core.copies import doubts
+from hapair.core.words.effects import Do
+from hapair.core.words.events import ConfirmPeerDown, Introduce, Move
+from hapair.core.words.stored import Stored
+from hapair.model.data import Connection, Disk, Role
+from hapair.model.status import Wanted
+from tests.core.bench import NAME, RESOURCE, Bench, facts
+from tests.core.test_explain import alarms
+
+DEAD = facts(role=Role.PRIMARY, disk=Disk.DISKLESS)
+ALONE = facts(
+    role=Role.PRIMARY,
+    disk=Disk.DISKLESS,
+    peer_role=Role.UNKNOWN,
+    peer_disk=Disk.UNKNOWN,
+    connection=Connection.CONNECTING,
+)
+BESIDE_THE_DEAD = facts(peer_disk=Disk.DISKLESS)
+
+
+def served_by_the_peers_disk() -> Bench:
+    bench = Bench()
+    bench.running()
+    bench.data(DEAD)
+    return bench
+
+
+def says(bench: Bench) -> tuple[str, ...]:
+    assert bench.state.published is not None
+    return bench.state.published.wrote_nothing
+
+
+def test_what_was_written_to_the_peers_disk_alone_is_told_as_long_as_it_is_true() -> None:
+    bench = served_by_the_peers_disk()
+    bench.deaf = set(Do)
+    assert says(bench) == (RESOURCE,)
+    bench.data(ALONE)
+    assert says(bench) == (RESOURCE,)
+    bench.kernel.clear()
+    bench.data()
+    assert says(bench) == (RESOURCE,), "what the kernel does not have is not written"
+    bench.data(facts())
+    assert says(bench) == ()
+
+
+def test_a_new_daemon_knows_it_until_it_sees_a_disk() -> None:
+    bench = served_by_the_peers_disk()
+    bench = Bench(stored=bench.state.stored, attached=replace(ALONE, role=Role.SECONDARY))
+    assert says(bench) == (RESOURCE,)
+    bench.data(facts())
+    assert says(bench) == ()
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        ALONE,
+        replace(DEAD, peer_disk=Disk.CONSISTENT),
+        replace(DEAD, connection=Connection.SYNC_SOURCE),
+        facts(),
+    ],
+)
+def test_nothing_is_told_of_what_may_have_been_written_here(now: object) -> None:
+    bench = Bench()
+    bench.running()
+    bench.data(now)  # type: ignore[arg-type]
+    assert says(bench) == ()
+
+
+def test_nothing_is_told_while_the_peer_doubts_its_copy_or_has_none() -> None:
+    bench = Bench()
+    bench.running()
+    bench.peer_has(current=False)
+    bench.data(DEAD)
+    assert says(bench) == ()
+    bench.peer_says(applications=())
+    assert says(bench) == ()
+    bench.data(replace(DEAD, resource="foreign.data"))
+    assert says(bench) == ()
+
+
+def doubtful(**stored: tuple[str, ...]) -> Bench:
+    bench = Bench(stored=Stored(**stored))  # type: ignore[arg-type]
+    bench.attached = BESIDE_THE_DEAD
+    bench.together_with(current=False)
+    return bench
+
+
+@pytest.mark.parametrize("doubt", ["unproven", "away"])
+def test_who_hears_that_nothing_was_written_doubts_no_more(doubt: str) -> None:
+    bench = doubtful()
+    stored = replace(bench.state.stored, **{doubt: (RESOURCE,)})  # type: ignore[arg-type]
+    bench.state = replace(bench.state, stored=stored)
+    assert not doubts.is_current(bench.state, RESOURCE)
+    bench.peer_says(wrote_nothing=(RESOURCE,))
+    assert doubts.is_current(bench.state, RESOURCE)
+
+
+def test_what_is_known_to_miss_writes_misses_them_whatever_the_peer_says() -> None:
+    bench = doubtful(behind=(RESOURCE,))
+    bench.peer_says(wrote_nothing=(RESOURCE,))
+    assert not doubts.is_current(bench.state, RESOURCE)
+
+
+def test_a_person_is_told_what_can_be_said_of_a_copy_beside_a_dead_disk() -> None:
+    bench = doubtful(unproven=(RESOURCE,))
+    bench.command(Introduce(NAME, Wanted.UP))
+    bench.wait(12.0)
+    assert "unproven-copy" in alarms(bench)
+    reply = bench.command(ConfirmPeerDown())
+    assert reply is not None
+    assert reply.text.endswith(f"clconfirm copy-is-good {NAME}")
+
+
+def moved(bench: Bench) -> str:
+    reply = bench.command(Move(NAME))
+    assert reply is not None
+    assert not reply.accepted
+    return reply.text
+
+
+def test_no_resync_is_promised_that_cannot_come() -> None:
+    bench = served_by_the_peers_disk()
+    assert moved(bench).endswith("goes to the copy of node2 with: clhalt --node node1")
+    bench.peer_has(current=False)
+    assert "the copy of node2 may miss writes" in moved(bench)
+    bench.data(facts(role=Role.PRIMARY, peer_disk=Disk.DISKLESS))
+    assert f"the disk of {RESOURCE} on node2 is lost: no resync" in moved(bench)
+    bench.data(facts(role=Role.PRIMARY, connection=Connection.SYNC_SOURCE))
+    assert "wait for the resync" in moved(bench)

@@ -1,0 +1,109 @@
+"""A /var that is full or read-only (runbook 28): found, told once, and nobody waits for it."""
+
+from typing import Final
+
+import pytest
+
+from hapair_lab import cluster
+from hapair_lab.lab import PATIENCE_S, Lab
+from hapair_lab.machine import Machine
+from tests.lab.story import Story, boot_of, notes, serving, wait_for_standing
+from tests.labs import LabFrom
+
+pytestmark = [pytest.mark.lab(seconds=120), pytest.mark.long]
+
+MEMORY: Final = "/var/lib/hapair"
+FLOOD: Final = "/var/tmp/flood"
+# To the last byte: what is left after large pieces is taken in small ones.
+FILL: Final = f"for size in 1M 4k 1; do dd if=/dev/zero bs=$size 2>/dev/null >>{FLOOD}; done; true"
+READ_ONLY: Final = f"mount --bind {MEMORY} {MEMORY} && mount -o remount,bind,ro {MEMORY}"
+
+
+@pytest.fixture
+def formed_lab(lab_from: LabFrom) -> Lab:
+    return lab_from(cluster.formed_step())
+
+
+def findings(node: Machine) -> str:
+    """Return the page as one line: it is wrapped where the terminal ends."""
+    return " ".join(node.run("clstat", timeout_s=PATIENCE_S).stdout.split())
+
+
+def cuts_replication(story: Story) -> None:
+    for node in story.lab.nodes:
+        node.cable("priv0").pull()
+
+
+def mends_replication(story: Story) -> None:
+    for node in story.lab.nodes:
+        node.cable("priv0").plug()
+    story.redundant_again()
+
+
+def test_a_full_stand_by_is_found_and_still_stores_what_the_active_node_waits_for(
+    formed_lab: Lab,
+) -> None:
+    """FAIL: nobody is told, the writes freeze for good, or it cannot take over."""
+    with serving(formed_lab) as story:
+        story.node2.check(FILL, timeout_s=PATIENCE_S)
+        formed_lab.wait_until(
+            "the page of node1 names the disk of node2",
+            lambda: "takes no new file: No space left" in findings(story.node1),
+            timeout_s=PATIENCE_S,
+        )
+        assert story.node1.run("clstat", timeout_s=PATIENCE_S).exit_code == 5
+        cuts_replication(story)
+        story.service_answers()
+        wait_for_standing(formed_lab, "together", *formed_lab.nodes)
+        mends_replication(story)
+        story.node1.power_off()
+        story.service_answers()
+        assert story.runs_on() == "node2", "the right was stored in reserved room"
+        story.node2.check(f"rm {FLOOD}")
+        story.node1.power_on()
+        story.redundant_again()
+        formed_lab.wait_until(
+            "the page is clean", lambda: "takes no new" not in findings(story.node1),
+            timeout_s=PATIENCE_S,
+        )  # fmt: skip
+
+
+def test_a_stand_by_that_cannot_store_is_not_waited_for(formed_lab: Lab) -> None:
+    """FAIL: the writes of the active node freeze until its stand-by's disk is mended."""
+    with serving(formed_lab) as story:
+        story.node2.check(READ_ONLY)
+        formed_lab.wait_until(
+            "the page of node1 names the disk of node2",
+            lambda: f"{MEMORY}/state.json cannot be written" in findings(story.node1),
+            timeout_s=PATIENCE_S,
+        )
+        cuts_replication(story)
+        story.service_answers(100)
+        wait_for_standing(formed_lab, "alone", story.node1)
+        assert findings(story.node1).count("ALARM") == 1
+        story.node2.check(f"umount {MEMORY}")
+        wait_for_standing(formed_lab, "together", *formed_lab.nodes)
+        assert "stored-again" in notes(story.node2)
+        mends_replication(story)
+        story.service_answers()
+        assert story.runs_on() == "node1"
+
+
+def test_an_active_node_that_cannot_store_serves_on_and_is_followed(formed_lab: Lab) -> None:
+    """FAIL: it is reset or stopped for its disk, or nobody takes over when it dies."""
+    with serving(formed_lab) as story:
+        boot = boot_of(story.node1)
+        story.node1.check(READ_ONLY)
+        story.wait_for_note(story.node2, "together")
+        formed_lab.wait_until(
+            "node1 says that it cannot store",
+            lambda: "cannot be written" in findings(story.node2),
+            timeout_s=PATIENCE_S,
+        )
+        story.service_answers(100)
+        assert boot_of(story.node1) == boot
+        story.node1.power_off()
+        story.service_answers()
+        assert story.runs_on() == "node2"
+        story.node1.power_on()
+        story.redundant_again()

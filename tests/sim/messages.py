@@ -1,0 +1,73 @@
+"""What the nodes say to each other, in its real form and within its real limits."""
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from hapair.adapters.heartbeat import Sealer
+from hapair.adapters.peerlink import MESSAGE_BYTES_MAX
+from hapair.adapters.witness.clwitness import REPLY_BYTES_MAX, ClwitnessClient
+from hapair.adapters.witness.words import Asker, JsonObject, object_of
+from hapair.core.words.events import PeerState
+from hapair.model.witness import WitnessAnswer
+from hapair.runtime.codec import decode, encode
+from hapair.witness.wire import LINE_BYTES_MAX, Reply, Request, parse
+from hapair.witness.wire import encode as written
+from tests.checkers.rules import BrokenRuleError
+from tests.sim.settings import NODES, other
+
+KEY: Final = b"k" * 32
+SEALERS: Final = {node: Sealer("simulated", KEY, index) for index, node in enumerate(NODES)}
+# Late and doubled datagrams arrive here although a receiver drops them: so no sequence counts.
+SEQUENCE: Final = 0
+
+Post = Callable[[str, str, int, bytes], bytes]  # Sender, network, incarnation and body: a datagram.
+
+
+def sealed(sender: str, network: str, incarnation: int, body: bytes) -> bytes:
+    return SEALERS[sender].seal(network, incarnation, SEQUENCE, body)
+
+
+@lru_cache(maxsize=256)
+def opened(sender: str, network: str, datagram: bytes) -> bytes | None:
+    """Return the body, as the other node takes it in; None for what it drops."""
+    heard = SEALERS[other(sender)].unseal(network, datagram)
+    return None if heard is None else heard[2]
+
+
+@lru_cache(maxsize=32)
+def as_received(state: PeerState, say: Callable[[PeerState], object] = encode) -> PeerState:
+    """Return what the peer reads when it is sent this, in the words of the sender's version."""
+    message = json.dumps({"kind": "state", "state": say(state)}).encode()
+    if len(message) > MESSAGE_BYTES_MAX:
+        raise BrokenRuleError(f"R8: a state of {len(message)} bytes is heard by nobody")
+    return decode(PeerState, json.loads(message)["state"])
+
+
+class Conversation(ClwitnessClient):
+    """The node's side of a talk with the witness; each line goes through both sides' real code."""
+
+    def __init__(self, answers: Callable[[Request], Reply]) -> None:
+        self._answers = answers
+
+    async def _exchange(self, request: JsonObject, timeout_s: float) -> JsonObject:  # noqa: ARG002 - as there
+        line = json.dumps(request).encode() + b"\n"
+        reply = written(self._answers(parse(line)))
+        if len(line) > LINE_BYTES_MAX or len(reply) > REPLY_BYTES_MAX:
+            raise BrokenRuleError(f"R8: a line of {max(len(line), len(reply))} bytes is not read")
+        return object_of(reply, "its reply")
+
+
+def talked(
+    cluster: str, node: str, epoch: int, answers: Callable[[Request], Reply]
+) -> WitnessAnswer:
+    """Return what the node understands when it asks for an epoch, or looks (0)."""
+    talk, asker = Conversation(answers), Asker(cluster, node)
+    asks = talk.grant(asker, epoch, timeout_s=1.0) if epoch else talk.look(asker, timeout_s=1.0)
+    try:
+        asks.send(None)
+    except StopIteration as ended:
+        answer: WitnessAnswer = ended.value
+        return answer
+    raise AssertionError("a talk in memory waits for nothing")

@@ -1,0 +1,100 @@
+"""Broken on purpose: how long something is waited for, how often it is tried, what bounds it."""
+
+from dataclasses import replace
+from typing import Final
+
+from hapair.core.applications import endings, failures, upkeep
+from hapair.core.right import fencing, holding, witness
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Halt, Run
+from tests.checkers.rules import BrokenRuleError
+from tests.sim.faults import DeadStrip, FailActions, HangDaemon, LoseWitness, RemoveAddresses, Typed
+from tests.sim.machine import Core, Trouble
+from tests.sim.mutants import Mutant, in_time, plan
+from tests.sim.mutants_of_rights import LOSER_WITHOUT_DATA
+from tests.sim.mutants_of_starts import FAILS_EVERYWHERE, LATER
+from tests.sim.stage import ONE_APPLICATION, ORDERS, WITH_FENCING, WITH_WITNESS, Stage
+
+AN_HOUR_S: Final = 3600.0
+OFTEN: Final = 10**6
+
+
+def the_other_one_takes_over(stage: Stage) -> None:
+    stage.dies("node1")
+    in_time(stage, 60.0, "node2", lambda: stage.served_by() == "node2")
+
+
+def the_witness_is_back_soon(core: Core) -> None:
+    stage = Stage(WITH_WITNESS, core=core).begin()
+    stage.suffers(LoseWitness(0, (), 20.0))
+    the_other_one_takes_over(stage)
+
+
+def the_strip_is_back_soon(core: Core) -> None:
+    stage = Stage(WITH_FENCING, core=core).begin()
+    stage.suffers(DeadStrip(20.0))
+    the_other_one_takes_over(stage)
+
+
+def a_daemon_hangs_for_a_moment(core: Core) -> None:
+    stage = Stage(replace(WITH_FENCING, watchdog=False), core=core).begin()
+    stage.suffers(HangDaemon("node1", 20.0))
+    stage.run_for(40.0)
+    if not stage.world.machines["node1"].powered:
+        raise BrokenRuleError("R7: a node was switched off whose daemon hung for a while")
+
+
+REMOVED_AGAIN_AND_AGAIN: Final = plan(
+    ONE_APPLICATION, (0.0, RemoveAddresses(ORDERS, 0.2, 10.0)), (90.0, LATER)
+)
+CANNOT_MOUNT: Final = plan(
+    WITH_WITNESS,
+    (0.0, FailActions("node1", Do.MOUNT, ORDERS, Trouble.REFUSED, 150.0)),
+    (1.0, Typed("node1", Halt(ORDERS))),
+    (10.0, Typed("node1", Run(ORDERS))),
+    (130.0, LATER),
+)
+MUTANTS_OF_TIMES: Final = (
+    Mutant(
+        "what failed is tried again after an hour",
+        "R8",
+        plans=(FAILS_EVERYWHERE,),
+        values=((failures, "PAUSE_S", AN_HOUR_S),),
+    ),
+    Mutant(
+        "a mount that fails is tried here for ever",
+        "R8",
+        plans=(CANNOT_MOUNT,),
+        values=((endings, "START_TRIES_MAX", OFTEN),),
+    ),
+    Mutant(
+        "the witness is asked again after an hour",
+        "R8",
+        story=the_witness_is_back_soon,
+        values=((witness, "ASK_AGAIN_S", AN_HOUR_S),),
+    ),
+    Mutant(
+        "the agent is asked again after an hour",
+        "R8",
+        story=the_strip_is_back_soon,
+        values=((fencing, "RETRY_S", AN_HOUR_S),),
+    ),
+    Mutant(
+        "a silent daemon is a hung one at once",
+        "R7",
+        story=a_daemon_hangs_for_a_moment,
+        values=((fencing, "HUNG_S", 0.0),),
+    ),
+    Mutant(
+        "the lease of the peer takes no time",
+        "R1",
+        plans=(LOSER_WITHOUT_DATA,),
+        values=((holding, "_peer_lease_s", lambda _state: 0.0),),
+    ),
+    Mutant(
+        "after a fight the addresses stay away for an hour",
+        "R8",
+        plans=(REMOVED_AGAIN_AND_AGAIN,),
+        values=((upkeep, "PAUSE_S", AN_HOUR_S),),
+    ),
+)

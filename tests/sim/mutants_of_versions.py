@@ -1,0 +1,34 @@
+"""Cores that make too much of what another version says, or too little."""
+
+from typing import Final
+
+from hapair.core.words.events import Event, NotUnderstood, Tick
+from hapair.core.words.state import NodeState
+from tests.checkers.rules import BrokenRuleError
+from tests.sim.distortions import Broken
+from tests.sim.machine import Core
+from tests.sim.mutants import Mutant
+from tests.sim.stage import WITH_FENCING, Stage
+from tests.sim.versions import not_understood
+
+
+def takes_it_for_silence(_state: NodeState, event: Event) -> Event:
+    return Tick(event.at_s) if isinstance(event, NotUnderstood) else event
+
+
+def a_healthy_node_stays_on(core: Core) -> None:
+    stage = Stage(WITH_FENCING, core=core).begin()
+    not_understood(stage.world)
+    stage.run_for(200.0)
+    if not all(machine.powered for machine in stage.world.machines.values()):
+        raise BrokenRuleError("R8: a healthy node was switched off")
+
+
+MUTANTS_OF_VERSIONS: Final = (
+    Mutant(
+        "a node that is not understood is switched off",
+        "R8",
+        Broken(told=takes_it_for_silence),
+        story=a_healthy_node_stays_on,
+    ),
+)

@@ -1,0 +1,69 @@
+"""Told stories: one copy has no disk any more, so that nothing can be compared with it."""
+
+import pytest
+
+from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Move
+from hapair.model.cluster import ArbitrationKind
+from hapair.model.data import Disk
+from tests.sim.faults import BreakDisk, Fault, KillDaemon, PowerOff
+from tests.sim.stage import DATA, KINDS, LONG_S, ORDERS, Stage, with_kind
+
+each_kind = pytest.mark.parametrize("kind", [*KINDS, ArbitrationKind.OPERATOR])
+
+
+def serves_without_its_disk(kind: ArbitrationKind) -> Stage:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(BreakDisk("node1", DATA, LONG_S))
+    stage.run_for(3.0)
+    assert stage.served_by() == "node1", "through the disk of node2"
+    assert stage.copy("node1").disk is Disk.DISKLESS
+    return stage
+
+
+@each_kind
+def test_the_other_node_reboots_and_goes_on_with_the_only_copy(kind: ArbitrationKind) -> None:
+    """Nothing can be compared, but node1 knows that it wrote nothing meanwhile."""
+    stage = serves_without_its_disk(kind)
+    stage.suffers(PowerOff("node2", 3.0))
+    stage.waits_for(lambda: stage.served_by() == "node2", 120.0)
+    assert stage.world.clients.acknowledged[DATA] <= stage.copy("node2").data
+    stage.ends_well()
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "ended", [KillDaemon("node1", 1.0), PowerOff("node1", 10.0)], ids=["killed", "powered off"]
+)
+def test_what_was_not_written_is_known_after_a_restart_too(
+    kind: ArbitrationKind, ended: Fault
+) -> None:
+    stage = serves_without_its_disk(kind)
+    stage.suffers(PowerOff("node2", 20.0))
+    stage.run_for(5.0)
+    stage.suffers(ended)
+    stage.waits_for(lambda: stage.served_by() == "node2", 150.0)
+    assert stage.world.clients.acknowledged[DATA] <= stage.copy("node2").data
+    stage.ends_well()
+
+
+@each_kind
+def test_where_nobody_knows_a_person_may_choose_while_both_are_together(
+    kind: ArbitrationKind,
+) -> None:
+    """No daemon of node1 saw it connected without its disk: it cannot say what its kernel did."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(KillDaemon("node1", 4.0))
+    stage.run_for(0.5)
+    stage.suffers(BreakDisk("node1", DATA, LONG_S))
+    stage.run_for(1.0)
+    stage.suffers(PowerOff("node2", 20.0))
+    stage.waits_for(stage.is_together, 90.0)
+    stage.run_for(30.0)
+    assert stage.served_by() == ""
+    owner = stage.world.owner(ORDERS) or ""
+    assert "no resync" in stage.types(owner, Move(ORDERS)).text
+    refused = stage.types("node2", ConfirmPeerDown())
+    assert f"copy-is-good {ORDERS}" in refused.text
+    assert stage.types("node2", ConfirmCopy(ORDERS)).accepted
+    stage.waits_for(lambda: stage.served_by() == "node2", 60.0)
+    stage.ends_well()

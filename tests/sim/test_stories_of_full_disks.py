@@ -1,0 +1,188 @@
+"""A disk that takes nothing any more (runbook 28): nobody waits for the word of such a node."""
+
+from dataclasses import replace
+from math import inf
+from typing import Final
+
+import pytest
+
+from hapair.core.words.events import Move
+from hapair.model.cluster import ArbitrationKind
+from hapair.model.status import Standing
+from tests.sim.faults import Cut, KillDaemon, LoseReference, SlowStore
+from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape
+from tests.sim.stage import LONG_S, ONE_APPLICATION, WEB, WEB_TOO, Stage, with_kind
+
+each_kind = pytest.mark.parametrize("kind", ArbitrationKind)
+FULL_S: Final = 60.0
+
+
+def full(node: str, for_s: float = LONG_S) -> SlowStore:
+    return SlowStore(node, inf, for_s)
+
+
+def goes_on(stage: Stage) -> bool:
+    """Tell whether a write is acknowledged within the next second."""
+    before = stage.acknowledged()
+    stage.run_for(1.0)
+    return stage.acknowledged() > before
+
+
+@each_kind
+def test_while_the_copies_are_connected_nothing_happens(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(full("node2"), full("node1"))
+    stage.run_for(200.0)
+    assert stage.is_together()
+    assert stage.acts == []
+    assert stage.outage_s() < 1.0
+    stage.ends_well()
+
+
+@each_kind
+def test_the_active_node_goes_on_without_a_stand_by_that_cannot_store(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(full("node2", 300.0))
+    stage.run_for(20.0)
+    stage.suffers(Cut(PRIVATE, NODES, 400.0))
+    took_s = stage.waits_for(lambda: goes_on(stage) and not stage.copy("node1").suspended, 30.0)
+    assert took_s < 25.0
+    assert stage.served_by() == "node1"
+    stage.run_for(100.0)
+    assert goes_on(stage)
+    assert stage.runs_on() == ("node1",)
+    stage.run_for(600.0)
+    assert stage.served_by() == "node1"
+    stage.ends_well()
+
+
+@each_kind
+@pytest.mark.parametrize("tenths", range(0, 120, 6))
+def test_the_disk_may_take_something_again_at_any_moment(
+    kind: ArbitrationKind, tenths: int
+) -> None:
+    """What it stores then may meet an epoch that was granted, or asked for, meanwhile."""
+    stage = Stage(with_kind(kind), seed=f"again after {tenths}").begin()
+    stage.suffers(full("node2", 20.0 + tenths / 10))
+    stage.run_for(20.0)
+    stage.suffers(Cut(PRIVATE, NODES, 120.0))
+    stage.run_for(60.0)
+    assert stage.served_by() == "node1"
+    assert goes_on(stage)
+    stage.dies("node1")  # What node2 lacks must not be served by it.
+    stage.run_for(30.0)
+    stage.ends_well()
+
+
+@each_kind
+def test_who_went_on_and_died_is_not_followed_by_an_old_copy(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(full("node2", 90.0))
+    stage.run_for(20.0)
+    stage.suffers(Cut(PRIVATE, NODES, 400.0))
+    stage.run_for(40.0)
+    assert goes_on(stage)
+    stage.dies("node1")
+    stage.run_for(120.0)
+    assert stage.served_by() == "", "the copy of node2 misses writes"
+    stage.ends_well()
+
+
+@each_kind
+@pytest.mark.parametrize("shape", [WEB_TOO, replace(WEB_TOO, watchdog=True)])
+def test_what_has_no_replicated_data_never_runs_twice(kind: ArbitrationKind, shape: Shape) -> None:
+    """node2 cannot even stop what it runs; the checkers look at it all the time."""
+    stage = Stage(with_kind(kind, shape)).begin()
+    stage.types("node1", Move(WEB))
+    stage.waits_for(lambda: stage.served_by(WEB) == "node2", 30.0)
+    stage.suffers(full("node2", 300.0))
+    stage.run_for(20.0)
+    stage.suffers(Cut(PRIVATE, NODES, 400.0))
+    stage.waits_for(lambda: goes_on(stage), 30.0)
+    stage.run_for(60.0)
+    assert goes_on(stage)
+    assert len(stage.runs_on(WEB)) == 1
+    stage.ends_well()
+
+
+def test_nor_after_a_short_break_of_the_last_network_without_a_watchdog() -> None:
+    """That nothing is heard of node2 for a moment is no proof that it ended."""
+    shape = with_kind(ArbitrationKind.WITNESS, replace(WEB_TOO, watchdog=False))
+    stage = Stage(shape).begin()
+    stage.types("node1", Move(WEB))
+    stage.waits_for(lambda: stage.served_by(WEB) == "node2", 30.0)
+    stage.suffers(full("node2", 200.0))
+    stage.run_for(20.0)
+    stage.suffers(Cut(PRIVATE, NODES, 400.0))
+    stage.run_for(60.0)
+    assert stage.standing("node1") is Standing.ALONE
+    stage.suffers(Cut(PUBLIC, NODES, 5.0))
+    stage.run_for(30.0)
+    assert stage.runs_on(WEB) == ("node2",)
+    stage.ends_well()
+
+
+@each_kind
+def test_a_node_that_cannot_store_is_reset_once_at_most(kind: ArbitrationKind) -> None:
+    """It runs something and is cut off: a reset is right, if the peer relies on its lease."""
+    stage = Stage(with_kind(kind, replace(ONE_APPLICATION, watchdog=True))).begin()
+    stage.suffers(full("node1"))
+    stage.run_for(200.0)
+    boots = stage.world.machines["node1"].boots
+    assert boots == 1
+    stage.suffers(LoseReference(("node1",), 110.0))
+    stage.cuts_off(for_s=100.0)
+    stage.run_for(600.0)
+    assert stage.world.machines["node1"].boots <= boots + 1
+    stage.ends_well()
+
+
+@each_kind
+def test_the_stand_by_takes_over_from_a_node_that_boots_with_a_full_disk(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(full("node1"))
+    stage.run_for(20.0)
+    stage.world.power_off("node1")
+    stage.run_for(0.5)
+    stage.world.power_on("node1")
+    if kind is ArbitrationKind.OPERATOR:
+        stage.run_for(100.0)
+        assert stage.served_by() == ""
+    else:
+        stage.takes_over("node2", 60.0)
+        stage.run_for(200.0)
+        assert stage.served_by() == "node2"
+        switched_off = kind is ArbitrationKind.FENCING
+        assert stage.standing("node1") is (None if switched_off else Standing.HALTED)
+    stage.ends_well()
+
+
+@each_kind
+def test_a_new_daemon_on_a_full_disk_says_so_at_once(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(full("node2"))
+    stage.suffers(KillDaemon("node2", 2.0))
+    stage.run_for(100.0)
+    assert stage.served_by() == "node1"
+    stage.suffers(Cut(PRIVATE, NODES, 100.0))
+    stage.run_for(40.0)
+    assert goes_on(stage)
+    stage.ends_well()
+
+
+@each_kind
+def test_an_active_node_that_cannot_store_goes_on_when_its_stand_by_can(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(full("node1", 200.0))
+    stage.run_for(20.0)
+    stage.suffers(Cut(PRIVATE, NODES, 60.0))
+    stage.run_for(40.0)
+    assert stage.served_by() in NODES
+    assert goes_on(stage)
+    stage.ends_well()

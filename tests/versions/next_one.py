@@ -1,0 +1,73 @@
+"""The version after this one, as far as others see it: members, words and a feature more.
+
+It is made of this one: what it says is what this one would say, put into its own words. So what it
+reads of its own must come back as it was said.
+"""
+
+from typing import Final, TypeVar
+
+from hapair.config.codec import decode, encode
+from hapair.core.words.protocol import PROTOCOL
+
+T = TypeVar("T")
+
+FEATURE: Final = "next-thing"
+MEMBER: Final = "next_member"
+VALUE: Final = {"of": [1, "two", None], "is": "Next"}
+# Its new words, each beside the one of ours that it stands for. It uses them without asking whether
+# its peer knows them, which no version should: the worst that an older one has to bear.
+WORDS: Final = {
+    "standing": {"leaving": "draining"},
+    "phase": {"starting": "warming-up", "stopping": "draining"},
+    "wanted": {"up": "up-and-watched"},
+    "trust": {"anew": "anew-in-parts"},
+}
+# As what this version reads them.
+SAFE: Final = {
+    "standing": "unknown",
+    "phase": "unknown",
+    "wanted": "up",
+    "trust": "nobody knows",
+}
+
+
+def as_next(data: object, name: str = "") -> object:
+    """Return what the next version writes where this one writes ``data``."""
+    if isinstance(data, dict):
+        members = {key: as_next(each, key) for key, each in data.items()}
+        return {MEMBER: VALUE, **members}  # First, where ours would look for what names a record.
+    if isinstance(data, list):
+        items = [as_next(each, name) for each in data]
+        return [*items, FEATURE] if name == "features" else items
+    if name == "protocol" and data == PROTOCOL:
+        return PROTOCOL + 1
+    return WORDS.get(name, {}).get(data, data) if isinstance(data, str) else data
+
+
+def read_by_next(data: object, name: str = "") -> object:
+    """Return what this version would have written, of what the next one, or this one, wrote."""
+    if isinstance(data, dict):
+        return {key: read_by_next(each, key) for key, each in data.items() if key != MEMBER}
+    if isinstance(data, list):
+        return [read_by_next(each, name) for each in data if each != FEATURE]
+    if name == "protocol" and data == PROTOCOL + 1:
+        return PROTOCOL
+    ours = {theirs: our for our, theirs in WORDS.get(name, {}).items()}
+    return ours.get(data, data) if isinstance(data, str) else data
+
+
+def read_by_this(data: object, name: str = "") -> object:
+    """Return what this version makes of what the next one wrote."""
+    if isinstance(data, dict):
+        return {key: read_by_this(each, key) for key, each in data.items() if key != MEMBER}
+    if isinstance(data, list):
+        return [read_by_this(each, name) for each in data]
+    return SAFE[name] if data in WORDS.get(name, {}).values() else data
+
+
+def said_by_next(value: object) -> object:
+    return as_next(encode(value))
+
+
+def understood_by_next(kind: type[T], data: object) -> T:
+    return decode(kind, read_by_next(data))
