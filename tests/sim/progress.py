@@ -8,6 +8,7 @@ trouble that was made stands on it. Who could for SERVES_WITHIN_S is waited for 
 from typing import Final
 
 from hapair.core.applications.failures import PAUSE_MAX_S
+from hapair.core.copies import replication
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Beat
 from hapair.core.words.state import NodeState
@@ -142,6 +143,8 @@ class Progress:
             return "it cannot be stopped where it is"
         if peer.daemon is not None and peer.daemon.spoilt & set(peer.daemon.under_way):
             return "an action there ends with its time-out only"
+        if peer.daemon is not None and peer.daemon.storing and replication.kernel_answers(state):
+            return "its owner waits for its disk, while its kernel answers (safety.md, limits)"
         if name in peer.misled:
             return "a look that failed said that it runs there (a documented hole)"
         if not self.world.wires[PUBLIC].clients_reach(peer.name):
