@@ -15,6 +15,7 @@ from hapair.model.status import Phase, Standing
 from hapair.model.witness import Answer
 from tests.core.bench import BEAT_S, NAME, PEER, RESOURCE, Bench, built, facts, record
 from tests.core.test_witness import answer, by_witness, cut_off
+from tests.sim.settings import application
 
 
 def verdicts(bench: Bench) -> list[tuple[int, FenceVerdict]]:
@@ -28,6 +29,13 @@ def freeze(bench: Bench, *, asks: bool = True) -> None:
     bench.data(replace(frozen, peer_disk=Disk.UNKNOWN, peer_role=Role.UNKNOWN))
     if asks:
         bench.do(FenceAsked(bench.now_s, 7, RESOURCE))
+
+
+def test_frozen_writes_are_told_of_their_application_only() -> None:
+    bench = Bench(built(application(NAME), application("web", volumes=1)))
+    freeze(bench)
+    told = [alarm for alarm in explain.alarms(bench.state) if alarm.name == "frozen"]
+    assert [alarm.application for alarm in told] == [NAME]
 
 
 def test_writes_go_on_when_the_peer_has_stored_that_its_copy_is_behind() -> None:

@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from hapair.core.words.events import Commanded, Configured, Halt, Move, Run
+from hapair.core.words.events import Commanded, Configured, Halt, Introduce, Move, Run
 from hapair.model import timing
 from hapair.model.data import Disk, Role
 from hapair.model.status import Phase, Wanted
@@ -102,3 +102,13 @@ def test_the_newest_command_counts() -> None:
     bench.wait(1.0)
     assert bench.record.wanted is Wanted.DOWN
     assert bench.state.held == ()
+
+
+def test_a_command_about_another_application_ends_no_waiting() -> None:
+    bench = Bench(built(application(NAME), application("web")))
+    bench.running()
+    bench.command(Introduce("web", Wanted.UP))
+    bench.peer_has(Phase.STOPPING)
+    assert bench.command(Move(NAME)) is None
+    bench.do(Commanded(bench.now_s, 2, Halt("web")))
+    assert [held.command for held in bench.state.held] == [Move(NAME)]
