@@ -291,8 +291,9 @@ class Line:
         return self.world.hosts[self.name].on
 
     async def request(
-        self, verb: str, args: JsonObject | None = None, *, timeout_s: float | None = None
-    ) -> JsonObject:
+        self, verb: str, args: JsonObject | None = None, *,
+        timeout_s: float | None = None, connect_s: float = 0.0,
+    ) -> JsonObject:  # fmt: skip
         if not self.connected:
             raise RpcError(f"the daemon of {self.name} cannot be reached")
         there = self.world.builders[self.name].for_peer()[verb]

@@ -127,6 +127,16 @@ async def test_without_a_connection_the_answer_comes_at_once(two: Two) -> None:
     assert caught.value.exit_code is ExitCode.NOT_NOW
 
 
+async def test_a_connection_that_comes_back_soon_is_waited_for(two: Two) -> None:
+    two.here.closed("cut")
+    asking = asyncio.ensure_future(two.here.request("work", connect_s=60.0))
+    await turns()
+    assert not asking.done()
+    two.here.opened("public")
+    await asyncio.wait_for(two.begun(), 30)
+    asking.cancel()
+
+
 @pytest.mark.parametrize(("verb", "ended"), [("work", []), ("job", ["cancelled"])])
 async def test_a_lost_connection_cancels_jobs_and_leaves_other_work_alone(
     two: Two, verb: str, ended: list[str]

@@ -71,6 +71,7 @@ from hapair.runtime.verbs import Call, Handler
 
 SURVEY_LIMIT_S: Final = 120.0
 STEP_LIMIT_S: Final = 300.0
+BACK_S: Final = 15.0  # How long a peer may be lost before a step on it fails.
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +346,7 @@ class ApplicationBuilder:
 
     async def _ask_peer(self, verb: str, args: JsonObject) -> Outcome:
         try:
-            answer = await self._peer.request(verb, args, timeout_s=STEP_LIMIT_S)
+            answer = await self._peer.request(verb, args, timeout_s=STEP_LIMIT_S, connect_s=BACK_S)
         except RpcError as error:
             return Unknown(error.error)
         why = answer.get("refused")

@@ -7,6 +7,7 @@ their progress and answer, and the withdrawal of a request.
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,6 +54,7 @@ class Peer:
     link: PeerLink | None = None
     network: str = ""  # Which network carries the connection; empty: none is open.
     _published: bytes = b""
+    _open: asyncio.Event = field(default_factory=asyncio.Event)
     _number: int = 0
     _asked: dict[int, _Asked] = field(default_factory=dict)
     _handlers: dict[str, tuple[Handler, bool]] = field(default_factory=dict)
@@ -82,13 +84,19 @@ class Peer:
         args: JsonObject | None = None,
         *,
         timeout_s: float | None = None,
+        connect_s: float = 0.0,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> JsonObject:
         """Let the peer's daemon do it and return its result.
 
+        A connection that is lost is waited for, for ``connect_s``.
+
         Raises RpcError: refused there, not reachable, or no answer in time. Being cancelled
         withdraws the request.
         """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(connect_s):
+                await self._open.wait()
         if not self.connected:
             raise RpcError(
                 f"the daemon of {self.name} cannot be reached",
@@ -130,11 +138,13 @@ class Peer:
 
     def opened(self, network: str) -> None:
         self.network = network
+        self._open.set()
         self.journal.add("connected", f"connected to {self.name} over {network}")
         self._send(self._published)
 
     def closed(self, why: str) -> None:
         network, self.network = self.network, ""
+        self._open.clear()
         text = f"the connection to {self.name} over {network} ended: {why}"
         self.journal.add("disconnected", text)
         lost = RpcError(
