@@ -87,17 +87,8 @@ class _Child:
 
     @staticmethod
     def start(function: Callable[[Write], int]) -> "_Child":
-        reading, writing = os.pipe()
-        try:
-            pid = os.fork()
-        except OSError:
-            os.close(reading)
-            os.close(writing)
-            raise
-        if pid == 0:
-            run_as_child(function, writing)
-        os.close(writing)
-        return _Child(pid, exit_of(pid), reading)
+        pid, output = start_child(function)
+        return _Child(pid, exit_of(pid), output)
 
     def kill(self) -> None:
         if not self.exited.done():
@@ -116,7 +107,26 @@ class _Child:
         return Ended(code if code >= 0 else CRASHED, text)
 
 
-def run_as_child(function: Callable[[Write], int], writing: int) -> NoReturn:
+def start_child(function: Callable[[Write], int]) -> tuple[int, int]:
+    """Run the function in a child; return its number and the reading end of what it writes.
+
+    Raises:
+        OSError: there is no child.
+    """
+    reading, writing = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        raise
+    if pid == 0:
+        _run_as_child(function, writing)
+    os.close(writing)
+    return pid, reading
+
+
+def _run_as_child(function: Callable[[Write], int], writing: int) -> NoReturn:
     """Run the function and exit: no other code of the parent may run in the child."""
     code = CRASHED
     try:

@@ -18,7 +18,7 @@ from hapair.adapters.shared.forked import (
     Ended,
     StillRuns,
     Write,
-    run_as_child,
+    start_child,
 )
 from hapair.adapters.shared.process import exit_of
 
@@ -100,20 +100,11 @@ class _Child:
 
     @staticmethod
     def start(jobs: Sequence[_Job]) -> None:
-        reading, writing = os.pipe()
-        try:
-            pid = os.fork()
-        except OSError:
-            os.close(reading)
-            os.close(writing)
-            raise
-        if pid == 0:
-            run_as_child(lambda write: _run_all(jobs, write), writing)
-        os.close(writing)
-        child = _Child(jobs, pid, exit_of(pid), reading)
+        pid, output = start_child(lambda write: _run_all(jobs, write))
+        child = _Child(jobs, pid, exit_of(pid), output)
         for job in jobs:
             job.child = child
-        asyncio.get_running_loop().add_reader(reading, child.listen)
+        asyncio.get_running_loop().add_reader(output, child.listen)
 
     def listen(self) -> None:
         content = os.read(self.output, RESULT_BYTES_MAX)
