@@ -11,7 +11,7 @@ def replace_durably(
     """Replace ``file`` atomically: afterwards, and after a power cut, it is the old or the new one.
 
     The new one is written as ``beside``, for its owner alone; ``prepare`` may give its descriptor
-    another owner, mode or label.
+    another owner, mode or label while it is empty.
 
     Raises:
         OSError: nothing was replaced, or it is not certain to survive a power cut.
@@ -20,8 +20,8 @@ def replace_durably(
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as new:
-            new.write(content)
             prepare(new.fileno())
+            new.write(content)
             new.flush()
             os.fsync(new.fileno())
         beside.replace(file)

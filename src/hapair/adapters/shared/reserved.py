@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from hapair.durable import sync_folder
+from hapair.durable import replace_durably, sync_folder
 
 ROOM_BYTES: Final = 64 * 1024  # More than most clusters ever need; larger ones get more.
 FILLING: Final = b"\n"
@@ -74,20 +74,8 @@ def _make(spare: Path, size_bytes: int) -> None:
 
     What there was is kept until then: it has room for a smaller content.
     """
-    made = spare.with_name(f"{spare.name}.new")
-    made.unlink(missing_ok=True)
-    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as new:
-            _write_in_place(descriptor)
-            new.write(FILLING * size_bytes)
-            new.flush()
-            os.fsync(descriptor)
-        made.rename(spare)
-    except OSError:
-        made.unlink(missing_ok=True)
-        raise
-    sync_folder(spare.parent)
+    beside = spare.with_name(f"{spare.name}.new")
+    replace_durably(spare, FILLING * size_bytes, beside, _write_in_place)
 
 
 def _write_in_place(descriptor: int) -> None:
