@@ -22,11 +22,15 @@ def verdicts(bench: Bench) -> list[tuple[int, FenceVerdict]]:
     return [(e.request_id, e.verdict) for e in bench.effects if isinstance(e, AnswerFence)]
 
 
+def freeze_what_runs(bench: Bench) -> None:
+    frozen = replace(bench.kernel[RESOURCE], connection=Connection.CONNECTING, suspended=True)
+    bench.data(replace(frozen, peer_disk=Disk.UNKNOWN, peer_role=Role.UNKNOWN))
+
+
 def freeze(bench: Bench, *, asks: bool = True) -> None:
     """Let the kernel lose its peer while the heartbeats go on."""
     bench.running()
-    frozen = replace(bench.kernel[RESOURCE], connection=Connection.CONNECTING, suspended=True)
-    bench.data(replace(frozen, peer_disk=Disk.UNKNOWN, peer_role=Role.UNKNOWN))
+    freeze_what_runs(bench)
     if asks:
         bench.do(FenceAsked(bench.now_s, 7, RESOURCE))
 

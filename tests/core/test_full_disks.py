@@ -9,10 +9,10 @@ from hapair.core.right import hearing
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Beat, ConfirmPeerDown, FenceAsked, Form, Move
 from hapair.model.cluster import ArbitrationKind
-from hapair.model.data import Connection, Disk, Role
+from hapair.model.data import Connection, Disk
 from hapair.model.status import Standing
 from tests.core.bench import BEAT_S, ME, NAME, PEER, RESOURCE, Bench, built, facts, record
-from tests.core.test_brake import freeze, verdicts
+from tests.core.test_brake import freeze, freeze_what_runs, verdicts
 from tests.sim.settings import application
 
 
@@ -110,8 +110,7 @@ def test_what_has_no_data_is_left_to_a_peer_that_may_still_run_it(
     bench = Bench(built(application(NAME), web))
     bench.running()
     bench.peer_says(records=(record(), replace(record(PEER), application="web")))
-    frozen = replace(bench.kernel[RESOURCE], connection=Connection.CONNECTING, suspended=True)
-    bench.data(replace(frozen, peer_disk=Disk.UNKNOWN, peer_role=Role.UNKNOWN))
+    freeze_what_runs(bench)
     bench.do(FenceAsked(bench.now_s, 7, RESOURCE))
     unable(bench, 60.0, standing=standing)
     assert bench.stands(Standing.ALONE)
@@ -187,8 +186,7 @@ def test_a_break_of_the_network_does_not_prove_that_it_runs_nothing_any_more(
     bench = Bench(built(application(NAME), web))
     bench.running()
     bench.peer_says(records=(record(), replace(record(PEER), application="web")))
-    frozen = replace(bench.kernel[RESOURCE], connection=Connection.CONNECTING, suspended=True)
-    bench.data(replace(frozen, peer_disk=Disk.UNKNOWN, peer_role=Role.UNKNOWN))
+    freeze_what_runs(bench)
     bench.do(FenceAsked(bench.now_s, 7, RESOURCE))
     unable(bench, 60.0, standing=Standing.TOGETHER)
     bench.wait(silent_s, hearing=False)
