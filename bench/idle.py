@@ -122,9 +122,10 @@ class Sent(Air):
     def send(self, incarnation: int, body: bytes) -> None:
         del body
         self.at_s.append(time.process_time())
+        boot_s = SystemClock().boot_s()
         beat = Beat(PEER_INCARNATION, incarnation, Standing.TOGETHER, EPOCH)
         for network in ("public", "private"):
-            self.arrive(HeardDatagram(network, PEER_INCARNATION, dumps(beat)))
+            self.arrive(HeardDatagram(network, PEER_INCARNATION, dumps(beat), boot_s))
 
     def begin(self) -> None:
         self.at_s = [time.process_time()]

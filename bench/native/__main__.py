@@ -96,19 +96,23 @@ def planned_move(cluster: Pair, folder: Path, figures: Figures) -> None:
 
 
 def idle(cluster: Pair, for_s: float) -> dict[str, float]:
-    """Return what the daemon of node1 costs while nothing happens."""
-    process = Path(f"/proc/{cluster.nodes['node1'].daemon_pid()}")
-    before_s = processor_s(process)
+    """Return what the daemon of node1 costs, with its heart, while nothing happens."""
+    daemon = cluster.nodes["node1"].daemon_pid()
+    children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
+    processes = [Path(f"/proc/{pid}") for pid in (daemon, *children)]
+    before_s = sum(map(processor_s, processes))
     time.sleep(for_s)
-    used_s = processor_s(process) - before_s
-    memory = dict(
-        line.split(":", 1) for line in (process / "smaps_rollup").read_text().splitlines()[1:]
-    )
-    mebibytes = {name: int(memory[name].split()[0]) / 1024 for name in ("Rss", "Pss")}
-    mebibytes["Private"] = int(memory["Private_Dirty"].split()[0]) / 1024
-    return {"idle: CPU, % of a core": 100 * used_s / for_s} | {
-        f"idle: {name}, MiB": size for name, size in mebibytes.items()
-    }
+    used_s = sum(map(processor_s, processes)) - before_s
+    figures = {"idle: CPU, % of a core": 100 * used_s / for_s}
+    for name in ("Rss", "Pss", "Private_Dirty"):
+        size = sum(memory_mib(process, name) for process in processes)
+        figures[f"idle: {name}, MiB"] = size
+    return figures
+
+
+def memory_mib(process: Path, name: str) -> float:
+    lines = (process / "smaps_rollup").read_text().splitlines()[1:]
+    return int(dict(line.split(":", 1) for line in lines)[name].split()[0]) / 1024
 
 
 def processor_s(process: Path) -> float:

@@ -57,6 +57,8 @@ APPCONF: Final = """\
   <limits start="10s" stop="5s"/>
 </application>
 """
+# From whatever it is here to the priority that its unit gives it, or as near as is permitted.
+LIKE_ITS_UNIT: Final = ("nice", "-n", "-40")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,9 @@ class Node:
 
     def start_daemon(self, *options: str) -> None:
         argv = (sys.executable, "-m", "hapair.runtime.daemon", "--root", str(self.root))
-        self.daemon = self.machine.start((*argv, *options), self.root / "daemon.log")
+        self.daemon = self.machine.start(
+            (*LIKE_ITS_UNIT, *argv, *options), self.root / "daemon.log"
+        )
 
     def daemon_pid(self) -> int:
         """Return the daemon's process identifier as the host sees it."""

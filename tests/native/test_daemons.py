@@ -119,6 +119,39 @@ def test_a_busy_machine_is_no_dead_machine(cluster: Pair) -> None:
     assert cluster.phase("node1") == "running"
 
 
+def test_a_daemon_that_decides_nothing_for_ten_seconds_is_not_silent(cluster: Pair) -> None:
+    """Its process is stopped, whatever for; the heart is a process of its own and beats on."""
+    pid, starter = cluster.nodes["node1"].daemon_pid(), cluster.nodes["node1"].daemon
+    assert starter is not None
+    (heart,) = children(pid)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(10.0)
+    finally:
+        starter.send_signal(signal.SIGCONT)  # It stopped as well, and lets its child go on.
+        os.kill(pid, signal.SIGCONT)
+    cluster.wait_until(lambda: "busy" in names(cluster, "node1"), "it says so")
+    for name in cluster.nodes:
+        assert not {"detected", "paused"} & set(names(cluster, name))
+        assert cluster.standing(name) == "together"
+    assert cluster.phase("node1") == "running"
+    assert children(pid) == [heart]
+
+
+def test_a_heart_that_is_killed_is_missed_by_nobody(cluster: Pair) -> None:
+    pid = cluster.nodes["node1"].daemon_pid()
+    (heart,) = children(pid)
+    os.kill(heart, signal.SIGKILL)
+    cluster.wait_until(lambda: children(pid) not in ([], [heart]), "a new one beats")
+    time.sleep(TIMINGS.detection_s + 1.0)
+    assert "heartbeats" in names(cluster, "node1")
+    assert "detected" not in names(cluster, "node2")
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def test_a_flood_of_junk_changes_nothing(cluster: Pair) -> None:
     """Datagrams and connections from a stranger on the client network, as fast as it can."""
     program = """

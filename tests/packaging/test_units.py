@@ -46,6 +46,11 @@ def test_systemd_understands_every_line() -> None:
     assert [line for line in complaints if EXPECTED_COMPLAINT not in line] == []
 
 
+def test_a_busy_machine_delays_no_start_of_the_daemon() -> None:
+    """The peer counts silence until it is loaded; what it starts does not inherit it."""
+    assert settings("hapaird.service")["Nice"] == ["-20"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("binding", ["Requires", "Requisite", "BindsTo", "PartOf", "Conflicts"])
 def test_no_unit_is_dragged_along_when_another_is_restarted(name: str, binding: str) -> None:

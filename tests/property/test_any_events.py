@@ -22,6 +22,7 @@ from hapair.core.words.events import (
     Form,
     Halt,
     Heard,
+    HeardTogether,
     Introduce,
     Leave,
     LinkChanged,
@@ -111,10 +112,13 @@ looked = st.builds(Looked, AT, effect_ids, st.sampled_from([True, False, None]))
 seen = st.builds(
     Seen, st.just(NAME), st.sampled_from(["", RESOURCE]), st.sampled_from([True, False, None])
 )
+heard = st.builds(Heard, AT, st.sampled_from(["public", "private"]), beats)
+not_understood = st.builds(NotUnderstood, AT, st.integers(1, 3))
 events = st.one_of(
     st.builds(Tick, AT),
-    st.builds(Heard, AT, st.sampled_from(["public", "private"]), beats),
-    st.builds(NotUnderstood, AT, st.integers(1, 3)),
+    heard,
+    not_understood,
+    st.builds(HeardTogether, AT, st.tuples(heard, st.one_of(heard, not_understood))),
     st.builds(PeerStated, AT, peer_states),
     st.builds(DataChanged, AT, st.one_of(st.just(()), st.tuples(facts))),
     st.builds(LinkChanged, AT, st.sampled_from(["public", "private"]), st.booleans()),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hapair.adapters.heartbeat import DATAGRAM_BYTES_MAX, Sealer
+from hapair.adapters.heartbeat.datagrams import DATAGRAM_BYTES_MAX, Sealer
+from hapair.adapters.heartbeat.heart import PAGES_AT_ONCE
 from hapair.config.format_clconf import DEVICES_MAX
 from hapair.core.plan.application import RESOURCE_NAME_MAX
 from hapair.core.words.events import Beat
@@ -18,12 +19,11 @@ from hapair.rpc.messages import Malformed
 from hapair.runtime.codec import dumps, loads
 from hapair.runtime.node.beats import (
     LISTS_MAX,
-    PAGES_AT_ONCE,
     Listener,
-    Speaker,
     Spoken,
     bodies,
 )
+from tests.sim.speaker import Speaker
 
 COUNTER: Final = st.integers(0, 2**64 - 1)
 LARGEST: Final = tuple(f"{number:x<{RESOURCE_NAME_MAX}}" for number in range(DEVICES_MAX))

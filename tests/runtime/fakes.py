@@ -33,7 +33,7 @@ from hapair.model.holders import Holders
 from hapair.model.outcome import Done, Outcome
 from hapair.model.status import Standing
 from hapair.ports.network import Presence
-from hapair.ports.peer import HeardDatagram, LinkListener
+from hapair.ports.peer import HeardDatagram, LinkListener, Saying
 from hapair.runtime.node.perform import Hands
 from tests.fakes.backing import FakeBackings
 
@@ -313,7 +313,10 @@ class Machine:
 
 @dataclass(slots=True)
 class Air:
-    """Heartbeats without a network: ``arrive`` puts a datagram into the kernel's buffer."""
+    """Heartbeats without network and process: one is sent whenever the daemon says that it decides.
+
+    ``arrive`` puts a datagram where it waits to be handed over.
+    """
 
     sent: list[tuple[int, bytes]] = field(default_factory=list)
     buffered: list[HeardDatagram] = field(default_factory=list)
@@ -321,17 +324,36 @@ class Air:
     introduced: list[tuple[int, int]] = field(default_factory=list)
     from_before: int = 0
     deliver: Callable[[HeardDatagram], None] = lambda _: None  # Where what is sent arrives.
+    detection_s: float = 1.0
+    decided_s: list[float] = field(default_factory=list)
+    saying: Saying | None = None
+    received_s: float = float("-inf")
+    tell: Callable[[str], None] = lambda _: None
     _heard: Callable[[HeardDatagram], None] = lambda _: None
 
-    def open(self, heard: Callable[[HeardDatagram], None]) -> None:
+    def open(self, heard: Callable[[HeardDatagram], None], told: Callable[[str], None]) -> None:
         self.opened += 1
-        self._heard = heard
+        self._heard, self.tell = heard, told
+
+    def say(self, saying: Saying, at_s: float) -> None:
+        self.saying = saying
+        self.decided(at_s)
+
+    def decided(self, at_s: float) -> None:
+        self.decided_s.append(at_s)
+        if self.saying is not None:
+            now_s = asyncio.get_running_loop().time()
+            deaf = now_s - self.received_s > self.detection_s
+            for body in self.saying.deaf if deaf else self.saying.bodies:
+                self.send(self.saying.incarnation, body)
 
     def send(self, incarnation: int, body: bytes) -> None:
         self.sent.append((incarnation, body))
-        self.deliver(HeardDatagram("public", incarnation, body))
+        now_s = asyncio.get_running_loop().time()
+        self.deliver(HeardDatagram("public", incarnation, body, now_s))
 
     def arrive(self, datagram: HeardDatagram) -> None:
+        self.received_s = asyncio.get_running_loop().time()
         self.buffered.append(datagram)
 
     def drain(self) -> None:

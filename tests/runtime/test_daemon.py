@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hapair.adapters.files import FileStorage
-from hapair.adapters.heartbeat import ReplayGuard
+from hapair.adapters.heartbeat.datagrams import ReplayGuard
 from hapair.adapters.reset import not_a_machine
 from hapair.config.built_json import dumps
 from hapair.core.words.events import Form
@@ -306,7 +306,7 @@ def test_keys_that_cannot_be_used_are_named(
     places.peer_certificate.write_bytes((certificates / "node2.crt").read_bytes())
     shop = built().cluster
 
-    whole = connect(places, ReplayGuard(), shop, "node1")
+    whole = connect(places, ReplayGuard(), shop, "node1", protected=False)
     match damage:
         case "missing":
             places.cluster_key.unlink()
@@ -317,6 +317,6 @@ def test_keys_that_cannot_be_used_are_named(
         case _:
             places.peer_certificate.write_text("junk")
     with pytest.raises(RpcError, match="keys of this cluster cannot be used") as caught:
-        connect(places, ReplayGuard(), shop, "node1")
+        connect(places, ReplayGuard(), shop, "node1", protected=False)
     assert "clbuild" in caught.value.mend
     assert len(whole.keys) == 64

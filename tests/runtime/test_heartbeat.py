@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.adapters.heartbeat import (
+from hapair.adapters.heartbeat.datagrams import (
     DATAGRAM_BYTES_MAX,
     HEADER,
     MAGIC,
@@ -15,9 +15,8 @@ from hapair.adapters.heartbeat import (
     VERSION,
     ReplayGuard,
     Sealer,
-    UdpHeartbeats,
 )
-from hapair.ports.peer import HeardDatagram
+from hapair.adapters.heartbeat.sockets import Arrived, Sockets
 from tests.runtime.conftest import eventually
 from tests.runtime.fakes import cluster
 
@@ -115,20 +114,24 @@ def test_a_new_daemon_that_knows_its_peer_hears_no_recording_of_a_former_one() -
 
 
 class Wire:
-    """A node on the loopback network, and what it heard."""
+    """A node on the loopback network, and what it received."""
 
     def __init__(self, me: str, port: int, guard: ReplayGuard | None = None) -> None:
-        self.heard: list[HeardDatagram] = []
-        shop = cluster(port=port, loopback=True)
+        self.heard: list[Arrived] = []
         self.guard = guard or ReplayGuard()
-        self.heartbeats = UdpHeartbeats(shop, me, KEY, self.guard)
+        self.sockets = Sockets(cluster(port=port, loopback=True), me, KEY, self.guard)
+        self.sockets.open()
 
-    async def hears(self, count: int) -> list[HeardDatagram]:
-        await eventually(lambda: len(self.heard) >= count)
+    def receive(self) -> list[Arrived]:
+        self.heard += self.sockets.receive()
+        return self.heard
+
+    async def hears(self, count: int) -> list[Arrived]:
+        await eventually(lambda: len(self.receive()) >= count)
         return self.heard
 
     async def rejects(self, count: int) -> None:
-        await eventually(lambda: self.heartbeats.rejected() >= count)
+        await eventually(lambda: self.receive() is self.heard and self.sockets.rejected >= count)
 
 
 @pytest.fixture
@@ -150,98 +153,74 @@ def attacker() -> Iterator[socket.socket]:
 
 async def test_two_nodes_hear_each_other_on_every_network(port: int) -> None:
     one, two = Wire("node1", port), Wire("node2", port)
-    one.heartbeats.open(one.heard.append)
-    two.heartbeats.open(two.heard.append)
-    one.heartbeats.send(11, b"one")
-    two.heartbeats.send(22, b"two")
+    one.sockets.send(11, b"one")
+    two.sockets.send(22, b"two")
     assert {(h.network, h.incarnation, h.body) for h in await one.hears(2)} == {
         ("public", 22, b"two"),
         ("private", 22, b"two"),
     }
     assert {h.body for h in await two.hears(2)} == {b"one"}
-    one.heartbeats.close()
-    two.heartbeats.close()
+    one.sockets.close()
+    two.sockets.close()
 
 
 async def test_junk_forgeries_and_replays_are_counted_and_nothing_else(
     port: int, attacker: socket.socket
 ) -> None:
     one = Wire("node1", port)
-    one.heartbeats.open(one.heard.append)
     real = SECOND.seal("public", 7, 100, b"beat")
     older = SECOND.seal("public", 7, 99, b"older")
     former = SECOND.seal("public", 6, 500, b"former incarnation")
     for datagram in (b"", b"junk", bytes(3000), real, real, older, former, SEALED[:-1] + b"x"):
         attacker.sendto(datagram, ("127.77.1.1", port))
     await one.rejects(7)
-    assert one.heard == [HeardDatagram("public", 7, b"beat")]
-    one.heartbeats.close()
+    assert one.heard == [Arrived("public", 7, 100, b"beat")]
+    one.sockets.close()
 
 
 async def test_even_the_right_key_counts_only_from_the_peers_address(port: int) -> None:
     one = Wire("node1", port)
-    one.heartbeats.open(one.heard.append)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
         elsewhere.bind(("127.77.1.9", 0))
         elsewhere.sendto(SEALED, ("127.77.1.1", port))
     await one.rejects(1)
     assert one.heard == []
-    one.heartbeats.close()
+    one.sockets.close()
 
 
 async def test_a_recording_is_worthless_also_after_the_sockets_were_opened_anew(
     port: int, attacker: socket.socket
 ) -> None:
     one = Wire("node1", port)
-    one.heartbeats.open(one.heard.append)
     attacker.sendto(SEALED, ("127.77.1.1", port))
     await one.hears(1)
-    one.heartbeats.close()
+    one.sockets.close()
 
     again = Wire("node1", port, one.guard)
-    again.heartbeats.open(again.heard.append)
     attacker.sendto(SEALED, ("127.77.1.1", port))
     await again.rejects(1)
     assert again.heard == []
-    again.heartbeats.close()
+    again.sockets.close()
 
 
-async def test_draining_hands_over_what_waits_in_the_kernel_at_once(
+async def test_all_that_waits_in_the_kernel_is_received_at_once(
     port: int, attacker: socket.socket
 ) -> None:
     one = Wire("node1", port)
-    one.heartbeats.open(one.heard.append)
     for sequence in range(50):
         sealed = SECOND.seal("public", 7, sequence, b"beat")
         attacker.sendto(sealed, ("127.77.1.1", port))
-    one.heartbeats.drain()
-    assert len(one.heard) == 50
-    one.heartbeats.close()
+    assert len(one.receive()) == 50
+    one.sockets.close()
 
 
 async def test_a_taken_port_is_tried_again_at_each_send(port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.77.1.1", port))
         one, two = Wire("node1", port), Wire("node2", port)
-        one.heartbeats.open(one.heard.append)
-        two.heartbeats.open(two.heard.append)
-        one.heartbeats.send(11, b"one")
+        one.sockets.send(11, b"one")
         assert [h.network for h in await two.hears(1)] == ["private"]
-    one.heartbeats.send(11, b"one")
+    one.sockets.send(11, b"one")
     assert [h.network for h in await two.hears(3)][1:] == ["public", "private"]
-    one.heartbeats.close()
-    two.heartbeats.close()
-
-
-async def test_what_is_closed_takes_no_port_from_its_successor(port: int) -> None:
-    """Somebody may still send while the configuration is replaced."""
-    former, one, two = Wire("node1", port), Wire("node1", port), Wire("node2", port)
-    former.heartbeats.open(former.heard.append)
-    former.heartbeats.close()
-    former.heartbeats.send(11, b"late")
-    two.heartbeats.open(two.heard.append)
-    one.heartbeats.open(one.heard.append)
-    one.heartbeats.send(11, b"one")
-    assert {h.body for h in await two.hears(2)} == {b"one"}
-    one.heartbeats.close()
-    two.heartbeats.close()
+    one.sockets.close()
+    two.sockets.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.heartbeat import ReplayGuard
+from hapair.adapters.heartbeat.datagrams import ReplayGuard
 from hapair.core.words.events import Event, Form, PeerState, PeerStated
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored

@@ -7,12 +7,27 @@ from dataclasses import dataclass, field
 import pytest
 
 from hapair.core.words.effects import Act, Do, Effect, Note, Publish, SetBeat, Store
-from hapair.core.words.events import Event, Heard, LinkChanged, LookAgain, Tick
+from hapair.core.words.events import (
+    Event,
+    Heard,
+    HeardTogether,
+    LinkChanged,
+    LookAgain,
+    Tick,
+)
 from hapair.core.words.stored import Stored
 from hapair.rpc.messages import RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node import loop as loops
-from hapair.runtime.node.loop import EXIT_BROKEN, WAITING_MAX, Loop, aside, contained, until_broken
+from hapair.runtime.node.loop import (
+    EXIT_BROKEN,
+    HEARD_MAX,
+    WAITING_MAX,
+    Loop,
+    aside,
+    contained,
+    until_broken,
+)
 from tests.runtime.conftest import names
 from tests.runtime.fakes import Scripted, beat, node_state, peer_state
 
@@ -144,6 +159,41 @@ async def test_while_the_disk_hangs_only_what_is_repeated_anyway_is_dropped() ->
 
     assert len(core.events) == WAITING_MAX + 1
     assert core.events[-1] == LinkChanged(9999.0, "public", up=False)
+
+
+async def test_what_is_heard_while_nothing_is_decided_is_judged_as_a_whole() -> None:
+    """It costs one decision, before what came after the first of it, and none of it is lost."""
+    core = Scripted({})
+    loop = Loop(core.step, node_state(), Disk())
+    beats = tuple(Heard(float(number), "public", beat()) for number in range(3))
+    loop.offer(beats[0])
+    for number in range(WAITING_MAX + 10):
+        loop.offer(Tick(float(number)))
+    for each in beats[1:]:
+        loop.offer(each)
+    running = asyncio.ensure_future(loop.run(()))
+    await settle(2 * WAITING_MAX)
+    loop.offer(beats[0])
+    await settle()
+    running.cancel()
+
+    assert core.events[0] == HeardTogether(2.0, beats)
+    assert core.events[-1] == beats[0]
+    assert not any(isinstance(event, Heard | HeardTogether) for event in core.events[1:-1])
+
+
+async def test_a_disk_that_hangs_for_long_does_not_fill_the_memory_with_heartbeats() -> None:
+    core = Scripted({})
+    loop = Loop(core.step, node_state(), Disk())
+    for second in range(HEARD_MAX + 10):
+        loop.offer(Heard(float(second), "public", beat()))
+    running = asyncio.ensure_future(loop.run(()))
+    await settle()
+    running.cancel()
+
+    (event,) = core.events
+    assert isinstance(event, HeardTogether)
+    assert len(event.beats) == HEARD_MAX
 
 
 async def test_others_get_their_turn_between_two_decisions() -> None:

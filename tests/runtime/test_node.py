@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from hapair.core.words.events import Move
+from hapair.core.words.events import LinkChanged, Move
 from hapair.core.words.stored import Stored
 from hapair.model.cluster import PortRange
 from hapair.model.outcome import Refused
 from hapair.model.status import Phase, Standing
 from hapair.model.timeline import timelines
+from hapair.ports.peer import HeardDatagram
 from hapair.rpc.history import read_happening
 from hapair.runtime.codec import loads
 from hapair.runtime.node.state_file import STATE
@@ -53,6 +54,23 @@ async def test_a_full_disk_is_waited_for_while_heartbeats_go_on(tmp_path: Path) 
     await asyncio.sleep(5.0)
     assert (first.phase, pair["node2"].phase) == (Phase.STOPPED, Phase.RUNNING)
     assert not first.running.waits_for_disk
+    pair.end()
+
+
+@virtually
+async def test_what_was_heard_is_decided_before_what_happened_later(tmp_path: Path) -> None:
+    """Else the time between would look like a pause of this node."""
+    pair = await formed(tmp_path)
+    first = pair["node1"]
+    incarnation, body = pair["node2"].air.sent[-1]
+    pair.cut_cables()
+    for _ in range(50):
+        first.air.arrive(HeardDatagram("public", incarnation, body, first.clock.boot_s()))
+        first.clock.suspended_s += 0.2
+    first.running.offer(LinkChanged(first.clock.boot_s(), "public", up=True))
+    await asyncio.sleep(0.01)
+    assert "paused" not in first.names()
+    assert first.standing is Standing.TOGETHER
     pair.end()
 
 

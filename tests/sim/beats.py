@@ -6,14 +6,14 @@ from functools import partial
 from random import Random
 
 from hapair.core import node as core
-from hapair.core.words.events import Beat
-from hapair.runtime.node.beats import Speaker
+from hapair.core.words.events import Beat, Heard
 from tests.sim import disks, parcels
 from tests.sim.clockwork import Clockwork
 from tests.sim.machine import Daemon, Machine, Parcel
 from tests.sim.messages import Post, opened, sealed
 from tests.sim.networks import QUIET, Wire
 from tests.sim.settings import other
+from tests.sim.speaker import Speaker
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Beats:
         """Send what the daemon says now on every network."""
         unable = disks.cannot_store(machine, self.clockwork.now_s)
         said = core.beat_of(daemon.state) if daemon.beat is None and unable else daemon.beat
-        if said is not None and machine.listens:
+        if said is not None and machine.beats(self.clockwork.now_s):
             silent_s = self.clockwork.now_s - daemon.received_at_s
             deaf = silent_s > machine.built.cluster.timing.detection_s
             beat = replace(said, echo=0 if deaf else said.echo, cannot_store=unable)
@@ -56,9 +56,16 @@ class Beats:
             body = opened(sender, wire.name, datagram)
             if body is None:
                 return
-            if receiver.listens:
-                receiver.daemon.received_at_s = self.clockwork.now_s
+            beats = receiver.beats(self.clockwork.now_s)
+            if not beats and receiver.daemon.beats_until_s is not None:
+                return
             beat = receiver.daemon.listener.read(body)
-            if receiver.listens and beat.echo == receiver.daemon.state.incarnation:
-                receiver.daemon.echoed_at_s = self.clockwork.now_s
+            if beats:
+                receiver.daemon.received_at_s = self.clockwork.now_s
+                if beat.echo == receiver.daemon.state.incarnation:
+                    receiver.daemon.echoed_at_s = self.clockwork.now_s
+            if receiver.daemon.hung and receiver.daemon.beats_until_s is not None:
+                at_s = receiver.clock_s(self.clockwork.now_s)
+                parcels.keep_heard(receiver.daemon, Heard(at_s, wire.name, beat))
+                return
             self.deliver(receiver, receiver.daemon, partial(parcels.heard, wire.name, beat))

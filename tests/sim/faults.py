@@ -65,6 +65,7 @@ class KillAtEffect:
 class HangDaemon:
     node: str
     for_s: float
+    beats: bool = False  # Its heart goes on: only the deciding stands still.
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +284,8 @@ class Faults:
                 self.world.kill_daemon(node, restart_s)
             case KillAtEffect(node, effects, restart_s):
                 self._crash_later(node, effects, KillDaemon(node, restart_s))
-            case HangDaemon(node, for_s):
-                self.world.hang_daemon(node)
+            case HangDaemon(node, for_s, beats):
+                self.world.hang_daemon(node, beats=beats)
                 self._later(for_s, partial(self.world.continue_daemon, node))
             case Pause(node, for_s):
                 self.world.pause(node)

@@ -7,12 +7,13 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from hapair.core.words.effects import Act, Do, Effect
-from hapair.core.words.events import Beat, Event, PeerState
+from hapair.core.words.events import Beat, Event, Heard, NotUnderstood, PeerState
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from hapair.runtime.daemon import next_incarnation
-from hapair.runtime.node.beats import Listener, Speaker
+from hapair.runtime.node.beats import Listener
+from tests.sim.speaker import Speaker
 
 WALL_CLOCK_S: Final = 1000.0  # At the beginning of a run.
 
@@ -58,6 +59,10 @@ class Daemon:
     speaker: Speaker = field(default_factory=Speaker)
     listener: Listener = field(default_factory=Listener)
     hung: bool = False
+    # Of one that hangs while its heart beats: until when it does. What that hears is handed over
+    # when the daemon goes on; later nothing is heard.
+    beats_until_s: float | None = None
+    heard: list[Heard | NotUnderstood] = field(default_factory=list)
     storing: bool = False
     inbox: deque[Parcel] = field(default_factory=deque)
     facts_due: bool = False  # A DataChanged is on its way.
@@ -117,6 +122,15 @@ class Machine:
         """Tell whether the daemon of this node does anything just now."""
         return self.runs and self.daemon is not None and not self.daemon.hung
 
+    def beats(self, now_s: float) -> bool:
+        """Tell whether the heart of its daemon sends and hears anything just now."""
+        until_s = self.daemon.beats_until_s if self.daemon is not None else None
+        return self.listens if until_s is None else self.runs and now_s < until_s
+
+    def clock_s(self, now_s: float) -> float:
+        """Return what its boot clock shows."""
+        return (now_s - self.booted_at_s) * self.clock_rate
+
     def program(self, application: str) -> bool | None:
         return self.programs.get(application, False)
 
@@ -130,6 +144,8 @@ class Machine:
 
     def wake(self) -> None:
         """Let everything happen that was due while the machine stood still."""
+        if self.daemon is not None and self.daemon.beats_until_s is not None:
+            self.daemon.beats_until_s = 0.0  # A heart that stood still waits for a decision.
         deferred, self.deferred = self.deferred, []
         for happening in deferred:
             happening()

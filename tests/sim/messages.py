@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from hapair.adapters.heartbeat import Sealer
+from hapair.adapters.heartbeat.datagrams import Sealer
 from hapair.adapters.peerlink import MESSAGE_BYTES_MAX
 from hapair.adapters.witness.clwitness import REPLY_BYTES_MAX, ClwitnessClient
 from hapair.adapters.witness.words import Asker, JsonObject, object_of

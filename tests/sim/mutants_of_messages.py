@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.adapters import heartbeat
+from hapair.adapters.heartbeat import datagrams
 from hapair.core.words.events import Beat, Event, Heard, Leave, PeerStated
 from hapair.core.words.state import NodeState
 from hapair.runtime.codec import dumps
@@ -98,7 +98,7 @@ MUTANTS_OF_MESSAGES: Final = (
         story=many_volumes_lose_their_link,
         values=(
             (beats, "bodies", in_one_heartbeat),
-            (heartbeat, "HEARTBEAT_BYTES_MAX", 10**6),
+            (datagrams, "HEARTBEAT_BYTES_MAX", 10**6),
         ),
     ),
     Mutant(

@@ -9,13 +9,16 @@ from hapair.core.words.events import (
     Configured,
     DataChanged,
     Ended,
+    Event,
     FenceAsked,
     FenceAskerGone,
     Fenced,
     Heard,
+    HeardTogether,
     LinkChanged,
     LookAgain,
     Looked,
+    NotUnderstood,
     PeerState,
     PeerStated,
     ReferencesProbed,
@@ -28,7 +31,7 @@ from hapair.model.outcome import Outcome
 from hapair.model.witness import WitnessAnswer
 from tests.sim.machine import Daemon
 
-OFTEN: Final = (Heard, Tick)  # So often that a trace leaves them out.
+OFTEN: Final = (Heard, HeardTogether, Tick)  # So often that a trace leaves them out.
 
 
 def late_tick(daemon: Daemon, at_s: float) -> Tick:
@@ -43,6 +46,30 @@ def is_often(parcel: object) -> bool:
 
 def heard(network: str, beat: Beat, at_s: float) -> Heard:
     return Heard(at_s, network, beat)
+
+
+def keep(daemon: Daemon, event: Event) -> None:
+    """Keep what was read now until it is decided on, after what is being stored."""
+    if isinstance(event, Heard | NotUnderstood):
+        keep_heard(daemon, event)
+    else:
+        daemon.inbox.append(lambda _at_s: event)
+
+
+def keep_heard(daemon: Daemon, event: Heard | NotUnderstood) -> None:
+    """Keep what came until the daemon decides again; it is judged as a whole then.
+
+    What a daemon that hangs finds of it is handed over before anything else that came meanwhile.
+    """
+    daemon.heard.append(event)
+    if len(daemon.heard) == 1:
+        put = daemon.inbox.appendleft if daemon.hung else daemon.inbox.append
+        put(lambda _at_s: _all_heard(daemon))
+
+
+def _all_heard(daemon: Daemon) -> Event:
+    events, daemon.heard = tuple(daemon.heard), []
+    return events[0] if len(events) == 1 else HeardTogether(events[-1].at_s, events)
 
 
 def peer_stated(state: PeerState, at_s: float) -> PeerStated:

@@ -49,7 +49,7 @@ def way_of(fault: Fault) -> tuple[str, float] | None:
             return network, for_s
         case Pause(_, for_s):
             return "machine", for_s
-        case HangDaemon(_, for_s) | SlowStore(_, _, for_s):
+        case HangDaemon(_, for_s, _) | SlowStore(_, _, for_s):
             return "daemon", for_s
         case KillDaemon(_, restart_s):
             return "daemon", restart_s + SHORT_RESTART_S

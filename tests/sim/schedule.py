@@ -223,6 +223,11 @@ def random_fault(chance: Random, shape: Shape, built: Built) -> Fault:
             return _command(chance, shape, built, node)
 
 
+def _even(for_s: float) -> bool:
+    """Toss a coin that costs no draw: the seeds that found something stay what they are."""
+    return round(for_s * 1000) % 2 == 0
+
+
 def _process_fault(chance: Random, shape: Shape, node: str, for_s: float) -> Fault:
     restart_s = _seconds(chance, 0.2, 1.5)
     short_s = _seconds(chance, 0.1, shape.detection_s / 2)
@@ -231,7 +236,7 @@ def _process_fault(chance: Random, shape: Shape, node: str, for_s: float) -> Fau
             KillDaemon(node, restart_s),
             KillAtEffect(node, chance.randint(1, 12), restart_s),
             KillAtEffect(node, chance.randint(1, 12), restart_s),
-            HangDaemon(node, for_s),
+            HangDaemon(node, for_s, beats=_even(for_s)),
             Pause(node, for_s if chance.random() < 0.5 else short_s),
             SlowStore(node, _seconds(chance, 0.05, 1.5), for_s),
         )

@@ -24,6 +24,7 @@ from hapair.core.words.effects import (
 from hapair.core.words.events import Command, ConfirmPeerDown, Event, Form, PeerState, Start, Tick
 from hapair.core.words.state import NodeState
 from hapair.model.outcome import Outcome
+from hapair.ports.peer import UNDECIDED_MAX_S
 from tests.checkers.rules import one_writer
 from tests.sim import parcels, watchdog
 from tests.sim.beats import Beats
@@ -199,7 +200,7 @@ class World:
             machine.incarnation,
             machine.built,
             machine.disk,
-            self._clock_s(machine),
+            machine.clock_s(self.clockwork.now_s),
         )
         daemon = machine.daemon = Daemon(state)
         self._perform(machine, daemon, effects)
@@ -228,17 +229,18 @@ class World:
 
         self.clockwork.after(restart_s, start)
 
-    def hang_daemon(self, node: str) -> None:
+    def hang_daemon(self, node: str, *, beats: bool = False) -> None:
         daemon = self.machines[node].daemon
         if daemon is not None:
             self.say(node, "daemon stopped (SIGSTOP)")
             daemon.hung = True
+            daemon.beats_until_s = self.clockwork.now_s + UNDECIDED_MAX_S if beats else None
 
     def continue_daemon(self, node: str) -> None:
         machine = self.machines[node]
         if machine.daemon is not None and machine.daemon.hung:
             self.say(node, "daemon continues")
-            machine.daemon.hung = False
+            machine.daemon.hung, machine.daemon.beats_until_s = False, None
             self._work(machine, machine.daemon)
             self.tunnel.try_to_open()
 
@@ -280,24 +282,20 @@ class World:
 
     # --- Events in, effects out ----------------------------------------------------------------
 
-    def _clock_s(self, machine: Machine) -> float:
-        return (self.clockwork.now_s - machine.booted_at_s) * machine.clock_rate
-
     def deliver(self, machine: Machine, daemon: Daemon, parcel: Parcel) -> None:
         """Give the daemon something to read; one that is no longer there reads nothing."""
         if machine.daemon is not daemon:
             return
         if len(daemon.inbox) < INBOX_MAX or not parcels.is_often(parcel):
             if daemon.storing and machine.listens:
-                event = parcel(self._clock_s(machine))  # Read now, decided on later.
-                daemon.inbox.append(lambda _at_s: event)
+                parcels.keep(daemon, parcel(machine.clock_s(self.clockwork.now_s)))
             else:
                 daemon.inbox.append(parcel)
         self._work(machine, daemon)
 
     def _work(self, machine: Machine, daemon: Daemon) -> None:
         while daemon.inbox and not daemon.storing and machine.listens:
-            event = daemon.inbox.popleft()(self._clock_s(machine))
+            event = daemon.inbox.popleft()(machine.clock_s(self.clockwork.now_s))
             self._step(machine, daemon, event)
             if machine.daemon is not daemon:
                 return
@@ -406,10 +404,10 @@ class World:
         interval_s = self.shape.heartbeat_s * self.chance.uniform(0.95, 1.05)
         self.clockwork.after(interval_s, partial(self._pulse, machine, daemon))
         watchdog.feed(machine, self.built.cluster, self.clockwork.now_s)
+        self.beats.send(machine, daemon)
         if watchdog.bites(machine, self.built.cluster.watchdog, self.clockwork.now_s):
             self._reset(machine, "reset by its watchdog")
         elif machine.listens:
-            self.beats.send(machine, daemon)
             self._tick_at_deadline(machine, daemon, interval_s)
             self.deliver(machine, daemon, Tick)
         elif not daemon.tick_due:
@@ -420,7 +418,8 @@ class World:
         """Let the daemon notice the loss of its peer at the moment at which it is due."""
         heard_at_s = max(daemon.state.peer.heard_at_s.values(), default=None)
         if heard_at_s is not None:
-            left_s = heard_at_s + daemon.state.detection_s + 0.001 - self._clock_s(machine)
+            clock_s = machine.clock_s(self.clockwork.now_s)
+            left_s = heard_at_s + daemon.state.detection_s + 0.001 - clock_s
             if 0 < left_s < interval_s:
                 due_s = left_s / machine.clock_rate
                 self.clockwork.after(due_s, partial(self._tick, machine, daemon))

@@ -38,6 +38,7 @@ from hapair.core.words.events import (
     Fenced,
     Form,
     Heard,
+    HeardTogether,
     LinkChanged,
     LookAgain,
     Looked,
@@ -110,9 +111,10 @@ def step(state: NodeState, event: Event) -> Step:
         BrokenInvariantError: a bug; nothing of the returned effects was to be done.
     """
     turn = Turn(state)
-    _advance_clock(turn, event.at_s)
+    if not isinstance(event, HeardTogether):  # Each of those has its own time.
+        _advance_clock(turn, event.at_s)
     _absorb(turn, event)
-    if isinstance(event, Heard) and hearing.repeats(state, event):
+    if isinstance(event, Heard | HeardTogether) and hearing.repeats(state, event):
         return turn.state, ()  # Most events are such; the next tick does what is due by now.
     commands.ask_again(turn)
     _settle(turn)
@@ -157,6 +159,10 @@ def _absorb(turn: Turn, event: Event) -> None:
             membership.absorb_beat(turn, network, beat, at_s)
         case NotUnderstood(at_s, incarnation):
             membership.absorb_not_understood(turn, incarnation, at_s)
+        case HeardTogether(_, beats):
+            for each in beats:
+                _advance_clock(turn, each.at_s)
+                _absorb(turn, each)
         case PeerStated(_, peer_state, lives):
             membership.absorb_state(turn, peer_state, lives=lives)
         case DataChanged(_, facts):

@@ -366,7 +366,7 @@ def _refuse(text: str) -> int:
 
 def serve(places: Places, options: argparse.Namespace) -> int:
     """Be the daemon of this node until a signal or a bug ends it; return the exit code."""
-    wiring = wire(places)
+    wiring = wire(places, protected=not options.unprotected)
     journal = Journal(options.node, places.history, wiring.clock)
     if not options.unprotected:
         for failure in protect():
@@ -376,7 +376,8 @@ def serve(places: Places, options: argparse.Namespace) -> int:
     journal.add("daemon", f"hapaird {__version__} starts, incarnation {incarnation}")
     daemon = Daemon(places, wiring, options.node, journal, incarnation, boot_id)
     try:
-        return asyncio.run(until_broken(daemon.run(), journal))
+        with asyncio.Runner(loop_factory=wiring.loop) as runner:
+            return runner.run(until_broken(daemon.run(), journal))
     finally:
         journal.close()
 

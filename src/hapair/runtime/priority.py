@@ -17,20 +17,21 @@ MCL_CURRENT: Final = 1
 MCL_FUTURE: Final = 2
 MCL_ONFAULT: Final = 4  # Lock what is touched, not all that is mapped.
 REALTIME_PRIORITY: Final = 1  # The lowest that is still before all ordinary processes.
+HEART_PRIORITY: Final = 2  # Heartbeats go before decisions, on one processor too.
 NICENESS: Final = -20
 OOM_SCORE: Final = "-1000"
 
 
-def protect() -> tuple[str, ...]:
+def protect(priority: int = REALTIME_PRIORITY) -> tuple[str, ...]:
     """Raise our priority and lock our memory; return what did not work."""
-    return tuple(_failures())
+    return tuple(_failures(priority))
 
 
-def _failures() -> Iterator[str]:
+def _failures(priority: int) -> Iterator[str]:
     try:
         # Children do not inherit it: applications and helpers run like any other process.
         policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
-        os.sched_setscheduler(0, policy, os.sched_param(REALTIME_PRIORITY))
+        os.sched_setscheduler(0, policy, os.sched_param(priority))
     except OSError as error:
         yield f"real-time priority: {error.strerror}"
         try:

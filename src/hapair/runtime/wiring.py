@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,8 @@ from hapair.adapters.files import FileStorage
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.adapters.filesystem.looks import MountedLooks
 from hapair.adapters.filesystem.native import NativeFileSystems
-from hapair.adapters.heartbeat import ReplayGuard, UdpHeartbeats
+from hapair.adapters.heartbeat.beside import UdpHeartbeats
+from hapair.adapters.heartbeat.datagrams import ReplayGuard
 from hapair.adapters.lvm.adapter import LvmAdapter
 from hapair.adapters.network.addresses import ServiceAddresses
 from hapair.adapters.network.paths import NetworkPaths
@@ -27,6 +29,7 @@ from hapair.adapters.peerlink import LinkFiles, TlsPeerLink
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.reset import not_a_machine, reset_machine
+from hapair.adapters.shared.names import loop_with_names
 from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
 from hapair.adapters.systemd_notify import SystemdSupervisor
 from hapair.adapters.watchdog import KernelWatchdog
@@ -41,10 +44,12 @@ from hapair.runtime.building.files import NewFile, ResourceFiles
 from hapair.runtime.building.keys import replication_secret
 from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.jobs.workshop import Workshop
+from hapair.runtime.node.keeper import RIGHTS
 from hapair.runtime.node.node import Wires
 from hapair.runtime.node.perform import Hands
 from hapair.runtime.node.state_file import STATE
 from hapair.runtime.places import Places
+from hapair.runtime.priority import HEART_PRIORITY, protect
 
 KEY_BYTES: Final = 32
 BACKING_BYTES: Final = 4096  # What is remembered of a volume: without it no copy is attached.
@@ -68,15 +73,19 @@ class Wiring:
     watchdog: WatchdogDevice
     reset: Callable[[str], Refused | Unknown]
     repair: RepairTools
+    loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
 
-def wire(places: Places) -> Wiring:
+def wire(places: Places, *, protected: bool) -> Wiring:
+    """Return the real outside; ``protected`` says whether priority and locked memory are wanted."""
     storage = FileStorage(places.memory, reserved=(STATE,))
     guard = ReplayGuard()
-    # A thread of its own: a disk that hangs must not keep heartbeats from being sent.
-    keeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
+    # Threads of their own: what the right waits for waits neither for what is only for people, nor
+    # for names.
+    rights, others = (ThreadPoolExecutor(1, thread_name_prefix=n) for n in ("rights", "others"))
 
     async def keep(name: str, content: bytes) -> None:
+        keeper = rights if name in RIGHTS else others
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(keeper, storage.store, name, content)
 
@@ -91,12 +100,13 @@ def wire(places: Places) -> Wiring:
         workshop=lambda hands: make_workshop(places, hands),
         resource_files=resource_files,
         run=run,
-        connect=lambda cluster, me: connect(places, guard, cluster, me),
+        connect=lambda cluster, me: connect(places, guard, cluster, me, protected=protected),
         witnesses=lambda cluster, me: make_witnesses(places, cluster, me),
         fencing=FenceAgents(ProcessRunner()),
         watchdog=KernelWatchdog(),
         reset=reset_machine if places.real else not_a_machine,
         repair=make_repair_tools(places, run),
+        loop=loop_with_names,
     )
 
 
@@ -173,7 +183,9 @@ def read_key(place: Path) -> bytes:
     return key
 
 
-def connect(places: Places, guard: ReplayGuard, cluster: Cluster, me: str) -> Wires:
+def connect(
+    places: Places, guard: ReplayGuard, cluster: Cluster, me: str, *, protected: bool
+) -> Wires:
     """Read the keys and prepare the connections; RpcError when a key is missing or damaged."""
     files = LinkFiles(places.node_key, places.node_certificate, places.peer_certificate)
     try:
@@ -188,4 +200,5 @@ def connect(places: Places, guard: ReplayGuard, cluster: Cluster, me: str) -> Wi
             exit_code=ExitCode.NOT_NOW,
         ) from None
     digest = hashlib.sha256(b"\0".join(contents)).hexdigest()
-    return Wires(UdpHeartbeats(cluster, me, key, guard), link, digest)
+    prepare = partial(protect, HEART_PRIORITY) if protected else tuple
+    return Wires(UdpHeartbeats(cluster, me, key, guard, prepare), link, digest)

@@ -7,11 +7,13 @@ The fence agent API: exit code 0 says success, for ``status`` that the node is o
 import asyncio
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from hapair.adapters.fencing.metadata import MetaData, parse
 from hapair.adapters.fencing.secrets import Parameters, read_parameters
+from hapair.adapters.shared.apart import apart
 from hapair.adapters.shared.process import COMMAND_NOT_EXECUTABLE, COMMAND_NOT_FOUND
 from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
@@ -44,7 +46,7 @@ class FenceAgents:
         Unknown: it may be off, or may become so later. Agents confirm ``off`` when the node already
         is, so asking again is harmless.
         """
-        parameters = self._ready(method)
+        parameters = await apart(partial(self._ready, method))
         if isinstance(parameters, Refused):
             return parameters
         deadline_s = asyncio.get_running_loop().time() + method.timeout_s
@@ -79,7 +81,7 @@ class FenceAgents:
         Done: the agent reached the device and said that the node is on. An answer "off" is
         refused: such a method would "confirm" the death of a node that lives.
         """
-        parameters = self._ready(method)
+        parameters = await apart(partial(self._ready, method))
         if isinstance(parameters, Refused):
             return parameters
         described = await self.meta_data(method.agent)

@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from hapair.adapters.programs import commands
 from hapair.adapters.programs.groups import Group
 from hapair.adapters.programs.journal import identifier, output
+from hapair.adapters.shared.apart import apart
 from hapair.adapters.shared.passing import passes
 from hapair.adapters.shared.process import (
     COMMAND_NOT_EXECUTABLE,
@@ -45,7 +47,7 @@ class GroupedPrograms:
     ) -> Outcome:
         """Refused: it failed and nothing of it lives. Unknown: something of it may live."""
         group, note = self._group(application), self._note(application)
-        if isinstance(program, Script) and _is_empty(program.path):
+        if isinstance(program, Script) and await apart(partial(_is_empty, program.path)):
             return Refused(f"{program.path} is empty: restore it, e.g. from the other node")
         with contextlib.suppress(OSError):  # Where it cannot be, no note can.
             note.parent.mkdir(parents=True, exist_ok=True)

@@ -17,30 +17,34 @@ def identifier(application: str) -> str:
 
 
 @contextlib.contextmanager
-def output(application: str, folder: Path | None) -> Iterator[int]:
+def output(application: str, folder: Path | None, journal: Path = JOURNAL) -> Iterator[int]:
     """Return a descriptor for the output of ``application``: a file in ``folder`` or the journal.
 
-    Without a journal the output is thrown away; an application must not fail for that.
+    Without a journal, or while it takes no connection, the output is thrown away; an application
+    must not fail for that, nor wait.
     """
     if folder is not None:
         descriptor = os.open(
             folder / f"{application}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640
         )
     else:
-        descriptor = _journal(application)
+        descriptor = _journal(application, journal)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _journal(application: str) -> int:
+def _journal(application: str, place: Path) -> int:
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # A journal that takes nothing in must not hold up who starts the application.
+    stream.settimeout(0.0)
     try:
-        stream.connect(str(JOURNAL))
+        stream.connect(str(place))
         stream.shutdown(socket.SHUT_RD)
         # Identifier, unit, priority, level prefixes, and forwarding to three other places.
         stream.sendall(f"{identifier(application)}\n\n{_PRIORITY}\n0\n0\n0\n0\n".encode())
+        stream.settimeout(None)  # The application writes as to any other file.
     except OSError:
         stream.close()
         return os.open(os.devnull, os.O_WRONLY)

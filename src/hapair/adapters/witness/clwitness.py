@@ -5,7 +5,7 @@ import hashlib
 import json
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +44,8 @@ class WitnessFiles:
 
     certificate: Path
     key: Path
+    # Read once: who is cut off asks just when a disk may hang. Other files are another object.
+    contexts: dict[str, ssl.SSLContext] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Line:
@@ -85,6 +87,8 @@ def host_and_port(at: str) -> tuple[str, int]:
 
 def client_context(files: WitnessFiles | None) -> ssl.SSLContext:
     """Return a context whose user compares the server's certificate with the pin."""
+    if files is not None and (known := files.contexts.get("pinned")) is not None:
+        return known
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
@@ -94,6 +98,7 @@ def client_context(files: WitnessFiles | None) -> ssl.SSLContext:
             context.load_cert_chain(files.certificate, files.key)
         except OSError as error:
             raise NoAnswer(f"{files.certificate}: {error}", "clbuild makes it") from None
+        files.contexts["pinned"] = context
     return context
 
 

@@ -29,11 +29,14 @@ def _context(pin: str, files: WitnessFiles) -> ssl.SSLContext:
     """Trust the pinned certificate when there is a pin, else those that the system trusts."""
     if pin:
         return client_context(files)
+    if (known := files.contexts.get("trusted")) is not None:
+        return known
     context = ssl.create_default_context()
     try:
         context.load_cert_chain(files.certificate, files.key)
     except OSError as error:
         raise NoAnswer(f"{files.certificate}: {error}", "clbuild makes it") from None
+    files.contexts["trusted"] = context
     return context
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from hapair.core.copies import doubts, replication
 from hapair.core.right import fencing, witness
 from hapair.core.right.arbitration import Silence
-from hapair.core.words.events import Heard
+from hapair.core.words.events import Heard, HeardTogether
 from hapair.core.words.state import NodeState
 from hapair.model.status import Standing, Wanted
 
@@ -82,15 +82,16 @@ def not_understood(state: NodeState) -> bool:
     return at_s is not None and state.now_s - at_s < state.detection_s
 
 
-def repeats(state: NodeState, heard: Heard) -> bool:
-    """Tell whether a heartbeat says only what is known: the peer lives, and agrees as before."""
+def repeats(state: NodeState, event: Heard | HeardTogether) -> bool:
+    """Tell whether heartbeats say only what is known: the peer lives, and agrees as before."""
     peer = state.peer
-    before_s = peer.heard_at_s.get(heard.network)
-    return (
-        state.standing is Standing.TOGETHER
-        and peer.beat == heard.beat
-        and before_s is not None
-        and heard.at_s - before_s < state.detection_s
+    beats = event.beats if isinstance(event, HeardTogether) else (event,)
+    return state.standing is Standing.TOGETHER and all(
+        isinstance(each, Heard)
+        and peer.beat == each.beat
+        and each.network in peer.heard_at_s
+        and event.at_s - peer.heard_at_s[each.network] < state.detection_s
+        for each in beats
     )
 
 

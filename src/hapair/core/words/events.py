@@ -165,6 +165,14 @@ class NotUnderstood:
 
 
 @dataclass(frozen=True, slots=True)
+class HeardTogether:
+    """What came while nothing was decided, in its order; ``at_s`` is the time of the last."""
+
+    at_s: float
+    beats: tuple[Heard | NotUnderstood, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStated:
     at_s: float
     state: PeerState
@@ -306,6 +314,7 @@ Event: TypeAlias = (
     Tick
     | Heard
     | NotUnderstood
+    | HeardTogether
     | PeerStated
     | DataChanged
     | LinkChanged

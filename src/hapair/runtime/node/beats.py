@@ -21,12 +21,11 @@ from hapair.rpc.messages import Malformed
 from hapair.runtime.codec import dumps, loads
 
 DIGEST_BYTES: Final = 8
-PAGES_AT_ONCE: Final = 16  # Of a longer list the rest follows with the next heartbeats.
 PAGES_MAX: Final = 1000
 LISTS_MAX: Final = 4  # The networks deliver lists that follow each other in any order.
 # Most of what an idle daemon does is to send and read heartbeats, which say the same for hours.
 cache_of_recent: Final = lru_cache(maxsize=8)
-cache_of_pages: Final = lru_cache(maxsize=4 * PAGES_AT_ONCE)
+cache_of_pages: Final = lru_cache(maxsize=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +79,6 @@ def _pages(names: tuple[str, ...], room: int) -> Iterator[tuple[str, ...]]:
 def digest_of(names: tuple[str, ...]) -> str:
     content = json.dumps(names).encode()
     return hashlib.blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
-
-
-@dataclass(slots=True)
-class Speaker:
-    """Says the same until it is told otherwise; long lists a part at a time."""
-
-    _next: int = 0
-
-    def say(self, beat: Beat) -> tuple[bytes, ...]:
-        """Return what to send now: at least one datagram, at most ``PAGES_AT_ONCE``."""
-        every = bodies(beat)
-        count = min(len(every), PAGES_AT_ONCE)
-        first = self._next % len(every)
-        self._next = first + count
-        return (every + every)[first : first + count]
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.state_file import STATE, StateFile
 
 TRIAL: Final = "trial.json"  # Written only to see whether the disk takes a new file.
+RIGHTS: Final = (STATE, TRIAL)  # Nothing else is to go before these on their way to the disk.
 TRIAL_CONTENT: Final = b"\n" * 64 * 1024  # A smaller file may find room on a full disk.
 RETRY_S: Final = 1.0  # After a store that failed.
 TRY_S: Final = 45.0  # While nothing is to be stored: a full disk is found within a minute.

@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from hapair.core.words.effects import Effect, Severity
-from hapair.core.words.events import Event, Heard, LookAgain, NotUnderstood, Tick
+from hapair.core.words.events import Event, Heard, HeardTogether, LookAgain, NotUnderstood, Tick
 from hapair.core.words.state import NodeState
 from hapair.rpc.messages import RpcError
 from hapair.runtime.history.journal_log import Journal
 
 # What is repeated anyway is dropped beyond this many waiting events: a disk may hang for days.
 WAITING_MAX: Final = 1000
-REPEATED: Final = (Tick, Heard, NotUnderstood, LookAgain)
+REPEATED: Final = (Tick, LookAgain)
+HEARD_MAX: Final = 5000  # What a heart hears for a daemon that hangs, also in pages: else a gap.
 AGAIN_S: Final = 600.0  # Until what broke is tried again, so that no journal is flooded.
 EXIT_BROKEN: Final = 70  # EX_SOFTWARE: systemd starts us again, applications are untouched.
 
@@ -34,14 +35,23 @@ class Loop:
     def __init__(self, step: Step, state: NodeState, performer: Performs) -> None:
         self.state = state
         self.ticked_at_s = 0.0  # When the last tick was decided, for the watchdog.
+        self.decisions = 0  # How many were carried out.
         self._step = step
         self._performer = performer
         self._waiting: deque[Event] = deque()
+        self._heard: list[
+            Heard | NotUnderstood
+        ] = []  # The first of them stands for all among what waits.
         self._offered = asyncio.Event()
 
     def offer(self, event: Event) -> None:
         """Queue an event; never waits."""
-        if len(self._waiting) >= WAITING_MAX and isinstance(event, REPEATED):
+        if isinstance(event, Heard | NotUnderstood):
+            if len(self._heard) < HEARD_MAX:
+                self._heard.append(event)
+            if len(self._heard) > 1:
+                return
+        elif isinstance(event, REPEATED) and len(self._waiting) >= WAITING_MAX:
             return
         self._waiting.append(event)
         self._offered.set()
@@ -52,13 +62,22 @@ class Loop:
         while True:
             await self._offered.wait()
             while self._waiting:
-                await self._decide(self._waiting.popleft())
+                await self._decide(self._next())
                 await asyncio.sleep(0)  # Heartbeats do not wait until all is decided.
             self._offered.clear()
+
+    def _next(self) -> Event:
+        """Return the next event; what was heard meanwhile is judged as a whole, by its newest."""
+        event = self._waiting.popleft()
+        if not isinstance(event, Heard | NotUnderstood):
+            return event
+        heard, self._heard = tuple(self._heard), []
+        return event if len(heard) == 1 else HeardTogether(heard[-1].at_s, heard)
 
     async def _decide(self, event: Event) -> None:
         self.state, effects = self._step(self.state, event)
         await self._carry_out(effects)
+        self.decisions += 1
         if isinstance(event, Tick):
             self.ticked_at_s = event.at_s
 

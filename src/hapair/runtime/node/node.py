@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from hapair.core import node as core
 from hapair.core.right.hearing import last_heard_s
 from hapair.core.words.effects import AnswerFence, Note, Reply, ResetNode, Severity
-from hapair.core.words.events import Configured, Event, LinkChanged
+from hapair.core.words.events import Configured, Event, Heard, LinkChanged, NotUnderstood
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
@@ -124,6 +125,7 @@ class Node:
             parts.journal,
             self.offer,
             self._last_heard_s,
+            self._decisions,
         )
         self._third_parties = self._make_third_parties(built.cluster)
         self._guard = self._make_guard(built.cluster)
@@ -223,6 +225,14 @@ class Node:
         """Tell whether nothing is decided for that; a new daemon could not write either."""
         return self.keeper.waits
 
+    def _decisions(self) -> int | None:
+        """Count the decisions; None while the core waits for a disk, and the heartbeats say so.
+
+        Only then do they go on for as long as it takes.
+        """
+        keeper = self.keeper
+        return None if keeper.waits and keeper.cannot_store else self._loop.decisions
+
     def _may_wait(self) -> bool:
         """Tell whether the watchdog is fed although the core waits; see ``guard.may_wait``."""
         cluster, now_s = self.built.cluster, self._parts.clock.boot_s()
@@ -249,6 +259,9 @@ class Node:
         return await self.peer.request("status", timeout_s=PEER_TIMEOUT_S)
 
     def offer(self, event: Event) -> None:
+        """Queue an event behind all that was heard before it: else a gap would show in its time."""
+        if not isinstance(event, Heard | NotUnderstood):
+            self._wires.heartbeats.drain()
         self._loop.offer(event)
 
     def start(self) -> None:
@@ -298,7 +311,7 @@ class Node:
                 "the nodes of the cluster were renamed or exchanged",
                 "type on both nodes: clhalt, then: systemctl restart hapaird",
             )
-        wires = self._parts.connect(built.cluster, self.identity.me)
+        wires = await asyncio.to_thread(self._parts.connect, built.cluster, self.identity.me)
         self._performer.built = built
         if built.cluster != self.built.cluster or wires.keys != self._wires.keys:
             await self.close()
@@ -329,7 +342,8 @@ class Node:
     async def _reset(self, asked: ResetNode) -> None:
         """Reset this machine, with its history on the disk if the disk answers in time."""
         journal = self._parts.journal
-        await asyncio.to_thread(journal.flush)
+        with ThreadPoolExecutor(1) as own:  # The common pool may be busy for long, with names.
+            await asyncio.get_running_loop().run_in_executor(own, journal.flush)
         outcome = self._parts.reset(f"{asked.application} cannot be stopped")
         text = f"this node cannot be reset: {outcome.why}"
         journal.add("reset", text, application=asked.application, severity=Severity.ALARM)
