@@ -22,7 +22,11 @@ AREAS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/lab/test_volumes_of_others.py",
     ),
     "main-job": ("tests/lab/test_main_job.py", "tests/lab/test_versions.py"),
-    "failures": ("tests/lab/test_failures.py", "tests/lab/test_full_disks.py"),
+    "failures": (
+        "tests/lab/test_failures.py",
+        "tests/lab/test_full_disks.py",
+        "tests/lab/test_hearts.py",
+    ),
     "storage": (
         "tests/adapters/test_drbd_lab.py",
         "tests/lab/test_drbd_model.py",

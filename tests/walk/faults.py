@@ -110,14 +110,16 @@ def _power(index: int) -> list[Happening]:
 def _processes(index: int) -> list[Happening]:
     node = NODES[index]
 
-    def hang(moment: Moment) -> None:
-        moment.boxes[index].process = Process.HUNG
+    def hang(how: Process, moment: Moment) -> None:
+        moment.boxes[index].process = how
 
     def proceed(moment: Moment) -> None:
         moment.boxes[index].process = Process.UP
 
     def pause(moment: Moment) -> None:
         moment.boxes[index].power = Power.PAUSED
+        if moment.boxes[index].process is Process.BUSY:
+            moment.boxes[index].process = Process.HUNG  # A heart that stood still only waits.
 
     def resume(moment: Moment) -> None:
         moment.boxes[index].power = Power.ON
@@ -127,7 +129,8 @@ def _processes(index: int) -> list[Happening]:
         return moment.boxes[index].power is Power.PAUSED
 
     def is_hung(moment: Moment) -> bool:
-        return moment.boxes[index].process is Process.HUNG and not is_paused(moment)
+        stands = moment.boxes[index].process in (Process.HUNG, Process.BUSY)
+        return stands and not is_paused(moment)
 
     def listens(moment: Moment) -> bool:
         return moment.boxes[index].listens
@@ -136,7 +139,10 @@ def _processes(index: int) -> list[Happening]:
         Happening(
             f"the daemon of {node} is killed", 1, listens, lambda m: m.kill(index), way="daemon"
         ),
-        Happening(f"the daemon of {node} hangs", 1, listens, hang, way="daemon"),
+        *(
+            Happening(f"the daemon of {node} {text}", 1, listens, partial(hang, how), way="daemon")
+            for how, text in ((Process.HUNG, "hangs"), (Process.BUSY, "is busy, its heart beats"))
+        ),
         Happening(f"the daemon of {node} goes on", 0, is_hung, proceed),
         Happening(f"{node} is paused", 1, lambda m: m.boxes[index].runs, pause, way="machine"),
         Happening(f"{node} is resumed", 0, is_paused, resume),

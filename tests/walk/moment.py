@@ -188,7 +188,7 @@ class Moment:
         """Let the daemon die; what it had begun never happens."""
         box = self.boxes[index]
         box.process, box.core = Process.DOWN, NOTHING
-        box.waits, box.mail, box.beats = (), (), (NOTHING, NOTHING)
+        box.waits, box.mail, box.beats, box.heard = (), (), (NOTHING, NOTHING), ()
         box.away, box.says, box.facts, box.fences = 0, NOTHING, NOTHING, False
         if box.program is None:
             box.program = True  # A start script goes on to its end.

@@ -26,6 +26,7 @@ class Power(StrEnum):
 class Process(StrEnum):
     UP = "up"
     HUNG = "hung"
+    BUSY = "busy"  # It decides nothing, and its heart beats.
     DOWN = "down"  # systemd, or the boot, starts it at the next turn of its node.
 
 
@@ -67,6 +68,7 @@ class Box:
     program: bool | None = False
     mail: tuple[int, ...] = ()  # States of the peer that arrived.
     beats: tuple[int, ...] = (NOTHING, NOTHING)  # Heartbeats that arrived, one per network.
+    heard: tuple[tuple[int, ...], ...] = ()  # What its heart heard meanwhile, by turn.
     says: int = NOTHING  # What its own heartbeats say.
     facts: int = NOTHING  # What its daemon was told of the replication.
     changed: bool = False  # Its daemon has still to be told that its addresses changed.

@@ -46,7 +46,7 @@ from hapair.model.witness import Answer, WitnessAnswer
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.handlers import EXIT_CODES
 from tests.sim.settings import NODES
-from tests.walk import hands, rules
+from tests.walk import hands, heart, rules
 from tests.walk.cores import Key, MakeEvent
 from tests.walk.moment import Moment
 from tests.walk.numbers import NOTHING
@@ -78,7 +78,7 @@ class Turn:
         if box.runs and box.process is Process.DOWN:
             self._begin()
         elif box.listens:
-            self.late_s = TURN_S * (box.away + 1)
+            self.late_s = TURN_S * (len(box.heard) + box.away + 1)
             box.away = box.starved = 0
             self._read()
         else:
@@ -86,6 +86,9 @@ class Turn:
         if box.listens:
             self._say()
             self._settle()
+        elif box.runs and box.process is Process.BUSY:
+            heart.hears(moment, self.index)
+            self._send_beat(heart.says(moment, self.index))
         box.strange = max(0, box.strange - 1) if box.runs else box.strange
         moment.clients_write(self.index)
         rules.check_one_writer(moment)
@@ -98,7 +101,8 @@ class Turn:
         box = self.box
         if not box.powered:
             return
-        box.away = min(box.away + 1, GAP_MAX)
+        if box.process is not Process.BUSY:
+            box.away = min(box.away + 1, GAP_MAX)
         if box.runs and box.guarded and self.moment.cores.built.cluster.watchdog is not None:
             box.starved += 1
             if box.starved >= STARVES:
@@ -123,6 +127,9 @@ class Turn:
     def _read(self) -> None:
         """Give the core everything that has come since its last turn, in one order."""
         box, cores = self.box, self.moment.cores
+        self._heard_meanwhile()
+        if not box.listens:
+            return
         state = cores[box.core]
         beats, box.beats = box.beats, (NOTHING, NOTHING)
         for network, beat in enumerate(beats):
@@ -147,16 +154,27 @@ class Turn:
         self._put(("tick",), Tick)
         self._work()
 
+    def _heard_meanwhile(self) -> None:
+        """Decide on what the heart heard before anything else is read."""
+        handed_over = heart.handed_over(self.moment, self.index)
+        if handed_over is not None:
+            key, make, after_s = handed_over
+            rest_s, self.late_s = self.late_s - after_s, after_s
+            self._step(key, make)
+            self.late_s = rest_s
+
+    def _step(self, key: Key, make: MakeEvent) -> None:
+        late_s, self.late_s = self.late_s, 0.0
+        self.box.core, effects = self.moment.cores.step(self.box.core, key, make, late_s)
+        self._perform(effects)
+
     def _work(self) -> None:
         """Step until nothing is left; what the steps bring about joins the queue."""
         for _ in range(EVENTS_MAX):
             self._look_at_kernel()
             if not self.queue or not self.box.listens:
                 return
-            key, make = self.queue.popleft()
-            late_s, self.late_s = self.late_s, 0.0
-            self.box.core, effects = self.moment.cores.step(self.box.core, key, make, late_s)
-            self._perform(effects)
+            self._step(*self.queue.popleft())
         last = [key for key, _ in self.queue]
         raise BrokenRuleError(f"R5: the node goes on and on without time passing: {last}")
 
