@@ -15,6 +15,7 @@ from hapair.adapters.drbd.adapter import Drbd
 from hapair.adapters.drbd.backing import KernelBackings
 from hapair.adapters.drbd.connections import DrbdConnections
 from hapair.adapters.drbd.maker import DrbdMaker
+from hapair.adapters.drbd.own_files import OwnFiles
 from hapair.adapters.fencing.agents import FenceAgents
 from hapair.adapters.files import FileStorage
 from hapair.adapters.filesystem.adapter import MountedFileSystems
@@ -135,7 +136,7 @@ def make_hands(places: Places, cluster: Cluster, me: str) -> Hands:
         notes=places.started,
         log_folder=None if places.real else places.logs,
     )
-    replication = Drbd(run)
+    replication = Drbd(OwnFiles(run))
     replication.use_peer(cluster, me)
     return Hands(
         replication,
@@ -149,7 +150,7 @@ def make_hands(places: Places, cluster: Cluster, me: str) -> Hands:
 
 def make_repair_tools(places: Places, run: CommandRunner) -> RepairTools:
     files = make_files(places, run)
-    return RepairTools(LvmAdapter(run), DrbdConnections(run), MountedLooks(run), files)
+    return RepairTools(LvmAdapter(run), DrbdConnections(OwnFiles(run)), MountedLooks(run), files)
 
 
 def make_workshop(places: Places, hands: Hands) -> Workshop:
@@ -173,7 +174,7 @@ def make_files(places: Places, run: CommandRunner) -> DrbdMaker:
         key = places.cluster_key.read_bytes() if built.secret_number else b""
         return replication_secret(key, built.secret_number)
 
-    return DrbdMaker(run, FileStorage(folder), folder, secret)
+    return DrbdMaker(OwnFiles(run), FileStorage(folder), folder, secret)
 
 
 def read_key(place: Path) -> bytes:
