@@ -49,6 +49,15 @@ async def test_kinds_do_not_wait_for_each_other() -> None:
 
 
 @virtually
+async def test_a_wider_kind_has_more_turns() -> None:
+    wide = Workers(Turns(at_once=4, lent_s=LENT_S, wider={"promote": 32}))
+    for kind, most in (("promote", 32), ("mount", 4)):
+        wide.most = 0
+        await asyncio.gather(*(wide.work(f"{n}", 1.0, kind=kind) for n in range(64)))
+        assert wide.most == most, kind
+
+
+@virtually
 async def test_who_matters_most_begins_first() -> None:
     ranked = workers(at_once=1)
     await asyncio.gather(*(ranked.work(f"{rank}", 1.0, rank=rank) for rank in (0, 3, 1, 2)))

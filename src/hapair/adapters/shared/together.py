@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +24,7 @@ from hapair.adapters.shared.forked import (
 from hapair.adapters.shared.process import exit_of
 
 THREADS_MAX: Final = 64  # Of one child.
+NICENESS: Final = -10  # Who waits for it goes before what others do about the same devices.
 
 
 @dataclass(slots=True, eq=False)
@@ -128,6 +130,8 @@ class _Child:
 
 
 def _run_all(jobs: Sequence[_Job], write: Write) -> int:
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
     turn = threading.Lock()
     threading.excepthook = lambda _: None  # That one crashed is told by its exit code.
 

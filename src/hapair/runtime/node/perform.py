@@ -55,6 +55,9 @@ GRACE_S: Final = 2.0
 LOOK_TIMEOUT_S: Final = 10.0
 PROGRAM_LOOK_S: Final = timing.MONITOR_S + GRACE_S  # An agent's monitor has its time.
 HELD_LOOK_S: Final = 5.0
+# Each is a program that waits for the kernel, which waits for DRBD's handler. As many as there are:
+# udev's rules run for each that is done, and would go before those that are still to come.
+PROMOTED_AT_ONCE: Final = 32
 HELD_OPEN: Final = "held open"  # DRBD's words for a device that somebody uses.
 # They end what is under way, a start that hangs or an unmount that waits for frozen writes, so
 # they must not wait for it.
@@ -122,7 +125,7 @@ class Performer:
         self._journal = journal
         self._clock = clock
         self._spawn = spawn
-        self._turns = Turns()
+        self._turns = Turns(wider={Do.PROMOTE: PROMOTED_AT_ONCE})
         # A lock lives as long as somebody has it or waits for it.
         self._locks = WeakValueDictionary[tuple[str, str, str], asyncio.Lock]()
         self._to_start: dict[str, int] = {}  # By application: the start that has not begun yet.

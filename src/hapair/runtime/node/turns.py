@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,11 +24,19 @@ class Turns:
 
     A turn is lent for ``lent_s`` seconds: by then an action waits for something, a disk or a
     program, and no longer needs the processor. It goes on, and the next one begins beside it.
+    Kinds of ``wider`` have as many turns as it says.
     """
 
-    def __init__(self, *, at_once: int = AT_ONCE, lent_s: float = LENT_S) -> None:
+    def __init__(
+        self,
+        *,
+        at_once: int = AT_ONCE,
+        lent_s: float = LENT_S,
+        wider: Mapping[Hashable, int] | None = None,
+    ) -> None:
         self._lent_s = lent_s
         self._kinds: defaultdict[Hashable, _Kind] = defaultdict(lambda: _Kind(at_once))
+        self._kinds.update({kind: _Kind(turns) for kind, turns in (wider or {}).items()})
         self._arrivals = itertools.count()
 
     @asynccontextmanager
