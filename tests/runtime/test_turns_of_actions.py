@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hapair.core.words.effects import Act, Do
 from hapair.model.outcome import Refused
-from hapair.runtime.node.perform import KILLED_BEFORE
+from hapair.runtime.node.perform import KILLED_BEFORE, PROMOTED_AT_ONCE
 from hapair.runtime.node.turns import AT_ONCE
 from tests.runtime.fakes import VOLUME
 from tests.runtime.test_perform import Stage, act, stage
@@ -32,7 +32,7 @@ async def test_many_volumes_take_turns_and_nothing_that_ends_them_waits(stage: S
     await stage.performer.perform(act(Do.STOP_PROGRAM, 101))
     await a_moment()
     promoted = [each for each in stage.machine.asked if each.startswith("promote")]
-    assert len(promoted) == AT_ONCE
+    assert len(promoted) == PROMOTED_AT_ONCE < len(volumes)
     assert list(stage.outcomes()) == [100, 101]
     for gate in stage.machine.gates.values():
         gate.set()
