@@ -50,6 +50,7 @@ REPLACES: Final = {
 }
 WRITES: Final = {
     "src/hapair/adapters/drbd/backing.py": "a file of /sys",
+    "src/hapair/adapters/drbd/own_files.py": "a file in /run, made anew where it is not whole",
     "src/hapair/adapters/network/neighbours.py": "files of /proc/sys, and a note in /run",
     "src/hapair/adapters/programs/grouped.py": "a note in /run",
     "src/hapair/adapters/programs/groups.py": "a file of a control group",

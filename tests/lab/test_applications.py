@@ -192,6 +192,7 @@ def newer_package(folder: Path) -> Path:
     return target
 
 
+@pytest.mark.long
 def test_user_without_rights_is_refused_and_a_member_may_read(formed_lab: Lab) -> None:
     node1 = formed_lab.node1
     node1.check("useradd -M visitor && useradd -M -G hapair reader")

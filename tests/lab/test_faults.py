@@ -55,6 +55,7 @@ def test_a_disk_fails_for_everything_or_for_writes_alone_and_is_mended(node: Mac
         faults.disk_errors(node, "/dev/vdb")
 
 
+@pytest.mark.long
 def test_a_disk_hangs_and_goes_on(node: Machine) -> None:
     faults.disk_hang(node, VOLUME)
     waiting = node.begin(
@@ -66,6 +67,7 @@ def test_a_disk_hangs_and_goes_on(node: Machine) -> None:
     assert waiting.result(PATIENCE_S)["exit_code"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.qemu_only("no disk can be unplugged from other guests")
 def test_a_whole_disk_goes_away_and_is_back_after_power_off_and_on(booted_lab: Lab) -> None:
     node = booted_lab.node1
@@ -79,6 +81,7 @@ def test_a_whole_disk_goes_away_and_is_back_after_power_off_and_on(booted_lab: L
     assert node.run("test -b /dev/vdc").ok
 
 
+@pytest.mark.long
 def test_a_file_system_is_filled_and_freed(node: Machine) -> None:
     node.check(f"mount {VOLUME} /mnt")
     faults.fill_file_system(node, "/mnt")
@@ -100,6 +103,7 @@ def test_packets_are_dropped_by_kind_and_direction(shared_lab: Lab) -> None:
     assert node.run("ping -c 1 -W 60 10.77.2.2").ok
 
 
+@pytest.mark.long
 def test_a_bad_line_delays_and_a_good_one_does_not(shared_lab: Lab) -> None:
     node = shared_lab.node1
     faults.bad_line(node, "pub0", delay_s=0.5)
@@ -112,6 +116,7 @@ def test_a_bad_line_delays_and_a_good_one_does_not(shared_lab: Lab) -> None:
     assert node.run("ping -c 1 -W 60 10.77.1.2").ok
 
 
+@pytest.mark.long
 def test_a_process_is_killed_or_stopped_by_its_unit(shared_lab: Lab) -> None:
     node = shared_lab.node1
     node.check("systemd-run --unit=victim sleep 600")
@@ -134,6 +139,7 @@ def test_a_process_is_killed_or_stopped_by_its_unit(shared_lab: Lab) -> None:
         faults.kill_process(node, "victim.service")
 
 
+@pytest.mark.long
 def test_the_wall_clock_jumps_and_is_set_right(shared_lab: Lab) -> None:
     node = shared_lab.node1
     faults.clock_jump(node, 3600)
@@ -144,6 +150,7 @@ def test_the_wall_clock_jumps_and_is_set_right(shared_lab: Lab) -> None:
     assert before_s - 60 < told_s < time.time() + 60  # It is a while on its way on a busy host.
 
 
+@pytest.mark.long
 def test_a_loaded_machine_is_busy_until_unloaded(shared_lab: Lab) -> None:
     node = shared_lab.node1
     faults.load(node, 3)
@@ -157,6 +164,7 @@ def test_a_loaded_machine_is_busy_until_unloaded(shared_lab: Lab) -> None:
     assert "lab-load-" not in node.check("systemctl list-units --no-legend 'lab-load-*'")
 
 
+@pytest.mark.long
 def test_the_evidence_of_a_failure_is_kept_also_of_guests_that_do_not_answer(
     shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

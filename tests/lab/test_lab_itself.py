@@ -78,6 +78,7 @@ def test_a_snapshot_keeps_drbd_connected_and_the_clocks_right(
         snapshots.forget(saved)
 
 
+@pytest.mark.long
 def test_a_pulled_cable_is_seen_at_once_and_only_there(shared_lab: Lab) -> None:
     lab = shared_lab
     assert has_carrier(lab.node1, "pub0")
@@ -99,6 +100,7 @@ def test_a_pulled_cable_is_seen_at_once_and_only_there(shared_lab: Lab) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_cut_in_the_switch_works_in_one_direction(shared_lab: Lab) -> None:
     lab = shared_lab
 
@@ -118,6 +120,7 @@ def test_a_cut_in_the_switch_works_in_one_direction(shared_lab: Lab) -> None:
     assert lab.node1.run("ping -c 3 -W 60 10.77.2.2").ok
 
 
+@pytest.mark.long
 def test_a_frozen_machine_answers_nothing_and_goes_on_after_the_thaw(shared_lab: Lab) -> None:
     lab = shared_lab
     lab.node2.freeze()
@@ -133,6 +136,7 @@ def test_a_reset_machine_boots_again(shared_lab: Lab) -> None:
     assert shared_lab.node1.check("cat /proc/sys/kernel/random/boot_id") != before
 
 
+@pytest.mark.long
 def test_all_guests_enter_one_another_without_a_password(shared_lab: Lab) -> None:
     for source in shared_lab.nodes:
         for address in ("node1", "node2", "outside", "10.77.2.1", "10.77.2.2", "fd77:1::1"):
@@ -149,6 +153,7 @@ def test_files_and_commands_pass_unchanged(shared_lab: Lab) -> None:
     assert (finished.exit_code, finished.stdout, finished.stderr) == (7, "given", "said\n")
 
 
+@pytest.mark.long
 def test_a_command_that_hangs_is_ended_and_others_are_not_held_up(shared_lab: Lab) -> None:
     node = shared_lab.node1
     slow = node.begin("sleep 600", timeout_s=600)
@@ -158,6 +163,7 @@ def test_a_command_that_hangs_is_ended_and_others_are_not_held_up(shared_lab: La
         node.check("exit 3")
 
 
+@pytest.mark.long
 def test_a_cable_stays_pulled_while_the_power_is_off(shared_lab: Lab) -> None:
     node = shared_lab.node1
     node.power_off()
@@ -171,6 +177,7 @@ def test_a_cable_stays_pulled_while_the_power_is_off(shared_lab: Lab) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_guest_that_powers_itself_off_is_off(shared_lab: Lab) -> None:
     shared_lab.node2.begin("systemctl poweroff", timeout_s=60)
     shared_lab.node2.wait_until_off()

@@ -82,6 +82,7 @@ def test_halt_and_form(formed_lab: Lab) -> None:
         assert story.runs_on() == "node1"
 
 
+@pytest.mark.long
 def test_what_is_edited_and_not_built_starts_nothing_and_stops_all(formed_lab: Lab) -> None:
     """M24 and M26. FAIL: a start goes by an old file, or a stop is refused for a new one."""
     node1, _ = formed_lab.nodes

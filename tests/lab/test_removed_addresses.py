@@ -47,6 +47,7 @@ def wait_until_it_has(story: Story, address: str = ADDRESS) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_removed_address_is_put_back_and_the_application_goes_on(formed_lab: Lab) -> None:
     """FAIL: clients reach nothing and nobody is told, or the application is started anew."""
     before = server_pid(formed_lab.node1)
