@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.lab(seconds=30), pytest.mark.long]
 VOLUMES: Final = {"backup": (12, 13), "mirror": (14, 15)}
 ENDS: Final = {"backup": ("7900", "7901"), "mirror": ("7901", "7900")}
 SETUP: Final = "/lib/drbd/drbdsetup-84"
+BROKEN: Final = b"resource theirs {\n    on node3 {\n"
 
 
 @pytest.fixture
@@ -46,8 +47,13 @@ def connected(node: Machine) -> int:
 
 
 def test_a_dead_peer_is_taken_over_beside_resources_of_others(formed_lab: Lab) -> None:
-    """FAIL: the survivor waits for a kernel that answers, or the events of others disturb it."""
+    """FAIL: the survivor waits for a kernel that answers, or the events of others disturb it.
+
+    Nor does a file of theirs that drbdadm cannot read stop DRBD's handlers, or ours.
+    """
     node2 = formed_lab.node2
+    for node in formed_lab.nodes:
+        node.put("/etc/drbd.d/theirs.res", BROKEN)
     with serving(formed_lab) as story:
         for name in VOLUMES:
             bring_up(node2, name)
