@@ -33,12 +33,20 @@ class Clients:
         self.path_works: Callable[[], bool] = lambda: True
         self.acknowledged: dict[str, set[int]] = {name: set() for name in resources}
         self.answered_at_s: dict[str, list[float]] = {}  # Per application.
+        self.unbuilt: set[str] = set()  # Resources that are still being made.
         self._written = 0
 
     def begin(self, built: Built) -> None:
         for entry in built.applications:
-            self.answered_at_s.setdefault(entry.application.name, [])
-            self._again(entry.application.name)
+            if entry.application.name not in self.answered_at_s:
+                self.answered_at_s[entry.application.name] = []
+                self._again(entry.application.name)
+
+    def write_natively(self, resource: Resource, node: str) -> None:
+        """Let there be something on a volume before DRBD has it."""
+        self._written += 1
+        resource.side(node).data.add(self._written)
+        self.acknowledged[resource.name].add(self._written)
 
     def _again(self, application: str) -> None:
         delay_s = self.chance.uniform(*WRITES_EVERY_S)
@@ -61,7 +69,7 @@ class Clients:
         for node in self.serving(application):
             served = True
             for name, resource in self.resources.items():
-                if name.startswith(f"{application}."):
+                if name.startswith(f"{application}.") and name not in self.unbuilt:
                     served = self._write_to(resource, node) and served
             if served:
                 self.answered_at_s[application].append(self.clockwork.now_s)

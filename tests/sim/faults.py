@@ -19,8 +19,10 @@ from hapair.core.words.events import (
     Run,
 )
 from hapair.model.status import Standing
-from tests.sim import hardships
+from tests.sim import builds, hardships, holders
+from tests.sim.builds import BuildApplication, Change, RemoveApplication
 from tests.sim.hardships import FailLooks, FullDisk, Hardship, LoseStream, Reconfigure
+from tests.sim.holders import HoldDevice, HoldMount
 from tests.sim.machine import Trouble
 from tests.sim.networks import QUIET, Noise, Wire
 from tests.sim.settings import PUBLIC, other
@@ -165,24 +167,6 @@ class FailActions:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldMount:
-    """A stranger's process stands in the file system."""
-
-    node: str
-    resource: str
-
-
-@dataclass(frozen=True, slots=True)
-class HoldDevice:
-    """Something besides the mount keeps the device open, e.g. the name space of a container."""
-
-    node: str
-    resource: str
-    ends: bool  # The stop ladder may end it; otherwise it goes away by itself.
-    for_s: float | None  # None: only a power loss ends it.
-
-
-@dataclass(frozen=True, slots=True)
 class BreakDisk:
     node: str
     resource: str
@@ -257,6 +241,7 @@ Fault: TypeAlias = (
     | Reboot
     | Typed
     | Hardship
+    | Change
 )
 
 
@@ -273,6 +258,8 @@ class Faults:
         self._begins: Fault | None = None
 
     def inflict(self, fault: Fault) -> None:
+        if builds.is_gone(self.world, fault):
+            return
         self.world.say("fault", fault)
         self._begins = fault
         match fault:
@@ -303,11 +290,8 @@ class Faults:
                 troubles[do, application] = trouble
                 self.world.troubled = True
                 self._later(for_s, partial(troubles.pop, (do, application), None))
-            case HoldMount(node, resource):
-                machine = self.world.machines[node]
-                machine.held |= {resource} & machine.mounted
-            case HoldDevice():
-                self._hold_device(fault)
+            case HoldMount() | HoldDevice():
+                holders.inflict(self.world, fault, self._later)
             case BreakDisk(node, resource, for_s):
                 self._break_disk(node, resource, for_s)
             case WriteBehind(node, resource):
@@ -329,6 +313,8 @@ class Faults:
                 self._disturb(fault)
             case FullDisk() | FailLooks() | LoseStream() | Reconfigure():
                 hardships.inflict(self.world, fault, self._later)
+            case BuildApplication() | RemoveApplication():
+                builds.inflict(self.world, fault)
             case _ as never:
                 assert_never(never)
         self._begins = None
@@ -367,14 +353,6 @@ class Faults:
         machine = self.world.machines[node]
         machine.effects_until_crash = effects
         machine.crash = crash
-
-    def _hold_device(self, fault: HoldDevice) -> None:
-        machine = self.world.machines[fault.node]
-        if fault.resource not in machine.mounted:
-            return  # Only a Primary can be opened.
-        machine.second[fault.resource] = fault.ends
-        if fault.for_s is not None:
-            self._later(fault.for_s, partial(machine.second.pop, fault.resource, None))
 
     def _break_disk(self, node: str, resource: str, for_s: float) -> None:
         hit = self.world.resources[resource]

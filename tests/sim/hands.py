@@ -88,7 +88,9 @@ class Hands:
         else:
             takes_s = self.chance.uniform(*TAKES_S[act.do])
             until_s = self.clockwork.now_s + act.timeout_s
-            if act.do is Do.DETACH:  # The disk is gone before its frozen writes are let go.
+            if act.do is Do.DETACH and not self._is_gone(
+                act.resource
+            ):  # The disk is gone before its frozen writes are let go.
                 resource = self.resources[act.resource]
                 resource.side(self.machine.name).given_up = True
                 self._later(takes_s / 2, partial(resource.detach, self.machine.name))
@@ -185,7 +187,7 @@ class Hands:
 
         A promotion needs its answer, and nothing is unmounted while it has writes under way.
         """
-        if act.do not in (Do.PROMOTE, Do.UNMOUNT):
+        if act.do not in (Do.PROMOTE, Do.UNMOUNT) or self._is_gone(act.resource):
             return False
         resource = self.resources[act.resource]
         if act.do is Do.UNMOUNT:
@@ -215,6 +217,8 @@ class Hands:
     def do(self, act: Act) -> Outcome:
         """Do it in the world, now, if the world allows it."""
         name = self.machine.name
+        if self._is_gone(act.resource):
+            return Refused("no such resource")
         match act.do:
             case Do.BRING_UP | Do.BRING_UP_ANEW | Do.BRING_UP_AS_IT_IS:
                 return self._bring_up(act)
@@ -242,6 +246,10 @@ class Hands:
                 return self._do_with_program(act)
             case _ as never:
                 assert_never(never)
+
+    def _is_gone(self, resource: str) -> bool:
+        """Tell whether it was removed while a daemon still has the former configuration."""
+        return bool(resource) and resource not in self.resources
 
     def _is_open(self, resource: str) -> bool:
         return resource in self.machine.mounted or resource in self.machine.second
@@ -293,8 +301,7 @@ class Hands:
             machine.mounted.discard(act.resource)
         else:
             machine.held.discard(act.resource)
-            if machine.second.get(act.resource):
-                del machine.second[act.resource]
+            machine.let_go(act.resource, lambda holder: holder.ends)
             self._kill_start_script(act.application)
             machine.programs[act.application] = False
         return Done()
@@ -317,8 +324,9 @@ class Hands:
     def _do_with_program(self, act: Act) -> Outcome:
         self.machine.misled.discard(act.application)
         if act.do is Do.START_PROGRAM:
-            resources = [r for r in self.resources if r.startswith(f"{act.application}.")]
-            if not set(resources) <= self.machine.mounted:
+            entry = self.machine.built.by_name.get(act.application)
+            volumes = entry.volumes if entry is not None else ()
+            if not {volume.resource for volume in volumes} <= self.machine.mounted:
                 self.machine.programs[act.application] = False
                 return Refused("the data is not there")
         elif act.do is Do.KILL_PROGRAM:
@@ -346,6 +354,8 @@ class Hands:
             if look.layer is Layer.PROGRAM and machine.program(look.application) is not True:
                 machine.misled.add(look.application)
             return FAILED_LOOK[look.layer]
+        if self._is_gone(look.resource):
+            return False
         match look.layer:
             case Layer.ATTACHED:
                 return self.resources[look.resource].side(machine.name).configured

@@ -91,8 +91,9 @@ def inflict(world: World, fault: Hardship, later: Later) -> None:
 def _configure(world: World, fault: Reconfigure, shape: Shape) -> bool:
     """Let both nodes take the shape over, as clbuild does: only while both can be spoken to."""
     states = [world.state(node) for node in NODES]
-    if not any(wire.two_way for wire in world.wires.values()):
+    if world.building or not any(wire.two_way for wire in world.wires.values()):
         return False
+    shape = replace(shape, applications=world.shape.applications)
     names = {each.name for each in shape.applications}
     for state in states:
         if state is None:

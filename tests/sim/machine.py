@@ -44,6 +44,13 @@ class Trouble(StrEnum):
     NOT_NOW = "not now"  # The node lacks the means; nothing happened.
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Holder:
+    """What has a device open besides its mount: a bind mount, a container, a map, a program."""
+
+    ends: bool  # The stop ladder ends it.
+
+
 Parcel = Callable[[float], Event]  # Becomes an event when it is read, at a time known only then.
 
 
@@ -89,8 +96,8 @@ class Machine:
     daemon: Daemon | None = None
     mounted: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)  # Mounts that a stranger's process keeps busy.
-    # Devices that something holds besides the mount, and whether END_HOLDERS ends that.
-    second: dict[str, bool] = field(default_factory=dict)
+    # What holds devices besides their mounts, by resource; none is listed without a holder.
+    second: dict[str, tuple[Holder, ...]] = field(default_factory=dict)
     # By application; None: some of it is there.
     addresses: dict[str, bool | None] = field(default_factory=dict)
     programs: dict[str, bool | None] = field(default_factory=dict)
@@ -136,6 +143,15 @@ class Machine:
 
     def address(self, application: str) -> bool | None:
         return self.addresses.get(application, False)
+
+    def hold(self, resource: str, holder: Holder) -> None:
+        self.second[resource] = (*self.second.get(resource, ()), holder)
+
+    def let_go(self, resource: str, gone: Callable[[Holder], bool]) -> None:
+        """Let these holders of a device be gone."""
+        left = tuple(each for each in self.second.pop(resource, ()) if not gone(each))
+        if left:
+            self.second[resource] = left
 
     def count_start(self, now_s: float) -> None:
         """Give the daemon that starts now its incarnation."""

@@ -23,6 +23,7 @@ from typing import Final
 
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk
+from tests.sim.builds import is_gone
 from tests.sim.faults import (
     BreakDisk,
     Cut,
@@ -66,6 +67,8 @@ class Promise:
 
     def allows(self, fault: Fault) -> bool:
         """Tell whether the fault may happen now, and remember it if so."""
+        if is_gone(self.world, fault):
+            return False
         if isinstance(fault, BreakDisk) and not self._has_another_copy(fault):
             return False
         if isinstance(fault, WriteBehind) and self._misses_writes(fault):

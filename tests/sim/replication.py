@@ -1,6 +1,6 @@
 """Drives the DRBD model through time: who notices what when, how long a resync takes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from random import Random
 from typing import Final
@@ -13,6 +13,8 @@ from tests.sim.fence import LetGo
 from tests.sim.handlers import Handlers
 from tests.sim.machine import Machine
 from tests.sim.networks import Wire
+from tests.sim.settings import NODES
+from tests.sim.sides import Fencing
 
 # Seconds until a kernel notices that its peer no longer answers.
 NOTICES_AFTER_S: Final = (0.5, 2.0)
@@ -20,6 +22,11 @@ NOTICES_AFTER_S: Final = (0.5, 2.0)
 NOTICES_CLOSE_S: Final = (0.005, 0.1)
 CONNECTS_AFTER_S: Final = (0.1, 1.0)
 RESYNC_TAKES_S: Final = (0.3, 6.0)
+
+
+def resource_of(name: str) -> Resource:
+    """Return a resource as our resource files describe it."""
+    return Resource(name, NODES, Fencing.RESOURCE_AND_STONITH)
 
 
 class Replication:
@@ -30,7 +37,7 @@ class Replication:
         clockwork: Clockwork,
         chance: Random,
         machines: Mapping[str, Machine],
-        resources: Sequence[Resource],
+        resources: Collection[Resource],
         wire: Wire,
     ) -> None:
         self.clockwork = clockwork
@@ -47,9 +54,12 @@ class Replication:
             lambda _resource, _node, _numbers: None
         )
         for resource in resources:
-            resource.on_fence = partial(self.ask, resource)
+            self.serve(resource)
         self._resync_seen: dict[str, int] = {}
         self._due: set[tuple[str, str]] = set()  # Resource and what was scheduled for it.
+
+    def serve(self, resource: Resource) -> None:
+        resource.on_fence = partial(self.ask, resource)
 
     def attach_disks(self) -> None:
         """An operator attaches each lost disk, but none that was given up and nobody serves."""

@@ -22,10 +22,12 @@ from tests.sim.promise import Promise
 from tests.sim.schedule import (
     Timed,
     random_schedule,
+    with_builds,
     with_clock_jumps,
     with_filters,
     with_foreign_writes,
     with_hardships,
+    with_late_holders,
     with_removed_addresses,
     with_second_holders,
     with_taken_addresses,
@@ -74,6 +76,8 @@ def plan_of(seed: str) -> Plan:
     schedule = with_filters(schedule, Random(f"{seed}/filters"))
     schedule = with_taken_addresses(schedule, plan.shape, Random(f"{seed}/taken"))
     schedule = with_hardships(schedule, plan.shape, Random(f"{seed}/hardships"))
+    schedule = with_late_holders(schedule, Random(f"{seed}/late holders"), plan.shape)
+    schedule = with_builds(schedule, plan.shape, Random(f"{seed}/builds"))
     shape = with_others(with_clocks(plan.shape, chance), Random(f"{seed}/strangers"))
     return Plan(seed, shape, schedule)
 

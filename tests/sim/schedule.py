@@ -8,6 +8,7 @@ from hapair.core.words.effects import Do
 from hapair.core.words.events import Command, ConfirmPeerDown, Form, Halt, Leave, Move, Run
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
+from tests.sim.builds import BuildApplication, RemoveApplication
 from tests.sim.faults import (
     BreakDisk,
     ClockJump,
@@ -17,8 +18,6 @@ from tests.sim.faults import (
     FailActions,
     Fault,
     HangDaemon,
-    HoldDevice,
-    HoldMount,
     KillAtEffect,
     KillDaemon,
     LoseReference,
@@ -36,7 +35,8 @@ from tests.sim.faults import (
     Typed,
     WriteBehind,
 )
-from tests.sim.hardships import random_hardships
+from tests.sim.hardships import FullDisk, random_hardships
+from tests.sim.holders import HoldDevice, HoldMount
 from tests.sim.machine import Trouble
 from tests.sim.networks import Noise
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, THIRD_PARTY, Shape, built_from
@@ -44,12 +44,14 @@ from tests.sim.settings import NODES, PRIVATE, PUBLIC, THIRD_PARTY, Shape, built
 FAULTS_MAX: Final = 9
 PAUSE_BETWEEN_S: Final = 5.0  # On the average.
 CLOCK_JUMPS: Final = 0.3  # Share of the schedules in which a wall clock is set.
+LATE_HOLDERS: Final = 0.15  # In which it is opened in the middle of a move.
 SECOND_HOLDERS: Final = 0.3  # In which something else opens a device.
 TEN_YEARS_S: Final = 10 * 365 * 86400.0
 FOREIGN_WRITES: Final = 0.3  # In which somebody writes behind DRBD.
 REMOVALS: Final = 0.3  # Share of the schedules in which somebody removes addresses.
 TAKEN: Final = 0.1  # In which a stranger takes an address.
 FILTERS: Final = 0.5  # Share of the cuts in which only packets are lost.
+BUILDS: Final = 0.25  # In which applications are built, grow or are removed.
 CHAINS: Final = 0.4  # Share of the schedules that contain a chain.
 
 
@@ -153,6 +155,44 @@ def with_hardships(schedule: tuple[Timed, ...], shape: Shape, chance: Random) ->
     return tuple(sorted(timed, key=lambda one: one.at_s))
 
 
+def with_builds(schedule: tuple[Timed, ...], shape: Shape, chance: Random) -> tuple[Timed, ...]:
+    """Let applications be built and removed, and something fail in the middle of it."""
+    if chance.random() >= BUILDS:
+        return schedule
+    timed = list(schedule)
+    names = [each.name for each in shape.applications]
+    for _ in range(chance.randint(1, 2)):
+        at_s, apart_s = _seconds(chance, 0.0, schedule[-1].at_s + 1.0), _seconds(chance, 0.05, 2.0)
+        node, for_s = chance.choice(NODES), _seconds(chance, 0.5, 20.0)
+        change = chance.choice(
+            (
+                BuildApplication("mail", 1, apart_s, node),
+                BuildApplication(chance.choice(names), 1, apart_s, node),
+                BuildApplication("files", 0, apart_s, node),
+                RemoveApplication(names[-1], apart_s),
+            )
+        )
+        fails = chance.choice(
+            (
+                PowerOff(node, for_s),
+                KillDaemon(node, 0.5),
+                HangDaemon(node, for_s),
+                FullDisk(node, for_s),
+                Cut(PRIVATE, NODES, for_s),
+                _partition(shape, for_s),
+            )
+        )
+        timed += [Timed(at_s, change), Timed(at_s + _seconds(chance, 0.0, 4.0), fails)]
+    return tuple(sorted(timed, key=lambda one: one.at_s))
+
+
+def _partition(shape: Shape, for_s: float) -> Fault:
+    """Lose all networks, but with ``paths`` only one: nobody promised to bear more."""
+    if shape.arbitration is ArbitrationKind.PATHS:
+        return Cut(PUBLIC, NODES, for_s)
+    return Partition(NODES, for_s)
+
+
 def with_second_holders(
     schedule: tuple[Timed, ...], chance: Random, shape: Shape
 ) -> tuple[Timed, ...]:
@@ -169,6 +209,24 @@ def with_second_holders(
         ends = chance.random() < 0.5
         hold = HoldDevice(chance.choice(NODES), chance.choice(volumes), ends, for_s)
         timed.append(Timed(at_s, hold))
+    return tuple(sorted(timed, key=lambda one: one.at_s))
+
+
+def with_late_holders(
+    schedule: tuple[Timed, ...], chance: Random, shape: Shape
+) -> tuple[Timed, ...]:
+    """Let one or two things open a device while its application is on its way to the peer."""
+    volumes = [v.resource for entry in built_from(shape).applications for v in entry.volumes]
+    if chance.random() >= LATE_HOLDERS or not volumes:
+        return schedule
+    at_s, resource = _seconds(chance, 0.0, schedule[-1].at_s + 1.0), chance.choice(volumes)
+    move = Typed(chance.choice(NODES), Move(resource.split(".")[0]))
+    timed = [*schedule, Timed(at_s, move)]
+    for _ in range(chance.randint(1, 2)):
+        held_s, ends = round(at_s + _seconds(chance, 0.0, 3.0), 3), chance.random() < 0.5
+        for_s = chance.choice((None, _seconds(chance, 0.5, 90.0), _seconds(chance, 0.5, 20.0)))
+        # Only a Primary can be opened: on the other node it comes to nothing.
+        timed += [Timed(held_s, HoldDevice(node, resource, ends, for_s)) for node in NODES]
     return tuple(sorted(timed, key=lambda one: one.at_s))
 
 

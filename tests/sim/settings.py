@@ -118,11 +118,12 @@ def built_from(shape: Shape, generation: int = 1) -> Built:
         fence_methods=_methods(shape),
         watchdog=WATCHDOG if shape.arbitration in THIRD_PARTY and shape.watchdog else None,
     )
-    applications = tuple(
-        BuiltApplication(wanted, volumes_of(wanted), fingerprint=wanted.name)
-        for wanted in shape.applications
-    )
+    applications = tuple(entry_of(wanted) for wanted in shape.applications)
     return Built(generation, cluster, "simulated", 0, applications)
+
+
+def entry_of(wanted: Application) -> BuiltApplication:
+    return BuiltApplication(wanted, volumes_of(wanted), fingerprint=wanted.name)
 
 
 def _witnesses(shape: Shape) -> tuple[Witness, ...]:

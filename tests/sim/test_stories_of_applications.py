@@ -7,7 +7,8 @@ import pytest
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Halt, Leave, Move, Run
 from hapair.model.cluster import ArbitrationKind
-from tests.sim.faults import FailActions, HoldDevice, HoldMount, KillDaemon, PowerOff
+from tests.sim.faults import FailActions, KillDaemon, PowerOff
+from tests.sim.holders import HoldDevice, HoldMount
 from tests.sim.machine import Trouble
 from tests.sim.settings import NODES, application
 from tests.sim.stage import DATA, KINDS, LONG_S, ONE_APPLICATION, ORDERS, Stage, with_kind
@@ -188,6 +189,37 @@ def test_row_12_a_second_holder_that_stays_leaves_the_service_where_it_was(
     stage.suffers(HoldDevice("node1", DATA, ends=False, for_s=None))
     assert not stage.types("node1", Move(ORDERS), within_s=60.0).accepted
     assert stage.served_by() == "node1"
+    stage.ends_well()
+
+
+@each_kind
+def test_row_12_of_two_holders_the_one_that_stays_counts(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    for ends, for_s in ((True, None), (False, 100.0)):
+        stage.suffers(HoldDevice("node1", DATA, ends=ends, for_s=for_s))
+    assert not stage.types("node1", Move(ORDERS), within_s=60.0).accepted
+    assert stage.served_by() == "node1"
+    stage.run_for(100.0)
+    assert stage.types("node1", Move(ORDERS)).accepted
+    assert stage.served_by() == "node2"
+    stage.ends_well()
+
+
+@each_kind
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("begun", [Do.STOP_PROGRAM, Do.UNMOUNT])
+def test_row_12_a_holder_that_comes_in_the_middle_of_a_move_is_no_outage(
+    kind: ArbitrationKind, begun: Do, *, ends: bool
+) -> None:
+    """What looks for holders before a stop cannot see this one."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.world.command("node1", Move(ORDERS))
+    stage.waits_for(lambda: ("node1", begun) in stage.acts, 20.0)
+    for _ in range(2):
+        stage.suffers(HoldDevice("node1", DATA, ends=ends, for_s=None))
+    assert stage.world.machines["node1"].second
+    runs_on = "node2" if ends else "node1"
+    stage.waits_for(lambda: stage.served_by() == runs_on, 60.0)
     stage.ends_well()
 
 

@@ -29,8 +29,7 @@ class Watch:
         world.on_act = self._act
         world.on_command = self._command
         world.on_store = self._store
-        for resource in world.resources.values():
-            resource.on_resync = self._resync
+        world.on_resync = self._resync
 
     def _command(self, node: str, command: object) -> None:
         now_s = self.world.clockwork.now_s
@@ -151,8 +150,8 @@ class Watch:
         if records[0] != records[1]:
             return f"the nodes have different records of {name}: {records}"
         record = records[0]
-        if record is None:
-            return f"nobody knows {name}"
+        if record is None or record.wanted is Wanted.DATA:
+            return ""  # It is built, and nobody has been told to run it yet.
         serving = self.world.clients.serving(name)
         touched = [
             machine.name

@@ -38,10 +38,10 @@ from tests.sim.machine import Core, Daemon, Machine, Parcel
 from tests.sim.messages import as_received
 from tests.sim.networks import Wire
 from tests.sim.others import Others
-from tests.sim.replication import Replication
+from tests.sim.replication import Replication, resource_of
 from tests.sim.seen import kernel_seen
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, built_from, other
-from tests.sim.sides import Fencing
+from tests.sim.sides import Side
 from tests.sim.third_parties import ThirdParties
 from tests.sim.tunnel import Tunnel
 
@@ -74,11 +74,7 @@ class World:
             node: Machine(node, built, clock_rate=rate)
             for node, rate in zip(NODES, shape.clock_rates, strict=True)
         }
-        self.resources = {
-            volume.resource: Resource(volume.resource, NODES, Fencing.RESOURCE_AND_STONITH)
-            for entry in built.applications
-            for volume in entry.volumes
-        }
+        self.resources = {v.resource: resource_of(v.resource) for v in built.volumes()}
         self.wires = {
             network.name: Wire(network, NODES, self._powered) for network in built.cluster.networks
         }
@@ -90,14 +86,16 @@ class World:
         self.on_act: Callable[[Machine, NodeState, Act], None] = _nothing
         self.on_store: Callable[[Machine], None] = _nothing
         self.on_command: Callable[[str, Command], None] = _nothing
+        self.on_resync: Callable[[Side, Side], None] = _nothing
         self.faults_end: Callable[[], None] = _nothing
+        self.building = False  # An application is being built or removed.
         self._links: dict[tuple[str, str], bool] = {}
         self._assemble(seed)
 
     def _assemble(self, seed: str) -> None:
         clockwork, chance = self.clockwork, self.chance
         self.replication = Replication(
-            clockwork, chance, self.machines, tuple(self.resources.values()), self.wires[PRIVATE]
+            clockwork, chance, self.machines, self.resources.values(), self.wires[PRIVATE]
         )
         self.handlers = Handlers(clockwork, chance, self.machines, self.deliver)
         self.replication.handlers = self.handlers
@@ -128,8 +126,12 @@ class World:
         self.others = Others(clockwork, self.machines, self.handlers, self.shape.others, seed)
         self.others.on_change = self._facts_changed
         for resource in self.resources.values():
-            resource.on_change = self._facts_changed
-            resource.keeps = self.disks.keeps
+            self.tend(resource)
+
+    def tend(self, resource: Resource) -> None:
+        resource.on_change = self._facts_changed
+        resource.keeps = self.disks.keeps
+        resource.on_resync = self._resync
 
     # --- Time and what is seen -----------------------------------------------------------------
 
@@ -139,6 +141,9 @@ class World:
     def say(self, who: str, what: object) -> None:
         if self.trace is not None:
             self.trace(self.clockwork.now_s, who, what)
+
+    def _resync(self, source: Side, target: Side) -> None:
+        self.on_resync(source, target)
 
     def _powered(self, node: str) -> bool:
         return self.machines[node].powered
