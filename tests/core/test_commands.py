@@ -16,6 +16,7 @@ from hapair.core.words.events import (
     Run,
 )
 from hapair.core.words.stored import Stored
+from hapair.model import timing
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk, Role
 from hapair.model.outcome import Refused
@@ -441,6 +442,8 @@ def test_an_application_that_is_built_later_gets_its_items() -> None:
     assert [item.layer for item in bench.state.items_of(NAME)] == [
         "attached", "promoted", "mounted", "addressed", "program",
     ]  # fmt: skip
+    assert bench.up == set(), "the kernel may tell of it in a moment"
+    bench.wait(timing.UNTOLD_S)
     assert bench.up == {("mounted", NAME, RESOURCE)}
 
 

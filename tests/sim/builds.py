@@ -176,11 +176,17 @@ class Job:
         elif not (self.here.listens and self._are_linked()):
             self._goes_on(self._switch)
         elif all(self._mount(volume) for volume in self.added):
-            _install(self.world, self.here, self.built)
-            self.began_s = self.world.clockwork.now_s
-            self._goes_on(self._install_there, self.change.apart_s)
+            self._goes_on(self._install_here)
         else:
             self._take_back()
+
+    def _install_here(self) -> None:
+        if self._is_lost(CONNECTS_WITHIN_S):
+            self._take_back()
+            return
+        _install(self.world, self.here, self.built)
+        self.began_s = self.world.clockwork.now_s
+        self._goes_on(self._install_there, self.change.apart_s)
 
     def _are_linked(self) -> bool:
         return all(self.world.resources[volume.resource].linked for volume in self.added)

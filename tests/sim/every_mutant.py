@@ -7,6 +7,7 @@ from tests.sim.mutants_of_copies import MUTANTS_OF_COPIES
 from tests.sim.mutants_of_full_disks import MUTANTS_OF_FULL_DISKS
 from tests.sim.mutants_of_messages import MUTANTS_OF_MESSAGES
 from tests.sim.mutants_of_others import MUTANTS_OF_OTHERS
+from tests.sim.mutants_of_parts import MUTANTS_OF_PARTS
 from tests.sim.mutants_of_rights import MUTANTS_OF_RIGHTS
 from tests.sim.mutants_of_running import MUTANTS_OF_RUNNING
 from tests.sim.mutants_of_starts import MUTANTS_OF_STARTS
@@ -18,6 +19,7 @@ EVERY: Final = (
     *MUTANTS_OF_FULL_DISKS,
     *MUTANTS_OF_MESSAGES,
     *MUTANTS_OF_OTHERS,
+    *MUTANTS_OF_PARTS,
     *MUTANTS_OF_RIGHTS,
     *MUTANTS_OF_RUNNING,
     *MUTANTS_OF_STARTS,

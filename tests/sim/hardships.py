@@ -23,6 +23,7 @@ from tests.sim.world import World
 FULL: Final = 0.15  # Share of the schedules in which a disk takes nothing for minutes.
 BLIND: Final = 0.2  # In which looks fail.
 STREAMLESS: Final = 0.2  # In which the stream of the kernel's words ends, and begins again.
+LONG: Final = 0.15  # In which one of these lasts long, on one node or alike on both.
 RECONFIGURED: Final = 0.2  # In which the configuration changes.
 WITNESSES_MAX: Final = 3
 BACK_OFF_MAX_S: Final = 5.0  # Until the stream is followed again.
@@ -177,6 +178,11 @@ def random_hardships(chance: Random, shape: Shape, last_s: float) -> list[tuple[
         apart_s = seconds(0.05, 4.0)
         change = Reconfigure(chance.choice(NODES), apart_s, seconds(5.0, 40.0), another)
         timed.append((seconds(0.0, last_s), change))
+    if chance.random() < LONG:
+        at_s, for_s = seconds(0.0, last_s), seconds(BACK_OFF_MAX_S, 90.0)
+        kind = chance.choice((FullDisk, FailLooks, LoseStream))
+        nodes = chance.choice((NODES, NODES, NODES[:1], NODES[1:]))
+        timed += [(at_s, kind(node, for_s)) for node in nodes]
     return timed
 
 

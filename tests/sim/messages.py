@@ -1,7 +1,8 @@
-"""What the nodes say to each other, in its real form and within its real limits."""
+"""What is said and kept, in its real form and within its real limits."""
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -9,10 +10,17 @@ from hapair.adapters.heartbeat.datagrams import Sealer
 from hapair.adapters.peerlink import MESSAGE_BYTES_MAX
 from hapair.adapters.witness.clwitness import REPLY_BYTES_MAX, ClwitnessClient
 from hapair.adapters.witness.words import Asker, JsonObject, object_of
+from hapair.config import built_json
+from hapair.core.words.effects import Reply
 from hapair.core.words.events import PeerState
+from hapair.core.words.stored import Stored
+from hapair.model.built import Built
 from hapair.model.witness import WitnessAnswer
+from hapair.rpc import messages as rpc
 from hapair.runtime.codec import decode, encode
-from hapair.witness.wire import LINE_BYTES_MAX, Reply, Request, parse
+from hapair.runtime.node.state_file import dump_state, load_state
+from hapair.witness.wire import LINE_BYTES_MAX, Request, parse
+from hapair.witness.wire import Reply as WitnessReply
 from hapair.witness.wire import encode as written
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.settings import NODES, other
@@ -45,10 +53,45 @@ def as_received(state: PeerState, say: Callable[[PeerState], object] = encode) -
     return decode(PeerState, json.loads(message)["state"])
 
 
+@lru_cache(maxsize=32)
+def as_kept(stored: Stored) -> Stored:
+    """Return what a daemon that starts reads in the file of its state."""
+    read = load_state(dump_state(stored))
+    if read != stored:
+        raise BrokenRuleError(f"R5: {read} was read where {stored} was stored")
+    return read
+
+
+@lru_cache(maxsize=32)
+def as_installed(built: Built) -> Built:
+    """Return what a node reads in the built.json that it is given."""
+    read = built_json.loads(built_json.dumps(built))
+    if read != built:
+        raise BrokenRuleError(f"R5: {read} was read where {built} was installed")
+    return read
+
+
+def as_answered(reply: Reply) -> Reply:
+    """Return what whoever typed the command is told."""
+    answer: rpc.Answer = rpc.Result({"text": reply.text})
+    if not reply.accepted:
+        answer = rpc.RpcError(reply.text, "")
+    line = rpc.dump_answer(answer)
+    if len(line) > rpc.LINE_BYTES_MAX:
+        raise BrokenRuleError(f"R5: an answer of {len(line)} bytes is read by nobody")
+    match rpc.parse_answer(line):
+        case rpc.Result(result):
+            return replace(reply, accepted=True, text=str(result["text"]))
+        case rpc.RpcError() as refused:
+            return replace(reply, accepted=False, text=refused.error)
+        case progress:
+            raise AssertionError(f"{progress} ends no command")
+
+
 class Conversation(ClwitnessClient):
     """The node's side of a talk with the witness; each line goes through both sides' real code."""
 
-    def __init__(self, answers: Callable[[Request], Reply]) -> None:
+    def __init__(self, answers: Callable[[Request], WitnessReply]) -> None:
         self._answers = answers
 
     async def _exchange(self, request: JsonObject, timeout_s: float) -> JsonObject:  # noqa: ARG002 - as there
@@ -60,7 +103,7 @@ class Conversation(ClwitnessClient):
 
 
 def talked(
-    cluster: str, node: str, epoch: int, answers: Callable[[Request], Reply]
+    cluster: str, node: str, epoch: int, answers: Callable[[Request], WitnessReply]
 ) -> WitnessAnswer:
     """Return what the node understands when it asks for an epoch, or looks (0)."""
     talk, asker = Conversation(answers), Asker(cluster, node)

@@ -63,6 +63,8 @@ def changed(values: tuple[Value, ...]) -> Iterator[None]:
 
 def forget() -> None:
     messages.as_received.cache_clear()
+    messages.as_kept.cache_clear()
+    messages.as_installed.cache_clear()
     messages.opened.cache_clear()
 
 

@@ -4,17 +4,22 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.adapters.heartbeat import datagrams
+from hapair.config import built_json
 from hapair.core.words.events import Beat, Event, Heard, Leave, PeerStated
 from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
+from hapair.model.built import Built
 from hapair.runtime.codec import dumps
 from hapair.runtime.node import beats
+from hapair.runtime.node.state_file import load_state
 from tests.sim import messages
 from tests.sim.distortions import Broken
-from tests.sim.faults import BreakDisk, KillDaemon, Partition, PowerOff
+from tests.sim.faults import BreakDisk, Cut, KillDaemon, Partition, PowerOff
 from tests.sim.large import LARGE, loses_the_link
 from tests.sim.machine import Core
 from tests.sim.mutants import Mutant, in_time, plan
 from tests.sim.mutants_of_starts import LATER
+from tests.sim.settings import NODES, PRIVATE
 from tests.sim.stage import (
     ASK_OPERATOR,
     DATA,
@@ -28,6 +33,7 @@ from tests.sim.stage import (
 )
 
 REAL_BODIES: Final = beats.bodies
+REAL_LOADS: Final = built_json.loads
 DATAGRAM: Final = 1400  # As if a state had to fit one.
 
 
@@ -53,6 +59,15 @@ def reads_its_own_echo(state: NodeState, event: Event) -> Event:
     if isinstance(event, Heard):
         return replace(event, beat=replace(event.beat, echo=state.incarnation, epoch=0))
     return event
+
+
+def reads_that_nothing_is_behind(content: bytes) -> Stored:
+    return replace(load_state(content), behind=())
+
+
+def reads_no_watchdog(content: bytes) -> Built:
+    built = REAL_LOADS(content)
+    return replace(built, cluster=replace(built.cluster, watchdog=None))
 
 
 def many_volumes_lose_their_link(core: Core) -> None:
@@ -85,7 +100,22 @@ def the_only_copy_is_used_after_a_boot(core: Core) -> None:
 HEARS_NOTHING: Final = plan(
     with_kind(WITNESS, WEB_TOO), (0.0, Partition(("node2",), 60.0)), (30.0, LATER)
 )
+STARTS_ANEW: Final = plan(
+    WITH_WITNESS, (0.0, Cut(PRIVATE, NODES, 30.0)), (8.0, KillDaemon("node2", 0.5)), (20.0, LATER)
+)
 MUTANTS_OF_MESSAGES: Final = (
+    Mutant(
+        "the file of the state loses which copies are behind",
+        "R5",
+        plans=(STARTS_ANEW,),
+        values=((messages, "load_state", reads_that_nothing_is_behind),),
+    ),
+    Mutant(
+        "the file of the configuration loses the watchdog",
+        "R5",
+        plans=(STARTS_ANEW,),
+        values=((built_json, "loads", reads_no_watchdog),),
+    ),
     Mutant(
         "a list of any length is put into one heartbeat",
         "bytes, of which",

@@ -30,6 +30,7 @@ from hapair.model.data import VolumeFacts
 from hapair.model.outcome import Outcome
 from hapair.model.witness import WitnessAnswer
 from tests.sim.machine import Daemon
+from tests.sim.messages import as_installed
 
 OFTEN: Final = (Heard, HeardTogether, Tick)  # So often that a trace leaves them out.
 
@@ -101,7 +102,7 @@ def look_again(at_s: float) -> LookAgain:
 
 
 def configured(built: Built, at_s: float) -> Configured:
-    return Configured(at_s, built)
+    return Configured(at_s, as_installed(built))
 
 
 def probed(answering: tuple[str, ...], at_s: float) -> ReferencesProbed:

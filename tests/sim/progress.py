@@ -145,6 +145,8 @@ class Progress:
             return "an action there ends with its time-out only"
         if peer.daemon is not None and peer.daemon.storing and replication.kernel_answers(state):
             return "its owner waits for its disk, while its kernel answers (safety.md, limits)"
+        if peer.streamless:
+            return "its owner reads nothing of what its kernel says (a documented hole)"
         if name in peer.misled:
             return "a look that failed said that it runs there (a documented hole)"
         if not self.world.wires[PUBLIC].clients_reach(peer.name):

@@ -77,12 +77,17 @@ def application(
     )
 
 
+def minor_of(name: str, index: int) -> int:
+    """Return a number that no other volume has, whatever is built before or after it."""
+    return sum(name.encode()) * 40 + index
+
+
 def volumes_of(wanted: Application) -> tuple[Volume, ...]:
     return tuple(
         Volume(
             resource=f"{wanted.name}.data{index}",
-            minor=0,
-            port=7701,
+            minor=minor_of(wanted.name, index),
+            port=7700 + minor_of(wanted.name, index),
             volume_group=group,
             logical_volume="data",
             meta_volume="data_meta",

@@ -15,7 +15,7 @@ from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import BreakDisk, Cut, FailActions, HangDaemon, KillDaemon, Pause
-from tests.sim.hardships import FailLooks, Reconfigure
+from tests.sim.hardships import FailLooks, LoseStream, Reconfigure
 from tests.sim.machine import Trouble
 from tests.sim.settings import NODES, PRIVATE, PUBLIC
 from tests.sim.stage import (
@@ -60,6 +60,20 @@ def test_witness_without_a_watchdog_a_lease_does_not_bind_a_daemon_that_hangs() 
     stage.cuts_off()
     with pytest.raises(BrokenRuleError, match="R1: node1 and node2 run web"):
         stage.run_for(60.0)
+
+
+@pytest.mark.parametrize("kind", [WITNESS, FENCING])
+def test_a_stream_of_facts_that_stays_away_lets_a_dead_kernel_answer(
+    kind: ArbitrationKind,
+) -> None:
+    """The last word counts until the next one comes: within seconds, as long as drbdsetup runs."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(LoseStream("node2", 120.0))
+    stage.dies("node1")
+    stage.run_for(100.0)
+    assert stage.served_by() == ""
+    assert stage.reason("node2").startswith("kernel-")
+    stage.takes_over("node2", 60.0)
 
 
 def test_witness_with_a_watchdog_it_does() -> None:

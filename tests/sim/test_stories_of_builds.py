@@ -6,7 +6,7 @@ from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.sim.builds import BuildApplication, RemoveApplication
 from tests.sim.faults import Cut, Fault, HangDaemon, KillDaemon, PowerOff
-from tests.sim.hardships import FullDisk
+from tests.sim.hardships import BACK_OFF_MAX_S, FullDisk, LoseStream
 from tests.sim.settings import NODES, PRIVATE
 from tests.sim.stage import DATA, KINDS, LONG_S, ORDERS, WEB, WEB_TOO, Stage, with_kind
 
@@ -62,6 +62,21 @@ def test_one_more_volume_stops_nothing_and_goes_along_in_a_failover(kind: Arbitr
     stage.dies("node1")
     stage.takes_over("node2")
     assert "orders.data1" in stage.world.machines["node2"].mounted
+    stage.ends_well()
+
+
+@each_kind
+@pytest.mark.parametrize("deaf", NODES)
+def test_a_new_volume_of_which_the_kernel_has_not_told_yet_stops_nothing(
+    kind: ArbitrationKind, deaf: str
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(LoseStream(deaf, BACK_OFF_MAX_S), BuildApplication(ORDERS, 1, 0.5, "node1"))
+    stage.run_for(20.0)
+    assert stage.acts == []
+    assert stage.is_redundant()
+    stage.dies("node1")
+    stage.takes_over("node2")
     stage.ends_well()
 
 

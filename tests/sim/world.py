@@ -35,7 +35,7 @@ from tests.sim.drbd import Resource
 from tests.sim.handlers import Handlers
 from tests.sim.hands import Hands
 from tests.sim.machine import Core, Daemon, Machine, Parcel
-from tests.sim.messages import as_received
+from tests.sim.messages import as_answered, as_installed, as_kept, as_received
 from tests.sim.networks import Wire
 from tests.sim.others import Others
 from tests.sim.replication import Replication, resource_of
@@ -203,8 +203,8 @@ class World:
             node,
             machine.boot_id,
             machine.incarnation,
-            machine.built,
-            machine.disk,
+            as_installed(machine.built),
+            as_kept(machine.disk),
             machine.clock_s(self.clockwork.now_s),
         )
         daemon = machine.daemon = Daemon(state)
@@ -384,7 +384,7 @@ class World:
             case ResetNode(application):
                 self._reset(machine, f"reset for {application}")
             case Reply(request_id):
-                self.replies[request_id] = effect
+                self.replies[request_id] = as_answered(effect)
             case Note():
                 self.notes.append((self.clockwork.now_s, machine.name, effect))
             case _ as never:

@@ -108,6 +108,7 @@ def canonical(state: NodeState) -> NodeState:
         leased_from_s=None
         if state.leased_from_s is None
         else _past_s(state.leased_from_s, shift_s),
+        untold_until_s=_due_s(state.untold_until_s, shift_s),
         lease_until_s=_due_s(state.lease_until_s, shift_s),
         addresses_until_s=_due_s(state.addresses_until_s, shift_s),
         failures={

@@ -202,7 +202,7 @@ def _absorb(turn: Turn, event: Event) -> None:
             turn.change(built=built)
             items.sync(turn)
             replication.absorb_built(turn)
-            items.absorb_facts(turn)
+            items.absorb_built(turn)
 
 
 def _settle(turn: Turn) -> None:
@@ -210,6 +210,7 @@ def _settle(turn: Turn) -> None:
         turn.change(confirmed=False)
         text = f"the kernel of {turn.state.peer_name} answers: that it is down counts no longer"
         turn.note("not-confirmed", text, severity=Severity.WARNING)
+    items.settle(turn)
     doubts.update(turn)
     membership.settle(turn)
     formation.settle(turn)

@@ -13,5 +13,6 @@ LEAVE_S: Final = 60.0  # Added to twice the longest stop limit.
 COMMAND_S: Final = 60.0  # Added to the application's own limits.
 FORM_ANSWER_S: Final = 10.0
 WORD_S: Final = 15.0  # Until a living peer has said what its kernel and ours know already.
+UNTOLD_S: Final = 6.0  # Until what the kernel says is surely followed again, and has been read.
 # DRBD counts in whole seconds: it may notice a lost peer so much later than the detection time.
 KERNEL_LATER_S: Final = 1.0

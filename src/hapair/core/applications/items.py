@@ -51,6 +51,8 @@ def absorb_facts(turn: Turn) -> None:
         facts = turn.state.facts.get(item.resource)
         if item_state.spent and facts is not None:
             continue
+        if facts is None and item_state.known is Is.UNKNOWN and turn.state.untold_until_s:
+            continue
         if item.layer is Layer.ATTACHED:
             # A start that failed half-way leaves traces in the kernel; it is not up by that.
             up = facts is not None and not item_state.tries and not replication.is_bare(facts)
@@ -60,6 +62,21 @@ def absorb_facts(turn: Turn) -> None:
         if item_state.known is not known and not item_state.busy:
             changed = replace(item_state, known=known, spent=False)
             turn.put_item(item, changed if up else replace(changed, rung=0, stuck=0))
+
+
+def absorb_built(turn: Turn) -> None:
+    """See what is built with what the kernel said last, which may be older than what is new."""
+    if turn.state.facts_read:
+        turn.change(untold_until_s=turn.state.now_s + timing.UNTOLD_S)
+    absorb_facts(turn)
+
+
+def settle(turn: Turn) -> None:
+    """Believe that the kernel does not have what it has not told of for so long."""
+    state = turn.state
+    if state.untold_until_s and state.now_s >= state.untold_until_s:
+        turn.change(untold_until_s=0.0)
+        absorb_facts(turn)
 
 
 def find_given_up(turn: Turn) -> None:

@@ -83,6 +83,8 @@ class NodeState:
     # The copies of the data.
     facts: Mapping[str, VolumeFacts] = field(default_factory=dict)  # Of what is built only.
     kernel: tuple[VolumeFacts, ...] = ()  # Its last word about all resources, whosever they are.
+    # Until then the kernel's word about what was built a moment ago may still be on its way.
+    untold_until_s: float = 0.0
     facts_read: bool = False  # The kernel has said what it knows since this daemon started.
     joined_from_s: Mapping[str, float] = field(default_factory=dict)  # See replication.is_joined.
     linked_until_s: float = 0.0  # When the last connection of the data ended.
