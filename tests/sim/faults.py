@@ -258,8 +258,6 @@ class Faults:
         self._begins: Fault | None = None
 
     def inflict(self, fault: Fault) -> None:
-        if builds.is_gone(self.world, fault):
-            return
         self.world.say("fault", fault)
         self._begins = fault
         match fault:
