@@ -38,6 +38,7 @@ class BuildApplication:
     volumes: int
     apart_s: float  # Between the installations on the two nodes.
     node: str  # Where it is typed, if it has no owner yet.
+    answered: bool = True  # Otherwise the other node installs it, and its answer is lost.
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +205,21 @@ class Job:
             self._goes_on(self._install_there)
         else:
             _install(self.world, self.there, self.built)
-            _commit(self.world, self.built)
-            self.world.building = False
-            name = self.change.name
-            self.world.say(self.here.name, f"has built {name}")
-            state = self.world.state(self.here.name)
-            if state is not None and state.record(name) is None:
-                wanted = Wanted.DATA if self.added else Wanted.DOWN
-                self.world.command(self.here.name, Introduce(name, wanted))
-                self._goes_on(self._run, RUN_IT_AFTER_S)
+            if self.change.answered:
+                self._is_built()
+            else:
+                self._goes_on(self._take_back)
+
+    def _is_built(self) -> None:
+        _commit(self.world, self.built)
+        self.world.building = False
+        name = self.change.name
+        self.world.say(self.here.name, f"has built {name}")
+        state = self.world.state(self.here.name)
+        if state is not None and state.record(name) is None:
+            wanted = Wanted.DATA if self.added else Wanted.DOWN
+            self.world.command(self.here.name, Introduce(name, wanted))
+            self._goes_on(self._run, RUN_IT_AFTER_S)
 
     def _run(self) -> None:
         owner = self.world.owner(self.change.name)
@@ -224,9 +231,10 @@ class Job:
         if not _are_reached(self.world):
             self._goes_on(self._take_back)
             return
-        if self.here.built == self.built:
-            _install(self.world, self.here, self.before)
-        holders = {*self.here.held, *self.here.second}
+        for machine in (self.there, self.here):
+            if machine.built == self.built:
+                _install(self.world, machine, self.before)
+        holders = {*self.here.held, *self.here.second, *self.there.held, *self.there.second}
         if holders & {volume.resource for volume in self.added}:
             self._goes_on(self._take_back)
             return

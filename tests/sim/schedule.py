@@ -167,6 +167,7 @@ def with_builds(schedule: tuple[Timed, ...], shape: Shape, chance: Random) -> tu
         change = chance.choice(
             (
                 BuildApplication("mail", 1, apart_s, node),
+                BuildApplication(names[0], 1, apart_s, node, answered=False),
                 BuildApplication(chance.choice(names), 1, apart_s, node),
                 BuildApplication("files", 0, apart_s, node),
                 RemoveApplication(names[-1], apart_s),

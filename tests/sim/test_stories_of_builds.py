@@ -100,6 +100,22 @@ def test_a_build_that_ends_between_its_two_nodes_is_taken_back(
 
 
 @each_kind
+@pytest.mark.parametrize("name", [ORDERS, MAIL])
+def test_a_build_of_which_the_last_answer_is_lost_is_taken_back_under_what_runs(
+    kind: ArbitrationKind, name: str
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(BuildApplication(name, 1, 0.5, "node1", answered=False))
+    stage.waits_for(lambda: not stage.world.building, 20.0)
+    assert is_taken_back(stage)
+    stage.run_for(20.0)
+    assert stage.acts == []
+    stage.dies("node1")
+    stage.takes_over("node2")
+    stage.ends_well()
+
+
+@each_kind
 def test_the_link_is_lost_between_the_two_nodes_and_everybody_writes_on(
     kind: ArbitrationKind,
 ) -> None:
