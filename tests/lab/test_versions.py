@@ -46,13 +46,14 @@ def moves(story: Story, before: Machine, after: Machine) -> None:
 
 
 def test_a_rolling_upgrade_and_the_way_back(formed_lab: Lab, tmp_path: Path) -> None:
-    """FAIL: an upgrade stops the application, or two versions cannot move it."""
+    """R7. FAIL: an upgrade stops the application, or two versions cannot move it."""
     present, later = package_file(), next_package(tmp_path)
     node1, node2 = formed_lab.nodes
     with serving(formed_lab) as story:
         installs(story, node2, later)
         told = node1.check("clstat")
         assert VERSION in told
+        assert node2.check("sysctl -n kernel.panic_on_oops").strip() == "1"
         assert "not used until" in told
         moves(story, node1, node2)
         installs(story, node1, later)
