@@ -8,7 +8,6 @@ import pytest
 from hapair_lab import cluster
 from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
-from tests.lab import watchdogs
 from tests.lab.story import Story, boot_of, notes, server_pid, serving, wait_for_standing
 from tests.lab.watchdogs import give_watchdog, is_fed
 from tests.labs import LabFrom
@@ -97,9 +96,9 @@ def test_a_stand_by_that_cannot_store_is_not_waited_for(formed_lab: Lab) -> None
 
 def guards(lab: Lab, arbitration: str) -> None:
     """Let a watchdog reset each node whose daemon does not feed it."""
-    for node in lab.nodes:
-        give_watchdog(node)
-    cluster.arbitrate(lab, f'<arbitration by="{arbitration}"/>{watchdogs.ELEMENT}')
+    (device,) = {give_watchdog(node) for node in lab.nodes}
+    watchdog = f'<watchdog device="{device}" timeout="6s"/>'
+    cluster.arbitrate(lab, f'<arbitration by="{arbitration}"/>{watchdog}')
 
 
 def waits_until(lab: Lab, end_s: float) -> None:

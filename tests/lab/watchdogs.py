@@ -4,17 +4,19 @@ from typing import Final
 
 from hapair_lab.machine import Machine
 
-TIMEOUT_S: Final = 6
-ELEMENT: Final = f'<watchdog timeout="{TIMEOUT_S}s"/>'
-DEVICE: Final = "/sys/class/watchdog/watchdog0/state"
+DEVICES: Final = "/sys/class/watchdog"
 
 
-def give_watchdog(node: Machine) -> None:
-    """Load a device now and at each boot."""
+def give_watchdog(node: Machine) -> str:
+    """Load a device now and at each boot, and return its name.
+
+    User Mode Linux has a device of another kind, which has the first name already.
+    """
     node.put("/etc/modules-load.d/watchdog.conf", "softdog\n")
     node.check("modprobe softdog")
+    return f"/dev/{node.check(f'ls {DEVICES}').strip()}"
 
 
 def is_fed(node: Machine) -> bool:
     """Tell whether the device is open: who does not feed it then is reset."""
-    return node.check(f"cat {DEVICE}") == "active\n"
+    return node.check(f"cat {DEVICES}/*/state") == "active\n"
