@@ -18,5 +18,5 @@ def give_watchdog(node: Machine) -> str:
 
 
 def is_fed(node: Machine) -> bool:
-    """Tell whether the device is open: who does not feed it then is reset."""
-    return node.check(f"cat {DEVICES}/*/state") == "active\n"
+    """Tell whether somebody holds the device open: who does not feed it then is reset."""
+    return node.run("find /proc/[0-9]*/fd -lname '/dev/watchdog*' 2>&1 | grep -q /fd/").ok
