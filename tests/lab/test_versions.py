@@ -14,7 +14,7 @@ from tests.lab.story import Story, notes, server_pid, serving, wait_for_standing
 from tests.labs import LabFrom
 from tests.versions.package import MEMBER, VERSION, next_package
 
-pytestmark = pytest.mark.lab(seconds=80)
+pytestmark = pytest.mark.lab(seconds=60)
 
 # What apt does with a file whose dependencies are there, in either direction.
 INSTALL: Final = "dpkg --install --force-confold --force-downgrade {path}"
