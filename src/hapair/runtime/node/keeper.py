@@ -64,14 +64,15 @@ class Keeper:
 
         A disk that does not answer within ``SAY_AFTER_S`` takes nothing.
         """
-        if NOT_STORED in self._alarms:
-            return False
+        if self._lock.locked() and NOT_STORED in self._alarms:
+            return False  # It is tried all the time.
         with suppress(TimeoutError):
             async with asyncio.timeout(SAY_AFTER_S), self._lock:
                 error = await self._attempt(STATE, self.file.dump(self.stored))
-                if error is not None:
-                    self._tell_not_stored(error)
-                return error is None
+                if error is None:
+                    self._end(NOT_STORED, f"{self.folder}/{STATE} is written again")
+                    return True
+                self._tell_not_stored(error)
         return False
 
     async def store(self, stored: Stored) -> None:
