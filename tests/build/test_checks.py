@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from hapair.adapters.heartbeat import process as heart
 from hapair.core.plan.cluster_checks import CHECKS, problems_of, run_checks
 from hapair.core.plan.machine_checks import rejects_drbd
 from hapair.core.plan.situation import Situation
@@ -74,7 +75,14 @@ FINE: Final[dict[str, Callable[[], Situation]]] = {
         cluster=crossover("private"),
     ),
     "our own sockets": lambda: situation(
-        fact(busy_ports=(BusyPort("udp", 7700, "hapaird"), BusyPort("tcp", 7701))), built=EMPTY
+        fact(
+            busy_ports=(
+                BusyPort("tcp", 7700, "hapaird"),
+                BusyPort("udp", 7700, heart.NAME.decode()),
+                BusyPort("tcp", 7701),
+            )
+        ),
+        built=EMPTY,
     ),
     "ports that are not needed": lambda: situation(
         fact(busy_ports=(BusyPort("tcp", 7717, "nginx"), BusyPort("udp", 7701, "nginx")))

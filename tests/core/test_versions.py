@@ -1,6 +1,6 @@
 """A peer of another version: alive whatever it says, and acted together with if both can."""
 
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from typing import Final
 
 import pytest
@@ -8,8 +8,18 @@ import pytest
 from hapair.core import explain
 from hapair.core.right.hearing import superseded
 from hapair.core.words.effects import FencePeer
-from hapair.core.words.events import Fenced, Form, NotUnderstood
-from hapair.core.words.protocol import OLDEST, OURS, PROTOCOL, Speaks, in_common, work_together
+from hapair.core.words.events import Fenced, Form, NotStated, NotUnderstood, PeerState
+from hapair.core.words.protocol import (
+    FEATURES,
+    NEEDS,
+    OLDEST,
+    OURS,
+    PROTOCOL,
+    UNSAID,
+    Speaks,
+    as_known,
+    work_together,
+)
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.core.bench import ME, PEER, Bench, built
@@ -95,11 +105,62 @@ def test_a_version_that_is_too_old_is_named_and_not_acted_together_with(
     assert f"install the newer version of hapair on {older}" in alarm.text
 
 
-def test_versions_that_follow_each_other_act_together_and_use_what_both_know() -> None:
+def test_what_is_said_goes_without_what_the_other_version_does_not_know() -> None:
+    bench = Bench()
+    bench.together()
+    assert bench.state.published is not None
+    whole = replace(bench.state.published, wrote_nothing=("orders.data",))
+    assert as_known(whole, UNSAID) == replace(whole, wrote_nothing=())
+    assert as_known(whole, OURS) == as_known(whole, NEXT) == whole
+
+
+def test_what_needs_a_feature_can_be_left_out_and_the_feature_is_told_to_people() -> None:
+    gated = [each for each in fields(PeerState) if NEEDS in each.metadata]
+    assert gated
+    assert {each.metadata[NEEDS] for each in gated} <= set(FEATURES)
+    assert MISSING not in {each.default for each in gated}
+
+
+def alarm_texts(bench: Bench) -> list[str]:
+    return [each.text for each in explain.alarms(bench.state) if each.name == "not-stated"]
+
+
+@pytest.mark.parametrize("kind", ArbitrationKind)
+def test_a_peer_whose_state_cannot_be_read_lives_and_is_named_until_it_can(
+    kind: ArbitrationKind,
+) -> None:
+    bench = Bench(built(kind=kind))
+    bench.running()
+    bench.forget_effects()
+    for number in range(3):
+        bench.do(NotStated(bench.now_s, f"hapair 99: {number}"))
+        bench.wait(20.0)
+    assert bench.stands(Standing.CUT)
+    assert bench.state.peer_heard
+    assert bench.state.reasons["arbitration"] == "peer-heard"
+    assert tries(bench) == 0
+    assert bench.state.accepted == 0
+    (text,) = alarm_texts(bench)
+    assert f"{PEER} states what this version of hapair cannot read (hapair 99: 2)" in text
+    assert bench.notes().count("not-stated") == 1, "the history has one line for all of them"
+    bench.peer_says(accepted=bench.state.incarnation)
+    bench.wait(1.0)
+    assert bench.stands(Standing.TOGETHER)
+    assert alarm_texts(bench) == []
+
+
+def test_nothing_is_said_of_the_state_of_a_peer_that_is_silent() -> None:
+    bench = Bench()
+    bench.running()
+    bench.do(NotStated(bench.now_s, "hapair 99"))
+    bench.wait(5.0, hearing=False)
+    assert alarm_texts(bench) == []
+
+
+def test_versions_that_follow_each_other_act_together() -> None:
     bench = Bench()
     bench.peer = replace(bench.peer, speaks=NEXT)
     bench.together()
     assert work_together(OURS, NEXT)
-    assert in_common(OURS, NEXT) == OURS.features
     assert not [alarm for alarm in explain.alarms(bench.state) if alarm.name == "versions"]
     assert bench.state.me == ME

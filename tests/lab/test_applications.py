@@ -1,7 +1,4 @@
-"""Applications on real kernels: failing starts, a second one, upgrades, callers without rights."""
-
-import subprocess
-from pathlib import Path
+"""Applications on real kernels: failing starts, a second one, callers without rights."""
 
 import pytest
 
@@ -9,8 +6,7 @@ from hapair_lab import cluster
 from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.ledger import SERVER_PATH
 from hapair_lab.machine import Machine
-from hapair_lab.packages import install_on, package_file
-from tests.lab.story import notes, server_pid, serving, wait_for_standing
+from tests.lab.story import notes, server_pid, serving
 from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=12)
@@ -164,32 +160,6 @@ def storage_of(lab: Lab) -> list[str]:
         "ls /etc/drbd.d/hapair-*; cat /etc/cluster/built/built.json"
     )
     return [node.check(look) for node in lab.nodes]
-
-
-def test_upgrade_of_the_package_touches_no_application(formed_lab: Lab, tmp_path: Path) -> None:
-    """R7. FAIL: the application is restarted, or the peer takes it over."""
-    newer = newer_package(tmp_path)
-    before = server_pid(formed_lab.node1)
-    with serving(formed_lab) as story:
-        for node in formed_lab.nodes:
-            install_on(node, newer)
-            wait_for_standing(formed_lab, "together", *formed_lab.nodes)
-        story.service_answers()
-        assert server_pid(story.node1) == before
-        assert "+test" in story.node1.check("dpkg-query -W hapair")
-        assert story.node1.check("sysctl -n kernel.panic_on_oops").strip() == "1"
-
-
-def newer_package(folder: Path) -> Path:
-    """Return the package with a higher version number and the same content."""
-    tree, target = folder / "tree", folder / "hapair_newer_all.deb"
-    subprocess.run(["dpkg-deb", "-R", package_file(), tree], check=True)
-    control = tree / "DEBIAN" / "control"
-    lines = control.read_text().splitlines()
-    changed = [f"{line}+test" if line.startswith("Version:") else line for line in lines]
-    control.write_text("\n".join(changed) + "\n")
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-b", tree, target], check=True)
-    return target
 
 
 @pytest.mark.long

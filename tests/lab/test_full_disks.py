@@ -1,5 +1,6 @@
 """A /var that is full or read-only (runbook 28): found, told once, and nobody waits for it."""
 
+import time
 from typing import Final
 
 import pytest
@@ -7,15 +8,19 @@ import pytest
 from hapair_lab import cluster
 from hapair_lab.lab import PATIENCE_S, Lab
 from hapair_lab.machine import Machine
-from tests.lab.story import Story, boot_of, notes, serving, wait_for_standing
+from tests.lab.story import Story, boot_of, notes, server_pid, serving, wait_for_standing
+from tests.lab.watchdogs import give_watchdog, is_fed
 from tests.labs import LabFrom
 
-pytestmark = [pytest.mark.lab(seconds=120), pytest.mark.long]
+pytestmark = [pytest.mark.lab(seconds=90), pytest.mark.long]
 
 MEMORY: Final = "/var/lib/hapair"
 FLOOD: Final = "/var/tmp/flood"
 # To the last byte: what is left after large pieces is taken in small ones.
 FILL: Final = f"for size in 1M 4k 1; do dd if=/dev/zero bs=$size 2>/dev/null >>{FLOOD}; done; true"
+MINUTE_S: Final = 60.0  # Ten times what the watchdog waits.
+NEEDS_YOU: Final = 5
+CANNOT_STORE: Final = f"{MEMORY}/state.json cannot be written: Read-only file system"
 READ_ONLY: Final = f"mount --bind {MEMORY} {MEMORY} && mount -o remount,bind,ro {MEMORY}"
 
 
@@ -74,7 +79,7 @@ def test_a_stand_by_that_cannot_store_is_not_waited_for(formed_lab: Lab) -> None
         story.node2.check(READ_ONLY)
         formed_lab.wait_until(
             "the page of node1 names the disk of node2",
-            lambda: f"{MEMORY}/state.json cannot be written" in findings(story.node1),
+            lambda: CANNOT_STORE in findings(story.node1),
             timeout_s=PATIENCE_S,
         )
         cuts_replication(story)
@@ -89,21 +94,86 @@ def test_a_stand_by_that_cannot_store_is_not_waited_for(formed_lab: Lab) -> None
         assert story.runs_on() == "node1"
 
 
+def guards(lab: Lab, arbitration: str) -> None:
+    """Let a watchdog reset each node whose daemon does not feed it."""
+    (device,) = {give_watchdog(node) for node in lab.nodes}
+    watchdog = f'<watchdog device="{device}" timeout="6s"/>'
+    cluster.arbitrate(lab, f'<arbitration by="{arbitration}"/>{watchdog}')
+
+
+def waits_until(lab: Lab, end_s: float) -> None:
+    lab.wait_until("a minute is over", lambda: time.monotonic() > end_s, timeout_s=PATIENCE_S)
+
+
+def names_its_disk(node: Machine) -> bool:
+    page = node.run("clstat", timeout_s=PATIENCE_S)
+    return page.exit_code == NEEDS_YOU and CANNOT_STORE in " ".join(page.stdout.split())
+
+
 def test_an_active_node_that_cannot_store_serves_on_and_is_followed(formed_lab: Lab) -> None:
-    """FAIL: it is reset or stopped for its disk, or nobody takes over when it dies."""
+    """FAIL: it is reset, stopped or moved for its disk, or nobody takes over when it dies."""
+    guards(formed_lab, "paths")
     with serving(formed_lab) as story:
-        boot = boot_of(story.node1)
+        before = boot_of(story.node1), server_pid(story.node1)
+        end_s = time.monotonic() + MINUTE_S
         story.node1.check(READ_ONLY)
-        story.wait_for_note(story.node2, "together")
-        formed_lab.wait_until(
-            "node1 says that it cannot store",
-            lambda: "cannot be written" in findings(story.node2),
-            timeout_s=PATIENCE_S,
-        )
-        story.service_answers(100)
-        assert boot_of(story.node1) == boot
+        refused = story.node1.run("clmoveapp orders", timeout_s=PATIENCE_S)  # Nobody knows yet.
+        assert refused.exit_code != 0
+        assert "cannot store" in refused.stderr
+        for node in formed_lab.nodes:
+            formed_lab.wait_until(
+                f"{node.name} names the disk of node1",
+                lambda node=node: names_its_disk(node),  # type: ignore[misc]
+                timeout_s=PATIENCE_S,
+            )
+        waits_until(formed_lab, end_s)
+        story.service_answers()
+        assert (boot_of(story.node1), server_pid(story.node1)) == before
+        assert is_fed(story.node1)
+        wait_for_standing(formed_lab, "together", *formed_lab.nodes)
         story.node1.power_off()
         story.service_answers()
         assert story.runs_on() == "node2"
+
+
+def test_an_active_node_that_cannot_store_outlives_its_peer(formed_lab: Lab) -> None:
+    """FAIL: it is reset, or its application is stopped or waits for the disk."""
+    guards(formed_lab, "operator")
+    with serving(formed_lab) as story:
+        before = boot_of(story.node1), server_pid(story.node1)
+        story.node1.check(READ_ONLY)
+        story.node2.power_off()
+        end_s = time.monotonic() + MINUTE_S
+        formed_lab.wait_until(
+            "node1 names its disk", lambda: names_its_disk(story.node1), timeout_s=PATIENCE_S
+        )
+        waits_until(formed_lab, end_s)
+        story.service_answers()
+        assert is_fed(story.node1)
+        story.node1.check(f"umount {MEMORY}")
+        story.service_answers()
+        assert (boot_of(story.node1), server_pid(story.node1)) == before
+        assert CANNOT_STORE not in findings(story.node1)
+
+
+def test_a_node_that_boots_with_a_disk_that_takes_nothing_is_not_reset(formed_lab: Lab) -> None:
+    """FAIL: its watchdog resets it again and again, or it stays away when its disk is mended."""
+    guards(formed_lab, "paths")
+    with serving(formed_lab) as story:
+        story.node1.check(f"echo '{MEMORY} {MEMORY} none bind,ro' >>/etc/fstab; sync")
+        story.node1.power_off()
+        story.service_answers()
         story.node1.power_on()
+        before = boot_of(story.node1)
+        end_s = time.monotonic() + MINUTE_S / 2
+        formed_lab.wait_until(
+            "node1 names its disk", lambda: names_its_disk(story.node1), timeout_s=PATIENCE_S
+        )
+        waits_until(formed_lab, end_s)
+        assert boot_of(story.node1) == before
+        assert story.runs_on() == "node2"
+        story.node1.check(f"umount {MEMORY}")
+        wait_for_standing(formed_lab, "together", *formed_lab.nodes)
         story.redundant_again()
+        story.service_answers()
+        assert boot_of(story.node1) == before

@@ -18,6 +18,7 @@ from tests.lab.story import (
     serving,
     wait_for_standing,
 )
+from tests.lab.watchdogs import give_watchdog, is_fed
 from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=30)
@@ -35,7 +36,6 @@ BY_ETCD: Final = """
   <arbitration by="witness">{etcd}</arbitration>
   <watchdog timeout="6s"/>
 """
-DEVICE: Final = "/sys/class/watchdog/watchdog0/state"
 
 
 @pytest.fixture
@@ -48,12 +48,6 @@ def in_this_order(node: Machine, *names: str) -> bool:
     """Tell whether the node's history has lines of these names, each after the one before it."""
     told = iter(notes(node))
     return all(name in told for name in names)
-
-
-def give_watchdog(node: Machine) -> None:
-    """Load a device now and at each boot, as docs/operating/watchdog.md says."""
-    node.put("/etc/modules-load.d/watchdog.conf", "softdog\n")
-    node.check("modprobe softdog")
 
 
 @pytest.mark.qemu_only("the kernel of other guests has a watchdog of another kind")
@@ -77,7 +71,7 @@ def test_etcd_grants_the_right_after_a_power_loss_and_after_a_reset_by_the_watch
         wait_for_standing(formed_lab, "together", *formed_lab.nodes)
         story.redundant_again()
         assert story.runs_on() == "node2"
-        assert story.node2.check(f"cat {DEVICE}") == "active\n"
+        assert is_fed(story.node2)
         before = boot_of(story.node2)
         faults.hang_process(story.node2, "hapaird.service")
         formed_lab.wait_until(
@@ -88,7 +82,7 @@ def test_etcd_grants_the_right_after_a_power_loss_and_after_a_reset_by_the_watch
         story.node2.wait_until_booted()
         story.service_answers()
         assert in_this_order(story.node1, "detected", "granted", "promoted", "started")
-        assert story.node1.check(f"cat {DEVICE}") == "active\n"
+        assert is_fed(story.node1)
         wait_for_standing(formed_lab, "together", *formed_lab.nodes)
         story.redundant_again()
         assert story.runs_on() == "node1"

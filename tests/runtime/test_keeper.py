@@ -59,6 +59,31 @@ async def keeping(disk: Disk, journal: Journal) -> AsyncIterator[Keeper]:
 
 
 @virtually
+async def test_a_disk_is_tried_before_something_is_stopped(journal: Journal) -> None:
+    disk = Disk()
+    async with keeping(disk, journal) as keeper:
+        await asyncio.sleep(1.0)
+        assert await keeper.takes()
+        disk.error = errno.EROFS
+        assert not await keeper.takes()
+        assert [each.name for each in keeper.alarms()] == [NOT_STORED]
+        disk.error = 0
+        assert await keeper.takes(), "it is not known to be mended before it is tried"
+        assert keeper.alarms() == ()
+        assert names(journal) == [NOT_STORED, "stored-again"]
+        disk.error = errno.EROFS
+        await asyncio.sleep(60.0)
+        assert not await keeper.takes()
+        disk.error = 0
+        await asyncio.sleep(2.0)
+        disk.hangs = asyncio.Event()
+        began_s = asyncio.get_running_loop().time()
+        assert not await keeper.takes()
+        assert asyncio.get_running_loop().time() - began_s <= SAY_AFTER_S + 0.1
+        disk.hangs.set()
+
+
+@virtually
 async def test_an_idle_node_finds_a_full_disk_within_a_minute(journal: Journal) -> None:
     disk = Disk()
     async with keeping(disk, journal) as keeper:

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core.words.events import PeerStated
+from hapair.core.words.events import NotStated, PeerStated
+from hapair.core.words.protocol import OURS
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.peer import REQUESTS_MAX, Peer
@@ -25,6 +26,7 @@ class Two:
     here: Peer
     there: Peer
     stated: list[PeerStated]
+    unread: list[NotStated]
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     ended: list[str] = field(default_factory=list)
 
@@ -47,6 +49,13 @@ class Two:
         self.ended.append("done")
         return {"args": call.args, "from_peer": call.from_peer}
 
+    def last_told(self) -> tuple[str, ...]:
+        return self.stated[-1].state.wrote_nothing
+
+    def sent(self) -> list[bytes]:
+        assert isinstance(self.here.link, Tunnel)
+        return self.here.link.sent
+
     async def begun(self) -> None:
         await eventually(lambda: self.there.busy > 0)
         await turns()
@@ -55,9 +64,10 @@ class Two:
 @pytest.fixture
 def two(journal: Journal) -> Two:
     stated: list[PeerStated] = []
-    here = Peer("node2", SetClock(), journal, lambda _: None)
-    there = Peer("node1", SetClock(), journal, stated.append)
-    made = Two(here, there, stated)
+    unread: list[NotStated] = []
+    here = Peer("node2", SetClock(), journal, lambda _: None, unread.append)
+    there = Peer("node1", SetClock(), journal, stated.append, unread.append)
+    made = Two(here, there, stated, unread)
     there.on_request("work", made.work)
     there.on_request("job", made.work, cancellable=True)
     made.connect()
@@ -179,8 +189,6 @@ async def test_only_so_many_requests_are_worked_on_at_once(two: Two) -> None:
         b"[]",
         b"{}",
         b"[" * 100_000,
-        b'{"kind": "state", "state": {"epoch": "high"}}',
-        b'{"kind": "state"}',
         b'{"kind": "request", "id": "x"}',
         b'{"kind": "request", "id": 1, "verb": 7, "args": {}}',
         b'{"kind": "answer", "id": 1, "answer": 5}',
@@ -195,6 +203,52 @@ async def test_a_message_that_is_not_understood_is_one_line_and_dropped(
     two.there.received(message)
     assert names(journal)[before:] == ["malformed"]
     assert two.stated == []
+
+
+@pytest.mark.parametrize(
+    ("version", "named"),
+    [(', "version": "99.0"', "hapair 99.0: "), ("", "hapair of an unknown version: ")],
+)
+@pytest.mark.parametrize("state", ['{"epoch": "high"}', "7", '{"format": 2}'])
+async def test_a_state_that_cannot_be_read_is_handed_on_as_such(
+    two: Two, journal: Journal, state: str, version: str, named: str
+) -> None:
+    before = names(journal)
+    two.there.received(f'{{"kind": "state", "state": {state}{version}}}'.encode())
+    assert two.stated == []
+    (unread,) = two.unread
+    assert unread.why.startswith(named)
+    assert names(journal) == before, "the core says it, and once"
+
+
+async def test_how_a_peer_names_its_version_is_cut_short(two: Two) -> None:
+    two.there.received(f'{{"kind": "state", "version": "{"9" * 9999}"}}'.encode())
+    assert len(two.unread[0].why) < 200
+
+
+WITHOUT_DISK = replace(peer_state(), wrote_nothing=("orders.data",))
+
+
+async def test_what_a_peer_has_not_said_to_know_is_not_said_to_it(two: Two) -> None:
+    two.here.publish(replace(WITHOUT_DISK, speaks=OURS))
+    assert two.last_told() == ()
+    assert b"orders.data" not in b"".join(two.sent())
+    two.there.publish(peer_state())
+    assert b"orders.data" not in b"".join(two.sent()), "it says that it knows nothing"
+    two.there.publish(replace(peer_state(), speaks=OURS))
+    assert two.last_told() == ("orders.data",)
+    count = len(two.stated)
+    two.there.publish(replace(peer_state(2), speaks=OURS))
+    assert len(two.stated) == count, "nothing is said twice"
+
+
+async def test_a_new_connection_may_be_to_another_version(two: Two) -> None:
+    two.there.publish(replace(peer_state(), speaks=OURS))
+    two.here.publish(WITHOUT_DISK)
+    assert two.last_told() == ("orders.data",)
+    two.here.closed("its package was changed")
+    two.here.opened("public")
+    assert two.last_told() == ()
 
 
 async def test_answers_to_nobody_and_late_withdrawals_are_ignored(two: Two) -> None:
@@ -216,5 +270,6 @@ class Deaf:
 @given(st.binary(max_size=200))
 def test_random_messages_change_nothing(message: bytes) -> None:
     stated: list[PeerStated] = []
-    Peer("node2", SetClock(), Deaf(), stated.append).received(message)  # type: ignore[arg-type]
+    peer = Peer("node2", SetClock(), Deaf(), stated.append, stated.append)  # type: ignore[arg-type]
+    peer.received(message)
     assert stated == []

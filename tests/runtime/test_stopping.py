@@ -32,18 +32,22 @@ class Peer:
     connected: bool = False
     name: str = "node2"
     refusal: RpcError | None = None
+    answer: JsonObject = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     async def request(self, verb: str, *_: object, **__: object) -> JsonObject:
         self.asked.append(verb)
         if self.refusal is not None:
             raise self.refusal
-        return {}
+        return self.answer
 
 
 @dataclass(slots=True)
 class Keeper:
-    cannot_store: bool = False
+    disk_takes: bool = True
+
+    async def takes(self) -> bool:
+        return self.disk_takes
 
 
 class Stopped(Exception):  # noqa: N818 - No error: the core was given the command.
@@ -135,23 +139,36 @@ async def test_a_second_holder_is_named_before_anything_stops(
 
 
 @pytest.mark.parametrize(("verb", "args"), [("move", {}), ("leave", {"handover": True})])
-@pytest.mark.parametrize("who", ["node1", "node2"])
+@pytest.mark.parametrize("who", ["node1", "node2", "node2 when it is asked"])
 async def test_nothing_is_stopped_that_a_full_disk_keeps_from_starting_again(
     commands: Commands, node: Node, who: str, verb: str, args: JsonObject
 ) -> None:
     if who == "node1":
-        node.keeper.cannot_store = True
+        node.keeper.disk_takes = False
+    elif who != "node2":
+        node.peer.connected, node.peer.answer = True, {"can_store": False}
     else:
         beat = Beat(7, 1, Standing.TOGETHER, 0, cannot_store=True)
         peer = replace(node.state.peer, unable=beat, unable_at_s=node.state.now_s)
         node.state = replace(node.state, peer=peer, standing=Standing.TOGETHER)
     handler = commands.verbs()[verb].handler
     error = await refused(handler(Call({"application": "orders", **args})))
-    assert error.error.startswith(f"{who} cannot store")
+    assert error.error.startswith(f"{who[:5]} cannot store")
     with pytest.raises(Stopped):
         await commands.halt(Call({"application": "orders"}))
     with pytest.raises(Stopped):
         await commands.leave(Call({"handover": True, "force": True}))
+
+
+@pytest.mark.parametrize("refusal", [None, RpcError('"can-store" is not known to node2')])
+async def test_a_peer_that_can_store_or_does_not_know_the_question_refuses_nothing(
+    commands: Commands, node: Node, refusal: RpcError | None
+) -> None:
+    node.peer.connected, node.peer.answer = True, await commands.can_store(Call(from_peer=True))
+    node.peer.refusal = refusal
+    with pytest.raises(Stopped):
+        await commands.move(Call({"application": "orders"}))
+    assert node.peer.asked == ["can-store"]
 
 
 async def test_the_owner_looks_also_when_the_peer_passed_the_order_on(

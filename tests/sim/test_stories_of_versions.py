@@ -7,9 +7,11 @@ import pytest
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Move
 from hapair.model.cluster import ArbitrationKind
+from hapair.model.status import Standing
+from tests.sim.faults import KillDaemon
 from tests.sim.settings import NODES
 from tests.sim.stage import KINDS, WITNESS, Stage, with_kind
-from tests.sim.versions import Versions, not_understood
+from tests.sim.versions import Versions, not_stated, not_understood
 from tests.versions.next_one import MEMBER, VALUE
 
 GAP_MAX_S: Final = 1.0  # Between two acknowledged writes: nothing is stopped for an upgrade.
@@ -81,3 +83,23 @@ def test_a_peer_that_is_not_understood_is_neither_fenced_nor_taken_for_dead(
     if kind is not WITNESS:
         assert {stage.reason(node) for node in NODES} == {"not-understood"}
     assert all(machine.powered for machine in stage.world.machines.values())
+
+
+@pytest.mark.parametrize("kind", ArbitrationKind)
+def test_a_peer_whose_state_cannot_be_read_lives_and_they_find_together_when_it_can(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    read_again = not_stated(stage.world)
+    stage.suffers(KillDaemon("node2", 1.0))
+    stage.run_for(200.0)
+    assert stage.served_by() == "node1"
+    assert {stage.state(node).standing for node in NODES} == {Standing.CUT}
+    assert {stage.reason(node) for node in NODES} == {"peer-heard"}
+    assert all(machine.powered for machine in stage.world.machines.values())
+    read_again()
+    stage.suffers(KillDaemon("node2", 1.0))
+    stage.waits_for(stage.is_redundant, 30.0)
+    stage.waits_for(stage.is_together, 30.0)
+    assert stage.outage_s() < GAP_MAX_S
+    assert not [do for _, do in stage.acts if do in STARTS]

@@ -6,6 +6,7 @@ from random import Random
 from typing import Final
 
 from hapair.core.words.events import PeerState
+from hapair.core.words.protocol import UNSAID, Speaks, as_known
 from tests.sim.clockwork import Clockwork
 from tests.sim.networks import Wire
 
@@ -40,6 +41,10 @@ class Tunnel:
         self.alive = alive
         self.newest = newest
         self.deliver = deliver
+        # What the version of a node says where this one says that, and what it then speaks.
+        self.says: Callable[[str, PeerState], PeerState] = lambda _, state: state
+        self.speaks: Callable[[PeerState], Speaks] = lambda state: state.speaks
+        self.known = dict.fromkeys(self.nodes, UNSAID)  # What each knows of what the other speaks.
         self.connection = 0  # Number of the present connection; 0: none.
         self.wire = wires[0]
         self._connections = 0
@@ -64,10 +69,24 @@ class Tunnel:
 
     def _carry(self, sender: str, state: PeerState) -> None:
         receiver = self.wire.other(sender)
+        state = as_known(self.says(sender, state), self.known[sender])
         now_s = self.clockwork.now_s
         arrival_s = max(now_s + self.chance.uniform(*DELAY_S), self._last_arrival_s[receiver])
         self._last_arrival_s[receiver] = arrival_s
-        self.clockwork.after(arrival_s - now_s, partial(self.deliver, receiver, state))
+        arrives = partial(self._arrive, self.connection, receiver, state)
+        self.clockwork.after(arrival_s - now_s, arrives)
+
+    def _arrive(self, connection: int, receiver: str, state: PeerState) -> None:
+        self.deliver(receiver, state)
+        if connection == self.connection and self.alive(receiver):
+            before, speaks = self.known[receiver], self.speaks(state)
+            self.known[receiver] = speaks
+            newest = self.newest(receiver)
+            if newest is None:
+                return
+            said = self.says(receiver, newest)
+            if as_known(said, speaks) != as_known(said, before):
+                self.send(receiver, newest)
 
     def network_changed(self) -> None:
         """Look at the path of the connection again."""
@@ -113,6 +132,7 @@ class Tunnel:
         self.wire = self.chance.choice(working)
         self._connections += 1
         self.connection = self._connections
+        self.known = dict.fromkeys(self.nodes, UNSAID)
         for node in self.nodes:
             state = self.newest(node)
             if state is not None:

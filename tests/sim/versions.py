@@ -6,23 +6,34 @@ both sides.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any, Final
 
-from hapair.core.words.events import Beat, Event, Heard, NotUnderstood, PeerState
+from hapair.config.codec import encode
+from hapair.core.words.events import Beat, Event, Heard, NotStated, NotUnderstood, PeerState
 from hapair.core.words.stored import Stored
 from hapair.ports.peer import HEARTBEAT_BYTES_MAX
+from hapair.rpc.messages import Malformed
 from hapair.runtime.node.beats import Listener
 from hapair.runtime.node.state_file import StateFile, load_state
 from tests.checkers.rules import BrokenRuleError
 from tests.sim import parcels
 from tests.sim.machine import Daemon, Machine, Parcel
 from tests.sim.messages import as_received, sealed
-from tests.sim.settings import NODES, other
+from tests.sim.settings import NODES
 from tests.sim.world import World
-from tests.versions.next_one import as_next, read_by_next, said_by_next, understood_by_next
+from tests.versions.next_one import (
+    NextState,
+    as_next,
+    as_next_state,
+    read_by_next,
+    said_by_next,
+    spoken_by,
+    understood_by_next,
+)
 
 SHARE: Final = 0.15  # Of the runs, in which versions change while everything else fails.
 
@@ -45,6 +56,8 @@ class Versions:
         world.on_store = self._stored
         world.beats.seal = self._sealed
         world.tunnel.deliver = self._deliver
+        world.tunnel.says = lambda node, state: as_next_state(state) if self.newer[node] else state
+        world.tunnel.speaks = spoken_by
 
     def change(self, node: str, *, newer: bool) -> None:
         """Install the other version: its package starts the daemon anew."""
@@ -96,14 +109,35 @@ class Versions:
         machine = self.world.machines[node]
         if machine.daemon is None:
             return
-        sender = other(node)
-        if self.newer[sender] and self.newer[node]:
-            heard = understood_by_next(PeerState, said_by_next(state))
-        elif self.newer[sender]:
-            heard = as_received(state, said_by_next)
+        say = said_by_next if isinstance(state, NextState) else encode
+        if self.newer[node]:
+            heard = understood_by_next(PeerState, say(state))
         else:
-            heard = as_received(state)
+            heard = read_by_present(state, say)
         self.world.deliver(machine, machine.daemon, partial(parcels.peer_stated, heard))
+
+
+def read_by_present(state: PeerState, say: Callable[[PeerState], object]) -> PeerState:
+    try:
+        return as_received(state, say)
+    except Malformed as error:
+        raise BrokenRuleError(f"R8: it was told what its version cannot read: {error}") from error
+
+
+def not_stated(world: World) -> Callable[[], None]:
+    """Let no state be read from now on, by whomever, until that is taken back."""
+    deliver = world.tunnel.deliver
+
+    def delivered(node: str, _: PeerState) -> None:
+        machine = world.machines[node]
+        if machine.daemon is not None:
+            world.deliver(machine, machine.daemon, lambda at_s: NotStated(at_s, "hapair 99"))
+
+    def read_again() -> None:
+        world.tunnel.deliver = deliver
+
+    world.tunnel.deliver = delivered
+    return read_again
 
 
 def not_understood(world: World) -> None:

@@ -4,10 +4,12 @@ It is made of this one: what it says is what this one would say, put into its ow
 reads of its own must come back as it was said.
 """
 
+from dataclasses import dataclass, field, fields, replace
 from typing import Final, TypeVar
 
-from hapair.config.codec import decode, encode
-from hapair.core.words.protocol import PROTOCOL
+from hapair.config.codec import FIRST_FORMAT, FORMAT, decode, encode
+from hapair.core.words.events import PeerState
+from hapair.core.words.protocol import PROTOCOL, Speaks, needs
 
 T = TypeVar("T")
 
@@ -31,6 +33,25 @@ SAFE: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class NextState(PeerState):
+    """What the next version states: to who knows its feature, in a form that others refuse."""
+
+    format: int = field(default=FIRST_FORMAT, metadata=needs(FEATURE))
+
+
+def as_next_state(state: PeerState) -> NextState:
+    members = {each.name: getattr(state, each.name) for each in fields(state) if each.init}
+    return NextState(**members | {FORMAT: FIRST_FORMAT + 1})
+
+
+def spoken_by(state: PeerState) -> Speaks:
+    """Return what the version speaks that states this."""
+    if not isinstance(state, NextState):
+        return state.speaks
+    return replace(state.speaks, features=(*state.speaks.features, FEATURE))
+
+
 def as_next(data: object, name: str = "") -> object:
     """Return what the next version writes where this one writes ``data``."""
     if isinstance(data, dict):
@@ -47,7 +68,8 @@ def as_next(data: object, name: str = "") -> object:
 def read_by_next(data: object, name: str = "") -> object:
     """Return what this version would have written, of what the next one, or this one, wrote."""
     if isinstance(data, dict):
-        return {key: read_by_next(each, key) for key, each in data.items() if key != MEMBER}
+        ours = {key: each for key, each in data.items() if key not in (MEMBER, FORMAT)}
+        return {key: read_by_next(each, key) for key, each in ours.items()}
     if isinstance(data, list):
         return [read_by_next(each, name) for each in data if each != FEATURE]
     if name == "protocol" and data == PROTOCOL + 1:

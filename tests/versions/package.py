@@ -28,6 +28,12 @@ EDITS: Final = (
         f'    speaks: Speaks = UNSAID\n    {MEMBER}: str = "in each state"\n',
     ),
     (
+        "core/words/events.py",
+        "    # Follows from the applications, so it is neither compared nor sent.\n",
+        '    format: int = field(default=1, metadata=needs("next-thing"))\n',
+    ),
+    ("core/node.py", "        speaks=OURS,\n", "        speaks=OURS,\n        format=2,\n"),
+    (
         "core/words/stored.py",
         "    rounds: int = 0  #",
         f'    {MEMBER}: str = "in state.json"\n    rounds: int = 0  #',

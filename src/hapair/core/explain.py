@@ -175,10 +175,21 @@ def alarms(state: NodeState) -> tuple[Alarm, ...]:
     theirs = state.peer.state
     if theirs is not None and not work_together(OURS, theirs.speaks):
         found.append(_versions(state.peer_name, theirs.speaks))
+    if state.peer.unread and hearing.peer_alive(state):
+        found.append(_unread(state))
     if theirs is not None and theirs.generation != state.built.generation:
         text = f"{state.peer_name} has another configuration; type: clbuild"
         found.append(Alarm("configuration-differs", text))
     return tuple(found)
+
+
+def _unread(state: NodeState) -> Alarm:
+    """Say that the peer's newest state cannot be read, and what that means."""
+    text = (
+        f"{state.peer_name} states what this version of hapair cannot read"
+        f" ({state.peer.unread}): it is not down, but the two do not act together"
+    )
+    return Alarm("not-stated", text)
 
 
 def _versions(peer: str, speaks: Speaks) -> Alarm:

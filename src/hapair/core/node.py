@@ -43,6 +43,7 @@ from hapair.core.words.events import (
     LookAgain,
     Looked,
     LookedTogether,
+    NotStated,
     NotUnderstood,
     PeerApplication,
     PeerState,
@@ -165,6 +166,8 @@ def _absorb(turn: Turn, event: Event) -> None:
                 _absorb(turn, each)
         case PeerStated(_, peer_state, lives):
             membership.absorb_state(turn, peer_state, lives=lives)
+        case NotStated(_, why):
+            membership.absorb_not_stated(turn, why)
         case DataChanged(_, facts):
             first = not turn.state.facts_read
             replication.absorb_kernel(turn, facts)

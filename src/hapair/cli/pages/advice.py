@@ -13,6 +13,7 @@ ADVICE: Final = {
     "28-cannot-store.md",
     "peer-cannot-store": "on {peer}: clstat, df -h /var, dmesg; do not reboot this node meanwhile",
     "not-understood": f"install the same version on both nodes: {RUNBOOKS}/25b-two-versions.md",
+    "not-stated": f"install the same version on both nodes: {RUNBOOKS}/25b-two-versions.md",
     "versions": f"upgrade the older node: {RUNBOOKS}/25b-two-versions.md",
     "not-connected": "look at the firewalls; clbuild checks both nodes and lists what is wrong",
     "peer-ahead": f"start {{peer}}; {CONFIRM}",

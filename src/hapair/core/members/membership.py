@@ -101,7 +101,7 @@ def absorb_state(turn: Turn, peer_state: PeerState, *, lives: bool = False) -> N
         return
     if peer_state.incarnation != turn.state.peer.incarnation:
         forget_incarnation(turn, peer_state.incarnation)
-    turn.change_peer(state=peer_state)
+    turn.change_peer(state=peer_state, unread="")
     state = turn.state
     for theirs in peer_state.records:
         ours = state.record(theirs.application)
@@ -111,6 +111,17 @@ def absorb_state(turn: Turn, peer_state: PeerState, *, lives: bool = False) -> N
             _two_owners(turn, theirs.application)
             if state.me != state.built.cluster.nodes[0]:
                 turn.put_record(theirs)
+
+
+def absorb_not_stated(turn: Turn, why: str) -> None:
+    """Act together no longer with a peer that says what cannot be read; its heartbeats count."""
+    if not turn.state.peer.unread:
+        text = f"{turn.state.peer_name} states what this version cannot read: {why}"
+        turn.note("not-stated", text, severity=Severity.ALARM)
+    turn.change_peer(state=None, unread=why)
+    turn.change(accepted=0)
+    if turn.state.standing is Standing.TOGETHER:
+        turn.change(standing=Standing.CUT)
 
 
 def _two_owners(turn: Turn, application: str) -> None:

@@ -11,6 +11,7 @@ from hapair.model.node_facts import BusyPort, Card, Link, SshTry
 from hapair.model.problem import Problem
 
 DAEMON: Final = "hapaird"
+HEART: Final = "hapaird-heart"  # The daemon's process for the heartbeats.
 
 
 def attachments(situation: Situation) -> Iterator[tuple[Side, Network, Attachment]]:
@@ -302,10 +303,10 @@ def needed_port(situation: Situation, entry: BusyPort) -> bool:
 
 
 def _is_ours(entry: BusyPort, before: PortRange | None) -> bool:
-    """Our daemon holds the first port; the kernel's own sockets in our range are DRBD's."""
+    """Our daemon and its heart hold the first port; the kernel's own sockets here are DRBD's."""
     if before is None or not before.first <= entry.port <= before.last:
         return False
-    return entry.owner in {"", DAEMON}
+    return entry.owner in {"", DAEMON, HEART}
 
 
 def ephemeral_ports(situation: Situation) -> Problems:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from hapair.core.words.protocol import FORMER, UNSAID, Speaks
+from hapair.core.words.protocol import FORMER, UNSAID, Speaks, needs
 from hapair.model.built import Built
 from hapair.model.data import VolumeFacts
 from hapair.model.outcome import Outcome
@@ -63,7 +63,7 @@ class PeerState:
     behind: tuple[str, ...] = ()  # Resources that the sender stored never to promote.
     # Resources without a disk at the sender since it last knew the receiver's copy to be current:
     # it wrote nothing that the receiver lacks.
-    wrote_nothing: tuple[str, ...] = ()
+    wrote_nothing: tuple[str, ...] = field(default=(), metadata=needs("wrote-nothing"))
     seen_losses: int = 0  # The receiver's count that the sender had heard of by then.
     tie: WitnessTie = WitnessTie()
     speaks: Speaks = UNSAID
@@ -177,6 +177,14 @@ class PeerStated:
     at_s: float
     state: PeerState
     lives: bool = False  # It speaks now: its incarnation counts, also where it is an older one.
+
+
+@dataclass(frozen=True, slots=True)
+class NotStated:
+    """The peer's newest state cannot be read: what it said before holds no longer."""
+
+    at_s: float
+    why: str  # For people: the version that said it, and what is wrong.
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +324,7 @@ Event: TypeAlias = (
     | NotUnderstood
     | HeardTogether
     | PeerStated
+    | NotStated
     | DataChanged
     | LinkChanged
     | ReferencesProbed

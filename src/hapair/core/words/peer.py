@@ -19,6 +19,7 @@ class PeerView:
     unable_at_s: float = 0.0
     seen_losses: int = 0  # Its losses up to the last beat whose list of resources came as a whole.
     state: PeerState | None = None  # Of the current incarnation only.
+    unread: str = ""  # Why its newest state cannot be read; empty: it can, or there is none.
     incarnation: int = 0
     probed_at_s: float | None = None  # When the references were last asked in this silence.
     answered_at_s: float | None = None

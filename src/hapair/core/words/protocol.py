@@ -7,8 +7,17 @@ and one day a higher ``OLDEST``; a peer below it is refused by name, but is aliv
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import Field, dataclass, fields, replace
+from typing import Any, ClassVar, Final, Protocol, TypeVar
+
+
+class Said(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+T = TypeVar("T", bound=Said)
 
 FORMER: Final = 1  # Of the versions that did not say which one they speak.
 PROTOCOL: Final = 2
@@ -30,13 +39,24 @@ class Speaks:
     features: tuple[str, ...] = ()
 
 
+NEEDS: Final = "needs"
 UNSAID: Final = Speaks()
 OURS: Final = Speaks(PROTOCOL, OLDEST, tuple(FEATURES))
 
 
-def in_common(first: Speaks, second: Speaks) -> tuple[str, ...]:
-    """Return the features that both know: these, and no others, are used."""
-    return tuple(each for each in first.features if each in second.features)
+def needs(feature: str) -> Mapping[str, str]:
+    """Return the metadata of a member that is said only to who knows the feature."""
+    return {NEEDS: feature}
+
+
+def as_known(said: T, theirs: Speaks) -> T:
+    """Return what may be said to a version that speaks so: what it does not know, by default."""
+    unknown: dict[str, Any] = {
+        each.name: each.default
+        for each in fields(said)
+        if NEEDS in each.metadata and each.metadata[NEEDS] not in theirs.features
+    }
+    return replace(said, **unknown)
 
 
 def work_together(first: Speaks, second: Speaks) -> bool:

@@ -111,6 +111,7 @@ class Commands:
             "move": self.move,
             "introduce": self.introduce,
             "reload": self.reload_built,
+            "can-store": self.can_store,
             **self.builder.for_peer(),
         }
 
@@ -285,7 +286,7 @@ class Commands:
         if not call.flag("force"):
             await refuse_held(node, self.journal)
             if call.flag("handover"):
-                refuse_full(node)
+                await refuse_full(node)
         return await self.command(
             Leave(call.flag("handover"), call.flag("last"), call.flag("shutdown"))
         )
@@ -321,10 +322,13 @@ class Commands:
 
     async def _of_own(self, call: Call, command: Run | Halt | Move) -> JsonObject:
         if isinstance(command, Move):
-            refuse_full(self.node())
+            await refuse_full(self.node())
         if not isinstance(command, Run) and not call.flag("force"):
             await refuse_held(self.node(), self.journal, command.application)
         return await self.command(command)
+
+    async def can_store(self, _: Call) -> JsonObject:
+        return {"can_store": await self.node().keeper.takes()}
 
     async def may_stop(self, call: Call) -> JsonObject:
         """Say what refuses a stop of everything, on both nodes or one; empty: nothing does.

@@ -20,6 +20,7 @@ from hapair.runtime.node.node import Node
 
 ALL: Final = ""
 LOOK_S: Final = 5.0
+PEER_TRIES_S: Final = 8.0  # Longer than it waits for its own disk.
 
 
 async def refuse_held(node: Node, journal: Journal, name: str = ALL) -> None:
@@ -28,19 +29,37 @@ async def refuse_held(node: Node, journal: Journal, name: str = ALL) -> None:
         raise refusal
 
 
-def refuse_full(node: Node) -> None:
+async def refuse_full(node: Node) -> None:
     """Raise RpcError when a disk takes nothing: what is stopped here would start nowhere.
 
-    Who gives an application away stores that, and so does who gets it.
+    Who gives an application away stores that, and so does who gets it. Both disks are tried now: an
+    idle node finds only within a minute that its disk takes nothing.
     """
     peer_unable = node.state.standing is Standing.TOGETHER and hearing.peer_unable(node.state)
-    if not (peer_unable or node.keeper.cannot_store):
+    if peer_unable or not await _peer_takes(node):
+        who = node.peer.name
+    elif not await node.keeper.takes():
+        who = node.identity.me
+    else:
         return
-    who = node.peer.name if peer_unable else node.identity.me
     raise RpcError(
         f"{who} cannot store what it decides, so nothing can go from one node to the other",
         "look at: clstat; to stop it all the same: clhaltapp, or clhalt --force",
     )
+
+
+async def _peer_takes(node: Node) -> bool:
+    """Let the peer try its disk; one that cannot tell, or does not know the question, is believed.
+
+    Its heartbeats say it as well, a little later.
+    """
+    if not node.peer.connected:
+        return True
+    try:
+        answer = await node.peer.request("can-store", timeout_s=PEER_TRIES_S)
+    except RpcError:
+        return True
+    return answer.get("can_store") is not False
 
 
 async def why_not(node: Node, journal: Journal, name: str = ALL) -> RpcError | None:

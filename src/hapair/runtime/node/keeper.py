@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -58,6 +59,22 @@ class Keeper:
     def alarms(self) -> tuple[Alarm, ...]:
         return tuple(Alarm(name, text) for name, text in self._alarms.items())
 
+    async def takes(self) -> bool:
+        """Try the disk now: what is stopped for something that cannot be stored starts nowhere.
+
+        A disk that does not answer within ``SAY_AFTER_S`` takes nothing.
+        """
+        if self._lock.locked() and NOT_STORED in self._alarms:
+            return False  # It is tried all the time.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SAY_AFTER_S), self._lock:
+                error = await self._attempt(STATE, self.file.dump(self.stored))
+                if error is None:
+                    self._end(NOT_STORED, f"{self.folder}/{STATE} is written again")
+                    return True
+                self._tell_not_stored(error)
+        return False
+
     async def store(self, stored: Stored) -> None:
         """Return when it is on the disk: nothing that relies on it may happen before."""
         self.waits = True
@@ -77,8 +94,7 @@ class Keeper:
         self._begun_at_s = self.clock.boot_s()
         content = self.file.dump(stored)
         while (error := await self._attempt(STATE, content)) is not None:
-            text = f"nothing can be decided: {self.folder}/{STATE} cannot be written: "
-            self._tell(NOT_STORED, text + _meaning(error))
+            self._tell_not_stored(error)
             await asyncio.sleep(RETRY_S)
         self._begun_at_s = None
         self.stored = stored
@@ -108,6 +124,10 @@ class Keeper:
         except OSError as error:
             return error
         return None
+
+    def _tell_not_stored(self, error: OSError) -> None:
+        text = f"nothing can be decided: {self.folder}/{STATE} cannot be written: "
+        self._tell(NOT_STORED, text + _meaning(error))
 
     def _tell(self, name: str, text: str) -> None:
         if self._alarms.get(name) != text:

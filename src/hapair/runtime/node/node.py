@@ -117,7 +117,7 @@ class Node:
         self._hands = parts.hands(built.cluster, identity.me)
         self._lineage = self._make_lineage()
         peer_name = built.cluster.peer_of(identity.me)
-        self.peer = Peer(peer_name, parts.clock, parts.journal, self._lineage.stated)
+        self.peer = Peer(peer_name, parts.clock, parts.journal, self._lineage.stated, self.offer)
         self._pulse = Pulse(
             self._wires.heartbeats,
             built.cluster.timing,

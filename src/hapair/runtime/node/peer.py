@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from hapair import __version__
 from hapair.core.words.effects import Severity
-from hapair.core.words.events import PeerState, PeerStated
+from hapair.core.words.events import NotStated, PeerState, PeerStated
+from hapair.core.words.protocol import UNSAID, Speaks, as_known
 from hapair.ports.machine import Clock
 from hapair.ports.peer import PeerLink
 from hapair.rpc.messages import (
@@ -33,6 +35,7 @@ from hapair.runtime.node.loop import contained
 from hapair.runtime.verbs import Call, Handler
 
 REQUESTS_MAX: Final = 64  # Of the peer, under way at the same time.
+SIGNS_MAX: Final = 30  # Of what the peer calls its version.
 
 
 @dataclass(slots=True)
@@ -51,9 +54,11 @@ class Peer:
     clock: Clock
     journal: Journal
     stated: Callable[[PeerStated], None]
+    not_stated: Callable[[NotStated], None]
     link: PeerLink | None = None
     network: str = ""  # Which network carries the connection; empty: none is open.
-    _published: bytes = b""
+    _published: PeerState | None = None
+    _speaks: Speaks = UNSAID  # What was said on this connection that the other end knows.
     _open: asyncio.Event = field(default_factory=asyncio.Event)
     _number: int = 0
     _asked: dict[int, _Asked] = field(default_factory=dict)
@@ -75,8 +80,8 @@ class Peer:
         self._handlers[verb] = (handler, cancellable)
 
     def publish(self, state: PeerState) -> None:
-        self._published = json.dumps({"kind": "state", "state": encode(state)}).encode()
-        self._send(self._published)
+        self._published = state
+        self._send_state()
 
     async def request(
         self,
@@ -127,20 +132,27 @@ class Peer:
     def _withdraw(self, number: int) -> None:
         self._send_object({"kind": "cancel", "id": number})
 
+    def _send_state(self) -> None:
+        """Say the newest state, but for what the other end has not said to know."""
+        if self._published is not None:
+            state = encode(as_known(self._published, self._speaks))
+            self._send_object({"kind": "state", "version": __version__, "state": state})
+
     def _send_object(self, value: JsonObject) -> None:
         self._send(json.dumps(value, separators=(",", ":")).encode())
 
     def _send(self, message: bytes) -> None:
-        if self.link is not None and self.connected and message:
+        if self.link is not None and self.connected:
             self.link.send(message)
 
     # The link's reports.
 
     def opened(self, network: str) -> None:
         self.network = network
+        self._speaks = UNSAID
         self._open.set()
         self.journal.add("connected", f"connected to {self.name} over {network}")
-        self._send(self._published)
+        self._send_state()
 
     def closed(self, why: str) -> None:
         network, self.network = self.network, ""
@@ -168,8 +180,7 @@ class Peer:
     def _take(self, value: JsonObject) -> None:
         kind, number = value.get("kind"), value.get("id")
         if kind == "state":
-            state = decode(PeerState, value.get("state"))
-            self.stated(PeerStated(self.clock.boot_s(), state))
+            self._take_state(value)
             return
         if not isinstance(number, int):
             raise Malformed("no number")
@@ -185,6 +196,23 @@ class Peer:
                 self._take_answer(number, read_answer(answer))
             case _:
                 raise Malformed("neither state, request, answer nor cancel")
+
+    def _take_state(self, value: JsonObject) -> None:
+        try:
+            state = decode(PeerState, value.get("state"))
+        except Malformed as error:
+            version = str(value.get("version", "of an unknown version"))[:SIGNS_MAX]
+            self.not_stated(NotStated(self.clock.boot_s(), f"hapair {version}: {error}"))
+            return
+        self.stated(PeerStated(self.clock.boot_s(), state))
+        self._tell_more(state.speaks)
+
+    def _tell_more(self, speaks: Speaks) -> None:
+        """Say what was held back as long as the other end had not said that it knows it."""
+        before, self._speaks = self._speaks, speaks
+        newest = self._published
+        if newest is not None and as_known(newest, speaks) != as_known(newest, before):
+            self._send_state()
 
     def _take_answer(self, number: int, answer: Answer) -> None:
         asked = self._asked.get(number)
