@@ -10,6 +10,7 @@ from tests.sim.mutants_of_others import MUTANTS_OF_OTHERS
 from tests.sim.mutants_of_rights import MUTANTS_OF_RIGHTS
 from tests.sim.mutants_of_running import MUTANTS_OF_RUNNING
 from tests.sim.mutants_of_starts import MUTANTS_OF_STARTS
+from tests.sim.mutants_of_terms import MUTANTS_OF_TERMS
 from tests.sim.mutants_of_times import MUTANTS_OF_TIMES
 from tests.sim.mutants_of_versions import MUTANTS_OF_VERSIONS
 
@@ -21,6 +22,7 @@ EVERY: Final = (
     *MUTANTS_OF_RIGHTS,
     *MUTANTS_OF_RUNNING,
     *MUTANTS_OF_STARTS,
+    *MUTANTS_OF_TERMS,
     *MUTANTS_OF_TIMES,
     *MUTANTS_OF_VERSIONS,
 )

@@ -23,7 +23,7 @@ from hapair.core.applications.goals import Goal
 from hapair.core.copies import diskless, doubts, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
-from hapair.core.right import fencing, hearing, holding, witness
+from hapair.core.right import fencing, hearing, holding, terms, witness
 from hapair.core.words.effects import Effect, Guard, Layer, Publish, SetBeat, Severity, Store
 from hapair.core.words.events import (
     Beat,
@@ -82,6 +82,7 @@ def begin(
         quiet_since_s=at_s,
     )
     turn = Turn(state)
+    terms.take_over(turn)
     items.sync(turn)
     if stored.formed and stored.formed_boot_id == boot_id:
         if stored.joined_boot_id != boot_id:
@@ -200,6 +201,7 @@ def _absorb(turn: Turn, event: Event) -> None:
             if built.cluster.witnesses != turn.state.built.cluster.witnesses:
                 turn.change(witness=WitnessView())  # The new ones have said nothing yet.
             turn.change(built=built)
+            terms.take_over(turn)
             items.sync(turn)
             replication.absorb_built(turn)
             items.absorb_facts(turn)
@@ -212,6 +214,7 @@ def _settle(turn: Turn) -> None:
         turn.note("not-confirmed", text, severity=Severity.WARNING)
     doubts.update(turn)
     membership.settle(turn)
+    terms.settle(turn)
     formation.settle(turn)
     diskless.settle(turn)
     witness.settle(turn)

@@ -28,6 +28,7 @@ ADVICE: Final = {
     "denied": "mend this node's networks; it joins by itself and is completed by the peer",
     "lease-over": "mend this node's networks; it goes on by itself when the witness answers",
     "outstayed": "it asks again by itself; find out why it stood still: clevents --since 1h",
+    "new-terms": f"bring {{peer}} back: they agree by themselves; {CONFIRM}",
     "promised": f"bring {{peer}} back; {CONFIRM}",
     "witness-lost": "look at the witness: clbuild --check-witness tries it",
     "yields": "bring {peer} back; the witness then decides again",

@@ -182,7 +182,8 @@ def _mind_the_lease(turn: Turn) -> None:
     """End what runs on a node that leaves slowly, or forms anew, and is cut off meanwhile."""
     state = turn.state
     waits = state.standing in (Standing.LEAVING, Standing.FORMING)
-    bound = waits and witness.uses_witness(state) and not state.stored.holds_right
+    ends = witness.uses_witness(state) or not state.stored.terms.shared
+    bound = waits and ends and not state.stored.holds_right
     if bound and not state.lost and silence(state).lease_over:
         turn.change(lost=True)
 

@@ -142,6 +142,7 @@ def silence(state: NodeState) -> Silence:
         networks=len(cluster.networks),
         own_links_up=all(state.links.get(name, True) for name in watched),
         references=sum(network.reference is not None for network in cluster.networks),
+        same_terms=state.stored.terms.shared,
         probed=peer.answered_at_s is not None
         and peer.answered_at_s > started_s
         and state.now_s - peer.answered_at_s <= state.detection_s + REPROBE_S,
