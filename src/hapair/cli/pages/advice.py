@@ -64,8 +64,9 @@ ADVICE: Final = {
     "written-behind": "if anything still mounts it, end that (umount, its line in /etc/fstab);"
     " {peer}'s copy then replaces it by itself. Only if {peer} has no current one:"
     " clconfirm copy-is-good {application}",
-    "unproven-copy": "see what clstat says of {peer}'s copy. Only if the copies cannot meet, and"
-    " what {peer} may have written alone does not matter: clconfirm copy-is-good {application}",
+    "unproven-copy": "see what clstat says of {peer}'s copy; if {peer} is halted, type there:"
+    " clform. Only if the copies cannot meet, and what {peer} may have written alone does not"
+    " matter: clconfirm copy-is-good {application}",
     "copies-differ": "look for a cause (disk, memory); then, on the node that does not run"
     " {application}: drbdadm disconnect RESOURCE; drbdadm connect RESOURCE",
     "two-owners": "keep both nodes as they are until the two copies were compared; nothing is"

@@ -35,6 +35,12 @@ def peer_alive(state: NodeState) -> bool:
     return at_s is not None and state.now_s - at_s < state.detection_s
 
 
+def peer_left(state: NodeState) -> bool:
+    """Tell whether the peer was halted in order: it lives, and its copies are down."""
+    theirs = state.peer.state
+    return theirs is not None and theirs.left and peer_alive(state)
+
+
 def peer_stored_it(state: NodeState, resource: str) -> bool:
     """Tell whether the peer stored that its copy is behind, and said so to this daemon.
 
