@@ -17,6 +17,7 @@ from hapair.core.applications import (
     last_rung,
     layers,
     reconnect,
+    trials,
     upkeep,
 )
 from hapair.core.applications.goals import Goal
@@ -244,6 +245,7 @@ def _settle(turn: Turn) -> None:
                 upkeep.put_back(turn, application)
             case Goal.KEEP:
                 layers.bring_up(turn, application, Layer.ATTACHED)
+    trials.settle(turn)
     upkeep.settle(turn)
     brake.settle(turn)
     reconnect.settle(turn)
@@ -263,6 +265,8 @@ def _finish_leaving(turn: Turn) -> None:
     late = state.now_s >= state.leave_until_s
     theirs = state.peer.state
     peer_gone = not state.peer_heard or theirs is None or theirs.left
+    if trials.waits(state):
+        return  # What is handed over has not been given yet.
     if stopped and state.stored.formed and (not leave.last or peer_gone or late):
         turn.store(formed=False, ceded=not state.stored.holds_right)
         return
@@ -344,6 +348,8 @@ def peer_state_of(state: NodeState) -> PeerState:
         wrote_nothing=state.stored.wrote_nothing,
         seen_losses=state.peer.seen_losses,
         tie=state.stored.tie,
+        asks_store=state.trial.number,
+        stored_for=state.stored.stored_for,
         speaks=OURS,
     )
 

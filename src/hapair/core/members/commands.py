@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import goals, items, ladder, placement
+from hapair.core.applications import goals, items, ladder, placement, trials
 from hapair.core.copies import doubts, replication
 from hapair.core.members import formation, membership, unproven
 from hapair.core.right import hearing
@@ -259,7 +259,7 @@ def _cannot_go(seen: placement.View) -> str:
     peer = seen.state.peer_name
     if not seen.agreed:
         return f"{peer} is not together with this node; see: clstat"
-    if hearing.peer_unable(seen.state):
+    if trials.takes_nothing(seen.state):
         return f"{peer} cannot store, so it takes nothing before its disk is mended; see: clstat"
     if no_resync := _no_resync(seen):
         return no_resync
@@ -319,7 +319,7 @@ def _word_is_coming(seen: placement.View) -> bool:
     state = seen.state
     equal = seen.current and replication.peer_complete(state, seen.application.name)
     soon = (equal or not state.facts_read) and hearing.peer_alive(state)
-    soon = soon and not hearing.peer_unable(state)  # Its disk is not mended in a moment.
+    soon = soon and not trials.takes_nothing(state)  # Its disk is not mended in a moment.
     return soon and bool(_cannot_go(seen))
 
 
@@ -396,6 +396,8 @@ def _stayed(state: NodeState) -> str:
     """Say why a leave has ended without this node having left."""
     names = (built.application.name for built in state.built.applications)
     held = {name: why for name in names if (why := ladder.resistance(state, name))}
+    if not held and trials.takes_nothing(state):
+        return f"{state.me} stays in the cluster: {state.peer_name} cannot store, see: clstat"
     if not held:
         return "it joined again"
     told = "; ".join(f"{name} cannot be stopped: {why}" for name, why in held.items())

@@ -8,7 +8,7 @@ no moment can both use a right.
 
 from typing import Final
 
-from hapair.core.applications import items, last_rung, placement
+from hapair.core.applications import items, last_rung, placement, trials
 from hapair.core.copies import doubts
 from hapair.core.right import fencing, holding, witness
 from hapair.core.right.arbitration import Silence, Verdict, judge
@@ -144,7 +144,10 @@ def settle(turn: Turn) -> None:
         case Standing.ALONE:
             _accept(turn)
         case Standing.LEAVING if held := _held(turn.state):
-            text = f"this node stays in the cluster: {', '.join(held)} cannot be stopped as a whole"
+            why = "cannot be stopped as a whole"
+            if trials.takes_nothing(turn.state):
+                why = f"cannot go to {turn.state.peer_name}, which cannot store"
+            text = f"this node stays in the cluster: {', '.join(held)} {why}"
             turn.note("cannot-leave", text, severity=Severity.WARNING)
             stay(turn)
             _accept(turn)
@@ -160,7 +163,7 @@ def stay(turn: Turn) -> None:
 
 
 def _held(state: NodeState) -> tuple[str, ...]:
-    """Return the applications that are down on both nodes while this one waits to hand them over.
+    """Return the applications that would be down on both nodes: this one hands them over in vain.
 
     What is left to the peer cannot be taken back; when the machine goes down nothing comes back.
     """
@@ -174,7 +177,7 @@ def _held(state: NodeState) -> tuple[str, ...]:
         if each.mine
         and each.agreed
         and each.wanted is not Wanted.DOWN
-        and last_rung.cannot_stop(each)
+        and (last_rung.cannot_stop(each) or trials.takes_nothing(state))
     )
 
 

@@ -47,6 +47,7 @@ class Stored:
     tie: WitnessTie = NO_TIE
     rounds: int = 0  # How many losses of the witness were counted, see WitnessTie.
     terms: Terms = FIRST_TERMS
+    stored_for: int = 0  # The last number that the peer asked to be stored.
     incarnation: int = 0  # The last one that this node took after it had stood still.
     # Follow from the members above, so they are neither compared nor stored.
     by_application: Mapping[str, Record] = field(init=False, repr=False, compare=False)
