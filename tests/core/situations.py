@@ -13,7 +13,7 @@ from hapair.core.words.events import Beat, Form, Leave, PeerApplication, PeerSta
 from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.peer import PeerView, WitnessView
 from hapair.core.words.state import NodeState
-from hapair.core.words.stored import Stored
+from hapair.core.words.stored import Stored, Terms
 from hapair.model.backing import Backing, LastSeen
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
@@ -67,6 +67,7 @@ COMMON: Final = {
     "listening": replace(SILENT, long_enough=False),
     "kernel-answers": replace(SILENT, kernel_answers=True),
     "confirmed": replace(SILENT, confirmed=True, was_together=False),
+    "new-terms": replace(SILENT, same_terms=False, ahead=True, was_together=False),
     "peer-ahead": replace(SILENT, ahead=True, was_together=False),
     "never-joined": replace(SILENT, was_together=False),
 }
@@ -86,6 +87,7 @@ WITNESS: Final = {
     "listening": replace(SILENT, long_enough=False, granted=True),
     "kernel-answers": replace(SILENT, kernel_answers=True, granted=True),
     "confirmed": replace(SILENT, confirmed=True, denied=True),
+    "new-terms": replace(SILENT, same_terms=False, granted=True),
     "granted": replace(SILENT, granted=True),
     "denied": replace(SILENT, denied=True, waiver=True, lead_over=False),
     "waiver": replace(SILENT, waiver=True, lead_over=False),
@@ -102,6 +104,7 @@ FENCING: Final = {
     "kernel-answers": replace(SILENT, kernel_answers=True),
     "kernel-lingers": replace(SILENT, kernel_answers=True, fenced=True),
     "confirmed": replace(SILENT, confirmed=True),
+    "new-terms": replace(SILENT, same_terms=False, fenced=True),
     "fenced": replace(SILENT, fenced=True),
     "never-joined": replace(SILENT, was_together=False, methods=True),
     "let-active-first": replace(SILENT, lead_over=False, methods=True),
@@ -156,6 +159,7 @@ def answered(answer: Answer, **stored: Any) -> NodeState:  # noqa: ANN401 - the 
 
 
 FORMATION: Final = {
+    "new-terms": answered(Answer.GRANTED, terms=Terms(("paths",), since=2, shared=False)),
     "promised": answered(Answer.GRANTED, ceded=True),
     "granted": answered(Answer.GRANTED),
     "denied": answered(Answer.DENIED, holds_right=True),

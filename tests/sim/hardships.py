@@ -187,11 +187,10 @@ def random_hardships(chance: Random, shape: Shape, last_s: float) -> list[tuple[
 
 
 def _another(chance: Random, shape: Shape) -> Shape:
-    """Let it be one more witness, or slower: whose majorities overlap those of before.
-
-    Another kind of arbitration, or fewer witnesses, is a documented hole.
-    """
-    changes: list[Shape] = [replace(shape, detection_s=shape.detection_s + 1.0)]
-    if shape.arbitration is ArbitrationKind.WITNESS and shape.witnesses < WITNESSES_MAX:
-        changes.append(replace(shape, witnesses=shape.witnesses + 1))
-    return chance.choice(changes)
+    """Let it be slower, of another kind, or have another number of witnesses."""
+    slower = replace(shape, detection_s=shape.detection_s + 1.0)
+    kinds = [replace(shape, arbitration=kind) for kind in ArbitrationKind]
+    numbers = [replace(shape, witnesses=number) for number in range(1, WITNESSES_MAX + 1)]
+    if shape.arbitration is not ArbitrationKind.WITNESS:
+        numbers.clear()
+    return chance.choice([slower, *(each for each in (*kinds, *numbers) if each != shape)])

@@ -14,6 +14,8 @@ one not before the nodes had the time to tell each other about the first one: SE
 Loss of power is not a failed way; it is what a silent peer is taken for, and it may come at any
 moment: until the peer has stored that its copy is behind, DRBD acknowledges nothing alone.
 
+Where the kind of arbitration changes, what is promised with each of the kinds holds all the time.
+
 With no kind somebody writes behind DRBD while a disk has failed: a copy that was written and one
 that misses writes have no third one that could replace them, and no command of ours chooses.
 """
@@ -31,6 +33,7 @@ from tests.sim.faults import (
     HangDaemon,
     KillDaemon,
     MakeNoise,
+    Partition,
     Pause,
     PullCable,
     SlowStore,
@@ -63,6 +66,7 @@ class Promise:
     """Remembers what has failed lately and says which further fault is still promised."""
 
     world: World
+    kinds: frozenset[ArbitrationKind]  # All that the run knows.
     failed_until_s: dict[str, float] = field(default_factory=dict)
 
     def allows(self, fault: Fault) -> bool:
@@ -75,8 +79,10 @@ class Promise:
             return False
         if isinstance(fault, Pause) and self._outlasts_patience(fault):
             return False
-        if self.world.shape.arbitration is not ArbitrationKind.PATHS:
+        if ArbitrationKind.PATHS not in self.kinds:
             return True
+        if isinstance(fault, Partition):
+            return False  # Both networks at once: scheduled where the kind is another one at first.
         way = way_of(fault)
         if way is None:
             return True
@@ -97,13 +103,9 @@ class Promise:
         if self._data_everywhere():
             return False
         cluster = self.world.built.cluster
-        match cluster.arbitration:
-            case ArbitrationKind.WITNESS:
-                return fault.for_s > cluster.lease_s / 2
-            case ArbitrationKind.PATHS:
-                return fault.for_s > cluster.timing.detection_s / 2
-            case _:
-                return False
+        if ArbitrationKind.PATHS in self.kinds:
+            return fault.for_s > cluster.timing.detection_s / 2
+        return ArbitrationKind.WITNESS in self.kinds and fault.for_s > cluster.lease_s / 2
 
     def _has_another_copy(self, fault: BreakDisk) -> bool:
         resource = self.world.resources[fault.resource]

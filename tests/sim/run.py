@@ -16,6 +16,7 @@ from hapair.model.status import Standing, Wanted
 from hapair.ports.peer import TooLongError
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults
+from tests.sim.hardships import Reconfigure
 from tests.sim.machine import Core
 from tests.sim.progress import Progress
 from tests.sim.promise import Promise
@@ -101,7 +102,7 @@ def play(plan: Plan, core: Core = CORE, trace: Trace | None = None) -> Failure |
     with_versions(world, plan.seed)
     try:
         formed(world, watch)
-        faults = _faults(world)
+        faults = _faults(world, plan.schedule)
         faults.attended = plan.attended
         progress = Progress(world, watch, faults)
         _let_it_fail(world, plan.schedule, faults)
@@ -142,8 +143,10 @@ def _until(world: World, limit_s: float, reached: Callable[[], bool], what: str)
         world.run_for(0.5)
 
 
-def _faults(world: World) -> Faults:
-    faults = Faults(world, Promise(world).allows)
+def _faults(world: World, schedule: Sequence[Timed]) -> Faults:
+    changed = {t.fault.shape.arbitration for t in schedule if isinstance(t.fault, Reconfigure)}
+    kinds = frozenset({world.shape.arbitration, *changed})
+    faults = Faults(world, Promise(world, kinds).allows)
     world.faults_end = faults.end_all
     return faults
 

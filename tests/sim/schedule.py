@@ -35,7 +35,7 @@ from tests.sim.faults import (
     Typed,
     WriteBehind,
 )
-from tests.sim.hardships import FullDisk, random_hardships
+from tests.sim.hardships import FullDisk, Reconfigure, random_hardships
 from tests.sim.holders import HoldDevice, HoldMount
 from tests.sim.machine import Trouble
 from tests.sim.networks import Noise
@@ -149,9 +149,16 @@ def with_taken_addresses(
 
 
 def with_hardships(schedule: tuple[Timed, ...], shape: Shape, chance: Random) -> tuple[Timed, ...]:
-    """Let disks be full, looks and facts fail, and the configuration change."""
+    """Let disks be full, looks and facts fail, and the configuration change.
+
+    Half of the changes meet a partition: one node has the new configuration, the other one not yet.
+    """
     added = random_hardships(chance, shape, schedule[-1].at_s + 1.0)
-    timed = (*schedule, *(Timed(at_s, fault) for at_s, fault in added))
+    timed = [*schedule, *(Timed(at_s, fault) for at_s, fault in added)]
+    for at_s, fault in added:
+        if isinstance(fault, Reconfigure) and chance.random() < 0.5:
+            cut = Partition(NODES, _seconds(chance, 3.0, 20.0))
+            timed.append(Timed(round(at_s + chance.uniform(0.0, 1.5 * fault.apart_s), 3), cut))
     return tuple(sorted(timed, key=lambda one: one.at_s))
 
 

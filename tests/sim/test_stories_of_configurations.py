@@ -6,7 +6,6 @@ import pytest
 
 from hapair.core.words.events import Configured, Halt
 from hapair.model.cluster import ArbitrationKind
-from tests.checkers.rules import BrokenRuleError
 from tests.sim.settings import NODES, Shape, built_from
 from tests.sim.stage import (
     FENCING,
@@ -65,16 +64,6 @@ def test_another_arbitration_on_one_node_first_stops_nothing_and_counts_when_bot
     stage.dies("node1")
     stage.takes_over("node2")
     stage.ends_well()
-
-
-@pytest.mark.parametrize(("old", "new"), [(WITNESS, FENCING), (FENCING, WITNESS)])
-def test_hole_a_partition_between_the_two_commits_lets_each_side_ask_another_third_party(
-    old: ArbitrationKind, new: ArbitrationKind
-) -> None:
-    stage, _ = changing(old, new, "node1")
-    stage.cuts_off(for_s=30.0)
-    with pytest.raises(BrokenRuleError, match="both nodes have stored the right"):
-        stage.run_for(40.0)
 
 
 @pytest.mark.parametrize("victim", NODES)

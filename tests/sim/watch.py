@@ -48,11 +48,10 @@ class Watch:
         forms alone.
         """
         machines = (machine, self.world.machines[other(machine.name)])
-        kind = self.world.shape.arbitration
         kinds = [m.built.cluster.arbitration for m in machines]
         asks_first = ArbitrationKind.WITNESS in kinds
         both = all(m.disk.holds_right and (m.disk.formed or not asks_first) for m in machines)
-        if both and kind is not ArbitrationKind.OPERATOR and not self.world.confirmed:
+        if both and ArbitrationKind.OPERATOR not in kinds and not self.world.confirmed:
             raise BrokenRuleError("R1: both nodes have stored the right to act alone")
 
     def _asked(self, what: str) -> bool:
@@ -96,7 +95,7 @@ class Watch:
 
     def _explained_by_silence(self, state: NodeState) -> bool:
         """Tell whether the node may stop what it runs because it is cut off, or was outvoted."""
-        paths = self.world.shape.arbitration is ArbitrationKind.PATHS
+        paths = state.built.cluster.arbitration is ArbitrationKind.PATHS
         cut_off = (state.isolated and paths) or state.lost
         return cut_off or self.world.confirmed or self._beaten(state)
 

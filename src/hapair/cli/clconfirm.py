@@ -54,8 +54,9 @@ PAGE: Final = parsers.Page(
         wants the name of this node typed. The copy is used as it is then, with what was written
         to it, and all of the peer's copy is replaced by it when the nodes meet. It is also said of
         a copy that nobody wrote to, when it may miss writes and the peer's copy, which could tell,
-        was written behind DRBD or has no disk any more. Then the command shows since when writes
-        might be missing. The nodes may be together meanwhile.
+        was written behind DRBD or has no disk any more, or is down because the peer is halted:
+        there clform is better, nothing is lost then. The command shows since when writes might be
+        missing. The nodes may be together meanwhile.
     """,
     never=(
         "It never switches the peer off: that is what you state to have done.",

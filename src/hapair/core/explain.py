@@ -8,7 +8,7 @@ from hapair.core.applications import brake, failures, goals, hands, ladder, last
 from hapair.core.applications.items import ORDER, at
 from hapair.core.applications.upkeep import AT_ONCE_MAX
 from hapair.core.copies import doubts, replication
-from hapair.core.members import commands, formation
+from hapair.core.members import commands, formation, unproven
 from hapair.core.right import hearing, witness
 from hapair.core.right.arbitration import Verdict, judge
 from hapair.core.words.effects import Layer
@@ -349,15 +349,17 @@ def _written_behind(state: NodeState, application: str) -> list[Alarm]:
 
 def _unprovable(state: NodeState, application: str) -> list[Alarm]:
     """Say that a copy may miss writes, and that no connection will tell."""
+    why = "is not used: it has no disk, misses writes itself, or was written behind DRBD"
+    if hearing.peer_left(state):
+        why = f"is down: {state.peer_name} is halted; type there: clform"
     return [
         Alarm(
             "unproven-copy",
             f"the copy of {name} on {state.me} may miss writes, and {state.peer_name}'s, which"
-            " could tell, is not used: it has no disk, misses writes itself, or was written behind"
-            " DRBD",
+            f" could tell, {why}",
             application,
         )
-        for name in commands.unprovable(state, application)
+        for name in unproven.unprovable(state, application)
         if name not in state.stored.foreign_to
     ]
 
@@ -371,7 +373,8 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
         found.append(_failed(state, seen))
     elif seen.mine and goal.name in goals.LOUD:
         found.append(Alarm(goal.name, goal.because, name))
-    if state.standing is Standing.ALONE and placement.is_lost(seen):
+    unprovable = _unprovable(state, name)
+    if state.standing is Standing.ALONE and placement.is_lost(seen) and not unprovable:
         text = f"it ran on {state.peer_name}, and the copy of the data here {_lack(state, name)}"
         found.append(Alarm("stale-data", text, name))
     if commands.phase(state, application) is Phase.STUCK:
@@ -385,5 +388,5 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     found += _differing(state, name)
     found += _vanished(state, name)
     found += _written_behind(state, name)
-    found += _unprovable(state, name)
+    found += unprovable
     return found

@@ -17,13 +17,14 @@ from hapair.core.applications import (
     last_rung,
     layers,
     reconnect,
+    trials,
     upkeep,
 )
 from hapair.core.applications.goals import Goal
 from hapair.core.copies import diskless, doubts, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
-from hapair.core.right import fencing, hearing, holding, witness
+from hapair.core.right import fencing, hearing, holding, terms, witness
 from hapair.core.words.effects import Effect, Guard, Layer, Publish, SetBeat, Severity, Store
 from hapair.core.words.events import (
     Beat,
@@ -83,6 +84,7 @@ def begin(
         quiet_since_s=at_s,
     )
     turn = Turn(state)
+    terms.take_over(turn)
     items.sync(turn)
     if stored.formed and stored.formed_boot_id == boot_id:
         if stored.joined_boot_id != boot_id:
@@ -203,6 +205,7 @@ def _absorb(turn: Turn, event: Event) -> None:
             if built.cluster.witnesses != turn.state.built.cluster.witnesses:
                 turn.change(witness=WitnessView())  # The new ones have said nothing yet.
             turn.change(built=built)
+            terms.take_over(turn)
             items.sync(turn)
             replication.absorb_built(turn)
             items.absorb_built(turn)
@@ -216,6 +219,7 @@ def _settle(turn: Turn) -> None:
     items.settle(turn)
     doubts.update(turn)
     membership.settle(turn)
+    terms.settle(turn)
     formation.settle(turn)
     diskless.settle(turn)
     witness.settle(turn)
@@ -245,6 +249,7 @@ def _settle(turn: Turn) -> None:
                 upkeep.put_back(turn, application)
             case Goal.KEEP:
                 layers.bring_up(turn, application, Layer.ATTACHED)
+    trials.settle(turn)
     upkeep.settle(turn)
     brake.settle(turn)
     reconnect.settle(turn)
@@ -264,6 +269,8 @@ def _finish_leaving(turn: Turn) -> None:
     late = state.now_s >= state.leave_until_s
     theirs = state.peer.state
     peer_gone = not state.peer_heard or theirs is None or theirs.left
+    if trials.waits(state):
+        return  # What is handed over has not been given yet.
     if stopped and state.stored.formed and (not leave.last or peer_gone or late):
         turn.store(formed=False, ceded=not state.stored.holds_right)
         return
@@ -345,6 +352,8 @@ def peer_state_of(state: NodeState) -> PeerState:
         wrote_nothing=state.stored.wrote_nothing,
         seen_losses=state.peer.seen_losses,
         tie=state.stored.tie,
+        asks_store=state.trial.number,
+        stored_for=state.stored.stored_for,
         speaks=OURS,
     )
 

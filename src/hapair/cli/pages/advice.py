@@ -29,6 +29,7 @@ ADVICE: Final = {
     "denied": "mend this node's networks; it joins by itself and is completed by the peer",
     "lease-over": "mend this node's networks; it goes on by itself when the witness answers",
     "outstayed": "it asks again by itself; find out why it stood still: clevents --since 1h",
+    "new-terms": f"bring {{peer}} back: they agree by themselves; {CONFIRM}",
     "promised": f"bring {{peer}} back; {CONFIRM}",
     "witness-lost": "look at the witness: clbuild --check-witness tries it",
     "yields": "bring {peer} back; the witness then decides again",
@@ -64,8 +65,9 @@ ADVICE: Final = {
     "written-behind": "if anything still mounts it, end that (umount, its line in /etc/fstab);"
     " {peer}'s copy then replaces it by itself. Only if {peer} has no current one:"
     " clconfirm copy-is-good {application}",
-    "unproven-copy": "see what clstat says of {peer}'s copy. Only if the copies cannot meet, and"
-    " what {peer} may have written alone does not matter: clconfirm copy-is-good {application}",
+    "unproven-copy": "see what clstat says of {peer}'s copy; if {peer} is halted, type there:"
+    " clform. Only if the copies cannot meet, and what {peer} may have written alone does not"
+    " matter: clconfirm copy-is-good {application}",
     "copies-differ": "look for a cause (disk, memory); then, on the node that does not run"
     " {application}: drbdadm disconnect RESOURCE; drbdadm connect RESOURCE",
     "two-owners": "keep both nodes as they are until the two copies were compared; nothing is"

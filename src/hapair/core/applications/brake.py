@@ -99,8 +99,14 @@ def frozen(state: NodeState, resource: str) -> Frozen:
         peer_stored_it=hearing.peer_stored_it(state, resource),
         doubtful=doubts.is_doubtful(state, resource),
         gives_way=state.lost or state.isolated or hearing.superseded(state),
-        operator=state.built.cluster.arbitration is ArbitrationKind.OPERATOR and not agreed,
+        operator=_only_a_person_decides(state) and not agreed,
     )
+
+
+def _only_a_person_decides(state: NodeState) -> bool:
+    """Tell whether the peer could take over by a person's word only, by its terms as well."""
+    operator = state.built.cluster.arbitration is ArbitrationKind.OPERATOR
+    return operator and state.stored.terms.shared
 
 
 def _is_given_up(state: NodeState, resource: str) -> bool:

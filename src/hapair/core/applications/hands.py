@@ -4,7 +4,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import goals, ladder, last_rung
+from hapair.core.applications import goals, ladder, last_rung, trials
 from hapair.core.applications.placement import View, peer_can, peer_has_all, view
 from hapair.core.copies import doubts, replication
 from hapair.core.words.effects import Severity
@@ -130,7 +130,8 @@ def settle(turn: Turn) -> list[tuple[Application, goals.Goal]]:
             _take_over(turn, application)
         seen = view(turn.state, application)
         rule = first_match(HANDS, seen)
-        if seen.record is not None:
+        gives = rule.answer is Hand.GIVE
+        if seen.record is not None and not (gives and not trials.passed(turn)):
             _apply(turn, seen.record, rule)
         if turn.state is not seen.state:
             seen = view(turn.state, application)

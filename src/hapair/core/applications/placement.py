@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hapair.core.applications import items
+from hapair.core.applications import items, trials
 from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer
@@ -144,7 +144,7 @@ def peer_can(v: View) -> bool:
 
     Who cannot store cannot even take note that it belongs to it.
     """
-    able = v.agreed and not hearing.peer_unable(v.state)
+    able = v.agreed and not trials.takes_nothing(v.state)
     return able and v.peer_current and not v.failed_there and v.peer_stopped
 
 

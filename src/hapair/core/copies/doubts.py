@@ -113,9 +113,10 @@ def _needs_no_right(state: NodeState) -> bool:
     """Tell whether a Primary may go on without its peer and without a newer epoch.
 
     Otherwise DRBD holds its writes until it has one, or until the peer has stored that its copy is
-    behind (see ``brake``).
+    behind (see ``brake``). As long as the terms are new, the peer's may still be such.
     """
-    return state.built.cluster.arbitration is ArbitrationKind.OPERATOR
+    operator = state.built.cluster.arbitration is ArbitrationKind.OPERATOR
+    return operator or not state.stored.terms.shared
 
 
 def wrote_by_right(state: NodeState, epoch: int) -> bool:

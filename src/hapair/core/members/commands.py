@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import goals, items, ladder, placement
+from hapair.core.applications import goals, items, ladder, placement, trials
 from hapair.core.copies import doubts, replication
-from hapair.core.members import formation, membership
+from hapair.core.members import formation, membership, unproven
 from hapair.core.right import hearing
 from hapair.core.right.arbitration import Verdict
 from hapair.core.words.effects import Severity
@@ -122,12 +122,14 @@ def _confirm(turn: Turn, request_id: int) -> None:
     in_doubt = state.standing is Standing.ALONE and (state.stored.unproven or state.stored.away)
     if state.standing not in (Standing.CUT, Standing.FORMING) and not in_doubt:
         text = f"nothing waits for a confirmation: this node is {state.standing}"
-        doubted = [name for name in state.built.by_name if unprovable(state, name)]
+        doubted = [name for name in state.built.by_name if unproven.unprovable(state, name)]
         if doubted:
             text += f"; of a copy that may miss writes: clconfirm copy-is-good {doubted[0]}"
         turn.reply(request_id, text, accepted=False)
     elif hearing.peer_alive(state) or hearing.peer_unable(state):
         text = f"{state.peer_name} sends heartbeats, so it is not down"
+        if hearing.peer_left(state):
+            text = f"{state.peer_name} is halted, not down; type there: clform"
         turn.reply(request_id, text, accepted=False)
     elif not state.facts_read:
         text = "the state of the data is not known yet; type it again in a moment"
@@ -148,14 +150,14 @@ def _confirm(turn: Turn, request_id: int) -> None:
 
 
 def _confirm_copy(turn: Turn, request_id: int, name: str) -> None:
-    """Use copies although they were written behind DRBD, or cannot be proven (``unprovable``)."""
+    """Use copies although they were written behind DRBD, or cannot be proven (``unproven``)."""
     state = turn.state
     names = [v.resource for v in replication.volumes(state, name)]
     foreign = [each for each in names if doubts.is_foreign(state, each)]
     theirs = state.peer.state
     said = theirs.by_name.get(name) if theirs is not None else None
-    unproven = unprovable(state, name)
-    if not foreign and not unproven:
+    doubted = unproven.unprovable(state, name)
+    if not foreign and not doubted:
         text = f"no copy of {name} here is known to have been written behind DRBD"
         turn.reply(request_id, text, accepted=False)
     elif said is not None and said.data_current and hearing.agreed(state):
@@ -164,30 +166,11 @@ def _confirm_copy(turn: Turn, request_id: int, name: str) -> None:
     else:
         for resource in foreign:
             doubts.decide_foreign(turn, resource, Trust.AS_IT_IS)
-        doubts.believe(turn, unproven)
-        meant = ", ".join(sorted({*foreign, *unproven}))
+        doubts.believe(turn, doubted)
+        meant = ", ".join(sorted({*foreign, *doubted}))
         text = f"{meant}: the operator confirmed that the copy on {state.me} is good"
         turn.note("confirmed", text, name, Severity.WARNING)
         turn.reply(request_id, text, accepted=True)
-
-
-def unprovable(state: NodeState, application: str) -> list[str]:
-    """Return the copies here that may miss writes, and that no connection will ever prove.
-
-    The peer says that it will never promote its own: it was written behind DRBD, so it is not even
-    attached. One that only misses writes is: then the copies meet, unless the network fails. Or it
-    is connected and has no disk.
-    """
-    theirs = state.peer.state
-    if theirs is None or not hearing.agreed(state):
-        return []
-    if state.now_s - state.together_since_s < goals.CONNECTION_WAIT_S:
-        return []
-    names = [volume.resource for volume in replication.volumes(state, application)]
-    doubted = {*state.stored.unproven, *state.stored.away}
-    dead = {name for name in names if replication.peer_has_no_disk(state, name)}
-    dead |= set(theirs.behind)
-    return [n for n in names if n in doubted & dead and not replication.is_joined(state, n)]
 
 
 def _application_command(
@@ -276,7 +259,7 @@ def _cannot_go(seen: placement.View) -> str:
     peer = seen.state.peer_name
     if not seen.agreed:
         return f"{peer} is not together with this node; see: clstat"
-    if hearing.peer_unable(seen.state):
+    if trials.takes_nothing(seen.state):
         return f"{peer} cannot store, so it takes nothing before its disk is mended; see: clstat"
     if no_resync := _no_resync(seen):
         return no_resync
@@ -336,7 +319,7 @@ def _word_is_coming(seen: placement.View) -> bool:
     state = seen.state
     equal = seen.current and replication.peer_complete(state, seen.application.name)
     soon = (equal or not state.facts_read) and hearing.peer_alive(state)
-    soon = soon and not hearing.peer_unable(state)  # Its disk is not mended in a moment.
+    soon = soon and not trials.takes_nothing(state)  # Its disk is not mended in a moment.
     return soon and bool(_cannot_go(seen))
 
 
@@ -413,6 +396,8 @@ def _stayed(state: NodeState) -> str:
     """Say why a leave has ended without this node having left."""
     names = (built.application.name for built in state.built.applications)
     held = {name: why for name in names if (why := ladder.resistance(state, name))}
+    if not held and trials.takes_nothing(state):
+        return f"{state.me} stays in the cluster: {state.peer_name} cannot store, see: clstat"
     if not held:
         return "it joined again"
     told = "; ".join(f"{name} cannot be stopped: {why}" for name, why in held.items())

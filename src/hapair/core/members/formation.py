@@ -43,6 +43,13 @@ FORMATION: Final[tuple[FormRule, ...]] = (
         "start the peer, or type: clform --alone",
     ),
     Rule(
+        "new-terms",
+        lambda s: not s.stored.terms.shared,
+        Verdict.ALARM,
+        "the arbitration was changed, and the nodes were not together since, so the peer may be "
+        "ahead; start the peer, or make sure that it is off and type: clconfirm peer-is-down",
+    ),
+    Rule(
         "promised",
         lambda s: witness.uses_witness(s) and not witness.own_records_allow(s.stored),
         Verdict.ALARM,

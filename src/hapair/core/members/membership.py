@@ -8,7 +8,7 @@ no moment can both use a right.
 
 from typing import Final
 
-from hapair.core.applications import items, last_rung, placement
+from hapair.core.applications import items, last_rung, placement, trials
 from hapair.core.copies import doubts
 from hapair.core.right import fencing, holding, witness
 from hapair.core.right.arbitration import Silence, Verdict, judge
@@ -155,7 +155,10 @@ def settle(turn: Turn) -> None:
         case Standing.ALONE:
             _accept(turn)
         case Standing.LEAVING if held := _held(turn.state):
-            text = f"this node stays in the cluster: {', '.join(held)} cannot be stopped as a whole"
+            why = "cannot be stopped as a whole"
+            if trials.takes_nothing(turn.state):
+                why = f"cannot go to {turn.state.peer_name}, which cannot store"
+            text = f"this node stays in the cluster: {', '.join(held)} {why}"
             turn.note("cannot-leave", text, severity=Severity.WARNING)
             stay(turn)
             _accept(turn)
@@ -171,7 +174,7 @@ def stay(turn: Turn) -> None:
 
 
 def _held(state: NodeState) -> tuple[str, ...]:
-    """Return the applications that are down on both nodes while this one waits to hand them over.
+    """Return the applications that would be down on both nodes: this one hands them over in vain.
 
     What is left to the peer cannot be taken back; when the machine goes down nothing comes back.
     """
@@ -185,7 +188,7 @@ def _held(state: NodeState) -> tuple[str, ...]:
         if each.mine
         and each.agreed
         and each.wanted is not Wanted.DOWN
-        and last_rung.cannot_stop(each)
+        and (last_rung.cannot_stop(each) or trials.takes_nothing(state))
     )
 
 
@@ -193,7 +196,8 @@ def _mind_the_lease(turn: Turn) -> None:
     """End what runs on a node that leaves slowly, or forms anew, and is cut off meanwhile."""
     state = turn.state
     waits = state.standing in (Standing.LEAVING, Standing.FORMING)
-    bound = waits and witness.uses_witness(state) and not state.stored.holds_right
+    ends = witness.uses_witness(state) or not state.stored.terms.shared
+    bound = waits and ends and not state.stored.holds_right
     if bound and not state.lost and silence(state).lease_over:
         turn.change(lost=True)
 

@@ -52,6 +52,7 @@ class Silence:
     fenced: bool = False  # An agent confirmed that the peer is off.
     ahead: bool = False  # The peer's last word is that it acts alone in a newer epoch.
     not_understood: bool = False  # It sends heartbeats that this version cannot read.
+    same_terms: bool = True  # The peer has this kind of arbitration, and these witnesses, too.
     hung: bool = False  # Only its kernel has answered for so long that nothing restarts its daemon.
 
 
@@ -87,6 +88,14 @@ CONFIRMED: Final[SilenceRule] = Rule(
     Verdict.GRANT,
     "the operator confirmed that the peer is down",
 )
+NEW_TERMS: Final[SilenceRule] = Rule(
+    "new-terms",
+    lambda s: not s.same_terms,
+    Verdict.YIELD,
+    "the arbitration was changed, and the nodes were not together since: the peer may be given "
+    "the right by the former one; start the peer, or make sure that it is off and type: "
+    "clconfirm peer-is-down",
+)
 FENCED: Final[SilenceRule] = Rule(
     "fenced", lambda s: s.fenced, Verdict.GRANT, "the fence agent confirmed that the peer is off"
 )
@@ -103,6 +112,7 @@ COMMON: Final[tuple[SilenceRule, ...]] = (
     LISTENING,
     KERNEL_ANSWERS,
     CONFIRMED,
+    NEW_TERMS,
     Rule(
         "peer-ahead",
         lambda s: s.ahead,
@@ -179,6 +189,7 @@ WITNESS: Final[tuple[SilenceRule, ...]] = (
     LISTENING,
     KERNEL_ANSWERS,
     CONFIRMED,
+    NEW_TERMS,
     # A grant that was asked for before this node promised to stay passive may come after it.
     Rule(
         "granted",
@@ -244,6 +255,7 @@ FENCING: Final[tuple[SilenceRule, ...]] = (
         "the peer is off, the replication link has not noticed it yet",
     ),
     CONFIRMED,
+    NEW_TERMS,
     FENCED,
     Rule(
         "never-joined",

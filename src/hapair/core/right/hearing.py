@@ -35,6 +35,12 @@ def peer_alive(state: NodeState) -> bool:
     return at_s is not None and state.now_s - at_s < state.detection_s
 
 
+def peer_left(state: NodeState) -> bool:
+    """Tell whether the peer was halted in order: it lives, and its copies are down."""
+    theirs = state.peer.state
+    return theirs is not None and theirs.left and peer_alive(state)
+
+
 def peer_stored_it(state: NodeState, resource: str) -> bool:
     """Tell whether the peer stored that its copy is behind, and said so to this daemon.
 
@@ -142,6 +148,7 @@ def silence(state: NodeState) -> Silence:
         networks=len(cluster.networks),
         own_links_up=all(state.links.get(name, True) for name in watched),
         references=sum(network.reference is not None for network in cluster.networks),
+        same_terms=state.stored.terms.shared,
         probed=peer.answered_at_s is not None
         and peer.answered_at_s > started_s
         and state.now_s - peer.answered_at_s <= state.detection_s + REPROBE_S,

@@ -66,6 +66,8 @@ class PeerState:
     wrote_nothing: tuple[str, ...] = field(default=(), metadata=needs("wrote-nothing"))
     seen_losses: int = 0  # The receiver's count that the sender had heard of by then.
     tie: WitnessTie = WitnessTie()
+    asks_store: int = 0  # The receiver is to store this number; 0: none.
+    stored_for: int = 0  # The last one that the sender has stored.
     speaks: Speaks = UNSAID
     # Follows from the applications, so it is neither compared nor sent.
     by_name: Mapping[str, PeerApplication] = field(init=False, repr=False, compare=False)

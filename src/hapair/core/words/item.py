@@ -61,6 +61,14 @@ class ItemState:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """The peer was asked to store a number, so that it finds out whether its disk takes it."""
+
+    number: int = 0  # 0: nothing is asked.
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Reconnects:
     """How often a resource that gave its peer up was told to try again."""
 

@@ -26,6 +26,7 @@ OLDEST: Final = FORMER  # The oldest protocol with which this version works.
 FEATURES: Final[Mapping[str, str]] = {
     "pages": "heartbeats that name any number of volumes at once",
     "failures": "failed starts are counted, and forgotten with time, on both nodes",
+    "trials": "nothing is given to a node before it has proven that its disk takes it",
     "wrote-nothing": "a copy whose peer lost its disk is known to be good after a restart",
 }
 

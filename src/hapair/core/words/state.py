@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from hapair.core.words.events import Beat, Form, Leave, Move, PeerState, Run
-from hapair.core.words.item import Failed, Item, ItemState, Reconnects
+from hapair.core.words.item import Failed, Item, ItemState, Reconnects, Trial
 from hapair.core.words.peer import FencingView, PeerView, WitnessView
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
@@ -16,6 +16,7 @@ from hapair.model.status import Record, Standing
 NOT_HEARD: Final = PeerView()
 NOT_ASKED: Final = WitnessView()
 NOT_FENCED: Final = FencingView()
+NO_TRIAL: Final = Trial()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class NodeState:
     unsure: tuple[Item, ...] = ()  # To be looked at again as soon as nothing works on them.
     fresh: tuple[str, ...] = ()  # Not yet placed since this node was formed.
     moving: tuple[str, ...] = ()  # They stop here to start on the peer.
+    trial: Trial = NO_TRIAL  # Before something is given to the peer.
     leased: tuple[str, ...] = ()  # Taken over while the silent peer may still run them.
 
     @property

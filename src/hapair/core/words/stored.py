@@ -12,6 +12,18 @@ NO_TIE: Final = WitnessTie()
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """By whose word this node may act alone, and whether the peer has the same terms."""
+
+    words: tuple[str, ...] = ()  # The kind of arbitration and its witnesses; none: never noted.
+    since: int = 0  # The generation of the configuration that brought them to this node.
+    shared: bool = True  # The nodes were together with them, or never had others.
+
+
+FIRST_TERMS: Final = Terms()
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """What must survive a crash of the daemon and of the node."""
 
@@ -34,6 +46,8 @@ class Stored:
     ceded: bool = False  # Left in order: the peer may act alone without asking any witness.
     tie: WitnessTie = NO_TIE
     rounds: int = 0  # How many losses of the witness were counted, see WitnessTie.
+    terms: Terms = FIRST_TERMS
+    stored_for: int = 0  # The last number that the peer asked to be stored.
     incarnation: int = 0  # The last one that this node took after it had stood still.
     # Follow from the members above, so they are neither compared nor stored.
     by_application: Mapping[str, Record] = field(init=False, repr=False, compare=False)
