@@ -23,7 +23,8 @@ class Beat:
     epoch: int
     # Resources that the sender writes without the receiver; None: not all of them are known yet.
     unprotected: tuple[str, ...] | None = ()
-    losses: int = 0  # How many connections of its data the sender's daemon has seen end.
+    # How often the sender's daemon saw a connection of its data end, or got the right to act alone.
+    losses: int = 0
     cannot_store: bool = False  # The sender's disk takes nothing: it can decide on nothing new.
     protocol: int = FORMER
 
