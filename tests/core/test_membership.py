@@ -79,18 +79,6 @@ def test_the_side_with_the_right_accepts_last() -> None:
     assert bench.state.accepted == 0
 
 
-def test_the_right_is_kept_until_the_peer_has_heard_of_it() -> None:
-    """What it said before this node went on alone may be repeated by a heart that beats on."""
-    bench = Bench()
-    bench.running()
-    bench.alone()
-    assert bench.stands(Standing.ALONE)
-    bench.hear()
-    assert bench.stands(Standing.ALONE)
-    bench.peer_says(accepted=bench.state.incarnation)
-    assert not bench.state.stored.holds_right
-
-
 @pytest.mark.parametrize(("epoch", "accepts"), [(3, False), (4, True)])
 def test_of_two_rights_the_newer_one_is_kept(*, epoch: int, accepts: bool) -> None:
     """With equal epochs, which only two grants at once can bring, the first node keeps it."""

@@ -3,12 +3,16 @@
 from dataclasses import replace
 from typing import Final
 
+from hapair.core.applications import unseen
 from hapair.core.members import membership
-from tests.sim.faults import Cut, HangDaemon
-from tests.sim.machine import Core
+from hapair.core.words.effects import Do
+from hapair.core.words.events import Halt, Run
+from tests.sim.faults import Cut, FailActions, HangDaemon
+from tests.sim.hardships import FailLooks
+from tests.sim.machine import Core, Trouble
 from tests.sim.mutants import Mutant, in_time
 from tests.sim.settings import NODES, PRIVATE, PUBLIC
-from tests.sim.stage import LONG_S, WITH_WITNESS, Stage
+from tests.sim.stage import LONG_S, WEB, WEB_TOO, WITH_WITNESS, WITNESS, Stage, with_kind
 
 
 def the_right_outlives_an_old_word(core: Core) -> None:
@@ -23,11 +27,28 @@ def the_right_outlives_an_old_word(core: Core) -> None:
     in_time(stage, 1.0, "node1 goes on", lambda: stage.served_by() == "node1")
 
 
+def what_stopped_unseen_is_started(core: Core) -> None:
+    """A stop ends with its time-out while looks fail; the start that follows finds it up."""
+    stage = Stage(with_kind(WITNESS, WEB_TOO), core=core).begin()
+    hangs = FailActions("node1", Do.STOP_PROGRAM, WEB, Trouble.HAPPENS_LATE, 30.0)
+    stage.suffers(FailLooks("node1", 30.0), hangs)
+    stage.world.command("node1", Halt(WEB))
+    stage.run_for(5.0)
+    stage.world.command("node1", Run(WEB))
+    in_time(stage, 100.0, "node1 serves", lambda: stage.served_by(WEB) == "node1")
+
+
 MUTANTS_OF_EVIDENCE: Final = (
     Mutant(
         "the right is given up for an old word",
         "R8",
         story=the_right_outlives_an_old_word,
         values=((membership, "is_said_since", lambda _state, _theirs: True),),
+    ),
+    Mutant(
+        "what could not be looked at is never looked at again",
+        "R8",
+        story=what_stopped_unseen_is_started,
+        values=((unseen, "settle", lambda _turn: None),),
     ),
 )

@@ -17,6 +17,7 @@ from hapair.core.applications import (
     last_rung,
     layers,
     reconnect,
+    unseen,
     upkeep,
 )
 from hapair.core.applications.goals import Goal
@@ -242,6 +243,7 @@ def _settle(turn: Turn) -> None:
             case Goal.KEEP:
                 layers.bring_up(turn, application, Layer.ATTACHED)
     upkeep.settle(turn)
+    unseen.settle(turn)
     brake.settle(turn)
     reconnect.settle(turn)
     _finish_leaving(turn)

@@ -264,7 +264,9 @@ class Looked:
     at_s: float
     effect_id: int
     up: bool | None
-    trouble: str = ""  # What is wrong with it, for people; an item that is up may have some too.
+    # What is wrong with it, for people; an item that is up may have some too. Of a program: why
+    # nobody could tell, whatever is said of it besides.
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
