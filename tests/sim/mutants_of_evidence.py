@@ -4,15 +4,16 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core.applications import unseen
+from hapair.core.copies import missed
 from hapair.core.members import membership
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Halt, Run
-from tests.sim.faults import Cut, FailActions, HangDaemon
+from tests.sim.faults import BreakDisk, Cut, FailActions, HangDaemon, KillDaemon
 from tests.sim.hardships import FailLooks
 from tests.sim.machine import Core, Trouble
 from tests.sim.mutants import Mutant, in_time
 from tests.sim.settings import NODES, PRIVATE, PUBLIC
-from tests.sim.stage import LONG_S, WEB, WEB_TOO, WITH_WITNESS, WITNESS, Stage, with_kind
+from tests.sim.stage import DATA, LONG_S, WEB, WEB_TOO, WITH_WITNESS, WITNESS, Stage, with_kind
 
 
 def the_right_outlives_an_old_word(core: Core) -> None:
@@ -38,6 +39,21 @@ def what_stopped_unseen_is_started(core: Core) -> None:
     in_time(stage, 100.0, "node1 serves", lambda: stage.served_by(WEB) == "node1")
 
 
+def a_copy_that_lacked_its_disk_is_not_used(core: Core) -> None:
+    """No daemon of node1 saw it, both lost their power, and only the private network is lost."""
+    stage = Stage(replace(WITH_WITNESS, watchdog=False), core=core).begin()
+    stage.suffers(KillDaemon("node1", 10.0))
+    stage.run_for(0.2)
+    stage.suffers(BreakDisk("node1", DATA, 3.0))
+    stage.run_for(2.5)
+    for node in NODES:
+        stage.dies(node)
+    stage.suffers(Cut(PRIVATE, NODES, 150.0))
+    for node in NODES:
+        stage.world.power_on(node)
+    stage.run_for(90.0)
+
+
 MUTANTS_OF_EVIDENCE: Final = (
     Mutant(
         "the right is given up for an old word",
@@ -50,5 +66,11 @@ MUTANTS_OF_EVIDENCE: Final = (
         "R8",
         story=what_stopped_unseen_is_started,
         values=((unseen, "settle", lambda _turn: None),),
+    ),
+    Mutant(
+        "nobody tells what the peer's copy misses",
+        "R2",
+        story=a_copy_that_lacked_its_disk_is_not_used,
+        values=((missed, "settle", lambda _turn: None),),
     ),
 )

@@ -21,7 +21,7 @@ from hapair.core.applications import (
     upkeep,
 )
 from hapair.core.applications.goals import Goal
-from hapair.core.copies import diskless, doubts, replication
+from hapair.core.copies import diskless, doubts, missed, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
 from hapair.core.right import fencing, hearing, holding, witness
@@ -215,6 +215,7 @@ def _settle(turn: Turn) -> None:
     membership.settle(turn)
     formation.settle(turn)
     diskless.settle(turn)
+    missed.settle(turn)
     witness.settle(turn)
     failures.settle(turn)
     turn.change(claims=())
@@ -341,6 +342,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         asked=state.stored.asked,
         behind=doubts.never_promoted(state),
         wrote_nothing=state.stored.wrote_nothing,
+        you_miss=missed.told(state),
         seen_losses=state.peer.seen_losses,
         tie=state.stored.tie,
         speaks=OURS,
