@@ -17,7 +17,7 @@ NAME = "state.json"
 
 @pytest.fixture
 def storage(tmp_path: Path) -> FileStorage:
-    return FileStorage(tmp_path, reserved=(NAME,))
+    return FileStorage(tmp_path, reserved={NAME: ROOM_BYTES})
 
 
 def read(storage: FileStorage) -> bytes:
@@ -110,7 +110,7 @@ import errno, sys
 from pathlib import Path
 from hapair.adapters.files import FileStorage
 folder = Path(sys.argv[1])
-storage = FileStorage(folder, reserved=("state.json",))
+storage = FileStorage(folder, reserved={"state.json": 65536})
 storage.store("state.json", b"before")
 with (folder / "flood").open("wb", buffering=0) as flood:
     for size in (1 << 20, 1):
@@ -173,7 +173,46 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("program", [FULL, FULL_OF_BACKINGS], ids=["state", "backings"])
+# A daemon that is started anew on a full disk must not take the number of the one before.
+FULL_AT_THE_START = """
+import errno, sys
+from pathlib import Path
+from hapair.runtime.daemon import new_incarnation
+from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.lineage import PEER
+from hapair.runtime.places import Places
+from hapair.runtime.wiring import wire
+places = Places(Path(sys.argv[1]))
+places.memory.mkdir(parents=True)
+wiring = wire(places, protected=False)
+journal = Journal("node1", places.memory / "history", wiring.clock)
+def start():
+    before = wiring.storage.load("incarnation")
+    ours = new_incarnation(wiring, journal)
+    assert wiring.storage.load("incarnation") not in (None, before)
+    return ours
+numbers = [start()]
+wiring.storage.store(PEER, b"{}")
+with (places.memory / "flood").open("wb", buffering=0) as flood:
+    for size in (1 << 20, 1):
+        try:
+            while True:
+                flood.write(b"x" * size)
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+numbers += [start() for _ in range(20)]
+assert numbers == sorted(set(numbers))
+for number in range(20):
+    wiring.storage.store(PEER, b"%d" % number)
+print("full")
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [FULL, FULL_OF_BACKINGS, FULL_AT_THE_START],
+    ids=["state", "backings", "incarnation"],
+)
 def test_a_disk_that_is_full_to_its_last_byte_takes_it(tmp_path: Path, program: str) -> None:
     script = f"mount -t tmpfs -o size=2m none {tmp_path} && exec {sys.executable} - {tmp_path}"
     ran = subprocess.run(

@@ -26,7 +26,7 @@ from hapair.runtime.node.loop import until_broken
 from hapair.runtime.node.node import Node, Wires
 from hapair.runtime.node.perform import Hands
 from hapair.runtime.node.state_file import STATE, dump_state
-from hapair.runtime.places import Places
+from hapair.runtime.places import INCARNATION_DIGITS, Places
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, connect
 from tests.fakes.storage import FakeConnections, FakeFiles, FakeLogicalVolumes, FakeLooks
@@ -262,6 +262,7 @@ async def test_a_bug_ends_the_daemon_and_says_so(house: House, journal: Journal)
         (b"1700000000", 1_700_000_000.5, 1_700_000_001),
         (b"1800000000", 1_700_000_000.5, 1_800_000_001),
         (b"12", 0.0, 13),
+        (b"12".zfill(INCARNATION_DIGITS), 0.0, 13),
         (b"junk", 0.0, 1),
     ],
 )

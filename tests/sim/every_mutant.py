@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.sim.mutants import Mutant
 from tests.sim.mutants_of_copies import MUTANTS_OF_COPIES
+from tests.sim.mutants_of_evidence import MUTANTS_OF_EVIDENCE
 from tests.sim.mutants_of_full_disks import MUTANTS_OF_FULL_DISKS
 from tests.sim.mutants_of_halted_peers import MUTANTS_OF_HALTED_PEERS
 from tests.sim.mutants_of_messages import MUTANTS_OF_MESSAGES
@@ -18,6 +19,7 @@ from tests.sim.mutants_of_versions import MUTANTS_OF_VERSIONS
 
 EVERY: Final = (
     *MUTANTS_OF_COPIES,
+    *MUTANTS_OF_EVIDENCE,
     *MUTANTS_OF_FULL_DISKS,
     *MUTANTS_OF_HALTED_PEERS,
     *MUTANTS_OF_MESSAGES,

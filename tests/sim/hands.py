@@ -322,7 +322,6 @@ class Hands:
         return Done()
 
     def _do_with_program(self, act: Act) -> Outcome:
-        self.machine.misled.discard(act.application)
         if act.do is Do.START_PROGRAM:
             entry = self.machine.built.by_name.get(act.application)
             volumes = entry.volumes if entry is not None else ()
@@ -343,17 +342,15 @@ class Hands:
 
     def look(self, daemon: Daemon, look: Look) -> None:
         def answer() -> None:
-            parcel = partial(parcels.looked, look.effect_id, self.seen(look))
-            self.deliver(daemon, parcel)
+            blind = self.machine.blind and look.layer in FAILED_LOOK
+            up = FAILED_LOOK[look.layer] if blind else self.seen(look)
+            trouble = "no answer in time" if blind else ""
+            self.deliver(daemon, partial(parcels.looked, look.effect_id, up, trouble))
 
         self._later(self.chance.uniform(*LOOK_TAKES_S), answer)
 
     def seen(self, look: Look) -> bool | None:
         machine = self.machine
-        if machine.blind and look.layer in FAILED_LOOK:
-            if look.layer is Layer.PROGRAM and machine.program(look.application) is not True:
-                machine.misled.add(look.application)
-            return FAILED_LOOK[look.layer]
         if self._is_gone(look.resource):
             return False
         match look.layer:

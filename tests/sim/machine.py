@@ -106,8 +106,6 @@ class Machine:
     trouble: dict[tuple[Do, str], Trouble] = field(default_factory=dict)
     store_s: float = 0.0  # How long an fsync takes; infinite: the disk takes nothing.
     blind: int = 0  # Faults for which a look tells nothing; they may overlap, as the next may.
-    # Programs that do not run, and of which a look that failed said that they do.
-    misled: set[str] = field(default_factory=set)
     streamless: int = 0  # For which nothing that the kernel says is read.
     full_since_s: float | None = None  # Since when it takes nothing.
     guarded: bool = False  # The watchdog device counts.
@@ -175,6 +173,5 @@ class Machine:
         self.second.clear()
         self.addresses.clear()
         self.programs.clear()
-        self.misled.clear()
         self.deferred.clear()
         self.effects_until_crash = 0

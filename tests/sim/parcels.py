@@ -93,8 +93,8 @@ def ended(effect_id: int, outcome: Outcome, at_s: float) -> Ended:
     return Ended(at_s, effect_id, outcome)
 
 
-def looked(effect_id: int, up: bool | None, at_s: float) -> Looked:  # noqa: FBT001
-    return Looked(at_s, effect_id, up)
+def looked(effect_id: int, up: bool | None, trouble: str, at_s: float) -> Looked:  # noqa: FBT001
+    return Looked(at_s, effect_id, up, trouble)
 
 
 def look_again(at_s: float) -> LookAgain:

@@ -118,7 +118,6 @@ class Progress:
             "its eyes": machine.blind or machine.streamless,
             "its actions": any(key[1] == name for key in machine.trouble),
             "an action that only the time-out ends": daemon.spoilt & set(daemon.under_way),
-            "a look that failed (a documented hole)": name in machine.misled,
             "its cable": not public.clients_reach(machine.name),
             "somebody else's address": name in public.strangers,
             "a fight for the addresses": self._stands(RemoveAddresses, name),
@@ -147,8 +146,8 @@ class Progress:
             return "its owner waits for its disk, while its kernel answers (safety.md, limits)"
         if peer.streamless:
             return "its owner reads nothing of what its kernel says (a documented hole)"
-        if name in peer.misled:
-            return "a look that failed said that it runs there (a documented hole)"
+        if peer.blind:
+            return "a look that failed said that it runs there"
         if not self.world.wires[PUBLIC].clients_reach(peer.name):
             return "clients do not reach its owner, which moves nothing"
         return ""

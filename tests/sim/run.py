@@ -9,7 +9,7 @@ from typing import Final
 from hapair.core import node as real_core
 from hapair.core.applications.ladder import is_stuck
 from hapair.core.invariants import BrokenInvariantError
-from hapair.core.words.events import ConfirmCopy, Form, Halt, Introduce, Run
+from hapair.core.words.events import ConfirmCopy, Form, Introduce
 from hapair.core.words.state import NodeState
 from hapair.model.data import Disk
 from hapair.model.status import Standing, Wanted
@@ -44,7 +44,6 @@ HEALS_WITHIN_S: Final = 240.0
 STAYS_WELL_S: Final = 4.0
 OPERATOR_LOOKS_EVERY_S: Final = 5.0
 OPERATOR_CHOOSES_EVERY_S: Final = 40.0
-RUNS_AGAIN_AFTER_S: Final = 20.0
 CORE: Final[Core] = real_core
 BROKEN: Final = (BrokenRuleError, BrokenInvariantError, TooLongError)
 
@@ -212,27 +211,12 @@ def _operator_looks(world: World) -> None:
             continue
         if state.standing is Standing.HALTED:
             world.command(node, Form())
-        for name in sorted(world.machines[node].misled):
-            _starts_anew(world, node, name)
         for record in state.stored.records:
             gave_up = any(each.spent for each in state.items_of(record.application).values())
             gave_up = gave_up or bool(state.stored.behind)
             waits = record.owner != node or state.standing is Standing.LEAVING or gave_up
             if waits and is_stuck(state, record.application):
                 world.machines[node].second.clear()
-
-
-def _starts_anew(world: World, node: str, name: str) -> None:
-    """Halt what does not run although the node believes it, and run it again if it was wanted."""
-    state = world.state(node)
-    record = state.record(name) if state is not None else None
-    if record is not None and record.owner == node and record.wanted is Wanted.UP:
-        world.command(node, Halt(name))
-
-        def run_again() -> None:
-            world.command(node, Run(name))
-
-        world.clockwork.after(RUNS_AGAIN_AFTER_S, run_again)
 
 
 def _is_doubted(state: NodeState, resource: str) -> bool:

@@ -1,11 +1,14 @@
 """Told stories: one copy has no disk any more, so that nothing can be compared with it."""
 
+from dataclasses import replace
+
 import pytest
 
 from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Move
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk
-from tests.sim.faults import BreakDisk, Fault, KillDaemon, PowerOff
+from tests.sim.faults import BreakDisk, Cut, Fault, KillDaemon, PowerOff
+from tests.sim.settings import NODES, PRIVATE
 from tests.sim.stage import DATA, KINDS, LONG_S, ORDERS, Stage, with_kind
 
 each_kind = pytest.mark.parametrize("kind", [*KINDS, ArbitrationKind.OPERATOR])
@@ -66,4 +69,38 @@ def test_where_nobody_knows_a_person_may_choose_while_both_are_together(
     assert f"copy-is-good {ORDERS}" in refused.text
     assert stage.types("node2", ConfirmCopy(ORDERS)).accepted
     stage.waits_for(lambda: stage.served_by() == "node2", 60.0)
+    stage.ends_well()
+
+
+@each_kind
+@pytest.mark.parametrize("apart", [True, False], ids=["without the link", "with the link"])
+def test_a_disk_that_failed_unseen_is_not_used_once_the_nodes_have_met(
+    kind: ArbitrationKind, *, apart: bool
+) -> None:
+    """No daemon saw it fail, both lost their power, and it looks complete (documented holes).
+
+    Started alone, node1 would use it; after it has met node2 it waits for DRBD to compare them.
+    """
+    stage = Stage(replace(with_kind(kind), watchdog=False)).begin()
+    stage.suffers(KillDaemon("node1", 10.0))
+    stage.run_for(0.2)
+    stage.suffers(BreakDisk("node1", DATA, 3.0))
+    stage.run_for(2.5)
+    for node in NODES:
+        stage.dies(node)
+    if apart:
+        stage.suffers(Cut(PRIVATE, NODES, 150.0))
+    for node in NODES:
+        stage.world.power_on(node)
+    stage.waits_for(stage.is_together, 60.0)
+    if apart:
+        assert DATA in stage.stored("node1").unproven
+        if kind is not ArbitrationKind.OPERATOR:
+            stage.waits_for(lambda: stage.served_by() == "node2", 60.0)
+    else:
+        stage.waits_for(stage.is_redundant, 60.0)
+    stage.dies("node2")
+    stage.run_for(60.0)
+    assert stage.served_by() != "node1" or not apart
+    stage.world.power_on("node2")
     stage.ends_well()

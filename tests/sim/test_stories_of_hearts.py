@@ -7,9 +7,18 @@ import pytest
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from hapair.ports.peer import UNDECIDED_MAX_S
-from tests.sim.faults import Cut, HangDaemon
+from tests.sim.faults import Cut, HangDaemon, LoseReference
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, other
-from tests.sim.stage import FENCING, LONG_S, ONE_APPLICATION, PATHS, WITNESS, Stage, with_kind
+from tests.sim.stage import (
+    ASK_OPERATOR,
+    FENCING,
+    LONG_S,
+    ONE_APPLICATION,
+    PATHS,
+    WITNESS,
+    Stage,
+    with_kind,
+)
 
 BUSY_S = 10.0
 AS_BEFORE_S = 15.0  # Until somebody serves beside a node that is silent from the beginning.
@@ -125,5 +134,45 @@ def test_what_was_silent_and_is_heard_again_is_not_lost_afterwards(deaf_s: float
     stage.run_for(30.0)
     assert "detected" not in stage.notes("node1")
     assert all(machine.powered for machine in stage.world.machines.values())
+    assert stage.served_by() == "node1"
+    stage.ends_well()
+
+
+@pytest.mark.parametrize("away_s", [3.5, 6.0, 11.0])
+@each_node
+@pytest.mark.parametrize("kind", [WITNESS, PATHS, ASK_OPERATOR.arbitration])
+def test_the_old_word_of_a_node_that_decides_nothing_takes_no_right_away(
+    kind: ArbitrationKind, node: str, away_s: float
+) -> None:
+    """Its heart is heard again, and says that it is together with whom it has not heard since."""
+    stage = Stage(with_kind(kind, UNWATCHED)).begin()
+    stage.suffers(HangDaemon(node, 14.0, beats=True))
+    stage.run_for(0.5)
+    stage.cuts_off(for_s=away_s)
+    stage.run_for(3.2)
+    if kind is ASK_OPERATOR.arbitration:
+        stage.world.confirm(other(node))
+    stage.waits_for(lambda: stage.standing(other(node)) is Standing.ALONE, 1.0)
+    while stage.now_s < 20.0:
+        stage.run_for(0.1)
+        assert stage.standing(other(node)) is Standing.ALONE
+    stage.waits_for(stage.is_together, 30.0)
+    stage.ends_well()
+
+
+@pytest.mark.parametrize("kind", [WITNESS, PATHS])
+def test_nor_is_it_missed_when_nobody_is_left_to_ask(kind: ArbitrationKind) -> None:
+    """The third party is lost after it said that node1 may act alone."""
+    stage = Stage(with_kind(kind, UNWATCHED)).begin()
+    stage.suffers(HangDaemon("node2", LONG_S, beats=True))
+    stage.run_for(0.5)
+    stage.suffers(Cut(PRIVATE, NODES, LONG_S), Cut(PUBLIC, NODES, 5.0))
+    stage.run_for(4.0)
+    if kind is WITNESS:
+        stage.loses_witness()
+    else:
+        stage.suffers(LoseReference(("node1",), LONG_S))
+    stage.run_for(120.0)
+    assert stage.standing("node1") is Standing.ALONE
     assert stage.served_by() == "node1"
     stage.ends_well()

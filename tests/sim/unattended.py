@@ -61,8 +61,6 @@ def needs_person(world: World) -> str:
         state = world.state(node)
         if machine.held or machine.second:
             return f"something on {node} holds what is to be stopped"
-        if machine.misled:
-            return f"{node} was told that what does not run runs"
         if state is not None and state.standing is Standing.HALTED:
             return f"{node} is halted"
     for name, resource in world.resources.items():

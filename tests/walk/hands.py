@@ -151,10 +151,15 @@ def check_promoted(moment: Moment, index: int, outcome: Outcome) -> None:
         rules.check_promotion(moment, index)
 
 
-def look(moment: Moment, index: int, asked: Look) -> bool | None:
+def look(moment: Moment, index: int, asked: Look) -> tuple[bool | None, str]:
+    """Return what a look tells: up, down or in part, and why it tells nothing."""
+    if moment.boxes[index].trouble == BLIND and asked.layer in FAILED_LOOK:
+        return FAILED_LOOK[asked.layer], "no answer in time"
+    return _seen(moment, index, asked), ""
+
+
+def _seen(moment: Moment, index: int, asked: Look) -> bool | None:
     box = moment.boxes[index]
-    if box.trouble == BLIND and asked.layer in FAILED_LOOK:
-        return FAILED_LOOK[asked.layer]
     match asked.layer:
         case Layer.MOUNTED:
             return box.mounted

@@ -277,9 +277,10 @@ class Turn:
             case Act():
                 self._act(effect)
             case Look():
-                up = hands.look(self.moment, self.index, effect)
+                up, trouble = hands.look(self.moment, self.index, effect)
                 number = effect.effect_id
-                self._put(("looked", number, up), lambda at_s: Looked(at_s, number, up))
+                told = ("looked", number, up, trouble)
+                self._put(told, lambda at_s: Looked(at_s, number, up, trouble))
             case ProbeReferences():
                 self._probe()
             case AskWitnesses(epoch):

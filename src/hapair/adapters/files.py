@@ -1,21 +1,25 @@
 """Small files that must survive a power cut."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
-from hapair.adapters.shared.reserved import ROOM_BYTES, replace_in_room, spare_of
+from hapair.adapters.shared.reserved import replace_in_room, spare_of
 from hapair.durable import replace_durably, sync_folder
+
+NO_ROOM: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class FileStorage:
     """Keeps each name as one file in ``folder``; what was stored is on the disk.
 
-    For the names in ``reserved`` there is always room: they are JSON, and can be stored on a full
-    disk. With ``each_bytes`` every name has that, in so many bytes.
+    For the names in ``reserved`` there is always room, in so many bytes: they can be stored on a
+    full disk, and are filled up with line feeds. With ``each_bytes`` every name has that.
     """
 
     def __init__(
-        self, folder: Path, reserved: Collection[str] = (), each_bytes: int | None = None
+        self, folder: Path, reserved: Mapping[str, int] = NO_ROOM, each_bytes: int | None = None
     ) -> None:
         self._folder = folder
         self._reserved = reserved
@@ -35,9 +39,10 @@ class FileStorage:
             OSError: nothing was replaced, or it is not certain to survive a power cut.
         """
         file = self._folder / name
-        if name in self._reserved or self._each_bytes is not None:
+        room_bytes = self._reserved.get(name, self._each_bytes)
+        if room_bytes is not None:
             try:
-                replace_in_room(file, content, self._each_bytes or ROOM_BYTES)
+                replace_in_room(file, content, room_bytes)
             except OSError:
                 pass  # It may have room for a small file; if not, that one's error tells why.
             else:

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.applications import brake, failures, goals, hands, ladder, last_rung, placement
+from hapair.core.applications import (
+    brake,
+    failures,
+    goals,
+    hands,
+    ladder,
+    last_rung,
+    placement,
+    unseen,
+)
 from hapair.core.applications.items import ORDER, at
 from hapair.core.applications.upkeep import AT_ONCE_MAX
 from hapair.core.copies import doubts, replication
@@ -303,7 +312,11 @@ def _vanished(state: NodeState, application: str) -> list[Alarm]:
     found: list[Alarm] = []
     for item, item_state in state.items_of(application).items():
         upkeep = item_state.upkeep
-        if item.layer is Layer.MOUNTED and upkeep.missing:
+        if item.layer is Layer.PROGRAM:
+            if unseen.is_assumed(item, item_state) and upkeep.tries >= unseen.ALARM_AFTER:
+                text = f"{upkeep.trouble}; it counts as running, and is looked at again"
+                found.append(Alarm("not-seen", text, application))
+        elif item.layer is Layer.MOUNTED and upkeep.missing:
             text = f"{item.resource} was unmounted: what is written there now is not replicated"
             found.append(Alarm("not-mounted", text, application))
         elif item_state.last_error and upkeep.missing:

@@ -18,10 +18,11 @@ from hapair.core.applications import (
     layers,
     reconnect,
     trials,
+    unseen,
     upkeep,
 )
 from hapair.core.applications.goals import Goal
-from hapair.core.copies import diskless, doubts, replication
+from hapair.core.copies import diskless, doubts, missed, replication
 from hapair.core.invariants import check_step
 from hapair.core.members import commands, formation, membership
 from hapair.core.right import fencing, hearing, holding, terms, witness
@@ -222,6 +223,7 @@ def _settle(turn: Turn) -> None:
     terms.settle(turn)
     formation.settle(turn)
     diskless.settle(turn)
+    missed.settle(turn)
     witness.settle(turn)
     failures.settle(turn)
     turn.change(claims=())
@@ -251,6 +253,7 @@ def _settle(turn: Turn) -> None:
                 layers.bring_up(turn, application, Layer.ATTACHED)
     trials.settle(turn)
     upkeep.settle(turn)
+    unseen.settle(turn)
     brake.settle(turn)
     reconnect.settle(turn)
     _finish_leaving(turn)
@@ -350,6 +353,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         asked=state.stored.asked,
         behind=doubts.never_promoted(state),
         wrote_nothing=state.stored.wrote_nothing,
+        you_miss=missed.told(state),
         seen_losses=state.peer.seen_losses,
         tie=state.stored.tie,
         asks_store=state.trial.number,

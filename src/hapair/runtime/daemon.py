@@ -37,12 +37,11 @@ from hapair.runtime.node.loop import aside, until_broken
 from hapair.runtime.node.node import Identity, Listeners, Node, Parts
 from hapair.runtime.node.state_file import STATE, load_state
 from hapair.runtime.only_one import claim
-from hapair.runtime.places import Places
+from hapair.runtime.places import INCARNATION, INCARNATION_DIGITS, Places
 from hapair.runtime.priority import protect, settle_memory
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, wire
 
-INCARNATION: Final = "incarnation"
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 PEER_WAIT_S: Final = 60  # How long an interrupted job waits for the peer before it is undone.
 JOB_INTERVAL_S: Final = 30.0  # Between two tries to take a job back that could not be before.
@@ -67,7 +66,8 @@ def new_incarnation(wiring: Wiring, journal: Journal) -> int:
     """Count this start. A disk that cannot be written keeps no daemon from its heartbeats."""
     incarnation = next_incarnation(wiring.storage.load(INCARNATION), wiring.clock.wall_s())
     try:
-        wiring.storage.store(INCARNATION, str(incarnation).encode())
+        digits = str(incarnation).zfill(INCARNATION_DIGITS)
+        wiring.storage.store(INCARNATION, digits.encode())
     except OSError as error:
         text = f"the number of this start cannot be stored: {error}"
         journal.add("not-stored", text, severity=Severity.ALARM)

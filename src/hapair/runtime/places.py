@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+INCARNATION: Final = "incarnation"  # In ``memory``: the number of the daemon's last start.
+# Its leading zeros take its room on the disk beforehand; every version reads them.
+INCARNATION_DIGITS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)

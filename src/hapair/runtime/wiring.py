@@ -32,6 +32,7 @@ from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.reset import not_a_machine, reset_machine
 from hapair.adapters.shared.names import loop_with_names
 from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
+from hapair.adapters.shared.reserved import ROOM_BYTES
 from hapair.adapters.systemd_notify import SystemdSupervisor
 from hapair.adapters.watchdog import KernelWatchdog
 from hapair.model.built import Built
@@ -46,13 +47,16 @@ from hapair.runtime.building.keys import replication_secret
 from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node.keeper import RIGHTS
+from hapair.runtime.node.lineage import PEER
 from hapair.runtime.node.node import Wires
 from hapair.runtime.node.perform import Hands
 from hapair.runtime.node.state_file import STATE
-from hapair.runtime.places import Places
+from hapair.runtime.places import INCARNATION, INCARNATION_DIGITS, Places
 from hapair.runtime.priority import HEART_PRIORITY, protect
 
 KEY_BYTES: Final = 32
+# What is stored on a full disk too: the right, whom it heard of, and the number of its start.
+RESERVED: Final = {STATE: ROOM_BYTES, PEER: 4096, INCARNATION: INCARNATION_DIGITS}
 BACKING_BYTES: Final = 4096  # What is remembered of a volume: without it no copy is attached.
 
 
@@ -79,7 +83,7 @@ class Wiring:
 
 def wire(places: Places, *, protected: bool) -> Wiring:
     """Return the real outside; ``protected`` says whether priority and locked memory are wanted."""
-    storage = FileStorage(places.memory, reserved=(STATE,))
+    storage = FileStorage(places.memory, reserved=RESERVED)
     guard = ReplayGuard()
     # Threads of their own: what the right waits for waits neither for what is only for people, nor
     # for names.

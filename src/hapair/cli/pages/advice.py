@@ -57,6 +57,7 @@ ADVICE: Final = {
     "peer-tries": "wait for the other node; clevents --application {application} tells the cause",
     "stale-data": "bring {peer} back: its copy is newer than this one",
     "stuck": "clstat --why {application} names what holds it; end that, the stop is tried again",
+    "not-seen": f"mend what keeps the look from its answer: {RUNBOOKS}/19-start-fails.md",
     "not-mounted": "clhaltapp {application}; look at what lies in the empty folder; then:"
     " clrunapp {application}",
     "address-missing": "end what has the address, or mend the card; it is tried again by itself",

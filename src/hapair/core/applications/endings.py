@@ -3,14 +3,14 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import failures, items, upkeep
+from hapair.core.applications import failures, items, unseen, upkeep
 from hapair.core.applications.items import RETRY_S
 from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.layers import START, STARTS_FOREIGN
 from hapair.core.copies import doubts
 from hapair.core.words.effects import Do, Layer, Severity
 from hapair.core.words.events import Ended, Looked
-from hapair.core.words.item import Is, Item, ItemState
+from hapair.core.words.item import UNHARMED, Is, Item, ItemState
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model.backing import Trust
@@ -31,11 +31,18 @@ def absorb_looks(turn: Turn, answers: tuple[Looked, ...]) -> None:
     for item, item_state in turn.state.every_item():
         if (looked := by_effect.get(item_state.busy)) is None:
             continue
-        if item_state.known is Is.UP:
+        program = item.layer is Layer.PROGRAM
+        if program and looked.trouble:
+            unseen.absorb(turn, item, looked.trouble)
+            continue
+        if item_state.known is Is.UP and not program:
             upkeep.absorb_look(turn, item, looked)
             continue
         known = {True: Is.UP, False: Is.DOWN, None: Is.PART}[looked.up]
-        found = replace(item_state, known=known, busy=0, doing=None)
+        if unseen.is_assumed(item, item_state):
+            unseen.tell(turn, item, known)
+        kept = UNHARMED if program else item_state.upkeep
+        found = replace(item_state, known=known, busy=0, doing=None, upkeep=kept)
         if known is Is.PART:
             retry_at_s = turn.state.now_s + RETRY_S
             found = replace(found, tries=item_state.tries + 1, retry_at_s=retry_at_s)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import items
+from hapair.core.applications import items, unseen
 from hapair.core.words.effects import Do, Layer
 from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.state import NodeState
@@ -84,7 +84,8 @@ def _give_up_frozen(turn: Turn, application: Application) -> None:
 
 
 def _climb(turn: Turn, application: Application, item: Item, item_state: ItemState) -> None:
-    if item_state.busy:
+    asked = item_state.doing is None and unseen.is_assumed(item, item_state)
+    if item_state.busy and not asked:  # A stop waits for no look that may hang.
         polite = item_state.doing is Do.STOP_PROGRAM and item_state.rung > 0
         if item_state.doing is Do.START_PROGRAM or polite:
             # Do not wait for a start, or for a polite stop, that nobody wants any more.

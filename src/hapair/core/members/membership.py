@@ -14,6 +14,7 @@ from hapair.core.right import fencing, holding, witness
 from hapair.core.right.arbitration import Silence, Verdict, judge
 from hapair.core.right.hearing import (
     REPROBE_S,
+    is_said_since,
     last_heard_s,
     passes_over,
     peer_unable,
@@ -249,8 +250,13 @@ def _is_news(state: NodeState, theirs: PeerState) -> bool:
 
 
 def _may_accept(state: NodeState, theirs: PeerState) -> bool:
-    """Let the side with the right accept last: it keeps the right when the peer fails meanwhile."""
-    if not state.stored.holds_right or theirs.accepted == state.incarnation:
+    """Let the side with the right accept last: it keeps the right when the peer fails meanwhile.
+
+    What the peer agreed to before it heard of the right counts for nothing.
+    """
+    if not state.stored.holds_right:
+        return True
+    if theirs.accepted == state.incarnation and is_said_since(state, theirs):
         return True
     first = state.me == state.built.cluster.nodes[0]
     theirs_wins = (theirs.epoch, not first) > (state.stored.epoch, first)

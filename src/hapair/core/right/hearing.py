@@ -5,7 +5,7 @@ from typing import Final
 from hapair.core.copies import doubts, replication
 from hapair.core.right import fencing, witness
 from hapair.core.right.arbitration import Silence
-from hapair.core.words.events import Heard, HeardTogether
+from hapair.core.words.events import Heard, HeardTogether, PeerState
 from hapair.core.words.state import NodeState
 from hapair.model.status import Standing, Wanted
 
@@ -41,13 +41,21 @@ def peer_left(state: NodeState) -> bool:
     return theirs is not None and theirs.left and peer_alive(state)
 
 
+def is_said_since(state: NodeState, theirs: PeerState) -> bool:
+    """Tell whether the peer said this after it had heard of this node's last loss of it.
+
+    A heart repeats what its daemon said before, however little that has decided since.
+    """
+    return theirs.seen_losses >= state.losses
+
+
 def peer_stored_it(state: NodeState, resource: str) -> bool:
     """Tell whether the peer stored that its copy is behind, and said so to this daemon.
 
     The peer forgets that with each new connection: it must have been said after the last loss.
     """
     theirs = state.peer.state
-    if theirs is None or theirs.seen_losses < state.losses:
+    if theirs is None or not is_said_since(state, theirs):
         return False
     return agreed(state) and resource in theirs.behind
 

@@ -47,6 +47,7 @@ def grant(turn: Turn, because: str) -> None:
     proven = off or not witness.uses_witness(state)
     ends_s = in_touch_until_s(state) + _peer_lease_s(state)
     turn.change(
+        losses=state.losses + 1,
         leased=(),
         lease_until_s=0.0 if proven else ends_s,
         addresses_until_s=0.0 if off else ends_s,

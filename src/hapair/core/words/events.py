@@ -23,7 +23,8 @@ class Beat:
     epoch: int
     # Resources that the sender writes without the receiver; None: not all of them are known yet.
     unprotected: tuple[str, ...] | None = ()
-    losses: int = 0  # How many connections of its data the sender's daemon has seen end.
+    # How often the sender's daemon saw a connection of its data end, or got the right to act alone.
+    losses: int = 0
     cannot_store: bool = False  # The sender's disk takes nothing: it can decide on nothing new.
     protocol: int = FORMER
 
@@ -64,6 +65,7 @@ class PeerState:
     # Resources without a disk at the sender since it last knew the receiver's copy to be current:
     # it wrote nothing that the receiver lacks.
     wrote_nothing: tuple[str, ...] = field(default=(), metadata=needs("wrote-nothing"))
+    you_miss: tuple[str, ...] = ()  # Resources whose copy at the receiver misses writes.
     seen_losses: int = 0  # The receiver's count that the sender had heard of by then.
     tie: WitnessTie = WitnessTie()
     asks_store: int = 0  # The receiver is to store this number; 0: none.
@@ -273,7 +275,9 @@ class Looked:
     at_s: float
     effect_id: int
     up: bool | None
-    trouble: str = ""  # What is wrong with it, for people; an item that is up may have some too.
+    # What is wrong with it, for people; an item that is up may have some too. Of a program: why
+    # nobody could tell, whatever is said of it besides.
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,8 @@ class NodeState:
     joined_from_s: Mapping[str, float] = field(default_factory=dict)  # See replication.is_joined.
     linked_until_s: float = 0.0  # When the last connection of the data ended.
     relinked: bool = False  # A connection was made while the peer was silent.
-    losses: int = 0  # Connections of the data that ended; what the peer said before is old.
+    # Connections of the data that ended, and grants; what the peer said before is old.
+    losses: int = 0
     reconnects: Mapping[str, Reconnects] = field(default_factory=dict)  # By resource.
     claims: tuple[str, ...] = ()  # Resources that wait for the peer's word before a promotion.
     fence_asked: Mapping[int, str] = field(default_factory=dict)  # Request -> resource.

@@ -41,6 +41,7 @@ class Stored:
     away: tuple[str, ...] = ()
     # Copies here that have had no disk since the peer's were known to have every write.
     wrote_nothing: tuple[str, ...] = ()
+    peer_misses: tuple[str, ...] = ()  # Resources whose copy at the peer had no disk meanwhile.
     foreign: tuple[ForeignWrites, ...] = ()  # Local copies that were written behind DRBD.
     asked: int = 0  # The highest epoch for which a witness was asked.
     ceded: bool = False  # Left in order: the peer may act alone without asking any witness.

@@ -330,13 +330,17 @@ class Performer:
             async with self._look_turn(look), asyncio.timeout(limit_s):
                 found = await self._found(look)
         except (TimeoutError, OSError) as error:
-            text = f"cannot tell whether it is {look.layer}: {str(error) or 'no answer in time'}"
-            self._journal.add(
-                "look failed", text, application=look.application, severity=Severity.WARNING
-            )
-            # A program that cannot be asked, a slow monitor's for example, is left alone: were it
-            # called partly up, it would be killed in the end. It can still be stopped.
-            found = Presence(True if look.layer is Layer.PROGRAM else None, text)
+            why = str(error) or "no answer in time"
+            if look.layer is Layer.PROGRAM:  # The core says it, while it is news.
+                found = Presence(up=True, trouble=f"cannot tell whether its program runs: {why}")
+            else:
+                found = Presence(None, f"cannot tell whether it is {look.layer}: {why}")
+                self._journal.add(
+                    "look failed",
+                    found.trouble,
+                    application=look.application,
+                    severity=Severity.WARNING,
+                )
         answer = Looked(self._clock.boot_s(), look.effect_id, found.up, found.trouble)
         if not self._answers:
             asyncio.get_running_loop().call_soon(self._tell_answers)
