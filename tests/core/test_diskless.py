@@ -10,8 +10,9 @@ from hapair.core.words.events import ConfirmPeerDown, Introduce, Move
 from hapair.core.words.stored import Stored
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.status import Wanted
-from tests.core.bench import NAME, RESOURCE, Bench, facts
+from tests.core.bench import NAME, RESOURCE, Bench, built, facts
 from tests.core.test_explain import alarms
+from tests.sim.settings import application
 
 DEAD = facts(role=Role.PRIMARY, disk=Disk.DISKLESS)
 ALONE = facts(
@@ -83,6 +84,26 @@ def test_nothing_is_told_while_the_peer_doubts_its_copy_or_has_none() -> None:
     assert says(bench) == ()
     bench.data(replace(DEAD, resource="foreign.data"))
     assert says(bench) == ()
+
+
+def test_another_volume_that_is_not_complete_says_nothing_about_this_one() -> None:
+    """FAIL: beside a volume that is just being added nobody learns that the disk died first."""
+    bench = Bench()
+    bench.running()
+    bench.peer_has(current=False)
+    bench.peer_says(partly_current=(RESOURCE,))
+    bench.data(DEAD)
+    assert says(bench) == (RESOURCE,)
+
+
+def test_of_an_application_only_the_volumes_that_are_current_are_vouched_for() -> None:
+    bench = Bench(built(application(NAME, volumes=2)))
+    bench.running()
+    first, second = (volume.resource for volume in bench.built.applications[0].volumes)
+    assert bench.state.published is not None
+    assert bench.state.published.partly_current == ()
+    bench.data(facts(resource=first), facts(resource=second, disk=Disk.INCONSISTENT))
+    assert bench.state.published.partly_current == (first,)
 
 
 def doubtful(**stored: tuple[str, ...]) -> Bench:

@@ -20,6 +20,7 @@ from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.status import Standing
 from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.building import archive
@@ -65,9 +66,12 @@ async def no_command(_: Command) -> JsonObject:
     return {}
 
 
-def builder(places: Places, bench: Bench) -> ApplicationBuilder:
+def builder(
+    places: Places, bench: Bench, standing: Standing = Standing.TOGETHER
+) -> ApplicationBuilder:
     places.memory.mkdir(parents=True)
-    node = cast("Node", SimpleNamespace(state=SimpleNamespace(me="node1", built=BUILT)))
+    state = SimpleNamespace(me="node1", built=BUILT, standing=standing)
+    node = cast("Node", SimpleNamespace(state=state))
     around = Surroundings(
         lambda: node, no_reload, no_command, FakeRunner(), places, FileStorage(places.memory)
     )
@@ -227,3 +231,15 @@ async def test_what_holds_parameters_of_fence_agents_is_for_root_only(tmp_path: 
     install = builder(places, Bench()).for_peer()["build-install"]
     await install(Call({"parcel": encode(Parcel("orders", dumps(fenced).decode(), ()))}))
     assert places.built.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_node_that_acts_alone_takes_no_configuration_from_its_peer(tmp_path: Path) -> None:
+    """FAIL: a build that began before it took over stops what it runs, for want of the new data."""
+    places = Places(tmp_path)
+    write_durably(places.built, dumps(BUILT), PUBLIC_MODE)
+    install = builder(places, Bench(), Standing.ALONE).for_peer()["build-install"]
+    answer = await install(Call({"parcel": encode(Parcel("orders", dumps(BUILT).decode(), ()))}))
+    assert "acts alone by now" in str(answer["refused"])
+    names = Parcel("orders", dumps(a_job().built).decode(), (ParcelFile("../run", 0o755, ""),))
+    assert "points out" in str((await install(Call({"parcel": encode(names)})))["refused"])
+    assert places.built.read_bytes() == dumps(BUILT)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.core.words.events import Form, Introduce, Move
+from hapair.core.words.events import Form, Halt, Introduce
 from hapair.core.words.stored import Stored
 from hapair.model.cluster import ArbitrationKind, Watchdog
 from hapair.model.status import Standing, Wanted
@@ -204,7 +204,7 @@ async def test_with_stores_that_fail_for_ever_the_device_is_fed(tmp_path: Path) 
     pair = await watched(tmp_path)
     first = pair["node1"]
     first.disk_full = True
-    first.command(3, Move("orders"))
+    first.command(3, Halt("orders"))
     await asyncio.sleep(1.0)
     assert first.running.waits_for_disk
     assert await fed(first, 600.0)
@@ -217,7 +217,7 @@ async def test_a_node_that_is_cut_off_as_well_is_fed_for_its_lease_only(tmp_path
     pair = await watched(tmp_path)
     first = pair["node1"]
     first.disk_full = True
-    first.command(3, Move("orders"))
+    first.command(3, Halt("orders"))
     await asyncio.sleep(1.0)
     pair.cut_cables()
     lease_s = WATCHED.cluster.lease_s

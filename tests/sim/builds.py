@@ -203,12 +203,18 @@ class Job:
             self._take_back()
         elif not _are_reached(self.world):
             self._goes_on(self._install_there)
+        elif self._is_alone():
+            self._take_back()  # It refuses: it was given the right meanwhile.
         else:
             _install(self.world, self.there, self.built)
             if self.change.answered:
                 self._is_built()
             else:
                 self._goes_on(self._take_back)
+
+    def _is_alone(self) -> bool:
+        state = self.world.state(self.there.name)
+        return state is not None and state.standing is Standing.ALONE
 
     def _is_built(self) -> None:
         _commit(self.world, self.built)
@@ -228,7 +234,8 @@ class Job:
 
     def _take_back(self) -> None:
         """Install the former configuration, then take down what it does not know."""
-        if not _are_reached(self.world):
+        installed = self.there.built == self.built and self._is_alone()
+        if not _are_reached(self.world) or installed:
             self._goes_on(self._take_back)
             return
         for machine in (self.there, self.here):

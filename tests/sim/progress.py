@@ -132,6 +132,9 @@ class Progress:
 
     def _kept_by_peer(self, state: NodeState, record: Record) -> str:
         """Return why the peer, which owns it, can neither serve it nor give it away."""
+        blind = self.world.machines[other(state.me)].streamless
+        if state.standing is Standing.TOGETHER and blind:
+            return "the peer reads nothing of what its kernel says (a documented hole)"
         if state.standing is Standing.ALONE or record.owner == state.me:
             return ""
         peer, name = self.world.machines[record.owner], record.application
@@ -144,10 +147,10 @@ class Progress:
             return "an action there ends with its time-out only"
         if peer.daemon is not None and peer.daemon.storing and replication.kernel_answers(state):
             return "its owner waits for its disk, while its kernel answers (safety.md, limits)"
-        if peer.streamless:
-            return "its owner reads nothing of what its kernel says (a documented hole)"
         if peer.blind:
             return "a look that failed said that it runs there"
+        if peer.daemon is not None and _is_tried_later(peer.daemon.state, name):
+            return "it is stuck there, and tried again later"
         if not self.world.wires[PUBLIC].clients_reach(peer.name):
             return "clients do not reach its owner, which moves nothing"
         return ""
@@ -162,6 +165,8 @@ class Progress:
                 return f"{each} is {side.disk}"
             if side.foreign or each in state.stored.foreign_to:
                 return f"{each} was written behind DRBD"
+            if each in state.stored.behind and self.world.machines[other(machine.name)].store_s > 0:
+                return f"{each} may miss writes, and the other node's disk takes nothing"
             if each in state.stored.doubtful and (why := self._incomparable(machine, each)):
                 return f"{each} may miss writes, and {why}"
             if self.world.clients.acknowledged[each] - side.data:
@@ -182,3 +187,9 @@ class Progress:
         if theirs.given_up and resource in {*peer.held, *peer.second}:
             return "what holds the other one, whose disk was given up, does not end"
         return ""
+
+
+def _is_tried_later(state: NodeState, name: str) -> bool:
+    """Tell whether the end of the ladder was reached, and its next beginning is still to come."""
+    items = state.items_of(name).values()
+    return any(each.stuck and each.retry_at_s > state.now_s for each in items)

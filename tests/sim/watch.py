@@ -77,7 +77,8 @@ class Watch:
         failed = record is not None and machine.name in record.failed_on
         explained = (
             (state.standing in (Standing.LEAVING, Standing.HALTED) and self._asked(machine.name))
-            or (wanted is Wanted.DOWN and self._asked(name))
+            or (wanted is Wanted.DOWN and (self._asked(name) or self.world.building))
+            or machine.streamless  # What it was told last counts (a documented hole).
             or (failed and bool(self.world.troubled))
             or self._explained_by_silence(state)
             or is_spent(state, name)

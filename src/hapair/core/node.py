@@ -353,6 +353,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         asked=state.stored.asked,
         behind=doubts.never_promoted(state),
         wrote_nothing=state.stored.wrote_nothing,
+        partly_current=doubts.partly_current(state),
         you_miss=missed.told(state),
         seen_losses=state.peer.seen_losses,
         tie=state.stored.tie,

@@ -39,5 +39,5 @@ def _writes_to_the_peer(state: NodeState, theirs: PeerState, name: str) -> bool:
         and facts.connection is Connection.CONNECTED
         and facts.peer_disk is Disk.UP_TO_DATE
         and said is not None
-        and said.data_current
+        and (said.data_current or name in theirs.partly_current)
     )

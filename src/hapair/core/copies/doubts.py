@@ -17,6 +17,17 @@ def data_current(state: NodeState, application: str) -> bool:
     return all(is_current(state, v.resource) for v in replication.volumes(state, application))
 
 
+def partly_current(state: NodeState) -> tuple[str, ...]:
+    """Return the copies that are so beside others of their application that are not."""
+    volumes = [
+        volume.resource
+        for built in state.built.applications
+        if not data_current(state, built.application.name)
+        for volume in built.volumes
+    ]
+    return tuple(sorted(name for name in volumes if is_current(state, name)))
+
+
 def is_current(state: NodeState, resource: str) -> bool:
     facts = state.facts.get(resource)
     return facts is not None and facts.current and not is_doubtful(state, resource)

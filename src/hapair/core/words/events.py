@@ -65,6 +65,8 @@ class PeerState:
     # Resources without a disk at the sender since it last knew the receiver's copy to be current:
     # it wrote nothing that the receiver lacks.
     wrote_nothing: tuple[str, ...] = field(default=(), metadata=needs("wrote-nothing"))
+    # Resources whose copy at the sender is current, of applications that have others that are not.
+    partly_current: tuple[str, ...] = ()
     you_miss: tuple[str, ...] = ()  # Resources whose copy at the receiver misses writes.
     seen_losses: int = 0  # The receiver's count that the sender had heard of by then.
     tie: WitnessTie = WitnessTie()

@@ -52,7 +52,7 @@ from hapair.runtime.jobs.job import (
     run,
     take_back,
 )
-from hapair.runtime.jobs.parcel import Parcel, ParcelError, is_inside, pack
+from hapair.runtime.jobs.parcel import Parcel, ParcelError, pack, refusal
 from hapair.runtime.jobs.survey import survey
 from hapair.runtime.jobs.unfinished import (
     WAY_OUT,
@@ -446,8 +446,8 @@ class ApplicationBuilder:
 
     async def _answer_install(self, call: Call) -> JsonObject:
         parcel = decode(Parcel, call.args.get("parcel"))
-        if not is_inside(parcel.application) or not all(is_inside(f.name) for f in parcel.files):
-            raise RpcError("a file's name points out of the application's folder")
+        if why := refusal(parcel, self._state.me, self._state.standing):
+            return {"refused": why}
         return _as_answer(await self._unpack(parcel))
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hapair.model.status import Standing
+
 FILE_BYTES_MAX: Final = 1024 * 1024
 FILES_MAX: Final = 200
 FOLDER_BYTES_MAX: Final = 2 * 1024 * 1024  # In JSON it grows up to six times: one message holds it.
@@ -50,6 +52,19 @@ def pack(folder: Path) -> tuple[ParcelFile, ...]:
         name = path.relative_to(folder).as_posix()
         files.append(ParcelFile(name, stat.S_IMODE(status.st_mode), text))
     return tuple(files)
+
+
+def refusal(parcel: Parcel, me: str, standing: Standing) -> str:
+    """Return why the node ``me`` does not install what its peer sent; empty: it may.
+
+    One that acts alone was given the right after the peer had begun: what it runs is not changed
+    by a peer that it has not met since.
+    """
+    if not is_inside(parcel.application) or not all(is_inside(file.name) for file in parcel.files):
+        return "a file's name points out of the application's folder"
+    if standing is Standing.ALONE:
+        return f"{me} acts alone by now, so it takes no other configuration; see: clstat"
+    return ""
 
 
 def is_inside(name: str) -> bool:
