@@ -101,7 +101,7 @@ def test_of_an_application_only_the_volumes_that_are_current_are_vouched_for() -
     bench.running()
     first, second = (volume.resource for volume in bench.built.applications[0].volumes)
     assert bench.state.published is not None
-    assert bench.state.published.partly_current == ()
+    assert not bench.state.published.partly_current
     bench.data(facts(resource=first), facts(resource=second, disk=Disk.INCONSISTENT))
     assert bench.state.published.partly_current == (first,)
 

@@ -22,6 +22,7 @@ from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.status import Standing
 from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
@@ -340,7 +341,9 @@ class World:
     def start_daemon(self, name: str) -> None:
         """Make a builder over what is on disk, as a new daemon does."""
         places = self.places(name)
-        state = SimpleNamespace(me=name, built=self.built(name), record=lambda _: None)
+        state = SimpleNamespace(
+            me=name, built=self.built(name), record=lambda _: None, standing=Standing.TOGETHER
+        )
         other = next(each for each in NAMES if each != name)
         node = cast("Node", SimpleNamespace(state=state, peer=Line(self, other)))
 

@@ -268,6 +268,8 @@ class Removal:
 
     def _wait(self) -> None:
         world = self.world
+        if any(machine.store_s for machine in world.machines.values()):
+            self.until_s = world.clockwork.now_s + STOPS_WITHIN_S  # The command waits for a disk.
         if self._is_down() and _both_can(world):
             former = world.machines[NODES[0]].built
             left = tuple(b for b in former.applications if b.application.name != self.name)
