@@ -107,6 +107,7 @@ class Machine:
     store_s: float = 0.0  # How long an fsync takes; infinite: the disk takes nothing.
     blind: int = 0  # Faults for which a look tells nothing; they may overlap, as the next may.
     streamless: int = 0  # For which nothing that the kernel says is read.
+    streamless_from_s: float = 0.0  # When that began last.
     full_since_s: float | None = None  # Since when it takes nothing.
     guarded: bool = False  # The watchdog device counts.
     fed_at_s: float = 0.0

@@ -6,6 +6,7 @@ from hapair.core.applications.items import is_spent
 from hapair.core.words.effects import Act, Do
 from hapair.core.words.events import Halt, Leave, Move, Run
 from hapair.core.words.state import NodeState
+from hapair.model import timing
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Standing, Wanted
@@ -58,6 +59,11 @@ class Watch:
         at_s = self.asked_at_s.get(what)
         return at_s is not None and self.world.clockwork.now_s - at_s < ASKED_FOR_S
 
+    def _reads_nothing(self, machine: Machine) -> bool:
+        """Tell whether what the kernel said last counts for too long (a documented hole)."""
+        since_s = self.world.clockwork.now_s - machine.streamless_from_s
+        return machine.streamless > 0 and since_s > timing.UNTOLD_S
+
     def _act(self, machine: Machine, state: NodeState, act: Act) -> None:
         """R1, R5: it is allowed and bounded. R6, R7: nothing is stopped without a reason."""
         if not 0 < act.timeout_s <= ACTION_TAKES_MAX_S:
@@ -78,7 +84,7 @@ class Watch:
         explained = (
             (state.standing in (Standing.LEAVING, Standing.HALTED) and self._asked(machine.name))
             or (wanted is Wanted.DOWN and (self._asked(name) or self.world.building))
-            or machine.streamless  # What it was told last counts (a documented hole).
+            or self._reads_nothing(machine)
             or (failed and bool(self.world.troubled))
             or self._explained_by_silence(state)
             or is_spent(state, name)
