@@ -6,7 +6,6 @@ from hapair.core.applications.items import is_spent
 from hapair.core.words.effects import Act, Do
 from hapair.core.words.events import Halt, Leave, Move, Run
 from hapair.core.words.state import NodeState
-from hapair.model import timing
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Standing, Wanted
@@ -21,6 +20,7 @@ STOPS: Final = (Do.STOP_PROGRAM, Do.KILL_PROGRAM, Do.REMOVE_ADDRESSES, Do.UNMOUN
 BRINGS: Final = (Do.PROMOTE, Do.ADD_ADDRESSES, Do.RESTORE_ADDRESSES, Do.START_PROGRAM)
 ACTION_TAKES_MAX_S: Final = 600.0
 ASKED_FOR_S: Final = 150.0  # So long a command explains that an application stops.
+READS_AGAIN_S: Final = 6.0  # A stream of the kernel's words that ended is back by then.
 
 
 class Watch:
@@ -62,7 +62,7 @@ class Watch:
     def _reads_nothing(self, machine: Machine) -> bool:
         """Tell whether what the kernel said last counts for too long (a documented hole)."""
         since_s = self.world.clockwork.now_s - machine.streamless_from_s
-        return machine.streamless > 0 and since_s > timing.UNTOLD_S
+        return machine.streamless > 0 and since_s > READS_AGAIN_S
 
     def _act(self, machine: Machine, state: NodeState, act: Act) -> None:
         """R1, R5: it is allowed and bounded. R6, R7: nothing is stopped without a reason."""
