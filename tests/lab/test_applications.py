@@ -133,13 +133,16 @@ def test_clbuildapp_that_cannot_go_on_leaves_everything_as_it_was(formed_lab: La
     node2.check("lvremove -q -y vg_mail/all")
     assert storage_of(formed_lab) == before
 
-    # The volumes of node2 are made, then its drbdadm refuses to read its files.
+    # The volumes of node2 are made, then its drbdadm refuses to read its files: all of them, where
+    # drbd.conf says more than as it is shipped.
+    shipped = node2.get("/etc/drbd.conf")
+    node2.put("/etc/drbd.conf", shipped + b'\ninclude "site/*.res";\n')
     node2.put("/etc/drbd.d/broken.res", "resource {\n")
     refused(node2, "everything was taken back", typed_on=node1)
     assert storage_of(formed_lab) == before
     assert node1.get("/srv/mail/before-the-cluster") == b"precious\n"
 
-    node2.check("rm /etc/drbd.d/broken.res")
+    node2.put("/etc/drbd.conf", shipped)  # What is broken there now is of somebody else.
     node1.check("clbuildapp mail", timeout_s=PATIENCE_S)
     assert node1.get("/srv/mail/before-the-cluster") == b"precious\n"
     assert "/dev/drbd" in node1.check("grep /srv/mail /proc/mounts")

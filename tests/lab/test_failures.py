@@ -187,7 +187,11 @@ def test_a_failing_disk_is_served_from_the_other_copy(formed_lab: Lab) -> None:
         wait_for_alarm(formed_lab, story.node1, "the disk of node1 is lost")
         faults.mend_disk(story.node1, VOLUME)
         # As runbook 14 says for those who do not want to halt the node: the volume is guarded.
-        story.node1.check("blockdev --setrw /dev/vg_orders/data && drbdadm attach orders.data")
+        # Until the failed writes have ended, it may be guarded once more.
+        attach = "blockdev --setrw /dev/vg_orders/data && drbdadm attach orders.data"
+        formed_lab.wait_until(
+            "the disk is attached", lambda: story.node1.run(attach).ok, timeout_s=PATIENCE_S
+        )
         story.redundant_again()
         assert server_pid(story.node1) == before
 
