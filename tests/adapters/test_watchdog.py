@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hapair.adapters import watchdog
 from hapair.adapters.watchdog import FOOD, RELEASE, RUNS_ON, KernelWatchdog
 from hapair.model.cluster import Watchdog
 from hapair.model.outcome import Done, Refused
@@ -92,6 +93,19 @@ def test_a_device_that_nothing_stops_is_not_even_opened() -> None:
     kernel = FakeKernel(nowayout=True)
     assert "nowayout=0" in refusal(kernel)
     assert kernel.opened == 0
+
+
+@pytest.mark.parametrize("device", ["/dev/watchdog", "/dev/watchdog0"])
+def test_whether_a_device_runs_is_read_and_nothing_is_opened(
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "DRIVERS", tmp_path)
+    left = KernelWatchdog()
+    assert not left.runs(Watchdog(device)), "not known"
+    (tmp_path / "watchdog0").mkdir()
+    for state, runs in (("active", True), ("inactive", False)):
+        (tmp_path / "watchdog0" / "state").write_text(f"{state}\n")
+        assert left.runs(Watchdog(device)) is runs
 
 
 def test_a_fraction_of_a_second_never_makes_the_reset_later() -> None:

@@ -18,16 +18,17 @@ class World:
     device: WatchdogDevice
     missing: WatchdogDevice
     runs: Callable[[], bool]  # Would the node be reset unless somebody feeds it?
+    leaves_running: Callable[[], object]  # A daemon has it open, and is killed.
 
 
 @pytest.fixture(params=["fake", "real"])
 def world(request: pytest.FixtureRequest) -> World:
     if request.param == "fake":
         fake = FakeWatchdog()
-        return World(fake, FakeWatchdog(missing=True), lambda: fake.is_open)
+        return World(fake, FakeWatchdog(missing=True), lambda: fake.is_open, fake.crash)
     kernel = FakeKernel()
     missing = KernelWatchdog(FakeKernel(fails_to_open=errno.ENOENT))
-    return World(KernelWatchdog(kernel), missing, lambda: kernel.runs)
+    return World(KernelWatchdog(kernel), missing, lambda: kernel.runs, kernel.crash)
 
 
 def test_it_runs_from_open_to_release_only(world: World) -> None:
@@ -45,6 +46,17 @@ def test_it_may_be_opened_twice_and_once_more_after_its_release(world: World) ->
     world.device.release()
     assert isinstance(world.device.open(Watchdog()), Done)
     assert world.runs()
+
+
+def test_what_an_earlier_daemon_left_running_is_known_without_opening_it(world: World) -> None:
+    assert not world.device.runs(Watchdog())
+    world.leaves_running()
+    assert world.device.runs(Watchdog())
+    assert isinstance(world.device.open(Watchdog()), Done)
+    assert not world.device.runs(Watchdog()), "it is ours"
+    world.device.release()
+    assert not world.device.runs(Watchdog())
+    assert not world.missing.runs(Watchdog())
 
 
 def test_what_is_not_open_may_be_fed_and_released(world: World) -> None:

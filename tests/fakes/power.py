@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from hapair.adapters.watchdog import (
     FLAGS,
+    FOOD,
     GET_SUPPORT,
     INFO_BYTES,
     NUMBER,
@@ -41,6 +42,10 @@ class FakeWatchdog:
     is_open: bool = False
     missing: bool = False
     fed: int = 0
+    left_running: bool = False
+
+    def runs(self, watchdog: Watchdog) -> bool:  # noqa: ARG002 - there is only one
+        return self.left_running and not self.is_open and not self.missing
 
     def open(self, watchdog: Watchdog) -> Outcome:
         if self.missing:
@@ -48,11 +53,15 @@ class FakeWatchdog:
         self.is_open = True
         return Done()
 
+    def crash(self) -> None:
+        """Let a daemon have it open, and be killed."""
+        self.left_running = True
+
     def feed(self) -> None:
         self.fed += self.is_open
 
     def release(self) -> None:
-        self.is_open = False
+        self.is_open = self.left_running = False
 
 
 DESCRIPTOR = 7
@@ -103,10 +112,21 @@ class FakeKernel:
     def close(self, descriptor: int) -> None:
         self.closed += descriptor == DESCRIPTOR
 
+    def crash(self) -> None:
+        """Let a process have it open, and end without a word."""
+        descriptor = self.open("/dev/watchdog")
+        self.write(descriptor, FOOD)
+        self.close(descriptor)
+
     def cannot_stop(self, device: str) -> bool:
         if self.fails_to_open:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), device)
         return self.nowayout
+
+    def counts(self, device: str) -> bool:
+        if self.fails_to_open:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), device)
+        return self.runs
 
     @property
     def runs(self) -> bool:

@@ -51,7 +51,11 @@ class DeviceSeen:
     """Remembers what was done with the watchdog device."""
 
     opens: bool = True
+    left_running: bool = False
     done: list[str] = field(default_factory=list)
+
+    def runs(self, watchdog: Watchdog) -> bool:  # noqa: ARG002 - there is only one
+        return self.left_running and "open" not in self.done
 
     def open(self, watchdog: Watchdog) -> Outcome:
         if not self.opens:

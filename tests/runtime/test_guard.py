@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 
 from hapair.model.cluster import Watchdog
 from hapair.runtime.history.journal_log import Journal
@@ -69,3 +70,47 @@ async def test_another_device_of_a_new_configuration_is_taken_over(journal: Jour
     guard.use(Watchdog("/dev/watchdog1"), needed=True)
     guard.use(None, needed=True)
     assert device.done == ["open", "release", "open", "release"]
+
+
+@virtually
+async def test_a_device_that_runs_is_left_alone_until_no_reset_is_due(journal: Journal) -> None:
+    clock, device, known = LoopClock(), DeviceSeen(left_running=True), list[bool]()
+    guard = Guard(device, TEN, clock, journal, clock.boot_s, may_go_on=lambda: bool(known))
+    guard.set(on=True)
+    await fed_for(guard, 9.0)
+    assert device.done == []
+    known.append(True)
+    await fed_for(guard, 3.0)
+    assert device.done == ["open", "feed", "feed"]
+
+
+@virtually
+async def test_a_device_that_runs_is_stopped_when_nothing_runs_here(journal: Journal) -> None:
+    device = DeviceSeen(left_running=True)
+    guard = Guard(device, TEN, LoopClock(), journal, lambda: 0.0, may_go_on=lambda: False)
+    guard.set(on=True)
+    guard.set(on=False)
+    guard.set(on=False)
+    assert device.done == ["open", "release"]
+    await fed_for(guard, 9.0)
+    assert device.done == ["open", "release"]
+
+
+@virtually
+async def test_a_device_that_does_not_run_is_opened_at_once(journal: Journal) -> None:
+    device = DeviceSeen()
+    guard = Guard(device, TEN, LoopClock(), journal, lambda: 0.0, may_go_on=lambda: False)
+    guard.set(on=True)
+    assert device.done == ["open"]
+
+
+@virtually
+async def test_a_core_that_waits_is_fed_only_if_it_may(journal: Journal) -> None:
+    """That it decided a moment ago does not count: it can stop nothing any more."""
+    for may in (False, True):
+        clock, device = LoopClock(), DeviceSeen()
+        guard = Guard(device, TEN, clock, journal, clock.boot_s, lambda: True)
+        guard.may_wait = partial(bool, may)
+        guard.set(on=True)
+        await fed_for(guard, 3.0)
+        assert ("feed" in device.done) is may

@@ -15,7 +15,7 @@ from hapair.core.words.stored import Stored
 from hapair.model.cluster import ArbitrationKind, Watchdog
 from hapair.model.status import Standing, Wanted
 from hapair.runtime.history.journal_log import Journal
-from hapair.runtime.node.guard import may_wait
+from hapair.runtime.node.guard import BOUND, may_wait
 from hapair.runtime.node.keeper import NO_ROOM, NOT_STORED, SAY_AFTER_S, TRIAL, Keeper
 from hapair.runtime.node.state_file import STATE, StateFile, load_state
 from tests.fakes.third_parties import DeviceSeen
@@ -221,11 +221,11 @@ async def test_a_node_that_is_cut_off_as_well_is_fed_for_its_lease_only(tmp_path
     await asyncio.sleep(1.0)
     pair.cut_cables()
     lease_s = WATCHED.cluster.lease_s
-    await asyncio.sleep(lease_s - TIMEOUT_S)
+    await asyncio.sleep(lease_s - 2 * TIMEOUT_S)
     before = first.device.done.count("feed")
     await asyncio.sleep(TIMEOUT_S / 2)
     assert first.device.done.count("feed") > before
-    await asyncio.sleep(TIMEOUT_S)
+    await asyncio.sleep(TIMEOUT_S / 2)  # It bites at the end of the lease.
     assert not await fed(first, 2 * TIMEOUT_S)
     pair.end()
 
@@ -264,11 +264,63 @@ async def test_a_new_daemon_of_the_same_boot_guards_what_may_run_at_once(tmp_pat
     pair.end()
 
 
+@virtually
+@pytest.mark.parametrize("kind", [ArbitrationKind.PATHS, ArbitrationKind.OPERATOR])
+async def test_a_device_that_was_left_running_is_fed_at_once_only_if_nobody_takes_over(
+    tmp_path: Path, kind: ArbitrationKind
+) -> None:
+    """It may be about to bite: without a word of the peer, and on a full disk, it is left alone."""
+    pair = await watched(tmp_path)
+    first, stored = pair["node1"], pair["node1"].running.state.stored
+    first.die()
+    first.device = DeviceSeen(left_running=True)
+    first.disk_full = True
+    pair.cut_cables()
+    first.start(replace(WATCHED, cluster=replace(WATCHED.cluster, arbitration=kind)), stored)
+    assert first.device.done == ([] if kind in BOUND else ["open"])
+    pair.end()
+
+
+@virtually
+async def test_a_disk_that_takes_something_is_word_enough(tmp_path: Path) -> None:
+    pair = await watched(tmp_path)
+    first, stored = pair["node1"], pair["node1"].running.state.stored
+    first.die()
+    first.device = DeviceSeen(left_running=True)
+    pair.cut_cables()
+    first.start(WATCHED, stored)
+    await asyncio.sleep(0.1)
+    assert first.device.done[0] == "open"
+    pair.end()
+
+
+@virtually
+async def test_it_is_fed_too_when_the_peer_echoes_a_daemon_that_cannot_store(
+    tmp_path: Path,
+) -> None:
+    pair = await watched(tmp_path)
+    first, stored = pair["node1"], pair["node1"].running.state.stored
+    first.die()
+    first.device = DeviceSeen(left_running=True)
+    first.disk_full = True
+    first.start(WATCHED, stored)
+    assert first.device.done == []
+    pair.connect()
+    await asyncio.sleep(TIMEOUT_S)
+    assert first.device.done[:2] == ["open", "feed"]
+    pair.end()
+
+
 def test_only_a_lease_bounds_the_wait() -> None:
     for kind in ArbitrationKind:
         of_kind = replace(cluster(), arbitration=kind)
         lease_s = of_kind.lease_s
-        bound = kind in (ArbitrationKind.WITNESS, ArbitrationKind.PATHS)
+        bound = kind in BOUND
         assert may_wait(of_kind, Stored(), lease_s - 0.1)
+        guarded = replace(of_kind, watchdog=Watchdog(timeout_s=TIMEOUT_S))
+        assert may_wait(guarded, Stored(), lease_s - TIMEOUT_S - 0.1)
+        assert may_wait(guarded, Stored(), lease_s - TIMEOUT_S) is not bound
+        slow = replace(of_kind, watchdog=Watchdog(timeout_s=lease_s))
+        assert may_wait(slow, Stored(), slow.timing.heartbeat_s)
         assert may_wait(of_kind, Stored(), FOR_EVER_S) is not bound
         assert may_wait(of_kind, Stored(holds_right=True), FOR_EVER_S)

@@ -71,6 +71,8 @@ class Daemon:
     beats_until_s: float | None = None
     heard: list[Heard | NotUnderstood] = field(default_factory=list)
     storing: bool = False
+    disk_works: bool = False  # It has taken something since this daemon started.
+    holds_watchdog: bool = False
     inbox: deque[Parcel] = field(default_factory=deque)
     facts_due: bool = False  # A DataChanged is on its way.
     tick_due: bool = False  # Ticks do not pile up while the daemon is stopped.

@@ -1,6 +1,7 @@
 """Broken on purpose: how long something is waited for, how often it is tried, what bounds it."""
 
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 from hapair.core.applications import endings, failures, upkeep
@@ -8,15 +9,31 @@ from hapair.core.right import fencing, holding, witness
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Halt, Run
 from tests.checkers.rules import BrokenRuleError
-from tests.sim.faults import DeadStrip, FailActions, HangDaemon, LoseWitness, RemoveAddresses, Typed
-from tests.sim.machine import Core, Trouble
+from tests.sim import watchdog
+from tests.sim.faults import (
+    DeadStrip,
+    FailActions,
+    HangDaemon,
+    KillDaemon,
+    LoseWitness,
+    Partition,
+    RemoveAddresses,
+    SlowStore,
+    Typed,
+)
+from tests.sim.machine import Core, Daemon, Trouble
 from tests.sim.mutants import Mutant, in_time, plan
 from tests.sim.mutants_of_rights import LOSER_WITHOUT_DATA
 from tests.sim.mutants_of_starts import FAILS_EVERYWHERE, LATER
-from tests.sim.stage import ONE_APPLICATION, ORDERS, WITH_FENCING, WITH_WITNESS, Stage
+from tests.sim.settings import NODES
+from tests.sim.stage import LONG_S, ONE_APPLICATION, ORDERS, WITH_FENCING, WITH_WITNESS, Stage
 
 AN_HOUR_S: Final = 3600.0
 OFTEN: Final = 10**6
+
+
+def feeds_at_once(_daemon: Daemon, *, waits_rightly: bool) -> bool:  # noqa: ARG001
+    return True
 
 
 def the_other_one_takes_over(stage: Stage) -> None:
@@ -44,6 +61,19 @@ def a_daemon_hangs_for_a_moment(core: Core) -> None:
         raise BrokenRuleError("R7: a node was switched off whose daemon hung for a while")
 
 
+def daemons_are_killed_on_a_full_disk(core: Core) -> None:
+    """node1 is cut off, and its core waits for its disk: only a reset ends what it runs."""
+    stage = Stage(WITH_WITNESS, core=core).begin()
+    stage.suffers(SlowStore("node1", inf, LONG_S))
+    stage.run_for(20.0)
+    stage.suffers(Partition(NODES, LONG_S, arp=True))
+    stage.run_for(5.5)
+    for _ in range(3):
+        stage.suffers(KillDaemon("node1", 0.5))
+        stage.run_for(4.0)
+    stage.run_for(30.0)
+
+
 REMOVED_AGAIN_AND_AGAIN: Final = plan(
     ONE_APPLICATION, (0.0, RemoveAddresses(ORDERS, 0.2, 10.0)), (90.0, LATER)
 )
@@ -55,6 +85,12 @@ CANNOT_MOUNT: Final = plan(
     (130.0, LATER),
 )
 MUTANTS_OF_TIMES: Final = (
+    Mutant(
+        "a new daemon feeds the watchdog at once",
+        "R1",
+        story=daemons_are_killed_on_a_full_disk,
+        values=((watchdog, "may_go_on", feeds_at_once),),
+    ),
     Mutant(
         "what failed is tried again after an hour",
         "R8",

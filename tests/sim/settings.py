@@ -45,7 +45,8 @@ class Shape:
     detection_s: float = 2.0
     heartbeat_s: float = 0.5
     witnesses: int = 1  # With the arbitration of that name.
-    watchdog: bool = True  # Where a third party decides.
+    watchdog: bool = True
+    watched: tuple[ArbitrationKind, ...] = THIRD_PARTY  # With which kinds.
     clock_rates: tuple[float, float] = (1.0, 1.0)  # Of the boot clocks, in the order of NODES.
     others: tuple[str, ...] = ()  # Which nodes have a DRBD resource that is not ours.
 
@@ -121,7 +122,7 @@ def built_from(shape: Shape, generation: int = 1) -> Built:
         timing=Timing(detection_s=shape.detection_s, heartbeat_s=shape.heartbeat_s),
         witnesses=_witnesses(shape),
         fence_methods=_methods(shape),
-        watchdog=WATCHDOG if shape.arbitration in THIRD_PARTY and shape.watchdog else None,
+        watchdog=WATCHDOG if shape.arbitration in shape.watched and shape.watchdog else None,
     )
     applications = tuple(entry_of(wanted) for wanted in shape.applications)
     return Built(generation, cluster, "simulated", 0, applications)

@@ -9,11 +9,13 @@ import pytest
 from hapair.core.words.events import Move
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
-from tests.sim.faults import Cut, KillDaemon, LoseReference, SlowStore
+from hapair.runtime.node.guard import BOUND
+from tests.sim.faults import Cut, KillDaemon, LoseReference, Partition, SlowStore
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape
 from tests.sim.stage import LONG_S, ONE_APPLICATION, WEB, WEB_TOO, Stage, with_kind
 
 each_kind = pytest.mark.parametrize("kind", ArbitrationKind)
+each_bound = pytest.mark.parametrize("kind", BOUND)
 FULL_S: Final = 60.0
 
 
@@ -136,6 +138,42 @@ def test_a_node_that_cannot_store_is_reset_once_at_most(kind: ArbitrationKind) -
     stage.cuts_off(for_s=100.0)
     stage.run_for(600.0)
     assert stage.world.machines["node1"].boots <= boots + 1
+    stage.ends_well()
+
+
+@each_bound
+@pytest.mark.parametrize("kills", [1, 2, 3])
+def test_a_restart_of_the_daemon_puts_off_no_reset(kind: ArbitrationKind, kills: int) -> None:
+    """The kill itself feeds the device once more; no new daemon does, unheard on a full disk."""
+    stage = Stage(with_kind(kind, replace(ONE_APPLICATION, watched=BOUND))).begin()
+    node, cluster = stage.world.machines["node1"], stage.world.built.cluster
+    assert cluster.watchdog is not None
+    stage.suffers(full("node1"))
+    stage.run_for(20.0)
+    boots, begin_s = node.boots, stage.now_s
+    stage.suffers(LoseReference(("node1",), LONG_S), Partition(NODES, 100.0, arp=True))
+    stage.run_for(5.5)
+    for _ in range(kills):
+        stage.suffers(KillDaemon("node1", 0.5))
+        stage.run_for(1.5)
+    ends_s = begin_s + cluster.lease_s + cluster.watchdog.timeout_s
+    stage.waits_for(lambda: not node.powered, ends_s - stage.now_s)
+    stage.run_for(60.0)
+    assert node.boots == boots + 1
+    stage.ends_well()
+
+
+@each_bound
+def test_nor_resets_a_node_beside_a_peer_that_hears_it(kind: ArbitrationKind) -> None:
+    stage = Stage(with_kind(kind, replace(ONE_APPLICATION, watched=BOUND))).begin()
+    node = stage.world.machines["node1"]
+    boots = node.boots
+    stage.suffers(full("node1"))
+    for restart_s in (0.5, 2.0, 4.0):
+        stage.suffers(KillDaemon("node1", restart_s))
+        stage.run_for(30.0)
+    assert node.boots == boots
+    assert stage.served_by() == "node1"
     stage.ends_well()
 
 

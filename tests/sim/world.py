@@ -208,6 +208,7 @@ class World:
             machine.clock_s(self.clockwork.now_s),
         )
         daemon = machine.daemon = Daemon(state)
+        when_stored(self.clockwork, machine, lambda: setattr(daemon, "disk_works", True))
         self._perform(machine, daemon, effects)
         self._facts_changed(node)
         for name, wire in self.wires.items():
@@ -223,6 +224,7 @@ class World:
             return
         self.say(node, "daemon killed")
         machine.daemon = None
+        watchdog.let_go(self, machine, daemon)
         self._interrupt_store(machine)
         self.hands[node].orphan(daemon)
         self.tunnel.close()
@@ -379,10 +381,9 @@ class World:
             case AnswerFence():
                 self.handlers.answered(effect)
             case Guard(on):
-                machine.guarded = on
-                machine.fed_at_s = self.clockwork.now_s
+                watchdog.guard(machine, daemon, self.clockwork.now_s, on=on)
             case ResetNode(application):
-                self._reset(machine, f"reset for {application}")
+                self.reset(machine, f"reset for {application}")
             case Reply(request_id):
                 self.replies[request_id] = as_answered(effect)
             case Note():
@@ -390,7 +391,7 @@ class World:
             case _ as never:
                 assert_never(never)
 
-    def _reset(self, machine: Machine, why: str) -> None:
+    def reset(self, machine: Machine, why: str) -> None:
         self.say(machine.name, why)
         self.power_off(machine.name)
         self.clockwork.after(watchdog.RESET_TAKES_S, partial(self.power_on, machine.name))
@@ -410,9 +411,9 @@ class World:
         self.clockwork.after(interval_s, partial(self._pulse, machine, daemon))
         watchdog.feed(machine, self.built.cluster, self.clockwork.now_s)
         self.beats.send(machine, daemon)
-        if watchdog.bites(machine, self.built.cluster.watchdog, self.clockwork.now_s):
-            self._reset(machine, "reset by its watchdog")
-        elif machine.listens:
+        if watchdog.bites(self, machine):
+            return
+        if machine.listens:
             self._tick_at_deadline(machine, daemon, interval_s)
             self.deliver(machine, daemon, Tick)
         elif not daemon.tick_due:

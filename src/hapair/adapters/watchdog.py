@@ -1,7 +1,8 @@
 """The device that resets this node when nobody feeds it any more.
 
 The kernel keeps it running when it is closed without the letter V before: a crash of the daemon
-does not stop it. Its descriptor is a plain number, so that nothing closes it behind our back.
+does not stop it, but such a close feeds it once more. Its descriptor is a plain number, so that
+nothing closes it behind our back.
 """
 
 import contextlib
@@ -48,6 +49,10 @@ class Kernel(Protocol):
         """Tell whether the driver was loaded so that nothing stops the device (nowayout)."""
         ...
 
+    def counts(self, device: str) -> bool:
+        """Tell whether somebody started the device, and nobody has stopped it since."""
+        ...
+
 
 class SystemKernel:
     """The kernel of this machine."""
@@ -68,9 +73,15 @@ class SystemKernel:
         os.close(descriptor)
 
     def cannot_stop(self, device: str) -> bool:
+        return self._attribute(device, "nowayout") == "1"
+
+    def counts(self, device: str) -> bool:
+        return self._attribute(device, "state") == "active"
+
+    def _attribute(self, device: str, attribute: str) -> str:
         name = Path(device).resolve().name
         driver = DRIVERS / (f"{DEFAULT_DEVICE}0" if name == DEFAULT_DEVICE else name)
-        return (driver / "nowayout").read_text().strip() == "1"
+        return (driver / attribute).read_text().strip()
 
 
 class KernelWatchdog:
@@ -79,6 +90,12 @@ class KernelWatchdog:
     def __init__(self, kernel: Kernel | None = None) -> None:
         self._kernel = kernel or SystemKernel()
         self._descriptor: int | None = None
+
+    def runs(self, watchdog: Watchdog) -> bool:
+        """Ask the kernel without opening the device, which would feed it."""
+        with contextlib.suppress(OSError):
+            return self._descriptor is None and self._kernel.counts(watchdog.device)
+        return False
 
     def open(self, watchdog: Watchdog) -> Outcome:
         """Open the device and set its time-out; from now on it must be fed.

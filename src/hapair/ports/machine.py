@@ -23,6 +23,13 @@ class Clock(Protocol):
 
 
 class WatchdogDevice(Protocol):
+    def runs(self, watchdog: Watchdog) -> bool:
+        """Tell whether it counts although it is not open here: an earlier daemon left it so.
+
+        False when that cannot be known.
+        """
+        ...
+
     def open(self, watchdog: Watchdog) -> Outcome:
         """Open the device and set its time-out; from now on it must be fed. Done if it is open."""
         ...

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Final, TypeAlias
 
 from hapair.core import node as core
@@ -129,7 +130,6 @@ class Node:
         )
         self._third_parties = self._make_third_parties(built.cluster)
         self._guard = self._make_guard(built.cluster)
-        self._started_at_s = parts.clock.boot_s()
         outlets = self._make_outlets(listeners)
         performer = Performer(self._hands, outlets, parts.journal, parts.clock, parts.spawn)
         performer.built = built
@@ -156,7 +156,9 @@ class Node:
             self._parts.clock,
             self._parts.journal,
             lambda: self.decided_at_s,
+            lambda: self.keeper.waits,
             self._may_wait,
+            lambda: self.keeper.works.is_set() or self._may_wait(),
         )
 
     def _make_lineage(self) -> Lineage:
@@ -235,12 +237,10 @@ class Node:
 
     def _may_wait(self) -> bool:
         """Tell whether the watchdog is fed although the core waits; see ``guard.may_wait``."""
-        cluster, now_s = self.built.cluster, self._parts.clock.boot_s()
-        # A new daemon does not know since when its node is silent: its lease is a short one.
-        short_s = cluster.lease_s - self.state.detection_s
         echoed_s = self._pulse.echoed_s
-        silent_s = now_s - (self._started_at_s - short_s if echoed_s is None else echoed_s)
-        return self.keeper.waits and may_wait(cluster, self.keeper.stored, silent_s)
+        # A new daemon does not know since when its node is silent: its lease counts as over.
+        silent_s = inf if echoed_s is None else self._parts.clock.boot_s() - echoed_s
+        return may_wait(self.built.cluster, self.keeper.stored, silent_s)
 
     def link_view(self) -> LinkView:
         return LinkView(
