@@ -16,7 +16,7 @@ from tests.lab.quiet import Quiet
 from tests.lab.story import notes, serving, wait_for_standing
 from tests.labs import LabFrom
 
-pytestmark = pytest.mark.lab(seconds=110)
+pytestmark = [pytest.mark.lab(seconds=110), pytest.mark.long]
 
 VOLUMES: Final = 1 + MANY.further_volumes
 # Started on a node for each volume that is completed: DRBD's handlers are chains of four programs,
