@@ -221,7 +221,7 @@ async def test_without_a_descriptor_no_heart_starts_now_and_one_does_later(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patched:
-        patched.setattr(beside.socket, "socketpair", none_left)
+        patched.setattr(socket, "socketpair", none_left)
         os.kill(pair.heartbeats.pid, signal.SIGKILL)
         await pair.wait(lambda: len(pair.told) > 1)
         assert pair.heartbeats.pid == 0
