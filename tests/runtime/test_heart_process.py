@@ -1,6 +1,7 @@
 """The heart beats beside a daemon that does nothing, and never longer than its daemon lives."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from hapair.adapters.heartbeat import beside
 from hapair.adapters.heartbeat.beside import AGAIN_S, UdpHeartbeats
 from hapair.adapters.heartbeat.datagrams import ReplayGuard
 from hapair.adapters.heartbeat.process import boot_s
@@ -194,6 +196,39 @@ async def test_hearts_that_end_at_once_do_not_keep_the_machine_busy(pair: Pair) 
     assert pair.heartbeats.pid != first
 
 
+async def test_a_heart_that_stands_still_for_good_is_replaced(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped, or caught in a lock that a thread of the daemon had: nobody else would notice."""
+    monkeypatch.setattr(beside, "STUCK_S", 0.5)
+    await pair.peer_hears(b"deaf")
+    first = pair.heartbeats.pid
+    os.kill(first, signal.SIGSTOP)
+    for _ in range(400):  # As many intervals pass: more than the channel has room for.
+        pair.heartbeats.decided(boot_s())
+    await pair.wait(lambda: pair.heartbeats.pid != first)
+    assert gone(first)
+    assert set(pair.told) == {"the process that sends heartbeats stands still; it is started anew"}
+    pair.peer_receives()
+    pair.arrived.clear()
+    await pair.peer_hears(b"deaf")
+
+
+async def test_without_a_descriptor_no_heart_starts_now_and_one_does_later(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left() -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socketpair", none_left)
+        os.kill(pair.heartbeats.pid, signal.SIGKILL)
+        await pair.wait(lambda: len(pair.told) > 1)
+        assert pair.heartbeats.pid == 0
+        assert "no process can be started" in pair.told[-1]
+    await pair.peer_hears(b"deaf")
+
+
 async def test_forgeries_are_counted_by_the_daemon_whichever_heart_saw_them(pair: Pair) -> None:
     def forge() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
@@ -295,6 +330,7 @@ async def test_what_no_receiver_would_take_in_is_refused_loudly(pair: Pair) -> N
 
 DAEMON: Final = """
 import asyncio, sys, time
+from hapair.adapters.heartbeat import beside
 from hapair.adapters.heartbeat.beside import UdpHeartbeats
 from hapair.adapters.heartbeat.datagrams import ReplayGuard
 from hapair.adapters.heartbeat.process import boot_s

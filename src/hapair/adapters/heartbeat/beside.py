@@ -20,6 +20,7 @@ from hapair.ports.peer import HEARTBEAT_BYTES_MAX, HeardDatagram, Saying, TooLon
 
 AGAIN_S: Final = 1.0  # Between two starts: one that ends at once must not keep the machine busy.
 END_MS: Final = 500  # How long the end of the process is waited for; it touches no disk.
+STUCK_S: Final = 5.0  # A heart that takes nothing in for so long does nothing else either.
 
 
 def _nothing() -> None:
@@ -51,6 +52,7 @@ class UdpHeartbeats:
         self._wanted = False
         self._started_s = 0.0
         self._pid = 0
+        self._waits_from_s: float | None = None  # Since when the heart has left no room.
         self._said: bytes | None = None
         self._rejected = 0  # By hearts that are gone.
         self._rejects = 0  # By this one.
@@ -78,6 +80,18 @@ class UdpHeartbeats:
         if self._wanted and self._channel is None and boot_s() - self._started_s > AGAIN_S:
             self._start()
         self._send(words.decided(at_s))
+        self._end_if_stuck()
+
+    def _end_if_stuck(self) -> None:
+        """Replace a heart that stands still while this daemon does not: nobody else would."""
+        if self._channel is None or not self._channel.waits:
+            self._waits_from_s = None
+        elif self._waits_from_s is None:
+            self._waits_from_s = boot_s()
+        elif boot_s() - self._waits_from_s > STUCK_S:
+            self._end()
+            self._told("the process that sends heartbeats stands still; it is started anew")
+            self._start()
 
     def _send(self, frame: bytes) -> None:
         if self._channel is not None:
@@ -126,21 +140,29 @@ class UdpHeartbeats:
 
     def _start(self) -> None:
         self._started_s = boot_s()
-        ours, theirs = socket.socketpair()
+        self._waits_from_s = None
         heart = Heart(self._cluster.timing, boot_s())
         sockets = Sockets(self._cluster, self._me, self._key, self._guard)
         try:
-            self._pid = start(heart, sockets, theirs, self._prepare)
+            ours = self._fork(heart, sockets)
         except OSError as error:  # Tried again at the next interval.
-            ours.close()
             self._told(f"no process can be started that sends heartbeats: {error.strerror}")
             return
-        finally:
-            theirs.close()
         self._channel = Channel(ours)
         asyncio.get_running_loop().add_reader(ours, self.drain)
         if self._said is not None:
             self._send(self._said)
+
+    def _fork(self, heart: Heart, sockets: Sockets) -> socket.socket:
+        """Start the process, and return the daemon's end of the channel; OSError."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._pid = start(heart, sockets, theirs, self._prepare)
+            except OSError:
+                ours.close()
+                raise
+        return ours
 
     def _end(self) -> None:
         """End the process: its successor needs its ports."""
