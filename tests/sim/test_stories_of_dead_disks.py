@@ -41,7 +41,7 @@ def test_what_was_not_written_is_known_after_a_restart_too(
     kind: ArbitrationKind, ended: Fault
 ) -> None:
     stage = serves_without_its_disk(kind)
-    stage.suffers(PowerOff("node2", 20.0))
+    stage.suffers(PowerOff("node2", 60.0))  # So long that it is off when it is fenced.
     stage.run_for(5.0)
     stage.suffers(ended)
     stage.waits_for(lambda: stage.served_by() == "node2", 150.0)
@@ -104,3 +104,24 @@ def test_a_disk_that_failed_unseen_is_not_used_once_the_nodes_have_met(
     assert stage.served_by() != "node1" or not apart
     stage.world.power_on("node2")
     stage.ends_well()
+
+
+@each_kind
+def test_what_the_peer_remembers_of_a_disk_that_was_compared_since_is_older(
+    kind: ArbitrationKind,
+) -> None:
+    """FAIL: its daemon was away when the copies met again, and its word keeps the good one unused."""
+    stage = Stage(with_kind(kind)).begin()
+    assert stage.types("node1", Move(ORDERS)).accepted
+    stage.waits_for(lambda: stage.served_by() == "node2", 20.0)
+    stage.run_for(3.0)
+    stage.suffers(BreakDisk("node2", DATA, 10.0))
+    stage.run_for(3.0)
+    assert stage.stored("node1").peer_misses == (DATA,)
+    stage.suffers(KillDaemon("node1", 60.0))
+    stage.run_for(25.0)
+    assert not stage.stored("node2").doubtful
+    stage.suffers(Cut(PRIVATE, NODES, LONG_S))
+    stage.waits_for(stage.is_together, 90.0)
+    stage.run_for(5.0)
+    assert not stage.stored("node2").unproven

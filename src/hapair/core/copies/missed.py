@@ -14,6 +14,7 @@ from hapair.model.status import Standing
 
 def settle(turn: Turn) -> None:
     """Remember what the peer's copies miss; believe what it says of those here."""
+    turn.change(compared=_compared(turn.state))
     known = tuple(sorted(_seen(turn.state)))
     if known != turn.state.stored.peer_misses:
         turn.store(peer_misses=known)
@@ -47,8 +48,23 @@ def _seen(state: NodeState) -> set[str]:
     return kept
 
 
+def _compared(state: NodeState) -> tuple[str, ...]:
+    """Return the copies that this daemon saw compared, and that had their disk ever since.
+
+    The peer's daemon may have been away just then: what it remembers of them is older.
+    """
+    kept = {name for name in state.compared if _has_disk(state, name)}
+    kept |= {name for name in state.facts if replication.is_joined(state, name)}
+    return tuple(sorted(kept))
+
+
+def _has_disk(state: NodeState, name: str) -> bool:
+    facts = state.facts.get(name)
+    return facts is not None and facts.disk in replication.ATTACHED
+
+
 def _may_be(state: NodeState, name: str) -> bool:
     """Tell whether the copy here may miss something: it was not compared since, nor written."""
     facts = state.facts.get(name)
     written = facts is not None and facts.current and facts.role is Role.PRIMARY
-    return not (written or replication.is_joined(state, name))
+    return not (written or name in state.compared)

@@ -86,6 +86,7 @@ class NodeState:
     kernel: tuple[VolumeFacts, ...] = ()  # Its last word about all resources, whosever they are.
     # Until then the kernel's word about what was built a moment ago may still be on its way.
     untold_until_s: float = 0.0
+    compared: tuple[str, ...] = ()  # See missed.
     facts_read: bool = False  # The kernel has said what it knows since this daemon started.
     joined_from_s: Mapping[str, float] = field(default_factory=dict)  # See replication.is_joined.
     linked_until_s: float = 0.0  # When the last connection of the data ended.
