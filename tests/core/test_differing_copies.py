@@ -6,7 +6,7 @@ from hapair.core import explain
 from hapair.core.applications import placement
 from hapair.core.copies import replication
 from hapair.core.words.events import Move
-from hapair.model.data import Connection
+from hapair.model.data import Connection, Disk
 from hapair.model.status import Standing
 from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench
 
@@ -55,6 +55,22 @@ def test_while_a_resync_runs_they_are_completed_and_no_such_alarm_is_told() -> N
     bench.data(replace(bench.kernel[RESOURCE], connection=Connection.SYNC_SOURCE))
     assert replication.is_joined(bench.state, RESOURCE)
     assert "copies-differ" not in alarms(bench)
+
+
+def test_what_is_written_beside_a_lost_disk_is_no_difference() -> None:
+    """DRBD counts it as out of sync, although there is nothing that it could be compared with."""
+    bench = Bench()
+    bench.running()
+    bench.peer_has()
+    lost = replace(bench.kernel[RESOURCE], peer_disk=Disk.DISKLESS)
+    bench.data(lost)
+    bench.data(replace(lost, out_of_sync_bytes=8192))
+    assert replication.is_joined(bench.state, RESOURCE)
+    assert not replication.peer_complete(bench.state, NAME)
+    assert "copies-differ" not in alarms(bench)
+    reply = bench.command(Move(NAME))
+    assert reply is not None
+    assert f"the disk of {RESOURCE} on {PEER} is lost" in reply.text
 
 
 def test_the_one_that_runs_it_goes_on_and_a_failover_does_not_wait() -> None:

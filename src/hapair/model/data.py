@@ -63,8 +63,10 @@ class VolumeFacts:
         """Tell whether the copies are known to differ, though every write goes to both.
 
         A comparison (``drbdadm verify``) found it: only the next connection completes one of them.
+        What is written beside a disk that is lost is counted as well, but there nothing differs.
         """
-        return self.connection is Connection.CONNECTED and self.out_of_sync_bytes > 0
+        both = Disk.UP_TO_DATE is self.disk is self.peer_disk
+        return both and self.connection is Connection.CONNECTED and self.out_of_sync_bytes > 0
 
     @property
     def current(self) -> bool:
