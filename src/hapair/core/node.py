@@ -340,6 +340,8 @@ def beat_of(state: NodeState) -> Beat:
 def peer_state_of(state: NodeState) -> PeerState:
     """Return what the peer's core is told in this state."""
     leaving = state.standing is Standing.LEAVING and not state.stored.formed
+    said = tuple(_say(state, b.application) for b in state.built.applications)
+    behind = (each.application for each in said if not each.data_current)
     return PeerState(
         incarnation=state.incarnation,
         accepted=state.accepted,
@@ -347,13 +349,13 @@ def peer_state_of(state: NodeState) -> PeerState:
         epoch=state.stored.epoch,
         generation=state.built.generation,
         records=state.stored.records,
-        applications=tuple(_say(state, b.application) for b in state.built.applications),
+        applications=said,
         left=(leaving or state.standing is Standing.HALTED) and items.is_released(state),
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
         behind=doubts.never_promoted(state),
         wrote_nothing=state.stored.wrote_nothing,
-        partly_current=doubts.partly_current(state),
+        partly_current=doubts.partly_current(state, behind),
         you_miss=missed.told(state),
         seen_losses=state.peer.seen_losses,
         tie=state.stored.tie,

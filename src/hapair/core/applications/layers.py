@@ -139,9 +139,7 @@ def _is_attached_unasked(state: NodeState, item: Item) -> bool:
 
     By hand, or by an action of which nobody knows how it ended.
     """
-    facts = state.facts.get(item.resource)
-    attached = facts is not None and facts.disk in replication.ATTACHED
-    if item.layer is not Layer.ATTACHED or not attached:
+    if item.layer is not Layer.ATTACHED or not replication.has_disk(state, item.resource):
         return False
     return _attaching(state, item) is not Do.BRING_UP and items.is_stopped(state, item.application)
 

@@ -10,7 +10,7 @@ from hapair.core.copies import doubts, replication
 from hapair.core.words.events import PeerState
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
-from hapair.model.data import Connection, Disk, VolumeFacts
+from hapair.model.data import Connection, Disk
 from hapair.model.status import Standing
 
 
@@ -18,17 +18,13 @@ def settle(turn: Turn) -> None:
     """Remember what was not written here since the peer had all of it; believe the same of it."""
     state = turn.state
     theirs = state.peer.state
-    kept = {name for name in state.stored.wrote_nothing if not _is_attached(state.facts.get(name))}
+    kept = {n for n in state.stored.wrote_nothing if not replication.has_disk(state, n)}
     if state.standing is Standing.TOGETHER and theirs is not None:
         kept |= {name for name in state.facts if _writes_to_the_peer(state, theirs, name)}
         doubts.believe(turn, theirs.wrote_nothing)
     known = tuple(sorted(kept))
     if known != state.stored.wrote_nothing:
         turn.store(wrote_nothing=known)
-
-
-def _is_attached(facts: VolumeFacts | None) -> bool:
-    return facts is not None and facts.disk in replication.ATTACHED
 
 
 def _writes_to_the_peer(state: NodeState, theirs: PeerState, name: str) -> bool:

@@ -1,6 +1,6 @@
 """Which local copies can be trusted to have every write, whatever DRBD takes them for (R2)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from hapair.core.copies import replication
@@ -17,15 +17,11 @@ def data_current(state: NodeState, application: str) -> bool:
     return all(is_current(state, v.resource) for v in replication.volumes(state, application))
 
 
-def partly_current(state: NodeState) -> tuple[str, ...]:
-    """Return the copies that are so beside others of their application that are not."""
-    volumes = [
-        volume.resource
-        for built in state.built.applications
-        if not data_current(state, built.application.name)
-        for volume in built.volumes
-    ]
-    return tuple(sorted(name for name in volumes if is_current(state, name)))
+def partly_current(state: NodeState, behind: Iterable[str]) -> tuple[str, ...]:
+    """Return the current copies of applications of which not all are (``behind``)."""
+    volumes = (each for name in behind for each in replication.volumes(state, name))
+    names = (volume.resource for volume in volumes)
+    return tuple(sorted(name for name in names if is_current(state, name)))
 
 
 def is_current(state: NodeState, resource: str) -> bool:

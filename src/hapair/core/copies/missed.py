@@ -53,14 +53,9 @@ def _compared(state: NodeState) -> tuple[str, ...]:
 
     The peer's daemon may have been away just then: what it remembers of them is older.
     """
-    kept = {name for name in state.compared if _has_disk(state, name)}
+    kept = {name for name in state.compared if replication.has_disk(state, name)}
     kept |= {name for name in state.facts if replication.is_joined(state, name)}
     return tuple(sorted(kept))
-
-
-def _has_disk(state: NodeState, name: str) -> bool:
-    facts = state.facts.get(name)
-    return facts is not None and facts.disk in replication.ATTACHED
 
 
 def _may_be(state: NodeState, name: str) -> bool:

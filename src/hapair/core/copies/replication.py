@@ -51,6 +51,12 @@ def peer_complete(state: NodeState, application: str) -> bool:
     )
 
 
+def has_disk(state: NodeState, resource: str) -> bool:
+    """Tell whether the kernel says that the copy here is attached."""
+    facts = state.facts.get(resource)
+    return facts is not None and facts.disk in ATTACHED
+
+
 def is_bare(facts: VolumeFacts) -> bool:
     """Tell whether the kernel knows only the resource's name: neither a disk nor the peer."""
     return facts.disk is Disk.DISKLESS and facts.connection is Connection.STAND_ALONE
