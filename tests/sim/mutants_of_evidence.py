@@ -8,12 +8,13 @@ from hapair.core.copies import missed
 from hapair.core.members import membership
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Halt, Run
-from tests.sim.faults import BreakDisk, Cut, FailActions, HangDaemon, KillDaemon
+from tests.sim.faults import Cut, FailActions, HangDaemon
 from tests.sim.hardships import FailLooks
 from tests.sim.machine import Core, Trouble
 from tests.sim.mutants import Mutant, in_time
 from tests.sim.settings import NODES, PRIVATE, PUBLIC
-from tests.sim.stage import DATA, LONG_S, WEB, WEB_TOO, WITH_WITNESS, WITNESS, Stage, with_kind
+from tests.sim.stage import LONG_S, WEB, WEB_TOO, WITH_WITNESS, WITNESS, Stage, with_kind
+from tests.sim.test_stories_of_dead_disks import lost_its_disk_unseen
 
 
 def the_right_outlives_an_old_word(core: Core) -> None:
@@ -41,13 +42,7 @@ def what_stopped_unseen_is_started(core: Core) -> None:
 
 def a_copy_that_lacked_its_disk_is_not_used(core: Core) -> None:
     """No daemon of node1 saw it, both lost their power, and only the private network is lost."""
-    stage = Stage(replace(WITH_WITNESS, watchdog=False), core=core).begin()
-    stage.suffers(KillDaemon("node1", 10.0))
-    stage.run_for(0.2)
-    stage.suffers(BreakDisk("node1", DATA, 3.0))
-    stage.run_for(2.5)
-    for node in NODES:
-        stage.dies(node)
+    stage = lost_its_disk_unseen(WITH_WITNESS, core)
     stage.suffers(Cut(PRIVATE, NODES, 150.0))
     for node in NODES:
         stage.world.power_on(node)

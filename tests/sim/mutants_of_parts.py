@@ -13,7 +13,7 @@ from hapair.core.words.events import Form, Halt, Leave, Move
 from hapair.core.words.state import NodeState
 from hapair.model import timing
 from hapair.model.application import TimeLimits
-from hapair.model.data import Connection, Disk, Role
+from hapair.model.data import Disk, Role
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.builds import BuildApplication
 from tests.sim.faults import (
@@ -34,7 +34,7 @@ from tests.sim.machine import Core, Trouble
 from tests.sim.mutants import Mutant, in_time, plan
 from tests.sim.mutants_of_messages import the_only_copy_is_used_after_a_boot
 from tests.sim.mutants_of_starts import LATER
-from tests.sim.settings import NODES, PRIVATE, PUBLIC, application
+from tests.sim.settings import NODES, PRIVATE, application
 from tests.sim.stage import (
     ASK_OPERATOR,
     DATA,
@@ -45,6 +45,7 @@ from tests.sim.stage import (
     WITH_WITNESS,
     Stage,
 )
+from tests.sim.test_stories_of_copies import cut_right_after_a_resync
 
 AN_HOUR_S: Final = 3600.0
 
@@ -161,20 +162,7 @@ def a_copy_that_was_written_is_made_anew(core: Core) -> None:
 
 
 def everything_is_cut_right_after_a_resync(core: Core) -> None:
-    """What node2 says of the newer connection is still on its way."""
-    stage = Stage(WITH_WITNESS, seed="a0", core=core).begin()
-    stage.world.replication.resync_takes_s = (1.0, 1.2)
-    while stage.world.tunnel.wire.name != PUBLIC:
-        stage.world.tunnel.close()
-        stage.waits_for(lambda: stage.world.tunnel.open, 5.0)
-    stage.suffers(Cut(PRIVATE, NODES, 8.0))
-    stage.waits_for(lambda: DATA in stage.stored("node2").behind, 6.0)
-    stage.run_for(2.0)
-    stage.waits_for(lambda: stage.copy("node2").connection is Connection.SYNC_TARGET, 15.0)
-    stage.run_for(0.9)
-    stage.suffers(Cut(PUBLIC, NODES, LONG_S))
-    stage.waits_for(lambda: DATA not in stage.stored("node2").behind, 3.0)
-    stage.run_for(0.1)
+    stage = cut_right_after_a_resync(core)
     stage.loses_witness("node1")
     stage.suffers(Cut(PRIVATE, NODES, LONG_S))
     stage.run_for(30.0)

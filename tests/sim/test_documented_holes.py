@@ -14,13 +14,12 @@ from hapair.core.words.events import Halt, Run
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.checkers.rules import BrokenRuleError
-from tests.sim.faults import BreakDisk, Cut, FailActions, HangDaemon, KillDaemon, Pause
+from tests.sim.faults import Cut, FailActions, HangDaemon, Pause
 from tests.sim.hardships import FailLooks, LoseStream, Reconfigure
 from tests.sim.machine import Trouble
 from tests.sim.settings import NODES, PRIVATE, PUBLIC
 from tests.sim.stage import (
     ASK_OPERATOR,
-    DATA,
     FENCING,
     KINDS,
     LONG_S,
@@ -33,6 +32,7 @@ from tests.sim.stage import (
     Stage,
     with_kind,
 )
+from tests.sim.test_stories_of_dead_disks import lost_its_disk_unseen
 
 
 def test_paths_two_cables_cut_at_once_leave_both_sides_running() -> None:
@@ -129,13 +129,7 @@ def test_who_held_the_right_does_not_know_of_a_statement_on_the_other_node(
 
 
 def test_a_disk_that_fails_while_no_daemon_stores_it_looks_complete_after_a_power_loss() -> None:
-    stage = Stage(replace(WITH_WITNESS, watchdog=False)).begin()
-    stage.suffers(KillDaemon("node1", 10.0))
-    stage.run_for(0.2)
-    stage.suffers(BreakDisk("node1", DATA, 3.0))
-    stage.run_for(2.5)
-    for node in NODES:
-        stage.dies(node)
+    stage = lost_its_disk_unseen(WITH_WITNESS)
     stage.world.power_on("node1")
     with pytest.raises(BrokenRuleError, match="R2: "):
         stage.run_for(100.0)

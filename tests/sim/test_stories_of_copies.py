@@ -11,7 +11,8 @@ from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role
 from hapair.model.status import Standing
 from tests.sim.faults import BreakDisk, Cut, FailActions, KillDaemon
-from tests.sim.machine import Parcel, Trouble
+from tests.sim.machine import Core, Parcel, Trouble
+from tests.sim.run import CORE
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, application
 from tests.sim.stage import (
     DATA,
@@ -150,9 +151,9 @@ def test_a_primary_that_loses_its_peer_amid_the_resync_to_itself_gives_way(
     stage.ends_well()
 
 
-def test_what_the_peer_stored_of_an_earlier_loss_lets_nothing_be_written_at_a_later_one() -> None:
-    """Everything is cut just after a resync, with the peer's newer word still on its way."""
-    stage = Stage(WITH_WITNESS, seed="a0").begin()
+def cut_right_after_a_resync(core: Core = CORE) -> Stage:
+    """Cut everything while what node2 says of the newer connection is still on its way."""
+    stage = Stage(WITH_WITNESS, seed="a0", core=core).begin()
     stage.world.replication.resync_takes_s = (1.0, 1.2)
     while stage.world.tunnel.wire.name != PUBLIC:
         stage.world.tunnel.close()
@@ -165,6 +166,11 @@ def test_what_the_peer_stored_of_an_earlier_loss_lets_nothing_be_written_at_a_la
     stage.suffers(Cut(PUBLIC, NODES, LONG_S))
     stage.waits_for(lambda: DATA not in stage.stored("node2").behind, 3.0)
     stage.run_for(0.1)
+    return stage
+
+
+def test_what_the_peer_stored_of_an_earlier_loss_lets_nothing_be_written_at_a_later_one() -> None:
+    stage = cut_right_after_a_resync()
     theirs = stage.state("node1").peer.state
     assert theirs is not None
     assert theirs.behind == (DATA,), "node1 has not heard the newer word"

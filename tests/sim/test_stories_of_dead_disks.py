@@ -8,7 +8,9 @@ from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Halt, Move, R
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk
 from tests.sim.faults import BreakDisk, Cut, Fault, KillDaemon, PowerOff
-from tests.sim.settings import NODES, PRIVATE
+from tests.sim.machine import Core
+from tests.sim.run import CORE
+from tests.sim.settings import NODES, PRIVATE, Shape
 from tests.sim.stage import DATA, KINDS, LONG_S, ORDERS, Stage, with_kind
 
 each_kind = pytest.mark.parametrize("kind", [*KINDS, ArbitrationKind.OPERATOR])
@@ -20,6 +22,18 @@ def serves_without_its_disk(kind: ArbitrationKind) -> Stage:
     stage.run_for(3.0)
     assert stage.served_by() == "node1", "through the disk of node2"
     assert stage.copy("node1").disk is Disk.DISKLESS
+    return stage
+
+
+def lost_its_disk_unseen(shape: Shape, core: Core = CORE) -> Stage:
+    """Let the disk of node1 fail while its daemon is away; then both machines lose their power."""
+    stage = Stage(replace(shape, watchdog=False), core=core).begin()
+    stage.suffers(KillDaemon("node1", 10.0))
+    stage.run_for(0.2)
+    stage.suffers(BreakDisk("node1", DATA, 3.0))
+    stage.run_for(2.5)
+    for node in NODES:
+        stage.dies(node)
     return stage
 
 
@@ -81,13 +95,7 @@ def test_a_disk_that_failed_unseen_is_not_used_once_the_nodes_have_met(
 
     Started alone, node1 would use it; after it has met node2 it waits for DRBD to compare them.
     """
-    stage = Stage(replace(with_kind(kind), watchdog=False)).begin()
-    stage.suffers(KillDaemon("node1", 10.0))
-    stage.run_for(0.2)
-    stage.suffers(BreakDisk("node1", DATA, 3.0))
-    stage.run_for(2.5)
-    for node in NODES:
-        stage.dies(node)
+    stage = lost_its_disk_unseen(with_kind(kind))
     if apart:
         stage.suffers(Cut(PRIVATE, NODES, 150.0))
     for node in NODES:
