@@ -264,16 +264,22 @@ async def test_a_new_daemon_of_the_same_boot_guards_what_may_run_at_once(tmp_pat
     pair.end()
 
 
+async def left_running(tmp_path: Path) -> tuple[Two, Side, Stored]:
+    """Kill the daemon of node1 while its device runs; return that node and what it had stored."""
+    pair = await watched(tmp_path)
+    first, stored = pair["node1"], pair["node1"].running.state.stored
+    first.die()
+    first.device = DeviceSeen(left_running=True)
+    return pair, first, stored
+
+
 @virtually
 @pytest.mark.parametrize("kind", [ArbitrationKind.PATHS, ArbitrationKind.OPERATOR])
 async def test_a_device_that_was_left_running_is_fed_at_once_only_if_nobody_takes_over(
     tmp_path: Path, kind: ArbitrationKind
 ) -> None:
     """It may be about to bite: without a word of the peer, and on a full disk, it is left alone."""
-    pair = await watched(tmp_path)
-    first, stored = pair["node1"], pair["node1"].running.state.stored
-    first.die()
-    first.device = DeviceSeen(left_running=True)
+    pair, first, stored = await left_running(tmp_path)
     first.disk_full = True
     pair.cut_cables()
     first.start(replace(WATCHED, cluster=replace(WATCHED.cluster, arbitration=kind)), stored)
@@ -283,10 +289,7 @@ async def test_a_device_that_was_left_running_is_fed_at_once_only_if_nobody_take
 
 @virtually
 async def test_a_disk_that_takes_something_is_word_enough(tmp_path: Path) -> None:
-    pair = await watched(tmp_path)
-    first, stored = pair["node1"], pair["node1"].running.state.stored
-    first.die()
-    first.device = DeviceSeen(left_running=True)
+    pair, first, stored = await left_running(tmp_path)
     pair.cut_cables()
     first.start(WATCHED, stored)
     await asyncio.sleep(0.1)
@@ -298,10 +301,7 @@ async def test_a_disk_that_takes_something_is_word_enough(tmp_path: Path) -> Non
 async def test_it_is_fed_too_when_the_peer_echoes_a_daemon_that_cannot_store(
     tmp_path: Path,
 ) -> None:
-    pair = await watched(tmp_path)
-    first, stored = pair["node1"], pair["node1"].running.state.stored
-    first.die()
-    first.device = DeviceSeen(left_running=True)
+    pair, first, stored = await left_running(tmp_path)
     first.disk_full = True
     first.start(WATCHED, stored)
     assert first.device.done == []
