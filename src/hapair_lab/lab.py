@@ -272,6 +272,13 @@ class Lab:
 
     # The story.
 
+    def prefer(self) -> None:
+        """Let its guests go before the host's other work: what is seen is then their own doing."""
+        for machine in self.machines:
+            machine.emulator.process.prefer()
+        for plant in self._plants:
+            plant.process.prefer()
+
     def machine(self, name: str) -> Machine:
         """Return the guest called ``name``."""
         for machine in self.machines:

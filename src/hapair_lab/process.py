@@ -16,6 +16,8 @@ from hapair_lab.errors import LabError
 
 END_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.02
+PREFERENCE: Final = -10  # As ``nice`` counts: about nine times the share of another process.
+PROC: Final = Path("/proc")
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Process:
     log: Path
     whole_group: bool = False
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _preferred: bool = field(default=False, init=False)
 
     def start(
         self,
@@ -56,6 +59,21 @@ class Process:
                 env=environment,
             )
         self.pid_file.write_text(f"{self._child.pid}\n")
+        if self._preferred:
+            self.prefer()
+
+    def prefer(self) -> None:
+        """Let it, and what it starts, go before this machine's other work, now and after a restart.
+
+        Without the right to do so nothing changes. Kernels that share the processors among sessions
+        first ("autogroup") are told for its session.
+        """
+        self._preferred = True
+        if (pid := self.pid()) is None:
+            return
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PGRP, pid, PREFERENCE)
+            (PROC / str(pid) / "autogroup").write_text(str(PREFERENCE))
 
     def pid(self) -> int | None:
         """Return its number, or None if it does not run (any more)."""
@@ -63,7 +81,7 @@ class Process:
             return self._child.pid
         try:
             pid = int(self.pid_file.read_text())
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            command = (PROC / str(pid) / "cmdline").read_bytes()
         except (OSError, ValueError):
             return None
         # The kernel may have given the number to another process since.

@@ -1,11 +1,18 @@
 """Did the daemons stand still, or lose sight of each other, by their own doing?
 
-Guests that get no time of a busy host stand still as a whole, and their daemons then say so,
-rightly. A process that goes before all others in the guest tells the two apart.
+Guests that get no time of a busy host stand still or creep, and their daemons then say so,
+rightly. Two things tell that apart: a process that goes before all others in the guest, which is
+late when the guest stands still; and what the host's kernel says of the guest's processes: how long
+they waited for a processor. A guest that gets a part of one lets its first process be in time.
 """
 
+import contextlib
 import json
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from hapair_lab.lab import PATIENCE_S, Lab
@@ -21,6 +28,10 @@ SILENT: Final = "detected"
 PAUSE_S: Final = 0.5  # What a daemon calls standing still, with a detection time of one second.
 DETECTION_S: Final = 1.0
 WORTH_S: Final = 0.4  # So much of a silence has to be the host's.
+SAMPLE_S: Final = 0.25
+PROC: Final = Path("/proc")
+
+Moments = list[tuple[float, float]]  # Each from and to, by the wall clock.
 
 
 @dataclass
@@ -29,7 +40,32 @@ class Quiet:
 
     lab: Lab
     _since: dict[str, int] = field(default_factory=dict)  # The number of the last line before.
-    _late: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    _waited: dict[str, Moments] = field(default_factory=dict)  # For the host's processors.
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    @contextlib.contextmanager
+    def watching_the_host(self) -> Iterator[None]:
+        """Note meanwhile how long the nodes' guests wait for a processor of the host."""
+        watch = threading.Thread(target=self._watch_the_host, daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            watch.join()
+
+    def _watch_the_host(self) -> None:
+        before: dict[int, int] = {}
+        while not self._over.wait(SAMPLE_S):
+            after: dict[int, int] = {}
+            for node in self.lab.nodes:
+                pid, now_s = node.emulator.process.pid() or 0, time.time()
+                waited = _waited_ns(pid)
+                if pid in before:
+                    more_s = sum(ns - before.get(each, 0) for each, ns in waited.items()) / 1e9
+                    self._waited.setdefault(node.name, []).append((now_s - more_s, now_s))
+                after |= waited
+            before = after
 
     def begin(self, *nodes: Machine) -> None:
         for node in nodes:
@@ -47,7 +83,7 @@ class Quiet:
 
     def disturbed(self) -> list[str]:
         """Return the pauses and silences that were the nodes' own; the host's are only shown."""
-        late = [moment for node in self.lab.nodes for moment in _moments(node)]
+        late = {node.name: self._late(node) for node in self.lab.nodes}
         own, excused = [], 0
         for node in self.lab.nodes:
             for line in history(node):
@@ -55,10 +91,11 @@ class Quiet:
                 if number <= self._since.get(node.name, 0):
                     continue
                 if line["name"] == PAUSED:
-                    theirs = _overlap(_moments(node), at_s - _paused_s(text) - PAUSE_S, at_s)
+                    theirs = _host_s(late[node.name], at_s - _paused_s(text) - PAUSE_S, at_s)
                     ours_s = _paused_s(text) - theirs
                 elif line["name"] == SILENT:
-                    theirs = _overlap(late, at_s - 2 * DETECTION_S, at_s)
+                    begun_s = at_s - 2 * DETECTION_S
+                    theirs = sum(_host_s(each, begun_s, at_s) for each in late.values())
                     ours_s = PAUSE_S if theirs < WORTH_S else 0.0
                 else:
                     continue
@@ -69,6 +106,10 @@ class Quiet:
         if excused:
             say(f"the host let the guests stand still: {excused} pauses or silences are not ours")
         return own
+
+    def _late(self, node: Machine) -> tuple[Moments, Moments]:
+        """Return when the guest stood still, and when it waited for a processor."""
+        return _moments(node), self._waited.get(node.name, [])
 
 
 def history(node: Machine) -> list[dict[str, Any]]:
@@ -81,14 +122,29 @@ def history(node: Machine) -> list[dict[str, Any]]:
     return lines
 
 
-def _moments(node: Machine) -> list[tuple[float, float]]:
+def _waited_ns(pid: int) -> dict[int, int]:
+    """Return how long a guest's kernel and its programs, which it starts, waited up to now."""
+    waited = {}
+    for task in PROC.glob(f"{pid}/task/*"):
+        with contextlib.suppress(OSError):
+            for each in (task.name, *(task / "children").read_text().split()):
+                with contextlib.suppress(OSError):  # It has ended meanwhile.
+                    waited[int(each)] = int((PROC / each / "schedstat").read_text().split()[1])
+    return waited
+
+
+def _moments(node: Machine) -> Moments:
     """Return when the guest stood still, each as (from, to) by the wall clock."""
     text = node.get(LATENESS).decode().replace("begun\n", "")
     found = (tuple(map(float, line.split())) for line in text.splitlines() if line.count(" ") == 1)
     return [(at_s - late_s, at_s) for at_s, late_s in found]
 
 
-def _overlap(moments: list[tuple[float, float]], begin_s: float, end_s: float) -> float:
+def _host_s(late: tuple[Moments, ...], begin_s: float, end_s: float) -> float:
+    return max(_overlap(moments, begin_s, end_s) for moments in late)
+
+
+def _overlap(moments: Moments, begin_s: float, end_s: float) -> float:
     return sum(max(0.0, min(end, end_s) - max(begin, begin_s)) for begin, end in moments)
 
 

@@ -16,7 +16,7 @@ from tests.lab.quiet import Quiet
 from tests.lab.story import notes, serving, wait_for_standing
 from tests.labs import LabFrom
 
-pytestmark = [pytest.mark.lab(seconds=110), pytest.mark.long]
+pytestmark = pytest.mark.lab(seconds=110)
 
 VOLUMES: Final = 1 + MANY.further_volumes
 # Started on a node for each volume that is completed: DRBD's handlers are chains of four programs,
@@ -28,7 +28,9 @@ TRIES: Final = 3
 
 @pytest.fixture
 def many_lab(lab_from: LabFrom) -> Lab:
-    return lab_from(cluster.formed_step(MANY))
+    lab = lab_from(cluster.formed_step(MANY))
+    lab.prefer()
+    return lab
 
 
 def started(node: Machine) -> int:
@@ -57,7 +59,7 @@ def test_a_node_with_many_volumes_comes_back_without_a_silence(many_lab: Lab) ->
     """FAIL: what the resyncs start keeps the daemons from their heartbeats, or the move fails."""
     node1, node2 = many_lab.nodes
     quiet = Quiet(many_lab)
-    with serving(many_lab) as story:
+    with serving(many_lab) as story, quiet.watching_the_host():
         node1.power_off()
         story.service_answers()
         assert story.runs_on() == "node2"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair_lab.process import Process
+from hapair_lab.process import PREFERENCE, Process
 
 TWO = """
 import os, sys, time
@@ -55,3 +55,19 @@ def test_a_process_gets_the_environment_and_the_files_that_it_is_given(tmp_path:
     with os.fdopen(read) as said:
         assert said.read().strip() == "given"
     process.wait_for_end()
+
+
+def test_a_preferred_process_goes_first_before_and_after_a_restart(tmp_path: Path) -> None:
+    process = Process(tmp_path / "pid", "sleep", tmp_path / "log", whole_group=True)
+    process.prefer()  # Nothing runs yet: it holds for the start.
+    for _ in range(2):
+        process.start(["sleep", "600"], dies_with_parent=True)
+        pid = process.pid()
+        assert pid is not None
+        assert os.getpriority(os.PRIO_PROCESS, pid) == (PREFERENCE if may_prefer() else 0)
+        process.kill()
+
+
+def may_prefer() -> bool:
+    """Tell whether this user may give a process a better place than its own."""
+    return os.geteuid() == 0
