@@ -43,6 +43,7 @@ FAILED_LOOK: Final[dict[Layer, bool | None]] = {
     Layer.ADDRESSED: None,
     Layer.MOUNTED: None,
 }
+SCRIPTS: Final = {Do.START_PROGRAM: "start", Do.STOP_PROGRAM: "stop"}
 LOOK_TAKES_S: Final = (0.002, 0.05)
 PING_TAKES_S: Final = (0.005, 0.1)
 KERNEL_RETRY_S: Final = 0.1
@@ -65,7 +66,7 @@ class Hands:
         self.machine = machine
         self.peer = peer
         self.resources = resources
-        self.scripts: list[tuple[Daemon, Act]] = []  # Start scripts that have not ended.
+        self.scripts: list[tuple[Daemon, Act]] = []  # Scripts that have not ended.
         self.wires: Mapping[str, Wire] = {}
         self.replication: Replication | None = None
         self.deliver: Callable[[Daemon, Parcel], None] = lambda _daemon, _parcel: None
@@ -76,8 +77,9 @@ class Hands:
     def act(self, daemon: Daemon, act: Act) -> None:
         daemon.under_way[act.effect_id] = act
         trouble = self.machine.trouble.get((act.do, act.application))
-        if act.do is Do.START_PROGRAM:
+        if act.do in SCRIPTS:
             self.scripts.append((daemon, act))
+        if act.do is Do.START_PROGRAM:
             if self.machine.program(act.application) is False:
                 self.machine.programs[act.application] = None  # It is on its way up.
         elif act.do is Do.STOP_PROGRAM and self.machine.program(act.application):
@@ -156,7 +158,7 @@ class Hands:
 
     def _end(self, daemon: Daemon, act: Act, outcome: Outcome) -> None:
         del daemon.under_way[act.effect_id]
-        if act.do is Do.START_PROGRAM:
+        if act.do in SCRIPTS:
             self.scripts = [s for s in self.scripts if s != (daemon, act)]
         self.on_world(act, outcome)
         self.deliver(daemon, partial(parcels.ended, act.effect_id, outcome))
@@ -302,7 +304,7 @@ class Hands:
         else:
             machine.held.discard(act.resource)
             machine.let_go(act.resource, lambda holder: holder.ends)
-            self._kill_start_script(act.application)
+            self._kill_scripts(act.application)
             machine.programs[act.application] = False
         return Done()
 
@@ -329,14 +331,15 @@ class Hands:
                 self.machine.programs[act.application] = False
                 return Refused("the data is not there")
         elif act.do is Do.KILL_PROGRAM:
-            self._kill_start_script(act.application)
+            self._kill_scripts(act.application)
         self.machine.programs[act.application] = act.do is Do.START_PROGRAM
         return Done()
 
-    def _kill_start_script(self, application: str) -> None:
+    def _kill_scripts(self, application: str) -> None:
+        """End what runs in the application's control group, which a stop script is in as well."""
         for daemon, act in tuple(self.scripts):
             if act.application == application and act.effect_id in daemon.under_way:
-                self._end(daemon, act, Unknown("the start script was killed"))
+                self._end(daemon, act, Unknown(f"the {SCRIPTS[act.do]} script was killed"))
 
     # --- Looking -------------------------------------------------------------------------------
 

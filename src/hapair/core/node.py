@@ -172,8 +172,9 @@ def _absorb(turn: Turn, event: Event) -> None:
         case NotStated(_, why):
             membership.absorb_not_stated(turn, why)
         case DataChanged(_, facts):
-            first = not turn.state.facts_read
+            first, before = not turn.state.facts_read, turn.state.facts
             replication.absorb_kernel(turn, facts)
+            doubts.absorb_completed(turn, before)
             if first:
                 doubts.doubt_what_lost_its_disk(turn)
                 items.find_given_up(turn)

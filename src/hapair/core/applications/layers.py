@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from hapair.core.applications import brake, items, ladder
-from hapair.core.copies import replication
+from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing, holding
 from hapair.core.words.effects import Act, Do, Layer
 from hapair.core.words.item import Is, Item, ItemState
@@ -127,9 +127,7 @@ def _attaching(state: NodeState, item: Item) -> Do | None:
     found = state.stored.foreign_to.get(item.resource)
     if found is None or found.trust is Trust.ANEW:  # Then it counts as empty already.
         return Do.BRING_UP
-    theirs = state.peer.state
-    said = theirs.by_name.get(item.application) if theirs is not None else None
-    if said is not None and said.data_current and hearing.agreed(state):
+    if hearing.agreed(state) and doubts.is_current_there(state, item.resource):
         return Do.BRING_UP_ANEW
     return Do.BRING_UP_AS_IT_IS if found.trust is Trust.AS_IT_IS else None
 

@@ -7,7 +7,6 @@ forgotten when a disk is seen again, which is before anything could be promoted 
 """
 
 from hapair.core.copies import doubts, replication
-from hapair.core.words.events import PeerState
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model.data import Connection, Disk
@@ -20,20 +19,18 @@ def settle(turn: Turn) -> None:
     theirs = state.peer.state
     kept = {n for n in state.stored.wrote_nothing if not replication.has_disk(state, n)}
     if state.standing is Standing.TOGETHER and theirs is not None:
-        kept |= {name for name in state.facts if _writes_to_the_peer(state, theirs, name)}
+        kept |= {name for name in state.facts if _writes_to_the_peer(state, name)}
         doubts.believe(turn, theirs.wrote_nothing)
     known = tuple(sorted(kept))
     if known != state.stored.wrote_nothing:
         turn.store(wrote_nothing=known)
 
 
-def _writes_to_the_peer(state: NodeState, theirs: PeerState, name: str) -> bool:
+def _writes_to_the_peer(state: NodeState, name: str) -> bool:
     facts = state.facts[name]
-    said = theirs.by_name.get(replication.application_of(state, name) or "")
     return (
         facts.disk is Disk.DISKLESS
         and facts.connection is Connection.CONNECTED
         and facts.peer_disk is Disk.UP_TO_DATE
-        and said is not None
-        and (said.data_current or name in theirs.partly_current)
+        and doubts.is_current_there(state, name)
     )

@@ -1,6 +1,6 @@
 """Which local copies can be trusted to have every write, whatever DRBD takes them for (R2)."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from hapair.core.copies import replication
@@ -9,7 +9,7 @@ from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model.backing import ForeignWrites, Trust
 from hapair.model.cluster import ArbitrationKind
-from hapair.model.data import Disk, Role
+from hapair.model.data import Disk, Role, VolumeFacts
 
 
 def data_current(state: NodeState, application: str) -> bool:
@@ -27,6 +27,15 @@ def partly_current(state: NodeState, behind: Iterable[str]) -> tuple[str, ...]:
 def is_current(state: NodeState, resource: str) -> bool:
     facts = state.facts.get(resource)
     return facts is not None and facts.current and not is_doubtful(state, resource)
+
+
+def is_current_there(state: NodeState, resource: str) -> bool:
+    """Tell whether the peer says that its copy is current, be its other volumes or not."""
+    theirs = state.peer.state
+    if theirs is None:
+        return False
+    said = theirs.by_name.get(replication.application_of(state, resource) or "")
+    return said is not None and (said.data_current or resource in theirs.partly_current)
 
 
 def is_doubtful(state: NodeState, resource: str) -> bool:
@@ -56,6 +65,28 @@ def find_foreign(turn: Turn, resource: str, what: str) -> None:
 def decide_foreign(turn: Turn, resource: str, trust: Trust) -> None:
     """Remember what becomes of a copy that was written behind DRBD."""
     _put_foreign(turn, replace(turn.state.stored.foreign_to[resource], trust=trust))
+
+
+def has_come_anew(state: NodeState, resource: str) -> bool:
+    """Tell whether a copy that was made anew has all that the peer had when it was completed.
+
+    It counted as empty to the kernel, which calls it good only after a whole resync.
+    """
+    found, facts = state.stored.foreign_to.get(resource), state.facts.get(resource)
+    anew = found is not None and found.trust is Trust.ANEW
+    return anew and facts is not None and facts.current
+
+
+def absorb_completed(turn: Turn, before: Mapping[str, VolumeFacts]) -> None:
+    """Forget what was written behind a copy when its resync is seen to end.
+
+    The connection may be over before it proves anything. What the kernel was known to say
+    ``before`` tells that this is no old word: it said that the copy was incomplete.
+    """
+    for name in tuple(turn.state.stored.foreign_to):
+        was = before.get(name)
+        if was is not None and was.disk is Disk.INCONSISTENT and has_come_anew(turn.state, name):
+            forget_foreign(turn, name)
 
 
 def forget_foreign(turn: Turn, resource: str) -> None:

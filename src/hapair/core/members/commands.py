@@ -150,24 +150,31 @@ def _confirm(turn: Turn, request_id: int) -> None:
 
 
 def _confirm_copy(turn: Turn, request_id: int, name: str) -> None:
-    """Use copies although they were written behind DRBD, or cannot be proven (``unproven``)."""
+    """Use copies although they were written behind DRBD, or cannot be proven (``unproven``).
+
+    Only those that the peer cannot complete: its current copies replace theirs by themselves.
+    """
     state = turn.state
     names = [v.resource for v in replication.volumes(state, name)]
-    foreign = [each for each in names if doubts.is_foreign(state, each)]
-    theirs = state.peer.state
-    said = theirs.by_name.get(name) if theirs is not None else None
-    doubted = unproven.unprovable(state, name)
-    if not foreign and not doubted:
+    foreign = {each for each in names if doubts.is_foreign(state, each)}
+    anew = {each for each in names if doubts.has_come_anew(state, each)}
+    doubted = set(unproven.unprovable(state, name))
+    unknown = foreign | anew | doubted
+    current = [n for n in names if hearing.agreed(state) and doubts.is_current_there(state, n)]
+    chosen = unknown.difference(current)
+    if not unknown:
         text = f"no copy of {name} here is known to have been written behind DRBD"
         turn.reply(request_id, text, accepted=False)
-    elif said is not None and said.data_current and hearing.agreed(state):
+    elif not chosen:
         text = f"{state.peer_name} has a current copy, and this one is completed from it by itself"
         turn.reply(request_id, text, accepted=False)
     else:
-        for resource in foreign:
+        for resource in sorted(chosen & foreign):
             doubts.decide_foreign(turn, resource, Trust.AS_IT_IS)
-        doubts.believe(turn, doubted)
-        meant = ", ".join(sorted({*foreign, *doubted}))
+        for resource in sorted(chosen & anew):
+            doubts.forget_foreign(turn, resource)
+        doubts.believe(turn, chosen & doubted)
+        meant = ", ".join(sorted(chosen))
         text = f"{meant}: the operator confirmed that the copy on {state.me} is good"
         turn.note("confirmed", text, name, Severity.WARNING)
         turn.reply(request_id, text, accepted=True)
