@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
+import pytest
+
 from hapair.adapters.drbd.events import Events
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 
@@ -106,9 +108,91 @@ async def test_lost_events_start_it_again() -> None:
 async def test_a_stream_that_contradicts_the_kernel_twice_is_started_again() -> None:
     kernel = Kernel([(*UP, "exists -"), (), (), ()], [("exists -",), ()])
     kernel.proc = PROC.format("Primary")
-    told = await first(kernel.events(), 2)
+    told = await first(kernel.events(), 3)
     assert told[0][0].role is Role.SECONDARY
-    assert told[1] == ()
+    assert told[1][0].role is Role.PRIMARY, "until it is started again the kernel is read itself"
+    assert told[2] == ()
+
+
+def without_stream(proc: str) -> Kernel:
+    """Return a kernel whose stream ends after its first words, and cannot be started again."""
+    kernel = Kernel([(*UP, "exists -"), ()])
+    kernel.proc = proc
+    return kernel
+
+
+async def test_while_no_stream_can_be_started_the_kernel_is_read_itself() -> None:
+    """A disk that dies meanwhile: the last word of the stream would call the copy good."""
+    kernel = without_stream(PROC.format("Secondary"))
+    events = kernel.events()
+    told = []
+    async for facts in events.watch():
+        told.append(facts)
+        if len(told) == 1:
+            kernel.proc = PROC.format("Secondary").replace("ds:UpToDate/", "ds:Diskless/")
+        elif len(told) == 2:
+            assert events.facts("r0") == facts[0]
+            kernel.proc = "version: 8.4.11 (api:1)\n"  # It was taken down.
+        else:
+            break
+    assert told[0][0].disk is Disk.UP_TO_DATE
+    assert told[1][0].disk is Disk.DISKLESS
+    assert told[1][0].kernel_answers
+    assert told[2] == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "connection", "suspended"),
+    [
+        ("cs:SyncTarget ro:Secondary/Primary ds:Inconsistent/UpToDate C r-----", "target", False),
+        ("cs:WFConnection ro:Primary/Unknown ds:UpToDate/DUnknown C s-----", "none", True),
+        ("cs:StandAlone ro:Primary/Unknown ds:UpToDate/DUnknown   r-----", "alone", False),
+    ],
+)
+async def test_everything_is_read_there(said: str, connection: str, *, suspended: bool) -> None:
+    kernel = without_stream(f"version: 8.4.11 (api:1)\n 0: {said}\n    ns:0 oos:8\n")
+    told = await first(kernel.events(), 2)
+    (facts,) = told[1]
+    assert (
+        facts.connection
+        is {
+            "target": Connection.SYNC_TARGET,
+            "none": Connection.CONNECTING,
+            "alone": Connection.STAND_ALONE,
+        }[connection]
+    )
+    assert facts.suspended is suspended
+    assert facts.out_of_sync_bytes == 8192
+
+
+async def test_a_connection_that_is_made_without_a_stream_proves_nothing_before_it_is_asked() -> (
+    None
+):
+    kernel = Kernel([(*UP, "exists -"), ()], addresses=({"r0": "10.0.0.2"},))
+    kernel.proc = PROC.format("Secondary").replace("cs:Connected", "cs:WFConnection")
+    events = kernel.events()
+    events.peer = "10.0.0.2"
+    told = []
+    async for facts in events.watch():
+        told.append(facts)
+        if len(told) == 1:
+            assert facts[0].kernel_answers
+        elif len(told) == 2:
+            assert not facts[0].kernel_answers
+            kernel.proc = PROC.format("Primary")
+        else:
+            assert facts[0].role is Role.PRIMARY
+            assert not facts[0].kernel_answers
+            break
+
+
+@pytest.mark.parametrize(
+    "proc", ["", "version: 9.1.7 (api:2)\n", "version: 8.4.11\n 0: cs:Connected?\n"]
+)
+async def test_where_the_kernel_tells_of_no_devices_the_last_facts_stay(proc: str) -> None:
+    kernel = Kernel([(*UP, "exists -"), ()], [], [("exists -",), ()], proc=proc)
+    told = await first(kernel.events(), 2)
+    assert [len(facts) for facts in told] == [1, 0]
 
 
 async def test_a_stream_that_agrees_with_the_kernel_goes_on() -> None:

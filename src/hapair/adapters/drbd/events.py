@@ -17,6 +17,7 @@ from hapair.adapters.drbd.parse import (
     agrees,
     events_line,
     proc_devices,
+    tells_devices,
     tells_loss,
 )
 from hapair.model.data import SYNCING, Role, VolumeFacts
@@ -27,6 +28,7 @@ SETTLE_S: Final = 0.005  # One change of the kernel is several lines; they come 
 SETTLE_MAX_S: Final = 0.05  # A kernel that never pauses is listened to this long at a time.
 PROGRESS_S: Final = 1.0  # While a resync runs its progress is read this often.
 CROSS_CHECK_S: Final = 10.0
+WITHOUT_STREAM_S: Final = 1.0  # While there is no stream, /proc/drbd is read this often.
 DOUBT_S: Final = 0.5  # A second look, before the stream is called wrong.
 
 Lines = AsyncGenerator[tuple[str, ...]]
@@ -83,8 +85,9 @@ class Events:
     async def watch(self) -> AsyncGenerator[Facts]:
         """Yield all facts, first at once, then whenever one of them changed. Never ends.
 
-        While the program is being restarted the last facts stay: they may be old by at most
-        the back-off. Without the kernel module no resource exists.
+        While the program is being restarted, or cannot be, the resources that are known are
+        followed in /proc/drbd, which needs no program; where that tells nothing (DRBD 9) the last
+        facts stay. Without the kernel module no resource exists.
         """
         pause_s = RESTART_FIRST_S
         while True:
@@ -96,12 +99,28 @@ class Events:
                 async for facts in run:
                     pause_s = RESTART_FIRST_S
                     yield facts
-            await asyncio.sleep(pause_s)
+            async with aclosing(self._meanwhile(pause_s)) as meanwhile:
+                async for facts in meanwhile:
+                    yield facts
             pause_s = min(2 * pause_s, RESTART_MAX_S)
+
+    async def _meanwhile(self, pause_s: float) -> AsyncGenerator[Facts]:
+        """Yield for so long what /proc/drbd says of the resources that are known."""
+        now_s = asyncio.get_running_loop().time
+        until_s = now_s() + pause_s
+        while (left_s := until_s - now_s()) > 0:
+            await asyncio.sleep(min(left_s, WITHOUT_STREAM_S))
+            text = self._proc_text()
+            if tells_devices(text):
+                self._picture = self._picture.told_by(text)
+                facts = self._picture.facts(self.peer)
+                if {each.resource: each for each in facts} != self._facts:
+                    self._remember(facts)
+                    yield facts
 
     async def _one_run(self) -> AsyncGenerator[Facts]:
         """Yield facts until the program ends, lost events, or contradicts /proc/drbd twice."""
-        self._picture = Picture()
+        dump = Picture()
         known: Facts | None = None
         doubted: frozenset[str] = frozenset()
         idle_s = SETTLE_S
@@ -111,11 +130,14 @@ class Events:
             async for batch in lines:
                 if any(tells_loss(text) for text in batch):
                     return
-                self._picture = _after(self._picture, batch)
+                if dump.complete:
+                    self._picture = _after(self._picture, batch)
+                elif (dump := _after(dump, batch)).complete:
+                    self._picture = dump
                 if batch:
                     dirty_since_s = now_s() if dirty_since_s is None else dirty_since_s
                     idle_s = SETTLE_S
-                if not self._picture.complete or (
+                if not dump.complete or (
                     dirty_since_s is not None and batch and now_s() - dirty_since_s < SETTLE_MAX_S
                 ):
                     continue

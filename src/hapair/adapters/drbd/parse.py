@@ -26,6 +26,7 @@ UNREADABLE: Final = "?"  # An address, but none that a peer of ours can have.
 KIB: Final = 1024
 NOBODY: Final = "no"  # Has frozen the writes.
 ADMINISTRATOR: Final = "user"
+FENCING: Final = "fencing"
 DIGITS_MAX: Final = 20  # Of a number of the kernel's.
 # The resync waits for the one named by resync-after: on this node, or on the peer, which may see a
 # moment earlier that the other one has begun.
@@ -177,6 +178,20 @@ class Picture:
 
     def facts(self, peer: str = "") -> tuple[VolumeFacts, ...]:
         return tuple(self.resources[name].facts(name, peer) for name in sorted(self.resources))
+
+    def told_by(self, text: str) -> "Picture":
+        """Return the picture as a /proc/drbd tells of its devices; one without its own is down.
+
+        A line that is not understood proves nothing: what was known before counts.
+        """
+        devices, listed = proc_devices(text), proc_minors(text)
+        resources = {}
+        for name, each in self.resources.items():
+            if each.minor in devices:
+                resources[name] = as_told(each, devices[each.minor])
+            elif each.minor is None or each.minor in listed:
+                resources[name] = each
+        return replace(self, resources=resources)
 
     def unknown(self) -> tuple[str, ...]:
         """Return which resources are connected with a machine that nobody has named yet."""
@@ -341,6 +356,7 @@ _PROC_DEVICE: Final = re.compile(
     r"^\s*(?P<minor>[0-9]{1,20}): cs:(?P<cs>\w+)(?: ro:(?P<ro>\w+)/(?P<peer>\w+)"
     r" ds:(?P<ds>\w+)/(?P<pdsk>\w+)\s+(?:[ABC]\s+)?(?P<io>[rs])\S*)?$"
 )
+_PROC_MINOR: Final = re.compile(r"^ *([0-9]{1,20}): cs:(?!Unconfigured)", re.MULTILINE)
 _PROC_OUT_OF_SYNC: Final = re.compile(r"\boos:([0-9]{1,20})\b")
 _PROC_DONE: Final = re.compile(r"sync'ed:\s*([0-9.]+)%")
 _VERSION: Final = re.compile(r"version: (\d+\.\d+\.\d+)")
@@ -350,6 +366,16 @@ def proc_version(text: str) -> str | None:
     """Return the kernel module's version as /proc/drbd tells it, e.g. "8.4.11"."""
     match = _VERSION.search(text)
     return match.group(1) if match else None
+
+
+def tells_devices(text: str) -> bool:
+    """Tell whether this is a /proc/drbd in which every device is; DRBD 9 only says its version."""
+    return (proc_version(text) or "").startswith("8.")
+
+
+def proc_minors(text: str) -> frozenset[int]:
+    """Return the minors of the configured devices, whatever is said of them."""
+    return frozenset(int(minor) for minor in _PROC_MINOR.findall(text))
 
 
 def proc_devices(text: str) -> dict[int, ProcDevice]:
@@ -384,6 +410,29 @@ def _proc_details(device: ProcDevice, line: str) -> ProcDevice:
     if match := _PROC_DONE.search(line):
         return replace(device, sync_done=_share(match.group(1)))
     return device
+
+
+def as_told(resource: Resource, device: ProcDevice) -> Resource:
+    """Return the resource as /proc/drbd tells of its device, where no event stream does.
+
+    It does not say who has frozen the writes, nor where a connection leads that is new.
+    """
+    connected = device.connection in _PROC_CONNECTED
+    same = connected and resource.connection == CONNECTED
+    frozen_by = resource.frozen_by if resource.frozen_by != NOBODY else FENCING
+    return replace(
+        resource,
+        role=device.role,
+        frozen_by=frozen_by if device.suspended else NOBODY,
+        disk=device.disk,
+        connection=CONNECTED if connected else device.connection,
+        address=resource.address if same else "",
+        peer_role=device.peer_role,
+        replication=_replication(device) if connected else Resource().replication,
+        peer_disk=device.peer_disk,
+        out_of_sync_bytes=device.out_of_sync_bytes,
+        sync_done=device.sync_done,
+    )
 
 
 def agrees(resource: Resource, device: ProcDevice) -> bool:
