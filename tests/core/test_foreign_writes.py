@@ -10,7 +10,7 @@ from hapair.core.words.effects import Do, Reply, Store
 from hapair.core.words.events import ConfirmCopy, Form, Leave
 from hapair.core.words.stored import Stored
 from hapair.model.backing import ForeignWrites, Trust
-from hapair.model.data import Connection, Disk, Role
+from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.outcome import Foreign, Refused, Unknown
 from tests.core.bench import HEALTHY, NAME, PEER, RESOURCE, Bench, facts
 
@@ -63,6 +63,54 @@ def test_it_waits_for_a_current_copy_of_the_peer_which_then_replaces_all_of_it()
     assert trust(bench) is None
     assert alarm(bench) == ""
     assert doubts.is_current(bench.state, RESOURCE)
+
+
+def test_one_volume_is_replaced_although_another_one_of_the_peer_is_not_current() -> None:
+    """Copies of different volumes were written on both nodes: each has what the other one lacks."""
+    bench = written()
+    bench.attached = facts(disk=Disk.INCONSISTENT, connection=Connection.SYNC_TARGET)
+    bench.together_with(current=False)
+    bench.wait(20.0)
+    assert Do.BRING_UP_ANEW not in bench.acts()
+    bench.outcomes[Do.BRING_UP_ANEW] = Refused("the mount on /mnt has it")
+    bench.peer_says(partly_current=(RESOURCE,))
+    bench.wait(20.0)
+    assert Do.BRING_UP_ANEW in bench.acts()
+    refused = confirmed(bench)
+    assert not refused.accepted
+    assert "is completed from it by itself" in refused.text
+
+
+def made_anew(*seen: VolumeFacts) -> Bench:
+    """Return a node whose copy was made anew, as its kernel told of it so far."""
+    bench = Bench(stored=Stored(foreign=(ForeignWrites(RESOURCE, WHAT, Trust.ANEW),)))
+    bench.attached = seen[0]
+    bench.command(Form())
+    for each in seen:
+        bench.data(each)
+    return bench
+
+
+TARGET = facts(disk=Disk.INCONSISTENT, connection=Connection.SYNC_TARGET)
+COMPLETED = facts(connection=Connection.CONNECTING, peer_disk=Disk.UNKNOWN)
+
+
+def test_a_resync_that_was_seen_to_end_makes_it_good_although_the_connection_ended_first() -> None:
+    assert made_anew(TARGET, COMPLETED).state.stored.foreign == ()
+    unseen = made_anew(facts(connection=Connection.CONNECTING, peer_disk=Disk.UNKNOWN))
+    assert trust(unseen) is Trust.ANEW, "nobody saw that it was incomplete: the word may be old"
+    gone = made_anew(TARGET, replace(COMPLETED, disk=Disk.DISKLESS))
+    assert trust(gone) is Trust.ANEW
+
+
+def test_a_person_can_say_so_where_nobody_saw_the_end_of_the_resync() -> None:
+    """Otherwise the mark would stay, with nothing to be confirmed and nothing that runs."""
+    bench = made_anew(replace(COMPLETED, disk=Disk.CONSISTENT))
+    assert confirmed(bench).accepted
+    assert bench.state.stored.foreign == ()
+    incomplete = made_anew(TARGET)
+    assert not confirmed(incomplete).accepted
+    assert trust(incomplete) is Trust.ANEW
 
 
 def test_what_counts_as_empty_is_attached_as_usual() -> None:

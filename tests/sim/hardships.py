@@ -49,7 +49,7 @@ class FailLooks:
 
 @dataclass(frozen=True, slots=True)
 class LoseStream:
-    """The stream of facts ends; what happens meanwhile is read when it begins again."""
+    """The stream of facts ends; what is known is read now and then, and what is new afterwards."""
 
     node: str
     for_s: float
@@ -81,8 +81,6 @@ def inflict(world: World, fault: Hardship, later: Later) -> None:
             later(for_s, lambda: setattr(machine, "blind", machine.blind - 1))
         case LoseStream(node, for_s):
             machine = world.machines[node]
-            if not machine.streamless:
-                machine.streamless_from_s = world.clockwork.now_s
             machine.streamless += 1
             later(for_s, lambda: setattr(machine, "streamless", machine.streamless - 1))
         case Reconfigure(for_s=for_s):

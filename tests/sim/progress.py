@@ -131,16 +131,15 @@ class Progress:
         return any(isinstance(each, kind) and each.application == name for each in standing)
 
     def _kept_by_peer(self, state: NodeState, record: Record) -> str:
-        """Return why the peer, which owns it, can neither serve it nor give it away."""
-        blind = self.world.machines[other(state.me)].streamless
-        if state.standing is Standing.TOGETHER and blind:
-            return "the peer reads nothing of what its kernel says (a documented hole)"
-        if state.standing is Standing.ALONE or record.owner == state.me:
+        """Return why the peer can neither serve it, as its owner, nor let it go."""
+        if state.standing is Standing.ALONE:
             return ""
-        peer, name = self.world.machines[record.owner], record.application
+        peer, name = self.world.machines[other(state.me)], record.application
         holders = {*peer.held, *peer.second}
         if any(each.startswith(f"{name}.") for each in holders):
             return "it cannot be stopped where it is"
+        if record.owner == state.me:
+            return ""
         if any(key == (do, name) for key in peer.trouble for do in STOPS):
             return "it cannot be stopped where it is"
         if peer.daemon is not None and peer.daemon.spoilt & set(peer.daemon.under_way):

@@ -1,8 +1,13 @@
-"""What the kernel of a machine would tell about who can write."""
+"""What the kernel of a machine would tell: about who can write, and to its daemon."""
+
+from collections.abc import Iterable
 
 from hapair.model.built import Built
+from hapair.model.data import VolumeFacts
 from tests.checkers.rules import NodeSeen
-from tests.sim.machine import Machine
+from tests.sim.drbd import Resource
+from tests.sim.machine import Daemon, Machine
+from tests.sim.others import Others
 from tests.sim.replication import Replication
 
 
@@ -24,3 +29,13 @@ def _writes(built: Built, application: str, writable: tuple[str, ...]) -> bool:
     """Tell whether a program can change anything; one with frozen data alone cannot."""
     volumes = built.application(application).volumes
     return not volumes or any(volume.resource in writable for volume in volumes)
+
+
+def facts_told(
+    machine: Machine, daemon: Daemon, resources: Iterable[Resource], others: Others
+) -> tuple[VolumeFacts, ...]:
+    """Return what the daemon can read of the kernel; of what is new only a stream tells."""
+    every = (*(each.facts(machine.name) for each in resources), *others.facts(machine.name))
+    told = (each for each in every if each is not None)
+    known = daemon.state.facts
+    return tuple(each for each in told if not machine.streamless or each.resource in known)

@@ -20,7 +20,6 @@ STOPS: Final = (Do.STOP_PROGRAM, Do.KILL_PROGRAM, Do.REMOVE_ADDRESSES, Do.UNMOUN
 BRINGS: Final = (Do.PROMOTE, Do.ADD_ADDRESSES, Do.RESTORE_ADDRESSES, Do.START_PROGRAM)
 ACTION_TAKES_MAX_S: Final = 600.0
 ASKED_FOR_S: Final = 150.0  # So long a command explains that an application stops.
-READS_AGAIN_S: Final = 6.0  # A stream of the kernel's words that ended is back by then.
 
 
 class Watch:
@@ -59,11 +58,6 @@ class Watch:
         at_s = self.asked_at_s.get(what)
         return at_s is not None and self.world.clockwork.now_s - at_s < ASKED_FOR_S
 
-    def _reads_nothing(self, machine: Machine) -> bool:
-        """Tell whether what the kernel said last counts for too long (a documented hole)."""
-        since_s = self.world.clockwork.now_s - machine.streamless_from_s
-        return machine.streamless > 0 and since_s > READS_AGAIN_S
-
     def _act(self, machine: Machine, state: NodeState, act: Act) -> None:
         """R1, R5: it is allowed and bounded. R6, R7: nothing is stopped without a reason."""
         if not 0 < act.timeout_s <= ACTION_TAKES_MAX_S:
@@ -84,7 +78,6 @@ class Watch:
         explained = (
             (state.standing in (Standing.LEAVING, Standing.HALTED) and self._asked(machine.name))
             or (wanted is Wanted.DOWN and (self._asked(name) or self.world.building))
-            or self._reads_nothing(machine)
             or (failed and bool(self.world.troubled))
             or self._explained_by_silence(state)
             or is_spent(state, name)

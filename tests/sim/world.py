@@ -39,7 +39,7 @@ from tests.sim.messages import as_answered, as_installed, as_kept, as_received
 from tests.sim.networks import Wire
 from tests.sim.others import Others
 from tests.sim.replication import Replication, resource_of
-from tests.sim.seen import kernel_seen
+from tests.sim.seen import facts_told, kernel_seen
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, built_from, other
 from tests.sim.sides import Side
 from tests.sim.third_parties import ThirdParties
@@ -49,7 +49,7 @@ FACTS_TAKE_S: Final = (0.002, 0.03)
 SYSTEMD_RESTARTS_AFTER_S: Final = 0.5
 BOOT_UNIT_AFTER_S: Final = 1.0
 INBOX_MAX: Final = 400  # No more heartbeats wait for a daemon that is stopped, or for its disk.
-STREAMS_AGAIN_S: Final = 0.5
+READS_ITSELF_S: Final = (0.002, 1.0)  # What is known of the kernel, while no stream tells of it.
 
 Trace = Callable[[float, str, object], None]
 
@@ -444,7 +444,7 @@ class World:
             self.deliver(machine, machine.daemon, partial(parcels.peer_stated, as_received(state)))
 
     def _facts_changed(self, node: str) -> None:
-        """Wake the daemon by the kernel's event stream; it then reads all facts at once."""
+        """Wake the daemon by the kernel's event stream; without one it looks now and then."""
         machine = self.machines[node]
         daemon = machine.daemon
         if daemon is None or daemon.facts_due:
@@ -455,17 +455,16 @@ class World:
             if machine.paused:
                 machine.deferred.append(read)
                 return
-            if machine.streamless:
-                self.clockwork.after(STREAMS_AGAIN_S, read)
-                return
             daemon.facts_due = False
             self._tell_facts(machine, daemon)
+            if machine.streamless:
+                self._facts_changed(node)
 
-        self.clockwork.after(self.chance.uniform(*FACTS_TAKE_S), read)
+        takes_s = READS_ITSELF_S if machine.streamless else FACTS_TAKE_S
+        self.clockwork.after(self.chance.uniform(*takes_s), read)
 
     def _tell_facts(self, machine: Machine, daemon: Daemon) -> None:
-        every = (resource.facts(machine.name) for resource in self.resources.values())
-        facts = (*(one for one in every if one is not None), *self.others.facts(machine.name))
+        facts = facts_told(machine, daemon, self.resources.values(), self.others)
         self.deliver(machine, daemon, partial(parcels.data_changed, facts))
 
     def command(self, node: str, command: Command) -> int:
