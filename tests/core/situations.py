@@ -18,7 +18,7 @@ from hapair.model.backing import Backing, LastSeen
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Role
-from hapair.model.status import Phase, Standing, Wanted
+from hapair.model.status import Phase, Record, Standing, Version, Wanted
 from hapair.model.witness import Answer
 from tests.core.bench import ME, NAME, PEER, RESOURCE, built, facts, record
 from tests.sim.settings import application
@@ -160,6 +160,9 @@ def answered(answer: Answer, **stored: Any) -> NodeState:  # noqa: ANN401 - the 
 
 FORMATION: Final = {
     "new-terms": answered(Answer.GRANTED, terms=Terms(("paths",), since=2, shared=False)),
+    "peer-ahead": answered(
+        Answer.GRANTED, records=(Record(NAME, PEER, Version(5, 0), Wanted.UP),), ceded=True
+    ),
     "promised": answered(Answer.GRANTED, ceded=True),
     "granted": answered(Answer.GRANTED),
     "denied": answered(Answer.DENIED, holds_right=True),

@@ -1,5 +1,6 @@
 """Watches a world all the time for what must never happen, and in the end for progress."""
 
+from math import inf
 from typing import Final
 
 from hapair.core.applications.items import is_spent
@@ -90,7 +91,8 @@ class Watch:
     def _may_take(self, machine: Machine, name: str) -> None:
         """R1: no address is taken from a node that does what it should and still has it."""
         peer = self.world.machines[other(machine.name)]
-        if peer.listens and peer.address(name) is not False and not self.world.confirmed:
+        decides = peer.listens and peer.store_s < inf
+        if decides and peer.address(name) is not False and not self.world.confirmed:
             raise BrokenRuleError(f"R1: {machine.name} takes the addresses of {name} too early")
 
     def _explained_by_silence(self, state: NodeState) -> bool:

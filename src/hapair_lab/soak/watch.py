@@ -29,9 +29,10 @@ READ_BYTES: Final = 65536
 DRBD: Final = "/proc/drbd"
 MOUNTS: Final = "/proc/mounts"
 PROGRAMS: Final = "/sys/fs/cgroup/hapair.slice/hapair-apps.service/{}/cgroup.procs"
+ALONE: Final = ("StandAlone", "WFConnection", "Unconnected", "NetworkFailure", "Disconnecting")
 DEVICE: Final = re.compile(
     # The letter of the protocol is missing while the connection is StandAlone.
-    r"^ *(?P<minor>\d+): cs:(?P<connection>\S+) ro:(?P<role>\w+)/\S+ ds:\S+ "
+    r"^ *(?P<minor>\d+): cs:(?P<connection>\S+) ro:(?P<role>\w+)/\S+ ds:(?P<disk>\w+)/\S+ "
     r"+(?:[ABC] +)?(?P<flags>\S+)",
     re.MULTILINE,
 )
@@ -54,14 +55,20 @@ def read_seen(
 
     With ``held_by_kernel`` (``fencing resource-and-stonith``) a Primary whose writes are suspended
     cannot acknowledge one, and neither can one that still believes itself connected, because each
-    write waits for the peer: such a side, its mounts and programs are no writers.
+    write waits for the peer: such a side, its mounts and programs are no writers. Nor is one that
+    has neither its disk nor its peer: what was frozen there ends with errors.
     """
     devices = tuple(DEVICE.finditer(texts.get(DRBD, "")))
     primary = tuple(f"drbd{d['minor']}" for d in devices if d["role"] == "Primary")
     held = {
         f"drbd{d['minor']}"
         for d in devices
-        if held_by_kernel and (d["flags"].startswith("s") or d["connection"] == "Connected")
+        if held_by_kernel
+        and (
+            d["flags"].startswith("s")
+            or d["connection"] == "Connected"
+            or (d["disk"] == "Diskless" and d["connection"] in ALONE)
+        )
     }
     mounted, holds = [], set()
     for line in texts.get(MOUNTS, "").splitlines():

@@ -112,13 +112,24 @@ def test_the_files_of_a_kernel_say_who_can_write() -> None:
         "cs:WFConnection ro:Primary/Unknown ds:UpToDate/DUnknown C s-----",
         "cs:StandAlone ro:Primary/Unknown ds:UpToDate/DUnknown   s-----",
         "cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----",
+        "cs:WFConnection ro:Primary/Unknown ds:Diskless/DUnknown C r-----",
+        "cs:StandAlone ro:Primary/Unknown ds:Diskless/DUnknown   r-----",
     ],
 )
 def test_a_side_whose_writes_the_kernel_holds_is_no_writer(state: str) -> None:
     seen = read_seen("node1", texts(state), ("orders", "bank"), held_by_kernel=True)
     assert seen == NodeSeen("node1", (), (), ())
-    alone = "cs:WFConnection ro:Primary/Unknown ds:UpToDate/Outdated C r-----"
-    seen = read_seen("node1", texts(alone), ("orders", "bank"), held_by_kernel=True)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "cs:WFConnection ro:Primary/Unknown ds:UpToDate/Outdated C r-----",
+        "cs:SyncSource ro:Primary/Secondary ds:UpToDate/Inconsistent C r-----",
+    ],
+)
+def test_a_side_that_has_a_disk_or_a_peer_may_write(state: str) -> None:
+    seen = read_seen("node1", texts(state), ("orders", "bank"), held_by_kernel=True)
     assert seen.primary == ("drbd0",)
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from hapair.core.copies import replication
-from hapair.core.right import witness
+from hapair.core.right import hearing, witness
 from hapair.core.right.arbitration import Verdict
 from hapair.core.right.holding import grant
 from hapair.core.words.effects import Severity
@@ -48,6 +48,14 @@ FORMATION: Final[tuple[FormRule, ...]] = (
         Verdict.ALARM,
         "the arbitration was changed, and the nodes were not together since, so the peer may be "
         "ahead; start the peer, or make sure that it is off and type: clconfirm peer-is-down",
+    ),
+    # It may have had no time to tell the witness, which would grant the same epoch once more.
+    Rule(
+        "peer-ahead",
+        hearing.peer_ahead,
+        Verdict.ALARM,
+        "the peer acted alone in a newer epoch, so it is ahead; "
+        "start the peer, or make sure that it is off and type: clconfirm peer-is-down",
     ),
     Rule(
         "promised",

@@ -24,6 +24,15 @@ def superseded(state: NodeState) -> bool:
     return beat.standing in (Standing.ALONE, Standing.LEAVING, Standing.UNKNOWN)
 
 
+def peer_ahead(state: NodeState) -> bool:
+    """Tell whether the peer is known to have acted alone since the two were last together.
+
+    It said so, or an application has a record of an epoch in which this node took no part.
+    """
+    epoch = state.stored.epoch
+    return superseded(state) or any(r.version.epoch > epoch for r in state.stored.records)
+
+
 def last_heard_s(state: NodeState) -> float:
     """Return when the peer was last heard on any network, in monotonic seconds."""
     return max([state.quiet_since_s, *state.peer.heard_at_s.values()])
@@ -182,7 +191,7 @@ def _third_party(state: NodeState) -> dict[str, bool]:
         "outstayed": _outstayed(state),
         "methods": fencing.has_method(state),
         "fenced": state.fencing.proven,
-        "ahead": superseded(state),
+        "ahead": peer_ahead(state),
         "hung": silent >= fencing.HUNG_S + lead_s,
     }
 
