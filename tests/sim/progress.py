@@ -183,6 +183,8 @@ class Progress:
             return "somebody wrote to the other one behind DRBD"
         if theirs.broken and theirs.unseen:
             return "nobody saw when the other one lost its disk"
+        if theirs.disk is Disk.DISKLESS and resource in peer.disk.behind:
+            return "the other one, which misses writes, lost its disk before the two had met"
         if theirs.given_up and resource in {*peer.held, *peer.second}:
             return "what holds the other one, whose disk was given up, does not end"
         return ""

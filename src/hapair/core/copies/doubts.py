@@ -168,8 +168,8 @@ def wrote_by_right(state: NodeState, epoch: int) -> bool:
 def update(turn: Turn) -> None:
     """Keep the lists of resources whose local copy misses writes, or may (rows 3, 9 and 14).
 
-    A copy falls behind when the peer says that it writes without us, or when our disk
-    dropped out under a running resource. Only DRBD clears it: UpToDate while connected.
+    A copy falls behind when the peer says that it writes without us, or when our disk dropped out
+    under a running resource and the peer has its own. Only DRBD clears it: UpToDate while connected.
     """
     told, unsure = _told_unprotected(turn.state)
     if unsure & set(turn.state.joined_from_s):
@@ -178,7 +178,8 @@ def update(turn: Turn) -> None:
     behind, unproven = set(state.stored.behind), set(state.stored.unproven)
     away, foreign = set(state.stored.away), dict(state.stored.foreign_to)
     for name, facts in sorted(state.facts.items()):
-        if name in told or (facts.disk is Disk.DISKLESS and facts.kernel_answers):
+        peer_writes = facts.kernel_answers and not replication.peer_has_no_disk(state, name)
+        if name in told or (facts.disk is Disk.DISKLESS and peer_writes):
             behind.add(name)
         elif replication.is_joined(state, name):
             behind.discard(name)
