@@ -109,8 +109,9 @@ async def test_a_scan_changes_nothing(root: Path) -> None:
     answers = Answers(HEALTHY)
     await Scanner(answers, root).scan(ScanRequest(names=("node1",), login_addresses=("10.0.0.1",)))
     reading = {
-        "getent ahosts", "ip -json", "lvm version", "lvmconfig devices/global_filter",
-        "modinfo -F", "modprobe --dry-run", "nft list", "pvs --reportformat", "ssh -oBatchMode=yes",
+        "getent ahosts", "ip -json", "lvm systemid", "lvm version", "lvmconfig --typeconfig",
+        "lvmconfig devices/global_filter", "modinfo -F", "modprobe --dry-run", "nft list",
+        "pvs --foreign", "ssh -oBatchMode=yes",
         "systemctl is-active", "systemctl is-enabled",
     }  # fmt: skip
     assert {" ".join(call[:2]) for call in answers.calls} == reading
@@ -190,6 +191,39 @@ async def test_a_service_that_brings_resources_up_at_boot(
 ) -> None:
     answers = Answers({"systemctl is-enabled drbd.service": says(said)})
     assert (await software.drbd(answers, root)).at_boot is at_boot
+
+
+async def test_units_and_options_of_others_that_touch_ours(root: Path) -> None:
+    write(root, "etc/drbd.d/hapair-orders.data.res")
+    write(root, "etc/drbd.d/global_common.conf", "common { disk { size 1G; } }")
+    for unit in ("drbd@orders.data.target", "drbd@web.target", "drbd.service", "ssh.service"):
+        write(root, f"etc/systemd/system/multi-user.target.wants/{unit}")
+    write(root, "etc/systemd/system/a.target.requires/drbd-promote@orders.data.service")
+    for loaded in (False, True):
+        if loaded:
+            write(root, "sys/module/drbd/version", "8.4.11\n")
+        facts = await software.drbd(Answers(HEALTHY), root)
+        assert facts.loaded is loaded
+        assert facts.units_at_boot == (
+            "drbd-promote@orders.data.service", "drbd@orders.data.target",
+        )  # fmt: skip
+        assert facts.common_disk == ("size",)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("periodic_e2scrub=1\nscrub_all=1\n", True),
+        ('  periodic_e2scrub="1" # monthly\nscrub_all=0\nscrub_all=1\n', True),
+        ("# periodic_e2scrub=1\nscrub_all=1\n", False),
+        ("periodic_e2scrub=1\n# scrub_all=1\n", False),
+        ("periodic_e2scrub=1\nscrub_all=1\nscrub_all=0\n", False),
+        ("", False),
+    ],
+)
+def test_a_check_of_all_volumes(root: Path, text: str, *, found: bool) -> None:
+    write(root, "etc/e2scrub.conf", text)
+    assert software.scrubs_unmounted(root) is found
 
 
 async def test_a_module_that_is_not_loaded_yet(root: Path) -> None:
@@ -301,6 +335,32 @@ async def test_a_group_with_its_filter(root: Path) -> None:
     (group,) = facts.groups
     assert (group.name, group.size_bytes, group.free_bytes) == ("vg_orders", 100, 50)
     assert group.physical_volumes == (PhysicalVolume("/dev/vdb", StorageKind.LOCAL),)
+
+
+FULL = "lvmconfig --typeconfig full"
+
+
+async def test_what_lvm_gives_to_whom(root: Path) -> None:
+    pvs = PVS.replace('"vg_free"', '"vg_systemid":"old","vg_exported":"exported","vg_free"')
+    settings = 'use_devicesfile=1\ndevicesfile="system.devices"\nvolume_list=[]\n'
+    answers = Answers(
+        HEALTHY
+        | {"pvs": says(pvs), "lvm systemid": says("  system ID: new\n"), FULL: says(settings)}
+    )
+    facts = await storage.lvm(answers, root)
+    assert (facts.system_id, facts.volume_list, facts.read_only_volume_list) == ("new", (), ())
+    assert facts.devices is None, "the file is not there: LVM looks at all disks"
+    (group,) = facts.groups
+    assert (group.system_id, group.lock_type, group.exported) == ("old", "", True)
+    write(root, "etc/lvm/devices/system.devices", "IDTYPE=devname DEVNAME=/dev/vdb PVID=x\n")
+    assert (await storage.lvm(answers, root)).devices == ("/dev/vdb",)
+    off = answers.answers | {FULL: says(settings.replace("file=1", "file=0"))}
+    assert (await storage.lvm(Answers(off), root)).devices is None
+
+
+async def test_an_lvm_that_says_nothing_of_its_settings_restricts_nothing(root: Path) -> None:
+    facts = await storage.lvm(Answers(HEALTHY), root)
+    assert (facts.volume_list, facts.devices, facts.system_id) == (None, None, "")
 
 
 @pytest.mark.parametrize(

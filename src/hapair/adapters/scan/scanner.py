@@ -58,6 +58,7 @@ class Scanner:
             reserved_ports=text_of(net / "ip_local_reserved_ports").strip(),
             firewall=firewall,
             other_managers=tuple(name for name in active if name in software.OTHER_MANAGERS),
+            scrubs_unmounted=software.scrubs_unmounted(root),
             spaces=tuple(_spaces(root)),
             fence_agents=arbitration.fence_agents(root, request.fence_agents),
             watchdog=arbitration.watchdog(root, request.watchdog),

@@ -17,6 +17,8 @@ TOOLS: Final = (
 OWN_PREFIX: Final = "hapair-"  # Of our resource files in /etc/drbd.d.
 SERVICE: Final = "drbd.service"  # Of drbd-utils: it brings all resources up.
 ALL: Final = "exists -"  # The last line of a whole dump.
+# What an enabled unit leaves in /etc/systemd/system: of drbd-utils, for one resource.
+WANTS: Final = ("*.wants/drbd*@*", "*.requires/drbd*@*")
 OWN_UNITS: Final = ("hapair-apps.service", "hapair-node.service", "hapaird.service")
 FIREWALLS: Final = ("firewalld", "ufw")
 OTHER_MANAGERS: Final = ("corosync", "heartbeat", "pacemaker")
@@ -61,6 +63,7 @@ async def output(run: CommandRunner, *argv: str) -> str:
 
 async def drbd(run: CommandRunner, root: Path) -> Drbd:
     own, foreign_minors, main = _resource_files(root)
+    units, common_disk = _units_at_boot(root, own), _common_disk(root, main)
     loaded = (root / "sys/module/drbd").exists()
     reads = "drbd.d/" in main
     dkms = (root / "var/lib/dkms/drbd").exists()
@@ -81,6 +84,8 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
             reads_our_folder=reads,
             dkms=dkms,
             at_boot=at_boot,
+            units_at_boot=units,
+            common_disk=common_disk,
             helper=text_of(root / "sys/module/drbd/parameters" / parse.HELPER).strip(),
         )
     version, error, helper = await _module_on_disk(run)
@@ -92,6 +97,8 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
         reads_our_folder=reads,
         dkms=dkms,
         at_boot=at_boot,
+        units_at_boot=units,
+        common_disk=common_disk,
         helper=helper,
     )
 
@@ -130,6 +137,25 @@ def _resource_files(root: Path) -> tuple[set[str], set[int], str]:
             minors |= parse.configured_minors(text_of(file))
     main = text_of(root / "etc/drbd.conf")
     return own, minors | parse.configured_minors(main), main
+
+
+def _units_at_boot(root: Path, own: set[str]) -> tuple[str, ...]:
+    """Return the enabled units of drbd-utils that bring up, or promote, a resource of ours."""
+    folder = root / "etc/systemd/system"
+    names = {link.name for pattern in WANTS for link in folder.glob(pattern)}
+    return tuple(sorted(name for name in names if parse.instance_of(name) in own))
+
+
+def _common_disk(root: Path, main: str) -> tuple[str, ...]:
+    files = sorted((root / "etc/drbd.d").glob("*.conf"))
+    texts = (main, *(text_of(file) for file in files))
+    return tuple(sorted({name for text in texts for name in parse.common_disk_options(text)}))
+
+
+def scrubs_unmounted(root: Path) -> bool:
+    """Tell whether e2scrub's timer checks all logical volumes, also those that are not mounted."""
+    said = parse.shell_settings(text_of(root / "etc/e2scrub.conf"))
+    return said.get("periodic_e2scrub") == said.get("scrub_all") == "1"
 
 
 async def active_units(run: CommandRunner, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,182 @@
+"""What clbuild checks of the tools that could take, hide or write to a replicated volume."""
+
+import re
+from typing import Final
+
+from hapair.core.plan.machine_checks import named_groups
+from hapair.core.plan.situation import Problems, Side, Situation, on
+from hapair.model.application import Volume
+from hapair.model.node_facts import Lvm, VolumeGroup
+from hapair.model.problem import Problem
+
+FILTER: Final = "r|^/dev/drbd|"
+# Names of one of DRBD's devices, as the kernel and udev give them.
+DRBD_NAMES: Final = ("/dev/drbd10", "/dev/drbd/by-res/orders.data/0", "/dev/drbd/by-disk/vg/data")
+SCANNED: Final = (
+    "LVM scans DRBD's devices: a scan holds a device that is about to move, and hangs on one whose"
+    " writes are frozen"
+)
+# Options of disks that no file of a resource can take back, and what they do to ours.
+OF_COMMON: Final = {
+    "size": "DRBD attaches no copy that is larger",
+    "resync-after": "every resync waits for that resource",
+}
+
+
+def lvm_filter(situation: Situation) -> Problems:
+    for side in situation.sides:
+        yield from _lvm_filter_of(side)
+
+
+def _lvm_filter_of(side: Side) -> Problems:
+    lvm = side.facts.lvm
+    if lvm.devices is not None:  # LVM ignores its filters then.
+        listed = [name for name in lvm.devices if name.startswith("/dev/drbd")]
+        for name in listed:
+            mend = on(side.node, f"lvmdevices --deldev {name}")
+            yield Problem(side.node, "lvm devices", SCANNED, mend, warning=True)
+    elif lvm.global_filter and not rejects_drbd(lvm.global_filter):
+        patterns = ", ".join(f'"{each}"' for each in (FILTER, *lvm.global_filter))
+        yield Problem(
+            side.node,
+            "lvm filter",
+            SCANNED,
+            on(
+                side.node,
+                "put our pattern first where it is set (grep global_filter /etc/lvm/*.conf):"
+                f" global_filter = [ {patterns} ]",
+            ),
+            warning=True,
+        )
+
+
+def needs_filter(lvm: Lvm) -> bool:
+    """Tell whether LVM has to be kept from DRBD's devices, and nobody set how.
+
+    A filter that the administrator made is left alone: a check says what it lacks.
+    """
+    return bool(lvm.version) and not lvm.global_filter and lvm.devices is None
+
+
+def rejects_drbd(patterns: tuple[str, ...]) -> bool:
+    """Tell whether an LVM filter keeps LVM away from DRBD's devices, as LVM reads it.
+
+    The first pattern that matches decides about a name; a device is rejected when one of its names
+    is and none is accepted.
+    """
+    verdicts = {_verdict(patterns, name) for name in DRBD_NAMES}
+    return "r" in verdicts and "a" not in verdicts
+
+
+def _verdict(patterns: tuple[str, ...], name: str) -> str:
+    """Return "a" or "r"; empty when no pattern matches. What accepts any DRBD may accept ours."""
+    for pattern in patterns:
+        kind, expression = pattern[:1], pattern[2:-1]
+        if (kind == "a" and "drbd" in expression) or _matches(expression, name):
+            return kind
+    return ""
+
+
+def _matches(expression: str, name: str) -> bool:
+    try:
+        return re.search(expression, name) is not None
+    except re.error:
+        return False
+
+
+def activation(situation: Situation) -> Problems:
+    """Every volume that is built must be one that LVM gives to this machine, for writing."""
+    named = named_groups(situation)
+    built = situation.previous.applications if situation.previous else ()
+    volumes = [volume for each in built for volume in each.volumes]
+    for side in situation.sides:
+        for group in side.facts.lvm.groups:
+            if group.name in named:
+                yield from _not_ours(side, group)
+        for volume in volumes:
+            yield from _not_active(side, volume)
+
+
+def _not_ours(side: Side, group: VolumeGroup) -> Problems:
+    lvm = side.facts.lvm
+    if group.system_id not in {"", lvm.system_id}:
+        mine = f"this machine's is {lvm.system_id}" if lvm.system_id else "this machine has none"
+        yield Problem(
+            side.node,
+            group.name,
+            f"it belongs to the system ID {group.system_id}, and {mine}: LVM does not use it here",
+            on(
+                side.node,
+                'vgchange --yes --config \'global/system_id_source="lvmlocal"'
+                f' local/system_id="{group.system_id}"\' --systemid "{lvm.system_id}" {group.name}'
+                " (no other machine may use its disks)",
+            ),
+        )
+    if group.lock_type not in {"", "none"}:
+        yield Problem(
+            side.node,
+            group.name,
+            f"machines share it (lock type {group.lock_type}): no volume is activated without"
+            " lvmlockd, which a take-over cannot wait for",
+            on(side.node, f"vgchange --lock-type none --lock-opt force {group.name}"),
+        )
+    if group.exported:
+        yield Problem(
+            side.node,
+            group.name,
+            "it is exported: LVM activates none of its volumes",
+            on(side.node, f"vgimport {group.name}"),
+        )
+
+
+def _not_active(side: Side, volume: Volume) -> Problems:
+    lvm, group = side.facts.lvm, volume.volume_group
+    names = [f"{group}/{name}" for name in (volume.logical_volume, volume.meta_volume)]
+    left_out = [name for name in names if not _may_be_in(lvm.volume_list, group, name)]
+    read_only = [name for name in names if {group, name} & set(lvm.read_only_volume_list)]
+    for found, setting, what, mend in (
+        (left_out, "volume_list", "leaves it out: it is not activated", f"add {group} to"),
+        (
+            read_only,
+            "read_only_volume_list",
+            "has it: DRBD cannot write to it",
+            f"take {group} out of",
+        ),
+    ):
+        if found:
+            yield Problem(
+                side.node,
+                found[0],
+                f"activation/{setting} of LVM {what}",
+                on(side.node, f"{mend} {setting} (grep {setting} /etc/lvm/*.conf)"),
+            )
+
+
+def _may_be_in(listed: tuple[str, ...] | None, group: str, name: str) -> bool:
+    """Tell whether a list of LVM's may select a volume; tags, "@...", may be on any."""
+    return listed is None or any(each in {group, name} or each[:1] == "@" for each in listed)
+
+
+def common_of_drbd(situation: Situation) -> Problems:
+    for side in situation.sides:
+        for option, effect in OF_COMMON.items():
+            if option in side.facts.drbd.common_disk:
+                yield Problem(
+                    side.node,
+                    f'"{option}" of all resources',
+                    f"a common section in /etc/drbd.d sets it, and no file of ours can: {effect}",
+                    on(side.node, "move it to the files of the resources that it is meant for"),
+                    warning=True,
+                )
+
+
+def scrubs(situation: Situation) -> Problems:
+    for side in situation.sides:
+        if side.facts.scrubs_unmounted:
+            yield Problem(
+                side.node,
+                "e2scrub",
+                "it regularly checks logical volumes that are not mounted, and notes the result in"
+                " their file systems: below DRBD, so that the copies differ",
+                on(side.node, "set scrub_all=0 in /etc/e2scrub.conf"),
+            )
