@@ -70,6 +70,27 @@ class Scanner:
         )
 
 
+async def as_configured(run: CommandRunner, root: Path, node: str) -> NodeFacts | None:
+    """Return what a node's files say of who touches volumes, cheaply; None when not all is known.
+
+    Neither a disk nor the kernel's DRBD is asked: what hangs holds nobody up.
+    """
+    lvm = await storage.lvm_as_configured(run, root)
+    if lvm is None:
+        return None
+    return NodeFacts(
+        hostname=node,
+        version="",
+        machine_id="",
+        boot_id="",
+        kernel="",
+        wall_ms=0,
+        drbd=await software.drbd_as_configured(run, root),
+        lvm=lvm,
+        scrubs_unmounted=await asyncio.to_thread(software.scrubs_unmounted, root),
+    )
+
+
 def _spaces(root: Path) -> list[Space]:
     found = []
     for folder in SPACE_FOLDERS:

@@ -1,6 +1,8 @@
 """Kernel modules, tools, services."""
 
+import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -63,17 +65,18 @@ async def output(run: CommandRunner, *argv: str) -> str:
 
 async def drbd(run: CommandRunner, root: Path) -> Drbd:
     own, foreign_minors, main = _resource_files(root)
-    units, common_disk = _units_at_boot(root, own), _common_disk(root, main)
-    loaded = (root / "sys/module/drbd").exists()
-    reads = "drbd.d/" in main
-    dkms = (root / "var/lib/dkms/drbd").exists()
-    at_boot = (await output(run, "systemctl", "is-enabled", SERVICE)).strip() == "enabled"
-    if loaded:
+    configured = replace(
+        await drbd_as_configured(run, root),
+        reads_our_folder="drbd.d/" in main,
+        dkms=(root / "var/lib/dkms/drbd").exists(),
+    )
+    if (root / "sys/module/drbd").exists():
         version = text_of(root / "sys/module/drbd/version").strip() or "unknown"
         said, error = await _events(run)
         in_kernel = parse.kernel_minors(said)
         foreign_minors |= {minor for name, minor in in_kernel if name not in own}
-        return Drbd(
+        return replace(
+            configured,
             version=version,
             loaded=True,
             error=error,
@@ -81,25 +84,25 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
             or parse.protocols_of_version(version),
             minors=tuple(sorted(foreign_minors)),
             ours_up=any(name in own for name, _ in in_kernel),
-            reads_our_folder=reads,
-            dkms=dkms,
-            at_boot=at_boot,
-            units_at_boot=units,
-            common_disk=common_disk,
             helper=text_of(root / "sys/module/drbd/parameters" / parse.HELPER).strip(),
         )
     version, error, helper = await _module_on_disk(run)
-    return Drbd(
+    return replace(
+        configured,
         version=version,
         error=error,
         protocols=parse.protocols_of_version(version),
         minors=tuple(sorted(foreign_minors)),
-        reads_our_folder=reads,
-        dkms=dkms,
-        at_boot=at_boot,
-        units_at_boot=units,
-        common_disk=common_disk,
         helper=helper,
+    )
+
+
+async def drbd_as_configured(run: CommandRunner, root: Path) -> Drbd:
+    """Return what the files of others make of our resources; the kernel is not asked."""
+    return Drbd(
+        at_boot=(await output(run, "systemctl", "is-enabled", SERVICE)).strip() == "enabled",
+        units_at_boot=await asyncio.to_thread(_units_at_boot, root),
+        common_disk=await asyncio.to_thread(_common_disk, root),
     )
 
 
@@ -139,17 +142,19 @@ def _resource_files(root: Path) -> tuple[set[str], set[int], str]:
     return own, minors | parse.configured_minors(main), main
 
 
-def _units_at_boot(root: Path, own: set[str]) -> tuple[str, ...]:
+def _units_at_boot(root: Path) -> tuple[str, ...]:
     """Return the enabled units of drbd-utils that bring up, or promote, a resource of ours."""
+    files = (root / "etc/drbd.d").glob(f"{OWN_PREFIX}*.res")
+    own = {file.stem.removeprefix(OWN_PREFIX) for file in files}
     folder = root / "etc/systemd/system"
     names = {link.name for pattern in WANTS for link in folder.glob(pattern)}
     return tuple(sorted(name for name in names if parse.instance_of(name) in own))
 
 
-def _common_disk(root: Path, main: str) -> tuple[str, ...]:
-    files = sorted((root / "etc/drbd.d").glob("*.conf"))
-    texts = (main, *(text_of(file) for file in files))
-    return tuple(sorted({name for text in texts for name in parse.common_disk_options(text)}))
+def _common_disk(root: Path) -> tuple[str, ...]:
+    texts = (text_of(file) for file in (root / "etc/drbd.d").glob("*.conf"))
+    said = "\n".join((text_of(root / "etc/drbd.conf"), *texts))
+    return tuple(sorted(parse.common_disk_options(said)))
 
 
 def scrubs_unmounted(root: Path) -> bool:

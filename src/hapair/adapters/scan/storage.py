@@ -1,6 +1,8 @@
 """LVM, and what its physical volumes lie on."""
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +24,7 @@ SETTINGS: Final = (
     "devices/use_devicesfile", "devices/devicesfile",
     "activation/volume_list", "activation/read_only_volume_list",
 )  # fmt: skip
+NOT_SET: Final = "Configuration node"  # lvmconfig's words about what nobody has set.
 
 
 async def lvm(run: CommandRunner, root: Path) -> Lvm:
@@ -41,14 +44,29 @@ async def lvm(run: CommandRunner, root: Path) -> Lvm:
         return Lvm(error=f"pvs gave no answer within {listed.after_s:.0f} s: a disk may hang")
     if listed.exit_code != 0:
         return Lvm(error=listed.stderr.strip() or f"pvs ended with {listed.exit_code}")
-    configured = await output(run, "lvmconfig", "devices/global_filter")
-    settings = parse.lvm_settings(await output(run, "lvmconfig", "--typeconfig", "full", *SETTINGS))
-    return Lvm(
+    configured = await lvm_as_configured(run, root)
+    if configured is None:
+        return Lvm(error="lvmconfig does not tell how LVM is configured")
+    return replace(
+        configured,
         version=parse.lvm_version(version.stdout),
-        global_filter=parse.lvm_filter(configured),
         groups=_groups(parse.physical_volumes(listed.stdout), root),
         system_id=parse.system_id(await output(run, "lvm", "systemid")),
-        devices=_devices(settings, root),
+    )
+
+
+async def lvm_as_configured(run: CommandRunner, root: Path) -> Lvm | None:
+    """Return what LVM's own files say, without a look at any disk; None when that is not known."""
+    explicit = await run(("lvmconfig", "devices/global_filter"), timeout_s=LVM_TIMEOUT_S)
+    full = await run(("lvmconfig", "--typeconfig", "full", *SETTINGS), timeout_s=LVM_TIMEOUT_S)
+    if isinstance(explicit, TimedOut) or isinstance(full, TimedOut):
+        return None
+    if explicit.exit_code != 0 and NOT_SET not in explicit.stderr:
+        return None
+    settings = parse.lvm_settings(full.stdout)
+    return Lvm(
+        global_filter=parse.lvm_filter(explicit.stdout),
+        devices=await asyncio.to_thread(_devices, settings, root),
         volume_list=settings.get("volume_list"),
         read_only_volume_list=settings.get("read_only_volume_list", ()),
     )

@@ -254,7 +254,7 @@ def _work(situation: Situation, side: Side) -> NodeWork:
         applications=tuple(
             file for file in peer.facts.configuration.applications if file.name not in present
         ),
-        lvm_filter=needs_filter(side.facts.lvm),
+        lvm_filter=bool(side.facts.lvm.version) and needs_filter(side.facts.lvm),
     )
 
 

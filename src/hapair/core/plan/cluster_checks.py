@@ -36,6 +36,7 @@ CHECKS: Final = (
     Check("LVM leaves DRBD devices alone", storage_checks.lvm_filter),
     Check("LVM activates what is built", storage_checks.activation),
     Check("DRBD's common section leaves ours alone", storage_checks.common_of_drbd),
+    Check("nothing else brings up what is replicated", storage_checks.at_boot),
     Check("nothing is written below DRBD", storage_checks.scrubs),
     Check("tools", machine_checks.tools),
     Check("storage is local and has room", machine_checks.storage),

@@ -122,12 +122,6 @@ def _drbd_of(side: Side) -> Problems:
             "/etc/drbd.conf does not read the resource files of /etc/drbd.d",
             on(side.node, "echo 'include \"drbd.d/*.res\";' >> /etc/drbd.conf"),
         )
-    if facts.at_boot:
-        yield _brought_up_at_boot(
-            side.node, "drbd.service", ", and start other resources by a unit of their own"
-        )
-    for unit in facts.units_at_boot:
-        yield _brought_up_at_boot(side.node, unit, "")
     if facts.helper and not facts.helper.endswith(f"/{HELPER}"):
         yield Problem(
             side.node,
@@ -140,17 +134,6 @@ def _drbd_of(side: Side) -> Problems:
                 f" echo /sbin/{HELPER} > /sys/module/drbd/parameters/usermode_helper",
             ),
         )
-
-
-def _brought_up_at_boot(node: str, unit: str, besides: str) -> Problem:
-    return Problem(
-        node,
-        unit,
-        "it is enabled: at a boot it attaches our volumes before anybody looks whether they"
-        " were written to meanwhile, waits for the other node, and may make a copy Primary",
-        on(node, f"systemctl disable {unit}{besides}"),
-        warning=True,
-    )
 
 
 def _module_mend(facts: Drbd, kernel: str) -> str:

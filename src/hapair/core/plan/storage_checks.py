@@ -6,6 +6,7 @@ from typing import Final
 from hapair.core.plan.machine_checks import named_groups
 from hapair.core.plan.situation import Problems, Side, Situation, on
 from hapair.model.application import Volume
+from hapair.model.built import Built
 from hapair.model.node_facts import Lvm, VolumeGroup
 from hapair.model.problem import Problem
 
@@ -25,16 +26,63 @@ OF_COMMON: Final = {
 
 def lvm_filter(situation: Situation) -> Problems:
     for side in situation.sides:
-        yield from _lvm_filter_of(side)
+        yield from _scans_drbd(side)
 
 
-def _lvm_filter_of(side: Side) -> Problems:
+def activation(situation: Situation) -> Problems:
+    """Every volume that is built must be one that LVM gives to this machine, for writing."""
+    named = named_groups(situation)
+    for side in situation.sides:
+        for group in side.facts.lvm.groups:
+            if group.name in named:
+                yield from _not_ours(side, group)
+        yield from _not_active(side, situation.previous)
+
+
+def common_of_drbd(situation: Situation) -> Problems:
+    for side in situation.sides:
+        yield from _said_of_all(side)
+
+
+def at_boot(situation: Situation) -> Problems:
+    for side in situation.sides:
+        yield from _brought_up_at_boot(side)
+
+
+def scrubs(situation: Situation) -> Problems:
+    for side in situation.sides:
+        yield from _scrubbed(side)
+
+
+def lost(side: Side) -> Problems:
+    """Say what the machine's files no longer say as they did when clbuild was content with them.
+
+    Nothing but those files needs to be known of the machine.
+    """
+    if needs_filter(side.facts.lvm) and not side.facts.lvm.error:
+        yield Problem(side.node, "lvm filter", SCANNED, "clbuild", warning=True)
+    yield from _scans_drbd(side)
+    yield from _not_active(side, side.built)
+    yield from _said_of_all(side)
+    yield from _brought_up_at_boot(side)
+    yield from _scrubbed(side)
+
+
+def needs_filter(lvm: Lvm) -> bool:
+    """Tell whether LVM has to be kept from DRBD's devices, and nobody set how.
+
+    A filter that the administrator made is left alone: a check says what it lacks.
+    """
+    return not lvm.global_filter and lvm.devices is None
+
+
+def _scans_drbd(side: Side) -> Problems:
     lvm = side.facts.lvm
     if lvm.devices is not None:  # LVM ignores its filters then.
-        listed = [name for name in lvm.devices if name.startswith("/dev/drbd")]
-        for name in listed:
-            mend = on(side.node, f"lvmdevices --deldev {name}")
-            yield Problem(side.node, "lvm devices", SCANNED, mend, warning=True)
+        for name in lvm.devices:
+            if name.startswith("/dev/drbd"):
+                mend = on(side.node, f"lvmdevices --deldev {name}")
+                yield Problem(side.node, "lvm devices", SCANNED, mend, warning=True)
     elif lvm.global_filter and not rejects_drbd(lvm.global_filter):
         patterns = ", ".join(f'"{each}"' for each in (FILTER, *lvm.global_filter))
         yield Problem(
@@ -48,14 +96,6 @@ def _lvm_filter_of(side: Side) -> Problems:
             ),
             warning=True,
         )
-
-
-def needs_filter(lvm: Lvm) -> bool:
-    """Tell whether LVM has to be kept from DRBD's devices, and nobody set how.
-
-    A filter that the administrator made is left alone: a check says what it lacks.
-    """
-    return bool(lvm.version) and not lvm.global_filter and lvm.devices is None
 
 
 def rejects_drbd(patterns: tuple[str, ...]) -> bool:
@@ -82,19 +122,6 @@ def _matches(expression: str, name: str) -> bool:
         return re.search(expression, name) is not None
     except re.error:
         return False
-
-
-def activation(situation: Situation) -> Problems:
-    """Every volume that is built must be one that LVM gives to this machine, for writing."""
-    named = named_groups(situation)
-    built = situation.previous.applications if situation.previous else ()
-    volumes = [volume for each in built for volume in each.volumes]
-    for side in situation.sides:
-        for group in side.facts.lvm.groups:
-            if group.name in named:
-                yield from _not_ours(side, group)
-        for volume in volumes:
-            yield from _not_active(side, volume)
 
 
 def _not_ours(side: Side, group: VolumeGroup) -> Problems:
@@ -129,7 +156,13 @@ def _not_ours(side: Side, group: VolumeGroup) -> Problems:
         )
 
 
-def _not_active(side: Side, volume: Volume) -> Problems:
+def _not_active(side: Side, built: Built | None) -> Problems:
+    for each in built.applications if built else ():
+        for volume in each.volumes:
+            yield from _held_back(side, volume)
+
+
+def _held_back(side: Side, volume: Volume) -> Problems:
     lvm, group = side.facts.lvm, volume.volume_group
     names = [f"{group}/{name}" for name in (volume.logical_volume, volume.meta_volume)]
     left_out = [name for name in names if not _may_be_in(lvm.volume_list, group, name)]
@@ -157,26 +190,39 @@ def _may_be_in(listed: tuple[str, ...] | None, group: str, name: str) -> bool:
     return listed is None or any(each in {group, name} or each[:1] == "@" for each in listed)
 
 
-def common_of_drbd(situation: Situation) -> Problems:
-    for side in situation.sides:
-        for option, effect in OF_COMMON.items():
-            if option in side.facts.drbd.common_disk:
-                yield Problem(
-                    side.node,
-                    f'"{option}" of all resources',
-                    f"a common section in /etc/drbd.d sets it, and no file of ours can: {effect}",
-                    on(side.node, "move it to the files of the resources that it is meant for"),
-                    warning=True,
-                )
-
-
-def scrubs(situation: Situation) -> Problems:
-    for side in situation.sides:
-        if side.facts.scrubs_unmounted:
+def _said_of_all(side: Side) -> Problems:
+    for option, effect in OF_COMMON.items():
+        if option in side.facts.drbd.common_disk:
             yield Problem(
                 side.node,
-                "e2scrub",
-                "it regularly checks logical volumes that are not mounted, and notes the result in"
-                " their file systems: below DRBD, so that the copies differ",
-                on(side.node, "set scrub_all=0 in /etc/e2scrub.conf"),
+                f'"{option}" of all resources',
+                f"a common section in /etc/drbd.d sets it, and no file of ours can: {effect}",
+                on(side.node, "move it to the files of the resources that it is meant for"),
+                warning=True,
             )
+
+
+def _brought_up_at_boot(side: Side) -> Problems:
+    drbd = side.facts.drbd
+    every = "; start other resources by a unit of their own"
+    found = [("drbd.service", every)] * drbd.at_boot + [(unit, "") for unit in drbd.units_at_boot]
+    for unit, besides in found:
+        yield Problem(
+            side.node,
+            unit,
+            "it is enabled: at a boot it attaches our volumes before anybody looks whether they"
+            " were written to meanwhile, waits for the other node, and may make a copy Primary",
+            on(side.node, f"systemctl disable {unit}{besides}"),
+            warning=True,
+        )
+
+
+def _scrubbed(side: Side) -> Problems:
+    if side.facts.scrubs_unmounted:
+        yield Problem(
+            side.node,
+            "e2scrub",
+            "it regularly checks logical volumes that are not mounted, and notes the result in"
+            " their file systems: below DRBD, so that the copies differ",
+            on(side.node, "set scrub_all=0 in /etc/e2scrub.conf"),
+        )
