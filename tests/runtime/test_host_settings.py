@@ -57,10 +57,10 @@ def house(journal: Journal) -> House:
         (replace(FINE, lvm=Lvm()), "lvm filter: LVM scans DRBD's devices"),
         (replace(FINE, lvm=Lvm(global_filter=("r|/dev/zd.*|",))), "lvm filter: LVM scans"),
         (replace(FINE, lvm=Lvm(devices=("/dev/drbd10",))), "lvm devices: LVM scans"),
-        (replace(FINE, lvm=Lvm(global_filter=OURS, volume_list=())), "volume_list of LVM leaves"),
+        (replace(FINE, lvm=Lvm(global_filter=OURS, volume_list=())), "lvm volume_list: it leaves"),
         (
             replace(FINE, lvm=Lvm(global_filter=OURS, read_only_volume_list=(GROUP,))),
-            "read_only_volume_list of LVM has it",
+            "read-only, and DRBD cannot write",
         ),
         (replace(FINE, drbd=Drbd(at_boot=True)), "drbd.service: it is enabled"),
         (replace(FINE, drbd=Drbd(units_at_boot=("drbd@a.target",))), "drbd@a.target: it is"),

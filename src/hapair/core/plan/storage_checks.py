@@ -5,7 +5,6 @@ from typing import Final
 
 from hapair.core.plan.machine_checks import named_groups
 from hapair.core.plan.situation import Problems, Side, Situation, on
-from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.node_facts import Lvm, VolumeGroup
 from hapair.model.problem import Problem
@@ -157,32 +156,31 @@ def _not_ours(side: Side, group: VolumeGroup) -> Problems:
 
 
 def _not_active(side: Side, built: Built | None) -> Problems:
-    for each in built.applications if built else ():
-        for volume in each.volumes:
-            yield from _held_back(side, volume)
+    lvm = side.facts.lvm
+    volumes = [volume for each in (built.applications if built else ()) for volume in each.volumes]
+    names = [
+        (volume.volume_group, f"{volume.volume_group}/{name}")
+        for volume in volumes
+        for name in (volume.logical_volume, volume.meta_volume)
+    ]
+    left_out = [name for group, name in names if not _may_be_in(lvm.volume_list, group, name)]
+    listed = lvm.read_only_volume_list
+    read_only = [name for group, name in names if group in listed or name in listed]
+    yield from _listed(side, "volume_list", left_out, "inactive", "add {} to")
+    effect = "read-only, and DRBD cannot write"
+    yield from _listed(side, "read_only_volume_list", read_only, effect, "take {} out of")
 
 
-def _held_back(side: Side, volume: Volume) -> Problems:
-    lvm, group = side.facts.lvm, volume.volume_group
-    names = [f"{group}/{name}" for name in (volume.logical_volume, volume.meta_volume)]
-    left_out = [name for name in names if not _may_be_in(lvm.volume_list, group, name)]
-    read_only = [name for name in names if {group, name} & set(lvm.read_only_volume_list)]
-    for found, setting, what, mend in (
-        (left_out, "volume_list", "leaves it out: it is not activated", f"add {group} to"),
-        (
-            read_only,
-            "read_only_volume_list",
-            "has it: DRBD cannot write to it",
-            f"take {group} out of",
-        ),
-    ):
-        if found:
-            yield Problem(
-                side.node,
-                found[0],
-                f"activation/{setting} of LVM {what}",
-                on(side.node, f"{mend} {setting} (grep {setting} /etc/lvm/*.conf)"),
-            )
+def _listed(side: Side, setting: str, names: list[str], effect: str, mend: str) -> Problems:
+    if names:
+        more = f" and {len(names) - 1} more" if names[1:] else ""
+        group = names[0].partition("/")[0]
+        yield Problem(
+            side.node,
+            f"lvm {setting}",
+            f"it leaves {names[0]}{more} {effect}",
+            on(side.node, f"{mend.format(group)} {setting} (grep {setting} /etc/lvm/*.conf)"),
+        )
 
 
 def _may_be_in(listed: tuple[str, ...] | None, group: str, name: str) -> bool:
