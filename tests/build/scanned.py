@@ -43,7 +43,7 @@ HEALTHY: dict[str, Finished | TimedOut] = {
     "modprobe --dry-run": says(""),
     "modinfo": says("8.4.11\n"),
     "getent ahosts node1": says("10.77.1.1 STREAM node1\n"),
-    "systemctl is-active": says("inactive\ninactive\ninactive\ninactive\nactive\nactive\n"),
+    "systemctl is-active": says("inactive\n" * 6 + "active\n" * 2),
     "systemctl is-enabled": says("enabled\nenabled\nenabled\n"),
 }
 

@@ -23,7 +23,9 @@ ALL: Final = "exists -"  # The last line of a whole dump.
 WANTS: Final = ("*.wants/drbd*@*", "*.requires/drbd*@*")
 OWN_UNITS: Final = ("hapair-apps.service", "hapair-node.service", "hapaird.service")
 FIREWALLS: Final = ("firewalld", "ufw")
-OTHER_MANAGERS: Final = ("corosync", "heartbeat", "pacemaker")
+OTHER_MANAGERS: Final = (
+    "corosync", "drbd-reactor", "heartbeat", "linstor-satellite", "pacemaker",
+)  # fmt: skip
 
 
 def text_of(path: Path) -> str:
