@@ -56,6 +56,7 @@ common {
         md-flushes no;
         al-updates no;
         disk-timeout 50;
+        rs-discard-granularity 65536;
         resync-rate 1K;
         c-plan-ahead 0;
         c-fill-target 0;
@@ -67,11 +68,36 @@ common {
 TUNING: Final = (
     "cpu-mask", "sndbuf-size", "rcvbuf-size", "max-buffers", "max-epoch-size", "unplug-watermark",
     "tcp-cork", "socket-check-timeout", "congestion-fill", "congestion-extents", "use-rle",
-    "csums-after-crash-only", "al-extents", "read-balancing", "rs-discard-granularity",
-    "discard-zeroes-if-aligned", "disable-write-same", "c-delay-target", "max-bio-bvecs",
+    "csums-after-crash-only", "al-extents", "read-balancing", "discard-zeroes-if-aligned",
+    "disable-write-same", "c-delay-target", "max-bio-bvecs",
 )  # fmt: skip
 # What no file of a resource can take back: there is no word for "all of it" and for "nobody".
 UNSAYABLE: Final = ("size", "resync-after")
+# By section, as ``drbdsetup-84 xml-help resource-options|connect|attach`` of drbd-utils 9.22.0 has
+# them, without those that are only typed; handlers as drbd.conf(5) has them.
+OPTIONS_OF_8_4: Final = {
+    "options": ("cpu-mask", "on-no-data-accessible"),
+    "handlers": (
+        "after-resync-target", "before-resync-source", "before-resync-target", "fence-peer",
+        "initial-split-brain", "local-io-error", "out-of-sync", "pri-lost", "pri-lost-after-sb",
+        "pri-on-incon-degr", "split-brain", "unfence-peer",
+    ),
+    "net": (
+        "after-sb-0pri", "after-sb-1pri", "after-sb-2pri", "allow-two-primaries", "always-asbp",
+        "congestion-extents", "congestion-fill", "connect-int", "cram-hmac-alg",
+        "csums-after-crash-only", "csums-alg", "data-integrity-alg", "ko-count", "max-buffers",
+        "max-epoch-size", "on-congestion", "ping-int", "ping-timeout", "protocol", "rcvbuf-size",
+        "rr-conflict", "shared-secret", "sndbuf-size", "socket-check-timeout", "tcp-cork",
+        "timeout", "unplug-watermark", "use-rle", "verify-alg",
+    ),
+    "disk": (
+        "al-extents", "al-updates", "c-delay-target", "c-fill-target", "c-max-rate", "c-min-rate",
+        "c-plan-ahead", "disable-write-same", "discard-zeroes-if-aligned", "disk-barrier",
+        "disk-drain", "disk-flushes", "disk-timeout", "fencing", "max-bio-bvecs", "md-flushes",
+        "on-io-error", "read-balancing", "resync-after", "resync-rate", "rs-discard-granularity",
+        "size",
+    ),
+}  # fmt: skip
 _LINE: Final = re.compile(
     r"^\s*(?P<words>[^\s{}#][^{}]*?)\s*(?P<end>[{;])\s*$|^\s*(?P<close>\})\s*$"
 )

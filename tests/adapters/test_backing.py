@@ -187,7 +187,9 @@ async def test_a_volume_that_is_not_there_is_activated_or_named(place: Place) ->
     place.run.answers["lvchange"] = TimedOut(10)
     assert isinstance(await place.backings.look(VOLUME, timeout_s=10), Unknown)
     place.run.answers["lvchange"] = Finished(0, "", "")
-    assert isinstance(await place.backings.look(VOLUME, timeout_s=10), Unknown)
+    seen = await place.backings.look(VOLUME, timeout_s=10)
+    assert isinstance(seen, Refused)
+    assert "LVM does not activate vg/data" in seen.why
 
 
 async def test_a_volume_whose_writes_are_not_counted_is_named(place: Place) -> None:

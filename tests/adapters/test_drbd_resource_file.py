@@ -11,7 +11,14 @@ from hapair.model.application import Application
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Resync
 from tests.adapters.clusters import cluster
-from tests.adapters.hostile import COMMON, TUNING, UNSAYABLE, effective, options_of
+from tests.adapters.hostile import (
+    COMMON,
+    OPTIONS_OF_8_4,
+    TUNING,
+    UNSAYABLE,
+    effective,
+    options_of,
+)
 from tests.adapters.loops import volume_at
 from tools.package_tree import ROOT
 
@@ -66,6 +73,7 @@ resource "orders.data" {
         md-flushes yes;
         al-updates yes;
         disk-timeout 0;
+        rs-discard-granularity 0;
         resync-rate 30M;
         c-plan-ahead 20;
         c-fill-target 1M;
@@ -153,6 +161,20 @@ def test_a_common_section_decides_nothing_that_safety_rests_on() -> None:
         handlers = {name: value for (where, name), value in real.items() if where == "handlers"}
         assert {value for name, value in handlers.items() if name not in OURS} == {"true"}
         assert ours["net" if dialect is Dialect.V9 else "disk", "fencing"] == "resource-and-stonith"
+
+
+def test_every_option_of_drbd_is_judged() -> None:
+    """FAIL: an option that a common section may set is neither said by us nor known to be harmless.
+
+    docs/internals/drbd-facts.md has the same list, with the reasons.
+    """
+    ours = set(options_of(resource_text(BUILT, VOLUME, secret=SECRET)))
+    page = (ROOT / "docs/internals/drbd-facts.md").read_text()
+    table = page[page.index("## Options that a common section may set") :]
+    for section, names in OPTIONS_OF_8_4.items():
+        for name in names:
+            assert ((section, name) in ours) != (name in (*TUNING, *UNSAYABLE)), name
+            assert f"`{name}`" in table, name
 
 
 def test_what_only_tunes_is_left_to_the_administrator() -> None:

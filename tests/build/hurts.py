@@ -31,6 +31,10 @@ def drbd(**changes: object) -> Hurt:
     return lambda facts: replace(facts, drbd=replace(facts.drbd, **changes))  # type: ignore[arg-type]
 
 
+def lvm(**changes: object) -> Hurt:
+    return lambda facts: replace(facts, lvm=replace(facts.lvm, **changes))  # type: ignore[arg-type]
+
+
 def card(name: str, **changes: object) -> Hurt:
     def hurt(facts: NodeFacts) -> NodeFacts:
         return replace(

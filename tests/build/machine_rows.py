@@ -1,6 +1,5 @@
 """Software, storage, names and clocks that are wrong."""
 
-from dataclasses import replace
 from typing import Final
 
 from hapair.model.node_facts import (
@@ -11,11 +10,10 @@ from hapair.model.node_facts import (
     Space,
     StorageKind,
 )
-from tests.build.hurts import Row, both, disk, drbd, fact, groups, without_tool
+from tests.build.hurts import Row, both, disk, drbd, fact, groups, lvm, without_tool
 from tests.build.material import (
     WITH_ORDERS,
     group,
-    healthy,
 )
 
 MACHINE_ROWS: Final = {
@@ -84,6 +82,13 @@ MACHINE_ROWS: Final = {
         first=drbd(at_boot=True),
         warning=True,
     ),
+    "a unit of drbd-utils at boot": Row(
+        "node2",
+        "attaches our volumes before anybody looks",
+        "systemctl disable drbd@orders.data.target",
+        second=drbd(units_at_boot=("drbd@orders.data.target",)),
+        warning=True,
+    ),
     "no handlers": Row(
         "node2",
         "its usermode_helper is /bin/true",
@@ -120,13 +125,6 @@ MACHINE_ROWS: Final = {
     "hanging lvm": Row(
         "node1", "pvs gave no answer", "vgs", first=fact(lvm=Lvm(error="pvs gave no answer"))
     ),
-    "lvm scans drbd": Row(
-        "node1",
-        "LVM scans DRBD's devices",
-        "global_filter",
-        first=fact(lvm=replace(healthy("node1").lvm, global_filter=("a|.*|",))),
-        warning=True,
-    ),
     "tool": Row(
         "node2", "drbdmeta is missing", "apt install drbd-utils", second=without_tool("drbdmeta")
     ),
@@ -156,6 +154,13 @@ MACHINE_ROWS: Final = {
     ),
     "group is gone": Row(
         "node2", "does not have it", "vgcreate vg_orders", second=groups(), built=WITH_ORDERS
+    ),
+    "group is not in the devices file": Row(
+        "node2",
+        "does not have it",
+        "vgimportdevices vg_orders",
+        second=both(groups(), lvm(devices=("/dev/sda3",))),
+        built=WITH_ORDERS,
     ),
     "group is full": Row(
         "node1",

@@ -8,8 +8,8 @@ import pytest
 
 from hapair.adapters.heartbeat import process as heart
 from hapair.core.plan.cluster_checks import CHECKS, problems_of, run_checks
-from hapair.core.plan.machine_checks import rejects_drbd
 from hapair.core.plan.situation import Situation
+from hapair.core.plan.storage_checks import rejects_drbd
 from hapair.model.cluster import Cluster, PortRange
 from hapair.model.node_facts import (
     BusyPort,
@@ -34,6 +34,8 @@ from tests.build.hurts import (
     crossover,
     drbd,
     fact,
+    groups,
+    lvm,
     moved,
     without_card,
     without_tool,
@@ -44,14 +46,16 @@ from tests.build.material import (
     EMPTY,
     WITH_ORDERS,
     formed,
+    group,
     healthy,
     logins,
     situation,
     unhurt,
 )
 from tests.build.network_rows import NETWORK_ROWS
+from tests.build.storage_rows import STORAGE_ROWS
 
-ROWS: Final = MACHINE_ROWS | NETWORK_ROWS | ARBITRATION_ROWS
+ROWS: Final = MACHINE_ROWS | STORAGE_ROWS | NETWORK_ROWS | ARBITRATION_ROWS
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
@@ -95,8 +99,29 @@ FINE: Final[dict[str, Callable[[], Situation]]] = {
         both(moved("10.77.1.1/24", "pub1"), formed), cluster=CLUSTER
     ),
     "a filter of the administrator": lambda: situation(
-        fact(lvm=replace(healthy("node1").lvm, global_filter=("r|/dev/drbd.*|", "a|.*|")))
+        lvm(global_filter=("r|/dev/drbd.*|", "a|.*|"))
     ),
+    "a filter that a devices file makes void": lambda: situation(
+        lvm(global_filter=("a|.*|",), devices=("/dev/vdb",))
+    ),
+    "groups of other machines that nobody uses": lambda: situation(
+        groups(
+            group("vg_orders", "node1"),
+            group("vg_theirs", "node1", system_id="old", lock_type="dlm", exported=True),
+        ),
+        built=WITH_ORDERS,
+    ),
+    "a group that is this machine's own": lambda: situation(
+        lvm(system_id="a", groups=(group("vg_orders", "node1", system_id="a", lock_type="none"),)),
+        built=WITH_ORDERS,
+    ),
+    "volume lists that have ours": lambda: situation(
+        lvm(volume_list=("vg_root", "vg_orders"), read_only_volume_list=("vg_root",)),
+        lvm(volume_list=("vg_orders/data0", "vg_orders/data0_meta")),
+        built=WITH_ORDERS,
+    ),
+    "a volume list with tags": lambda: situation(lvm(volume_list=("@*",)), built=WITH_ORDERS),
+    "a common section that only tunes": lambda: situation(drbd(common_disk=("al-extents",))),
 }
 
 

@@ -124,6 +124,66 @@ def test_the_filter_of_lvm(text: str, patterns: tuple[str, ...]) -> None:
     assert parse.lvm_filter(text) == patterns
 
 
+def test_settings_of_lvm_as_it_prints_them() -> None:
+    """Captured: lvm2 2.03.16, ``lvmconfig --typeconfig full`` of settings that may be unset."""
+    text = (
+        'use_devicesfile=0\ndevicesfile="system.devices"\nvolume_list="vg_a"\n'
+        'read_only_volume_list=["vg_b","@archive"]\n'
+    )
+    assert parse.lvm_settings(text) == {
+        "use_devicesfile": ("0",),
+        "devicesfile": ("system.devices",),
+        "volume_list": ("vg_a",),
+        "read_only_volume_list": ("vg_b", "@archive"),
+    }
+    assert parse.lvm_settings("volume_list=[]\n") == {"volume_list": ()}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("  system ID: vm\n", "vm"), ("  system ID: \n", ""), ("", "")]
+)
+def test_the_system_id_of_lvm(text: str, found: str) -> None:
+    assert parse.system_id(text) == found
+
+
+def test_the_devices_file_of_lvm() -> None:
+    """Captured: lvm2 2.03.16."""
+    text = (
+        "# LVM uses devices listed in this file.\n"
+        "# Created by LVM command lvmdevices pid 23661 at Mon Nov 30 04:19:46 2026\n"
+        "VERSION=1.1.1\n"
+        "IDTYPE=loop_file IDNAME=/srv/a.img DEVNAME=/dev/loop0 PVID=mnvDJQ79XJ2kdZ70NOfTlhXrR6yk\n"
+        "IDTYPE=sys_wwid IDNAME=naa.5000c5 DEVNAME=/dev/sda3 PVID=Fq1Qzd PART=3\n"
+    )
+    assert parse.lvm_devices(text) == ("/dev/loop0", "/dev/sda3")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("common { disk { size 1G; on-io-error detach; } }", {"size", "on-io-error"}),
+        ("common {\n\tnet { protocol C; }\n\tdisk {\n\t\t# size 1G;\n\t}\n}\n", set()),
+        ('common { handlers { a "x # } {"; } disk { resync-after r/0; } }', {"resync-after"}),
+        ("resource r { disk { size 1G; } }\ncommon { net { timeout 60; } }", set()),
+        ("", set()),
+    ],
+)
+def test_what_drbd_says_of_all_disks(text: str, names: set[str]) -> None:
+    assert parse.common_disk_options(text) == names
+
+
+@pytest.mark.parametrize(
+    ("unit", "resource"),
+    [
+        ("drbd@orders.data.target", "orders.data"),
+        ("drbd-promote@a\\x2db.service", "a-b"),
+        ("drbd.service", ""),
+    ],
+)
+def test_the_resource_of_a_unit(unit: str, resource: str) -> None:
+    assert parse.instance_of(unit) == resource
+
+
 PVS = """
   {
       "report": [
@@ -132,6 +192,7 @@ PVS = """
                   {"pv_name":"/dev/vdb", "vg_name":"vg_orders",
                    "vg_uuid":"Fq1Qzd-6nKd", "vg_size":"2143289344", "vg_free":"1069547520"},
                   {"pv_name":"/dev/vdc", "vg_name":"", "vg_uuid":"", "vg_size":"0", "vg_free":"0"},
+                  {"pv_name":"/dev/loop0", "vg_name":"vg_a", "vg_uuid":"dOU931", "vg_size":"62914560", "vg_free":"62914560", "vg_systemid":"other", "vg_lock_type":"", "vg_exported":"exported"},
                   {"pv_name":"[unknown]", "vg_name":"vg_lost", "vg_uuid":"x", "vg_size":"", "vg_free":""}
               ]
           }
@@ -143,6 +204,9 @@ PVS = """
 def test_physical_volumes_with_their_groups() -> None:
     assert parse.physical_volumes(PVS) == (
         parse.ReportedVolume("/dev/vdb", "vg_orders", "Fq1Qzd-6nKd", 2143289344, 1069547520),
+        parse.ReportedVolume(
+            "/dev/loop0", "vg_a", "dOU931", 62914560, 62914560, system_id="other", exported=True
+        ),
         parse.ReportedVolume("[unknown]", "vg_lost", "x", 0, 0),
     )
     assert parse.physical_volumes("garbage") == ()

@@ -3,83 +3,25 @@
 import asyncio
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from hapair.adapters.scan import arbitration, network, software, storage
+from hapair.adapters.scan import arbitration, network, software
 from hapair.adapters.scan.scanner import Scanner
 from hapair.adapters.ssh import SshMachine
 from hapair.model.node_facts import (
     BusyPort,
     Kernel,
-    PhysicalVolume,
     Protocols,
     ScanRequest,
     SecretFile,
     SshTry,
-    StorageKind,
     WatchdogFacts,
 )
 from hapair.ports.programs import Finished, TimedOut
-from tests.build.test_scan_parse import IP_JSON, MOUNTINFO, PROC_NET_TCP
-
-
-def says(stdout: str) -> Finished:
-    return Finished(0, stdout, "")
-
-
-PVS = (
-    '{"report":[{"pv":[{"pv_name":"/dev/vdb","vg_name":"vg_orders","vg_uuid":"u",'
-    '"vg_size":"100","vg_free":"50"}]}]}'
-)
-
-
-@dataclass(slots=True)
-class Answers:
-    """Answers commands by the words that they begin with; the longest match wins."""
-
-    answers: dict[str, Finished | TimedOut] = field(default_factory=dict)
-    calls: list[tuple[str, ...]] = field(default_factory=list)
-
-    async def __call__(
-        self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
-    ) -> Finished | TimedOut:
-        del timeout_s, stdin
-        self.calls.append(tuple(argv))
-        line = " ".join(argv)
-        found = [words for words in self.answers if line.startswith(words)]
-        return self.answers[max(found, key=len)] if found else Finished(127, "", "not found")
-
-
-HEALTHY: dict[str, Finished | TimedOut] = {
-    "ip -json": says(IP_JSON),
-    "lvm version": says("  LVM version:     2.03.16(2) (2022-05-18)\n"),
-    "pvs": says(PVS),
-    "lvmconfig": Finished(5, "", "not found"),
-    "modprobe --dry-run": says(""),
-    "modinfo": says("8.4.11\n"),
-    "getent ahosts node1": says("10.77.1.1 STREAM node1\n"),
-    "systemctl is-active": says("inactive\ninactive\ninactive\ninactive\nactive\nactive\n"),
-    "systemctl is-enabled": says("enabled\nenabled\nenabled\n"),
-}
-
-
-def write(root: Path, path: str, text: str = "") -> Path:
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-    return file
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    write(tmp_path, "proc/self/mountinfo", MOUNTINFO)
-    write(
-        tmp_path, "etc/drbd.conf", 'include "drbd.d/global_common.conf";\ninclude "drbd.d/*.res";'
-    )
-    return tmp_path
+from tests.build.scanned import HEALTHY, Answers, says, write
+from tests.build.test_scan_parse import PROC_NET_TCP
 
 
 async def test_a_whole_scan(root: Path) -> None:
@@ -109,8 +51,9 @@ async def test_a_scan_changes_nothing(root: Path) -> None:
     answers = Answers(HEALTHY)
     await Scanner(answers, root).scan(ScanRequest(names=("node1",), login_addresses=("10.0.0.1",)))
     reading = {
-        "getent ahosts", "ip -json", "lvm version", "lvmconfig devices/global_filter",
-        "modinfo -F", "modprobe --dry-run", "nft list", "pvs --reportformat", "ssh -oBatchMode=yes",
+        "getent ahosts", "ip -json", "lvm systemid", "lvm version", "lvmconfig --typeconfig",
+        "lvmconfig devices/global_filter", "modinfo -F", "modprobe --dry-run", "nft list",
+        "pvs --foreign", "ssh -oBatchMode=yes",
         "systemctl is-active", "systemctl is-enabled",
     }  # fmt: skip
     assert {" ".join(call[:2]) for call in answers.calls} == reading
@@ -190,6 +133,39 @@ async def test_a_service_that_brings_resources_up_at_boot(
 ) -> None:
     answers = Answers({"systemctl is-enabled drbd.service": says(said)})
     assert (await software.drbd(answers, root)).at_boot is at_boot
+
+
+async def test_units_and_options_of_others_that_touch_ours(root: Path) -> None:
+    write(root, "etc/drbd.d/hapair-orders.data.res")
+    write(root, "etc/drbd.d/global_common.conf", "common { disk { size 1G; } }")
+    for unit in ("drbd@orders.data.target", "drbd@web.target", "drbd.service", "ssh.service"):
+        write(root, f"etc/systemd/system/multi-user.target.wants/{unit}")
+    write(root, "etc/systemd/system/a.target.requires/drbd-promote@orders.data.service")
+    for loaded in (False, True):
+        if loaded:
+            write(root, "sys/module/drbd/version", "8.4.11\n")
+        facts = await software.drbd(Answers(HEALTHY), root)
+        assert facts.loaded is loaded
+        assert facts.units_at_boot == (
+            "drbd-promote@orders.data.service", "drbd@orders.data.target",
+        )  # fmt: skip
+        assert facts.common_disk == ("size",)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("periodic_e2scrub=1\nscrub_all=1\n", True),
+        ('  periodic_e2scrub="1" # monthly\nscrub_all=0\nscrub_all=1\n', True),
+        ("# periodic_e2scrub=1\nscrub_all=1\n", False),
+        ("periodic_e2scrub=1\n# scrub_all=1\n", False),
+        ("periodic_e2scrub=1\nscrub_all=1\nscrub_all=0\n", False),
+        ("", False),
+    ],
+)
+def test_a_check_of_all_volumes(root: Path, text: str, *, found: bool) -> None:
+    write(root, "etc/e2scrub.conf", text)
+    assert software.scrubs_unmounted(root) is found
 
 
 async def test_a_module_that_is_not_loaded_yet(root: Path) -> None:
@@ -289,96 +265,6 @@ async def test_a_scan_looks_for_what_it_was_asked_for(root: Path) -> None:
     assert facts.fence_agents == ("fence_x",)
     assert facts.watchdog.exists
     assert facts.secret_files == (SecretFile("/etc/secret"),)
-
-
-# --- LVM -----------------------------------------------------------------------------------------
-
-
-async def test_a_group_with_its_filter(root: Path) -> None:
-    answers = Answers(HEALTHY | {"lvmconfig": says('global_filter="r|^/dev/drbd|"\n')})
-    facts = await storage.lvm(answers, root)
-    assert facts.global_filter == ("r|^/dev/drbd|",)
-    (group,) = facts.groups
-    assert (group.name, group.size_bytes, group.free_bytes) == ("vg_orders", 100, 50)
-    assert group.physical_volumes == (PhysicalVolume("/dev/vdb", StorageKind.LOCAL),)
-
-
-@pytest.mark.parametrize(
-    ("result", "error"),
-    [
-        (TimedOut(30.0), "pvs gave no answer within 30 s: a disk may hang"),
-        (Finished(5, "", "no permission"), "no permission"),
-        (Finished(5, "", ""), "pvs ended with 5"),
-    ],
-)
-async def test_it_says_why_lvm_cannot_be_read(
-    root: Path, result: Finished | TimedOut, error: str
-) -> None:
-    assert (await storage.lvm(Answers(HEALTHY | {"pvs": result}), root)).error == error
-
-
-def device(root: Path, name: str, *below: str) -> None:
-    folder = root / "sys/class/block" / name
-    folder.mkdir(parents=True)
-    for each in below:
-        (folder / "slaves").mkdir(exist_ok=True)
-        (folder / "slaves" / each).mkdir()
-
-
-def origin(root: Path, name: str) -> tuple[StorageKind, str]:
-    return storage.origin_of(name, root / "sys/class/block", MOUNTINFO)
-
-
-def test_a_disk_is_local(root: Path) -> None:
-    device(root, "vdb")
-    assert origin(root, "vdb") == (StorageKind.LOCAL, "")
-
-
-def test_a_raid_of_local_disks_is_local(root: Path) -> None:
-    device(root, "md0", "sda", "sdb")
-    device(root, "sda")
-    device(root, "sdb")
-    assert origin(root, "md0")[0] is StorageKind.LOCAL
-
-
-def test_one_network_disk_in_a_raid_is_enough(root: Path) -> None:
-    device(root, "md0", "sda", "nbd3")
-    device(root, "sda")
-    device(root, "nbd3")
-    assert origin(root, "md0") == (StorageKind.NETWORK_BLOCK, "nbd3")
-
-
-def test_a_partition_of_a_network_disk(root: Path) -> None:
-    disk = root / "sys/devices/block/rbd0"
-    write(disk, "rbd0p1/partition", "1\n")
-    (root / "sys/class/block").mkdir(parents=True)
-    (root / "sys/class/block/rbd0p1").symlink_to(disk / "rbd0p1")
-    assert origin(root, "rbd0p1")[0] is StorageKind.NETWORK_BLOCK
-    (root / "sys/class/block/p1").symlink_to(disk / "rbd0p1")
-    assert origin(root, "p1") == (StorageKind.NETWORK_BLOCK, "rbd0")
-
-
-@pytest.mark.parametrize(
-    ("file", "kind"),
-    [
-        ("/mnt/with space/disk.img", StorageKind.NETWORK_FILE),
-        ("/var/disk.img", StorageKind.LOCAL),
-    ],
-)
-def test_a_loop_device_lies_where_its_file_lies(root: Path, file: str, kind: StorageKind) -> None:
-    device(root, "loop0")
-    write(root, "sys/class/block/loop0/loop/backing_file", f"{file}\n")
-    assert origin(root, "loop0")[0] is kind
-
-
-def test_drbd_below_a_group(root: Path) -> None:
-    assert origin(root, "drbd3") == (StorageKind.REPLICATED, "drbd3")
-
-
-def test_a_ring_of_devices_ends(root: Path) -> None:
-    device(root, "dm-0", "dm-1")
-    device(root, "dm-1", "dm-0")
-    assert origin(root, "dm-0")[0] is StorageKind.LOCAL
 
 
 # --- Network -------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from hapair.adapters.shared.process import OUTPUT_BYTES_MAX
 from hapair.cli.clscan import fact_lines
 from hapair.core.words.stored import Stored
 from hapair.model.leftover import Stage
-from hapair.model.node_facts import Configuration, Daemon, ScanRequest, TextFile
+from hapair.model.node_facts import Configuration, Daemon, Lvm, ScanRequest, TextFile
 from hapair.ports.programs import Finished, TimedOut
 from hapair.rpc.client import ROOT_VARIABLE
 from hapair.rpc.messages import JsonObject, Malformed
@@ -250,6 +250,14 @@ def test_clscan_names_a_daemon_that_runs_another_version() -> None:
     facts = replace(healthy("node2"), daemon=Daemon(running=True, version="0.0.9"))
     assert "running, still version 0.0.9" in " ".join(fact_lines(facts))
     assert "still" not in " ".join(fact_lines(healthy("node2")))
+
+
+def test_clscan_says_who_is_not_kept_away_from_volumes() -> None:
+    fine = replace(healthy("node2"), lvm=Lvm(version="2", global_filter=("r|^/dev/drbd|",)))
+    assert "LVM scans" not in " ".join(fact_lines(fine))
+    for lvm, told in ((Lvm(version="2"), True), (Lvm(error="pvs gave no answer"), False)):
+        shown = " ".join(" ".join(fact_lines(replace(fine, lvm=lvm))).split())
+        assert ("lvm filter LVM scans DRBD's devices" in shown) is told
 
 
 @pytest.mark.parametrize("name", ["clconf.xml", "built/built.json", "orders/appconf.xml"])

@@ -17,6 +17,7 @@ from hapair.config.built_json import dumps
 from hapair.core.words.events import Form
 from hapair.core.words.stored import Stored
 from hapair.model.cluster import Cluster
+from hapair.model.node_facts import NodeFacts
 from hapair.ports.programs import Finished, TimedOut
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.daemon import Daemon, new_incarnation, next_incarnation, own_name, parser
@@ -66,6 +67,9 @@ class House:
         async def run(*_: object, **__: object) -> Finished | TimedOut:
             return Finished(127, "", "not in tests")
 
+        async def as_configured(_: str) -> NodeFacts | None:
+            return None
+
         def workshop(_: Hands) -> object:
             raise AssertionError("no job is begun here")
 
@@ -84,6 +88,7 @@ class House:
             watchdog=DeviceSeen(),
             reset=not_a_machine,
             repair=RepairTools(FakeLogicalVolumes(), FakeConnections(), FakeLooks(), FakeFiles()),
+            as_configured=as_configured,
         )
 
     def connect(self, cluster: Cluster, me: str) -> Wires:

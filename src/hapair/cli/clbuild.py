@@ -53,7 +53,10 @@ PAGE: Final = parsers.Page(
         ("/etc/cluster/clconf.xml", f"what you write; a commented sample is {SAMPLE}"),
         ("/etc/cluster/built/built.json", "what was committed last, the same on both nodes"),
         ("/etc/cluster/keys", "keys and certificates of this node"),
-        ("/etc/lvm/lvmlocal.conf", "gets a line that keeps LVM away from DRBD's devices"),
+        (
+            "/etc/lvm/lvmlocal.conf",
+            "gets a line that keeps LVM away from DRBD's devices, where nothing else does",
+        ),
         ("/cmbackup/cluster-DATE-GENERATION.tar.gz", "the state before each change"),
     ),
     see_also=("clform(8)", "clrestore(8)", "clscan(8)", "clbuildapp(8)", REFERENCE),

@@ -9,7 +9,9 @@ from typing import Final
 from hapair.cli.common import ExitCode, places, run
 from hapair.cli.screen import parsers
 from hapair.cli.screen.terminal import columns, size_text
+from hapair.core.plan.storage_checks import lost
 from hapair.model.node_facts import NodeFacts, ScanRequest
+from hapair.runtime.building.build import side_of
 from hapair.runtime.building.files import digest
 from hapair.runtime.building.scanning import dump_facts, pack_facts
 from hapair.runtime.building.wiring import node_scan, run_interruptible
@@ -21,7 +23,8 @@ PAGE: Final = parsers.Page(
     does="""
         Looks at kernel, DRBD, LVM, tools, cards, addresses, services and the configuration of this
         node, and prints what it saw. clbuild runs it on both nodes and judges the facts; use it to
-        see with clbuild's eyes.
+        see with clbuild's eyes. Of other tools that are not kept away from replicated volumes it
+        says so itself.
     """,
     never=(
         "It never changes anything: it loads no module and writes no file.",
@@ -98,6 +101,8 @@ def fact_lines(facts: NodeFacts) -> list[str]:
         )
         for group in lvm.groups
     ]
+    side = side_of(facts.hostname, facts)
+    rows += [(problem.field, problem.what) for problem in lost(side)]
     return columns(rows)
 
 

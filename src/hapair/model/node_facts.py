@@ -54,6 +54,8 @@ class Drbd:
     reads_our_folder: bool = True  # drbd.conf includes drbd.d/*.res.
     dkms: bool = False
     at_boot: bool = False  # drbd.service is enabled.
+    units_at_boot: tuple[str, ...] = ()  # Enabled units of drbd-utils for a resource of ours.
+    common_disk: tuple[str, ...] = ()  # Names of options in the disk section of "common".
     helper: str = ""  # What the kernel calls as its handlers, where the module is set to say it.
 
 
@@ -86,6 +88,9 @@ class VolumeGroup:
     size_bytes: int
     free_bytes: int
     physical_volumes: tuple[PhysicalVolume, ...] = ()
+    system_id: str = ""  # Of the machine that may use it; empty: any may.
+    lock_type: str = ""  # Of a group that machines share, e.g. "sanlock".
+    exported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,12 @@ class Lvm:
     version: str = ""  # Empty when LVM is not there or did not answer.
     error: str = ""
     global_filter: tuple[str, ...] = ()  # As an administrator configured it.
-    groups: tuple[VolumeGroup, ...] = ()
+    groups: tuple[VolumeGroup, ...] = ()  # Also those that LVM leaves to other machines.
+    system_id: str = ""  # Of this machine.
+    devices: tuple[str, ...] | None = None  # In LVM's devices file; None: it uses none.
+    # Of lvm.conf: all that may be activated (None: everything), and what becomes read-only by it.
+    volume_list: tuple[str, ...] | None = None
+    read_only_volume_list: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +207,7 @@ class NodeFacts:
     reserved_ports: str = ""  # Of those, the ones it must not give away, e.g. "7700-7799".
     firewall: str = ""  # Name of what filters incoming packets; empty when nothing does.
     other_managers: tuple[str, ...] = ()  # Cluster software that runs beside ours.
+    scrubs_unmounted: bool = False  # e2scrub checks all logical volumes, the unmounted ones too.
     spaces: tuple[Space, ...] = ()
     fence_agents: tuple[str, ...] = ()  # Those that were looked for and found.
     watchdog: WatchdogFacts = WatchdogFacts()

@@ -26,6 +26,7 @@ from hapair.runtime.building.drift import DriftWatch
 from hapair.runtime.building.files import is_building
 from hapair.runtime.control.commands import Commands
 from hapair.runtime.control.server import ControlServer
+from hapair.runtime.guardians.host_settings import HostSettings
 from hapair.runtime.guardians.resync_guardian import ResyncGuardian
 from hapair.runtime.guardians.running_options import RunningOptions
 from hapair.runtime.history.journal_log import Journal
@@ -88,6 +89,7 @@ class Daemon:
     trouble: RpcError | None = None  # Why there is no node.
     # Two at once would both replace the connections, and one set would stay open for ever.
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    settings: HostSettings = field(init=False)
     commands: Commands = field(init=False)
     resolver: SplitBrainResolver = field(init=False)
     guardian: ResyncGuardian = field(init=False)
@@ -95,6 +97,7 @@ class Daemon:
     spawn: Callable[[Coroutine[object, object, None]], object] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.settings = HostSettings(self.running_node, self.wiring.as_configured, self.journal)
         self.commands = Commands(
             self.running_node,
             self.reload,
@@ -102,6 +105,7 @@ class Daemon:
             self.journal,
             self.wiring.clock,
             self._builder(),
+            self.settings.alarms,
         )
         wiring = self.wiring
         side = LocalSide(self.running_node, wiring.repair, wiring.clock, self.places.looks)
@@ -203,7 +207,13 @@ class Daemon:
         for verb, handler in asked.items():
             node.peer.on_request(verb, handler)
         node.start()
-        for work in (catch_up.run, self._take_back_jobs, self.guardian.run, self.options.run):
+        for work in (
+            catch_up.run,
+            self._take_back_jobs,
+            self.guardian.run,
+            self.options.run,
+            self.settings.run,
+        ):
             self.spawn(aside(work, self.journal))
         node.watched = lambda: (self.guardian.kept(), self.guardian.paces())
         self.journal.node = me

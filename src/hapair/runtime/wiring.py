@@ -37,6 +37,7 @@ from hapair.adapters.systemd_notify import SystemdSupervisor
 from hapair.adapters.watchdog import KernelWatchdog
 from hapair.model.built import Built
 from hapair.model.cluster import Cluster
+from hapair.model.node_facts import NodeFacts
 from hapair.model.outcome import Refused, Unknown
 from hapair.ports.arbiters import Fencing, Witnesses
 from hapair.ports.machine import Clock, Storage, Supervisor, WatchdogDevice
@@ -78,6 +79,7 @@ class Wiring:
     watchdog: WatchdogDevice
     reset: Callable[[str], Refused | Unknown]
     repair: RepairTools
+    as_configured: Callable[[str], Awaitable[NodeFacts | None]]
     loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
 
@@ -111,6 +113,7 @@ def wire(places: Places, *, protected: bool) -> Wiring:
         watchdog=KernelWatchdog(),
         reset=reset_machine if places.real else not_a_machine,
         repair=make_repair_tools(places, run),
+        as_configured=lambda me: as_configured(places, run, me),
         loop=loop_with_names,
     )
 
@@ -120,6 +123,13 @@ def resource_files(built: Built, cluster_key: bytes) -> tuple[NewFile, ...]:
     from hapair.runtime.building import wiring  # noqa: PLC0415 - memory
 
     return wiring.resource_files(built, cluster_key)
+
+
+async def as_configured(places: Places, run: CommandRunner, me: str) -> NodeFacts | None:
+    """Return what this node's files say of who touches volumes; None when that is not known."""
+    from hapair.adapters.scan import scanner  # noqa: PLC0415 - memory
+
+    return await scanner.as_configured(run, places.root, me)
 
 
 def make_witnesses(places: Places, cluster: Cluster, me: str) -> Witnesses:

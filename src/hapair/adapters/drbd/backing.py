@@ -158,26 +158,34 @@ def make_writable(device: Path) -> None:
 async def activate(
     run: CommandRunner, devices: Path, volume: Volume, timeout_s: float
 ) -> Done | Refused | Unknown:
-    """Activate the logical volumes that the boot left out.
+    """Activate the logical volumes that the boot left out, whoever told LVM to leave them out.
 
     A boot may leave some out when two ``vgchange`` make ``/dev/mapper/control`` at the same
-    moment (LVM 2.03.16 of Debian 12).
+    moment (LVM 2.03.16 of Debian 12). A volume that lvm.conf keeps inactive is left out by
+    lvchange as well, and that is no failure to it.
     """
-    group = volume.volume_group
-    names = (volume.logical_volume, volume.meta_volume)
-    missing = [name for name in names if not (devices / group / name).exists()]
+    missing = _missing(devices, volume)
     if not missing:
         return Done()
-    argv = ("lvchange", "--activate", "y", *(f"{group}/{name}" for name in missing))
+    argv = ("lvchange", "--activate", "y", "--ignoreactivationskip", *missing)
     match await run(argv, timeout_s=timeout_s):
         case TimedOut(after_s):
             return Unknown(f"{' '.join(argv)} gave no answer within {after_s} s")
         case Finished(exit_code=0):
+            if still := _missing(devices, volume):
+                return Refused(f"LVM does not activate {still[0]}: see lvmconfig activation")
             return Done()
         case finished:
             said = " ".join((finished.stderr or finished.stdout).split())
             why = f"{' '.join(argv)} ended with {finished.exit_code}: {said}"
             return refused(why, finished, LVM_LOCKED)
+
+
+def _missing(devices: Path, volume: Volume) -> tuple[str, ...]:
+    """Return which of a volume's two logical volumes have no device, as LVM names them."""
+    names = (volume.logical_volume, volume.meta_volume)
+    group = volume.volume_group
+    return tuple(f"{group}/{name}" for name in names if not (devices / group / name).exists())
 
 
 def _read_last_seen(known: Mapping[str, Any]) -> LastSeen:

@@ -169,6 +169,8 @@ def _disk(dialect: Dialect, resync: Resync) -> list[str]:
         "al-updates yes",
         # A disk that answers after DRBD gave it up writes into memory that is in use again.
         "disk-timeout 0",
+        # Zeroes are written: what a disk reads after a discard may be anything.
+        "rs-discard-granularity 0",
         f"resync-rate {_at_most(30, resync)}",
         "c-plan-ahead 20",
         "c-fill-target 1M",

@@ -86,6 +86,26 @@ def configured_minors(resource_file: str) -> frozenset[int]:
     )  # fmt: skip
 
 
+def common_disk_options(configuration: str) -> frozenset[str]:
+    """Return the names of the options that DRBD's common section says of disks."""
+    text = re.sub(r'"[^"\n]*"|#.*', "", configuration)
+    common = re.findall(r"\bcommon\s*\{((?:[^{}]|\{[^{}]*\})*)\}", text)
+    disks = re.findall(r"\bdisk\s*\{([^{}]*)\}", " ".join(common))
+    return frozenset(re.findall(r"(?:^|;)\s*([\w-]+)", " ".join(disks)))
+
+
+def instance_of(unit: str) -> str:
+    """Return what a unit of a template is for, e.g. "web" of "drbd@web.target"."""
+    escaped = unit.partition("@")[2].rpartition(".")[0]
+    return re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(int(match[1], 16)), escaped)
+
+
+def shell_settings(text: str) -> dict[str, str]:
+    """Read the plain assignments of a file that a shell reads; the last one of a name counts."""
+    found = re.findall(r"^[ \t]*(\w+)=[\"']?([^\"'#\s;]*)", text, re.MULTILINE)
+    return dict(found)
+
+
 def kernel_minors(events: str) -> tuple[tuple[str, int], ...]:
     """Read resources with their minors from ``drbdsetup events2 --now``."""
     found = re.findall(r"^exists device name:(\S+) volume:\d+ minor:(\d+)", events, re.MULTILINE)
@@ -99,8 +119,30 @@ def lvm_version(text: str) -> str:
 
 def lvm_filter(text: str) -> tuple[str, ...]:
     """Read ``lvmconfig devices/global_filter``: one pattern, or a list of them."""
-    _, separator, value = text.partition("=")
-    return tuple(re.findall(r'"((?:[^"\\]|\\.)*)"', value)) if separator else ()
+    return lvm_settings(text).get("global_filter", ())
+
+
+def lvm_settings(text: str) -> dict[str, tuple[str, ...]]:
+    """Read what lvmconfig printed: each setting with its values, of which a list has any number."""
+    pairs = (line.strip().partition("=") for line in text.splitlines())
+    return {
+        name: tuple(re.findall(r'"((?:[^"\\]|\\.)*)"', value))
+        or ((value,) if value != "[]" else ())
+        for name, separator, value in pairs
+        if separator
+    }
+
+
+def system_id(text: str) -> str:
+    """Read ``lvm systemid``; empty where the machine has none."""
+    match = re.search(r"system ID:[ \t]*(\S*)", text)
+    return match[1] if match else ""
+
+
+def lvm_devices(devices_file: str) -> tuple[str, ...]:
+    """Return the devices that LVM's devices file names; "." is one that was not there."""
+    lines = (line for line in devices_file.splitlines() if not line.startswith("#"))
+    return tuple(name for line in lines for name in re.findall(r"\bDEVNAME=(\S+)", line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +154,12 @@ class ReportedVolume:
     identity: str
     size_bytes: int
     free_bytes: int
+    system_id: str = ""
+    lock_type: str = ""
+    exported: bool = False
 
 
-PVS_FIELDS: Final = "pv_name,vg_name,vg_uuid,vg_size,vg_free"
+PVS_FIELDS: Final = "pv_name,vg_name,vg_uuid,vg_size,vg_free,vg_systemid,vg_lock_type,vg_exported"
 
 
 def physical_volumes(pvs_json: str) -> tuple[ReportedVolume, ...]:
@@ -130,6 +175,9 @@ def physical_volumes(pvs_json: str) -> tuple[ReportedVolume, ...]:
             str(row.get("vg_uuid", "")),
             _size(row.get("vg_size")),
             _size(row.get("vg_free")),
+            str(row.get("vg_systemid", "")),
+            str(row.get("vg_lock_type", "")),
+            row.get("vg_exported") in ("exported", 1, "1"),
         )
         for row in rows
         if row.get("vg_name")

@@ -1,6 +1,8 @@
 """Kernel modules, tools, services."""
 
+import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +19,13 @@ TOOLS: Final = (
 OWN_PREFIX: Final = "hapair-"  # Of our resource files in /etc/drbd.d.
 SERVICE: Final = "drbd.service"  # Of drbd-utils: it brings all resources up.
 ALL: Final = "exists -"  # The last line of a whole dump.
+# What an enabled unit leaves in /etc/systemd/system: of drbd-utils, for one resource.
+WANTS: Final = ("*.wants/drbd*@*", "*.requires/drbd*@*")
 OWN_UNITS: Final = ("hapair-apps.service", "hapair-node.service", "hapaird.service")
 FIREWALLS: Final = ("firewalld", "ufw")
-OTHER_MANAGERS: Final = ("corosync", "heartbeat", "pacemaker")
+OTHER_MANAGERS: Final = (
+    "corosync", "drbd-reactor", "heartbeat", "linstor-satellite", "pacemaker",
+)  # fmt: skip
 
 
 def text_of(path: Path) -> str:
@@ -61,16 +67,18 @@ async def output(run: CommandRunner, *argv: str) -> str:
 
 async def drbd(run: CommandRunner, root: Path) -> Drbd:
     own, foreign_minors, main = _resource_files(root)
-    loaded = (root / "sys/module/drbd").exists()
-    reads = "drbd.d/" in main
-    dkms = (root / "var/lib/dkms/drbd").exists()
-    at_boot = (await output(run, "systemctl", "is-enabled", SERVICE)).strip() == "enabled"
-    if loaded:
+    configured = replace(
+        await drbd_as_configured(run, root),
+        reads_our_folder="drbd.d/" in main,
+        dkms=(root / "var/lib/dkms/drbd").exists(),
+    )
+    if (root / "sys/module/drbd").exists():
         version = text_of(root / "sys/module/drbd/version").strip() or "unknown"
         said, error = await _events(run)
         in_kernel = parse.kernel_minors(said)
         foreign_minors |= {minor for name, minor in in_kernel if name not in own}
-        return Drbd(
+        return replace(
+            configured,
             version=version,
             loaded=True,
             error=error,
@@ -78,21 +86,25 @@ async def drbd(run: CommandRunner, root: Path) -> Drbd:
             or parse.protocols_of_version(version),
             minors=tuple(sorted(foreign_minors)),
             ours_up=any(name in own for name, _ in in_kernel),
-            reads_our_folder=reads,
-            dkms=dkms,
-            at_boot=at_boot,
             helper=text_of(root / "sys/module/drbd/parameters" / parse.HELPER).strip(),
         )
     version, error, helper = await _module_on_disk(run)
-    return Drbd(
+    return replace(
+        configured,
         version=version,
         error=error,
         protocols=parse.protocols_of_version(version),
         minors=tuple(sorted(foreign_minors)),
-        reads_our_folder=reads,
-        dkms=dkms,
-        at_boot=at_boot,
         helper=helper,
+    )
+
+
+async def drbd_as_configured(run: CommandRunner, root: Path) -> Drbd:
+    """Return what the files of others make of our resources; the kernel is not asked."""
+    return Drbd(
+        at_boot=(await output(run, "systemctl", "is-enabled", SERVICE)).strip() == "enabled",
+        units_at_boot=await asyncio.to_thread(_units_at_boot, root),
+        common_disk=await asyncio.to_thread(_common_disk, root),
     )
 
 
@@ -130,6 +142,27 @@ def _resource_files(root: Path) -> tuple[set[str], set[int], str]:
             minors |= parse.configured_minors(text_of(file))
     main = text_of(root / "etc/drbd.conf")
     return own, minors | parse.configured_minors(main), main
+
+
+def _units_at_boot(root: Path) -> tuple[str, ...]:
+    """Return the enabled units of drbd-utils that bring up, or promote, a resource of ours."""
+    files = (root / "etc/drbd.d").glob(f"{OWN_PREFIX}*.res")
+    own = {file.stem.removeprefix(OWN_PREFIX) for file in files}
+    folder = root / "etc/systemd/system"
+    names = {link.name for pattern in WANTS for link in folder.glob(pattern)}
+    return tuple(sorted(name for name in names if parse.instance_of(name) in own))
+
+
+def _common_disk(root: Path) -> tuple[str, ...]:
+    texts = (text_of(file) for file in (root / "etc/drbd.d").glob("*.conf"))
+    said = "\n".join((text_of(root / "etc/drbd.conf"), *texts))
+    return tuple(sorted(parse.common_disk_options(said)))
+
+
+def scrubs_unmounted(root: Path) -> bool:
+    """Tell whether e2scrub's timer checks all logical volumes, also those that are not mounted."""
+    said = parse.shell_settings(text_of(root / "etc/e2scrub.conf"))
+    return said.get("periodic_e2scrub") == said.get("scrub_all") == "1"
 
 
 async def active_units(run: CommandRunner, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,9 +1,13 @@
 """LVM, and what its physical volumes lie on."""
 
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from hapair.adapters.scan import parse
+from hapair.adapters.scan.software import output, text_of
 from hapair.adapters.shared.mounts import mount_info
 from hapair.model.node_facts import Lvm, PhysicalVolume, StorageKind, VolumeGroup
 from hapair.ports.programs import CommandRunner, TimedOut
@@ -15,6 +19,12 @@ NETWORK_FILE_SYSTEMS: Final = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "ncpfs", "nfs", "nfs4", "smb3"}
 )
 NETWORK_BLOCK_DEVICES: Final = ("nbd", "rbd")
+# As in force: where lvm.conf is silent, distributions have compiled in other defaults.
+SETTINGS: Final = (
+    "devices/use_devicesfile", "devices/devicesfile",
+    "activation/volume_list", "activation/read_only_volume_list",
+)  # fmt: skip
+NOT_SET: Final = "Configuration node"  # lvmconfig's words about what nobody has set.
 
 
 async def lvm(run: CommandRunner, root: Path) -> Lvm:
@@ -24,20 +34,51 @@ async def lvm(run: CommandRunner, root: Path) -> Lvm:
     if not parse.lvm_version(version.stdout):
         return Lvm(error=version.stderr.strip() or f"lvm ended with {version.exit_code}")
     listed = await run(
-        ("pvs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o", parse.PVS_FIELDS),
+        (
+            "pvs", "--foreign", "--shared", "--reportformat", "json", "--units", "b", "--nosuffix",
+            "-o", parse.PVS_FIELDS,
+        ),
         timeout_s=LVM_TIMEOUT_S,
-    )
+    )  # fmt: skip
     if isinstance(listed, TimedOut):
         return Lvm(error=f"pvs gave no answer within {listed.after_s:.0f} s: a disk may hang")
     if listed.exit_code != 0:
         return Lvm(error=listed.stderr.strip() or f"pvs ended with {listed.exit_code}")
-    configured = await run(("lvmconfig", "devices/global_filter"), timeout_s=LVM_TIMEOUT_S)
-    text = configured.stdout if not isinstance(configured, TimedOut) else ""
-    return Lvm(
+    configured = await lvm_as_configured(run, root)
+    if configured is None:
+        return Lvm(error="lvmconfig does not tell how LVM is configured")
+    return replace(
+        configured,
         version=parse.lvm_version(version.stdout),
-        global_filter=parse.lvm_filter(text),
         groups=_groups(parse.physical_volumes(listed.stdout), root),
+        system_id=parse.system_id(await output(run, "lvm", "systemid")),
     )
+
+
+async def lvm_as_configured(run: CommandRunner, root: Path) -> Lvm | None:
+    """Return what LVM's own files say, without a look at any disk; None when that is not known."""
+    explicit = await run(("lvmconfig", "devices/global_filter"), timeout_s=LVM_TIMEOUT_S)
+    full = await run(("lvmconfig", "--typeconfig", "full", *SETTINGS), timeout_s=LVM_TIMEOUT_S)
+    if isinstance(explicit, TimedOut) or isinstance(full, TimedOut):
+        return None
+    if explicit.exit_code != 0 and NOT_SET not in explicit.stderr:
+        return None
+    settings = parse.lvm_settings(full.stdout)
+    return Lvm(
+        global_filter=parse.lvm_filter(explicit.stdout),
+        devices=await asyncio.to_thread(_devices, settings, root),
+        volume_list=settings.get("volume_list"),
+        read_only_volume_list=settings.get("read_only_volume_list", ()),
+    )
+
+
+def _devices(settings: Mapping[str, tuple[str, ...]], root: Path) -> tuple[str, ...] | None:
+    """Return what LVM's devices file names; None when LVM uses none, or it is not there."""
+    (name,) = settings.get("devicesfile") or ("",)
+    file = root / "etc/lvm/devices" / name
+    if settings.get("use_devicesfile") != ("1",) or not file.is_file():
+        return None
+    return parse.lvm_devices(text_of(file))
 
 
 def _groups(rows: tuple[parse.ReportedVolume, ...], root: Path) -> tuple[VolumeGroup, ...]:
@@ -47,7 +88,18 @@ def _groups(rows: tuple[parse.ReportedVolume, ...], root: Path) -> tuple[VolumeG
         members = [row for row in rows if row.group == name]
         first = members[0]
         volumes = tuple(_physical_volume(row.device, root, mountinfo) for row in members)
-        found.append(VolumeGroup(name, first.identity, first.size_bytes, first.free_bytes, volumes))
+        found.append(
+            VolumeGroup(
+                name,
+                first.identity,
+                first.size_bytes,
+                first.free_bytes,
+                volumes,
+                system_id=first.system_id,
+                lock_type=first.lock_type,
+                exported=first.exported,
+            )
+        )
     return tuple(found)
 
 

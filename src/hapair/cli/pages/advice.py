@@ -71,6 +71,7 @@ ADVICE: Final = {
     " matter: clconfirm copy-is-good {application}",
     "copies-differ": "look for a cause (disk, memory); then, on the node that does not run"
     " {application}: drbdadm disconnect RESOURCE; drbdadm connect RESOURCE",
+    "host-settings": "clbuild --plan says how to mend it",
     "two-owners": "keep both nodes as they are until the two copies were compared; nothing is"
     " discarded by itself",
 }
@@ -80,6 +81,7 @@ MILD: Final = frozenset(
         "builds",
         "configuration-differs",
         "copies-differ",
+        "host-settings",
         "no-redundancy",
         "no-room",
         "takes-back",

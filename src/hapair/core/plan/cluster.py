@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from hapair.core.plan.cluster_refusals import diverged, refusals
 from hapair.core.plan.situation import CLCONF, Side, Situation
+from hapair.core.plan.storage_checks import needs_filter
 from hapair.model.application import Volume
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import ArbitrationKind, Cluster, Resync
@@ -253,8 +254,7 @@ def _work(situation: Situation, side: Side) -> NodeWork:
         applications=tuple(
             file for file in peer.facts.configuration.applications if file.name not in present
         ),
-        # A filter that the administrator made is left alone; a check says what it lacks.
-        lvm_filter=bool(side.facts.lvm.version) and not side.facts.lvm.global_filter,
+        lvm_filter=bool(side.facts.lvm.version) and needs_filter(side.facts.lvm),
     )
 
 

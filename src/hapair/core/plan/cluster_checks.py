@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.plan import arbitration_checks, machine_checks, network_checks
+from hapair.core.plan import arbitration_checks, machine_checks, network_checks, storage_checks
 from hapair.core.plan.situation import Problems, Situation
 from hapair.model.problem import Problem
 
@@ -33,7 +33,11 @@ CHECKS: Final = (
     Check("DRBD module for other installed kernels", machine_checks.installed_kernels),
     Check("a common DRBD protocol", machine_checks.drbd_protocols),
     Check("LVM", machine_checks.lvm),
-    Check("LVM leaves DRBD devices alone", machine_checks.lvm_filter),
+    Check("LVM leaves DRBD devices alone", storage_checks.lvm_filter),
+    Check("LVM activates what is built", storage_checks.activation),
+    Check("DRBD's common section leaves ours alone", storage_checks.common_of_drbd),
+    Check("nothing else brings up what is replicated", storage_checks.at_boot),
+    Check("nothing is written below DRBD", storage_checks.scrubs),
     Check("tools", machine_checks.tools),
     Check("storage is local and has room", machine_checks.storage),
     Check("free space for configuration and archives", machine_checks.space),

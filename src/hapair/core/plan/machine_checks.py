@@ -1,15 +1,12 @@
 """What clbuild checks of each machine: its software, storage, names and clock."""
 
-import re
 from ipaddress import ip_address
 from typing import Final
 
 from hapair.core.plan.situation import Problems, Side, Situation, addresses_of, on
-from hapair.model.node_facts import Drbd, VolumeGroup
+from hapair.model.node_facts import Drbd, Lvm, VolumeGroup
 from hapair.model.problem import Problem
 
-# Names of one of DRBD's devices, as the kernel and udev give them.
-DRBD_NAMES: Final = ("/dev/drbd10", "/dev/drbd/by-res/orders.data/0", "/dev/drbd/by-disk/vg/data")
 HELPER: Final = "drbdadm"  # It looks into the resource files, which name our handlers.
 CLOCK_DIFFERENCE_MAX_MS: Final = 10_000
 FREE_BYTES_MIN: Final = 32 * 1024**2
@@ -125,18 +122,6 @@ def _drbd_of(side: Side) -> Problems:
             "/etc/drbd.conf does not read the resource files of /etc/drbd.d",
             on(side.node, "echo 'include \"drbd.d/*.res\";' >> /etc/drbd.conf"),
         )
-    if facts.at_boot:
-        yield Problem(
-            side.node,
-            "drbd.service",
-            "it is enabled: at a boot it attaches our volumes before anybody looks whether they"
-            " were written to meanwhile, waits for the other node, and may make a copy Primary",
-            on(
-                side.node,
-                "systemctl disable drbd.service, and start other resources by a unit of their own",
-            ),
-            warning=True,
-        )
     if facts.helper and not facts.helper.endswith(f"/{HELPER}"):
         yield Problem(
             side.node,
@@ -244,13 +229,22 @@ def storage(situation: Situation) -> Problems:
                     side.node,
                     name,
                     "an application uses this volume group, and the node does not have it",
-                    on(side.node, f"vgcreate {name} DEVICE, or replace the lost disk (vgs; pvs)"),
+                    on(side.node, _group_mend(name, side.facts.lvm)),
                 )
         for group in side.facts.lvm.groups:
             yield from _strange_storage(side.node, group, used=group.name in named)
             if group.name in named and group.free_bytes < GROUP_FREE_BYTES_MIN:
                 yield _nearly_full(side.node, group)
     yield from _shared_groups(situation, named)
+
+
+def _group_mend(name: str, lvm: Lvm) -> str:
+    if lvm.devices is not None:
+        return (
+            f"vgimportdevices {name} (LVM looks at the disks of its devices file only:"
+            " lvmdevices), or replace the lost disk"
+        )
+    return f"vgcreate {name} DEVICE, or replace the lost disk (vgs; pvs)"
 
 
 def _strange_storage(node: str, group: VolumeGroup, *, used: bool) -> Problems:
@@ -352,43 +346,3 @@ def other_managers(situation: Situation) -> Problems:
                 on(side.node, f"systemctl disable --now {manager}"),
                 warning=True,
             )
-
-
-def lvm_filter(situation: Situation) -> Problems:
-    for side in situation.sides:
-        configured = side.facts.lvm.global_filter
-        if configured and not rejects_drbd(configured):
-            yield Problem(
-                side.node,
-                "lvm filter",
-                "LVM scans DRBD's devices: a scan holds a device that is about to move, and hangs"
-                " on one whose writes are frozen",
-                on(side.node, 'put "r|^/dev/drbd|" first into global_filter of /etc/lvm/lvm.conf'),
-                warning=True,
-            )
-
-
-def rejects_drbd(patterns: tuple[str, ...]) -> bool:
-    """Tell whether an LVM filter keeps LVM away from DRBD's devices, as LVM reads it.
-
-    The first pattern that matches decides about a name; a device is rejected when one of its names
-    is and none is accepted.
-    """
-    verdicts = {_verdict(patterns, name) for name in DRBD_NAMES}
-    return "r" in verdicts and "a" not in verdicts
-
-
-def _verdict(patterns: tuple[str, ...], name: str) -> str:
-    """Return "a" or "r"; empty when no pattern matches. What accepts any DRBD may accept ours."""
-    for pattern in patterns:
-        kind, expression = pattern[:1], pattern[2:-1]
-        if (kind == "a" and "drbd" in expression) or _matches(expression, name):
-            return kind
-    return ""
-
-
-def _matches(expression: str, name: str) -> bool:
-    try:
-        return re.search(expression, name) is not None
-    except re.error:
-        return False

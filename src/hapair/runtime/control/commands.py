@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from hapair.core.explain import Alarm
 from hapair.core.words.effects import AnswerFence, Reply, Severity
 from hapair.core.words.events import (
     Command,
@@ -68,6 +69,7 @@ class Commands:
     journal: Journal
     clock: Clock
     builder: ApplicationBuilder
+    of_machine: Callable[[], tuple[Alarm, ...]] = tuple
     _number: int = 0
     _waiting: dict[int, asyncio.Future[Reply]] = field(default_factory=dict)
     _asking: dict[int, asyncio.Future[AnswerFence]] = field(default_factory=dict)
@@ -185,7 +187,7 @@ class Commands:
             drifts,
             node.link_view(),
             node.remembered(),
-            (*node.keeper.alarms(), *self.builder.alarms()),
+            (*node.keeper.alarms(), *self.builder.alarms(), *self.of_machine()),
         )
         me = node.identity.me
         if call.from_peer:
