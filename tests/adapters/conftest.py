@@ -6,16 +6,9 @@ from pathlib import Path
 import pytest
 
 from hapair.adapters.filesystem.adapter import MountedFileSystems
-from hapair.adapters.shared.process import watch_children_by_pidfd
 from hapair.model.application import Volume
 from tests.adapters.loops import loop_device, make_image, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _children_without_threads() -> None:
-    """As in the daemon. Name spaces of mounts are also refused to a process with threads."""
-    watch_children_by_pidfd()
 
 
 @pytest.fixture

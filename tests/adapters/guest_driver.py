@@ -13,7 +13,7 @@ from hapair.adapters.drbd.adapter import Drbd
 from hapair.adapters.drbd.maker import DrbdMaker
 from hapair.adapters.files import FileStorage
 from hapair.adapters.filesystem.adapter import MountedFileSystems
-from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.config.built_json import loads
 from hapair.model.built import Built
 from hapair.model.outcome import Outcome
@@ -65,5 +65,4 @@ async def main(built: Built, deeds: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    watch_children_by_pidfd()
     asyncio.run(main(loads(BUILT.read_bytes()), sys.argv[1:]))

@@ -92,11 +92,10 @@ def test_each_name_is_asked_once_at_a_time_and_nobody_else_waits() -> None:
 def test_such_a_loop_starts_programs() -> None:
     program = """
 import asyncio
-from hapair.adapters.shared.names import loop_with_names
-from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
+from hapair.adapters.shared.names import NamesLoop
+from hapair.adapters.shared.process import ProcessRunner
 
-watch_children_by_pidfd()
-with asyncio.Runner(loop_factory=loop_with_names) as runner:
+with asyncio.Runner(loop_factory=NamesLoop) as runner:
     print(runner.run(ProcessRunner()(("/bin/echo", "started"), timeout_s=30.0)).stdout)
 """
     done = subprocess.run((sys.executable, "-c", program), capture_output=True, check=True)

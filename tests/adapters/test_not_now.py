@@ -15,9 +15,10 @@ from hapair.adapters.drbd.backing import activate
 from hapair.adapters.filesystem.mounter import Target, not_mounted
 from hapair.adapters.lvm.adapter import LvmAdapter
 from hapair.adapters.programs.adapter import ApplicationPrograms
+from hapair.adapters.shared.exits import exit_of
 from hapair.adapters.shared.forked import Ended, Forked, StillRuns, Write
 from hapair.adapters.shared.passing import LVM_LOCKED
-from hapair.adapters.shared.process import ProcessRunner, exit_of, run_apart
+from hapair.adapters.shared.process import ProcessRunner, run_apart
 from hapair.model.application import FileSystem, Unit
 from hapair.model.outcome import NotNow, Outcome, Refused
 from hapair.ports.programs import Finished, NotStarted
@@ -91,10 +92,10 @@ async def test_a_forked_child_that_cannot_be_watched_is_killed_in_time_and_reape
 
 
 async def test_a_script_that_lacked_memory_was_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_memory(*_: object, **__: object) -> int:
+    def no_memory() -> int:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
-    monkeypatch.setattr(os, "posix_spawn", no_memory)
+    monkeypatch.setattr(os, "fork", no_memory)
     with pytest.raises(OSError, match="memory"):
         await run_apart(("/bin/true",), environment={}, output=1, timeout_s=5)
 

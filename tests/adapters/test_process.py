@@ -154,7 +154,7 @@ async def test_what_runs_apart_writes_where_it_was_told(tmp_path: Path) -> None:
 # Ends by an error after some passes of the loop, while a program is being started.
 _END_WHILE_STARTING = """
 import asyncio, sys
-from hapair.adapters.shared.process import ProcessRunner, follow, watch_children_by_pidfd
+from hapair.adapters.shared.process import ProcessRunner, follow
 
 async def followed():
     async for _ in follow(("sleep", "1000"), idle_s=lambda: 1000):
@@ -174,7 +174,6 @@ async def main(passes):
         await asyncio.sleep(0)
     raise PermissionError
 
-watch_children_by_pidfd()
 for passes in range(11):
     try:
         asyncio.run(main(passes))

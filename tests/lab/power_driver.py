@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 
 from hapair.adapters.fencing.agents import FenceAgents
-from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.adapters.watchdog import KernelWatchdog
 from hapair.model.cluster import FenceMethod, Watchdog
 from hapair.model.outcome import Done, Outcome
@@ -26,7 +26,6 @@ def tell(outcome: Outcome) -> None:
 
 
 def fence(what: str, timeout_s: float, plug: str) -> None:
-    watch_children_by_pidfd()
     method = FenceMethod(plug, "fence_lab", timeout_s, (("plug", plug),))
     agents = FenceAgents(ProcessRunner())
     tell(asyncio.run(agents.switch_off(method) if what == "off" else agents.check(method)))

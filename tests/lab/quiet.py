@@ -99,7 +99,7 @@ class Quiet:
                     ours_s = PAUSE_S if theirs < WORTH_S else 0.0
                 else:
                     continue
-                if ours_s >= PAUSE_S:
+                if ours_s >= PAUSE_S and ours_s > theirs:
                     own.append(f"{node.name}: {text} (the host: {theirs:.1f} s)")
                 else:
                     excused += 1

@@ -223,7 +223,7 @@ class Daemon:
         """Undo changes of configuration that did not come to their end, whatever stopped them."""
         left: tuple[str, ...] = ()
         while True:
-            if self.commands.builder.has_interrupted():
+            if await asyncio.to_thread(self.commands.builder.has_interrupted):
                 left = await self._take_back_job(left)
             else:
                 left = ()

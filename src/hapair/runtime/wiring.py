@@ -30,8 +30,8 @@ from hapair.adapters.peerlink import LinkFiles, TlsPeerLink
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.reset import not_a_machine, reset_machine
-from hapair.adapters.shared.names import loop_with_names
-from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
+from hapair.adapters.shared.names import NamesLoop
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.adapters.shared.reserved import ROOM_BYTES
 from hapair.adapters.systemd_notify import SystemdSupervisor
 from hapair.adapters.watchdog import KernelWatchdog
@@ -96,7 +96,6 @@ def wire(places: Places, *, protected: bool) -> Wiring:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(keeper, storage.store, name, content)
 
-    watch_children_by_pidfd()
     run = ProcessRunner()
     return Wiring(
         clock=SystemClock(),
@@ -114,7 +113,7 @@ def wire(places: Places, *, protected: bool) -> Wiring:
         reset=reset_machine if places.real else not_a_machine,
         repair=make_repair_tools(places, run),
         as_configured=lambda me: as_configured(places, run, me),
-        loop=loop_with_names,
+        loop=NamesLoop,
     )
 
 

@@ -10,12 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.adapters.shared.process import (
-    OUTPUT_BYTES_MAX,
-    exit_of,
-    plain_environment,
-    spawn_apart,
-)
+from hapair.adapters.shared.process import OUTPUT_BYTES_MAX, plain_environment
+from hapair.adapters.shared.starts import begin
 from hapair.ports.programs import Finished, TimedOut
 
 PROGRAM: Final = ("fsck.ext4", "-p")
@@ -50,10 +46,9 @@ class Checks:
     def _begin(self, device: str) -> _Check:
         output = os.memfd_create("check", os.MFD_CLOEXEC)
         try:
-            pid = spawn_apart(
-                (*_FOUND_BY_PATH, *self._program, device), plain_environment(), output
-            )
+            argv = (*_FOUND_BY_PATH, *self._program, device)
+            check = begin(argv, plain_environment(), (None, output, output))
         except OSError:
             os.close(output)
             raise
-        return _Check(exit_of(pid), output)
+        return _Check(check.exited, output)

@@ -58,10 +58,3 @@ class NamesLoop(asyncio.SelectorEventLoop):
     def close(self) -> None:
         self._names.shutdown(wait=False, cancel_futures=True)
         super().close()
-
-
-def loop_with_names() -> NamesLoop:
-    """Make such a loop the one of this thread: only then is it told of children that end."""
-    loop = NamesLoop()
-    asyncio.set_event_loop(loop)
-    return loop

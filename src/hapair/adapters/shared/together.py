@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from hapair.adapters.shared.exits import exit_of
 from hapair.adapters.shared.forked import (
     CRASHED,
     RESULT_BYTES_MAX,
@@ -21,7 +22,6 @@ from hapair.adapters.shared.forked import (
     Write,
     start_child,
 )
-from hapair.adapters.shared.process import exit_of
 
 THREADS_MAX: Final = 64  # Of one child.
 NICENESS: Final = -10  # Who waits for it goes before what others do about the same devices.

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from hapair.adapters.shared.process import ProcessRunner, watch_children_by_pidfd
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.adapters.ssh import SshMachine
 from hapair.model.built import Built
 from hapair.model.cluster import Witness
@@ -55,7 +55,6 @@ def run_interruptible(work: Coroutine[object, object, T]) -> T:
             for number in INTERRUPTIONS:
                 loop.remove_signal_handler(number)
 
-    watch_children_by_pidfd()
     try:
         return asyncio.run(main())
     except asyncio.CancelledError:
@@ -71,7 +70,6 @@ def run_to_end(work: Coroutine[object, object, T]) -> T:
             loop.add_signal_handler(number, lambda: None)
         return await work
 
-    watch_children_by_pidfd()
     return asyncio.run(main())
 
 

@@ -38,7 +38,8 @@ class RunningOptions:
     tools: RepairTools
     journal: Journal
     clock: Clock
-    building: Callable[[], bool]  # Files are being changed: they are ahead of what is used here.
+    # Files are being changed: they are ahead of what is used here. Asked in a thread.
+    building: Callable[[], bool]
     passed_over: Callable[[], bool]  # The order of resyncs is not that of the files just now.
     disk_set: Callable[[str], None]  # The options of this resource's disk are those of its file.
     _settled: dict[str, _State] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class RunningOptions:
                 facts = node.hands.replication.facts(volume.resource)
                 steady = facts is not None and facts.connection is not Connection.CONNECTING
                 wanted = (node.built, node.keys, facts is not None, steady)
-                if self.building():
+                if await asyncio.to_thread(self.building):
                     return
                 differs = not _covers(self._settled.get(volume.resource), wanted)
                 if due or (differs and now_s >= self._again_s.get(volume.resource, now_s)):
