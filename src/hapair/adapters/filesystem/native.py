@@ -117,7 +117,9 @@ class NativeFileSystems:
         )
         if others:
             named = ", ".join(others)
-            return Refused(f"{volume.backing_device} is also mounted by {named}: remove that")
+            return Refused(
+                f"{volume.backing_device} is also used at a boot by {named}: remove that"
+            )
         return await self._reloaded(volume)
 
     async def restore_fstab(self, volume: Volume) -> Outcome:

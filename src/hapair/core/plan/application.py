@@ -161,8 +161,8 @@ class _Planner:
             mend = "such an option cannot be kept over DRBD: mount it without, if that is right"
             self.refuse("mount", what, mend, node=node)
         for other in mount.other_mounters:
-            what = f"{where} is also mounted by {other}"
-            mend = "disable and remove that, so that nothing mounts the bare volume at a boot"
+            what = f"{where} is also used at a boot by {other}"
+            mend = "remove that; what the application needs of it belongs into its start script"
             self.refuse("mount", what, mend, node=node)
         if mount.holders:
             what = f"{where} is in use by {', '.join(mount.holders)}"
