@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import superblock, uses
-from hapair.adapters.filesystem.folders import make_mount_point
+from hapair.adapters.filesystem.folders import folders_of, make_mount_point
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
 from hapair.adapters.filesystem.options import READ_ONLY, in_force
@@ -23,7 +23,7 @@ from hapair.adapters.shared.mounts import (
 )
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.storage import GroupStorage, NativeMount
+from hapair.model.storage import Folder, GroupStorage, NativeMount
 from hapair.model.text import shown
 from hapair.ports.programs import CommandRunner, TimedOut
 
@@ -64,6 +64,7 @@ class NativeFileSystems:
                     elsewhere=superblock.parts_elsewhere(device),
                     lost_options=lost,
                     other_mounters=self._others(device, mount, automounts),
+                    folders=folders_of(mount.mount_point),
                 )
         return tuple(found.values())
 
@@ -142,11 +143,14 @@ class NativeFileSystems:
         """Tell whether a line of fstab would mount it here, had we not left it out."""
         return self._fstab.left_out(volume)
 
-    def make_mount_point(self, volume: Volume) -> Outcome:
-        """Make the folder; Refused when no mount of ours could ever be seen there."""
+    def folders(self, place: str) -> tuple[Folder, ...]:
+        return folders_of(place)
+
+    def make_mount_point(self, volume: Volume, like: tuple[Folder, ...] = ()) -> Outcome:
+        """Make the folder as ``like`` says; Refused when no mount could ever be seen there."""
         place = volume.mount_point
         try:
-            make_mount_point(place)
+            make_mount_point(place, like)
         except OSError as error:
             return Refused(f"{place}: {error.strerror}")
         if (real := os.path.realpath(place)) != place:
