@@ -12,7 +12,7 @@ from hapair.adapters.filesystem import superblock, uses
 from hapair.adapters.filesystem.folders import folders_of, make_mount_point
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
-from hapair.adapters.filesystem.options import READ_ONLY, in_force
+from hapair.adapters.filesystem.options import READ_ONLY, in_force, of_quotas
 from hapair.adapters.shared.mounts import (
     Mount,
     mount_at,
@@ -52,6 +52,9 @@ class NativeFileSystems:
             if name is not None and name not in found:
                 device = f"/dev/{group.name}/{name}"
                 kept, lost = in_force(mount.kind, options, of_the_whole)
+                if (quotas := of_quotas(kept)) and superblock.quotas_in_files(device):
+                    named = ",".join(quotas)
+                    lost = (*lost, f"{named} (quotas in files; tune2fs -O quota needs no quotaon)")
                 if mount.root != "/":  # Over DRBD, and when it is put back, all of it is mounted.
                     lost = (*lost, f"its folder {shown(mount.root)} alone (a bind mount)")
                 found[name] = NativeMount(
