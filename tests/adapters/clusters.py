@@ -10,7 +10,8 @@ from hapair.model.cluster import (
     Network,
     PortRange,
 )
-from hapair.ports.network import Addresses, Presence
+from hapair.model.presence import Presence
+from hapair.ports.network import Addresses
 
 
 def cluster(*, reference: str | None = "10.77.1.2") -> Cluster:

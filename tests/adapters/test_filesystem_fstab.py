@@ -18,10 +18,13 @@ from hapair.model.outcome import Done, Refused
 IDENTITY: Final = "11111111-2222-3333-4444-555555555555"
 
 
-def superblock_of_ext4(*, journal_inode: int = 8, compatible: int = 4) -> bytes:
+def superblock_of_ext4(
+    *, journal_inode: int = 8, compatible: int = 4, read_only_compatible: int = 0
+) -> bytes:
     block = bytearray(4096)
     block[1024 + 0x38 : 1024 + 0x3A] = b"\x53\xef"
     block[1024 + 0x5C : 1024 + 0x60] = compatible.to_bytes(4, "little")
+    block[1024 + 0x64 : 1024 + 0x68] = read_only_compatible.to_bytes(4, "little")
     block[1024 + 0x68 : 1024 + 0x78] = UUID(IDENTITY).bytes
     block[1024 + 0x78 : 1024 + 0x7D] = b"Store"
     block[1024 + 0xE0 : 1024 + 0xE4] = journal_inode.to_bytes(4, "little")
@@ -202,6 +205,21 @@ def test_what_lies_on_another_device_is_seen(
     device.write_bytes(block)
     assert superblock.parts_elsewhere(str(device)) == elsewhere
     assert superblock.has_journal(str(device)) is journal
+
+
+@pytest.mark.parametrize(
+    ("block", "in_files"),
+    [
+        (superblock_of_ext4(), True),
+        (superblock_of_ext4(read_only_compatible=0x100), False),
+        (superblock_of_xfs(), False),
+    ],
+)
+def test_quotas_that_somebody_has_to_switch_on_are_known(
+    tmp_path: Path, block: bytes, *, in_files: bool
+) -> None:
+    (tmp_path / "device").write_bytes(block)
+    assert superblock.quotas_in_files(str(tmp_path / "device")) is in_files
 
 
 @pytest.mark.parametrize("make", [superblock_of_ext4, superblock_of_xfs])

@@ -1,12 +1,17 @@
 """Folders that hapair makes for a mount are as an administrator would have made them."""
 
 import os
+import shutil
+import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hapair.adapters.filesystem.folders import make_mount_point
+from hapair.adapters.filesystem.folders import folders_of, make_mount_point
+from hapair.model.storage import Folder
+from tests.adapters.namespaces import need_root
 
 
 @pytest.fixture
@@ -34,3 +39,34 @@ def test_what_is_no_folder_is_an_error(tmp_path: Path, place: str) -> None:
     (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(NotADirectoryError):
         make_mount_point(str(tmp_path / place))
+
+
+@pytest.mark.native
+@pytest.mark.usefixtures("private_umask")
+def test_what_is_missing_gets_owner_mode_and_labels_of_the_other_node(tmp_path: Path) -> None:
+    need_root()
+    there, here = tmp_path / "there", tmp_path / "here"
+    (there / "data/pg").mkdir(parents=True)
+    os.chown(there / "data", 0, 12345)
+    (there / "data").chmod(0o2751)
+    shutil.chown(there / "data/pg", "daemon", "daemon")
+    entries = ((1, 7, -1), (2, 5, 1000), (4, 5, -1), (16, 5, -1), (32, 0, -1))
+    acl = struct.pack("<I", 2) + b"".join(
+        struct.pack("<HHI", kind, rights, who % 2**32) for kind, rights, who in entries
+    )
+    os.setxattr(there / "data/pg", "system.posix_acl_access", acl)
+    like = tuple(
+        replace(each, path=each.path.replace(str(there), str(here)))
+        for each in folders_of(str(there / "data/pg"))
+    )
+    assert [each.owner for each in like[-2:]] == ["root", "daemon"]
+    assert like[-2].group == "12345"
+    make_mount_point(str(here / "data/pg"), like)
+    assert folders_of(str(here / "data/pg"))[-2:] == like[-2:]
+
+
+def test_a_user_that_is_not_known_here_leaves_the_folder_to_root(tmp_path: Path) -> None:
+    place = tmp_path / "x"
+    make_mount_point(str(place), (Folder(str(place), 0o711, "nobody-here", "nobody-here"),))
+    (made,) = folders_of(str(place))[-1:]
+    assert (made.mode, made.owner) == (0o711, tmp_path.owner())

@@ -15,9 +15,9 @@ from hapair.core.applications.upkeep import (
     doubt,
 )
 from hapair.core.explain import alarms, report
-from hapair.core.words.effects import Act, Do, Layer, Look, Note, Severity
+from hapair.core.words.effects import Act, Do, Layer, Look, Note
 from hapair.core.words.events import Configured, Ended, Halt, LookAgain, Looked, Move, Seen, Tick
-from hapair.core.words.item import Is, Item, ItemState, Upkeep
+from hapair.core.words.item import Item, ItemState, Upkeep
 from hapair.core.words.turn import Turn
 from hapair.model.outcome import Done, Refused, Unknown
 from hapair.model.status import Phase, Standing
@@ -295,41 +295,6 @@ def test_an_address_that_serves_but_has_a_trouble_is_told_and_left(bench: Bench)
     assert alarmed(bench) == ["address-trouble"]
     bench.troubles.clear()
     look_again(bench)
-    assert alarmed(bench) == []
-
-
-def test_an_unmounted_file_system_is_an_alarm_and_is_left_to_a_person(bench: Bench) -> None:
-    bench.up.discard(MOUNTED)
-    for _ in range(3):
-        look_again(bench)
-    assert bench.acts() == []
-    (note,) = (e for e in bench.effects if isinstance(e, Note))
-    assert (note.name, note.severity) == ("not-mounted", Severity.ALARM)
-    assert RESOURCE in note.text
-    assert alarmed(bench) == ["not-mounted"]
-    bench.up.add(MOUNTED)
-    look_again(bench)
-    assert bench.notes() == ["not-mounted", "mounted-again"]
-    assert alarmed(bench) == []
-
-
-def test_who_could_not_look_does_not_say_that_it_was_unmounted(bench: Bench) -> None:
-    state, effects = node.step(bench.state, LookAgain(bench.now_s))
-    (look,) = (e for e in effects if isinstance(e, Look) and e.layer is Layer.MOUNTED)
-    answer = Looked(
-        bench.now_s, look.effect_id, up=None, trouble="cannot tell whether it is mounted"
-    )
-    state, effects = node.step(state, answer)
-    assert not any(isinstance(e, Note) for e in effects)
-    assert alarms(state) == ()
-    assert state.items_of(NAME)[Item(NAME, Layer.MOUNTED, RESOURCE)].known is Is.UP
-
-
-def test_an_unmounted_application_can_be_halted(bench: Bench) -> None:
-    bench.up.discard(MOUNTED)
-    look_again(bench)
-    bench.command(Halt(NAME))
-    assert report(bench.state, bench.now_s).applications[0].phase is Phase.STOPPED
     assert alarmed(bench) == []
 
 

@@ -20,7 +20,7 @@ from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.holders import Held, Holders
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.ports.network import Presence
+from hapair.model.presence import Presence
 
 
 @dataclass
@@ -104,8 +104,8 @@ class FakeFileSystems:
     def mounted(self, volume: Volume) -> bool | None:
         return volume.resource in self.mounts
 
-    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[bool | None, ...]:
-        return tuple(self.mounted(volume) for volume in volumes)
+    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[Presence, ...]:
+        return tuple(Presence(self.mounted(volume)) for volume in volumes)
 
     def on_change(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)

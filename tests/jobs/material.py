@@ -8,12 +8,13 @@ from hapair.core.plan.application import Situation
 from hapair.model.application import Application, Script
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind, Attachment, Cluster, Network, PortRange
-from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount, NodeStorage
+from hapair.model.storage import Folder, GroupStorage, LogicalVolume, NativeMount, NodeStorage
 
 MIB: Final = 2**20
 EXTENT: Final = 4 * MIB
 DATA: Final = LogicalVolume("data", 256 * MIB, "ext4", in_use=True)
-MOUNT: Final = NativeMount("data", "/srv/orders", "ext4", "noatime")
+WAY: Final = (Folder("/srv", 0o755, "root", "root"), Folder("/srv/orders", 0o750, "dba", "dba"))
+MOUNT: Final = NativeMount("data", "/srv/orders", "ext4", "noatime", folders=WAY)
 
 
 def network(name: str, number: int, *, replication: bool) -> Network:

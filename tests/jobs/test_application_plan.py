@@ -140,7 +140,7 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
     ),
     "a unit mounts it": (
         lambda: situation(here=mounted(other_mounters=("/etc/systemd/system/srv-orders.mount",))),
-        "is also mounted by /etc/systemd/system/srv-orders.mount",
+        "is also used at a boot by /etc/systemd/system/srv-orders.mount",
     ),
     "the peer has no tools for it": (without_xfs_tools, "cannot be mounted or checked there"),
     "the mount is busy": (

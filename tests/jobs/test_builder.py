@@ -21,7 +21,7 @@ from hapair.model.built import Built
 from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.status import Standing
-from hapair.model.storage import GroupStorage, LogicalVolume
+from hapair.model.storage import Folder, GroupStorage, LogicalVolume
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.building import archive
 from hapair.runtime.building.archive import listed
@@ -45,7 +45,9 @@ class Bench:
 
     works: list[Work] = field(default_factory=list)
 
-    async def do(self, work: Work, _volume: Volume, _built: Built) -> Outcome:
+    async def do(
+        self, work: Work, _volume: Volume, _built: Built, _folders: tuple[Folder, ...] = ()
+    ) -> Outcome:
         self.works.append(work)
         await asyncio.sleep(0)
         return Done()

@@ -23,7 +23,7 @@ from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.status import Standing
-from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount
+from hapair.model.storage import Folder, GroupStorage, LogicalVolume, NativeMount
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.workshop import Workshop
@@ -78,6 +78,8 @@ class Host:
     files: dict[str, Volume] = field(default_factory=dict)
     on: bool = True
     other: "Host | None" = None
+    ways: tuple[Folder, ...] = ()  # Folders on the way to its mount points.
+    made_like: tuple[Folder, ...] = ()  # What a mount point was to be made like.
     volumes: Volumes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,7 +147,11 @@ class Natives:
         self.host.fstab = PLAIN if self.host.fstab == LEFT_OUT else self.host.fstab
         return Done()
 
-    def make_mount_point(self, volume: Volume) -> Outcome:
+    def folders(self, place: str) -> tuple[Folder, ...]:
+        return self.host.ways
+
+    def make_mount_point(self, volume: Volume, like: tuple[Folder, ...] = ()) -> Outcome:
+        self.host.made_like = like
         return Done()
 
 
@@ -273,9 +279,11 @@ class Bench:
     def __getattr__(self, name: str) -> object:
         return getattr(self._real, name)
 
-    async def do(self, work: Work, volume: Volume, built: Built) -> Outcome:
+    async def do(
+        self, work: Work, volume: Volume, built: Built, folders: tuple[Folder, ...] = ()
+    ) -> Outcome:
         async def really() -> Outcome:
-            return await self._real.do(work, volume, built)
+            return await self._real.do(work, volume, built, folders)
 
         return await self._world.deed(f"{self._host.name}: {work}", really)
 

@@ -138,12 +138,39 @@ def test_an_address_of_ipv6_is_put_back_too(formed_lab: Lab) -> None:
         )
 
 
+@pytest.mark.lab(seconds=40)
 @pytest.mark.long
-def test_an_unmounted_file_system_is_an_alarm(formed_lab: Lab) -> None:
+def test_an_unmounted_file_system_is_mounted_again_below_the_application(formed_lab: Lab) -> None:
     """FAIL: what is written into the empty folder is on one node only, and nobody is told."""
+    before = server_pid(formed_lab.node1)
     with serving(formed_lab) as story:
         story.node1.check("umount -l /srv/orders")
-        wait_for_alarm(formed_lab, story.node1, "orders.data was unmounted")
-        story.node1.check("mount /dev/drbd0 /srv/orders")
         story.wait_for_note(story.node1, "mounted-again")
+        assert "not-mounted" in notes(story.node1)
         story.service_answers()
+        assert story.runs_on() == "node1"
+        assert server_pid(story.node1) != before
+        story.node1.check("findmnt --source /dev/drbd0 /srv/orders")
+        assert "unmounted" not in story.node1.run("clstat").stdout
+
+
+@pytest.mark.lab(seconds=40)
+@pytest.mark.long
+def test_a_mount_that_is_hidden_or_read_only_is_an_alarm_and_stops_nothing(
+    formed_lab: Lab,
+) -> None:
+    """FAIL: nobody is told, or what runs is stopped for something that a stop does not mend."""
+    node1, before = formed_lab.node1, server_pid(formed_lab.node1)
+    node1.check("mount -t tmpfs strange /srv/orders")
+    wait_for_alarm(formed_lab, node1, "is hidden: strange (tmpfs)")
+    node1.check("umount /srv/orders")
+    with serving(formed_lab) as story:
+        story.service_answers()
+        assert "is hidden" not in node1.run("clstat").stdout
+    node1.check("mount -o remount,bind,ro /srv/orders")
+    wait_for_alarm(formed_lab, node1, "has become read-only")
+    node1.check("mount -o remount,bind,rw /srv/orders")
+    formed_lab.wait_until(
+        "clstat needs nothing", lambda: node1.run("clstat").ok, timeout_s=PATIENCE_S
+    )
+    assert server_pid(node1) == before

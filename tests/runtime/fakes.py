@@ -31,8 +31,8 @@ from hapair.model.cluster import (
 from hapair.model.data import VolumeFacts
 from hapair.model.holders import Holders
 from hapair.model.outcome import Done, Outcome
+from hapair.model.presence import Presence
 from hapair.model.status import Standing
-from hapair.ports.network import Presence
 from hapair.ports.peer import HeardDatagram, LinkListener, Saying
 from hapair.runtime.node.perform import Hands
 from tests.fakes.backing import FakeBackings
@@ -166,6 +166,7 @@ class Machine:
     answering: set[str] = field(default_factory=set)
     at_step: Callable[[], Awaitable[None]] | None = None  # Called at each step of the daemon.
     address_trouble: str = ""
+    mount_trouble: str = ""
     address_error: OSError | None = None
     link_callbacks: list[Callable[[str, bool], None]] = field(default_factory=list)
     change_callbacks: list[Callable[[], None]] = field(default_factory=list)
@@ -240,8 +241,8 @@ class Machine:
     def mounted(self, volume: Volume) -> bool | None:
         return self.is_mounted
 
-    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[bool | None, ...]:
-        return (self.is_mounted,) * len(volumes)
+    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[Presence, ...]:
+        return (Presence(self.is_mounted, self.mount_trouble),) * len(volumes)
 
     async def held(
         self, volume: Volume, own: BuiltApplication | None, *, timeout_s: float

@@ -9,9 +9,15 @@ import pytest
 from hapair.core.words.events import Event, LookAgain, Seen
 from hapair.model.application import ServiceAddress, Volume
 from hapair.model.built import Built
-from hapair.ports.network import Presence
+from hapair.model.presence import Presence
 from hapair.runtime.history.journal_log import Journal
-from hapair.runtime.node.survey import LOOK_AGAIN_S, PAUSE_S, READING_LIMIT_S, Survey
+from hapair.runtime.node.survey import (
+    LOOK_AGAIN_S,
+    MOUNTS_AGAIN_S,
+    PAUSE_S,
+    READING_LIMIT_S,
+    Survey,
+)
 from tests.runtime.conftest import names
 from tests.runtime.fakes import ORDERS, LoopClock, Machine, built
 from tests.runtime.virtual_time import virtually
@@ -36,7 +42,7 @@ class Read(Machine):
         self.readings.append("addresses")
         return await Machine.present_each(self, wanted)
 
-    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[bool | None, ...]:
+    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[Presence, ...]:
         self.readings.append("mounts")
         if self.hangs:
             await asyncio.Event().wait()
@@ -82,9 +88,11 @@ async def test_the_machine_is_looked_at_after_changes_and_now_and_then(rounds: R
     await asyncio.sleep(0.01)
     assert rounds.events == [LookAgain(1.0, MOUNTS), LookAgain(1.0, ADDRESSES)]
     await asyncio.sleep(LOOK_AGAIN_S * 2 + 2.0)
-    assert [event.at_s for event in rounds.events[2::2]] == pytest.approx(
-        [1.0 + n * (PAUSE_S + LOOK_AGAIN_S) for n in (1, 2)]
-    )
+    later = [event for event in rounds.events[2:] if isinstance(event, LookAgain)]
+    for table, again_s, times in ((ADDRESSES, LOOK_AGAIN_S, 2), (MOUNTS, MOUNTS_AGAIN_S, 11)):
+        assert [event.at_s for event in later if event.seen == table] == pytest.approx(
+            [1.0 + n * (PAUSE_S + again_s) for n in range(1, times + 1)]
+        )
 
 
 @virtually

@@ -58,8 +58,13 @@ class Clients:
             machine.runs
             and machine.address(application) is True
             and machine.program(application) is True
+            and self._has_data(machine, application)
             and self.public.clients_reach(machine.name)
         )
+
+    def _has_data(self, machine: Machine, application: str) -> bool:
+        names = {name for name in self.resources if name.startswith(f"{application}.")}
+        return names - self.unbuilt <= machine.mounted
 
     def serving(self, application: str) -> list[str]:
         return [n for n, machine in self.machines.items() if self.serves(machine, application)]

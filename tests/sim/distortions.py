@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hapair.core.right import witness
-from hapair.core.words.effects import Act, AnswerFence, Do, Effect, FenceVerdict, ResetNode, Store
+from hapair.core.words.effects import (
+    Act,
+    AnswerFence,
+    Do,
+    Effect,
+    FenceVerdict,
+    Layer,
+    ResetNode,
+    Store,
+)
 from hapair.core.words.events import (
     DataChanged,
     Ended,
@@ -21,6 +30,7 @@ from hapair.core.words.events import (
     Tick,
     WitnessAnswered,
 )
+from hapair.core.words.item import Item
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
@@ -126,6 +136,22 @@ def finds_nothing_running(_state: NodeState, event: Event) -> Event:
 
 def looks_at_nothing_again(_state: NodeState, event: Event) -> Event:
     return Tick(event.at_s) if isinstance(event, LookAgain) else event
+
+
+def forgets_lost_mounts(state: NodeState) -> NodeState:
+    """Count each time that a volume is unmounted as the first one."""
+    items = {
+        name: {
+            item: replace(each, upkeep=replace(each.upkeep, tries=0)) if _is_mount(item) else each
+            for item, each in every.items()
+        }
+        for name, every in state.items.items()
+    }
+    return replace(state, items=items)
+
+
+def _is_mount(item: Item) -> bool:
+    return item.layer is Layer.MOUNTED
 
 
 def puts_back_without_asking(event: Event) -> Sequence[Effect]:

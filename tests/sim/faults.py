@@ -19,11 +19,12 @@ from hapair.core.words.events import (
     Run,
 )
 from hapair.model.status import Standing
-from tests.sim import builds, hardships, holders
+from tests.sim import builds, hardships, holders, mounts
 from tests.sim.builds import BuildApplication, Change, RemoveApplication
 from tests.sim.hardships import FailLooks, FullDisk, Hardship, LoseStream, Reconfigure
 from tests.sim.holders import HoldDevice, HoldMount
 from tests.sim.machine import Trouble
+from tests.sim.mounts import MountOver, Unmount
 from tests.sim.networks import QUIET, Noise, Wire
 from tests.sim.settings import PUBLIC, other
 from tests.sim.sides import Side
@@ -234,6 +235,8 @@ Fault: TypeAlias = (
     | FailActions
     | HoldMount
     | HoldDevice
+    | Unmount
+    | MountOver
     | BreakDisk
     | WriteBehind
     | RemoveAddresses
@@ -288,8 +291,8 @@ class Faults:
                 troubles[do, application] = trouble
                 self.world.troubled = True
                 self._later(for_s, partial(troubles.pop, (do, application), None))
-            case HoldMount() | HoldDevice():
-                holders.inflict(self.world, fault, self._later)
+            case HoldMount() | HoldDevice() | Unmount() | MountOver():
+                self._meddle(fault)
             case BreakDisk(node, resource, for_s):
                 self._break_disk(node, resource, for_s)
             case WriteBehind(node, resource):
@@ -316,6 +319,12 @@ class Faults:
             case _ as never:
                 assert_never(never)
         self._begins = None
+
+    def _meddle(self, fault: HoldMount | HoldDevice | Unmount | MountOver) -> None:
+        if isinstance(fault, HoldMount | HoldDevice):
+            holders.inflict(self.world, fault, self._later)
+        else:
+            mounts.inflict(self.world, fault, self._later)
 
     def _later(self, delay_s: float, undo: Callable[[], object]) -> None:
         self._count += 1

@@ -12,7 +12,7 @@ from tests.sim import parcels
 from tests.sim.clockwork import Clockwork
 from tests.sim.drbd import Resource
 from tests.sim.fence import NEEDS_FENCE
-from tests.sim.machine import Daemon, Machine, Parcel, Trouble
+from tests.sim.machine import HIDDEN, Daemon, Machine, Parcel, Trouble
 from tests.sim.networks import Wire
 from tests.sim.replication import Replication
 
@@ -294,10 +294,14 @@ class Hands:
                 return NOT_PRIMARY
             if resource.visible(machine.name) is None:
                 return Refused("input/output error")
+            if act.resource in machine.covered:
+                return Refused(HIDDEN)
             machine.mounted.add(act.resource)
         elif act.do is Do.UNMOUNT:
             runs = machine.program(act.application) is not False
             frozen = self.resources[act.resource].side(machine.name).suspended
+            if act.resource in machine.covered:
+                return Refused(HIDDEN)
             if act.resource in machine.mounted and (runs or frozen or act.resource in machine.held):
                 return Refused("target is busy")
             machine.mounted.discard(act.resource)
@@ -345,10 +349,13 @@ class Hands:
 
     def look(self, daemon: Daemon, look: Look) -> None:
         def answer() -> None:
-            blind = self.machine.blind and look.layer in FAILED_LOOK
-            up = FAILED_LOOK[look.layer] if blind else self.seen(look)
-            trouble = "no answer in time" if blind else ""
-            self.deliver(daemon, partial(parcels.looked, look.effect_id, up, trouble))
+            if self.machine.blind and look.layer in FAILED_LOOK:
+                up = FAILED_LOOK[look.layer]
+                self.deliver(daemon, partial(parcels.looked_in_vain, look.effect_id, up))
+                return
+            hidden = look.layer is Layer.MOUNTED and look.resource in self.machine.covered
+            trouble = HIDDEN if hidden else ""
+            self.deliver(daemon, partial(parcels.looked, look.effect_id, self.seen(look), trouble))
 
         self._later(self.chance.uniform(*LOOK_TAKES_S), answer)
 
@@ -363,7 +370,9 @@ class Hands:
                 side = self.resources[look.resource].side(machine.name)
                 return side.configured and side.role is Role.PRIMARY
             case Layer.MOUNTED:
-                return look.resource in machine.mounted
+                return (
+                    None if look.resource in machine.covered else look.resource in machine.mounted
+                )
             case Layer.ADDRESSED:
                 return machine.address(look.application)
             case Layer.PROGRAM:

@@ -15,6 +15,7 @@ from hapair.runtime.daemon import next_incarnation
 from hapair.runtime.node.beats import Listener
 from tests.sim.speaker import Speaker
 
+HIDDEN: Final = "something is mounted over it"
 WALL_CLOCK_S: Final = 1000.0  # At the beginning of a run.
 
 
@@ -97,6 +98,7 @@ class Machine:
     paused: bool = False
     daemon: Daemon | None = None
     mounted: set[str] = field(default_factory=set)
+    covered: set[str] = field(default_factory=set)  # Mounts over which a stranger mounted.
     held: set[str] = field(default_factory=set)  # Mounts that a stranger's process keeps busy.
     # What holds devices besides their mounts, by resource; none is listed without a holder.
     second: dict[str, tuple[Holder, ...]] = field(default_factory=dict)
@@ -171,6 +173,7 @@ class Machine:
         self.powered = self.paused = self.guarded = False
         self.daemon = None
         self.mounted.clear()
+        self.covered.clear()
         self.held.clear()
         self.second.clear()
         self.addresses.clear()

@@ -12,6 +12,7 @@ from tests.sim.distortions import (
     does_not_look_at_the_kernel,
     falls_back_unasked,
     finds_nothing_running,
+    forgets_lost_mounts,
     looks_at_nothing_again,
     may_reset_any_node,
     puts_back_without_asking,
@@ -28,10 +29,12 @@ from tests.sim.faults import (
     Typed,
 )
 from tests.sim.machine import Core, Trouble
+from tests.sim.mounts import Unmount
 from tests.sim.mutants import Mutant, in_time, plan
 from tests.sim.settings import NODES, application
 from tests.sim.stage import (
     ASK_OPERATOR,
+    DATA,
     LONG_S,
     ONE_APPLICATION,
     ORDERS,
@@ -70,6 +73,18 @@ def nothing_is_reset_unless_a_file_allows_it(core: Core) -> None:
     stage.run_for(400.0)
     if stage.world.machines["node1"].boots != 1:
         raise BrokenRuleError("R7: a node was reset, and no file allows it")
+
+
+UNMOUNTED: Final = Unmount(DATA, LONG_S, 1.0)
+MOUNTS_MAX: Final = 14  # In two minutes, on both nodes.
+
+
+def who_unmounts_for_ever_is_not_played_with(core: Core) -> None:
+    stage = Stage(core=core).begin()
+    stage.suffers(Unmount(DATA, 3.0, 120.0))
+    stage.run_for(120.0)
+    if [do for _, do in stage.acts].count(Do.MOUNT) > MOUNTS_MAX:
+        raise BrokenRuleError("R5: it is mounted and unmounted for ever")
 
 
 REMOVED: Final = RemoveAddresses(ORDERS, LONG_S, 1.0)
@@ -123,6 +138,18 @@ MUTANTS_OF_RUNNING: Final = (
         "R8",
         Broken(told=looks_at_nothing_again),
         (plan(ONE_APPLICATION, (1.0, REMOVED)),),
+    ),
+    Mutant(
+        "nobody looks again at a mount",
+        "R8",
+        Broken(told=looks_at_nothing_again),
+        (plan(ONE_APPLICATION, (1.0, UNMOUNTED)),),
+    ),
+    Mutant(
+        "each time that it is unmounted is the first one",
+        "R5",
+        Broken(remembered=forgets_lost_mounts),
+        story=who_unmounts_for_ever_is_not_played_with,
     ),
     Mutant(
         "addresses are put back without the right",

@@ -97,6 +97,10 @@ def looked(effect_id: int, up: bool | None, trouble: str, at_s: float) -> Looked
     return Looked(at_s, effect_id, up, trouble)
 
 
+def looked_in_vain(effect_id: int, up: bool | None, at_s: float) -> Looked:  # noqa: FBT001
+    return Looked(at_s, effect_id, up, "no answer in time", blind=True)
+
+
 def look_again(at_s: float) -> LookAgain:
     return LookAgain(at_s)
 

@@ -17,6 +17,7 @@ from hapair.model.status import Record, Standing, Wanted
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults, RemoveAddresses, TakenAddress
 from tests.sim.machine import Daemon, Machine
+from tests.sim.mounts import Unmount
 from tests.sim.settings import NODES, PUBLIC, other
 from tests.sim.watch import Watch
 from tests.sim.world import World
@@ -122,6 +123,8 @@ class Progress:
             "somebody else's address": name in public.strangers,
             "a fight for the addresses": self._stands(RemoveAddresses, name),
             "who holds a device": holders & set(resources),
+            "a mount over it": machine.covered & set(resources),
+            "who unmounts it": self._is_unmounted(resources),
             "a broken disk": any(side.broken for side in sides),
         }
         return next((what for what, stands in hindered.items() if stands), "")
@@ -130,12 +133,16 @@ class Progress:
         standing = self.faults.standing.values()
         return any(isinstance(each, kind) and each.application == name for each in standing)
 
+    def _is_unmounted(self, resources: list[str]) -> bool:
+        standing = self.faults.standing.values()
+        return any(isinstance(each, Unmount) and each.resource in resources for each in standing)
+
     def _kept_by_peer(self, state: NodeState, record: Record) -> str:
         """Return why the peer can neither serve it, as its owner, nor let it go."""
         if state.standing is Standing.ALONE:
             return ""
         peer, name = self.world.machines[other(state.me)], record.application
-        holders = {*peer.held, *peer.second}
+        holders = {*peer.held, *peer.second, *peer.covered}
         if any(each.startswith(f"{name}.") for each in holders):
             return "it cannot be stopped where it is"
         if record.owner == state.me:

@@ -29,6 +29,7 @@ from tests.sim.schedule import (
     with_foreign_writes,
     with_hardships,
     with_late_holders,
+    with_lost_mounts,
     with_removed_addresses,
     with_second_holders,
     with_taken_addresses,
@@ -75,6 +76,7 @@ def plan_of(seed: str) -> Plan:
     schedule = with_foreign_writes(schedule, Random(f"{seed}/foreign"), plan.shape)
     schedule = with_filters(schedule, Random(f"{seed}/filters"))
     schedule = with_taken_addresses(schedule, plan.shape, Random(f"{seed}/taken"))
+    schedule = with_lost_mounts(schedule, plan.shape, Random(f"{seed}/mounts"))
     schedule = with_hardships(schedule, plan.shape, Random(f"{seed}/hardships"))
     schedule = with_late_holders(schedule, Random(f"{seed}/late holders"), plan.shape)
     schedule = with_builds(schedule, plan.shape, Random(f"{seed}/builds"))

@@ -38,6 +38,7 @@ from tests.sim.faults import (
 from tests.sim.hardships import FullDisk, Reconfigure, random_hardships
 from tests.sim.holders import HoldDevice, HoldMount
 from tests.sim.machine import Trouble
+from tests.sim.mounts import MountOver, Unmount
 from tests.sim.networks import Noise
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, THIRD_PARTY, Shape, built_from
 
@@ -49,6 +50,7 @@ SECOND_HOLDERS: Final = 0.3  # In which something else opens a device.
 TEN_YEARS_S: Final = 10 * 365 * 86400.0
 FOREIGN_WRITES: Final = 0.3  # In which somebody writes behind DRBD.
 REMOVALS: Final = 0.3  # Share of the schedules in which somebody removes addresses.
+LOST_MOUNTS: Final = 0.3  # In which somebody unmounts a volume, or mounts over it.
 TAKEN: Final = 0.1  # In which a stranger takes an address.
 FILTERS: Final = 0.5  # Share of the cuts in which only packets are lost.
 BUILDS: Final = 0.25  # In which applications are built, grow or are removed.
@@ -124,6 +126,22 @@ def with_removed_addresses(
     name = chance.choice(shape.applications).name
     removes = RemoveAddresses(name, every_s, for_s, lost=chance.random() < 0.3)
     return tuple(sorted((*schedule, Timed(at_s, removes)), key=lambda one: one.at_s))
+
+
+def with_lost_mounts(
+    schedule: tuple[Timed, ...], shape: Shape, chance: Random
+) -> tuple[Timed, ...]:
+    """Let somebody unmount a volume, again and again too, or mount something over it."""
+    volumes = [v.resource for v in built_from(shape).volumes()]
+    if not volumes or chance.random() >= LOST_MOUNTS:
+        return schedule
+    at_s = _seconds(chance, 0.0, schedule[-1].at_s + 1.0)
+    resource = chance.choice(volumes)
+    every_s, for_s = chance.choice(((60.0, 1.0), (60.0, 1.0), (3.0, 20.0), (20.0, 100.0)))
+    over = MountOver(chance.choice(NODES), resource, _seconds(chance, 1.0, 60.0))
+    unmount = Unmount(resource, every_s, for_s, lost=chance.random() < 0.3)
+    fault: Fault = over if chance.random() < 0.3 else unmount
+    return tuple(sorted((*schedule, Timed(at_s, fault)), key=lambda one: one.at_s))
 
 
 def with_filters(schedule: tuple[Timed, ...], chance: Random) -> tuple[Timed, ...]:

@@ -82,11 +82,17 @@ class Watch:
             or (failed and bool(self.world.troubled))
             or self._explained_by_silence(state)
             or is_spent(state, name)
+            or self._lost_a_mount(machine, state, name)
             or (record is not None and record.owner != machine.name)
             or (name in state.moving and (self._asked(name) or self._falls_back(state, name)))
         )
         if not explained:
             raise BrokenRuleError(f"R6/R7: {machine.name} stops {name} without a reason: {act}")
+
+    @staticmethod
+    def _lost_a_mount(machine: Machine, state: NodeState, name: str) -> bool:
+        volumes = state.built.application(name).volumes
+        return any(volume.resource not in machine.mounted for volume in volumes)
 
     def _may_take(self, machine: Machine, name: str) -> None:
         """R1: no address is taken from a node that does what it should and still has it."""

@@ -319,6 +319,9 @@ def _vanished(state: NodeState, application: str) -> list[Alarm]:
         elif item.layer is Layer.MOUNTED and upkeep.missing:
             text = f"{item.resource} was unmounted: what is written there now is not replicated"
             found.append(Alarm("not-mounted", text, application))
+        elif item.layer is Layer.MOUNTED:
+            if upkeep.trouble:
+                found.append(Alarm("mount-trouble", upkeep.trouble, application))
         elif item_state.last_error and upkeep.missing:
             text = f"{upkeep.trouble}, and cannot be put back: {item_state.last_error}"
             found.append(Alarm("address-missing", text, application))

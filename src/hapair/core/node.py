@@ -16,6 +16,7 @@ from hapair.core.applications import (
     ladder,
     last_rung,
     layers,
+    mounts,
     reconnect,
     trials,
     unseen,
@@ -244,11 +245,13 @@ def _settle(turn: Turn) -> None:
             case Goal.DATA | Goal.UP if turn.state.now_s < failures.again_at_s(
                 turn.state, application.name
             ):
-                layers.await_retry(turn, application)
+                if not mounts.stops_for_mount(turn, application):
+                    layers.await_retry(turn, application)
             case Goal.DATA:
                 layers.bring_up(turn, application, Layer.MOUNTED)
             case Goal.UP:
-                layers.bring_up(turn, application, Layer.PROGRAM)
+                if not mounts.stops_for_mount(turn, application):
+                    layers.bring_up(turn, application, Layer.PROGRAM)
                 upkeep.put_back(turn, application)
             case Goal.KEEP:
                 layers.bring_up(turn, application, Layer.ATTACHED)

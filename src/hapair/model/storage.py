@@ -33,6 +33,17 @@ class LogicalVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder on the way to a mount point; users by name, which differ in number by machine."""
+
+    path: str
+    mode: int
+    owner: str  # The number of one that has no name.
+    group: str
+    labels: tuple[tuple[str, str], ...] = ()  # SELinux label and access lists, in hexadecimal.
+
+
+@dataclass(frozen=True, slots=True)
 class NativeMount:
     """A file system of the group that is mounted straight from its logical volume."""
 
@@ -46,6 +57,7 @@ class NativeMount:
     elsewhere: tuple[str, ...] = ()  # Parts of it that lie on other devices, e.g. "log".
     lost_options: tuple[str, ...] = ()  # In force now, and not to be had over DRBD.
     other_mounters: tuple[str, ...] = ()  # What else mounts it, e.g. a unit's file.
+    folders: tuple[Folder, ...] = ()  # The mount point and those above it, the lowest last.
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,7 @@ class NodeStorage:
     missing_tools: tuple[str, ...] = ()
     program_error: str = ""  # Why the application's program cannot be run there.
     file_systems: tuple[str, ...] = ()  # Types that this kernel can mount and check.
+    folders: tuple[Folder, ...] = ()  # What is there of the places that were asked for.
 
     def group(self, name: str) -> GroupStorage:
         """Return the facts of a group; one that does not exist when nothing is known of it."""

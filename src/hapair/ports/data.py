@@ -11,6 +11,7 @@ from hapair.model.data import VolumeFacts
 from hapair.model.divergence import Generations
 from hapair.model.holders import Holders
 from hapair.model.outcome import Outcome, Refused, Unknown
+from hapair.model.presence import Presence
 
 
 class Replication(Protocol):
@@ -127,10 +128,12 @@ class FileSystems(Protocol):
         """Tell whether it is at its mount point; None: the device is mounted only elsewhere."""
         ...
 
-    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[bool | None, ...]:
+    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[Presence, ...]:
         """Tell the same of each, all from one reading that began after the call.
 
-        It may hang as long as the kernel does; OSError when the list cannot be read.
+        Its trouble says why what is mounted does not serve: it has become read-only, is hidden by
+        another mount, or is elsewhere. It may hang as long as the kernel does; OSError when the
+        list cannot be read.
         """
         ...
 

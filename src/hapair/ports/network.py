@@ -1,20 +1,12 @@
 """Cards and service addresses."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from hapair.model.application import ServiceAddress
 from hapair.model.cluster import Cluster
 from hapair.model.outcome import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """Whether addresses are on this machine."""
-
-    up: bool | None  # All are here, in their place; none is here; None: some are, or elsewhere.
-    trouble: str = ""  # What keeps those from serving that ought to be here, for people.
+from hapair.model.presence import Presence
 
 
 class Addresses(Protocol):

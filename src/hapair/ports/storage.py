@@ -6,7 +6,7 @@ from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.divergence import ChangedFile
 from hapair.model.outcome import Outcome
-from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount
+from hapair.model.storage import Folder, GroupStorage, LogicalVolume, NativeMount
 
 
 class FileLooks(Protocol):
@@ -107,7 +107,12 @@ class NativeMounts(Protocol):
     def left_out(self, volume: Volume) -> bool:
         """Tell whether a line of fstab would mount it here, had we not left it out."""
 
-    def make_mount_point(self, volume: Volume) -> Outcome: ...
+    def folders(self, place: str) -> tuple[Folder, ...]:
+        """Return the folder and those above it, as far as they are there."""
+
+    def make_mount_point(self, volume: Volume, like: tuple[Folder, ...] = ()) -> Outcome:
+        """Make what is missing of the way to the mount point, with owner, mode and labels."""
+        ...
 
 
 class ReplicationFiles(Protocol):

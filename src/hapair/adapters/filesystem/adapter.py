@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from hapair.adapters.filesystem import presence
 from hapair.adapters.filesystem.changes import MountChanges
 from hapair.adapters.filesystem.mounter import Mounter, Target
 from hapair.adapters.filesystem.uses import Use
@@ -12,6 +13,7 @@ from hapair.model.application import Unit, Volume
 from hapair.model.built import BuiltApplication
 from hapair.model.holders import Holders
 from hapair.model.outcome import Outcome
+from hapair.model.presence import Presence
 
 
 class MountedFileSystems:
@@ -29,9 +31,22 @@ class MountedFileSystems:
     def mounted(self, volume: Volume) -> bool | None:
         return self._mounter.mounted(_target(volume), MountTable.of(mount_info()))
 
-    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[bool | None, ...]:
+    async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[Presence, ...]:
         table = await self._tables.now()
-        return tuple(self._mounter.mounted(_target(volume), table) for volume in volumes)
+        return tuple(self.presence(volume, table) for volume in volumes)
+
+    def presence(self, volume: Volume, table: MountTable) -> Presence:
+        """Tell how a volume is mounted, as the table has it."""
+        target = _target(volume)
+        mounted = self._mounter.mounted(target, table)
+        if mounted is False:
+            return Presence(mounted)
+        ours = table.at.get(target.mount_point)
+        if not mounted or ours is None:
+            return Presence(None, presence.misplaced(target.device, target.mount_point, table))
+        if hidden := presence.hidden(ours, table):
+            return Presence(None, hidden)
+        return Presence(mounted, presence.read_only(ours, table, target.options))
 
     async def mount(self, volume: Volume, *, timeout_s: float) -> Outcome:
         return await self._mounter.mount(_target(volume), timeout_s=timeout_s)

@@ -5,13 +5,15 @@ written, or by its device under any of its names.
 """
 
 import contextlib
+import errno
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import superblock
+from hapair.adapters.filesystem.boot import ETC, UNIT_FOLDERS, Boot, straight
 from hapair.adapters.shared.mounts import plain
 from hapair.durable import replace_durably
 from hapair.model.application import Volume
@@ -20,26 +22,24 @@ from hapair.model.outcome import Done, Outcome, Refused
 FSTAB: Final = Path("/etc/fstab")
 MARK: Final = "# hapair mounts this over DRBD: "
 AUTOMOUNT: Final = "x-systemd.automount"  # systemd then holds the mount point itself.
-# Where administrators and packages put units; what systemd makes from fstab lies elsewhere.
-UNIT_FOLDERS: Final = (
-    Path("/etc/systemd/system"),
-    Path("/run/systemd/system"),
-    Path("/usr/local/lib/systemd/system"),
-    Path("/usr/lib/systemd/system"),
-)
-UNIT_LINE: Final = re.compile(r"^\s*(What|Where)\s*=\s*(.*?)\s*$", re.MULTILINE)
 # Names that are made of what lies on a device.
 BY_CONTENT: Final = {"UUID": "/dev/disk/by-uuid/", "LABEL": "/dev/disk/by-label/"}
 UDEV_ESCAPE: Final = re.compile(r"\\x([0-9a-f]{2})")
 FIELDS_MIN: Final = 3  # Device, where, what.
 OPTIONS_FIELD: Final = 3
-LABEL: Final = "security.selinux"
+LABELS: Final = ("security.selinux", "system.posix_acl_access")
+IMMUTABLE: Final = errno.EPERM  # To root the kernel says so of nothing else here.
 
 
 class Fstab:
-    def __init__(self, place: Path = FSTAB, unit_folders: tuple[Path, ...] = UNIT_FOLDERS) -> None:
+    def __init__(
+        self,
+        place: Path = FSTAB,
+        unit_folders: tuple[Path, ...] = UNIT_FOLDERS,
+        etc: Path = ETC,
+    ) -> None:
         self._place = place
-        self._unit_folders = unit_folders
+        self._boot = Boot(place, unit_folders, etc)
 
     def leave(self, volume: Volume) -> Outcome:
         """Comment the volume's lines out, so that no boot mounts the bare volume."""
@@ -68,17 +68,12 @@ class Fstab:
         meant = (_fields(line) for line in self._lines() if _is_meant(line, device, mount_point))
         automount = any(AUTOMOUNT in fields[OPTIONS_FIELD] for fields in meant)
         found = (f"a line of {self._place} with {AUTOMOUNT}",) if automount else ()
-        return (*found, *self._units(device, mount_point))
 
-    def _units(self, device: str, mount_point: str) -> Iterator[str]:
-        for folder in self._unit_folders:
-            for pattern in ("*.mount", "*.automount"):
-                for file in sorted(folder.glob(pattern)):
-                    with contextlib.suppress(OSError):
-                        says = dict(UNIT_LINE.findall(_text(file)))
-                        what, where = says.get("What", ""), says.get("Where", "")
-                        if _is_it(what, where, device, mount_point):
-                            yield str(file)
+        def is_meant(what: str, where: str) -> bool:
+            return _is_it(what, where, device, mount_point)
+
+        every = (fields for line in self._lines() if (fields := _fields(line)))
+        return (*found, *self._boot.uses(every, mount_point, is_meant))
 
     def _lines(self) -> list[str]:
         try:
@@ -89,7 +84,8 @@ class Fstab:
     def _rewrite(self, change: Callable[[str], str]) -> Outcome:
         """Replace fstab by its changed lines; after a power cut, too, it is the old or the new one.
 
-        Owner, mode and SELinux label stay. Where the name is a link, the file behind it changes.
+        Owner, mode, access list and SELinux label stay. Where the name is a link, the file behind
+        it changes.
         """
         try:
             before = _text(self._place)
@@ -102,20 +98,22 @@ class Fstab:
         try:
             _replace(self._place.resolve(), after.encode("utf-8", "surrogateescape"))
         except OSError as error:
-            return Refused(f"{self._place}: {error.strerror}")
+            mend = f" (is it immutable? chattr -i {self._place})" * (error.errno == IMMUTABLE)
+            return Refused(f"{self._place}: {error.strerror}{mend}")
         return Done()
 
 
 def _replace(file: Path, content: bytes) -> None:
-    was, label = file.stat(), b""
-    with contextlib.suppress(OSError):  # It has none, or its file system knows no labels.
-        label = os.getxattr(file, LABEL)
+    was, labels = file.stat(), {}
+    for name in LABELS:
+        with contextlib.suppress(OSError):  # It has none, or its file system knows no labels.
+            labels[name] = os.getxattr(file, name)
 
     def as_before(new: int) -> None:
         os.fchown(new, was.st_uid, was.st_gid)
         os.fchmod(new, was.st_mode & 0o7777)
-        if label:
-            os.setxattr(new, LABEL, label)
+        for name, value in labels.items():
+            os.setxattr(new, name, value)
 
     replace_durably(file, content, file.with_name(f".{file.name}.hapair"), as_before)
 
@@ -145,14 +143,10 @@ def _is_meant(line: str, device: str, mount_point: str) -> bool:
 def _is_it(what: str, where: str, device: str, mount_point: str) -> bool:
     """Tell whether something that mounts ``what`` at ``where`` means this volume."""
     same_place = where.startswith("/") and mount_point in (
-        _straight(where),
+        straight(where),
         os.path.realpath(where),
     )
     return same_place or _is_device(what, device)
-
-
-def _straight(path: str) -> str:
-    return os.path.normpath("/" + path.lstrip("/"))
 
 
 def _is_device(what: str, device: str) -> bool:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import superblock, uses
-from hapair.adapters.filesystem.folders import make_mount_point
+from hapair.adapters.filesystem.folders import folders_of, make_mount_point
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
-from hapair.adapters.filesystem.options import READ_ONLY, in_force
+from hapair.adapters.filesystem.options import READ_ONLY, in_force, of_quotas
 from hapair.adapters.shared.mounts import (
     Mount,
     mount_at,
@@ -23,7 +23,7 @@ from hapair.adapters.shared.mounts import (
 )
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.storage import GroupStorage, NativeMount
+from hapair.model.storage import Folder, GroupStorage, NativeMount
 from hapair.model.text import shown
 from hapair.ports.programs import CommandRunner, TimedOut
 
@@ -52,6 +52,9 @@ class NativeFileSystems:
             if name is not None and name not in found:
                 device = f"/dev/{group.name}/{name}"
                 kept, lost = in_force(mount.kind, options, of_the_whole)
+                if (quotas := of_quotas(kept)) and superblock.quotas_in_files(device):
+                    named = ",".join(quotas)
+                    lost = (*lost, f"{named} (quotas in files; tune2fs -O quota needs no quotaon)")
                 if mount.root != "/":  # Over DRBD, and when it is put back, all of it is mounted.
                     lost = (*lost, f"its folder {shown(mount.root)} alone (a bind mount)")
                 found[name] = NativeMount(
@@ -64,6 +67,7 @@ class NativeFileSystems:
                     elsewhere=superblock.parts_elsewhere(device),
                     lost_options=lost,
                     other_mounters=self._others(device, mount, automounts),
+                    folders=folders_of(mount.mount_point),
                 )
         return tuple(found.values())
 
@@ -117,7 +121,9 @@ class NativeFileSystems:
         )
         if others:
             named = ", ".join(others)
-            return Refused(f"{volume.backing_device} is also mounted by {named}: remove that")
+            return Refused(
+                f"{volume.backing_device} is also used at a boot by {named}: remove that"
+            )
         return await self._reloaded(volume)
 
     async def restore_fstab(self, volume: Volume) -> Outcome:
@@ -140,11 +146,14 @@ class NativeFileSystems:
         """Tell whether a line of fstab would mount it here, had we not left it out."""
         return self._fstab.left_out(volume)
 
-    def make_mount_point(self, volume: Volume) -> Outcome:
-        """Make the folder; Refused when no mount of ours could ever be seen there."""
+    def folders(self, place: str) -> tuple[Folder, ...]:
+        return folders_of(place)
+
+    def make_mount_point(self, volume: Volume, like: tuple[Folder, ...] = ()) -> Outcome:
+        """Make the folder as ``like`` says; Refused when no mount could ever be seen there."""
         place = volume.mount_point
         try:
-            make_mount_point(place)
+            make_mount_point(place, like)
         except OSError as error:
             return Refused(f"{place}: {error.strerror}")
         if (real := os.path.realpath(place)) != place:

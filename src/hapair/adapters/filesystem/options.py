@@ -43,6 +43,17 @@ TAKEN: Final = {
 CONTEXTS: Final = re.compile(r"(fs|def|root)?context=[^\",]+")
 
 
+# Of ext4: quotas that are in force, or would be after ``quotaon``.
+QUOTAS: Final = frozenset(
+    {"quota", "usrquota", "grpquota", "prjquota", "usrjquota", "grpjquota", "jqfmt"}
+)
+
+
+def of_quotas(kept: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those options that mean quotas."""
+    return tuple(word for word in kept if word.partition("=")[0] in QUOTAS)
+
+
 def in_force(
     kind: str, of_mount: str, of_file_system: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -12,6 +12,8 @@ _STATE: Final = _EXT4 + 0x3A
 _HAS_ERRORS: Final = 0x2
 _COMPATIBLE: Final = _EXT4 + 0x5C
 _HAS_JOURNAL: Final = 0x4
+_READ_ONLY_COMPATIBLE: Final = _EXT4 + 0x64
+_HAS_QUOTA: Final = 0x100
 _EXT4_UUID: Final = _EXT4 + 0x68
 _EXT4_LABEL: Final = (_EXT4 + 0x78, 16)
 _JOURNAL_INODE: Final = _EXT4 + 0xE0
@@ -43,6 +45,15 @@ def has_journal(device: str) -> bool:
     if _is_xfs(block):
         return True
     return _is_ext4(block) and bool(_little(block, _COMPATIBLE, 4) & _HAS_JOURNAL)
+
+
+def quotas_in_files(device: str) -> bool:
+    """Tell whether quotas of an ext4 are kept in files, which somebody has to switch on.
+
+    With the feature ``quota`` the kernel itself switches them on at each mount, as for XFS.
+    """
+    block = _read(device)
+    return _is_ext4(block) and not _little(block, _READ_ONLY_COMPATIBLE, 4) & _HAS_QUOTA
 
 
 def parts_elsewhere(device: str) -> tuple[str, ...]:

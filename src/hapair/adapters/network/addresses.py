@@ -19,7 +19,7 @@ from hapair.adapters.shared.readings import Readings
 from hapair.model.application import ServiceAddress
 from hapair.model.cluster import Cluster
 from hapair.model.outcome import Done, HeldByPeer, NotNow, Outcome, Refused, Unknown
-from hapair.ports.network import Presence
+from hapair.model.presence import Presence
 
 # A live machine answers within a millisecond; two questions, because one may be lost.
 PROBES: Final = 2

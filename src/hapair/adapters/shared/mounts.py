@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -71,14 +71,19 @@ class MountTable:
     at: dict[str, Mount]  # The uppermost mount of each mount point.
     devices: frozenset[tuple[int, int]]
     sources: frozenset[str]
+    every: tuple[Mount, ...] = ()
+    options: dict[int, str] = field(default_factory=dict)  # By number, those of the whole, too.
 
     @staticmethod
     def of(text: str) -> "MountTable":
-        found = tuple(mounts(text))
+        with_options = tuple(mounts_with_options(text))
+        found = tuple(mount for mount, _, _ in with_options)
         return MountTable(
             {mount.mount_point: mount for mount in found},
             frozenset(mount.device for mount in found),
             frozenset(mount.source for mount in found),
+            found,
+            {mount.number: f"{own},{whole}" for mount, own, whole in with_options},
         )
 
 

@@ -58,8 +58,9 @@ ADVICE: Final = {
     "stale-data": "bring {peer} back: its copy is newer than this one",
     "stuck": "clstat --why {application} names what holds it; end that, the stop is tried again",
     "not-seen": f"mend what keeps the look from its answer: {RUNBOOKS}/19-start-fails.md",
-    "not-mounted": "clhaltapp {application}; look at what lies in the empty folder; then:"
-    " clrunapp {application}",
+    "not-mounted": "it is mounted again by itself once the program has stopped, unless only its"
+    f" data is wanted; what was written meanwhile: {RUNBOOKS}/22b-taken-away.md",
+    "mount-trouble": f"nothing was stopped; see {RUNBOOKS}/22b-taken-away.md",
     "address-missing": "end what has the address, or mend the card; it is tried again by itself",
     "address-fought": f"find out what removes them: {RUNBOOKS}/22b-taken-away.md",
     "address-trouble": f"see {RUNBOOKS}/22b-taken-away.md",

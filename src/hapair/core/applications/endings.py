@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import failures, items, unseen, upkeep
+from hapair.core.applications import failures, items, mounts, unseen, upkeep
 from hapair.core.applications.items import RETRY_S
 from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.layers import START, STARTS_FOREIGN
@@ -93,7 +93,8 @@ def _start_ended(
     turn: Turn, item: Item, item_state: ItemState, outcome: Outcome, wall_s: float
 ) -> None:
     if isinstance(outcome, Done):
-        turn.put_item(item, ItemState(known=Is.UP))
+        kept = mounts.mounted(turn, item, item_state)
+        turn.put_item(item, ItemState(known=Is.UP, upkeep=kept))
         return
     known = Is.DOWN
     if isinstance(outcome, Unknown):

@@ -109,6 +109,11 @@ def all_up(state: NodeState, application: str, layer: Layer) -> bool:
     return all(s.known is Is.UP for _, s in at(state, application, layer))
 
 
+def has_mounts(state: NodeState, application: str) -> bool:
+    """Tell whether nobody took a mount away from below it."""
+    return not any(s.upkeep.missing for _, s in at(state, application, Layer.MOUNTED))
+
+
 def is_stopped(state: NodeState, application: str) -> bool:
     """Tell whether everything above the replication is known to be down.
 

@@ -1,15 +1,14 @@
 """What runs is looked at, not assumed: an address that somebody removed is put back.
 
 Only while the application is to be up here, so never without the right, while it stops, or on a
-node that is not the owner. That an address vanishes, or cannot be put back, stops nothing. An
-unmounted file system is only told: what was written into the empty folder would be hidden by it,
-and the person who unmounted it may be checking it.
+node that is not the owner. That an address vanishes, or cannot be put back, stops nothing. What
+becomes of a mount that somebody took away is said in ``mounts``.
 """
 
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import items
+from hapair.core.applications import items, mounts
 from hapair.core.right import holding
 from hapair.core.words.effects import Do, Layer, Severity
 from hapair.core.words.events import Looked, Seen
@@ -42,17 +41,19 @@ def doubt(turn: Turn, seen: tuple[Seen, ...] | None) -> None:
             looks is None
             or item in waiting
             or item_state.busy
-            or _looks_otherwise(item_state, looks.get((item.application, item.resource)))
+            or _looks_otherwise(item, item_state, looks.get((item.application, item.resource)))
         )
     )
     turn.change(unsure=tuple(unsure))
 
 
-def _looks_otherwise(item_state: ItemState, seen: Seen | None) -> bool:
+def _looks_otherwise(item: Item, item_state: ItemState, seen: Seen | None) -> bool:
     """Tell whether a look would change what is known; one that nobody saw stays as it was."""
     if seen is None or item_state.known is not Is.UP:
         return False
     upkeep = item_state.upkeep
+    if item.layer is Layer.MOUNTED:
+        return mounts.looks_otherwise(upkeep, seen)
     found = (seen.up is not True, seen.trouble)
     return found != (upkeep.missing, upkeep.trouble) or upkeep.tries > 0
 
@@ -71,30 +72,21 @@ def settle(turn: Turn) -> None:
 
 def absorb_look(turn: Turn, item: Item, looked: Looked) -> None:
     """Take in what a look at an item that was thought to be up found."""
+    if item.layer is Layer.MOUNTED:
+        mounts.absorb_look(turn, item, looked)
+        return
     item_state = turn.item(item)
     before = item_state.upkeep
-    missing, trouble = looked.up is not True, looked.trouble
-    if item.layer is Layer.MOUNTED and trouble:
-        missing, trouble = before.missing, ""  # Nobody could look.
-    after = replace(before, missing=missing, trouble=trouble)
+    missing = looked.up is not True
+    after = replace(before, missing=missing, trouble=looked.trouble)
     if not missing and before.tries and turn.state.now_s >= before.again_at_s + CALM_S:
         after = replace(after, tries=0, put_back=0)
         if before.put_back >= AT_ONCE_MAX:
             text = f"the addresses have stayed for {CALM_S:.0f} s: nobody removes them any more"
             turn.note("addresses-stay", text, item.application)
     turn.put_item(item, replace(item_state, busy=0, doing=None, upkeep=after))
-    if item.layer is Layer.MOUNTED:
-        _tell_mount(turn, item, was_missing=before.missing, missing=missing)
-    elif not missing and looked.trouble and looked.trouble != before.trouble:
+    if not missing and looked.trouble and looked.trouble != before.trouble:
         turn.note("address-trouble", looked.trouble, item.application, Severity.WARNING)
-
-
-def _tell_mount(turn: Turn, item: Item, *, was_missing: bool, missing: bool) -> None:
-    if missing and not was_missing:
-        text = f"{item.resource} was unmounted by somebody while the application runs"
-        turn.note("not-mounted", text, item.application, Severity.ALARM)
-    elif was_missing and not missing:
-        turn.note("mounted-again", f"{item.resource} is mounted again", item.application)
 
 
 def put_back(turn: Turn, application: Application) -> None:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hapair.core.plan.mount_checks import folders_for, ways_that_differ
 from hapair.core.plan.steps import Step, Work
 from hapair.model.application import Application, FileSystem, Volume
 from hapair.model.built import Built, BuiltApplication
@@ -39,6 +40,7 @@ class Plan:
     steps: tuple[Step, ...]
     added: tuple[Volume, ...]
     summary: tuple[str, ...]  # One sentence for each thing that changes.
+    warnings: tuple[Problem, ...] = ()
 
 
 def meta_data_bytes(data_bytes: int) -> int:
@@ -161,8 +163,8 @@ class _Planner:
             mend = "such an option cannot be kept over DRBD: mount it without, if that is right"
             self.refuse("mount", what, mend, node=node)
         for other in mount.other_mounters:
-            what = f"{where} is also mounted by {other}"
-            mend = "disable and remove that, so that nothing mounts the bare volume at a boot"
+            what = f"{where} is also used at a boot by {other}"
+            mend = "remove that; what the application needs of it belongs into its start script"
             self.refuse("mount", what, mend, node=node)
         if mount.holders:
             what = f"{where} is in use by {', '.join(mount.holders)}"
@@ -289,7 +291,8 @@ class _Planner:
         )
         steps = tuple(step for volume in added for step in self._prepare(volume))
         switch = tuple(step for volume in added for step in self._switch(volume))
-        return Plan(built, (*steps, *switch, *install), added, self._summary(added))
+        warnings = tuple(ways_that_differ(added, s.here, s.peer))
+        return Plan(built, (*steps, *switch, *install), added, self._summary(added), warnings)
 
     def _prepare(self, volume: Volume) -> list[Step]:
         """Everything that can fail without touching the mounted file system."""
@@ -301,7 +304,7 @@ class _Planner:
             Step(node, Work.WRITE_RESOURCE, (Work.REMOVE_RESOURCE,), of) for node in (here, peer)
         ]
         # Both before the volume comes into being: what waits for its device would mount it.
-        steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of))
+        steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of, folders_for(volume, s.here)))
         steps.append(Step(peer, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of))
         made = s.peer.group(volume.volume_group).volume(volume.logical_volume) is None
         if made:

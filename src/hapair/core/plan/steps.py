@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from hapair.model.application import Volume
+from hapair.model.storage import Folder
 
 
 class Work(StrEnum):
@@ -55,6 +56,7 @@ class Step:
     work: Work
     undo: tuple[Work, ...] = ()  # Done in this order when a later step fails; idempotent.
     volume: tuple[Volume, ...] = ()  # None or one.
+    folders: tuple[Folder, ...] = ()  # What those of a mount point are to be like.
 
     @property
     def text(self) -> str:

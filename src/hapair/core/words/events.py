@@ -280,6 +280,8 @@ class Looked:
     # What is wrong with it, for people; an item that is up may have some too. Of a program: why
     # nobody could tell, whatever is said of it besides.
     trouble: str = ""
+    blind: bool = False  # Nobody could look.
+    wall_s: float = 0.0  # For people.
 
 
 @dataclass(frozen=True, slots=True)

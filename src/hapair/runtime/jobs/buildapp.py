@@ -22,11 +22,11 @@ from hapair.core.plan.steps import TAKES_BACK, Step, Work
 from hapair.core.words.events import Command, Introduce
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application, Volume
-from hapair.model.built import Built, BuiltApplication
+from hapair.model.built import Built
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.problem import Problem
 from hapair.model.status import Wanted
-from hapair.model.storage import NodeStorage
+from hapair.model.storage import Folder, NodeStorage
 from hapair.ports.machine import Storage
 from hapair.ports.programs import CommandRunner
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
@@ -43,6 +43,7 @@ from hapair.runtime.building.files import (
 )
 from hapair.runtime.codec import decode
 from hapair.runtime.jobs.abandon import Leaving, remnants
+from hapair.runtime.jobs.answers import as_answer, as_text, refused, result, somebody_builds
 from hapair.runtime.jobs.job import (
     BACKWARDS,
     UNDO_RETRY_S,
@@ -53,7 +54,7 @@ from hapair.runtime.jobs.job import (
     take_back,
 )
 from hapair.runtime.jobs.parcel import Parcel, ParcelError, pack, refusal
-from hapair.runtime.jobs.survey import survey
+from hapair.runtime.jobs.survey import survey, ways_to
 from hapair.runtime.jobs.unfinished import (
     WAY_OUT,
     JobFile,
@@ -129,9 +130,9 @@ class ApplicationBuilder:
             raise RpcError(f"APP: {wrong.what}", wrong.mend, exit_code=ExitCode.USAGE)
         application, print_, warnings = self._read(name)
         if self._busy or (call.flag("plan") and self._file.present()):
-            raise _somebody_builds(self._state.me)
+            raise somebody_builds(self._state.me)
         if call.flag("plan"):
-            return _result(name, await self._look(call, application, print_), warnings)
+            return result(name, await self._look(call, application, print_), warnings)
         self._busy = True  # From the survey on: two nodes that plan at once would both refuse.
         try:
             async with self._at_work:
@@ -147,7 +148,7 @@ class ApplicationBuilder:
             has_data = self._state.built.application(name).volumes
             wanted = Wanted.DATA if has_data else Wanted.DOWN
             await to_its_end(self._around.command(Introduce(name, wanted)))
-        return _result(name, plan, warnings) | {"changed": bool(plan.steps)}
+        return result(name, plan, warnings) | {"changed": bool(plan.steps)}
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -216,7 +217,7 @@ class ApplicationBuilder:
         Raises RpcError: nothing was changed, or what could not be taken back is named.
         """
         if self._busy:
-            raise _somebody_builds(self._state.me)
+            raise somebody_builds(self._state.me)
         self._busy = True
         try:
             async with self._at_work:
@@ -240,7 +241,7 @@ class ApplicationBuilder:
         reading = examine_appconf(text, file=str(path))
         built = self._state.built
         if reading.value is None:
-            raise _refused(name, reading.problems)
+            raise refused(name, reading.problems)
         written = reading.value
         others = tuple(
             b.application for b in built.applications if b.application.name != written.name
@@ -250,7 +251,7 @@ class ApplicationBuilder:
         )
         problems = (*reading.problems, *together)
         if any(not problem.warning for problem in problems):
-            raise _refused(name, problems)
+            raise refused(name, problems)
         return in_subnets(built.cluster, written), fingerprint(written), problems
 
     async def _plan(self, application: Application, print_: str) -> Plan:
@@ -258,7 +259,11 @@ class ApplicationBuilder:
         here = await self._survey(application)
         answer = await self._peer.request(
             "build-survey",
-            {"application": application.name, "built": _as_text(state.built, application)},
+            {
+                "application": application.name,
+                "built": as_text(state.built, application),
+                "places": [m.mount_point for group in here.groups for m in group.mounts],
+            },
             timeout_s=SURVEY_LIMIT_S,
         )
         record = state.record(application.name)
@@ -273,7 +278,7 @@ class ApplicationBuilder:
         )
         plan = make_plan(situation)
         if not isinstance(plan, Plan):
-            raise _refused(application.name, plan)
+            raise refused(application.name, plan)
         # It is carried over in the last step: what cannot be is seen before the first one.
         try:
             await asyncio.to_thread(pack, self._around.places.appconf(application.name).parent)
@@ -282,12 +287,13 @@ class ApplicationBuilder:
             raise RpcError(str(error), mend, exit_code=ExitCode.USAGE) from None
         return plan
 
-    async def _survey(self, application: Application) -> NodeStorage:
+    async def _survey(self, application: Application, places: tuple[str, ...] = ()) -> NodeStorage:
         me = self._state.me
         workshop = self._workshop
         try:
             async with asyncio.timeout(SURVEY_LIMIT_S):
-                return await survey(
+                ways = await asyncio.to_thread(ways_to, workshop.natives, places)
+                found = await survey(
                     me,
                     application,
                     workshop.volumes,
@@ -295,6 +301,7 @@ class ApplicationBuilder:
                     workshop.scan,
                     self._around.run,
                 )
+                return replace(found, folders=ways)
         except (TimeoutError, ValueError) as error:
             raise RpcError(
                 f"the storage of {me} does not answer: {str(error) or 'no answer in time'}",
@@ -329,20 +336,23 @@ class ApplicationBuilder:
         if work in (Work.INSTALL, Work.INSTALL_FORMER):
             return await self._install(step.node, job.application, built)
         if step.node == me:
-            return await self._work(work, step.volume[0], built)
+            return await self._work(work, step.volume[0], built, step.folders)
         args: JsonObject = {
             "work": work.value,
             "volume": encode(step.volume[0]),
             "built": dump_built(built).decode(),
+            "step": encode(step),
         }
         return await self._ask_peer("build-step", args)
 
-    async def _work(self, work: Work, volume: Volume, built: Built) -> Outcome:
+    async def _work(
+        self, work: Work, volume: Volume, built: Built, folders: tuple[Folder, ...] = ()
+    ) -> Outcome:
         """Do a work here; what the configuration in force uses is never taken back."""
         for each in self._state.built.applications:
             if work in TAKES_BACK and volume.shares_disk_with(each.volumes):
                 return Refused(f"{volume.resource} belongs to {each.application.name}, as built")
-        return await self._workshop.do(work, volume, built)
+        return await self._workshop.do(work, volume, built, folders)
 
     async def _ask_peer(self, verb: str, args: JsonObject) -> Outcome:
         try:
@@ -409,7 +419,9 @@ class ApplicationBuilder:
         self._refuse_beside_job()
         name = call.text("application")
         built = load_built(call.text("built").encode())
-        storage = await self._survey(built.application(name).application)
+        asked = call.args.get("places")
+        places = tuple(str(each) for each in asked) if isinstance(asked, list) else ()
+        storage = await self._survey(built.application(name).application, places)
         return {"storage": encode(storage, defaults=False)}
 
     async def _answer_remnants(self, call: Call) -> JsonObject:
@@ -426,7 +438,7 @@ class ApplicationBuilder:
         """Keep the peer's builder away while a job of this node is under way or unfinished."""
         me = self._state.me
         if self._busy:
-            raise _somebody_builds(me)
+            raise somebody_builds(me)
         if self._file.present():
             raise RpcError(
                 f"a clbuildapp did not come to its end on {me}",
@@ -438,63 +450,16 @@ class ApplicationBuilder:
         try:
             work = Work(call.text("work"))
             volume = decode(Volume, call.args.get("volume"))
+            sent = call.args.get("step")  # An earlier version sends none.
+            folders = decode(Step, sent).folders if sent is not None else ()
         except (ValueError, Malformed) as error:
             raise RpcError(f"a step that is not understood: {error}") from None
         built = load_built(call.text("built").encode())
         async with self._for_peer:
-            return _as_answer(await self._work(work, volume, built))
+            return as_answer(await self._work(work, volume, built, folders))
 
     async def _answer_install(self, call: Call) -> JsonObject:
         parcel = decode(Parcel, call.args.get("parcel"))
         if why := refusal(parcel, self._state.me, self._state.standing):
             return {"refused": why}
-        return _as_answer(await self._unpack(parcel))
-
-
-def _as_text(built: Built, application: Application) -> str:
-    """Carry the application in the form that the peer can read strictly."""
-    return dump_built(
-        replace(built, applications=(BuiltApplication(application, (), ""),))
-    ).decode()
-
-
-def _as_answer(outcome: Outcome) -> JsonObject:
-    return {} if isinstance(outcome, Done) else {"refused": outcome.why}
-
-
-def _result(name: str, plan: Plan, warnings: tuple[Problem, ...]) -> JsonObject:
-    return {
-        "application": name,
-        "summary": list(plan.summary),
-        "steps": [step.text for step in plan.steps],
-        "warnings": [str(problem) for problem in warnings],
-        "changed": False,
-        "volumes": [encode(volume) for volume in plan.added],
-    }
-
-
-def _somebody_builds(node: str) -> RpcError:
-    return RpcError(
-        f"another clbuildapp is at work on {node}, or did not come to its end",
-        "clstat says what becomes of it",
-        exit_code=ExitCode.NOT_NOW,
-    )
-
-
-def _refused(name: str, problems: tuple[Problem, ...]) -> RpcError:
-    return RpcError(
-        f"{name} cannot be built as it is; nothing was changed",
-        "mend what is listed and type it again",
-        exit_code=ExitCode.USAGE,
-        problems=tuple(_problem_object(problem) for problem in problems),
-    )
-
-
-def _problem_object(problem: Problem) -> JsonObject:
-    return {
-        "where": problem.where,
-        "field": problem.field,
-        "what": problem.what,
-        "mend": problem.mend,
-        "warning": problem.warning,
-    }
+        return as_answer(await self._unpack(parcel))

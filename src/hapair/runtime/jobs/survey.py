@@ -10,7 +10,7 @@ from typing import Final
 
 from hapair.model.application import Application, OcfAgent, Script, Unit
 from hapair.model.node_facts import Lvm
-from hapair.model.storage import NodeStorage
+from hapair.model.storage import Folder, NodeStorage
 from hapair.ports.programs import CommandRunner, Finished
 from hapair.ports.storage import LogicalVolumes, NativeMounts
 
@@ -54,6 +54,11 @@ async def survey(
             if all(shutil.which(tool) for tool in tools)
         ),
     )
+
+
+def ways_to(natives: NativeMounts, places: tuple[str, ...]) -> tuple[Folder, ...]:
+    """Return the folders on the way to mount points of the other node, each once."""
+    return tuple(dict.fromkeys(each for place in places for each in natives.folders(place)))
 
 
 async def _program_error(application: Application, run: CommandRunner) -> str:

@@ -13,6 +13,7 @@ from hapair.model.built import Built
 from hapair.model.data import Role
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.storage import Folder
 from hapair.ports.data import FileSystems, Replication
 from hapair.ports.storage import LogicalVolumes, NativeMounts, ReplicationFiles
 
@@ -30,13 +31,19 @@ class Workshop:
     replication: Replication
     file_systems: FileSystems
 
-    async def do(self, work: Work, volume: Volume, built: Built) -> Outcome:
+    async def do(
+        self, work: Work, volume: Volume, built: Built, folders: tuple[Folder, ...] = ()
+    ) -> Outcome:
         """Do ``work`` on ``volume``; ``built`` is the configuration that the job leads to.
+
+        ``folders``: what those of a mount point that is made are to be like.
 
         Unknown also when a tool or a file says what makes no sense, so that the job can still take
         itself back. What writes to the disk does so in a thread: heartbeats go on.
         """
         try:
+            if work is Work.MAKE_MOUNT_POINT:
+                return await asyncio.to_thread(self.natives.make_mount_point, volume, folders)
             return await self._do(work, volume, built)
         except (OSError, ValueError) as error:
             return Unknown(str(error))
@@ -44,12 +51,8 @@ class Workshop:
     async def _do(self, work: Work, volume: Volume, built: Built) -> Outcome:
         if work is Work.WRITE_RESOURCE:
             return await asyncio.to_thread(self.files.write, built, volume)
-        at_once: dict[Work, Callable[[Volume], Outcome]] = {
-            Work.REMOVE_RESOURCE: self.files.remove,
-            Work.MAKE_MOUNT_POINT: self.natives.make_mount_point,
-        }
-        if work in at_once:
-            return await asyncio.to_thread(at_once[work], volume)
+        if work is Work.REMOVE_RESOURCE:
+            return await asyncio.to_thread(self.files.remove, volume)
         in_time: dict[Work, Callable[[Volume], Awaitable[Outcome]]] = {
             Work.SEE_EMPTY: self._see_empty,
             Work.CREATE_DATA_VOLUME: self._create_data,

@@ -42,9 +42,10 @@ from hapair.model.application import Application, ServiceAddress, Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
 from hapair.model.outcome import PASSING, Done, NotNow, Outcome, Refused, Unknown
+from hapair.model.presence import Presence
 from hapair.ports.data import BackingVolumes, FileSystems, Replication
 from hapair.ports.machine import Clock
-from hapair.ports.network import Addresses, Paths, Presence
+from hapair.ports.network import Addresses, Paths
 from hapair.ports.programs import Programs
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.attachments import Attachments
@@ -325,11 +326,13 @@ class Performer:
         )
 
     async def _look(self, look: Look) -> None:
+        blind = False
         try:
             limit_s = PROGRAM_LOOK_S if look.layer is Layer.PROGRAM else LOOK_TIMEOUT_S
             async with self._look_turn(look), asyncio.timeout(limit_s):
                 found = await self._found(look)
         except (TimeoutError, OSError) as error:
+            blind = True
             why = str(error) or "no answer in time"
             if look.layer is Layer.PROGRAM:  # The core says it, while it is news.
                 found = Presence(up=True, trouble=f"cannot tell whether its program runs: {why}")
@@ -341,7 +344,8 @@ class Performer:
                     application=look.application,
                     severity=Severity.WARNING,
                 )
-        answer = Looked(self._clock.boot_s(), look.effect_id, found.up, found.trouble)
+        at_s, wall_s = self._clock.boot_s(), self._clock.wall_s()
+        answer = Looked(at_s, look.effect_id, found.up, found.trouble, blind, wall_s)
         if not self._answers:
             asyncio.get_running_loop().call_soon(self._tell_answers)
         self._answers.append(answer)
@@ -371,8 +375,8 @@ class Performer:
             case Layer.MOUNTED:
                 if (volume := volumes.get(look.resource)) is None:
                     return Presence(up=False)
-                (mounted,) = await self._hands.file_systems.mounted_each((volume,))
-                return Presence(mounted)
+                (found,) = await self._hands.file_systems.mounted_each((volume,))
+                return found
             case Layer.ADDRESSED:
                 (found,) = await self._hands.addresses.present_each((application.addresses,))
                 return found

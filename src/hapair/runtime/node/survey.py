@@ -15,6 +15,7 @@ from hapair.ports.network import Addresses
 from hapair.runtime.history.journal_log import Journal
 
 LOOK_AGAIN_S: Final = 30.0  # What the kernel tells of mounts and addresses may be lost.
+MOUNTS_AGAIN_S: Final = 5.0  # It tells nobody that a file system has become read-only.
 PAUSE_S: Final = 0.25  # Between two rounds, on a machine where something changes all the time.
 READING_LIMIT_S: Final = 10.0
 
@@ -40,16 +41,16 @@ class Survey:
         Each table has rounds of its own: one that hangs keeps the other one from nothing.
         """
         await asyncio.gather(
-            self._watch("mounts", self.file_systems.on_change, self._mounts),
-            self._watch("addresses", self.addresses.on_change, self._addresses),
+            self._watch("mounts", MOUNTS_AGAIN_S, self.file_systems.on_change, self._mounts),
+            self._watch("addresses", LOOK_AGAIN_S, self.addresses.on_change, self._addresses),
         )
 
-    async def _watch(self, what: str, on_change: OnChange, read: Read) -> None:
+    async def _watch(self, what: str, again_s: float, on_change: OnChange, read: Read) -> None:
         changed = asyncio.Event()
         on_change(changed.set)
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AGAIN_S):
+                async with asyncio.timeout(again_s):
                     await changed.wait()
             changed.clear()
             seen = await self._read(what, read)
@@ -58,10 +59,10 @@ class Survey:
 
     async def _mounts(self) -> tuple[Seen, ...]:
         volumes = [(a.application.name, v) for a in self.built().applications for v in a.volumes]
-        mounted = await self.file_systems.mounted_each([volume for _, volume in volumes])
+        found = await self.file_systems.mounted_each([volume for _, volume in volumes])
         return tuple(
-            Seen(name, volume.resource, up)
-            for (name, volume), up in zip(volumes, mounted, strict=True)
+            Seen(name, volume.resource, presence.up, presence.trouble)
+            for (name, volume), presence in zip(volumes, found, strict=True)
         )
 
     async def _addresses(self) -> tuple[Seen, ...]:

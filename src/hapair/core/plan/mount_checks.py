@@ -1,0 +1,56 @@
+"""What differs between the nodes on the way to a mount point."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from hapair.model.application import Volume
+from hapair.model.problem import Problem
+from hapair.model.storage import Folder, NodeStorage
+
+PASSES: Final = 0o111  # Who may go through a folder: its owner, its group, others.
+OTHERS: Final = 0o001
+
+
+def folders_for(volume: Volume, here: NodeStorage) -> tuple[Folder, ...]:
+    """Return what the folders of a mount point are like on the node where it is mounted."""
+    mounts = here.group(volume.volume_group).mounts
+    found = (m.folders for m in mounts if m.logical_volume == volume.logical_volume)
+    return next(found, ())
+
+
+def ways_that_differ(
+    added: tuple[Volume, ...], here: NodeStorage, peer: NodeStorage
+) -> Iterator[Problem]:
+    """Warn of folders that let a program pass here, and not on the peer: they are not changed.
+
+    The mount point itself is not looked at: what is mounted on it says who may enter.
+    """
+    there = {folder.path: folder for folder in peer.folders}
+    told: set[str] = set()
+    for volume in added:
+        for folder in folders_for(volume, here):
+            other = there.get(folder.path)
+            if folder.path in told or folder.path == volume.mount_point or other is None:
+                continue
+            if _locks_out(folder, other):
+                told.add(folder.path)
+                what = (
+                    f"{folder.path} is {_shown(other)}, and {_shown(folder)} on {here.node}: a"
+                    f" program may not reach {volume.mount_point} there"
+                )
+                mend = f"on {peer.node}: chmod {folder.mode:04o} {folder.path}"
+                if (folder.owner, folder.group) != (other.owner, other.group):
+                    mend += f"; chown {folder.owner}:{folder.group} {folder.path}"
+                yield Problem(peer.node, "mount point", what, mend, warning=True)
+
+
+def _locks_out(here: Folder, there: Folder) -> bool:
+    """Tell whether somebody may pass here who may not pass there."""
+    if there.mode & PASSES & here.mode != here.mode & PASSES:
+        return True
+    owned = (here.owner, here.group) == (there.owner, there.group)
+    return not owned and not there.mode & OTHERS
+
+
+def _shown(folder: Folder) -> str:
+    return f"{folder.owner}:{folder.group} {folder.mode:04o}"

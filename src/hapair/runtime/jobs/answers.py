@@ -1,0 +1,61 @@
+"""What the builder of applications answers, and what it writes to the peer's."""
+
+from dataclasses import replace
+
+from hapair.config.built_json import dumps as dump_built
+from hapair.config.codec import encode
+from hapair.core.plan.application import Plan
+from hapair.model.application import Application
+from hapair.model.built import Built, BuiltApplication
+from hapair.model.outcome import Done, Outcome
+from hapair.model.problem import Problem
+from hapair.rpc.messages import ExitCode, JsonObject, RpcError
+
+
+def as_text(built: Built, application: Application) -> str:
+    """Carry the application in the form that the peer can read strictly."""
+    return dump_built(
+        replace(built, applications=(BuiltApplication(application, (), ""),))
+    ).decode()
+
+
+def as_answer(outcome: Outcome) -> JsonObject:
+    return {} if isinstance(outcome, Done) else {"refused": outcome.why}
+
+
+def result(name: str, plan: Plan, warnings: tuple[Problem, ...]) -> JsonObject:
+    return {
+        "application": name,
+        "summary": list(plan.summary),
+        "steps": [step.text for step in plan.steps],
+        "warnings": [str(problem) for problem in (*warnings, *plan.warnings)],
+        "changed": False,
+        "volumes": [encode(volume) for volume in plan.added],
+    }
+
+
+def somebody_builds(node: str) -> RpcError:
+    return RpcError(
+        f"another clbuildapp is at work on {node}, or did not come to its end",
+        "clstat says what becomes of it",
+        exit_code=ExitCode.NOT_NOW,
+    )
+
+
+def refused(name: str, problems: tuple[Problem, ...]) -> RpcError:
+    return RpcError(
+        f"{name} cannot be built as it is; nothing was changed",
+        "mend what is listed and type it again",
+        exit_code=ExitCode.USAGE,
+        problems=tuple(_problem_object(problem) for problem in problems),
+    )
+
+
+def _problem_object(problem: Problem) -> JsonObject:
+    return {
+        "where": problem.where,
+        "field": problem.field,
+        "what": problem.what,
+        "mend": problem.mend,
+        "warning": problem.warning,
+    }
