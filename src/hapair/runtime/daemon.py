@@ -126,11 +126,15 @@ class Daemon:
             wiring.run,
             self.places,
             wiring.storage,
+            self._halt,
         )
         return ApplicationBuilder(around, lambda: wiring.workshop(self.running_node().hands))
 
     async def _command(self, command: Command) -> JsonObject:
         return await self.commands.command(command)
+
+    async def _halt(self, call: Call) -> JsonObject:
+        return await self.commands.halt(call)
 
     def running_node(self) -> Node:
         if self.node is not None:

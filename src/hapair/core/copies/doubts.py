@@ -63,6 +63,14 @@ def forget_foreign(turn: Turn, resource: str) -> None:
     turn.store(foreign=tuple(f for f in turn.state.stored.foreign if f.resource != resource))
 
 
+def forget(turn: Turn, resource: str) -> None:
+    """Forget all that is stored about the copies of a resource that is not built any more."""
+    forget_foreign(turn, resource)
+    for name in ("behind", "unproven", "away", "wrote_nothing", "peer_misses"):
+        kept = (each for each in getattr(turn.state.stored, name) if each != resource)
+        turn.store(**{name: tuple(kept)})
+
+
 def believe(turn: Turn, resources: Collection[str]) -> None:
     """Trust copies that only may miss writes: a person, or who could have written, says so."""
     stored = turn.state.stored

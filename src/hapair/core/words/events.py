@@ -117,6 +117,22 @@ class Introduce:
 
     application: str
     wanted: Wanted
+    anew: bool = False  # What is known of one of this name is about a former, released one.
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Let an application of this node be as it was before a release that is taken back."""
+
+    application: str
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The resource was released: what is known of its copies is about nothing any more."""
+
+    resource: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +163,9 @@ class ConfirmCopy:
     application: str
 
 
-Command: TypeAlias = Form | Leave | Introduce | Run | Halt | Move | ConfirmPeerDown | ConfirmCopy
+Command: TypeAlias = (
+    Form | Leave | Introduce | Want | Forget | Run | Halt | Move | ConfirmPeerDown | ConfirmCopy
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hapair import __version__
 from hapair.config.appconf import examine_appconf
 from hapair.config.built_json import dumps as dump_built
 from hapair.config.built_json import loads as load_built
-from hapair.config.codec import DamagedError, encode
+from hapair.config.codec import encode
 from hapair.config.fingerprint import fingerprint
 from hapair.config.format_appconf import APPLICATION_NAME
 from hapair.config.kinds import Wrong
@@ -19,10 +18,10 @@ from hapair.core.explain import Alarm
 from hapair.core.plan.application import Plan, Situation, make_plan
 from hapair.core.plan.remnants import Remnants
 from hapair.core.plan.steps import TAKES_BACK, Step, Work
-from hapair.core.words.events import Command, Introduce
+from hapair.core.words.events import Command, Forget, Introduce, Want
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application, Volume
-from hapair.model.built import Built, BuiltApplication
+from hapair.model.built import Built
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.problem import Problem
 from hapair.model.status import Wanted
@@ -30,20 +29,26 @@ from hapair.model.storage import NodeStorage
 from hapair.ports.machine import Storage
 from hapair.ports.programs import CommandRunner
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
-from hapair.runtime.building import archive
 from hapair.runtime.building.change import to_its_end
 from hapair.runtime.building.files import (
     BUSY,
     BUSY_MEND,
     BusyError,
-    mode_for,
     only_builder,
     read_written,
-    write_durably,
 )
 from hapair.runtime.codec import decode
 from hapair.runtime.jobs.abandon import Leaving, remnants
+from hapair.runtime.jobs.answers import (
+    as_answer,
+    as_text,
+    refused,
+    released,
+    result,
+    somebody_builds,
+)
 from hapair.runtime.jobs.job import (
+    BACK,
     BACKWARDS,
     UNDO_RETRY_S,
     Job,
@@ -52,7 +57,15 @@ from hapair.runtime.jobs.job import (
     run,
     take_back,
 )
-from hapair.runtime.jobs.parcel import Parcel, ParcelError, pack, refusal
+from hapair.runtime.jobs.parcel import Parcel, ParcelError, pack, refusal, unpack
+from hapair.runtime.jobs.release import (
+    WANTED_AGAIN,
+    departure,
+    job_of,
+    left_out,
+    not_ended,
+    ordered,
+)
 from hapair.runtime.jobs.survey import survey
 from hapair.runtime.jobs.unfinished import (
     WAY_OUT,
@@ -84,6 +97,7 @@ class Surroundings:
     run: CommandRunner
     places: Places
     memory: Storage
+    halt: Handler  # As clhaltapp asks for it.
     retry_s: float = UNDO_RETRY_S  # Between two tries to take something back.
 
 
@@ -96,6 +110,7 @@ class ApplicationBuilder:
         self._for_peer = asyncio.Lock()  # A step may go on when the builder that asked is gone.
         self._file = JobFile(around.places, around.memory)
         self._told: Alarm | None = None  # How far a job of this node is, for people.
+        self._released = ""  # The application that is being released.
 
     def for_peer(self) -> dict[str, Handler]:
         """Return what the peer's builder may ask of this node."""
@@ -104,6 +119,7 @@ class ApplicationBuilder:
             "build-step": self._answer_step,
             "build-install": self._answer_install,
             "build-remnants": self._answer_remnants,
+            "release-survey": self._answer_release_survey,
         }
 
     @property
@@ -129,25 +145,27 @@ class ApplicationBuilder:
             raise RpcError(f"APP: {wrong.what}", wrong.mend, exit_code=ExitCode.USAGE)
         application, print_, warnings = self._read(name)
         if self._busy or (call.flag("plan") and self._file.present()):
-            raise _somebody_builds(self._state.me)
+            raise somebody_builds(self._state.me)
         if call.flag("plan"):
-            return _result(name, await self._look(call, application, print_), warnings)
+            return result(name, await self._look(call, application, print_), warnings)
         self._busy = True  # From the survey on: two nodes that plan at once would both refuse.
         try:
             async with self._at_work:
                 await self._clear_former(call)
                 with self._alone():
                     plan = await self._look(call, application, print_)
+                    before = self._state.built
                     if plan.steps:
-                        await self._run_job(call, name, plan)
+                        await self._run_job(call, Job(name, before, plan.built, plan.steps))
         finally:
             self._rest()
-        if self._state.record(name) is None:
+        anew = name not in before.by_name
+        if anew or self._state.record(name) is None:
             # Also without steps: an earlier run may have died after its last step.
             has_data = self._state.built.application(name).volumes
             wanted = Wanted.DATA if has_data else Wanted.DOWN
-            await to_its_end(self._around.command(Introduce(name, wanted)))
-        return _result(name, plan, warnings) | {"changed": bool(plan.steps)}
+            await to_its_end(self._around.command(Introduce(name, wanted, anew)))
+        return result(name, plan, warnings) | {"changed": bool(plan.steps)}
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -185,19 +203,20 @@ class ApplicationBuilder:
             return (self._told.text,)
         if job is None:
             return ()
-        name, retry_s = job.application, self._around.retry_s
-        say = self._saying(call, name)
+        say, retry_s = self._saying(call, job), self._around.retry_s
         left = await take_back(job, self._do, self._keep, say, me=self._state.me, retry_s=retry_s)
-        self._told = told_left(name, left) if left else None
+        self._told = told_left(job, left) if left else None
         return left
 
-    def _saying(self, call: Call, name: str) -> Say:
+    def _saying(self, call: Call, job: Job) -> Say:
         """Tell each step to the caller, and to whoever types clstat."""
 
         def say(text: str, number: int, of: int) -> None:
-            call.progress(text, number, of)
             back = text.startswith(BACKWARDS)
-            self._told = told_taken_back(name, text) if back else told_at_work(name, text)
+            if job.gives_back:
+                text = text.removeprefix(BACK)
+            call.progress(text, number, of)
+            self._told = told_taken_back(job, text) if back else told_at_work(job, text)
 
         return say
 
@@ -205,7 +224,7 @@ class ApplicationBuilder:
         left = await to_its_end(self._take_back_former(call))
         if left:
             raise RpcError(
-                f"an earlier clbuildapp could not be taken back: {'; '.join(left)}",
+                f"an earlier clbuildapp did not come to its end: {'; '.join(left)}",
                 f"mend the cause and type it again; without its note, or without the other node:"
                 f" {WAY_OUT} --plan",
             )
@@ -216,7 +235,7 @@ class ApplicationBuilder:
         Raises RpcError: nothing was changed, or what could not be taken back is named.
         """
         if self._busy:
-            raise _somebody_builds(self._state.me)
+            raise somebody_builds(self._state.me)
         self._busy = True
         try:
             async with self._at_work:
@@ -225,8 +244,45 @@ class ApplicationBuilder:
         finally:
             self._rest()
 
+    async def release(self, call: Call) -> JsonObject:
+        """Handle the verb ``release`` {application, plan}: let it leave the cluster with its data.
+
+        Raises RpcError: refused before anything changed, failed half-way and taken back, or out of
+        the cluster with something left to give back, which is tried again.
+        """
+        name, places = call.text("application"), self._around.places
+        if self._busy or (call.flag("plan") and self._file.present()):
+            raise somebody_builds(self._state.me)
+        call.progress(f"looking at {name} on both nodes")
+        if call.flag("plan"):
+            return released(
+                name,
+                await departure(self._around.node(), self._workshop, places, name),
+                changed=False,
+            )
+        self._busy, self._released = True, name
+        try:
+            async with self._at_work:
+                await self._clear_former(call)
+                with self._alone():
+                    release = await departure(self._around.node(), self._workshop, places, name)
+                    if release is not None:
+                        job = job_of(self._state.built, name, release)
+                        await self._run_job(call, job)
+                        if left := await to_its_end(self._take_back_former(call)):
+                            raise not_ended(job.command, left)
+        finally:
+            self._rest()
+        return released(name, release, changed=release is not None)
+
+    def refuse_beside(self, application: str) -> None:
+        """Raise RpcError while the application is being released: it would be started beside."""
+        if application and application == self._released:
+            mend = "wait for it; clstat says what becomes of it"
+            raise RpcError(f"{application} is being released", mend, exit_code=ExitCode.NOT_NOW)
+
     def _rest(self) -> None:
-        self._busy = False
+        self._busy, self._released = False, ""
         if not self._file.present():
             self._told = None
 
@@ -240,7 +296,7 @@ class ApplicationBuilder:
         reading = examine_appconf(text, file=str(path))
         built = self._state.built
         if reading.value is None:
-            raise _refused(name, reading.problems)
+            raise refused(name, reading.problems)
         written = reading.value
         others = tuple(
             b.application for b in built.applications if b.application.name != written.name
@@ -250,7 +306,7 @@ class ApplicationBuilder:
         )
         problems = (*reading.problems, *together)
         if any(not problem.warning for problem in problems):
-            raise _refused(name, problems)
+            raise refused(name, problems)
         return in_subnets(built.cluster, written), fingerprint(written), problems
 
     async def _plan(self, application: Application, print_: str) -> Plan:
@@ -258,10 +314,10 @@ class ApplicationBuilder:
         here = await self._survey(application)
         answer = await self._peer.request(
             "build-survey",
-            {"application": application.name, "built": _as_text(state.built, application)},
+            {"application": application.name, "built": as_text(state.built, application)},
             timeout_s=SURVEY_LIMIT_S,
         )
-        record = state.record(application.name)
+        record, is_built = state.record(application.name), application.name in state.built.by_name
         situation = Situation(
             built=state.built,
             application=application,
@@ -269,11 +325,11 @@ class ApplicationBuilder:
             file=str(self._around.places.appconf(application.name)),
             here=here,
             peer=decode(NodeStorage, answer.get("storage")),
-            owner=record.owner if record is not None else "",
+            owner=record.owner if record is not None and is_built else "",
         )
         plan = make_plan(situation)
         if not isinstance(plan, Plan):
-            raise _refused(application.name, plan)
+            raise refused(application.name, plan)
         # It is carried over in the last step: what cannot be is seen before the first one.
         try:
             await asyncio.to_thread(pack, self._around.places.appconf(application.name).parent)
@@ -302,22 +358,21 @@ class ApplicationBuilder:
                 exit_code=ExitCode.NOT_NOW,
             ) from None
 
-    async def _run_job(self, call: Call, name: str, plan: Plan) -> None:
-        job = Job(name, self._state.built, plan.built, plan.steps)
-        me, say = self._state.me, self._saying(call, name)
+    async def _run_job(self, call: Call, job: Job) -> None:
+        me, say, retry_s = self._state.me, self._saying(call, job), self._around.retry_s
         try:
-            await run(job, self._do, self._keep, say, me=me, retry_s=self._around.retry_s)
+            await run(job, self._do, self._keep, say, me=me, retry_s=retry_s)
         except asyncio.CancelledError as interruption:
             if isinstance(interruption.__cause__, JobFailedError):
-                self._told = told_left(name, interruption.__cause__.not_undone)
+                self._told = told_left(job, interruption.__cause__.not_undone)
             raise
         except JobFailedError as error:
             if error.not_undone:
-                self._told = told_left(name, error.not_undone)
+                self._told = told_left(job, error.not_undone)
                 left = "; ".join(error.not_undone)
                 mend = (
                     f"this could not be taken back: {left}; it is tried again by itself, and"
-                    f" first of all when you type: clbuildapp {name}"
+                    f" first of all when you type: {job.command}"
                 )
             else:
                 mend = "everything was taken back; mend the cause and type it again"
@@ -328,6 +383,11 @@ class ApplicationBuilder:
         built = job.before if work is Work.INSTALL_FORMER else job.built
         if work in (Work.INSTALL, Work.INSTALL_FORMER):
             return await self._install(step.node, job.application, built)
+        if work is Work.HALT:
+            return await ordered(self._around.halt(Call({"application": job.application})))
+        if work in WANTED_AGAIN:
+            wanted = Want(job.application, WANTED_AGAIN[work])
+            return await ordered(self._around.command(wanted))
         if step.node == me:
             return await self._work(work, step.volume[0], built)
         args: JsonObject = {
@@ -342,6 +402,8 @@ class ApplicationBuilder:
         for each in self._state.built.applications:
             if work in TAKES_BACK and volume.shares_disk_with(each.volumes):
                 return Refused(f"{volume.resource} belongs to {each.application.name}, as built")
+        if work is Work.FORGET:
+            return await ordered(self._around.command(Forget(volume.resource)))
         return await self._workshop.do(work, volume, built)
 
     async def _ask_peer(self, verb: str, args: JsonObject) -> Outcome:
@@ -354,7 +416,8 @@ class ApplicationBuilder:
 
     async def _install(self, node: str, application: str, built: Built) -> Outcome:
         try:
-            files = pack(self._around.places.appconf(application).parent)
+            folder = self._around.places.appconf(application).parent
+            files = pack(folder) if application in built.by_name else ()
         except (ParcelError, OSError) as error:
             return Refused(str(error))
         parcel = Parcel(application, dump_built(built).decode(), files)
@@ -363,41 +426,8 @@ class ApplicationBuilder:
         return await self._ask_peer("build-install", {"parcel": encode(parcel)})
 
     async def _unpack(self, parcel: Parcel) -> Outcome:
-        """Write the files, then built.json, then use it; as far as that is not so yet."""
         async with self._for_peer:
-            built = load_built(parcel.built.encode())
-            before = await asyncio.to_thread(self._on_disk)
-            if before not in (None, built) and abs(before.generation - built.generation) != 1:
-                return Refused(f"generation {before.generation} was built there meanwhile")
-            try:
-                if before != built:
-                    await asyncio.to_thread(self._write, parcel)
-            except OSError as error:
-                return Refused(f"{error.filename}: {error.strerror}")
-            if self._state.built == built:
-                return Done()
-            try:
-                await self._around.reload()
-            except RpcError as error:
-                return Unknown(str(error))
-            return Done()
-
-    def _on_disk(self) -> Built | None:
-        try:
-            return load_built(self._around.places.built.read_bytes())
-        except (OSError, DamagedError):
-            return None
-
-    def _write(self, parcel: Parcel) -> None:
-        places = self._around.places
-        state = self._state
-        name = archive.archive_name_now(state.built.generation)
-        archive.make(places, name, node=state.me, version=__version__)
-        folder = places.appconf(parcel.application).parent
-        for file in parcel.files:
-            write_durably(folder / file.name, file.text.encode(), file.mode)
-        mode = mode_for(load_built(parcel.built.encode()).cluster)
-        write_durably(places.built, parcel.built.encode(), mode)
+            return await unpack(parcel, self._state, self._around.places, self._around.reload)
 
     async def _keep(self, job: Job | None) -> None:
         """Store the job, or forget it: clbuild refuses while there is one."""
@@ -422,11 +452,16 @@ class ApplicationBuilder:
             mine = await remnants(self._state, self._workshop, theirs.volumes())
             return {"remnants": encode(mine)}
 
+    async def _answer_release_survey(self, call: Call) -> JsonObject:
+        self._refuse_beside_job()
+        found = await left_out(self._state, self._workshop, call.text("application"))
+        return {"left_out": list(found)}
+
     def _refuse_beside_job(self) -> None:
         """Keep the peer's builder away while a job of this node is under way or unfinished."""
         me = self._state.me
         if self._busy:
-            raise _somebody_builds(me)
+            raise somebody_builds(me)
         if self._file.present():
             raise RpcError(
                 f"a clbuildapp did not come to its end on {me}",
@@ -442,59 +477,10 @@ class ApplicationBuilder:
             raise RpcError(f"a step that is not understood: {error}") from None
         built = load_built(call.text("built").encode())
         async with self._for_peer:
-            return _as_answer(await self._work(work, volume, built))
+            return as_answer(await self._work(work, volume, built))
 
     async def _answer_install(self, call: Call) -> JsonObject:
         parcel = decode(Parcel, call.args.get("parcel"))
         if why := refusal(parcel, self._state.me, self._state.standing):
             return {"refused": why}
-        return _as_answer(await self._unpack(parcel))
-
-
-def _as_text(built: Built, application: Application) -> str:
-    """Carry the application in the form that the peer can read strictly."""
-    return dump_built(
-        replace(built, applications=(BuiltApplication(application, (), ""),))
-    ).decode()
-
-
-def _as_answer(outcome: Outcome) -> JsonObject:
-    return {} if isinstance(outcome, Done) else {"refused": outcome.why}
-
-
-def _result(name: str, plan: Plan, warnings: tuple[Problem, ...]) -> JsonObject:
-    return {
-        "application": name,
-        "summary": list(plan.summary),
-        "steps": [step.text for step in plan.steps],
-        "warnings": [str(problem) for problem in warnings],
-        "changed": False,
-        "volumes": [encode(volume) for volume in plan.added],
-    }
-
-
-def _somebody_builds(node: str) -> RpcError:
-    return RpcError(
-        f"another clbuildapp is at work on {node}, or did not come to its end",
-        "clstat says what becomes of it",
-        exit_code=ExitCode.NOT_NOW,
-    )
-
-
-def _refused(name: str, problems: tuple[Problem, ...]) -> RpcError:
-    return RpcError(
-        f"{name} cannot be built as it is; nothing was changed",
-        "mend what is listed and type it again",
-        exit_code=ExitCode.USAGE,
-        problems=tuple(_problem_object(problem) for problem in problems),
-    )
-
-
-def _problem_object(problem: Problem) -> JsonObject:
-    return {
-        "where": problem.where,
-        "field": problem.field,
-        "what": problem.what,
-        "mend": problem.mend,
-        "warning": problem.warning,
-    }
+        return as_answer(await self._unpack(parcel))
