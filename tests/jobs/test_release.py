@@ -144,6 +144,21 @@ async def test_what_is_started_again_is_not_started_once_more(tmp_path: Path) ->
     assert [story.world.built(name).generation for name in NAMES] == [2, 2]
 
 
+async def test_a_peer_that_owns_it_by_now_lets_it_run_again(tmp_path: Path) -> None:
+    """This node dies in between, and the other one is given the right, with what it knows."""
+    story = await Release.of_built(tmp_path / "story")
+    moments = await all_moments(tmp_path / "smooth")
+    story.let("power lost", moments.index("node2: before the configuration is used"))
+    assert not await story.type_it()
+    halted = story.record()
+    taken = replace(halted, owner="node2", version=halted.version.after(1))
+    for host in story.world.hosts.values():
+        host.stored = Stored(records=(taken,))
+    assert await story.take_back() == ()
+    (record,) = story.world.hosts["node2"].stored.records
+    assert (record.owner, record.wanted) == ("node2", Wanted.UP)
+
+
 async def test_data_is_mounted_while_the_part_of_a_lost_peer_waits(tmp_path: Path) -> None:
     story = await Release.of_built(tmp_path / "story")
     await story.lose_peer_at("node1: mount the file system natively, before", tmp_path)

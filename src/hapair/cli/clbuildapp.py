@@ -110,7 +110,7 @@ def body(options: argparse.Namespace) -> int:
 def release(options: argparse.Namespace) -> int:
     name = options.application
     text = (
-        "The daemon ends the step that is under way; then it takes the release back, or brings it to"
+        "The daemon ends the step that is under way, then takes the release back, or brings it to"
         " its end where both nodes have given the application up already; clstat tells."
     )
     saying = f"planning the release of {name}" if options.plan else f"releasing {name}"

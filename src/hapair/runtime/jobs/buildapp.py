@@ -120,6 +120,7 @@ class ApplicationBuilder:
             "build-install": self._answer_install,
             "build-remnants": self._answer_remnants,
             "release-survey": self._answer_release_survey,
+            "release-want": self._answer_release_want,
         }
 
     @property
@@ -386,8 +387,7 @@ class ApplicationBuilder:
         if work is Work.HALT:
             return await ordered(self._around.halt(Call({"application": job.application})))
         if work in WANTED_AGAIN:
-            wanted = Want(job.application, WANTED_AGAIN[work])
-            return await ordered(self._around.command(wanted))
+            return await self._want(job.application, WANTED_AGAIN[work])
         if step.node == me:
             return await self._work(work, step.volume[0], built)
         args: JsonObject = {
@@ -396,6 +396,13 @@ class ApplicationBuilder:
             "built": dump_built(built).decode(),
         }
         return await self._ask_peer("build-step", args)
+
+    async def _want(self, application: str, wanted: Wanted) -> Outcome:
+        """Let its owner write it: a peer that was given the right meanwhile may be that by now."""
+        record = self._state.record(application)
+        if record is None or record.owner == self._state.me:
+            return await ordered(self._around.command(Want(application, wanted)))
+        return await self._ask_peer("release-want", {"application": application, "wanted": wanted})
 
     async def _work(self, work: Work, volume: Volume, built: Built) -> Outcome:
         """Do a work here; what the configuration in force uses is never taken back."""
@@ -456,6 +463,10 @@ class ApplicationBuilder:
         self._refuse_beside_job()
         found = await left_out(self._state, self._workshop, call.text("application"))
         return {"left_out": list(found)}
+
+    async def _answer_release_want(self, call: Call) -> JsonObject:
+        wanted = Want(call.text("application"), Wanted(call.text("wanted")))
+        return await self._around.command(wanted)
 
     def _refuse_beside_job(self) -> None:
         """Keep the peer's builder away while a job of this node is under way or unfinished."""
