@@ -192,16 +192,35 @@ def test_a_release_that_is_taken_back_restores_what_was_wanted() -> None:
     assert bench.command(Want("web", Wanted.UP)) is not None
 
 
-def test_only_what_is_not_built_is_forgotten() -> None:
+def released() -> Bench:
+    """Return a node that has released what ran here, on both nodes."""
     bench = running()
     bench.do(Configured(bench.now_s, replace(bench.built, generation=2, applications=())))
+    bench.peer_says(generation=2)
+    return bench
+
+
+def test_only_what_is_not_built_is_forgotten() -> None:
+    bench = running()
+    reply = bench.command(Forget(NAME, RESOURCE))
+    assert reply is not None
+    assert not reply.accepted
+    assert bench.record.owner == ME
+    bench = released()
     stored = replace(bench.state.stored, behind=(RESOURCE, "web"), away=(RESOURCE,))
     bench.state = replace(bench.state, stored=stored)
-    reply = bench.command(Forget(RESOURCE))
+    reply = bench.command(Forget(NAME, RESOURCE))
     assert reply is not None
     assert reply.accepted
     assert (bench.state.stored.behind, bench.state.stored.away) == (("web",), ())
-    bench.do(Configured(bench.now_s, replace(bench.built, generation=3)))
-    reply = bench.command(Forget(RESOURCE))
-    assert reply is not None
-    assert not reply.accepted
+    assert bench.state.record(NAME) is None
+
+
+def test_a_peer_that_has_not_forgotten_it_yet_does_not_bring_it_back() -> None:
+    """Built anew from the other node, it would be stopped there as the former owner's."""
+    bench = released()
+    bench.command(Forget(NAME, RESOURCE))
+    bench.peer_says(records=(record(ME, Wanted.DOWN, version=Version(0, 9)),))
+    assert bench.state.record(NAME) is None
+    bench.peer_says(generation=3)
+    assert bench.state.record(NAME) is not None, "the peer has built it anew"

@@ -55,7 +55,8 @@ class Release(Story):
         """Return what is to be found once the cores have done what they are told to."""
         for core in reversed(self.world.cores.values()):
             core.serve()
-        return [*self.world.looks(), self.record().wanted]
+        records = self.world.hosts["node1"].stored.records
+        return [*self.world.looks(), *(record.wanted for record in records)]
 
     def record(self) -> Record:
         (record,) = self.world.hosts["node1"].stored.records
@@ -211,6 +212,7 @@ async def test_nothing_that_was_known_of_the_copies_is_left(tmp_path: Path) -> N
     there.stored = replace(there.stored, behind=("orders.data", "web.data"))
     assert await story.type_it()
     assert there.stored.behind == ("web.data",)
+    assert [host.stored.records for host in story.world.hosts.values()] == [(), ()]
 
 
 async def test_a_plan_changes_nothing_and_says_what_is_left_afterwards(tmp_path: Path) -> None:

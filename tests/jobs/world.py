@@ -356,8 +356,8 @@ class Core:
                 belonging.introduce(turn, 1, command)
             case Want():
                 belonging.want(turn, 1, command)
-            case Forget(resource):
-                belonging.forget(turn, 1, resource)
+            case Forget():
+                belonging.forget(turn, 1, command)
             case _:
                 raise NotImplementedError
         self.host.stored = turn.state.stored

@@ -335,7 +335,7 @@ class Removal:
         for name in [each for each in self.world.resources if each.startswith(f"{self.name}.")]:
             _drop(self.world, name)
             for node in NODES:
-                self.world.command(node, Forget(name))
+                self.world.command(node, Forget(self.name, name))
         self.world.building = False
 
     def _take_back(self) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hapair.core.copies import doubts
-from hapair.core.words.events import Introduce, Want
+from hapair.core.words.events import Forget, Introduce, Want
 from hapair.core.words.turn import Turn
 from hapair.model.status import Record, Version, Wanted
 
@@ -34,13 +34,16 @@ def want(turn: Turn, request_id: int, command: Want) -> None:
     turn.reply(request_id, f"{command.application} is as it was", accepted=True)
 
 
-def forget(turn: Turn, request_id: int, resource: str) -> None:
-    """Forget what is stored about the copies of a resource that is not built."""
-    if resource in turn.state.built.by_resource:
-        turn.reply(request_id, f"{resource} is built", accepted=False)
+def forget(turn: Turn, request_id: int, command: Forget) -> None:
+    """Forget whose an application was, and what is stored about its copies; none that is built."""
+    name, built = command.application, turn.state.built
+    if name in built.by_name or command.resource in built.by_resource:
+        turn.reply(request_id, f"{name} is built", accepted=False)
         return
-    doubts.forget(turn, resource)
-    turn.reply(request_id, f"{resource} is forgotten", accepted=True)
+    records = (each for each in turn.state.stored.records if each.application != name)
+    turn.store(records=tuple(records))
+    doubts.forget(turn, command.resource)
+    turn.reply(request_id, f"{name} is forgotten", accepted=True)
 
 
 def write(turn: Turn, record: Record, *, wanted: Wanted) -> None:

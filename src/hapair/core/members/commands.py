@@ -58,8 +58,8 @@ def _handle(turn: Turn, request_id: int, command: Command) -> None:
             belonging.introduce(turn, request_id, command)
         case Want():
             belonging.want(turn, request_id, command)
-        case Forget(resource):
-            belonging.forget(turn, request_id, resource)
+        case Forget():
+            belonging.forget(turn, request_id, command)
         case ConfirmPeerDown():
             _confirm(turn, request_id)
         case ConfirmCopy(name):

@@ -35,7 +35,7 @@ class Work(StrEnum):
     RUN_AGAIN = "let the application run again"
     MOUNT_AGAIN = "let its data be mounted again"
     RETIRE_FSTAB = "say in /etc/fstab that a former copy is left there"
-    FORGET = "forget what is known of the copy"
+    FORGET = "forget whose it was, and what is known of the copy"
 
 
 # Each of these takes back another one, and may be done again and again.

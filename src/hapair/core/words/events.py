@@ -130,8 +130,9 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """The resource was released: what is known of its copies is about nothing any more."""
+    """It was released: what is known of it, and of its copies, is about nothing any more."""
 
+    application: str
     resource: str
 
 

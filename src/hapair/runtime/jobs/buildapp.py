@@ -410,7 +410,9 @@ class ApplicationBuilder:
             if work in TAKES_BACK and volume.shares_disk_with(each.volumes):
                 return Refused(f"{volume.resource} belongs to {each.application.name}, as built")
         if work is Work.FORGET:
-            return await ordered(self._around.command(Forget(volume.resource)))
+            entry = built.by_resource[volume.resource]
+            forget = Forget(entry.application.name, volume.resource)
+            return await ordered(self._around.command(forget))
         return await self._workshop.do(work, volume, built)
 
     async def _ask_peer(self, verb: str, args: JsonObject) -> Outcome:
