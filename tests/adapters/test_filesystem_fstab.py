@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from hapair.adapters.filesystem import superblock
-from hapair.adapters.filesystem.fstab import MARK, Fstab
+from hapair.adapters.filesystem.fstab import MARK, RETIRED, Fstab
 from hapair.adapters.filesystem.options import in_force
 from hapair.model.application import FileSystem, Volume
 from hapair.model.outcome import Done, Refused
@@ -105,6 +105,24 @@ def test_a_line_is_left_out_and_put_back_whatever_its_spelling(
     assert file.read_bytes() == before.encode("latin-1")
     assert file.stat().st_mode & 0o777 == 0o640
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+def test_the_line_of_a_former_copy_stays_commented_out_and_says_why(
+    tmp_path: Path, volume: Volume
+) -> None:
+    file = tmp_path / "fstab"
+    line = SAME[0]
+    file.write_text(f"first /first ext4\n{line}\n")
+    fstab = Fstab(file)
+    assert fstab.retire(volume) == Done()
+    assert file.read_text() == f"first /first ext4\n{line}\n", (
+        "what we did not leave out is not ours"
+    )
+    fstab.leave(volume)
+    for change in (fstab.retire, fstab.retire, fstab.restore, fstab.leave):
+        assert change(volume) == Done()
+        assert file.read_text() == f"first /first ext4\n{RETIRED}{line}\n"
+    assert not fstab.left_out(volume)
 
 
 def test_a_device_is_known_under_any_of_its_names(tmp_path: Path) -> None:

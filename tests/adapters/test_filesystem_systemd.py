@@ -87,6 +87,12 @@ async def test_a_mount_that_is_put_back_is_no_read_only_one(tmp_path: Path, opti
     assert machine.run.ran == ["mount -t ext4 -o ro,noload /dev/vg_x/data /srv/x"]
 
 
+async def test_a_former_copy_is_left_writable_to_whoever_needs_it(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    assert await machine.natives.retire(volume()) == Done()
+    assert machine.run.ran == ["blockdev --setrw /dev/vg_x/data"]
+
+
 def test_a_place_where_no_mount_of_ours_could_be_seen_is_refused(tmp_path: Path) -> None:
     natives = Machine(tmp_path).natives
     place = tmp_path / "srv" / "x"

@@ -118,7 +118,9 @@ def test_an_application_must_be_named(command: str) -> None:
     assert "required: APP" in came.err
 
 
-@pytest.mark.parametrize("words", [(), ("orders", "--abandon")])
+@pytest.mark.parametrize(
+    "words", [(), ("--release",), ("orders", "--abandon"), ("--abandon", "--release")]
+)
 @pytest.mark.usefixtures("root")
 def test_either_an_application_is_built_or_a_build_is_abandoned(words: tuple[str, ...]) -> None:
     assert given("clbuildapp", *words).code == ExitCode.USAGE
@@ -145,6 +147,36 @@ def test_abandoning_says_what_is_as_before_what_stays_and_where_the_note_is(
     daemon.answer("abandon", {"steps": [], "told": [], "aside": ""})
     assert "no unfinished build" in given("clbuildapp", "--abandon").out
     assert given("clbuildapp", "--abandon", "--json").json["steps"] == []
+
+
+LEFT: JsonObject = {
+    "application": "orders",
+    "steps": ["node1: stop the application", "node1: mount the file system natively orders.data"],
+    "told": ["node2: vg_orders/data keeps the former copy, which nothing mounts"],
+    "changed": True,
+}
+
+
+def test_a_release_says_what_is_left_of_it(daemon: FakeDaemon) -> None:
+    daemon.answer("release", LEFT)
+    assert given("clbuildapp", "--release", "orders").out == (
+        "orders is out of the cluster (2 steps)\n"
+        "  node2: vg_orders/data keeps the former copy, which nothing mounts\n"
+    )
+    assert given("clbuildapp", "--release", "orders", "--plan").out == (
+        "  1. node1: stop the application\n"
+        "  2. node1: mount the file system natively orders.data\n"
+        "afterwards:\n"
+        "  node2: vg_orders/data keeps the former copy, which nothing mounts\n"
+        "nothing was changed; without --plan this is done\n"
+    )
+    asked = [{"application": "orders", "plan": False}, {"application": "orders", "plan": True}]
+    assert daemon.asked_for("release") == asked
+    assert given("clbuildapp", "--release", "orders", "--json").json["changed"]
+    daemon.answer("release", {"application": "orders", "steps": [], "told": [], "changed": False})
+    came = given("clbuildapp", "orders", "--release")
+    assert came.out == "orders is not built: there is nothing to release\n"
+    assert came.code == ExitCode.DONE
 
 
 STEPS: JsonObject = {

@@ -85,6 +85,7 @@ def teach(daemon: BadDaemon, line: tuple[str, ...]) -> None:
         daemon.answer(verb, {"text": "so it is"})
     told: JsonObject = {"application": "orders", "steps": STEPS, "volumes": ["orders.data"]}
     daemon.answer("buildapp", told)
+    daemon.answer("release", {"application": "orders", "steps": STEPS, "told": []})
     daemon.answer("abandon", {"steps": STEPS, "told": [], "aside": ""})
     daemon.answer("split-look", looked())
     daemon.answer("split-resolve", told)

@@ -37,6 +37,11 @@ TRIED_BY: Final = {
     "It never touches other applications": (
         "lab/test_applications.py::test_application_is_added_while_another_runs",
     ),
+    "With --release it never removes a copy of the data": (
+        "jobs/test_release.py::test_a_trouble_at_any_moment_ends_in_one_of_two_states",
+        "core/test_release.py::test_neither_node_has_a_right_to_it_before_its_data_is_mounted",
+        "lab/test_release.py::test_an_application_leaves_the_cluster_and_is_built_anew",
+    ),
     "With --abandon it never touches what is built": (
         "jobs/test_abandon.py::test_what_is_built_is_not_taken_back",
         "core/test_remnants.py::test_a_made_volume_stays_unless_its_home_answers",

@@ -23,7 +23,7 @@ from tests.config.reference import BUILT, CLUSTER
 from tests.config.test_bad_input import APPLICATION
 from tests.config.transcripts import Case, table
 from tests.fakes.small import FakeRunner
-from tests.jobs.test_builder import Nonsense, no_command, no_reload
+from tests.jobs.test_builder import Nonsense, no_command, no_halt, no_reload
 
 
 class Peer:
@@ -47,7 +47,7 @@ class Office:
         node = cast("Node", SimpleNamespace(state=state, peer=Peer()))
         memory = FileStorage(self.places.memory)
         around = Surroundings(
-            lambda: node, no_reload, no_command, FakeRunner(), self.places, memory
+            lambda: node, no_reload, no_command, FakeRunner(), self.places, memory, no_halt
         )
         tool = cast(
             "Workshop", SimpleNamespace(volumes=Nonsense(), natives=Nonsense(), scan=no_scan)

@@ -68,14 +68,19 @@ async def no_command(_: Command) -> JsonObject:
     return {}
 
 
+async def no_halt(_: Call) -> JsonObject:
+    return {}
+
+
 def builder(
     places: Places, bench: Bench, standing: Standing = Standing.TOGETHER
 ) -> ApplicationBuilder:
     places.memory.mkdir(parents=True)
     state = SimpleNamespace(me="node1", built=BUILT, standing=standing)
     node = cast("Node", SimpleNamespace(state=state))
+    memory = FileStorage(places.memory)
     around = Surroundings(
-        lambda: node, no_reload, no_command, FakeRunner(), places, FileStorage(places.memory)
+        lambda: node, no_reload, no_command, FakeRunner(), places, memory, no_halt
     )
     return ApplicationBuilder(around, lambda: cast("Workshop", bench))
 

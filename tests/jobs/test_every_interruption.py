@@ -5,7 +5,7 @@ The moments are not listed here: a run without trouble tells them, so a new step
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +73,10 @@ class Story:
     async def type_it(self) -> bool:
         """Type clbuildapp; tell whether it says that the application is built."""
         builder = self.world.builders["node1"]
-        self.typed = asyncio.create_task(builder.buildapp(Call({"application": "orders"})))
+        return await self.ends_well(builder.buildapp(Call({"application": "orders"})))
+
+    async def ends_well(self, typed: Coroutine[object, object, object]) -> bool:
+        self.typed = asyncio.create_task(typed)
         try:
             await self.typed
         except (RpcError, asyncio.CancelledError):
@@ -145,7 +148,7 @@ async def test_a_trouble_at_any_moment_ends_in_one_of_two_states(
         home = story.world.hosts["node1"]
         if says_built:
             assert story.is_built(), told
-        elif trouble == "interrupted":
+        elif trouble == "interrupted" and "Introduce" not in moment:  # It is built by then.
             assert story.is_as_before(), f"{told}: {story.world.looks()}"
         elif trouble == "peer lost":  # Its part waits for it; the data does not.
             assert home.looks() == story.before[0], told

@@ -10,19 +10,23 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final, cast
 
 from hapair.config.built_json import dumps as dump_built
 from hapair.config.built_json import loads as load_built
+from hapair.core.members import belonging
 from hapair.core.plan.steps import Work
-from hapair.core.words.events import Command
+from hapair.core.words.events import Command, Forget, Introduce, PeerState, Want
+from hapair.core.words.peer import PeerView
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
+from hapair.core.words.turn import Turn
 from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.status import Standing
+from hapair.model.status import Standing, Wanted
 from hapair.model.storage import Folder, GroupStorage, LogicalVolume, NativeMount
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
@@ -42,6 +46,7 @@ NATIVE: Final = "native"
 OVER_DRBD: Final = "DRBD"
 PLAIN: Final = "plain line"
 LEFT_OUT: Final = "left out"
+RETIRED: Final = "of a former copy"
 
 
 class Killed(BaseException):
@@ -80,6 +85,7 @@ class Host:
     other: "Host | None" = None
     ways: tuple[Folder, ...] = ()  # Folders on the way to its mount points.
     made_like: tuple[Folder, ...] = ()  # What a mount point was to be made like.
+    stored: Stored = field(default_factory=Stored)  # What its core keeps on its disk.
     volumes: Volumes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -149,6 +155,10 @@ class Natives:
 
     def folders(self, place: str) -> tuple[Folder, ...]:
         return self.host.ways
+
+    async def retire(self, volume: Volume) -> Outcome:
+        self.host.fstab = RETIRED if self.host.fstab == LEFT_OUT else self.host.fstab
+        return Done()
 
     def make_mount_point(self, volume: Volume, like: tuple[Folder, ...] = ()) -> Outcome:
         self.host.made_like = like
@@ -305,6 +315,8 @@ class Line:
     ) -> JsonObject:  # fmt: skip
         if not self.connected:
             raise RpcError(f"the daemon of {self.name} cannot be reached")
+        if verb in self.world.unknown:
+            raise RpcError(f"{self.name} does not know {verb}")
         there = self.world.builders[self.name].for_peer()[verb]
         sent = json.loads(json.dumps(args or {}))
         answer = await there(Call(sent, from_peer=True))
@@ -314,13 +326,98 @@ class Line:
 
 
 @dataclass
+class Core:
+    """A node as its builder sees it: its core acts together with the peer's as long as it can."""
+
+    world: "World"
+    me: str
+    built: Built  # In force.
+    peer: Line
+
+    @property
+    def host(self) -> Host:
+        return self.world.hosts[self.me]
+
+    @property
+    def state(self) -> NodeState:
+        said = PeerState(
+            1, 1, Standing.TOGETHER, 0, self.world.built(self.peer.name).generation, (), ()
+        )
+        seen = (Kernel(self.host).facts(volume.resource) for volume in self.built.volumes())
+        return NodeState(
+            me=self.me,
+            boot_id="boot",
+            incarnation=1,
+            built=self.built,
+            stored=self.host.stored,
+            standing=Standing.TOGETHER if self.peer.connected else Standing.CUT,
+            accepted=1,
+            peer=PeerView(incarnation=1, heard_at_s={"public": 0.0}, state=said),
+            facts={facts.resource: facts for facts in seen if facts is not None},
+        )
+
+    async def command(self, command: Command) -> JsonObject:
+        self.world.instant(f"{self.me}: before {type(command).__name__}")
+        turn = Turn(self.state)
+        match command:
+            case Introduce():
+                belonging.introduce(turn, 1, command)
+            case Want():
+                belonging.want(turn, 1, command)
+            case Forget():
+                belonging.forget(turn, 1, command)
+            case _:
+                raise NotImplementedError
+        self.host.stored = turn.state.stored
+        self.serve()
+        self.world.instant(f"{self.me}: after {type(command).__name__}")
+        return {}
+
+    async def halt(self, _: Call) -> JsonObject:
+        def down() -> None:
+            turn = Turn(self.state)
+            record = turn.state.record("orders")
+            assert record is not None
+            belonging.write(turn, record, wanted=Wanted.DOWN)
+            self.host.stored = turn.state.stored
+
+        async def really() -> Outcome:
+            down()
+            if self.host.frozen:
+                return Refused("it waits for the peer")
+            if self.host.mount == OVER_DRBD:
+                self.host.mount, self.host.drbd = "", Role.SECONDARY
+            return Done()
+
+        outcome = await self.world.deed(f"{self.me}: halt", really)
+        if not isinstance(outcome, Done):
+            raise RpcError(outcome.why)
+        return {}
+
+    def serve(self) -> None:
+        """Bring up what is built, and mount what is wanted here, as every core does in time."""
+        host = self.host
+        for volume in self.built.volumes():
+            record = self.state.record("orders")
+            if record is None or not host.on or host.mount == NATIVE:
+                continue
+            host.drbd = host.drbd or Role.SECONDARY
+            if record.owner == self.me and record.wanted is not Wanted.DOWN:
+                host.drbd, host.mount = Role.PRIMARY, OVER_DRBD
+            assert volume.resource in host.files
+            host.frozen = host.frozen and host.other is not None and host.other.drbd is None
+
+
+@dataclass
 class World:
     root: Path
     in_fstab: bool = True
     in_fstab_of_peer: bool = False
     hosts: dict[str, Host] = field(default_factory=dict)
     builders: dict[str, ApplicationBuilder] = field(default_factory=dict)
+    cores: dict[str, Core] = field(default_factory=dict)
     moments: list[str] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)  # What no node's version knows.
     # What happens at the moment with this number; the answer takes the place of the deed's own.
     happens: dict[int, Callable[[str], Outcome | None]] = field(default_factory=dict)
 
@@ -349,23 +446,18 @@ class World:
     def start_daemon(self, name: str) -> None:
         """Make a builder over what is on disk, as a new daemon does."""
         places = self.places(name)
-        state = SimpleNamespace(
-            me=name, built=self.built(name), record=lambda _: None, standing=Standing.TOGETHER
-        )
         other = next(each for each in NAMES if each != name)
-        node = cast("Node", SimpleNamespace(state=state, peer=Line(self, other)))
+        core = self.cores[name] = Core(self, name, self.built(name), Line(self, other))
+        node = cast("Node", core)
 
         async def reload() -> None:
             self.instant(f"{name}: before the configuration is used")
-            state.built = self.built(name)
+            core.built = self.built(name)
             self.instant(f"{name}: after the configuration was used")
 
-        async def command(_: Command) -> JsonObject:
-            return {}
-
         around = Surroundings(
-            lambda: node, reload, command, FakeRunner(), places,
-            Memory(places.memory, self, name), retry_s=0.0,
+            lambda: node, reload, core.command, FakeRunner(), places,
+            Memory(places.memory, self, name), core.halt, retry_s=0.0,
         )  # fmt: skip
         bench = cast("Workshop", Bench(self, self.hosts[name]))
         self.builders[name] = ApplicationBuilder(around, lambda: bench)

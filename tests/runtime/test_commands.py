@@ -40,8 +40,14 @@ class NoBuilder:
     async def buildapp(self, _: Call) -> JsonObject:
         raise NotImplementedError
 
+    async def release(self, _: Call) -> JsonObject:
+        raise NotImplementedError
+
     async def abandon(self, _: Call) -> JsonObject:
         raise NotImplementedError
+
+    def refuse_beside(self, application: str) -> None:
+        pass
 
     def alarms(self) -> tuple[Alarm, ...]:
         return ()

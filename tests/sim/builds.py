@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
 
-from hapair.core.words.events import Halt, Introduce, Run
+from hapair.core.words.events import Forget, Halt, Introduce, Run, Want
 from hapair.model.application import Application, Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
@@ -43,7 +43,7 @@ class BuildApplication:
 
 @dataclass(frozen=True, slots=True)
 class RemoveApplication:
-    """Halt it, and leave it out of the next configuration; no command of ours does this."""
+    """Release it: halt it, and leave it out of the next configuration."""
 
     name: str
     apart_s: float
@@ -252,6 +252,8 @@ class Job:
 
 
 class Removal:
+    """One clbuildapp --release: out of the cluster on both nodes, or as it was."""
+
     def __init__(self, world: World, change: RemoveApplication) -> None:
         self.world = world
         self.name = change.name
@@ -262,30 +264,42 @@ class Removal:
         owner = self.world.owner(self.name)
         if owner is None:
             return
+        self.here = self.world.machines[owner]
+        self.there = self.world.machines[other(owner)]
+        self.life = self.here.daemon  # It is this daemon's job.
+        state = self.world.state(owner)
+        record = state.record(self.name) if state is not None else None
+        self.wanted = record.wanted if record is not None else Wanted.DOWN
+        self.before = self.here.built
+        left = tuple(b for b in self.before.applications if b.application.name != self.name)
+        generation = self.before.generation + 1
+        self.built = replace(self.before, generation=generation, applications=left)
         self.world.building = True
         self.world.command(owner, Halt(self.name))
         self._wait()
+
+    def _goes_on(self, step: Callable[[], None], after_s: float = LOOKS_EVERY_S) -> None:
+        self.world.clockwork.after(after_s, step)
+
+    def _is_lost(self) -> bool:
+        return self.world.clockwork.now_s > self.until_s or self.here.daemon is not self.life
 
     def _wait(self) -> None:
         world = self.world
         if any(machine.store_s for machine in world.machines.values()):
             self.until_s = world.clockwork.now_s + STOPS_WITHIN_S  # The command waits for a disk.
-        if self._is_down() and _both_can(world):
-            former = world.machines[NODES[0]].built
-            left = tuple(b for b in former.applications if b.application.name != self.name)
-            built = replace(former, generation=former.generation + 1, applications=left)
-            first = world.machines[world.owner(self.name) or NODES[0]]
-            world.say(first.name, f"has {self.name} no longer, generation {built.generation}")
-            _commit(world, built)
-            _install(world, first, built)
-            world.clockwork.after(self.apart_s, partial(self._follow, first, built))
-        elif world.clockwork.now_s > self.until_s:
-            world.building = False
+        if self._is_lost():
+            self._take_back()
+        elif self._is_down() and _both_can(world):
+            world.say(self.here.name, f"releases {self.name}, generation {self.built.generation}")
+            _install(world, self.here, self.built)
+            self.until_s = world.clockwork.now_s + PEER_IS_BACK_WITHIN_S
+            self._goes_on(self._install_there, self.apart_s)
         else:
-            world.clockwork.after(LOOKS_EVERY_S, self._wait)
+            self._goes_on(self._wait)
 
     def _is_down(self) -> bool:
-        volumes = self.world.built.application(self.name).volumes
+        volumes = self.before.application(self.name).volumes
         names = [volume.resource for volume in volumes]
         roles = {self.world.resources[n].side(node).role for n in names for node in NODES}
         up = any(
@@ -301,12 +315,37 @@ class Removal:
         records = [state.record(self.name) for state in states if state is not None]
         return [r.wanted for r in records if r is not None] == [Wanted.DOWN, Wanted.DOWN]
 
-    def _follow(self, first: Machine, built: Built) -> None:
-        """Let the other node catch up as soon as it hears of it, then forget what was removed."""
+    def _install_there(self) -> None:
+        state = self.world.state(self.there.name)
+        if self._is_lost() or (state is not None and state.standing is Standing.ALONE):
+            self._take_back()
+        elif not _are_reached(self.world):
+            self._goes_on(self._install_there)
+        else:
+            _install(self.world, self.there, self.built)
+            _commit(self.world, self.built)
+            self.world.say(self.here.name, f"has released {self.name}")
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Forget what was released, as soon as both nodes can be spoken to."""
         if not _are_reached(self.world):
-            self.world.clockwork.after(LOOKS_EVERY_S, partial(self._follow, first, built))
+            self._goes_on(self._give_back)
             return
-        _install(self.world, self.world.machines[other(first.name)], built)
         for name in [each for each in self.world.resources if each.startswith(f"{self.name}.")]:
             _drop(self.world, name)
+            for node in NODES:
+                self.world.command(node, Forget(self.name, name))
+        self.world.building = False
+
+    def _take_back(self) -> None:
+        """Install the former configuration, and let it run again where it belongs by now."""
+        if not _are_reached(self.world) or self.here.daemon is None:
+            self._goes_on(self._take_back)
+            return
+        self.world.say(self.here.name, f"takes back the release of {self.name}")
+        if self.here.built == self.built:
+            _install(self.world, self.here, self.before)
+        owner = self.world.owner(self.name) or self.here.name
+        self.world.command(owner, Want(self.name, self.wanted))
         self.world.building = False

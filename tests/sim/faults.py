@@ -11,12 +11,14 @@ from hapair.core.words.events import (
     Command,
     ConfirmCopy,
     ConfirmPeerDown,
+    Forget,
     Form,
     Halt,
     Introduce,
     Leave,
     Move,
     Run,
+    Want,
 )
 from hapair.model.status import Standing
 from tests.sim import builds, hardships, holders, mounts
@@ -417,7 +419,7 @@ class Faults:
         match command:
             case Run(name) | Halt(name) | Move(name):
                 self.world.command(self.world.owner(name) or node, command)
-            case Form() | Leave() | Introduce() | ConfirmCopy():
+            case Form() | Leave() | Introduce() | Want() | Forget() | ConfirmCopy():
                 self.world.command(node, command)
             case ConfirmPeerDown():
                 # The operator has looked: nothing is confirmed unless the peer is really off.

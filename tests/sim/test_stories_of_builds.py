@@ -142,6 +142,21 @@ def test_a_disk_that_is_full_on_the_peer_keeps_no_build_from_its_end(kind: Arbit
 
 @each_kind
 @pytest.mark.parametrize("victim", NODES)
+def test_a_release_that_only_one_node_knows_is_taken_back(
+    kind: ArbitrationKind, victim: str
+) -> None:
+    stage = Stage(with_kind(kind, WEB_TOO)).begin()
+    stage.suffers(RemoveApplication(WEB, APART_S))
+    first = stage.world.machines["node1"]
+    stage.waits_for(lambda: WEB not in first.built.by_name, 20.0)
+    stage.suffers(PowerOff(victim, 20.0))
+    stage.waits_for(lambda: stage.runs_on(WEB) != (), 90.0)
+    stage.ends_well()
+    assert WEB in stage.world.built.by_name
+
+
+@each_kind
+@pytest.mark.parametrize("victim", NODES)
 def test_a_node_dies_while_an_application_is_removed(kind: ArbitrationKind, victim: str) -> None:
     stage = Stage(with_kind(kind, WEB_TOO)).begin()
     stage.suffers(RemoveApplication(WEB, APART_S))

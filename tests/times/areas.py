@@ -36,6 +36,7 @@ AREAS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/lab/test_failures.py::test_a_resync_that_stands_still",
         "tests/lab/test_many_volumes.py",
         "tests/lab/test_other_tools.py",
+        "tests/lab/test_release.py",
         "tests/lab/test_resources_of_others.py",
         "tests/lab/test_resync_order.py",
         "tests/lab/test_strangers.py",

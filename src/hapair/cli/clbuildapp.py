@@ -1,4 +1,4 @@
-"""clbuildapp: put an application under the cluster's care, or take over changes of it."""
+"""clbuildapp: put an application under the cluster's care, change it, or let it go again."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from hapair.cli.screen.terminal import filled
 
 PAGE: Final = parsers.Page(
     name="clbuildapp",
-    summary="put an application under the cluster's care, or take over changes of it",
+    summary="put an application under the cluster's care, change it, or let it go again",
     does="""
         Reads /etc/cluster/APP/appconf.xml on this node and makes it so. File systems of the
         application's volume groups that are mounted natively here are put under replication with
@@ -25,6 +25,13 @@ PAGE: Final = parsers.Page(
         back as it was: it ends as built or as before, and clstat says which and what to type. The
         options of a mount stay what they are; what cannot stay is named before anything begins.
         --plan shows what would be done and changes nothing.
+
+        --release takes an application out of the cluster again; type it on the node where it runs,
+        or ran last. The program is stopped, and the data is mounted there from its own volume, as
+        it was before the cluster: with its options, and with its line of fstab. Nothing else of it
+        is left on either node but the volume of the other node: it keeps the former copy, which
+        nothing mounts, until you remove it. Once both nodes have given up the right to run it, a
+        release is brought to its end, whatever interrupts it; before that it is taken back.
 
         An unfinished build is taken back by itself, and first of all when the command is typed
         again. --abandon is for one whose note (job.json) cannot be read, or whose other node is
@@ -39,12 +46,15 @@ PAGE: Final = parsers.Page(
         ("It never begins when a step can be seen to fail: no room, a busy mount, a missing tool,"
         " a peer that is down."),
         "It never touches other applications.",
+        ("With --release it never removes a copy of the data, and never mounts the one of the other"
+         " node."),
         ("With --abandon it never touches what is built, and never removes the data of a volume"
         " unless the node where it comes from answers and has it."),
     ),
     examples=(
         parsers.Example("clbuildapp orders --plan", "what would be done, in which order"),
         parsers.Example("clbuildapp orders", "do it; then: clrunapp orders"),
+        parsers.Example("clbuildapp --release orders", "let it go; its data stays mounted here"),
         parsers.Example("clbuildapp --abandon --plan", "what an unreadable build has left behind"),
     ),
     files=(
@@ -68,6 +78,10 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="take back, on both nodes, what an unfinished build left whose note cannot be read",
     )
+    made.add_argument(
+        "--release", action="store_true", help="take the application out of the cluster; data stays"
+    )
+    made.refuse_beside("--abandon", ("--release",), "what nobody can read has no name")
     made.add_argument("--plan", action="store_true", help="show what would be done, change nothing")
     parsers.add_json(made)
     return made
@@ -76,6 +90,8 @@ def parser() -> argparse.ArgumentParser:
 def body(options: argparse.Namespace) -> int:
     if options.abandon:
         return abandon(options)
+    if options.release:
+        return release(options)
     name = options.application
     saying = f"planning {name}" if options.plan else f"building {name}"
     text = (
@@ -89,6 +105,40 @@ def body(options: argparse.Namespace) -> int:
     else:
         print("\n".join(told(Reader(result), name, planned=options.plan)))
     return int(ExitCode.DONE)
+
+
+def release(options: argparse.Namespace) -> int:
+    name = options.application
+    text = (
+        "The daemon ends the step that is under way, then takes the release back, or brings it to"
+        " its end where both nodes have given the application up already; clstat tells."
+    )
+    saying = f"planning the release of {name}" if options.plan else f"releasing {name}"
+    with goes_on(text), ProgressLine(saying) as progress:
+        result = call("release", {"application": name, "plan": options.plan}, progress.show)
+    if options.json:
+        print_json(result)
+    else:
+        print("\n".join(told_released(Reader(result), name, planned=options.plan)))
+    return int(ExitCode.DONE)
+
+
+def told_released(result: Reader, name: str, *, planned: bool) -> Iterator[str]:
+    """Yield what was done, or with --plan what would be, and what is left then."""
+    steps = result.texts("steps")
+    if not steps:
+        yield f"{name} is not built: there is nothing to release"
+        return
+    if planned:
+        for number, step in enumerate(steps, start=1):
+            yield from filled(step, f"{number:3}. ")
+        yield "afterwards:"
+    else:
+        yield f"{name} is out of the cluster ({len(steps)} steps)"
+    for sentence in result.texts("told"):
+        yield f"  {sentence}"  # One of them may be a line for fstab: it stays whole.
+    if planned:
+        yield "nothing was changed; without --plan this is done"
 
 
 def abandon(options: argparse.Namespace) -> int:

@@ -101,6 +101,13 @@ class NativeMounts(Protocol):
         """Let fstab mount it again as before; Done also when it never did."""
         ...
 
+    async def retire(self, volume: Volume) -> Outcome:
+        """Let a former copy be any volume: writable, and said to be one where fstab names it.
+
+        What we left out of fstab stays so. Done also when there is nothing to do.
+        """
+        ...
+
     def mounted(self, volume: Volume) -> bool:
         """Tell whether the bare volume is mounted here, wherever."""
 

@@ -44,6 +44,7 @@ NEEDED: Final[dict[str, dict[str, type]]] = {
     },
     "abandon": {"steps": list, "told": list},
     "buildapp": {"application": str, "steps": list},
+    "release": {"application": str, "steps": list, "told": list},
     "split-look": {"application": str, "split": bool},
     "split-resolve": {"application": str, "steps": list},
 }

@@ -130,11 +130,15 @@ class Daemon:
             wiring.run,
             self.places,
             wiring.storage,
+            self._halt,
         )
         return ApplicationBuilder(around, lambda: wiring.workshop(self.running_node().hands))
 
     async def _command(self, command: Command) -> JsonObject:
         return await self.commands.command(command)
+
+    async def _halt(self, call: Call) -> JsonObject:
+        return await self.commands.halt(call)
 
     def running_node(self) -> Node:
         if self.node is not None:
@@ -233,16 +237,20 @@ class Daemon:
         """Try it once; return what is left, which is written down when it is new."""
         builder, node = self.commands.builder, self.running_node()
         if not before:
-            self.journal.add("interrupted-job", "a clbuildapp was interrupted; taking it back")
+            self.journal.add(
+                "interrupted-job", "a clbuildapp was interrupted; bringing it to an end"
+            )
         for _ in range(PEER_WAIT_S):
             if node.peer.connected:
                 break
             await asyncio.sleep(1.0)
         left = await builder.finish_interrupted(Call())
         if not left:
-            self.journal.add("interrupted-job", "everything of it was taken back")
+            self.journal.add(
+                "interrupted-job", "the interrupted clbuildapp is at its end; clstat shows which"
+            )
         elif left != before:
-            text = f"could not be taken back: {'; '.join(left)}; it is tried again"
+            text = f"is left of an interrupted clbuildapp: {'; '.join(left)}; it is tried again"
             self.journal.add("interrupted-job", text, severity=Severity.ALARM)
         return left
 

@@ -21,6 +21,7 @@ from hapair.model.outcome import Done, Outcome, Refused
 
 FSTAB: Final = Path("/etc/fstab")
 MARK: Final = "# hapair mounts this over DRBD: "
+RETIRED: Final = "# hapair left a former copy here, the data is on the other node: "
 AUTOMOUNT: Final = "x-systemd.automount"  # systemd then holds the mount point itself.
 # Names that are made of what lies on a device.
 BY_CONTENT: Final = {"UUID": "/dev/disk/by-uuid/", "LABEL": "/dev/disk/by-label/"}
@@ -47,12 +48,18 @@ class Fstab:
 
     def restore(self, volume: Volume) -> Outcome:
         """Take our comment away again; Done also when there is none."""
+        return self._mark_anew(volume, "")
 
-        def restored(line: str) -> str:
+    def retire(self, volume: Volume) -> Outcome:
+        """Say in our comment that a former copy is left; no boot mounts that by surprise."""
+        return self._mark_anew(volume, RETIRED)
+
+    def _mark_anew(self, volume: Volume, mark: str) -> Outcome:
+        def marked(line: str) -> str:
             former = line.removeprefix(MARK)
-            return former if former != line and _means(former, volume) else line
+            return mark + former if former != line and _means(former, volume) else line
 
-        return self._rewrite(restored)
+        return self._rewrite(marked)
 
     def mentions(self, volume: Volume) -> bool:
         """Tell whether a line means the volume, whether it is commented out by us or not."""

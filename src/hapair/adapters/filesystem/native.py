@@ -136,6 +136,14 @@ class NativeFileSystems:
             await self._reloaded(volume)
         return restored
 
+    async def retire(self, volume: Volume) -> Outcome:
+        """Mark its lines as those of a former copy, and take away the guard that DRBD's side set.
+
+        A volume that is not there needs no guard.
+        """
+        await self._run(("blockdev", "--setrw", volume.backing_device), timeout_s=LIMIT_S)
+        return await asyncio.to_thread(self._fstab.retire, volume)
+
     async def _reloaded(self, volume: Volume) -> Outcome:
         """Let systemd read fstab again, whoever changed it: a daemon may have died in between."""
         if not self._systemd.is_dir() or not await asyncio.to_thread(self._fstab.mentions, volume):

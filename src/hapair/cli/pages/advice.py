@@ -43,9 +43,9 @@ ADVICE: Final = {
     "superseded": "mend this node's networks; the peer goes on",
     "no-redundancy": "bring {peer} back; it joins by itself (after clhalt: clform)",
     "builds": "wait for it; Ctrl-C where it was typed takes everything back",
-    "takes-back": "wait for it; then type: clbuildapp {application}",
-    "not-taken-back": "mend what is named; it is tried again by itself. Then type:"
-    " clbuildapp {application}",
+    "takes-back": "wait for it; then type the command again if you still want it",
+    "not-taken-back": "mend what is named; it is tried again by itself, and at once when the"
+    " command is typed again",
     "job-unreadable": "clbuildapp --abandon --plan shows what it left behind; clbuildapp --abandon"
     " takes that back and sets the note aside",
     "configuration-differs": "clbuild gives both nodes the newer configuration",

@@ -94,6 +94,14 @@ def forget_foreign(turn: Turn, resource: str) -> None:
     turn.store(foreign=tuple(f for f in turn.state.stored.foreign if f.resource != resource))
 
 
+def forget(turn: Turn, resource: str) -> None:
+    """Forget all that is stored about the copies of a resource that is not built any more."""
+    forget_foreign(turn, resource)
+    for name in ("behind", "unproven", "away", "wrote_nothing", "peer_misses"):
+        kept = (each for each in getattr(turn.state.stored, name) if each != resource)
+        turn.store(**{name: tuple(kept)})
+
+
 def believe(turn: Turn, resources: Collection[str]) -> None:
     """Trust copies that only may miss writes: a person, or who could have written, says so."""
     stored = turn.state.stored
@@ -169,7 +177,7 @@ def update(turn: Turn) -> None:
     """Keep the lists of resources whose local copy misses writes, or may (rows 3, 9 and 14).
 
     A copy falls behind when the peer says that it writes without us, or when our disk dropped out
-    under a running resource and the peer has its own. Only DRBD clears it: UpToDate while connected.
+    under a running resource and the peer has one. Only DRBD clears it: UpToDate while connected.
     """
     told, unsure = _told_unprotected(turn.state)
     if unsure & set(turn.state.joined_from_s):

@@ -5,7 +5,7 @@ from typing import Final
 
 from hapair.core.applications import goals, items, ladder, placement, trials
 from hapair.core.copies import doubts, replication
-from hapair.core.members import formation, membership, unproven
+from hapair.core.members import belonging, formation, membership, unproven
 from hapair.core.right import hearing
 from hapair.core.right.arbitration import Verdict
 from hapair.core.words.effects import Severity
@@ -13,12 +13,14 @@ from hapair.core.words.events import (
     Command,
     ConfirmCopy,
     ConfirmPeerDown,
+    Forget,
     Form,
     Halt,
     Introduce,
     Leave,
     Move,
     Run,
+    Want,
 )
 from hapair.core.words.item import Is
 from hapair.core.words.state import Held, NodeState, Pending
@@ -26,7 +28,7 @@ from hapair.core.words.turn import Turn
 from hapair.model import timing
 from hapair.model.application import Application
 from hapair.model.backing import Trust
-from hapair.model.status import Phase, Record, Standing, Version, Wanted
+from hapair.model.status import Phase, Record, Standing, Wanted
 
 MEMBER: Final = (Standing.TOGETHER, Standing.ALONE, Standing.CUT)
 
@@ -52,8 +54,12 @@ def _handle(turn: Turn, request_id: int, command: Command) -> None:
             _form(turn, request_id, command)
         case Leave():
             _leave(turn, request_id, command)
-        case Introduce(application, wanted):
-            _introduce(turn, request_id, application, wanted)
+        case Introduce():
+            belonging.introduce(turn, request_id, command)
+        case Want():
+            belonging.want(turn, request_id, command)
+        case Forget():
+            belonging.forget(turn, request_id, command)
         case ConfirmPeerDown():
             _confirm(turn, request_id)
         case ConfirmCopy(name):
@@ -103,18 +109,6 @@ def _leave(turn: Turn, request_id: int, command: Leave) -> None:
     elif state.leave is not None and command.shutdown:
         turn.change(leave=replace(state.leave, shutdown=True))
     _await(turn, request_id, "leave", "", limit_s)
-
-
-def _introduce(turn: Turn, request_id: int, application: str, wanted: Wanted) -> None:
-    state = turn.state
-    if application not in state.built.by_name:
-        turn.reply(request_id, f"{application} is not built", accepted=False)
-        return
-    if state.record(application) is None:
-        version = Version(state.stored.epoch, 1)
-        turn.put_record(Record(application, state.me, version, wanted))
-        turn.note("introduced", f"belongs to {state.me} from now on", application)
-    turn.reply(request_id, f"{application} is known", accepted=True)
 
 
 def _confirm(turn: Turn, request_id: int) -> None:
@@ -210,25 +204,12 @@ def _own_command(
     limit_s = (application.limits.start_s + application.limits.stop_s) + timing.COMMAND_S
     match command:
         case Halt():
-            _write(turn, record, wanted=Wanted.DOWN)
+            belonging.write(turn, record, wanted=Wanted.DOWN)
             _await(turn, request_id, "halt", application.name, limit_s)
         case Run():
             _run(turn, request_id, command, application, record)
         case Move():
             _move(turn, request_id, command, application, record)
-
-
-def _write(turn: Turn, record: Record, *, wanted: Wanted) -> None:
-    """Write the next version of an own record; failures of the past are forgiven."""
-    turn.change(
-        fresh=tuple(a for a in turn.state.fresh if a != record.application),
-        moving=tuple(a for a in turn.state.moving if a != record.application),
-    )
-    if record.wanted is wanted and not record.failed_on:
-        return
-    version = record.version.after(turn.state.stored.epoch)
-    forgiven = record.forgiven(*turn.state.built.cluster.nodes)
-    turn.put_record(replace(forgiven, wanted=wanted, version=version))
 
 
 def _run(
@@ -248,7 +229,7 @@ def _run(
     if target != state.me and (refusal := _cannot_go(seen)):
         _refuse_or_hold(turn, request_id, command, seen, refusal)
         return
-    _write(turn, record, wanted=Wanted.UP)
+    belonging.write(turn, record, wanted=Wanted.UP)
     if target != state.me:
         turn.change(moving=(*turn.state.moving, application.name))
     limit_s = application.limits.start_s * 2 + timing.COMMAND_S
@@ -356,7 +337,7 @@ def _move(
     elif refusal := _cannot_go(seen):
         _refuse_or_hold(turn, request_id, command, seen, refusal)
     else:
-        _write(turn, record, wanted=record.wanted)
+        belonging.write(turn, record, wanted=record.wanted)
         turn.change(moving=(*turn.state.moving, application.name))
         turn.note("move", f"moves to {turn.state.peer_name}: an operator asked", application.name)
         limit_s = application.limits.start_s + application.limits.stop_s + timing.COMMAND_S

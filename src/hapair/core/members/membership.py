@@ -96,6 +96,7 @@ def forget_incarnation(turn: Turn, incarnation: int) -> None:
 def absorb_state(turn: Turn, peer_state: PeerState, *, lives: bool = False) -> None:
     """Take the peer's newest state in: higher versions of records win.
 
+    A peer that is not ahead may not have forgotten yet what was released: its word counts no more.
     An older incarnation is ignored, unless it is known to be the one that ``lives``.
     """
     if peer_state.incarnation < turn.state.peer.incarnation and not lives:
@@ -104,8 +105,11 @@ def absorb_state(turn: Turn, peer_state: PeerState, *, lives: bool = False) -> N
         forget_incarnation(turn, peer_state.incarnation)
     turn.change_peer(state=peer_state, unread="")
     state = turn.state
+    ahead = peer_state.generation > state.built.generation
     for theirs in peer_state.records:
         ours = state.record(theirs.application)
+        if ours is None and not ahead and theirs.application not in state.built.by_name:
+            continue
         if ours is None or theirs.version > ours.version:
             turn.put_record(theirs)
         elif theirs.version == ours.version and theirs.owner != ours.owner:

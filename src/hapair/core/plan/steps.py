@@ -31,6 +31,12 @@ class Work(StrEnum):
     UNMOUNT = "unmount the file system from DRBD"
     INSTALL = "install the new configuration"
     INSTALL_FORMER = "install the former configuration"
+    # Of a release:
+    HALT = "stop the application"
+    RUN_AGAIN = "let the application run again"
+    MOUNT_AGAIN = "let its data be mounted again"
+    RETIRE_FSTAB = "say in /etc/fstab that a former copy is left there"
+    FORGET = "forget whose it was, and what is known of the copy"
 
 
 # Each of these takes back another one, and may be done again and again.
@@ -46,8 +52,12 @@ TAKES_BACK: Final = frozenset(
         Work.DEMOTE,
         Work.UNMOUNT,
         Work.INSTALL_FORMER,
+        Work.RETIRE_FSTAB,
+        Work.FORGET,
     }
 )
+# These are about the whole application; a step of all others says for which volume it is.
+WITHOUT_VOLUME: Final = frozenset({Work.INSTALL, Work.HALT})
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,23 @@ class Introduce:
 
     application: str
     wanted: Wanted
+    anew: bool = False  # What is known of one of this name is about a former, released one.
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Let an application of this node be as it was before a release that is taken back."""
+
+    application: str
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """It was released: what is known of it, and of its copies, is about nothing any more."""
+
+    application: str
+    resource: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +164,9 @@ class ConfirmCopy:
     application: str
 
 
-Command: TypeAlias = Form | Leave | Introduce | Run | Halt | Move | ConfirmPeerDown | ConfirmCopy
+Command: TypeAlias = (
+    Form | Leave | Introduce | Want | Forget | Run | Halt | Move | ConfirmPeerDown | ConfirmCopy
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ class Commands:
             "fence-peer": Verb(self.fence_peer, cancellable=True, by_kernel=True),
             "reload": Verb(self.reload_built),
             "buildapp": Verb(self.builder.buildapp, cancellable=True),
+            "release": Verb(self.builder.release, cancellable=True),
             "abandon": Verb(self.builder.abandon, cancellable=True),
         }
 
@@ -323,6 +324,8 @@ class Commands:
         return await self._of_own(call, command)
 
     async def _of_own(self, call: Call, command: Run | Halt | Move) -> JsonObject:
+        if not isinstance(command, Halt):
+            self.builder.refuse_beside(command.application)
         if isinstance(command, Move):
             await refuse_full(self.node())
         if not isinstance(command, Run) and not call.flag("force"):

@@ -1,10 +1,11 @@
-"""What the builder of applications answers, and what it writes to the peer's."""
+"""What the builder says: to whoever typed the command, and to the peer's builder."""
 
 from dataclasses import replace
 
 from hapair.config.built_json import dumps as dump_built
 from hapair.config.codec import encode
 from hapair.core.plan.application import Plan
+from hapair.core.plan.release import Release
 from hapair.model.application import Application
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.outcome import Done, Outcome
@@ -20,10 +21,12 @@ def as_text(built: Built, application: Application) -> str:
 
 
 def as_answer(outcome: Outcome) -> JsonObject:
+    """Tell the peer's builder how its step ended."""
     return {} if isinstance(outcome, Done) else {"refused": outcome.why}
 
 
 def result(name: str, plan: Plan, warnings: tuple[Problem, ...]) -> JsonObject:
+    """Tell what a build does."""
     return {
         "application": name,
         "summary": list(plan.summary),
@@ -34,7 +37,18 @@ def result(name: str, plan: Plan, warnings: tuple[Problem, ...]) -> JsonObject:
     }
 
 
+def released(name: str, release: Release | None, *, changed: bool) -> JsonObject:
+    """Tell what a release does; None: nothing."""
+    return {
+        "application": name,
+        "steps": list(release.texts) if release is not None else [],
+        "told": list(release.told) if release is not None else [],
+        "changed": changed,
+    }
+
+
 def somebody_builds(node: str) -> RpcError:
+    """Refuse what another job is in the way of."""
     return RpcError(
         f"another clbuildapp is at work on {node}, or did not come to its end",
         "clstat says what becomes of it",
@@ -43,6 +57,7 @@ def somebody_builds(node: str) -> RpcError:
 
 
 def refused(name: str, problems: tuple[Problem, ...]) -> RpcError:
+    """Refuse a build with all that is in its way."""
     return RpcError(
         f"{name} cannot be built as it is; nothing was changed",
         "mend what is listed and type it again",

@@ -6,45 +6,39 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hapair import __version__
-from hapair.config.appconf import examine_appconf
 from hapair.config.built_json import dumps as dump_built
 from hapair.config.built_json import loads as load_built
-from hapair.config.codec import DamagedError, encode
-from hapair.config.fingerprint import fingerprint
+from hapair.config.codec import encode
 from hapair.config.format_appconf import APPLICATION_NAME
 from hapair.config.kinds import Wrong
-from hapair.config.together import check_together, in_subnets
 from hapair.core.explain import Alarm
 from hapair.core.plan.application import Plan, Situation, make_plan
 from hapair.core.plan.remnants import Remnants
 from hapair.core.plan.steps import TAKES_BACK, Step, Work
-from hapair.core.words.events import Command, Introduce
+from hapair.core.words.events import Command, Forget, Introduce, Want
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application, Volume
 from hapair.model.built import Built
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.problem import Problem
 from hapair.model.status import Wanted
 from hapair.model.storage import Folder, NodeStorage
 from hapair.ports.machine import Storage
 from hapair.ports.programs import CommandRunner
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
-from hapair.runtime.building import archive
 from hapair.runtime.building.change import to_its_end
-from hapair.runtime.building.files import (
-    BUSY,
-    BUSY_MEND,
-    BusyError,
-    mode_for,
-    only_builder,
-    read_written,
-    write_durably,
-)
+from hapair.runtime.building.files import BUSY, BUSY_MEND, BusyError, only_builder
 from hapair.runtime.codec import decode
 from hapair.runtime.jobs.abandon import Leaving, remnants
-from hapair.runtime.jobs.answers import as_answer, as_text, refused, result, somebody_builds
+from hapair.runtime.jobs.answers import (
+    as_answer,
+    as_text,
+    refused,
+    released,
+    result,
+    somebody_builds,
+)
 from hapair.runtime.jobs.job import (
+    BACK,
     BACKWARDS,
     UNDO_RETRY_S,
     Job,
@@ -53,7 +47,15 @@ from hapair.runtime.jobs.job import (
     run,
     take_back,
 )
-from hapair.runtime.jobs.parcel import Parcel, ParcelError, pack, refusal
+from hapair.runtime.jobs.parcel import Parcel, ParcelError, pack, refusal, unpack
+from hapair.runtime.jobs.release import (
+    WANTED_AGAIN,
+    departure,
+    job_of,
+    left_out,
+    not_ended,
+    ordered,
+)
 from hapair.runtime.jobs.survey import survey, ways_to
 from hapair.runtime.jobs.unfinished import (
     WAY_OUT,
@@ -65,6 +67,7 @@ from hapair.runtime.jobs.unfinished import (
     told_unreadable,
 )
 from hapair.runtime.jobs.workshop import Workshop
+from hapair.runtime.jobs.written import written
 from hapair.runtime.node.node import Node
 from hapair.runtime.node.peer import Peer
 from hapair.runtime.places import Places
@@ -85,6 +88,7 @@ class Surroundings:
     run: CommandRunner
     places: Places
     memory: Storage
+    halt: Handler  # As clhaltapp asks for it.
     retry_s: float = UNDO_RETRY_S  # Between two tries to take something back.
 
 
@@ -97,6 +101,7 @@ class ApplicationBuilder:
         self._for_peer = asyncio.Lock()  # A step may go on when the builder that asked is gone.
         self._file = JobFile(around.places, around.memory)
         self._told: Alarm | None = None  # How far a job of this node is, for people.
+        self._released = ""  # The application that is being released.
 
     def for_peer(self) -> dict[str, Handler]:
         """Return what the peer's builder may ask of this node."""
@@ -105,6 +110,8 @@ class ApplicationBuilder:
             "build-step": self._answer_step,
             "build-install": self._answer_install,
             "build-remnants": self._answer_remnants,
+            "release-survey": self._answer_release_survey,
+            "release-want": self._answer_release_want,
         }
 
     @property
@@ -128,7 +135,7 @@ class ApplicationBuilder:
         name = call.text("application")
         if isinstance(wrong := APPLICATION_NAME.kind.read(name), Wrong):
             raise RpcError(f"APP: {wrong.what}", wrong.mend, exit_code=ExitCode.USAGE)
-        application, print_, warnings = self._read(name)
+        application, print_, warnings = written(self._around.places, self._state.built, name)
         if self._busy or (call.flag("plan") and self._file.present()):
             raise somebody_builds(self._state.me)
         if call.flag("plan"):
@@ -139,15 +146,17 @@ class ApplicationBuilder:
                 await self._clear_former(call)
                 with self._alone():
                     plan = await self._look(call, application, print_)
+                    before = self._state.built
                     if plan.steps:
-                        await self._run_job(call, name, plan)
+                        await self._run_job(call, Job(name, before, plan.built, plan.steps))
         finally:
             self._rest()
-        if self._state.record(name) is None:
+        anew = name not in before.by_name
+        if anew or self._state.record(name) is None:
             # Also without steps: an earlier run may have died after its last step.
             has_data = self._state.built.application(name).volumes
             wanted = Wanted.DATA if has_data else Wanted.DOWN
-            await to_its_end(self._around.command(Introduce(name, wanted)))
+            await to_its_end(self._around.command(Introduce(name, wanted, anew)))
         return result(name, plan, warnings) | {"changed": bool(plan.steps)}
 
     @contextmanager
@@ -186,19 +195,20 @@ class ApplicationBuilder:
             return (self._told.text,)
         if job is None:
             return ()
-        name, retry_s = job.application, self._around.retry_s
-        say = self._saying(call, name)
+        say, retry_s = self._saying(call, job), self._around.retry_s
         left = await take_back(job, self._do, self._keep, say, me=self._state.me, retry_s=retry_s)
-        self._told = told_left(name, left) if left else None
+        self._told = told_left(job, left) if left else None
         return left
 
-    def _saying(self, call: Call, name: str) -> Say:
+    def _saying(self, call: Call, job: Job) -> Say:
         """Tell each step to the caller, and to whoever types clstat."""
 
         def say(text: str, number: int, of: int) -> None:
-            call.progress(text, number, of)
             back = text.startswith(BACKWARDS)
-            self._told = told_taken_back(name, text) if back else told_at_work(name, text)
+            if job.gives_back:
+                text = text.removeprefix(BACK)
+            call.progress(text, number, of)
+            self._told = told_taken_back(job, text) if back else told_at_work(job, text)
 
         return say
 
@@ -206,7 +216,7 @@ class ApplicationBuilder:
         left = await to_its_end(self._take_back_former(call))
         if left:
             raise RpcError(
-                f"an earlier clbuildapp could not be taken back: {'; '.join(left)}",
+                f"an earlier clbuildapp did not come to its end: {'; '.join(left)}",
                 f"mend the cause and type it again; without its note, or without the other node:"
                 f" {WAY_OUT} --plan",
             )
@@ -226,33 +236,47 @@ class ApplicationBuilder:
         finally:
             self._rest()
 
+    async def release(self, call: Call) -> JsonObject:
+        """Handle the verb ``release`` {application, plan}: let it leave the cluster with its data.
+
+        Raises RpcError: refused before anything changed, failed half-way and taken back, or out of
+        the cluster with something left to give back, which is tried again.
+        """
+        name, places = call.text("application"), self._around.places
+        if self._busy or (call.flag("plan") and self._file.present()):
+            raise somebody_builds(self._state.me)
+        call.progress(f"looking at {name} on both nodes")
+        if call.flag("plan"):
+            return released(
+                name,
+                await departure(self._around.node(), self._workshop, places, name),
+                changed=False,
+            )
+        self._busy, self._released = True, name
+        try:
+            async with self._at_work:
+                await self._clear_former(call)
+                with self._alone():
+                    release = await departure(self._around.node(), self._workshop, places, name)
+                    if release is not None:
+                        job = job_of(self._state.built, name, release)
+                        await self._run_job(call, job)
+                        if left := await to_its_end(self._take_back_former(call)):
+                            raise not_ended(job.command, left)
+        finally:
+            self._rest()
+        return released(name, release, changed=release is not None)
+
+    def refuse_beside(self, application: str) -> None:
+        """Raise RpcError while the application is being released: it would be started beside."""
+        if application and application == self._released:
+            mend = "wait for it; clstat says what becomes of it"
+            raise RpcError(f"{application} is being released", mend, exit_code=ExitCode.NOT_NOW)
+
     def _rest(self) -> None:
-        self._busy = False
+        self._busy, self._released = False, ""
         if not self._file.present():
             self._told = None
-
-    def _read(self, name: str) -> tuple[Application, str, tuple[Problem, ...]]:
-        path = self._around.places.appconf(name)
-        try:
-            text = read_written(path)
-        except OSError as error:
-            mend = "write it; samples: /usr/share/hapair/samples"
-            raise RpcError(f"{path}: {error.strerror}", mend, exit_code=ExitCode.USAGE) from None
-        reading = examine_appconf(text, file=str(path))
-        built = self._state.built
-        if reading.value is None:
-            raise refused(name, reading.problems)
-        written = reading.value
-        others = tuple(
-            b.application for b in built.applications if b.application.name != written.name
-        )
-        together = check_together(
-            built.cluster, (*others, written), places={written.name: reading.places}
-        )
-        problems = (*reading.problems, *together)
-        if any(not problem.warning for problem in problems):
-            raise refused(name, problems)
-        return in_subnets(built.cluster, written), fingerprint(written), problems
 
     async def _plan(self, application: Application, print_: str) -> Plan:
         state = self._state
@@ -266,7 +290,7 @@ class ApplicationBuilder:
             },
             timeout_s=SURVEY_LIMIT_S,
         )
-        record = state.record(application.name)
+        record, is_built = state.record(application.name), application.name in state.built.by_name
         situation = Situation(
             built=state.built,
             application=application,
@@ -274,7 +298,7 @@ class ApplicationBuilder:
             file=str(self._around.places.appconf(application.name)),
             here=here,
             peer=decode(NodeStorage, answer.get("storage")),
-            owner=record.owner if record is not None else "",
+            owner=record.owner if record is not None and is_built else "",
         )
         plan = make_plan(situation)
         if not isinstance(plan, Plan):
@@ -309,22 +333,21 @@ class ApplicationBuilder:
                 exit_code=ExitCode.NOT_NOW,
             ) from None
 
-    async def _run_job(self, call: Call, name: str, plan: Plan) -> None:
-        job = Job(name, self._state.built, plan.built, plan.steps)
-        me, say = self._state.me, self._saying(call, name)
+    async def _run_job(self, call: Call, job: Job) -> None:
+        me, say, retry_s = self._state.me, self._saying(call, job), self._around.retry_s
         try:
-            await run(job, self._do, self._keep, say, me=me, retry_s=self._around.retry_s)
+            await run(job, self._do, self._keep, say, me=me, retry_s=retry_s)
         except asyncio.CancelledError as interruption:
             if isinstance(interruption.__cause__, JobFailedError):
-                self._told = told_left(name, interruption.__cause__.not_undone)
+                self._told = told_left(job, interruption.__cause__.not_undone)
             raise
         except JobFailedError as error:
             if error.not_undone:
-                self._told = told_left(name, error.not_undone)
+                self._told = told_left(job, error.not_undone)
                 left = "; ".join(error.not_undone)
                 mend = (
                     f"this could not be taken back: {left}; it is tried again by itself, and"
-                    f" first of all when you type: clbuildapp {name}"
+                    f" first of all when you type: {job.command}"
                 )
             else:
                 mend = "everything was taken back; mend the cause and type it again"
@@ -335,6 +358,10 @@ class ApplicationBuilder:
         built = job.before if work is Work.INSTALL_FORMER else job.built
         if work in (Work.INSTALL, Work.INSTALL_FORMER):
             return await self._install(step.node, job.application, built)
+        if work is Work.HALT:
+            return await ordered(self._around.halt(Call({"application": job.application})))
+        if work in WANTED_AGAIN:
+            return await self._want(job.application, WANTED_AGAIN[work])
         if step.node == me:
             return await self._work(work, step.volume[0], built, step.folders)
         args: JsonObject = {
@@ -345,6 +372,13 @@ class ApplicationBuilder:
         }
         return await self._ask_peer("build-step", args)
 
+    async def _want(self, application: str, wanted: Wanted) -> Outcome:
+        """Let its owner write it: a peer that was given the right meanwhile may be that by now."""
+        record = self._state.record(application)
+        if record is None or record.owner == self._state.me:
+            return await ordered(self._around.command(Want(application, wanted)))
+        return await self._ask_peer("release-want", {"application": application, "wanted": wanted})
+
     async def _work(
         self, work: Work, volume: Volume, built: Built, folders: tuple[Folder, ...] = ()
     ) -> Outcome:
@@ -352,6 +386,10 @@ class ApplicationBuilder:
         for each in self._state.built.applications:
             if work in TAKES_BACK and volume.shares_disk_with(each.volumes):
                 return Refused(f"{volume.resource} belongs to {each.application.name}, as built")
+        if work is Work.FORGET:
+            entry = built.by_resource[volume.resource]
+            forget = Forget(entry.application.name, volume.resource)
+            return await ordered(self._around.command(forget))
         return await self._workshop.do(work, volume, built, folders)
 
     async def _ask_peer(self, verb: str, args: JsonObject) -> Outcome:
@@ -364,7 +402,8 @@ class ApplicationBuilder:
 
     async def _install(self, node: str, application: str, built: Built) -> Outcome:
         try:
-            files = pack(self._around.places.appconf(application).parent)
+            folder = self._around.places.appconf(application).parent
+            files = pack(folder) if application in built.by_name else ()
         except (ParcelError, OSError) as error:
             return Refused(str(error))
         parcel = Parcel(application, dump_built(built).decode(), files)
@@ -373,41 +412,8 @@ class ApplicationBuilder:
         return await self._ask_peer("build-install", {"parcel": encode(parcel)})
 
     async def _unpack(self, parcel: Parcel) -> Outcome:
-        """Write the files, then built.json, then use it; as far as that is not so yet."""
         async with self._for_peer:
-            built = load_built(parcel.built.encode())
-            before = await asyncio.to_thread(self._on_disk)
-            if before not in (None, built) and abs(before.generation - built.generation) != 1:
-                return Refused(f"generation {before.generation} was built there meanwhile")
-            try:
-                if before != built:
-                    await asyncio.to_thread(self._write, parcel)
-            except OSError as error:
-                return Refused(f"{error.filename}: {error.strerror}")
-            if self._state.built == built:
-                return Done()
-            try:
-                await self._around.reload()
-            except RpcError as error:
-                return Unknown(str(error))
-            return Done()
-
-    def _on_disk(self) -> Built | None:
-        try:
-            return load_built(self._around.places.built.read_bytes())
-        except (OSError, DamagedError):
-            return None
-
-    def _write(self, parcel: Parcel) -> None:
-        places = self._around.places
-        state = self._state
-        name = archive.archive_name_now(state.built.generation)
-        archive.make(places, name, node=state.me, version=__version__)
-        folder = places.appconf(parcel.application).parent
-        for file in parcel.files:
-            write_durably(folder / file.name, file.text.encode(), file.mode)
-        mode = mode_for(load_built(parcel.built.encode()).cluster)
-        write_durably(places.built, parcel.built.encode(), mode)
+            return await unpack(parcel, self._state, self._around.places, self._around.reload)
 
     async def _keep(self, job: Job | None) -> None:
         """Store the job, or forget it: clbuild refuses while there is one."""
@@ -433,6 +439,15 @@ class ApplicationBuilder:
         async with self._for_peer:
             mine = await remnants(self._state, self._workshop, theirs.volumes())
             return {"remnants": encode(mine)}
+
+    async def _answer_release_survey(self, call: Call) -> JsonObject:
+        self._refuse_beside_job()
+        found = await left_out(self._state, self._workshop, call.text("application"))
+        return {"left_out": list(found)}
+
+    async def _answer_release_want(self, call: Call) -> JsonObject:
+        wanted = Want(call.text("application"), Wanted(call.text("wanted")))
+        return await self._around.command(wanted)
 
     def _refuse_beside_job(self) -> None:
         """Keep the peer's builder away while a job of this node is under way or unfinished."""

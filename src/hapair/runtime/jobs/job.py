@@ -18,7 +18,8 @@ from hapair.runtime.building.change import uninterrupted
 UNDO_TRIES_MAX: Final = 3
 UNDO_RETRY_S: Final = 1.0
 # How the texts begin that are said once the way leads back.
-BACKWARDS: Final = ("interrupted:", "failed:", "taking back:")
+BACK: Final = "taking back: "
+BACKWARDS: Final = ("interrupted:", "failed:", BACK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,18 @@ class Job:
     built: Built  # What the job leads to.
     steps: tuple[Step, ...]
     begun: int = 0  # How many steps were begun; the last one of them may have happened.
+    then: "Job | None" = None  # What is stored in its place once it is complete.
+
+    @property
+    def gives_back(self) -> bool:
+        """Tell whether the application is released already: taking back leads to the end then."""
+        return self.before.generation > self.built.generation
+
+    @property
+    def command(self) -> str:
+        """Return what was typed."""
+        releases = self.gives_back or self.application not in self.built.by_name
+        return f"clbuildapp {'--release ' if releases else ''}{self.application}"
 
 
 Do = Callable[[Step, Work, Job], Awaitable[Outcome]]
@@ -80,7 +93,7 @@ async def run(
             say(f"failed: {outcome.why}; taking everything back", number, of)
             raise JobFailedError(step, outcome.why, await back())
     try:
-        await uninterrupted(keep(None))
+        await uninterrupted(keep(job.then))
     except OSError as error:  # Taken back later, when it is in use, it would do harm.
         why = f"the job cannot be closed: {error}"
         raise JobFailedError(job.steps[-1], why, await back()) from None
@@ -101,13 +114,14 @@ async def take_back(
 
     Each undo looks at what is there, and each try begins with the last step again: what an
     undo found to be down may have come up since, e.g. by a mount that had been slow.
-    A job with something left to undo stays stored: it is tried again later.
+    A job with something left to undo stays stored: it is tried again later. What was started again
+    is not started once more then: whoever stopped it meanwhile meant it.
     """
     failed: tuple[str, ...] = ()
     for attempt in range(UNDO_TRIES_MAX):
         if attempt:
             await asyncio.sleep(retry_s)
-        failed = await _undo_all(job, do, say, me)
+        failed, job = await _undo_all(job, do, say, me)
         if not failed:
             break
     with suppress(OSError):  # It stays stored as it was; taking it back twice does no harm.
@@ -115,21 +129,26 @@ async def take_back(
     return failed
 
 
-async def _undo_all(job: Job, do: Do, say: Say, me: str) -> tuple[str, ...]:
+async def _undo_all(job: Job, do: Do, say: Say, me: str) -> tuple[tuple[str, ...], Job]:
+    """Return what could not be undone, and the job as it is to be tried again."""
     failed: list[str] = []
     obstacles: list[Step] = []
+    steps = list(job.steps)
     for number in range(job.begun, 0, -1):
         step = job.steps[number - 1]
         if any(_bars(obstacle, step, me) for obstacle in obstacles):
             continue
         for work in step.undo:
-            say(f"taking back: {step.undone(work)}", job.begun - number + 1, job.begun)
+            say(f"{BACK}{step.undone(work)}", job.begun - number + 1, job.begun)
             outcome = await do(step, work, job)
             if not isinstance(outcome, Done):
                 failed.append(f"{step.undone(work)}: {outcome.why}")
                 obstacles.append(step)
                 break
-    return tuple(failed)
+        else:
+            if step.work is Work.HALT:
+                steps[number - 1] = replace(step, undo=())
+    return tuple(failed), replace(job, steps=tuple(steps))
 
 
 def _bars(failed: Step, earlier: Step, me: str) -> bool:

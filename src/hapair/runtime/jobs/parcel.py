@@ -1,11 +1,23 @@
 """What INSTALL carries: the built configuration and the application's own folder."""
 
+import asyncio
 import stat
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hapair import __version__
+from hapair.config.built_json import loads as load_built
+from hapair.config.codec import DamagedError
+from hapair.core.words.state import NodeState
+from hapair.model.built import Built
+from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.status import Standing
+from hapair.rpc.messages import RpcError
+from hapair.runtime.building import archive
+from hapair.runtime.building.files import mode_for, write_durably
+from hapair.runtime.places import Places
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 FILES_MAX: Final = 200
@@ -71,3 +83,41 @@ def is_inside(name: str) -> bool:
     """Tell whether a file's name stays inside the application's folder."""
     parts = name.split("/")
     return bool(name) and not name.startswith("/") and not {"", ".", ".."} & set(parts)
+
+
+async def unpack(
+    parcel: Parcel, state: NodeState, places: Places, reload: Callable[[], Awaitable[None]]
+) -> Outcome:
+    """Write the files, then built.json, then use it; as far as that is not so yet."""
+    built = load_built(parcel.built.encode())
+    before = await asyncio.to_thread(_on_disk, places)
+    if before not in (None, built) and abs(before.generation - built.generation) != 1:
+        return Refused(f"generation {before.generation} was built there meanwhile")
+    try:
+        if before != built:
+            await asyncio.to_thread(_write, parcel, built, state, places)
+    except OSError as error:
+        return Refused(f"{error.filename}: {error.strerror}")
+    if state.built == built:
+        return Done()
+    try:
+        await reload()
+    except RpcError as error:
+        return Unknown(str(error))
+    return Done()
+
+
+def _on_disk(places: Places) -> Built | None:
+    try:
+        return load_built(places.built.read_bytes())
+    except (OSError, DamagedError):
+        return None
+
+
+def _write(parcel: Parcel, built: Built, state: NodeState, places: Places) -> None:
+    name = archive.archive_name_now(state.built.generation)
+    archive.make(places, name, node=state.me, version=__version__)
+    folder = places.appconf(parcel.application).parent
+    for file in parcel.files:
+        write_durably(folder / file.name, file.text.encode(), file.mode)
+    write_durably(places.built, parcel.built.encode(), mode_for(built.cluster))

@@ -13,7 +13,7 @@ from hapair.config.built_json import dumps as dump_built
 from hapair.config.built_json import loads as load_built
 from hapair.config.codec import DamagedError, encode
 from hapair.core.explain import Alarm
-from hapair.core.plan.steps import Step, Work
+from hapair.core.plan.steps import WITHOUT_VOLUME, Step
 from hapair.durable import sync_folder
 from hapair.ports.machine import Storage
 from hapair.rpc.messages import Malformed
@@ -103,33 +103,34 @@ def decode_job(content: bytes) -> Job:
     before, built = load_built(stored.before.encode()), load_built(stored.built.encode())
     if not 0 <= stored.begun <= len(stored.steps):
         raise Malformed(f"{stored.begun} steps were begun of {len(stored.steps)}")
-    if any(not step.volume and step.work is not Work.INSTALL for step in stored.steps):
+    if any(not step.volume and step.work not in WITHOUT_VOLUME for step in stored.steps):
         raise Malformed("a step does not say which volume it is for")
     return Job(stored.application, before, built, stored.steps, stored.begun)
 
 
-def told_at_work(application: str, doing: str) -> Alarm:
+def told_at_work(job: Job, doing: str) -> Alarm:
+    name = job.application
+    aim = "built" if name in job.built.by_name else "released"
     text = (
-        f"clbuildapp {application} is at work ({doing}); it ends with {application} built, or,"
-        " when it fails or is interrupted, with everything as before"
+        f"{job.command} is at work ({doing}); it ends with {name} {aim}, or, when it fails or is"
+        " interrupted, with everything as before"
     )
-    return Alarm("builds", text, application)
+    return Alarm("builds", text, name)
 
 
-def told_taken_back(application: str, doing: str) -> Alarm:
-    text = (
-        f"clbuildapp {application} did not come to its end ({doing}); it ends with everything as"
-        " before"
-    )
-    return Alarm("takes-back", text, application)
+def told_taken_back(job: Job, doing: str) -> Alarm:
+    text = f"{job.command} did not come to its end ({doing}); it ends with everything as before"
+    if job.gives_back:
+        text = f"{job.command} is at work ({doing}); it is out of the cluster by now"
+    return Alarm("takes-back", text, job.application)
 
 
-def told_left(application: str, left: tuple[str, ...]) -> Alarm:
-    text = (
-        f"clbuildapp {application} did not come to its end, and this is not yet as before:"
-        f" {'; '.join(left)}"
-    )
-    return Alarm("not-taken-back", text, application)
+def told_left(job: Job, left: tuple[str, ...]) -> Alarm:
+    what = "this is not yet as before"
+    if job.gives_back:
+        what = "it is out of the cluster, but this is left of it"
+    text = f"{job.command} did not come to its end, and {what}: {'; '.join(left)}"
+    return Alarm("not-taken-back", text, job.application)
 
 
 def told_unreadable(place: Path, error: UnreadableError) -> Alarm:

@@ -63,6 +63,7 @@ class Workshop:
             Work.WRITE_META_DATA: self.files.make_meta_data,
             Work.LEAVE_FSTAB: self.natives.leave_fstab,
             Work.RESTORE_FSTAB: self.natives.restore_fstab,
+            Work.RETIRE_FSTAB: self.natives.retire,
             Work.UNMOUNT_NATIVE: self.natives.unmount,
             Work.MOUNT_NATIVE: self.natives.mount,
             Work.BRING_UP: self._bring_up,

@@ -1,0 +1,151 @@
+"""How an application leaves the cluster: what is in its way, and what gives its data back."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hapair.core.copies import doubts
+from hapair.core.plan.steps import Step, Work
+from hapair.core.right import hearing
+from hapair.core.words.state import NodeState
+from hapair.model.application import Application, OcfAgent, Program, Script, Unit, Volume
+from hapair.model.built import Built
+from hapair.model.status import Standing, Wanted
+
+AGAIN: Final = {Wanted.UP: (Work.RUN_AGAIN,), Wanted.DATA: (Work.MOUNT_AGAIN,), Wanted.DOWN: ()}
+ESCAPED: Final = " \t\n\\"  # What fstab writes as an octal number.
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    what: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    built: Built  # What will be installed.
+    leaving: tuple[Step, ...]  # Until neither node may run it; taken back when one fails.
+    giving_back: tuple[Step, ...]  # All of them as if begun: taking them back is the aim.
+    told: tuple[str, ...]  # What is left afterwards, and what to do about it.
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Return all that is done, in order."""
+        back = (step.undone(work) for step in reversed(self.giving_back) for work in step.undo)
+        return (*(step.text for step in self.leaving), *back)
+
+
+def objection(state: NodeState, name: str) -> Objection | None:
+    """Return why a built application cannot leave the cluster from this node now; None: it can."""
+    me, peer, record, theirs = state.me, state.peer_name, state.record(name), state.peer.state
+    if state.standing is not Standing.TOGETHER or theirs is None or not hearing.agreed(state):
+        what = f"{me} and {peer} are not together, and a node that misses this would still have"
+        return Objection(f"{what} the right to run {name}", f"bring {peer} back; see: clstat")
+    if theirs.generation != state.built.generation:
+        what = f"{me} and {peer} have different configurations"
+        return Objection(what, "the older one is brought up to date in seconds; see: clstat")
+    if record is None:
+        return Objection(f"no node knows {name} yet", f"type first: clbuildapp {name}")
+    if record.owner != me:
+        what = f"{name} belongs to {record.owner}: its data is current there"
+        mend = f"type it there; or bring {name} here first: clmoveapp {name}"
+        return Objection(what, mend)
+    if name in state.moving:
+        return Objection(f"{name} is being moved to {peer}", "wait for it; see: clstat")
+    for volume in state.built.application(name).volumes:
+        if not doubts.is_current(state, volume.resource):
+            what = f"the copy of {volume.resource} on {me} is not current"
+            return Objection(what, "wait until it is, or mend its disk; see: clstat")
+    return None
+
+
+def make_release(
+    state: NodeState, name: str, left_out: tuple[str, ...], left_out_there: tuple[str, ...]
+) -> Release:
+    """Return how an application against which nothing speaks leaves the cluster from this node.
+
+    ``left_out``: the resources of which a line of fstab is commented out by us, on each node.
+    """
+    me, peer = state.me, state.peer_name
+    entry, record = state.built.application(name), state.record(name)
+    others = tuple(each for each in state.built.applications if each is not entry)
+    built = replace(state.built, generation=state.built.generation + 1, applications=others)
+    leaving = (
+        Step(me, Work.HALT, AGAIN[record.wanted] if record is not None else ()),
+        Step(me, Work.INSTALL, (Work.INSTALL_FORMER,)),
+        Step(peer, Work.INSTALL, (Work.INSTALL_FORMER,)),
+    )
+    # The outer of two mounts comes first, so its step is the later one.
+    volumes = tuple(sorted(entry.volumes, key=lambda volume: volume.mount_point, reverse=True))
+    steps = (
+        *(_left_to_others(peer, volume) for volume in volumes),
+        *(_mounted_natively(me, volume) for volume in volumes),
+        *(Step(peer, Work.LEAVE_FSTAB, (Work.RETIRE_FSTAB,), (volume,)) for volume in volumes),
+    )
+    told = [_mounted(me, each, in_fstab=each.resource in left_out) for each in entry.volumes]
+    told += [_kept(peer, each, line=each.resource in left_out_there) for each in entry.volumes]
+    return Release(built, leaving, steps, (*told, *_not_run(me, entry.application)))
+
+
+def _mounted_natively(node: str, volume: Volume) -> Step:
+    back = (
+        Work.TAKE_DOWN,
+        Work.LEAVE_DATA_VOLUME,
+        Work.MOUNT_NATIVE,
+        Work.RESTORE_FSTAB,
+        Work.REMOVE_META_VOLUME,
+        Work.FORGET,
+        Work.REMOVE_RESOURCE,
+    )
+    return Step(node, Work.BRING_UP, back, (volume,))
+
+
+def _left_to_others(node: str, volume: Volume) -> Step:
+    back = (
+        Work.TAKE_DOWN,
+        Work.LEAVE_DATA_VOLUME,
+        Work.REMOVE_META_VOLUME,
+        Work.FORGET,
+        Work.REMOVE_RESOURCE,
+    )
+    return Step(node, Work.BRING_UP, back, (volume,))
+
+
+def _mounted(node: str, volume: Volume, *, in_fstab: bool) -> str:
+    text = f"{node}: {volume.mount_point} is mounted from {volume.backing_device}, as any other"
+    if in_fstab:
+        return text
+    place = "".join(
+        f"\\{ord(sign):03o}" if sign in ESCAPED else sign for sign in volume.mount_point
+    )
+    options = volume.mount_options or "defaults"
+    line = f"{volume.backing_device} {place} {volume.file_system} {options} 0 2"
+    return f"{text}; a boot mounts it only with this line in /etc/fstab: {line}"
+
+
+def _kept(node: str, volume: Volume, *, line: bool) -> str:
+    path = f"{volume.volume_group}/{volume.logical_volume}"
+    text = f"{node}: {path} keeps the former copy, which nothing mounts"
+    if line:
+        text += "; its line in /etc/fstab stays commented out, and says so"
+    return f"{text}; when nobody needs it: lvremove {path}"
+
+
+def _not_run(node: str, application: Application) -> tuple[str, ...]:
+    addresses = " and ".join(str(each.address.ip) for each in application.addresses)
+    parts = []
+    if application.program is not None:
+        parts.append(f"start its program again: {_started_by(application.program)}")
+    if addresses:
+        parts.append(f"its addresses are on no node any more: {addresses}")
+    return (f"{node}: {'; '.join(parts)}",) if parts else ()
+
+
+def _started_by(program: Program) -> str:
+    match program:
+        case Script(path):
+            return f"{path} start"
+        case Unit(unit):
+            return f"systemctl start {unit}"
+        case OcfAgent(provider, kind):
+            return f"the agent ocf:{provider}:{kind}"
