@@ -75,7 +75,7 @@ class Clients:
                 self.answered_at_s[application].append(self.clockwork.now_s)
 
     def _write_to(self, resource: Resource, node: str) -> bool:
-        if resource.name not in self.machines[node].mounted:
+        if not self.machines[node].mounted.shows(resource.name):
             return False
         data = resource.visible(node)
         if data is None:
