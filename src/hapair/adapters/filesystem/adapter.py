@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from hapair.adapters.filesystem.changes import MountChanges
 from hapair.adapters.filesystem.mounter import Mounter, Target
 from hapair.adapters.filesystem.uses import Use
-from hapair.adapters.shared.mounts import MountTable, mount_info, number_of
+from hapair.adapters.shared.mounts import MountTable, mount_info, mount_table, number_of
 from hapair.adapters.shared.readings import Readings
 from hapair.adapters.shared.spaces import UNIT_OF_APPLICATIONS
 from hapair.model.application import Unit, Volume
@@ -27,7 +27,7 @@ class MountedFileSystems:
         self._changes.listen(callback)
 
     def mounted(self, volume: Volume) -> bool | None:
-        return self._mounter.mounted(_target(volume), MountTable.of(mount_info()))
+        return self._mounter.mounted(_target(volume), mount_table())
 
     async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[bool | None, ...]:
         table = await self._tables.now()

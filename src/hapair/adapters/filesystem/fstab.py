@@ -20,6 +20,8 @@ from hapair.model.outcome import Done, Outcome, Refused
 FSTAB: Final = Path("/etc/fstab")
 MARK: Final = "# hapair mounts this over DRBD: "
 AUTOMOUNT: Final = "x-systemd.automount"  # systemd then holds the mount point itself.
+# With each of these a boot goes on without it.
+LATE: Final = frozenset({"noauto", "nofail", "_netdev", AUTOMOUNT})
 # Where administrators and packages put units; what systemd makes from fstab lies elsewhere.
 UNIT_FOLDERS: Final = (
     Path("/etc/systemd/system"),
@@ -69,6 +71,12 @@ class Fstab:
         automount = any(AUTOMOUNT in fields[OPTIONS_FIELD] for fields in meant)
         found = (f"a line of {self._place} with {AUTOMOUNT}",) if automount else ()
         return (*found, *self._units(device, mount_point))
+
+    def mounts_early(self, place: str) -> bool:
+        """Tell whether a boot mounts something at ``place`` before it goes on to services."""
+        lines = (_fields(line) for line in self._lines())
+        options = (f[OPTIONS_FIELD].split(",") for f in lines if f and _is_place(f[1], place))
+        return any(not LATE & set(each) for each in options) or any(self._units("", place))
 
     def _units(self, device: str, mount_point: str) -> Iterator[str]:
         for folder in self._unit_folders:
@@ -144,11 +152,11 @@ def _is_meant(line: str, device: str, mount_point: str) -> bool:
 
 def _is_it(what: str, where: str, device: str, mount_point: str) -> bool:
     """Tell whether something that mounts ``what`` at ``where`` means this volume."""
-    same_place = where.startswith("/") and mount_point in (
-        _straight(where),
-        os.path.realpath(where),
-    )
-    return same_place or _is_device(what, device)
+    return _is_place(where, mount_point) or _is_device(what, device)
+
+
+def _is_place(where: str, place: str) -> bool:
+    return where.startswith("/") and place in (_straight(where), os.path.realpath(where))
 
 
 def _straight(path: str) -> str:
