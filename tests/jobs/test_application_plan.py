@@ -80,14 +80,6 @@ def long_names(volume: str) -> Situation:
     return two_groups(volume=volume)
 
 
-def beside_a_built_one(mount_point: str) -> Situation:
-    """Mount a volume that is new while another one is replicated already."""
-    s = two_groups(second_mount=mount_point)
-    log = s.here.groups[1]
-    here = replace(s.here, groups=(replace(HERE, mounts=()), log))
-    return replace(s, here=here, built=planned(situation()).built)
-
-
 def crowd(count: int) -> BuiltApplication:
     """Return an application with so many volumes."""
     volumes = (
@@ -191,14 +183,6 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
     ),
     "a name leaves no room": (lambda: long_names("d" * 119), "leaves no room for _drbdmeta"),
     "hyphens are doubled in it": (lambda: long_names("d" + "-" * 60), "leaves no room"),
-    "it lies inside of a replicated mount": (
-        lambda: beside_a_built_one("/srv/orders/log"),
-        "/srv/orders/log and /srv/orders of orders.data lie inside one another",
-    ),
-    "a replicated mount lies inside of it": (
-        lambda: beside_a_built_one("/srv"),
-        "/srv and /srv/orders of orders.data lie inside one another",
-    ),
     "a meta-data volume is left over": (
         lambda: situation(there=holding(LogicalVolume("data_drbdmeta", 4 * MIB))),
         "vg_orders/data_drbdmeta exists already",

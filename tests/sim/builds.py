@@ -115,7 +115,7 @@ def _drop(world: World, name: str) -> None:
     for node, machine in world.machines.items():
         if resource.side(node).configured:
             resource.take_down(node)
-        machine.mounted.discard(name)
+        machine.mounted.forget(name)
     del world.resources[name]
     world.clients.unbuilt.discard(name)
 
@@ -305,7 +305,7 @@ class Removal:
         up = any(
             machine.program(self.name) is not False
             or machine.address(self.name) is not False
-            or machine.mounted & set(names)
+            or set(machine.mounted) & set(names)
             for machine in self.world.machines.values()
         )
         return not up and Role.PRIMARY not in roles and self._is_halted()

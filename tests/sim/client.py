@@ -64,7 +64,7 @@ class Clients:
 
     def _has_data(self, machine: Machine, application: str) -> bool:
         names = {name for name in self.resources if name.startswith(f"{application}.")}
-        return names - self.unbuilt <= machine.mounted
+        return all(machine.mounted.shows(name) for name in names - self.unbuilt)
 
     def serving(self, application: str) -> list[str]:
         return [n for n, machine in self.machines.items() if self.serves(machine, application)]
@@ -80,7 +80,7 @@ class Clients:
                 self.answered_at_s[application].append(self.clockwork.now_s)
 
     def _write_to(self, resource: Resource, node: str) -> bool:
-        if resource.name not in self.machines[node].mounted:
+        if not self.machines[node].mounted.shows(resource.name):
             return False
         data = resource.visible(node)
         if data is None:

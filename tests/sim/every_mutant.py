@@ -8,6 +8,7 @@ from tests.sim.mutants_of_evidence import MUTANTS_OF_EVIDENCE
 from tests.sim.mutants_of_full_disks import MUTANTS_OF_FULL_DISKS
 from tests.sim.mutants_of_halted_peers import MUTANTS_OF_HALTED_PEERS
 from tests.sim.mutants_of_messages import MUTANTS_OF_MESSAGES
+from tests.sim.mutants_of_nesting import MUTANTS_OF_NESTING
 from tests.sim.mutants_of_others import MUTANTS_OF_OTHERS
 from tests.sim.mutants_of_parts import MUTANTS_OF_PARTS
 from tests.sim.mutants_of_rights import MUTANTS_OF_RIGHTS
@@ -23,6 +24,7 @@ EVERY: Final = (
     *MUTANTS_OF_FULL_DISKS,
     *MUTANTS_OF_HALTED_PEERS,
     *MUTANTS_OF_MESSAGES,
+    *MUTANTS_OF_NESTING,
     *MUTANTS_OF_OTHERS,
     *MUTANTS_OF_PARTS,
     *MUTANTS_OF_RIGHTS,

@@ -77,6 +77,9 @@ class Hands:
     def act(self, daemon: Daemon, act: Act) -> None:
         daemon.under_way[act.effect_id] = act
         trouble = self.machine.trouble.get((act.do, act.application))
+        mounted = self.machine.mounted
+        if act.do is Do.MOUNT and mounted.keeping(act.resource) and not mounted.shows(act.resource):
+            trouble = Trouble.REFUSED  # What it would hide is seen, if it is there in time.
         if act.do in SCRIPTS:
             self.scripts.append((daemon, act))
         if act.do is Do.START_PROGRAM:
@@ -302,9 +305,13 @@ class Hands:
             frozen = self.resources[act.resource].side(machine.name).suspended
             if act.resource in machine.covered:
                 return Refused(HIDDEN)
-            if act.resource in machine.mounted and (runs or frozen or act.resource in machine.held):
-                return Refused("target is busy")
-            machine.mounted.discard(act.resource)
+            busy = runs or frozen or act.resource in machine.held
+            if machine.mounted.shows(act.resource):
+                if busy or machine.mounted.keeping(act.resource):
+                    return Refused("target is busy")
+                machine.mounted.discard(act.resource)
+            if act.resource in machine.mounted:
+                return Unknown("what hides it has to go first")
         else:
             machine.held.discard(act.resource)
             machine.let_go(act.resource, lambda holder: holder.ends)
@@ -331,7 +338,7 @@ class Hands:
         if act.do is Do.START_PROGRAM:
             entry = self.machine.built.by_name.get(act.application)
             volumes = entry.volumes if entry is not None else ()
-            if not {volume.resource for volume in volumes} <= self.machine.mounted:
+            if not all(self.machine.mounted.shows(volume.resource) for volume in volumes):
                 self.machine.programs[act.application] = False
                 return Refused("the data is not there")
         elif act.do is Do.KILL_PROGRAM:
@@ -370,9 +377,10 @@ class Hands:
                 side = self.resources[look.resource].side(machine.name)
                 return side.configured and side.role is Role.PRIMARY
             case Layer.MOUNTED:
-                return (
-                    None if look.resource in machine.covered else look.resource in machine.mounted
-                )
+                if look.resource in machine.covered:
+                    return None
+                hidden = None if look.resource in machine.mounted else False
+                return True if machine.mounted.shows(look.resource) else hidden
             case Layer.ADDRESSED:
                 return machine.address(look.application)
             case Layer.PROGRAM:

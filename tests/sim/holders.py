@@ -34,7 +34,7 @@ def inflict(
 ) -> None:
     machine = world.machines[fault.node]
     if isinstance(fault, HoldMount):
-        machine.held |= {fault.resource} & machine.mounted
+        machine.held |= {fault.resource} & set(machine.mounted)
     elif world.resources[fault.resource].side(fault.node).role is Role.PRIMARY:
         # Nothing else can be opened.
         holder = Holder(fault.ends)

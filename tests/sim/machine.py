@@ -13,6 +13,7 @@ from hapair.core.words.stored import Stored
 from hapair.model.built import Built
 from hapair.runtime.daemon import next_incarnation
 from hapair.runtime.node.beats import Listener
+from tests.sim.mounted import Mounts
 from tests.sim.speaker import Speaker
 
 HIDDEN: Final = "something is mounted over it"
@@ -97,7 +98,7 @@ class Machine:
     booted_at_s: float = 0.0
     paused: bool = False
     daemon: Daemon | None = None
-    mounted: set[str] = field(default_factory=set)
+    mounted: Mounts = field(default_factory=Mounts)
     covered: set[str] = field(default_factory=set)  # Mounts over which a stranger mounted.
     held: set[str] = field(default_factory=set)  # Mounts that a stranger's process keeps busy.
     # What holds devices besides their mounts, by resource; none is listed without a holder.

@@ -49,6 +49,8 @@ def inflict(
         world.clockwork.after(fault.every_s, unmount)
         for machine in world.machines.values():
             if machine.runs and fault.resource in machine.mounted:
+                for inner in machine.mounted.keeping(fault.resource):
+                    machine.mounted.forget(inner)  # They go with it.
                 machine.mounted.discard(fault.resource)
                 delay_s = MOUNTS_AGAIN_S if fault.lost else LOOK_SOON_S
                 rounds = partial(_look_until_mounted, world, machine, fault.resource)

@@ -86,7 +86,7 @@ def the_loser_lets_go_of_its_mount(core: Core) -> None:
     stage = Stage(WITH_WITNESS, core=core).begin()
     stage.loses_witness("node1")
     stage.cuts_off()
-    in_time(stage, 60.0, "the loser", lambda: not stage.world.machines["node1"].mounted)
+    in_time(stage, 60.0, "the loser", lambda: not set(stage.world.machines["node1"].mounted))
 
 
 def what_cannot_be_moved_comes_up_again(core: Core) -> None:

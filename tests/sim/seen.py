@@ -16,7 +16,7 @@ def kernel_seen(replication: Replication, built: Built, machine: Machine) -> Nod
     if not machine.powered:
         return NodeSeen(machine.name, (), (), ())
     writable = replication.writable(machine.name)
-    mounted = tuple(sorted(set(writable) & machine.mounted))
+    mounted = tuple(sorted(set(writable) & set(machine.mounted)))
     programs = tuple(
         name
         for name, runs in machine.programs.items()

@@ -1,6 +1,7 @@
 """The cluster that the simulator plays with, and the figures of its world."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from ipaddress import ip_interface
 from random import Random
 from typing import Final
@@ -83,6 +84,14 @@ def minor_of(name: str, index: int) -> int:
     return sum(name.encode()) * 40 + index
 
 
+@cache
+def place_of(resource: str) -> str:
+    """Return its mount point: some lie inside others, and some only look as if they did."""
+    name, _, index = resource.rpartition(".data")
+    within = {"0": "", "1": "/data1", "3": "/data1/deep/data3"}
+    return f"/srv/{name}{within.get(index, f'-{index}')}"
+
+
 def volumes_of(wanted: Application) -> tuple[Volume, ...]:
     return tuple(
         Volume(
@@ -93,7 +102,7 @@ def volumes_of(wanted: Application) -> tuple[Volume, ...]:
             logical_volume="data",
             meta_volume="data_meta",
             size_bytes=1 << 30,
-            mount_point=f"/srv/{wanted.name}/data{index}",
+            mount_point=place_of(f"{wanted.name}.data{index}"),
             file_system=FileSystem.EXT4,
         )
         for index, group in enumerate(wanted.volume_groups)

@@ -4,8 +4,9 @@ from math import inf
 from typing import Final
 
 from hapair.core.applications.items import is_spent
-from hapair.core.words.effects import Act, Do
+from hapair.core.words.effects import Act, Do, Layer
 from hapair.core.words.events import Halt, Leave, Move, Run
+from hapair.core.words.item import Is, Item
 from hapair.core.words.state import NodeState
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
@@ -69,6 +70,7 @@ class Watch:
             raise BrokenRuleError(f"R1: {machine.name} has no right to {act.do} of {name}")
         if act.despite_peer:
             self._may_take(machine, name)
+        self._in_order(machine, state, act)
         if act.do is Do.START_PROGRAM and machine.program(name) is True:
             raise BrokenRuleError(f"R7: {machine.name} starts {name}, which runs already")
         runs = machine.program(name) is True and machine.address(name) is True
@@ -93,6 +95,24 @@ class Watch:
     def _lost_a_mount(machine: Machine, state: NodeState, name: str) -> bool:
         volumes = state.built.application(name).volumes
         return any(volume.resource not in machine.mounted for volume in volumes)
+
+    def _in_order(self, machine: Machine, state: NodeState, act: Act) -> None:
+        """A program sees all its mounts; nothing is done to one while another is inside it."""
+        for name, runs in machine.programs.items():
+            starts = act.do is Do.START_PROGRAM and act.application == name
+            built = state.built.by_name.get(name)
+            for volume in built.volumes if built is not None and (runs or starts) else ():
+                if not machine.mounted.shows(volume.resource) and not self.world.troubled:
+                    raise BrokenRuleError(f"order: {name} runs on {machine.name} without {volume}")
+        if act.do not in (Do.MOUNT, Do.UNMOUNT, Do.END_HOLDERS):
+            return
+        items = state.items_of(act.application)
+        for inner in machine.mounted.keeping(act.resource):
+            item = items.get(Item(act.application, Layer.MOUNTED, inner))
+            outer = items.get(Item(act.application, Layer.MOUNTED, act.resource))
+            found = outer is not None and outer.known is Is.PART and act.do is Do.MOUNT
+            if item is not None and item.known is not Is.PART and not found:
+                raise BrokenRuleError(f"order: {act.do} of {act.resource} with {inner} inside it")
 
     def _may_take(self, machine: Machine, name: str) -> None:
         """R1: no address is taken from a node that does what it should and still has it."""

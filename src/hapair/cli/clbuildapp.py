@@ -18,7 +18,8 @@ PAGE: Final = parsers.Page(
         application's volume groups that are mounted natively here are put under replication with
         their data in place: a small volume for DRBD's own records is made in the same group, the
         peer gets volumes of the same size, the file systems are mounted again over DRBD, and the
-        copies are synchronised in the background; clstat shows how far that is.
+        copies are synchronised in the background; clstat shows how far that is. File systems that
+        are mounted inside one another are put there together, outer ones first.
 
         Run it on the node where the data is. Other applications go on running. If a step fails,
         or it is interrupted, by Ctrl-C, a daemon that dies, a node that is lost, everything is put

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from hapair.model.application import Application, Volume
 from hapair.model.cluster import Cluster
+from hapair.model.nesting import enclosing
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,16 @@ class BuiltApplication:
     application: Application
     volumes: tuple[Volume, ...]
     fingerprint: str  # Of the appconf.xml that this was built from.
+    # By the resource of a volume that is mounted inside others: theirs, the nearest one first.
+    enclosing: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        at = {volume.mount_point: volume.resource for volume in self.volumes}
+        above = ((each.resource, enclosing(each.mount_point, at)) for each in self.volumes)
+        found = {
+            resource: tuple(at[place] for place in places) for resource, places in above if places
+        }
+        object.__setattr__(self, "enclosing", found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,10 @@ class NativeMount:
     lost_options: tuple[str, ...] = ()  # In force now, and not to be had over DRBD.
     other_mounters: tuple[str, ...] = ()  # What else mounts it, e.g. a unit's file.
     folders: tuple[Folder, ...] = ()  # The mount point and those above it, the lowest last.
+    within: str = "/"  # The mount point of the file system that it is mounted in.
+    within_late: bool = False  # Nothing mounts that one before the applications start.
+    hidden_by: str = ""  # The mount point of what was mounted over a folder above it.
+    inside: tuple[str, ...] = ()  # The mount points of what is mounted inside it.
 
 
 @dataclass(frozen=True, slots=True)

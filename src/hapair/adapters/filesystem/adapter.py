@@ -6,7 +6,7 @@ from hapair.adapters.filesystem import presence
 from hapair.adapters.filesystem.changes import MountChanges
 from hapair.adapters.filesystem.mounter import Mounter, Target
 from hapair.adapters.filesystem.uses import Use
-from hapair.adapters.shared.mounts import MountTable, mount_info, number_of
+from hapair.adapters.shared.mounts import MountTable, mount_info, mount_table, number_of
 from hapair.adapters.shared.readings import Readings
 from hapair.adapters.shared.spaces import UNIT_OF_APPLICATIONS
 from hapair.model.application import Unit, Volume
@@ -29,7 +29,7 @@ class MountedFileSystems:
         self._changes.listen(callback)
 
     def mounted(self, volume: Volume) -> bool | None:
-        return self._mounter.mounted(_target(volume), MountTable.of(mount_info()))
+        return self._mounter.mounted(_target(volume), mount_table())
 
     async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[Presence, ...]:
         table = await self._tables.now()
@@ -41,11 +41,9 @@ class MountedFileSystems:
         mounted = self._mounter.mounted(target, table)
         if mounted is False:
             return Presence(mounted)
-        ours = table.at.get(target.mount_point)
+        ours = table.seen_at(target.mount_point)
         if not mounted or ours is None:
             return Presence(None, presence.misplaced(target.device, target.mount_point, table))
-        if hidden := presence.hidden(ours, table):
-            return Presence(None, hidden)
         return Presence(mounted, presence.read_only(ours, table, target.options))
 
     async def mount(self, volume: Volume, *, timeout_s: float) -> Outcome:

@@ -78,15 +78,22 @@ class Boot:
             ):
                 yield f"{line}, which waits for it"
 
+    def has_unit_at(self, place: str) -> bool:
+        """Tell whether a unit, and no line of fstab, mounts something at ``place``."""
+        return any(straight(where) == place for _, _, where in self._every_unit() if where)
+
     def _units(self, mount_point: str, is_meant: IsMeant) -> Iterator[str]:
+        for file, what, where in self._every_unit():
+            if is_meant(what, where) or is_in(what, mount_point):
+                yield str(file)
+
+    def _every_unit(self) -> Iterator[tuple[Path, str, str]]:
+        """Yield the units' files with what they mount, and where."""
         for folder in self.unit_folders:
             for file in sorted(each for pattern in _UNITS for each in folder.glob(pattern)):
                 says = dict(_UNIT_LINE.findall(_text(file)))
-                if says.get("SourcePath") == str(self.fstab):
-                    continue  # It goes with the line.
-                what, where = says.get("What", ""), says.get("Where", "")
-                if is_meant(what, where) or is_in(what, mount_point):
-                    yield str(file)
+                if says.get("SourcePath") != str(self.fstab):  # Else it goes with the line.
+                    yield file, says.get("What", ""), says.get("Where", "")
 
     def _autofs(self, mount_point: str, is_meant: IsMeant) -> Iterator[str]:
         for file in self._files(_AUTOFS):

@@ -23,6 +23,8 @@ FSTAB: Final = Path("/etc/fstab")
 MARK: Final = "# hapair mounts this over DRBD: "
 RETIRED: Final = "# hapair left a former copy here, the data is on the other node: "
 AUTOMOUNT: Final = "x-systemd.automount"  # systemd then holds the mount point itself.
+# With each of these a boot goes on without it.
+LATE: Final = frozenset({"noauto", "nofail", "_netdev", AUTOMOUNT})
 # Names that are made of what lies on a device.
 BY_CONTENT: Final = {"UUID": "/dev/disk/by-uuid/", "LABEL": "/dev/disk/by-label/"}
 UDEV_ESCAPE: Final = re.compile(r"\\x([0-9a-f]{2})")
@@ -81,6 +83,12 @@ class Fstab:
 
         every = (fields for line in self._lines() if (fields := _fields(line)))
         return (*found, *self._boot.uses(every, mount_point, is_meant))
+
+    def mounts_early(self, place: str) -> bool:
+        """Tell whether a boot mounts something at ``place`` before it goes on to services."""
+        lines = (_fields(line) for line in self._lines())
+        options = (f[OPTIONS_FIELD].split(",") for f in lines if f and _is_place(f[1], place))
+        return any(not LATE & set(each) for each in options) or self._boot.has_unit_at(place)
 
     def _lines(self) -> list[str]:
         try:
@@ -149,11 +157,11 @@ def _is_meant(line: str, device: str, mount_point: str) -> bool:
 
 def _is_it(what: str, where: str, device: str, mount_point: str) -> bool:
     """Tell whether something that mounts ``what`` at ``where`` means this volume."""
-    same_place = where.startswith("/") and mount_point in (
-        straight(where),
-        os.path.realpath(where),
-    )
-    return same_place or _is_device(what, device)
+    return _is_place(where, mount_point) or _is_device(what, device)
+
+
+def _is_place(where: str, place: str) -> bool:
+    return where.startswith("/") and place in (straight(where), os.path.realpath(where))
 
 
 def _is_device(what: str, device: str) -> bool:

@@ -21,8 +21,8 @@ from hapair.adapters.shared.mounts import (
     MountTable,
     mount_at,
     mount_info,
+    mount_table,
     mounts,
-    mounts_below,
     number_of,
 )
 from hapair.adapters.shared.passing import passes, refused
@@ -43,6 +43,7 @@ NEEDS_CHECK: Final = {
 # Exit codes of fsck: 1 means that it repaired something.
 CHECKED: Final = frozenset({0, 1})
 SAYS_ERRORS: Final = 254  # The child's own word for "the superblock says errors".
+HIDDEN: Final = 253  # And the one for "no path leads to it".
 TERM_SHARE: Final = 0.55  # Of the time limit; what is left is for the looks.
 KILL_SHARE: Final = 0.15
 HELD_SHOWN_MAX: Final = 40
@@ -66,9 +67,10 @@ class Mounter:
     def mounted(target: Target, table: MountTable) -> bool | None:
         """Tell whether the target's own device is mounted at its mount point.
 
-        None: it is mounted elsewhere, e.g. below a folder that was given another name.
+        None: it is mounted elsewhere, e.g. below a folder that was given another name, or hidden by
+        what was mounted over a folder above it.
         """
-        mount = table.at.get(target.mount_point)
+        mount = table.seen_at(target.mount_point)
         if mount is not None and _is_ours(mount, target):
             return True
         number = number_of(target.device)
@@ -78,14 +80,18 @@ class Mounter:
     async def mount(self, target: Target, *, timeout_s: float) -> Outcome:
         """Mount; a file system that is marked damaged, or that refuses, is checked first.
 
-        Refused: the kernel said no, or the check found what only a person may repair.
+        Refused: the kernel said no, the check found what only a person may repair, or it would hide
+        another replicated file system.
         """
-        if (mount := mount_at(target.mount_point)) is not None:
-            if _is_ours(mount, target):
-                return Done("it already is mounted")
-            return Refused(
-                f"{shown(mount.source)} is mounted at {target.mount_point}: unmount it first"
-            )
+        table = mount_table()
+        mount = table.seen_at(target.mount_point)
+        if mount is not None and _is_ours(mount, target):
+            return Done("it already is mounted")
+        if mount is None:
+            mount = _would_hide(target, table)
+        if mount is not None:
+            where = f"{shown(mount.source)} is mounted at {shown(mount.mount_point)}"
+            return Refused(f"{where}: unmount it first")
         until_s = asyncio.get_running_loop().time() + timeout_s
         outcome = await self._try_mount(target, timeout_s, look_first=True)
         needs_check = NEEDS_CHECK[target.file_system] | {SAYS_ERRORS}
@@ -101,7 +107,7 @@ class Mounter:
     async def unmount(self, target: Target, *, timeout_s: float) -> Outcome:
         """Unmount the device wherever our name space has it; Done also when it is not mounted.
 
-        Refused names who holds it.
+        Refused names who holds it. Unknown also when only what hides it could be unmounted.
         """
         found = _mounts_of(target)
         if not found:
@@ -110,9 +116,9 @@ class Mounter:
         def work(write: Write) -> int:
             for mount in reversed(found):  # A copy inside another one was made after it.
                 code = _unmount(mount, write)
-                if code not in (0, errno.EINVAL):  # Some went together with another one.
+                if code:
                     return code
-            return 0
+            return _hidden(target, write)
 
         match await self._together(f"unmount {target.mount_point}", work, timeout_s=timeout_s):
             case StillRuns(after_s):
@@ -121,6 +127,8 @@ class Mounter:
                 return Done()
             case Ended(exit_code=errno.EBUSY, text=text):
                 return Refused(text)
+            case Ended(exit_code=code, text=text) if code == HIDDEN:
+                return Unknown(text)
             case Ended(exit_code=code):
                 why = f"unmount of {target.mount_point}: {os.strerror(code)}"
                 return NotNow(why) if passes(code) else Unknown(why)
@@ -290,22 +298,42 @@ def _our_mount(target: Target) -> Mount | None:
     return number and Mount(number, target.mount_point, target.device, target.file_system)
 
 
+def _would_hide(target: Target, table: MountTable) -> Mount | None:
+    """Return a replicated file system inside: one that was mounted before what encloses it."""
+    number = number_of(target.device)
+    inside = table.seen_inside(target.mount_point)
+    return next((each for each in inside if number and each.device[0] == number[0]), None)
+
+
 def _unmount(mount: Mount, write: Write) -> int:
-    """Return an errno; what is mounted over it is left alone."""
+    """Return an errno; what is mounted over it is left alone, and so is what no path leads to."""
     top = mount_at(mount.mount_point)
-    if top is not None and top.device != mount.device:
+    if top is None:
+        return 0
+    if top.device != mount.device:
         what = f"{shown(top.source)} is mounted at {mount.mount_point}"
         write(f"{what}, not our device: unmount it first")
         return errno.EBUSY
     code = calls.unmount(mount.mount_point)
     if code == errno.EBUSY:
         write(f"{mount.mount_point} is held by {_held_by(mount)}")
-    return code
+    return 0 if code == errno.EINVAL else code  # It went together with another one.
+
+
+def _hidden(target: Target, write: Write) -> int:
+    """Say what hides a mount that is still there; HIDDEN, or 0 when none is."""
+    table = mount_table()
+    for mount in _of_device(table.every, target):
+        over = table.reached(mount.mount_point)
+        by = f"the mount on {shown(over.mount_point)}" if over is not None else "another mount"
+        write(f"{shown(mount.mount_point)} is hidden by {by}, which has to go first")
+        return HIDDEN
+    return 0
 
 
 def _held_by(mount: Mount) -> str:
-    if below := mounts_below(mount.mount_point):
-        return f"mounts inside it: {', '.join(map(shown, below))}"
+    if below := mount_table().seen_inside(mount.mount_point):
+        return f"mounts inside it: {', '.join(shown(each.mount_point) for each in below)}"
     if found := holders(mount, frozenset({os.getpid()})):
         return listed(found)
     above = [each.what for each in uses.others(mount)]

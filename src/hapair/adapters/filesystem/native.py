@@ -14,9 +14,11 @@ from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
 from hapair.adapters.filesystem.options import READ_ONLY, in_force, of_quotas
 from hapair.adapters.shared.mounts import (
+    OF_NETWORKS,
     Mount,
-    mount_at,
+    MountTable,
     mount_info,
+    mount_table,
     mounts,
     mounts_with_options,
     number_of,
@@ -45,7 +47,8 @@ class NativeFileSystems:
         numbers = {number_of(f"/dev/{group.name}/{v.name}"): v.name for v in group.volumes}
         numbers.pop(None, None)
         found: dict[str, NativeMount] = {}
-        all_mounts = tuple(mounts_with_options(mount_info()))
+        text = mount_info()
+        table, all_mounts = MountTable.of(text), tuple(mounts_with_options(text))
         automounts = {mount.mount_point for mount, _, _ in all_mounts if mount.kind == AUTOFS}
         for mount, options, of_the_whole in all_mounts:
             name = numbers.get(mount.device)
@@ -57,6 +60,7 @@ class NativeFileSystems:
                     lost = (*lost, f"{named} (quotas in files; tune2fs -O quota needs no quotaon)")
                 if mount.root != "/":  # Over DRBD, and when it is put back, all of it is mounted.
                     lost = (*lost, f"its folder {shown(mount.root)} alone (a bind mount)")
+                over, within = table.reached(mount.mount_point), table.below(mount)
                 found[name] = NativeMount(
                     logical_volume=name,
                     mount_point=mount.mount_point,
@@ -68,6 +72,10 @@ class NativeFileSystems:
                     lost_options=lost,
                     other_mounters=self._others(device, mount, automounts),
                     folders=folders_of(mount.mount_point),
+                    within=within.mount_point if within is not None else "/",
+                    within_late=within is not None and self._comes_late(within),
+                    hidden_by="" if over in (mount, None) else over.mount_point,
+                    inside=tuple(each.mount_point for each in table.seen_inside(mount.mount_point)),
                 )
         return tuple(found.values())
 
@@ -76,13 +84,20 @@ class NativeFileSystems:
         waits = mount.mount_point in automounts and not found
         return (*found, *(("an automount",) if waits else ()))
 
+    def _comes_late(self, mount: Mount) -> bool:
+        """Tell whether a boot may mount it after the applications that lie in it, or not at all."""
+        if mount.mount_point == "/":
+            return False
+        return mount.kind in OF_NETWORKS or not self._fstab.mounts_early(mount.mount_point)
+
     async def mount(self, volume: Volume) -> Outcome:
         """Mount the backing device where it was; Done also when it already is.
 
         A volume that was DRBD's may be guarded against writes, since the boot too: the guard goes,
         and a mount that would then be a read-only one is refused.
         """
-        if volume.mount_point in _places_of(volume):
+        seen = mount_table().seen_at(volume.mount_point)
+        if seen is not None and seen.device == number_of(volume.backing_device):
             return Done("it already is mounted")
         options = ("-o", volume.mount_options) if volume.mount_options else ()
         what = ("-t", volume.file_system.value, *options, volume.backing_device, volume.mount_point)
@@ -160,18 +175,24 @@ class NativeFileSystems:
     def make_mount_point(self, volume: Volume, like: tuple[Folder, ...] = ()) -> Outcome:
         """Make the folder as ``like`` says; Refused when no mount could ever be seen there."""
         place = volume.mount_point
-        try:
-            make_mount_point(place, like)
-        except OSError as error:
-            return Refused(f"{place}: {error.strerror}")
         if (real := os.path.realpath(place)) != place:
             return Refused(
                 f"{place} is {shown(real)} here, by a symbolic link: use one path on both nodes"
             )
-        if (mount := mount_at(place)) is not None and mount.source != volume.device:
+        over = mount_table().reached(place)
+        if over is not None and over.mount_point == place and over.source != volume.device:
             return Refused(
-                f"{shown(mount.source)} is mounted at {place}: unmount it, and keep it away"
+                f"{shown(over.source)} is mounted at {place}: unmount it, and keep it away"
             )
+        if over is not None and over.mount_point != place and self._comes_late(over):
+            return Refused(
+                f"{place} lies in {shown(over.mount_point)}, which a boot may mount after the"
+                " applications: give that a line of /etc/fstab without noauto, nofail and _netdev"
+            )
+        try:
+            make_mount_point(place, like)
+        except OSError as error:
+            return Refused(f"{place}: {error.strerror}")
         return Done()
 
     def mounted(self, volume: Volume) -> bool:
@@ -194,6 +215,7 @@ def _places_of(volume: Volume) -> tuple[str, ...]:
 
 
 def _who_holds(mount: Mount) -> tuple[str, ...]:
-    """Return what would keep the volume open when it is unmounted there."""
-    held = (*uses.mounted(mount), *uses.in_kernel(mount))
-    return (*map(str, holders(mount, frozenset({os.getpid()}))), *(each.what for each in held))
+    """Return what would keep the volume open when it is unmounted there, but for mounts inside."""
+    beside = (each for each in uses.mounted(mount) if each.inside is None)
+    held = (each.what for each in (*beside, *uses.in_kernel(mount)))
+    return (*map(str, holders(mount, frozenset({os.getpid()}))), *held)

@@ -18,29 +18,14 @@ def read_only(ours: Mount, table: MountTable, asked: str) -> str:
     return ""
 
 
-def hidden(ours: Mount, table: MountTable) -> str:
-    """Say what was mounted over a folder above it, so that no path leads to it any more."""
-    by_number = {mount.number: mount for mount in table.every}
-    below: list[int] = []  # What it is mounted on, down to the root.
-    each: Mount | None = ours
-    while each is not None and each.number not in below:
-        below.append(each.number)
-        each = by_number.get(each.parent)
-    for other in table.every:
-        above = ours.mount_point.startswith(other.mount_point.rstrip("/") + "/")
-        if above and other.number not in below and other.parent in below:
-            point = shown(ours.mount_point)
-            return f"{point} is hidden: {_named(other)} is mounted over it"
-    return ""
-
-
 def misplaced(device: str, mount_point: str, table: MountTable) -> str:
     """Say where the device is mounted that is not seen at its mount point."""
-    point = shown(mount_point)
-    if (over := table.at.get(mount_point)) is not None:
+    point, number = shown(mount_point), number_of(device)
+    found = [each for each in table.every if number == each.device or device == each.source]
+    over = table.reached(mount_point)
+    is_there = any(each.mount_point == mount_point for each in found)
+    if over is not None and (is_there or over.mount_point == mount_point):
         return f"{point} is hidden: {_named(over)} is mounted over it"
-    number = number_of(device)
-    found = (each for each in table.every if number == each.device or device == each.source)
     places = dict.fromkeys(shown(each.mount_point) for each in found)
     return f"{point} is not there any more: it is mounted at {', '.join(places)}"
 

@@ -7,7 +7,7 @@ may lie on a file server that is gone.
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from typing import Final
 from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.holders import INIT, holds
 from hapair.adapters.filesystem.sockets import bound_on
-from hapair.adapters.shared.mounts import Mount, number_of, plain
+from hapair.adapters.shared.mounts import Mount, lies_on, number_of, plain
 from hapair.adapters.shared.spaces import (
     PROC,
     Process,
@@ -56,9 +56,10 @@ class Loop:
 def mounted(ours: Mount) -> Iterator[Use]:
     """Return what is mounted from the device, or inside ``ours``, and does not go with ``ours``."""
     here, spaces = own_mounts(), tuple(other_spaces())
+    by_number = {mount.number: mount for mount in here}
     for mount in here:
         point = shown(mount.mount_point)
-        if _is_inside(mount, ours):
+        if _is_inside(mount, ours, by_number):
             yield Use(f"the mount on {point}", f"umount {point}", inside=mount.device)
         elif mount.device == ours.device and not is_ours(mount, ours, here):
             folder = f" (its folder {shown(mount.root)})" if mount.root != "/" else ""
@@ -97,10 +98,10 @@ def in_kernel(ours: Mount, proc: Path = PROC, sys: Path = SYS) -> Iterator[Use]:
     yield from _kept_by_init(ours, proc)
 
 
-def _is_inside(mount: Mount, ours: Mount) -> bool:
-    """Tell whether it keeps ours from being unmounted."""
-    inside = mount.mount_point.startswith(ours.mount_point.rstrip("/") + "/")
-    return inside and bool(ours.number) and mount.device != ours.device
+def _is_inside(mount: Mount, ours: Mount, by_number: Mapping[int, Mount]) -> bool:
+    """Tell whether it keeps ours from being unmounted; what ours hides does not."""
+    inside = bool(ours.number) and lies_on(mount, ours, by_number)
+    return inside and mount.device != ours.device
 
 
 def _is_over(mount: Mount, ours: Mount) -> bool:

@@ -8,16 +8,13 @@ from typing import Final
 
 from hapair.adapters.scan import parse
 from hapair.adapters.scan.software import output, text_of
-from hapair.adapters.shared.mounts import mount_info
+from hapair.adapters.shared.mounts import OF_NETWORKS, mount_info
 from hapair.model.node_facts import Lvm, PhysicalVolume, StorageKind, VolumeGroup
 from hapair.ports.programs import CommandRunner, TimedOut
 
 # A hung disk makes LVM wait; the scan must not.
 LVM_TIMEOUT_S: Final = 30.0
 STACK_DEPTH_MAX: Final = 16
-NETWORK_FILE_SYSTEMS: Final = frozenset(
-    {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "ncpfs", "nfs", "nfs4", "smb3"}
-)
 NETWORK_BLOCK_DEVICES: Final = ("nbd", "rbd")
 # As in force: where lvm.conf is silent, distributions have compiled in other defaults.
 SETTINGS: Final = (
@@ -124,7 +121,7 @@ def origin_of(
     if backing.exists():
         path = backing.read_text().strip()
         file_system = parse.file_system_of(path, mountinfo)
-        if file_system in NETWORK_FILE_SYSTEMS:
+        if file_system in OF_NETWORKS:
             return StorageKind.NETWORK_FILE, f"{path} on {file_system}"
     below = sorted(each.name for each in folder.glob("slaves/*")) if depth else []
     if folder.name.startswith(NETWORK_BLOCK_DEVICES):

@@ -2,16 +2,23 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
+
+from hapair.model.nesting import lies_inside
 
 MOUNT_INFO: Final = Path("/proc/self/mountinfo")
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 _FIELDS_BEFORE_OPTIONAL: Final = 6
+# File systems of other machines. What is mounted from those comes late at a boot, if at all.
+OF_NETWORKS: Final = frozenset(
+    {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "ncpfs", "nfs", "nfs4", "smb3"}
+)
 _OVERLAY: Final = "overlay"
 _LAYER: Final = re.compile(r"(?:^|,)(?:lowerdir\+?|datadir\+|upperdir)=([^,]*)")
+NOWHERE: Final = -1  # Below the mounts that lie on none of the list.
 _FIELDS_BEFORE_OPTIONS: Final = 2  # Of the file system: its kind and its source.
 
 
@@ -68,45 +75,71 @@ def mounts(text: str) -> Iterator[Mount]:
 class MountTable:
     """What was mounted at one moment, for many questions."""
 
-    at: dict[str, Mount]  # The uppermost mount of each mount point.
+    every: tuple[Mount, ...]
+    on: dict[tuple[int, str], Mount]  # By the number of the mount below it, and its mount point.
     devices: frozenset[tuple[int, int]]
     sources: frozenset[str]
-    every: tuple[Mount, ...] = ()
     options: dict[int, str] = field(default_factory=dict)  # By number, those of the whole, too.
 
     @staticmethod
     def of(text: str) -> "MountTable":
         with_options = tuple(mounts_with_options(text))
         found = tuple(mount for mount, _, _ in with_options)
+        below = {mount.number for mount in found}
         return MountTable(
-            {mount.mount_point: mount for mount in found},
+            found,
+            {(m.parent if m.parent in below else NOWHERE, m.mount_point): m for m in found},
             frozenset(mount.device for mount in found),
             frozenset(mount.source for mount in found),
-            found,
             {mount.number: f"{own},{whole}" for mount, own, whole in with_options},
         )
 
+    def reached(self, place: str) -> Mount | None:
+        """Return the mount that whoever goes to ``place`` comes to; None: none is known there."""
+        found, number = None, NOWHERE
+        for folder in (*reversed(PurePosixPath(place).parents), PurePosixPath(place)):
+            while (above := self.on.get((number, str(folder)))) not in (None, found):
+                found, number = above, above.number
+        return found
+
+    def seen_at(self, place: str) -> Mount | None:
+        """Return what is mounted at ``place``; one that is hidden by another mount is not."""
+        found = self.reached(place)
+        return found if found is not None and found.mount_point == place else None
+
+    def below(self, mount: Mount) -> Mount | None:
+        """Return the mount that it is mounted on; None: it is not in the list."""
+        return next(
+            (each for each in self.every if each.number == mount.parent != mount.number), None
+        )
+
+    def seen_inside(self, place: str) -> tuple[Mount, ...]:
+        """Return the mounts that are seen below ``place``."""
+        inside = (mount for mount in self.every if lies_inside(mount.mount_point, place))
+        return tuple(mount for mount in inside if self.seen_at(mount.mount_point) == mount)
+
+
+def mount_table() -> MountTable:
+    return MountTable.of(mount_info())
+
 
 def mount_at(mount_point: str) -> Mount | None:
-    """Return what is mounted at ``mount_point``; of several the uppermost."""
-    found = None
-    for mount in mounts(mount_info()):
-        if mount.mount_point == mount_point:
-            found = mount
-    return found
+    """Return what is seen mounted at ``mount_point``; of several the uppermost."""
+    return mount_table().seen_at(mount_point)
+
+
+def lies_on(mount: Mount, lower: Mount, by_number: Mapping[int, Mount]) -> bool:
+    """Tell whether it is mounted on ``lower``, or on something that is."""
+    below: Mount | None = mount
+    while below is not None and below.parent not in (lower.number, below.number):
+        below = by_number.get(below.parent)
+    return below is not None and below.parent == lower.number
 
 
 def is_on_top(mount: Mount, beside: Sequence[Mount]) -> bool:
     """Tell whether an unmount of its mount point would hit this very mount."""
     there = [each for each in beside if each.mount_point == mount.mount_point]
     return there[-1:] == [mount]
-
-
-def mounts_below(mount_point: str) -> tuple[str, ...]:
-    """Return the mount points inside ``mount_point``."""
-    prefix = mount_point.rstrip("/") + "/"
-    found = mounts(mount_info())
-    return tuple(one.mount_point for one in found if one.mount_point.startswith(prefix))
 
 
 def number_of(device: str) -> tuple[int, int] | None:

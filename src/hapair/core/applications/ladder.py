@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import items, unseen
+from hapair.core.applications import items, nesting, unseen
 from hapair.core.words.effects import Do, Layer
 from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.state import NodeState
@@ -45,7 +45,7 @@ def take_down(turn: Turn, application: Application, keep: Layer | None) -> None:
     lowest = 0 if keep is None else items.ORDER.index(keep) + 1
     for layer in reversed(items.ORDER[lowest:]):
         waiting = [(i, s) for i, s in items.at(turn.state, name, layer) if not items.is_down(s)]
-        for item, item_state in waiting:
+        for item, item_state in nesting.to_stop(turn.state, waiting):
             if item.layer is Layer.MOUNTED and item_state.rung >= FROZEN_RUNG:
                 _give_up_frozen(turn, application)
             _climb(turn, application, item, item_state)

@@ -9,7 +9,7 @@ is not down.
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import brake, items, ladder
+from hapair.core.applications import brake, items, ladder, nesting
 from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing, holding
 from hapair.core.words.effects import Act, Do, Layer
@@ -39,11 +39,18 @@ REACHED: Final = {
 
 
 def bring_up(turn: Turn, application: Application, top: Layer) -> None:
-    """Ask for the next actions of a start, all items of one layer at once."""
+    """Ask for the next actions of a start, all items of one layer at once.
+
+    But a mount waits for those that enclose it. One that is there before them is unmounted, and
+    what uses it is stopped: else they would hide it.
+    """
     name = application.name
     if _look_around(turn, name):
         return
     if top is not Layer.ATTACHED:
+        if nesting.is_out_of_order(turn.state, name):
+            ladder.take_down(turn, application, Layer.PROMOTED)
+            return
         _leave_ladder(turn, name)
     for layer in items.ORDER[: items.ORDER.index(top) + 1]:
         waiting = [
@@ -51,7 +58,7 @@ def bring_up(turn: Turn, application: Application, top: Layer) -> None:
             for i, s in items.at(turn.state, name, layer)
             if not _stays_up(i, s) or _is_attached_unasked(turn.state, i)
         ]
-        for item, item_state in waiting:
+        for item, item_state in nesting.to_start(turn.state, waiting):
             if not item_state.busy and item_state.retry_at_s <= turn.state.now_s:
                 _start(turn, application, item, item_state)
         if waiting:

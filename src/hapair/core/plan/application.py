@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hapair.core.plan.mount_checks import folders_for, ways_that_differ
+from hapair.core.plan.nesting import Nesting
 from hapair.core.plan.steps import Step, Work
 from hapair.model.application import Application, FileSystem, Volume
 from hapair.model.built import Built, BuiltApplication
@@ -131,7 +132,7 @@ class _Planner:
         for volume in added:
             self._check_peer_volume(volume)
             self._check_names(volume)
-            self._check_nesting(volume)
+        self.problems += self._nesting(tuple(added)).problems()
         if s.application.volume_groups and not added and not self.kept and not self.problems:
             what = "no file system of its volume groups is mounted on this node"
             mend = "make the file systems, mount them where the application wants them, try again"
@@ -264,13 +265,19 @@ class _Planner:
             mend = f"give it a shorter one: lvrename {path} NAME, and the same in /etc/fstab"
             self.refuse("volume", what, mend, node=self.situation.here.node)
 
-    def _check_nesting(self, volume: Volume) -> None:
-        """Refuse a mount inside another one: all of them are mounted and unmounted at once."""
-        for other in self.situation.built.volumes():
-            if _is_inside(volume, other) or _is_inside(other, volume):
-                what = f"{volume.mount_point} and {other.mount_point} of {other.resource} lie"
-                mend = "mount it beside the other one, and put a symbolic link where it was"
-                self.refuse("mount", f"{what} inside one another", mend)
+    def _nesting(self, added: tuple[Volume, ...]) -> Nesting:
+        s = self.situation
+        name = s.application.name
+        groups = (s.here.group(each) for each in s.application.volume_groups)
+        others = (each for each in s.built.applications if each.application.name != name)
+        return Nesting(
+            node=s.here.node,
+            file=s.file,
+            mounts=tuple(mount for group in groups for mount in group.mounts),
+            added=added,
+            kept=self.kept,
+            of_others=tuple(volume for each in others for volume in each.volumes),
+        )
 
     def check_result(self, plan: Plan) -> None:
         """Refuse what could not be read again: a stored job must always have a way back."""
@@ -289,13 +296,23 @@ class _Planner:
         install = tuple(
             Step(node, Work.INSTALL, (Work.INSTALL_FORMER,)) for node in (s.here.node, s.peer.node)
         )
-        steps = tuple(step for volume in added for step in self._prepare(volume))
-        switch = tuple(step for volume in added for step in self._switch(volume))
+        nesting = self._nesting(added)
+        families = nesting.families()
+        steps = tuple(
+            step
+            for family in families
+            for volume in family
+            for step in self._prepare(volume, in_root=not nesting.is_nested(volume))
+        )
+        switch = tuple(step for family in families for step in self._switch(family))
         warnings = tuple(ways_that_differ(added, s.here, s.peer))
         return Plan(built, (*steps, *switch, *install), added, self._summary(added), warnings)
 
-    def _prepare(self, volume: Volume) -> list[Step]:
-        """Everything that can fail without touching the mounted file system."""
+    def _prepare(self, volume: Volume, *, in_root: bool) -> list[Step]:
+        """Everything that can fail without touching the mounted file system.
+
+        ``in_root``: its mount point is a folder of the node, and none of another volume.
+        """
         s = self.situation
         here, peer = s.here.node, s.peer.node
         of = (volume,)
@@ -304,7 +321,8 @@ class _Planner:
             Step(node, Work.WRITE_RESOURCE, (Work.REMOVE_RESOURCE,), of) for node in (here, peer)
         ]
         # Both before the volume comes into being: what waits for its device would mount it.
-        steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of, folders_for(volume, s.here)))
+        if in_root:
+            steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of, folders_for(volume, s.here)))
         steps.append(Step(peer, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of))
         made = s.peer.group(volume.volume_group).volume(volume.logical_volume) is None
         if made:
@@ -319,17 +337,25 @@ class _Planner:
         steps.append(Step(peer, Work.BRING_UP, (Work.TAKE_DOWN,), of))
         return steps
 
-    def _switch(self, volume: Volume) -> list[Step]:
-        """The short pause: from the native mount to the mount over DRBD."""
+    def _switch(self, family: tuple[Volume, ...]) -> list[Step]:
+        """The short pause: from the native mounts to the mounts over DRBD.
+
+        ``family``: mounts that lie inside one another, outer ones first. Inner ones are left out
+        and unmounted first, also so that their way back leads over the outer ones.
+        """
         here = self.situation.here.node
-        of = (volume,)
+        each_of = [(volume,) for volume in family]
+        inner_first = each_of[::-1]
         return [
             # A boot in between mounts nothing, so it is mounted for this step as well.
-            Step(here, Work.LEAVE_FSTAB, (Work.MOUNT_NATIVE, Work.RESTORE_FSTAB), of),
-            Step(here, Work.UNMOUNT_NATIVE, (Work.MOUNT_NATIVE,), of),
-            Step(here, Work.BRING_UP, (Work.TAKE_DOWN,), of),
-            Step(here, Work.MAKE_SOURCE, (Work.DEMOTE,), of),
-            Step(here, Work.MOUNT, (Work.UNMOUNT,), of),
+            *(
+                Step(here, Work.LEAVE_FSTAB, (Work.MOUNT_NATIVE, Work.RESTORE_FSTAB), of)
+                for of in inner_first
+            ),
+            *(Step(here, Work.UNMOUNT_NATIVE, (Work.MOUNT_NATIVE,), of) for of in inner_first),
+            *(Step(here, Work.BRING_UP, (Work.TAKE_DOWN,), of) for of in each_of),
+            *(Step(here, Work.MAKE_SOURCE, (Work.DEMOTE,), of) for of in each_of),
+            *(Step(here, Work.MOUNT, (Work.UNMOUNT,), of) for of in each_of),
         ]
 
     def _summary(self, added: tuple[Volume, ...]) -> tuple[str, ...]:
@@ -350,10 +376,6 @@ class _Planner:
 def _map_name(group: str, name: str) -> str:
     """Return what LVM calls the device: a hyphen inside of a name is doubled."""
     return "-".join(each.replace("-", "--") for each in (group, name))
-
-
-def _is_inside(inner: Volume, outer: Volume) -> bool:
-    return inner.mount_point.startswith(outer.mount_point.rstrip("/") + "/")
 
 
 def _in_extents(size_bytes: int, extent_bytes: int) -> int:

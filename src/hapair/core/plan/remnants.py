@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from hapair.core.plan.steps import Step, Work
 from hapair.model.application import Volume
+from hapair.model.nesting import parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,17 @@ def way_back(here: Remnants, peer: Remnants | None, *, noted: bool) -> WayBack:
     nodes = (here,) if peer is None else (peer, here)
     used = {resource for node in nodes for resource in node.used}
     volumes = {each.volume.resource: each.volume for node in nodes for each in node.found}
-    steps: list[Step] = []
+    early: dict[str, list[Step]] = {node.node: [] for node in nodes}
+    late: dict[str, list[Step]] = {node.node: [] for node in nodes}
     told = [
         f"{node.node}: {file} does not say which volume it is for: look into it, then remove it"
         for node in nodes
         for file in node.nameless
     ]
     homes: list[str] = []
-    for resource in sorted(volumes.keys() - used):
+    left = [volumes[resource] for resource in sorted(volumes.keys() - used)]
+    for volume in sorted(left, key=lambda each: parts(each.mount_point)):
+        resource = volume.resource
         home = _home(nodes, resource, here.node if noted else "")
         homes.append(home)
         for node in nodes:
@@ -63,8 +67,12 @@ def way_back(here: Remnants, peer: Remnants | None, *, noted: bool) -> WayBack:
                 data = (Work.REMOVE_DATA_VOLUME,) if removed else ()
                 if found.made and not removed and node is here:  # No later job may remove it.
                     data = (Work.LEAVE_DATA_VOLUME,)
-                steps += _steps(node.node, found.volume, data, at_home=node.node == home)
+                first = _early(node.node, found.volume, data, at_home=node.node == home)
+                # What lies inside others is unmounted before them, and comes back after them.
+                early[node.node][:0] = first
+                late[node.node] += _late(node.node, found.volume)
                 told += _stays(node.node, found, home, removed=removed)
+    steps = (step for node in early for step in (*early[node], *late[node]))
     return WayBack(tuple(steps), tuple(told), next(filter(None, homes), here.node))
 
 
@@ -94,8 +102,8 @@ def _stays(node: str, found: Remnant, home: str, *, removed: bool) -> list[str]:
     return []
 
 
-def _steps(node: str, volume: Volume, data: tuple[Work, ...], *, at_home: bool) -> list[Step]:
-    """Return the steps that an unknown job may have done on a node, in its order."""
+def _early(node: str, volume: Volume, data: tuple[Work, ...], *, at_home: bool) -> list[Step]:
+    """Return the steps that an unknown job may have done on a node first, in its order."""
     of = (volume,)
     steps = [
         Step(node, Work.WRITE_RESOURCE, (Work.REMOVE_RESOURCE,), of),
@@ -105,8 +113,13 @@ def _steps(node: str, volume: Volume, data: tuple[Work, ...], *, at_home: bool) 
     ]
     if at_home:
         steps.append(Step(node, Work.UNMOUNT_NATIVE, (Work.MOUNT_NATIVE,), of))
+    return steps
+
+
+def _late(node: str, volume: Volume) -> list[Step]:
+    """Return those that follow when no volume is mounted natively any more."""
+    of = (volume,)
     return [
-        *steps,
         Step(node, Work.BRING_UP, (Work.TAKE_DOWN,), of),
         Step(node, Work.MAKE_SOURCE, (Work.DEMOTE,), of),
         Step(node, Work.MOUNT, (Work.UNMOUNT,), of),

@@ -12,6 +12,7 @@ from typing import Final
 
 from hapair.core.plan.steps import Step, Work
 from hapair.model.built import Built
+from hapair.model.nesting import lies_inside
 from hapair.model.outcome import Done, Outcome, Refused
 from hapair.runtime.building.change import uninterrupted
 
@@ -154,8 +155,12 @@ async def _undo_all(job: Job, do: Do, say: Say, me: str) -> tuple[tuple[str, ...
 def _bars(failed: Step, earlier: Step, me: str) -> bool:
     """Tell whether an earlier step must stay while a later one could not be taken back.
 
-    It may lie below it: a volume below a mount, a connection below a Primary. On the node where
-    the data is the whole job counts as below it; a peer that is lost bars only its own part.
+    It may lie below it: a volume below a mount, a connection below a Primary. What is mounted
+    inside it may not come back before it. On the node where the data is the whole job counts as
+    below it; a peer that is lost bars only its own part.
     """
     below = not failed.volume or failed.volume == earlier.volume
-    return below and failed.node in (earlier.node, me)
+    inside = any(
+        lies_inside(v.mount_point, f.mount_point) for v in earlier.volume for f in failed.volume
+    )
+    return (below or inside) and failed.node in (earlier.node, me)

@@ -11,6 +11,7 @@ from hapair.model import timing
 from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.data import Role
+from hapair.model.nesting import lies_inside
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import Folder
@@ -53,6 +54,8 @@ class Workshop:
             return await asyncio.to_thread(self.files.write, built, volume)
         if work is Work.REMOVE_RESOURCE:
             return await asyncio.to_thread(self.files.remove, volume)
+        if work is Work.MOUNT_NATIVE:
+            return await self._mount_native(volume, built)
         in_time: dict[Work, Callable[[Volume], Awaitable[Outcome]]] = {
             Work.SEE_EMPTY: self._see_empty,
             Work.CREATE_DATA_VOLUME: self._create_data,
@@ -65,7 +68,6 @@ class Workshop:
             Work.RESTORE_FSTAB: self.natives.restore_fstab,
             Work.RETIRE_FSTAB: self.natives.retire,
             Work.UNMOUNT_NATIVE: self.natives.unmount,
-            Work.MOUNT_NATIVE: self.natives.mount,
             Work.BRING_UP: self._bring_up,
             Work.TAKE_DOWN: self._take_down,
             Work.MAKE_SOURCE: self._make_source,
@@ -110,6 +112,16 @@ class Workshop:
         if found is None or not found.ours:
             return Done()
         return await self.volumes.remove(group, name)
+
+    async def _mount_native(self, volume: Volume, built: Built) -> Outcome:
+        """Mount it where it was; nobody could see it there before what it lies in is mounted."""
+        for outer in built.volumes():
+            if lies_inside(volume.mount_point, outer.mount_point) and not self._is_here(outer):
+                return Done(f"{outer.mount_point}, in which it was mounted, is not mounted here")
+        return await self.natives.mount(volume)
+
+    def _is_here(self, volume: Volume) -> bool:
+        return self.file_systems.mounted(volume) is True or self.natives.mounted(volume)
 
     async def _bring_up(self, volume: Volume) -> Outcome:
         return await self.replication.bring_up(volume, timeout_s=LIMIT_S)
