@@ -29,6 +29,10 @@ class FakeLogicalVolumes:
     async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
         return self._add(group, LogicalVolume(name, size_bytes, ours=True))
 
+    async def guard(self, group: str, name: str) -> Outcome:
+        there = (await self.group(group)).volume(name) is not None
+        return Done() if there else Refused(f"there is no {group}/{name}")
+
     async def disown(self, group: str, name: str) -> Outcome:
         found = self.groups[group]
         volumes = (replace(v, ours=v.ours and v.name != name) for v in found.volumes)
@@ -40,12 +44,13 @@ class FakeLogicalVolumes:
         volume = found.volume(name)
         if volume is None:
             return Done()
-        if volume.in_use:
-            return Refused(f"{group}/{name} is in use")
+        gone = (volume, *found.snapshots(name))
+        if volume.in_use or not all(each.ours for each in gone):
+            return Refused(f"{group}/{name} is in use, or none of ours")
         self.groups[group] = replace(
             found,
-            free_bytes=found.free_bytes + volume.size_bytes,
-            volumes=tuple(each for each in found.volumes if each != volume),
+            free_bytes=found.free_bytes + sum(each.size_bytes for each in gone),
+            volumes=tuple(each for each in found.volumes if each not in gone),
         )
         return Done()
 

@@ -23,7 +23,7 @@ from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.status import Standing
-from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount
+from hapair.model.storage import GroupStorage, LogicalVolume, NativeMount, VolumeUse
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.workshop import Workshop
@@ -116,6 +116,9 @@ class Natives:
 
     def mounts(self, group: GroupStorage) -> tuple[NativeMount, ...]:
         return (MOUNT,) if self.host.mount == NATIVE else ()
+
+    def uses(self, group: GroupStorage) -> tuple[VolumeUse, ...]:
+        return ()
 
     def mounted(self, volume: Volume) -> bool:
         return self.host.mount == NATIVE

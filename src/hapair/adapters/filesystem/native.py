@@ -12,6 +12,7 @@ from hapair.adapters.filesystem import superblock, uses
 from hapair.adapters.filesystem.folders import make_mount_point
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
+from hapair.adapters.filesystem.layers import uses_of
 from hapair.adapters.filesystem.options import READ_ONLY, in_force
 from hapair.adapters.shared.mounts import (
     Mount,
@@ -23,7 +24,7 @@ from hapair.adapters.shared.mounts import (
 )
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.storage import GroupStorage, NativeMount
+from hapair.model.storage import GroupStorage, NativeMount, VolumeUse
 from hapair.model.text import shown
 from hapair.ports.programs import CommandRunner, TimedOut
 
@@ -64,8 +65,13 @@ class NativeFileSystems:
                     elsewhere=superblock.parts_elsewhere(device),
                     lost_options=lost,
                     other_mounters=self._others(device, mount, automounts),
+                    features=superblock.features(device),
                 )
         return tuple(found.values())
+
+    def uses(self, group: GroupStorage) -> tuple[VolumeUse, ...]:
+        """Return what else has volumes of the group that LVM calls open."""
+        return uses_of(group)
 
     def _others(self, device: str, mount: Mount, automounts: set[str]) -> tuple[str, ...]:
         found = self._fstab.others(device, mount.mount_point)
