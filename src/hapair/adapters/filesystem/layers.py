@@ -77,7 +77,9 @@ def uses_of(group: GroupStorage, proc: Path = PROC, sys: Path = SYS) -> tuple[Vo
     if not opened:
         return ()
     seen = _look(proc, sys)
-    found = tuple(use for name, number in opened.items() for use in _uses(name, number, seen, sys))
+    found = tuple(
+        use for name, number in opened.items() for use in _uses(name, number, seen, proc, sys)
+    )
     explained = {use.logical_volume for use in found}
     left = {number: name for name, number in opened.items() if name not in explained}
     return (*found, *(_processes(left, proc) if left else ()))
@@ -92,7 +94,7 @@ def _look(proc: Path, sys: Path) -> _Mounted:
         for option in options.split(","):
             if option.startswith(_PARTS):
                 _add(seen.as_parts, _number_of(plain(option.partition("=")[2])), point)
-        if not mount.device[0]:
+        if not mount.device[0] and mount.source.startswith("/dev/"):
             numbers = {_number_of(each) for each in mount.source.split(":")} - {None}
             for number in numbers.union(*(pool for pool in pools if pool & numbers)):
                 _add(seen.over_several, number, point)
@@ -132,7 +134,7 @@ def _swaps(proc: Path) -> frozenset[Number]:
     return frozenset(number for number in found if number is not None)
 
 
-def _uses(name: str, number: Number, seen: _Mounted, sys: Path) -> Iterator[VolumeUse]:
+def _uses(name: str, number: Number, seen: _Mounted, proc: Path, sys: Path) -> Iterator[VolumeUse]:
     for kind, called, above in _above(number, sys):
         stack = (above, *_all_above(above, sys))
         points = tuple(point for each in stack for point in seen.straight.get(each, ()))
@@ -152,7 +154,7 @@ def _uses(name: str, number: Number, seen: _Mounted, sys: Path) -> Iterator[Volu
     for space in seen.spaces:
         inside = tuple(shown(m.mount_point) for m in space.mounts if m.device == number)
         if inside:
-            yield VolumeUse(name, UseKind.SPACE, str(process_of(space.pids[0])), inside)
+            yield VolumeUse(name, UseKind.SPACE, str(process_of(space.pids[0], proc)), inside)
 
 
 def _above(number: Number, sys: Path) -> Iterator[tuple[UseKind, str, Number]]:
@@ -191,12 +193,19 @@ def _processes(wanted: dict[Number, str], proc: Path) -> Iterator[VolumeUse]:
     """Return who has one of the devices open for writing: whoever only reads is gone soon."""
     for pid in pids(proc):
         with contextlib.suppress(OSError):
-            for link in os.scandir(proc / str(pid) / "fd"):
-                number = _device_at(link.path)
-                if number in wanted and _may_write(proc / str(pid) / "fdinfo" / link.name):
-                    process = str(process_of(pid, proc))
-                    yield VolumeUse(wanted[number], UseKind.PROCESS, process)
-                    break
+            for number in _written(proc / str(pid)) & wanted.keys():
+                yield VolumeUse(wanted[number], UseKind.PROCESS, str(process_of(pid, proc)))
+
+
+def _written(process: Path) -> set[Number]:
+    """Return the devices that a process has open for writing."""
+    with os.scandir(process / "fd") as links:
+        found = {link.name: _device_at(link.path) for link in links}
+    return {
+        number
+        for name, number in found.items()
+        if number is not None and _may_write(process / "fdinfo" / name)
+    }
 
 
 def _device_at(link: str) -> Number | None:
