@@ -14,6 +14,7 @@ class FakeLogicalVolumes:
     groups: dict[str, GroupStorage] = field(default_factory=dict)
     silent: bool = False  # LVM answers nothing that makes sense.
     made_wall_s: float = 5000.0
+    guarded: set[str] = field(default_factory=set)  # Volumes that nobody can begin to write to.
 
     async def group(self, name: str) -> GroupStorage:
         if self.silent:
@@ -30,10 +31,13 @@ class FakeLogicalVolumes:
         return self._add(group, LogicalVolume(name, size_bytes, ours=True))
 
     async def guard(self, group: str, name: str) -> Outcome:
-        there = (await self.group(group)).volume(name) is not None
-        return Done() if there else Refused(f"there is no {group}/{name}")
+        if (await self.group(group)).volume(name) is None:
+            return Refused(f"there is no {group}/{name}")
+        self.guarded.add(name)
+        return Done()
 
     async def disown(self, group: str, name: str) -> Outcome:
+        self.guarded.discard(name)
         found = self.groups[group]
         volumes = (replace(v, ours=v.ours and v.name != name) for v in found.volumes)
         self.groups[group] = replace(found, volumes=tuple(volumes))
