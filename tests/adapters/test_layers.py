@@ -1,6 +1,5 @@
 """What has a logical volume, in the kernel's own words, which a folder plays here."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,23 +134,6 @@ def test_a_log_of_another_file_system_is_told(kernel: Kernel) -> None:
 def test_an_export_is_told(kernel: Kernel, file: str, name: str) -> None:
     kernel.write(f"sys/kernel/config/{file}", "/dev/null\n")
     assert kernel.uses() == (VolumeUse("data", UseKind.EXPORT, name),)
-
-
-@pytest.mark.parametrize(("flags", "writes"), [(os.O_RDONLY, False), (os.O_RDWR, True),
-                                               (os.O_WRONLY | os.O_CLOEXEC, True)])  # fmt: skip
-def test_a_process_counts_when_it_can_write(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, flags: int, *, writes: bool
-) -> None:
-    """Whoever only looks, as udev does, is gone soon."""
-    kernel.write("proc/4711/comm", "qemu\n")
-    kernel.write("proc/4711/fdinfo/5", f"pos:\t0\nflags:\t0{flags:o}\n")
-    kernel.write("proc/4711/fdinfo/6", "pos:\t0\n")
-    (kernel.folder / "proc/4711/fd").mkdir()
-    for number in (5, 6):
-        (kernel.folder / f"proc/4711/fd/{number}").symlink_to("/dev/null")
-    monkeypatch.setattr("hapair.adapters.filesystem.layers._device_at", lambda _: (1, 3))
-    told = (VolumeUse("data", UseKind.PROCESS, "qemu (4711)"),) if writes else ()
-    assert kernel.uses() == told
 
 
 def test_a_mount_in_another_name_space_is_told(kernel: Kernel) -> None:
