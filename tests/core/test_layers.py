@@ -198,6 +198,10 @@ def on_the_peer(group: GroupStorage) -> Situation:
             ),
             "exists and is in use (LUKS cx, mounted on /a, /b; swap space) (256.0 MiB, made",
         ),
+        (
+            replace(there(replace(EMPTY, in_use=True)), mounts=(MOUNT,)),
+            "exists and is in use (mounted on /srv/orders) (256.0 MiB",
+        ),
         (there(replace(EMPTY, objection="is a thin pool")), "exists and is a thin pool"),
         (there(replace(EMPTY, origin="x")), "exists and is a snapshot of x"),
         (

@@ -44,7 +44,9 @@ def copy_in_the_way(volume: Volume, peer: NodeStorage) -> Iterator[Problem]:
 
 
 def _why_not_free(group: GroupStorage, there: LogicalVolume) -> str:
-    uses = [told(use) for use in group.uses if use.logical_volume == there.name]
+    mounts = (m.mount_point for m in group.mounts if m.logical_volume == there.name)
+    uses = [f"mounted on {mount_point}" for mount_point in mounts]
+    uses += [told(use) for use in group.uses if use.logical_volume == there.name]
     snapshots = [each.name for each in group.snapshots(there.name)]
     if not there.why_not_free and snapshots:
         return f"has the snapshot {', '.join(snapshots)}"
