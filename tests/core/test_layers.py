@@ -62,7 +62,7 @@ SENTENCES = {
     UseKind.MD: "vg_orders/busy is a disk of cx and mounted on /srv/x: RAID between",
     UseKind.DRBD: "vg_orders/busy is the disk of cx and mounted on /srv/x, which is none of this",
     UseKind.LOOP: "vg_orders/busy is used by the loop device cx and mounted on /srv/x",
-    UseKind.FILE_SYSTEM: "vg_orders/busy holds cx and mounted on /srv/x, which is not supported",
+    UseKind.FILE_SYSTEM: "vg_orders/busy holds cx, mounted on /srv/x, which is not supported",
     UseKind.SPACE: "vg_orders/busy is mounted on /srv/x in the mount name space of cx only",
     UseKind.EXPORT: "vg_orders/busy is exported as cx: raw volumes are not supported",
     UseKind.PROCESS: "vg_orders/busy can be written by cx: raw volumes are not supported",

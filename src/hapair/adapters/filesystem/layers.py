@@ -48,8 +48,6 @@ _EXPORTS: Final = (
     "kernel/config/nvmet/subsystems/*/namespaces/*/device_path",
 )
 _WRITES: Final = os.O_WRONLY | os.O_RDWR
-
-
 Points = dict[Number, tuple[str, ...]]
 
 
@@ -115,7 +113,7 @@ def _number_of(place: str) -> Number | None:
 
 def _btrfs_pools(sys: Path) -> Iterator[set[Number | None]]:
     for folder in sys.glob("fs/btrfs/*/devices"):
-        yield {_number_in(each / "dev") for each in folder.iterdir()} - {None}
+        yield {_number_in(each) for each in folder.glob("*/dev")} - {None}
 
 
 def _number_in(file: Path) -> Number | None:

@@ -63,7 +63,7 @@ REFUSED: Final = {
         "end it (losetup -d {name}), and mount the volume itself",
     ),
     UseKind.FILE_SYSTEM: (
-        "holds {name}{where}, which is not supported",
+        "holds {name}, mounted on {points}, which is not supported",
         "use ext4 or xfs, each on one volume",
     ),
     UseKind.SPACE: (

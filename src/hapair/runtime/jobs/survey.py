@@ -16,7 +16,9 @@ from hapair.model.storage import NodeStorage, Release, UseKind
 from hapair.ports.programs import CommandRunner, Finished
 from hapair.ports.storage import LogicalVolumes, NativeMounts
 
-TOOLS: Final = ("lvs", "vgs", "lvcreate", "lvremove", "blkid", "cmp", "drbdadm", "drbdsetup")
+TOOLS: Final = (
+    "lvs", "vgs", "lvcreate", "lvremove", "blkid", "blockdev", "cmp", "drbdadm", "drbdsetup",
+)  # fmt: skip
 # The tools that a file system needs beside its kernel module; the first one tells its version.
 FILE_SYSTEM_TOOLS: Final = {"ext4": ("e2fsck",), "xfs": ("xfs_repair",)}
 KERNEL: Final = "Linux"
