@@ -230,13 +230,12 @@ async def test_a_thin_volume_that_was_copied_from_another_one_is_a_volume() -> N
         ("dwi-a-v---", "", "is a VDO pool"),
         ("Owi-a-s---", "", "is to become what a snapshot of it holds"),
         ("-ri-a-----", "", "may only be read"),
-        ("-Ri-a-----", "", "may only be read"),
         ("rwi-a-r-p-", "partial", 'is not in order: LVM says "partial"'),
         ("rwi-a-r-m-", "mismatches exist", 'is not in order: LVM says "mismatches exist"'),
         ("-wi-s-----", "", "is inactive"),
         ("-wi-XX----", "", "is inactive"),
         ("-wi-------", "", "is inactive"),
-        ("", "", "may only be read"),
+        ("", "", "is inactive"),
     ],
 )
 async def test_a_volume_on_which_no_data_can_be_kept_is_not_free(
@@ -245,6 +244,13 @@ async def test_a_volume_on_which_no_data_can_be_kept_is_not_free(
     seen = Looked()
     seen.row |= {"lv_attr": attributes, "lv_health_status": health}
     assert says in (await looked(seen)).why_not_free
+
+
+async def test_a_guarded_volume_is_looked_at_like_any_other() -> None:
+    """LVM shows as "R" what the kernel lets nobody write to, also when that was our doing."""
+    seen = Looked()
+    seen.row |= {"lv_attr": "-Ri-a-----"}
+    assert (await looked(seen, whole=True)).why_not_free == ""
 
 
 @pytest.mark.parametrize("kind", ["-", "r", "R", "m", "C", "V", "v"])

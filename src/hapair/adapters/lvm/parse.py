@@ -120,7 +120,8 @@ def _why_no_data(row: dict[str, Any]) -> str:
         return objection
     if health := str(row["lv_health_status"]):
         return f'is not in order: LVM says "{health}"'
-    return "" if _letter(row, PERMISSION) == "w" else "may only be read"
+    # Not "R", which a guard of ours gives it, and takes away again.
+    return "may only be read" if _letter(row, PERMISSION) == "r" else ""
 
 
 def _moment(value: object) -> float | None:
