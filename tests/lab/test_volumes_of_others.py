@@ -90,7 +90,7 @@ def test_what_lies_on_the_peer_is_seen_before_anything_begins(formed_lab: Lab) -
     tried = node1.run("clbuildapp x", timeout_s=PATIENCE_S)
     assert "vg_x/data holds data of a kind that is not recognised" in " ".join(tried.stderr.split())
     assert not node1.run("test -e /var/lib/hapair/job.json").ok
-    assert not any("drbdmeta" in node.check("lvs --all") for node in formed_lab.nodes)
+    assert not any("drbdmeta" in node.check("lvs --all vg_x vg_log") for node in formed_lab.nodes)
     node2.check("dd if=/dev/vg_x/data bs=1M count=1 skip=11 | cmp - /root/raw")
     node2.check(f"dd if=/dev/zero bs=1M count=1 | {raw} iflag=fullblock")
 
