@@ -147,7 +147,7 @@ async def test_a_volume_that_may_be_open_is_not_free_and_not_searched(is_open: s
         (Finished(0, "DEVNAME=/dev/vg/data\nUUID=1\nTYPE=ext4\n", ""), "holds ext4"),
         (Finished(0, "DEVNAME=/dev/vg/data\nPTTYPE=gpt\n", ""), "holds gpt"),
         (Finished(0, "", ""), "holds something that blkid does not name"),
-        (Finished(8, "", "ambivalent result"), "holds something that cannot be read"),
+        (Finished(8, "", "ambivalent result"), "holds the marks of several things (see: wipefs)"),
         (Finished(1, "", "blkid: error"), "holds something that cannot be read"),
         (Finished(127, "", "not found"), "holds something that cannot be read"),
         (TimedOut(60.0), "holds something that cannot be read"),
@@ -221,6 +221,126 @@ async def test_a_thin_volume_that_was_copied_from_another_one_is_a_volume() -> N
     seen = Looked()
     seen.row |= {"origin": "golden", "lv_attr": "Vwi-a-tz--"}
     assert (await looked(seen)).origin == ""
+
+
+@pytest.mark.parametrize(
+    ("attributes", "health", "says"),
+    [
+        ("twi-a-tz--", "", "is a thin pool"),
+        ("dwi-a-v---", "", "is a VDO pool"),
+        ("Owi-a-s---", "", "is to become what a snapshot of it holds"),
+        ("-ri-a-----", "", "may only be read"),
+        ("rwi-a-r-p-", "partial", 'is not in order: LVM says "partial"'),
+        ("rwi-a-r-m-", "mismatches exist", 'is not in order: LVM says "mismatches exist"'),
+        ("-wi-s-----", "", "is inactive"),
+        ("-wi-XX----", "", "is inactive"),
+        ("-wi-------", "", "is inactive"),
+        ("", "", "is inactive"),
+    ],
+)
+async def test_a_volume_on_which_no_data_can_be_kept_is_not_free(
+    attributes: str, health: str, says: str
+) -> None:
+    seen = Looked()
+    seen.row |= {"lv_attr": attributes, "lv_health_status": health}
+    assert says in (await looked(seen)).why_not_free
+
+
+async def test_a_guarded_volume_is_looked_at_like_any_other() -> None:
+    """LVM shows as "R" what the kernel lets nobody write to, also when that was our doing."""
+    seen = Looked()
+    seen.row |= {"lv_attr": "-Ri-a-----"}
+    assert (await looked(seen, whole=True)).why_not_free == ""
+
+
+@pytest.mark.parametrize("kind", ["-", "r", "R", "m", "C", "V", "v"])
+async def test_what_looks_like_an_ordinary_volume_is_one(kind: str) -> None:
+    """A cache, RAID, a thin volume or one of VDO below it is LVM's own matter."""
+    seen = Looked()
+    seen.row |= {"lv_attr": f"{kind}wi-a-----", "pool_lv": "pool"}
+    volume = await looked(seen)
+    assert volume.why_not_free == ""
+    assert volume.pool == ("pool" if kind in "Vv" else "")
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes"),
+    [("[data_tdata]", "Twi-ao----"), ("[lvol0_pmspare]", "ewi-------"), ("-gone", "----h-----")],
+)
+async def test_a_volume_that_lvm_hides_or_remembers_takes_a_name_and_nothing_else(
+    name: str, attributes: str
+) -> None:
+    seen = Looked()
+    seen.row |= {"lv_name": name, "lv_attr": attributes, "lv_size": ""}
+    group = await LvmAdapter(seen).group("vg")
+    assert group.volumes == ()
+    assert group.taken_names == (name.strip("[]-"),)
+
+
+async def test_a_volume_of_somebody_elses_is_not_removed(volumes: LogicalVolumes) -> None:
+    assert isinstance(await volumes.remove("vg", "data"), Refused)
+    assert (await volumes.group("vg")).volume("data") is not None
+
+
+@pytest.mark.parametrize("kind", ["fake", "adapter"])
+@pytest.mark.parametrize("ours", [True, False])
+async def test_a_volume_takes_no_snapshot_with_it_but_ours(kind: str, *, ours: bool) -> None:
+    """LVM removes them all, without a question."""
+    script = played()
+    inside = (replace(DATA, ours=True), replace(THEIRS, ours=ours))
+    script.inside.groups["vg"] = replace(GROUP, volumes=inside)
+    volumes: LogicalVolumes = script.inside if kind == "fake" else LvmAdapter(script)
+    assert isinstance(await volumes.remove("vg", "data"), Done if ours else Refused)
+    assert len((await volumes.group("vg")).volumes) == (0 if ours else 2)
+
+
+async def test_what_took_the_name_over_is_not_removed() -> None:
+    """Between the look and the removal: LVM compares the UUID under its own lock."""
+    script = played()
+    script.inside.groups["vg"] = replace(GROUP, volumes=(replace(DATA, ours=True),))
+    lvm = LvmAdapter(script)
+    identity = "uuid-of-data"
+
+    async def run(
+        argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
+    ) -> Finished | TimedOut:
+        given = [word.replace(identity, "uuid-of-the-former") for word in argv]
+        return await script(given, timeout_s=timeout_s, stdin=stdin)
+
+    assert await LvmAdapter(run).remove("vg", "data") == Done()
+    assert (await lvm.group("vg")).volume("data") is not None
+    assert await lvm.remove("vg", "data") == Done()
+    assert (await lvm.group("vg")).volume("data") is None
+
+
+class Guarded:
+    """Notes what is done to the device of the one volume."""
+
+    def __init__(self, seen: Looked) -> None:
+        self.seen = seen
+        self.asked: list[str] = []
+
+    async def __call__(
+        self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
+    ) -> Finished | TimedOut:
+        if argv[0] in ("blockdev", "lvchange"):
+            self.asked.append(" ".join(argv))
+            return Finished(0, "", "")
+        return await self.seen(argv, timeout_s=timeout_s, stdin=stdin)
+
+
+@pytest.mark.parametrize(("is_open", "undone"), [("", True), ("open", False)])
+async def test_a_guard_is_taken_away_with_the_tag(is_open: str, *, undone: bool) -> None:
+    run = Guarded(Looked(is_open=is_open))
+    run.seen.row["lv_tags"] = "hapair"
+    lvm = LvmAdapter(run)
+    assert await lvm.guard("vg", "data") == Done()
+    assert await lvm.disown("vg", "data") == Done()
+    assert await lvm.disown("vg", "none") == Done()
+    writable = ["blockdev --setrw /dev/vg/data"] if undone else []
+    assert run.asked == [
+        "blockdev --setro /dev/vg/data", *writable, "lvchange --deltag hapair vg/data",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("tags", ["hapair", "other,hapair", "hapair2", ""])

@@ -40,8 +40,11 @@ class PlayedLvm:
                 made = await self.inside.snapshot(self.name, origin, options["--name"], int(size))
                 return Finished(0, "", "") if isinstance(made, Done) else Finished(5, "", made.why)
             case "lvremove":
-                for path in argv[2:]:
-                    await self.inside.remove(self.name, path.partition("/")[2])
+                assert argv[2] == "--select"
+                for path in argv[4:]:
+                    name = path.partition("/")[2]
+                    if f"lv_uuid=uuid-of-{name}" in argv[3].split(" || "):
+                        await self.inside.remove(self.name, name)
                 return Finished(0, "", "")
             case _:
                 return Finished(5, "", f'Volume group "{argv[-1]}" not found')
@@ -68,4 +71,7 @@ def row_of(volume: LogicalVolume, group: str) -> dict[str, str]:
         "origin": volume.origin,
         "lv_time": made,
         "lv_tags": "hapair" if volume.ours else "",
+        "lv_uuid": f"uuid-of-{volume.name}",
+        "pool_lv": volume.pool,
+        "lv_health_status": "",
     }

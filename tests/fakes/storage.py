@@ -14,6 +14,7 @@ class FakeLogicalVolumes:
     groups: dict[str, GroupStorage] = field(default_factory=dict)
     silent: bool = False  # LVM answers nothing that makes sense.
     made_wall_s: float = 5000.0
+    guarded: set[str] = field(default_factory=set)  # Volumes that nobody can begin to write to.
 
     async def group(self, name: str) -> GroupStorage:
         if self.silent:
@@ -29,7 +30,14 @@ class FakeLogicalVolumes:
     async def create(self, group: str, name: str, size_bytes: int) -> Outcome:
         return self._add(group, LogicalVolume(name, size_bytes, ours=True))
 
+    async def guard(self, group: str, name: str) -> Outcome:
+        if (await self.group(group)).volume(name) is None:
+            return Refused(f"there is no {group}/{name}")
+        self.guarded.add(name)
+        return Done()
+
     async def disown(self, group: str, name: str) -> Outcome:
+        self.guarded.discard(name)
         found = self.groups[group]
         volumes = (replace(v, ours=v.ours and v.name != name) for v in found.volumes)
         self.groups[group] = replace(found, volumes=tuple(volumes))
@@ -40,12 +48,13 @@ class FakeLogicalVolumes:
         volume = found.volume(name)
         if volume is None:
             return Done()
-        if volume.in_use:
-            return Refused(f"{group}/{name} is in use")
+        gone = (volume, *found.snapshots(name))
+        if volume.in_use or not all(each.ours for each in gone):
+            return Refused(f"{group}/{name} is in use, or none of ours")
         self.groups[group] = replace(
             found,
-            free_bytes=found.free_bytes + volume.size_bytes,
-            volumes=tuple(each for each in found.volumes if each != volume),
+            free_bytes=found.free_bytes + sum(each.size_bytes for each in gone),
+            volumes=tuple(each for each in found.volumes if each not in gone),
         )
         return Done()
 

@@ -48,6 +48,11 @@ def holding(volume: LogicalVolume) -> GroupStorage:
     return replace(THERE, volumes=(volume,))
 
 
+def beside(*volumes: LogicalVolume) -> GroupStorage:
+    """Return the group of node1 with volumes that are not mounted, and nothing else."""
+    return replace(HERE, mounts=(), volumes=volumes)
+
+
 def after_group_was_dropped() -> Situation:
     built = planned(situation()).built
     application = replace(ORDERS, volume_groups=())
@@ -111,8 +116,8 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
         "both nodes see the same volume group vg_orders",
     ),
     "nothing is mounted": (
-        lambda: situation(here=replace(HERE, mounts=())),
-        "no file system of its volume groups is mounted",
+        lambda: situation(here=beside(LogicalVolume("data", 256 * MIB, "ext4"))),
+        "is mounted on this node, and these volumes are not: vg_orders/data (ext4, 256.0 MiB)",
     ),
     "the file system is not supported": (
         lambda: situation(here=mounted(file_system="btrfs")),

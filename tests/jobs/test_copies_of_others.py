@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from hapair.core.plan.application import Plan, make_plan
+from hapair.core.plan.steps import Work
+from hapair.model.outcome import Done, Refused
 from hapair.model.storage import LogicalVolume
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.building.files import only_builder
@@ -14,7 +16,7 @@ from hapair.runtime.verbs import Call
 from tests.jobs.material import MIB, situation
 from tests.jobs.test_abandon import abandoned, damage, interrupted
 from tests.jobs.test_every_interruption import Story, tools
-from tests.jobs.world import LEFT_OUT, OVER_DRBD, PLAIN, World
+from tests.jobs.world import LEFT_OUT, OVER_DRBD, PLAIN, Bench, World
 
 __all__ = ["tools"]
 MADE = LogicalVolume("data", 256 * MIB)
@@ -48,6 +50,52 @@ async def test_data_that_only_the_whole_look_finds_ends_the_build(tmp_path: Path
     assert story.world.looks() == before
     volumes.hidden = False
     assert await story.type_it()
+
+
+TAKEN_MEANWHILE: dict[str, tuple[LogicalVolume, ...]] = {
+    "is in use": (replace(MADE, in_use=True),),
+    "there is no vg_orders/data": (),
+    "has a snapshot, kept": (MADE, replace(MADE, name="kept", origin="data")),
+}
+
+
+@pytest.mark.parametrize("says", TAKEN_MEANWHILE)
+async def test_who_comes_between_the_look_and_the_use_keeps_the_volume(
+    tmp_path: Path, says: str
+) -> None:
+    """A guard comes first: who began to write before it has the volume open."""
+    story = Story(tmp_path)
+    volumes = story.world.hosts["node2"].volumes
+    give(story.world, MADE)
+
+    def come() -> None:
+        group = volumes.groups["vg_orders"]
+        meta = [each for each in group.volumes if each.name not in ("data", "kept")]
+        left = (*meta, *TAKEN_MEANWHILE[says])
+        volumes.groups["vg_orders"] = replace(group, volumes=left)
+
+    volumes.meanwhile = come
+    error = await refused(story.world)
+    assert says in error.error
+    assert volumes.guarded == set()
+    assert not story.world.hosts["node2"].exists("data_drbdmeta")
+    volumes.meanwhile = lambda: None
+    give(story.world, MADE)
+    assert await story.type_it()
+    assert volumes.guarded == set()
+
+
+async def test_what_took_the_name_of_the_meta_data_is_not_overwritten(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    plan = make_plan(situation())
+    assert isinstance(plan, Plan)
+    (volume,) = plan.added
+    bench = Bench(world, world.hosts["node2"])
+    for name in ("data_drbdmeta", "another"):
+        give(world, replace(MADE, name=name))
+        assert isinstance(await bench.do(Work.WRITE_META_DATA, volume, plan.built), Refused)
+    give(world, replace(MADE, name="data_drbdmeta", ours=True))
+    assert await bench.do(Work.WRITE_META_DATA, volume, plan.built) == Done()
 
 
 @pytest.mark.parametrize("readable", [True, False])

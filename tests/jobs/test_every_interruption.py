@@ -26,8 +26,8 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this machine have the tools that the survey asks for."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("lvs", "vgs", "lvcreate", "lvremove", "blkid", "cmp", "drbdadm", "drbdsetup",
-                 "e2fsck", "xfs_repair"):  # fmt: skip
+    for name in ("lvs", "vgs", "lvcreate", "lvremove", "blkid", "blockdev", "cmp", "drbdadm",
+                 "drbdsetup", "e2fsck", "xfs_repair"):  # fmt: skip
         (folder / name).write_text("")
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))

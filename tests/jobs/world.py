@@ -27,7 +27,7 @@ from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.status import Standing, Wanted
-from hapair.model.storage import Folder, GroupStorage, LogicalVolume, NativeMount
+from hapair.model.storage import Folder, GroupStorage, LogicalVolume, NativeMount, VolumeUse
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.workshop import Workshop
@@ -59,11 +59,16 @@ class Volumes(FakeLogicalVolumes):
 
     held: Callable[[], bool] = lambda: False
     hidden: bool = False  # There is data that only a look at every byte finds.
+    meanwhile: Callable[[], None] = lambda: None  # What others do right before such a look.
 
     async def look(
         self, group: str, volume: LogicalVolume, *, whole: bool = False
     ) -> LogicalVolume:
         return replace(volume, nameless=whole and self.hidden)
+
+    async def guard(self, group: str, name: str) -> Outcome:
+        self.meanwhile()
+        return await super().guard(group, name)
 
     async def remove(self, group: str, name: str) -> Outcome:
         if self.held():
@@ -112,7 +117,8 @@ class Host:
         group = self.volumes.groups["vg_orders"]
         volumes = tuple(sorted((v.name, v.size_bytes, v.ours) for v in group.volumes))
         files = tuple(sorted(self.files))
-        return (volumes, files, self.drbd, self.frozen, self.mount, self.fstab)
+        guarded = tuple(sorted(self.volumes.guarded))
+        return (volumes, guarded, files, self.drbd, self.frozen, self.mount, self.fstab)
 
     def exists(self, name: str) -> bool:
         return self.volumes.groups["vg_orders"].volume(name) is not None
@@ -124,6 +130,9 @@ class Natives:
 
     def mounts(self, group: GroupStorage) -> tuple[NativeMount, ...]:
         return (MOUNT,) if self.host.mount == NATIVE else ()
+
+    def uses(self, group: GroupStorage) -> tuple[VolumeUse, ...]:
+        return ()
 
     def mounted(self, volume: Volume) -> bool:
         return self.host.mount == NATIVE
@@ -206,6 +215,7 @@ class Kernel:
         if self.host.fstab == PLAIN:
             return Unknown("systemd mounted the bare volume again")
         self.host.drbd = self.host.drbd or Role.SECONDARY
+        self.host.volumes.guarded.discard(volume.logical_volume)
         return Done()
 
     async def take_down(self, volume: Volume, *, timeout_s: float) -> Outcome:

@@ -47,6 +47,21 @@ def refused(node: Machine, *words: str) -> None:
     assert not node.run("test -e /var/lib/hapair/job.json").ok
 
 
+def stack_a_map(node: Machine) -> None:
+    """Let something lie between a volume and its file system, as encryption does."""
+    node.check("lvcreate -y -L 32M -n secret vg_x")
+    over = 'dmsetup create cx --table "0 $(blockdev --getsz {0}) linear {0} 0"'
+    node.check(over.format("/dev/vg_x/secret"))
+    node.check("mkfs.ext4 -q /dev/mapper/cx && mkdir /srv/secret")
+    node.check("mount /dev/mapper/cx /srv/secret")
+    refused(node, "vg_x/secret is used by the device-mapper map cx and mounted on /srv/secret")
+    node.check("umount /srv/secret && dmsetup remove cx && losetup /dev/loop1 /dev/vg_x/secret")
+    refused(node, "vg_x/secret is used by the loop device /dev/loop1: a device between")
+    node.check("losetup -d /dev/loop1")
+    planned = " ".join(node.check("clbuildapp x --plan", timeout_s=PATIENCE_S).split())
+    assert "vg_x/secret (ext4, 32.0 MiB) is not mounted and stays as it is" in planned
+
+
 def test_what_lies_on_the_peer_is_seen_before_anything_begins(formed_lab: Lab) -> None:
     """FAIL: the peer's data is gone, or two volumes of one name make a job without an end."""
     node1, node2 = formed_lab.nodes
@@ -57,11 +72,15 @@ def test_what_lies_on_the_peer_is_seen_before_anything_begins(formed_lab: Lab) -
     node1.check("mkdir -p /etc/cluster/x")
     node1.put("/etc/cluster/x/appconf.xml", APPCONF)
 
+    stack_a_map(node1)
     make_data(node2, "vg_x", "/mnt")
     node2.check(f"echo {PRECIOUS} >/mnt/kept && umount /mnt && lvchange -an vg_x/data")
-    refused(node1, "vg_x/data exists and is inactive", "lvchange --activate y vg_x/data")
+    refused(node1, "vg_x/data exists and is inactive", "--ignoreactivationskip vg_x/data")
     node2.check("lvchange -ay vg_x/data")
-    refused(node1, "vg_x/data exists and holds ext4", "lvremove vg_x/data")
+    refused(node1, "vg_x/data exists and holds ext4 (64.0 MiB, made", "lvremove vg_x/data")
+    node2.check("mount /dev/vg_x/data /mnt")
+    refused(node1, "vg_x/data exists and is in use (mounted on /mnt)")
+    node2.check("umount /mnt")
     assert PRECIOUS in node2.check("mount -o ro /dev/vg_x/data /mnt && cat /mnt/kept; umount /mnt")
     node2.check("wipefs --all --quiet /dev/vg_x/data")
     refused(node1, "vg_x/data exists and holds data of a kind that is not recognised")
@@ -71,6 +90,7 @@ def test_what_lies_on_the_peer_is_seen_before_anything_begins(formed_lab: Lab) -
     tried = node1.run("clbuildapp x", timeout_s=PATIENCE_S)
     assert "vg_x/data holds data of a kind that is not recognised" in " ".join(tried.stderr.split())
     assert not node1.run("test -e /var/lib/hapair/job.json").ok
+    assert not any("drbdmeta" in node.check("lvs --all vg_x vg_log") for node in formed_lab.nodes)
     node2.check("dd if=/dev/vg_x/data bs=1M count=1 skip=11 | cmp - /root/raw")
     node2.check(f"dd if=/dev/zero bs=1M count=1 | {raw} iflag=fullblock")
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair.model.node_facts import PhysicalVolume
+from hapair.model.words import Word
 
 UNSEEN: Final = "something that nobody has looked at"
 
@@ -19,10 +20,17 @@ class LogicalVolume:
     origin: str = ""  # Of a snapshot: the volume whose former content it keeps.
     made_wall_s: float | None = None
     ours: bool = False  # It has the tag of what hapair makes.
+    identity: str = ""  # LVM's UUID: another volume may take the name over.
+    objection: str = ""  # Why no data can be kept on it, e.g. "is a thin pool".
+    pool: str = ""  # From which it gets its blocks as they are written; empty when it has them.
 
     @property
     def why_not_free(self) -> str:
         """Say what is on it; empty only when it was really looked at and is really empty."""
+        if self.origin:
+            return f"is a snapshot of {self.origin}"
+        if self.objection:
+            return self.objection
         if self.in_use:
             return "is in use"
         if self.inactive:
@@ -62,6 +70,50 @@ class NativeMount:
     within_late: bool = False  # Nothing mounts that one before the applications start.
     hidden_by: str = ""  # The mount point of what was mounted over a folder above it.
     inside: tuple[str, ...] = ()  # The mount points of what is mounted inside it.
+    features: tuple[str, ...] = ()  # Which not every kernel knows, by the names of its tools.
+
+
+class UseKind(Word):
+    LUKS = "LUKS"
+    CRYPT = "encryption without LUKS"
+    INTEGRITY = "dm-integrity"
+    VERITY = "dm-verity"
+    PARTITION = "partition"
+    PHYSICAL_VOLUME = "physical volume"
+    MAP = "another device-mapper map"
+    BCACHE = "bcache"
+    MD = "md"
+    DRBD = "DRBD"
+    LOOP = "loop device"
+    SWAP = "swap space"
+    FILE_SYSTEM = "file system over several devices"
+    PART = "part of another file system"
+    SPACE = "mount in another name space"
+    EXPORT = "export"
+    PROCESS = "process that writes"
+    OTHER = "something else"
+
+    @classmethod
+    def of_newer(cls) -> "UseKind":
+        return cls.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeUse:
+    """What has a volume of the group, other than a file system mounted straight from it."""
+
+    logical_volume: str
+    kind: UseKind
+    name: str  # E.g. of the device that lies on it, or of the process that has it open.
+    mount_points: tuple[str, ...] = ()  # Of what lies on it, however many devices are between.
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A program or the kernel, and its version in its own words."""
+
+    name: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +127,8 @@ class GroupStorage:
     identity: str = ""  # LVM's UUID.
     physical_volumes: tuple[PhysicalVolume, ...] = ()
     objection: str = ""  # Why nothing can be made in it now.
+    uses: tuple[VolumeUse, ...] = ()
+    taken_names: tuple[str, ...] = ()  # Of volumes that LVM hides, or remembers.
 
     @property
     def size_bytes(self) -> int:
@@ -96,6 +150,13 @@ class NodeStorage:
     program_error: str = ""  # Why the application's program cannot be run there.
     file_systems: tuple[str, ...] = ()  # Types that this kernel can mount and check.
     folders: tuple[Folder, ...] = ()  # What is there of the places that were asked for.
+    releases: tuple[Release, ...] = ()
+    kernel_options: tuple[str, ...] = ()  # Features that a kernel has only when built with them.
+    wall_s: float | None = None  # When it was looked at, by the clock of that node.
+
+    def version(self, name: str) -> str:
+        """Return the version of a program, or of the kernel; empty when it is not known."""
+        return next((each.version for each in self.releases if each.name == name), "")
 
     def group(self, name: str) -> GroupStorage:
         """Return the facts of a group; one that does not exist when nothing is known of it."""

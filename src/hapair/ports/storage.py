@@ -6,7 +6,7 @@ from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.divergence import ChangedFile
 from hapair.model.outcome import Outcome
-from hapair.model.storage import Folder, GroupStorage, LogicalVolume, NativeMount
+from hapair.model.storage import Folder, GroupStorage, LogicalVolume, NativeMount, VolumeUse
 
 
 class FileLooks(Protocol):
@@ -52,12 +52,25 @@ class LogicalVolumes(Protocol):
         """Make a linear volume of at least this size; Refused when the name is taken."""
         ...
 
+    async def guard(self, group: str, name: str) -> Outcome:
+        """Let nobody open the volume for writing until DRBD is given it, or it is disowned.
+
+        Who has it open already is not kept from writing.
+        """
+        ...
+
     async def disown(self, group: str, name: str) -> Outcome:
-        """Take our tag from a volume: from now on it is none of ours. Done also when it is not."""
+        """Take our tag and guard from a volume: it is none of ours then. Done also when it is not.
+
+        One that is in use keeps its guard.
+        """
         ...
 
     async def remove(self, group: str, name: str) -> Outcome:
-        """Remove a volume that is not in use; Done also when there is none."""
+        """Remove a volume of ours that is not in use, with snapshots of ours; Done without it.
+
+        Refused when it is not ours, or has a snapshot of somebody else's: nothing is removed.
+        """
         ...
 
     async def snapshot(self, group: str, origin: str, name: str, size_bytes: int) -> Outcome:
@@ -80,6 +93,13 @@ class NativeMounts(Protocol):
 
     def mounts(self, group: GroupStorage) -> tuple[NativeMount, ...]:
         """Return what is mounted straight from volumes of the group, each mount once."""
+        ...
+
+    def uses(self, group: GroupStorage) -> tuple[VolumeUse, ...]:
+        """Return what else has volumes of the group that LVM calls open.
+
+        Nothing of a volume that is mounted straight from it.
+        """
         ...
 
     async def mount(self, volume: Volume) -> Outcome:

@@ -12,6 +12,7 @@ from hapair.adapters.filesystem import superblock, uses
 from hapair.adapters.filesystem.folders import folders_of, make_mount_point
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
+from hapair.adapters.filesystem.layers import uses_of
 from hapair.adapters.filesystem.options import READ_ONLY, in_force, of_quotas
 from hapair.adapters.shared.mounts import (
     OF_NETWORKS,
@@ -25,7 +26,7 @@ from hapair.adapters.shared.mounts import (
 )
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.storage import Folder, GroupStorage, NativeMount
+from hapair.model.storage import Folder, GroupStorage, NativeMount, VolumeUse
 from hapair.model.text import shown
 from hapair.ports.programs import CommandRunner, TimedOut
 
@@ -76,8 +77,13 @@ class NativeFileSystems:
                     within_late=within is not None and self._comes_late(within),
                     hidden_by="" if over in (mount, None) else over.mount_point,
                     inside=tuple(each.mount_point for each in table.seen_inside(mount.mount_point)),
+                    features=superblock.features(device),
                 )
         return tuple(found.values())
+
+    def uses(self, group: GroupStorage) -> tuple[VolumeUse, ...]:
+        """Return what else has volumes of the group that LVM calls open."""
+        return uses_of(group)
 
     def _others(self, device: str, mount: Mount, automounts: set[str]) -> tuple[str, ...]:
         found = self._fstab.others(device, mount.mount_point)

@@ -23,6 +23,31 @@ _XFS_UUID: Final = 32
 _LOG_START: Final = 48
 _XFS_LABEL: Final = (108, 12)
 _UUID_BYTES: Final = 16
+_XFS_VERSION: Final = 100
+_XFS_WITH_FEATURES: Final = 5
+# Words of features: their names, where they lie, the bits that every kernel of today knows or that
+# come and go, and the names that mke2fs(8) and mkfs.xfs(8) give the newer ones.
+_Words = tuple[tuple[str, int, int, dict[int, str]], ...]
+_EXT4_WORDS: Final[_Words] = (
+    (
+        "compat",
+        _COMPATIBLE,
+        0x3FF,
+        {0x400: "fast_commit", 0x800: "stable_inodes", 0x1000: "orphan_file"},
+    ),
+    ("incompat", _EXT4 + 0x60, 0xF7DF, {0x10000: "encrypt", 0x20000: "casefold"}),
+    ("ro_compat", _EXT4 + 0x64, 0x1777F, {0x8000: "verity"}),
+)
+_XFS_INCOMPATIBLE: Final = {
+    0x8: "bigtime", 0x20: "nrext64", 0x40: "exchange", 0x80: "parent", 0x100: "metadir",
+    0x200: "zoned",
+}  # fmt: skip
+_XFS_WORDS: Final[_Words] = (
+    ("compat", 208, 0, {}),
+    ("ro_compat", 212, 0x7, {0x8: "inobtcount"}),
+    ("incompat", 216, 0x17, _XFS_INCOMPATIBLE),
+)
+_BITS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +91,26 @@ def parts_elsewhere(device: str) -> tuple[str, ...]:
     if _is_ext4(block) and _little(block, _COMPATIBLE, 4) & _HAS_JOURNAL:
         return () if _little(block, _JOURNAL_INODE, 4) else ("journal",)
     return ()
+
+
+def features(device: str) -> tuple[str, ...]:
+    """Return the features that an older kernel or its tools may not know.
+
+    One that has no name here is told by its bit: it came after this was written.
+    """
+    block = _read(device)
+    words: _Words = ()
+    value = _little
+    if _is_ext4(block):
+        words = _EXT4_WORDS
+    elif _is_xfs(block) and _big(block, _XFS_VERSION, 2) & 0xF == _XFS_WITH_FEATURES:
+        words, value = _XFS_WORDS, _big
+    return tuple(
+        named.get(bit, f"{word} {bit:#x}")
+        for word, at, known, named in words
+        for bit in (1 << place for place in range(_BITS))
+        if value(block, at, 4) & bit & ~known
+    )
 
 
 def identity(device: str) -> Identity:

@@ -11,13 +11,15 @@ from hapair.model.storage import GroupStorage, LogicalVolume
 from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 LIMIT_S: Final = 60.0
-NO_SIGNATURE: Final = 2  # The exit code of blkid when nothing is recognised.
+NO_SIGNATURE: Final = 2  # The exit codes of blkid when nothing is recognised,
+AMBIVALENT: Final = 8  # and when several things are.
 SAME: Final = 0  # Exit codes of cmp.
 DIFFERENT: Final = 1
 PLACES: Final = 9
 PLACE_BYTES: Final = 2**20
 WHOLE_LIMIT_S: Final = 120.0
 UNREADABLE: Final = "something that cannot be read"
+SEVERAL: Final = "the marks of several things (see: wipefs)"
 
 
 class LvmAdapter:
@@ -47,6 +49,8 @@ class LvmAdapter:
                 if volume.in_use:  # It is not free, whatever it holds: DRBD's meta-data, for one.
                     return replace(volume, content="")
                 return await (self._whole if whole else self._in_places)(volume, path)
+            case Finished(exit_code=code) if code == AMBIVALENT:
+                return replace(volume, content=SEVERAL)
             case _:
                 return replace(volume, content=UNREADABLE)
 
@@ -87,19 +91,36 @@ class LvmAdapter:
             )
         )  # fmt: skip
 
+    async def guard(self, group: str, name: str) -> Outcome:
+        return await self._change(("blockdev", "--setro", f"/dev/{group}/{name}"))
+
     async def disown(self, group: str, name: str) -> Outcome:
-        """Take our tag from a volume; Done also when it has none, or is not there."""
+        """Take our tag and our guard from a volume; Done also without them, or without it."""
         found = (await self.group(group)).volume(name)
-        if found is None or not found.ours:
+        if found is None:
+            return Done()
+        if not found.inactive and not found.in_use:
+            await self._change(("blockdev", "--setrw", f"/dev/{group}/{name}"))
+        if not found.ours:
             return Done()
         return await self._change(("lvchange", "--deltag", TAG, f"{group}/{name}"))
 
     async def remove(self, group: str, name: str) -> Outcome:
-        """Remove a volume; Done also when there is none."""
-        found = await self.group(group)
-        if found.volume(name) is None:
+        """Remove a volume of ours; Done also when there is none.
+
+        LVM removes its snapshots with it, without a question, and may be told a name that is
+        another's by then: so it is told the volume's UUID as well.
+        """
+        listed = await self.group(group)
+        found = listed.volume(name)
+        if found is None:
             return Done()
-        return await self._change(("lvremove", "--yes", f"{group}/{name}"))
+        if not found.ours:
+            return Refused(f"{group}/{name} is none that hapair made")
+        for each in listed.snapshots(name):
+            if not each.ours:
+                return Refused(f"{group}/{each.name} is a snapshot of it that somebody else made")
+        return await self._remove(group, found)
 
     async def snapshot(self, group: str, origin: str, name: str, size_bytes: int) -> Outcome:
         """Make a snapshot; it becomes useless when more than that is overwritten."""
@@ -117,10 +138,12 @@ class LvmAdapter:
         for volume in found:
             if not (volume.origin and volume.ours):
                 return Refused(f"{group}/{volume.name} is no snapshot with the tag {TAG}")
-        if not found:
-            return Done()
+        return await self._remove(group, *found) if found else Done()
+
+    async def _remove(self, group: str, *found: LogicalVolume) -> Outcome:
+        selection = " || ".join(f"lv_uuid={volume.identity}" for volume in found)
         paths = (f"{group}/{volume.name}" for volume in found)
-        return await self._change(("lvremove", "--yes", *paths))
+        return await self._change(("lvremove", "--yes", "--select", selection, *paths))
 
     async def _change(self, argv: tuple[str, ...]) -> Outcome:
         match await self._run(argv, timeout_s=LIMIT_S):

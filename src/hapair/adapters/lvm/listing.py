@@ -4,16 +4,28 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-from hapair.adapters.lvm.parse import LvmReportError, groups_of, volumes_of
+from hapair.adapters.lvm.parse import (
+    LvmReportError,
+    groups_of,
+    taken_names_of,
+    volumes_of,
+)
 from hapair.model.storage import GroupStorage
 from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 LIMIT_S: Final = 60.0
 REPORT: Final = ("--reportformat", "json", "--units", "b", "--nosuffix")
 # Said to lvs, because a machine's own lvm.conf may want its reports in another form.
-FORMS: Final = ("--config", 'report/time_format="%s" report/binary_values_as_numeric=0')
+FORMS: Final = (
+    "--config",
+    'report/time_format="%s" report/binary_values_as_numeric=0 report/mark_hidden_devices=1',
+)
+ALL: Final = ("--all", "--history")  # Also what is hidden or removed: its name is taken.
 GROUP_COLUMNS: Final = "vg_name,vg_extent_size,vg_free,vg_attr"
-COLUMNS: Final = "vg_name,lv_name,lv_attr,lv_size,lv_device_open,lv_active,origin,lv_time,lv_tags"
+COLUMNS: Final = (
+    "vg_name,lv_name,lv_attr,lv_size,lv_device_open,lv_active,origin,lv_time,lv_tags,lv_uuid,"
+    "pool_lv,lv_health_status"
+)
 NOT_FOUND: Final = 'Volume group "{}" not found'  # All else means: nobody could look.
 
 _Found = GroupStorage | LvmReportError
@@ -76,8 +88,16 @@ class Listing:
         groups = groups_of(seen.stdout)
         if sorted(group.name for group in groups) != list(names):
             raise LvmReportError(f"vgs {what} spoke of other groups")
-        listed = await self._run(("lvs", *REPORT, *FORMS, "-o", COLUMNS, *names), timeout_s=LIMIT_S)
+        asked = ("lvs", *REPORT, *FORMS, *ALL, "-o", COLUMNS, *names)
+        listed = await self._run(asked, timeout_s=LIMIT_S)
         if not isinstance(listed, Finished) or listed.exit_code != 0:
             raise LvmReportError(f"lvs {what} gave no answer")
-        inside = volumes_of(listed.stdout)
-        return tuple(replace(group, volumes=inside.get(group.name, ())) for group in groups)
+        inside, taken = volumes_of(listed.stdout), taken_names_of(listed.stdout)
+        return tuple(
+            replace(
+                group,
+                volumes=inside.get(group.name, ()),
+                taken_names=taken.get(group.name, ()),
+            )
+            for group in groups
+        )

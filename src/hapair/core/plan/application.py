@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hapair.core.plan import features, layers, overwriting
 from hapair.core.plan.mount_checks import folders_for, ways_that_differ
 from hapair.core.plan.nesting import Nesting
 from hapair.core.plan.steps import Step, Work
@@ -129,6 +130,7 @@ class _Planner:
             new = tuple(v for v in added if v.volume_group == name)
             self._check_space(s.here.group(name), new, s.here.node, with_data=False)
             self._check_space(s.peer.group(name), new, s.peer.node, with_data=True)
+            self.problems += layers.refused(group, self._replicated(name), s.here.node)
         for volume in added:
             self._check_peer_volume(volume)
             self._check_names(volume)
@@ -136,8 +138,25 @@ class _Planner:
         if s.application.volume_groups and not added and not self.kept and not self.problems:
             what = "no file system of its volume groups is mounted on this node"
             mend = "make the file systems, mount them where the application wants them, try again"
+            if left := self._left_alone():
+                what += f", and these volumes are not: {', '.join(left)}"
+                mend = "mount what the application needs where it wants it; mkfs only on empty ones"
             self.refuse("volumegroup", what, mend, node=s.here.node)
         return tuple(added)
+
+    def _replicated(self, group: str) -> tuple[str, ...]:
+        """Return the names of all volumes of a group here that the cluster has already."""
+        built = [v for v in self.situation.built.volumes() if v.volume_group == group]
+        return tuple(name for v in built for name in (v.logical_volume, v.meta_volume))
+
+    def _left_alone(self) -> tuple[str, ...]:
+        s = self.situation
+        groups = s.application.volume_groups
+        return tuple(
+            text
+            for name in groups
+            for text in layers.left_alone(s.here.group(name), self._replicated(name))
+        )
 
     def _mount_is_good(self, group: GroupStorage, mount: NativeMount) -> bool:
         before = len(self.problems)
@@ -154,13 +173,12 @@ class _Planner:
             what = f"{mount.file_system} cannot be mounted or checked there"
             mend = f"install its tools and kernel module on {self.situation.peer.node}"
             self.refuse("file system", what, mend, node=self.situation.peer.node)
-        for part in mount.elsewhere:
-            what = f"{where} has its {part} on another device, which would not be replicated"
-            self.refuse(
-                "file system", what, "use a file system that is whole on one volume", node=node
-            )
-        if mount.lost_options:
-            what = f"{where} is mounted with {', '.join(mount.lost_options)}"
+        self.problems += layers.parts_elsewhere(group.name, mount, node)
+        self.problems += features.unknown_there(
+            mount, where, self.situation.here, self.situation.peer
+        )
+        if lost := layers.without_parts(mount):
+            what = f"{where} is mounted with {', '.join(lost)}"
             mend = "such an option cannot be kept over DRBD: mount it without, if that is right"
             self.refuse("mount", what, mend, node=node)
         for other in mount.other_mounters:
@@ -237,25 +255,10 @@ class _Planner:
 
     def _check_peer_volume(self, volume: Volume) -> None:
         """Nothing that lies on the peer is overwritten unless it is plainly empty."""
-        s = self.situation
-        there = s.peer.group(volume.volume_group).volume(volume.logical_volume)
-        path = f"{volume.volume_group}/{volume.logical_volume}"
-        for storage in (s.here, s.peer):
-            if storage.group(volume.volume_group).volume(volume.meta_volume) is not None:
-                meta = f"{volume.volume_group}/{volume.meta_volume}"
-                mend = "if an unfinished build left it: clbuildapp --abandon; else give it another"
-                mend += f" name on {storage.node}: lvrename {meta} NAME, and in /etc/fstab"
-                self.refuse("volume", f"{meta} exists already", mend, node=storage.node)
-        if there is None:
-            return
-        mend = f"save what you need of it, then on {s.peer.node}: lvremove {path}"
-        if there.inactive:
-            mend = f"look at it: lvchange --activate y {path}; {mend}"
-        if why := there.why_not_free:
-            self.refuse("volume", f"{path} exists and {why}", mend, node=s.peer.node)
-        elif there.size_bytes != volume.size_bytes:
-            what = f"{path} has {there.size_bytes} bytes instead of {volume.size_bytes}"
-            self.refuse("volume", what, mend, node=s.peer.node)
+        here, peer = self.situation.here, self.situation.peer
+        self.problems += overwriting.names_taken(volume, here, with_data=False)
+        self.problems += overwriting.names_taken(volume, peer, with_data=True)
+        self.problems += overwriting.copy_in_the_way(volume, peer)
 
     def _check_names(self, volume: Volume) -> None:
         map_name = _map_name(volume.volume_group, volume.meta_volume)
@@ -333,7 +336,7 @@ class _Planner:
                 Step(node, Work.WRITE_META_DATA, (), of),
             ]
         if not made:  # Right before DRBD has it: from then on nobody else can write to it.
-            steps.append(Step(peer, Work.SEE_EMPTY, (), of))
+            steps.append(Step(peer, Work.SEE_EMPTY, (Work.LEAVE_DATA_VOLUME,), of))
         steps.append(Step(peer, Work.BRING_UP, (Work.TAKE_DOWN,), of))
         return steps
 
@@ -366,6 +369,11 @@ class _Planner:
             f"copied to {s.peer.node} in the background"
             for v in added
         ]
+        for volume in added:
+            lines += overwriting.taken(volume, s.peer)
+            lines += overwriting.without_blocks(volume, s.here)
+            lines += overwriting.without_blocks(volume, s.peer)
+        lines += [f"{volume} is not mounted and stays as it is" for volume in self._left_alone()]
         if self.former is None:
             lines.append(f"{s.application.name} becomes an application of the cluster")
         elif self.former.application != s.application:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import re
 import shutil
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +12,23 @@ from typing import Final
 
 from hapair.model.application import Application, OcfAgent, Script, Unit
 from hapair.model.node_facts import Lvm
-from hapair.model.storage import Folder, NodeStorage
+from hapair.model.storage import Folder, NodeStorage, Release, UseKind
 from hapair.ports.programs import CommandRunner, Finished
 from hapair.ports.storage import LogicalVolumes, NativeMounts
 
-TOOLS: Final = ("lvs", "vgs", "lvcreate", "lvremove", "blkid", "cmp", "drbdadm", "drbdsetup")
-# The tools that a file system needs beside its kernel module.
+TOOLS: Final = (
+    "lvs", "vgs", "lvcreate", "lvremove", "blkid", "blockdev", "cmp", "drbdadm", "drbdsetup",
+)  # fmt: skip
+# The tools that a file system needs beside its kernel module; the first one tells its version.
 FILE_SYSTEM_TOOLS: Final = {"ext4": ("e2fsck",), "xfs": ("xfs_repair",)}
+KERNEL: Final = "Linux"
+KERNELS_FILE_SYSTEMS: Final = Path("/proc/filesystems")
+# What this kernel's ext4 can do besides; it says so when it is loaded.
+EXT4_FEATURES: Final = Path("/sys/fs/ext4/features")
+KERNEL_OPTIONS: Final = {"casefold": "casefold", "encryption": "encrypt", "verity": "verity"}
+VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
 UNIT_LIMIT_S: Final = 10.0
+TOOL_LIMIT_S: Final = 10.0
 
 
 async def survey(
@@ -38,21 +49,49 @@ async def survey(
             group = replace(group, identity=seen.identity, physical_volumes=below)
         # It looks at every process of the machine: in a thread, so that heartbeats go on.
         mounts = await asyncio.to_thread(natives.mounts, group)
+        uses = await asyncio.to_thread(natives.uses, group)
+        # What DRBD has is known; its disk may be frozen.
+        known = {each.logical_volume for each in mounts}
+        known |= {each.logical_volume for each in uses if each.kind is UseKind.DRBD}
         seen_volumes = [
-            each if each.in_use else await volumes.look(name, each) for each in group.volumes
+            each if each.name in known else await volumes.look(name, each) for each in group.volumes
         ]
-        groups.append(replace(group, mounts=mounts, volumes=tuple(seen_volumes)))
+        groups.append(replace(group, mounts=mounts, uses=uses, volumes=tuple(seen_volumes)))
     needed = TOOLS if application.volume_groups else ()
     return NodeStorage(
         node=node,
         groups=tuple(groups),
         missing_tools=tuple(tool for tool in needed if shutil.which(tool) is None),
         program_error=await _program_error(application, run),
-        file_systems=tuple(
-            kind
-            for kind, tools in FILE_SYSTEM_TOOLS.items()
-            if all(shutil.which(tool) for tool in tools)
-        ),
+        file_systems=tuple([kind for kind in FILE_SYSTEM_TOOLS if await _can_mount(kind, run)]),
+        releases=await _releases(run),
+        kernel_options=_kernel_options(),
+        wall_s=time.time(),
+    )
+
+
+async def _can_mount(kind: str, run: CommandRunner) -> bool:
+    """Tell whether the tools are there, and the kernel has it or can load it."""
+    if not all(shutil.which(tool) for tool in FILE_SYSTEM_TOOLS[kind]):
+        return False
+    if kind in KERNELS_FILE_SYSTEMS.read_text().split():
+        return True
+    seen = await run(("modprobe", "--dry-run", "--quiet", kind), timeout_s=TOOL_LIMIT_S)
+    return isinstance(seen, Finished) and seen.exit_code == 0
+
+
+async def _releases(run: CommandRunner) -> tuple[Release, ...]:
+    found = [Release(KERNEL, os.uname().release)]
+    for tool, *_ in FILE_SYSTEM_TOOLS.values():
+        seen = await run((tool, "-V"), timeout_s=TOOL_LIMIT_S)
+        if isinstance(seen, Finished) and (told := VERSION.search(seen.stdout + seen.stderr)):
+            found.append(Release(tool, told[0]))
+    return tuple(found)
+
+
+def _kernel_options() -> tuple[str, ...]:
+    return tuple(
+        feature for file, feature in KERNEL_OPTIONS.items() if (EXT4_FEATURES / file).exists()
     )
 
 

@@ -63,7 +63,7 @@ class Workshop:
             Work.REMOVE_DATA_VOLUME: self._remove_data,
             Work.CREATE_META_VOLUME: self._create_meta,
             Work.REMOVE_META_VOLUME: self._remove_meta,
-            Work.WRITE_META_DATA: self.files.make_meta_data,
+            Work.WRITE_META_DATA: self._write_meta_data,
             Work.LEAVE_FSTAB: self.natives.leave_fstab,
             Work.RESTORE_FSTAB: self.natives.restore_fstab,
             Work.RETIRE_FSTAB: self.natives.retire,
@@ -78,11 +78,20 @@ class Workshop:
         return await in_time[work](volume)
 
     async def _see_empty(self, volume: Volume) -> Outcome:
-        """Look at every byte: what is overwritten by the first resync cannot be had again."""
+        """Look at every byte: what is overwritten by the first resync cannot be had again.
+
+        Nobody can begin to write while it is looked at; who began before has it open.
+        """
         path = f"{volume.volume_group}/{volume.logical_volume}"
-        found = (await self.volumes.group(volume.volume_group)).volume(volume.logical_volume)
+        guarded = await self.volumes.guard(volume.volume_group, volume.logical_volume)
+        if not isinstance(guarded, Done):
+            return guarded
+        group = await self.volumes.group(volume.volume_group)
+        found = group.volume(volume.logical_volume)
         if found is None:
             return Refused(f"{path} is not there any more")
+        for each in group.snapshots(found.name):
+            return Refused(f"{path} has a snapshot, {each.name}: lvremove it if nobody needs it")
         seen = await self.volumes.look(volume.volume_group, found, whole=True)
         if why := seen.why_not_free:
             return Refused(f"{path} {why}. If nobody needs it: lvremove {path}; a new one is made")
@@ -102,6 +111,14 @@ class Workshop:
     async def _create_meta(self, volume: Volume) -> Outcome:
         size_bytes = meta_data_bytes(volume.size_bytes)
         return await self.volumes.create(volume.volume_group, volume.meta_volume, size_bytes)
+
+    async def _write_meta_data(self, volume: Volume) -> Outcome:
+        """Overwrite what a job made, and never what somebody made under that name meanwhile."""
+        found = (await self.volumes.group(volume.volume_group)).volume(volume.meta_volume)
+        if found is None or not found.ours:
+            what = f"{volume.volume_group}/{volume.meta_volume}"
+            return Refused(f"{what} is not there any more, or none that hapair made")
+        return await self.files.make_meta_data(volume)
 
     async def _remove_meta(self, volume: Volume) -> Outcome:
         return await self._remove(volume.volume_group, volume.meta_volume)
