@@ -1,5 +1,7 @@
 """File systems before they are under DRBD, mounted for real, seen by this test only."""
 
+import asyncio
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +83,26 @@ async def test_a_volume_that_is_mounted_twice_is_not_called_unmounted(
     assert isinstance(refused, Refused)
     assert f"mounted at {tmp_path / 'twice'}:" in refused.why
     run("umount", str(tmp_path / "twice"))
+    assert await natives.unmount(volume) == Done()
+
+
+async def test_what_the_refusal_says_to_type_frees_the_volume(
+    volume: Volume, natives: NativeFileSystems, tmp_path: Path
+) -> None:
+    """Also with a space in the path."""
+    assert await natives.mount(volume) == Done()
+    again = tmp_path / "big files"
+    again.mkdir()
+    run("mount", "--bind", volume.mount_point, str(again))
+    sleeper = await asyncio.create_subprocess_exec("sleep", "600", cwd=volume.mount_point)
+    (seen,) = natives.mounts(group_of(volume))
+    named = [each.partition(" (")[0] for each in seen.holders]
+    assert named == ["sleep", f"the mount on {again}"]
+    for command in seen.freeing:
+        run(*shlex.split(command))
+    await sleeper.wait()
+    (seen,) = natives.mounts(group_of(volume))
+    assert seen.holders == ()
     assert await natives.unmount(volume) == Done()
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair.model.node_facts import PhysicalVolume
+from hapair.model.unit import ProgramUnit
 
 UNSEEN: Final = "something that nobody has looked at"
 
@@ -43,6 +44,7 @@ class NativeMount:
     journal: bool = True
     in_fstab: bool = False  # Earlier versions tell it.
     holders: tuple[str, ...] = ()  # What uses it, e.g. "bash (4711)".
+    freeing: tuple[str, ...] = ()  # What a person types to end that, e.g. "umount /export".
     elsewhere: tuple[str, ...] = ()  # Parts of it that lie on other devices, e.g. "log".
     lost_options: tuple[str, ...] = ()  # In force now, and not to be had over DRBD.
     other_mounters: tuple[str, ...] = ()  # What else mounts it, e.g. a unit's file.
@@ -79,6 +81,7 @@ class NodeStorage:
     missing_tools: tuple[str, ...] = ()
     program_error: str = ""  # Why the application's program cannot be run there.
     file_systems: tuple[str, ...] = ()  # Types that this kernel can mount and check.
+    unit: ProgramUnit | None = None  # The application's program, where that is one.
 
     def group(self, name: str) -> GroupStorage:
         """Return the facts of a group; one that does not exist when nothing is known of it."""

@@ -5,6 +5,7 @@ Only clbuildapp uses this; nothing here is on the path of a failover.
 
 import asyncio
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,7 @@ class NativeFileSystems:
             if name is not None and name not in found:
                 device = f"/dev/{group.name}/{name}"
                 kept, lost = in_force(mount.kind, options, of_the_whole)
+                held = tuple(_uses_of(mount))
                 if mount.root != "/":  # Over DRBD, and when it is put back, all of it is mounted.
                     lost = (*lost, f"its folder {shown(mount.root)} alone (a bind mount)")
                 found[name] = NativeMount(
@@ -60,7 +62,8 @@ class NativeFileSystems:
                     file_system=mount.kind,
                     options=",".join(kept),
                     journal=superblock.has_journal(device),
-                    holders=_who_holds(mount),
+                    holders=tuple(each.what for each in held),
+                    freeing=tuple(dict.fromkeys(each.mend for each in held)),
                     elsewhere=superblock.parts_elsewhere(device),
                     lost_options=lost,
                     other_mounters=self._others(device, mount, automounts),
@@ -176,7 +179,9 @@ def _places_of(volume: Volume) -> tuple[str, ...]:
     return tuple(m.mount_point for m in mounts(mount_info()) if m.device == number)
 
 
-def _who_holds(mount: Mount) -> tuple[str, ...]:
+def _uses_of(mount: Mount) -> Iterator[uses.Use]:
     """Return what would keep the volume open when it is unmounted there."""
-    held = (*uses.mounted(mount), *uses.in_kernel(mount))
-    return (*map(str, holders(mount, frozenset({os.getpid()}))), *(each.what for each in held))
+    for process in holders(mount, frozenset({os.getpid()})):
+        yield uses.Use(str(process), process.end, (process,))
+    yield from uses.mounted(mount)
+    yield from uses.in_kernel(mount)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hapair.core.plan.steps import Step, Work
-from hapair.model.application import Application, FileSystem, Volume
+from hapair.core.plan.unit_checks import objections
+from hapair.model.application import Application, FileSystem, Unit, Volume
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.problem import Problem
 from hapair.model.storage import GroupStorage, NativeMount, NodeStorage
@@ -88,12 +89,21 @@ class _Planner:
             if storage.program_error:
                 mend = "install the program in the same place on both nodes, or mend appconf.xml"
                 self.refuse("run", storage.program_error, mend, node=storage.node)
+            self._check_unit(storage)
             for group in s.application.volume_groups:
                 self._check_group(storage.group(group), storage.node)
         for volume in self.kept:
             if volume.volume_group not in s.application.volume_groups:
                 what = f"{volume.resource} is still replicated in {volume.volume_group}"
                 self.refuse("volumegroup", what, f"keep {volume.volume_group} in the file")
+
+    def _check_unit(self, storage: NodeStorage) -> None:
+        s = self.situation
+        runs_here = self.former is not None and s.owner == storage.node
+        if storage.unit is not None and isinstance(s.application.program, Unit):
+            asked = s.application.program.name
+            for what, mend in objections(asked, storage.unit, runs_here=runs_here):
+                self.refuse("run", what, mend, node=storage.node)
 
     def _check_group(self, group: GroupStorage, node: str) -> None:
         """Two copies need a group on each node, and each on a disk of that node's own."""
@@ -165,9 +175,8 @@ class _Planner:
             mend = "disable and remove that, so that nothing mounts the bare volume at a boot"
             self.refuse("mount", what, mend, node=node)
         if mount.holders:
-            what = f"{where} is in use by {', '.join(mount.holders)}"
-            mend = "stop them: the file system is unmounted for a moment"
-            self.refuse("mount", what, mend, node=node)
+            what = f"{where} is in use by {', '.join(mount.holders)}, and must be unmounted once"
+            self.refuse("mount", what, "; ".join(mount.freeing) or "stop them", node=node)
         return len(self.problems) == before
 
     def _allocate(

@@ -8,16 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from hapair.model.application import Application, OcfAgent, Script, Unit
+from hapair.model.application import Application, OcfAgent, Program, Script, Unit
 from hapair.model.node_facts import Lvm
 from hapair.model.storage import NodeStorage
-from hapair.ports.programs import CommandRunner, Finished
+from hapair.model.unit import ProgramUnit
+from hapair.ports.programs import CommandRunner
 from hapair.ports.storage import LogicalVolumes, NativeMounts
+from hapair.runtime.jobs.units import unit_facts
 
 TOOLS: Final = ("lvs", "vgs", "lvcreate", "lvremove", "blkid", "cmp", "drbdadm", "drbdsetup")
 # The tools that a file system needs beside its kernel module.
 FILE_SYSTEM_TOOLS: Final = {"ext4": ("e2fsck",), "xfs": ("xfs_repair",)}
-UNIT_LIMIT_S: Final = 10.0
 
 
 async def survey(
@@ -43,21 +44,24 @@ async def survey(
         ]
         groups.append(replace(group, mounts=mounts, volumes=tuple(seen_volumes)))
     needed = TOOLS if application.volume_groups else ()
+    program = await _look_at(application.program, run)
     return NodeStorage(
         node=node,
         groups=tuple(groups),
         missing_tools=tuple(tool for tool in needed if shutil.which(tool) is None),
-        program_error=await _program_error(application, run),
+        program_error=program if isinstance(program, str) else "",
         file_systems=tuple(
             kind
             for kind, tools in FILE_SYSTEM_TOOLS.items()
             if all(shutil.which(tool) for tool in tools)
         ),
+        unit=program if isinstance(program, ProgramUnit) else None,
     )
 
 
-async def _program_error(application: Application, run: CommandRunner) -> str:
-    match application.program:
+async def _look_at(program: Program | None, run: CommandRunner) -> ProgramUnit | str:
+    """Return a unit's facts, or why the program cannot be started; nothing when it can."""
+    match program:
         case None:
             return ""
         case Script(path):
@@ -65,10 +69,7 @@ async def _program_error(application: Application, run: CommandRunner) -> str:
         case OcfAgent(provider, kind):
             return _file_error(Path("/usr/lib/ocf/resource.d") / provider / kind)
         case Unit(name):
-            argv = ("systemctl", "show", "--property=LoadState", "--value", name)
-            seen = await run(argv, timeout_s=UNIT_LIMIT_S)
-            loaded = isinstance(seen, Finished) and seen.stdout.strip() == "loaded"
-            return "" if loaded else f"systemd has no unit {name}"
+            return await unit_facts(name, run)
 
 
 def _file_error(path: Path) -> str:
