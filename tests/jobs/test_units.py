@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from pathlib import Path
+from typing import Any, Final, cast
 
 import pytest
 
-from hapair.core.plan.application import make_plan
-from hapair.model.application import Unit
-from hapair.model.unit import ProgramUnit, Starter
+from hapair.core.plan.application import PACKAGES, make_plan
+from hapair.model.application import FileSystem, Script, Unit
+from hapair.model.unit import ProgramUnit, Starter, Unusable
 from hapair.ports.programs import Finished, TimedOut
+from hapair.runtime.jobs.survey import FILE_SYSTEM_TOOLS, TOOLS, survey
 from hapair.runtime.jobs.units import unit_facts
 from tests.fakes.small import Answer, FakeRunner
 from tests.jobs.material import ORDERS, situation
@@ -82,8 +84,8 @@ def not_loaded(state: str) -> Callable[[], FakeRunner]:
     ("run", "words"),
     [
         (not_loaded("not-found"), "systemd has no unit orders.service"),
-        (not_loaded("masked"), "orders.service is masked: systemd refuses to start it"),
-        (not_loaded("bad-setting"), "systemd cannot load orders.service (bad-setting)"),
+        (not_loaded("masked"), "orders.service is masked"),
+        (not_loaded("bad-setting"), "systemd cannot load orders.service: bad-setting"),
         (lambda: systemd(TimedOut(10.0)), "systemd gives no answer about orders.service"),
         (lambda: systemd(Finished(1, "", "no bus")), "systemd gives no answer about orders"),
         (
@@ -96,8 +98,8 @@ async def test_a_unit_that_cannot_be_started_is_one_true_sentence(
     run: Callable[[], FakeRunner], words: str
 ) -> None:
     facts = await unit_facts(NAME, run())
-    assert isinstance(facts, str)
-    assert facts.startswith(words)
+    assert isinstance(facts, Unusable)
+    assert facts.what.startswith(words)
 
 
 def test_a_boot_of_the_other_node_that_would_start_it_is_refused_there() -> None:
@@ -110,3 +112,26 @@ def test_a_boot_of_the_other_node_that_would_start_it_is_refused_there() -> None
         "node2: error: run: orders.service is enabled: every boot would start it."
         " Mend: systemctl disable orders.service"
     )
+
+
+@pytest.mark.parametrize(
+    ("mode", "mend"), [(0o644, "chmod +x {}"), (0o755, ""), (None, "install the program in the")]
+)
+async def test_a_program_that_cannot_be_run_is_told_with_what_to_type(
+    tmp_path: Path, mode: int | None, mend: str
+) -> None:
+    script = tmp_path / "run"
+    if mode is not None:
+        script.touch(mode)
+    application = replace(ORDERS, program=Script(str(script)), volume_groups=())
+    nobody = cast("Any", None)  # Nothing is asked about volumes where there are none.
+    seen = await survey("node2", application, nobody, nobody, nobody, FakeRunner())
+    s = situation(application=application)
+    found = make_plan(replace(s, peer=replace(seen, missing_tools=())))
+    mends = [each.mend for each in found] if isinstance(found, tuple) else [""]
+    (said,) = mends
+    assert said.startswith(mend.format(script))
+
+
+def test_every_tool_that_is_asked_for_has_a_package_to_install() -> None:
+    assert {*TOOLS, *FILE_SYSTEM_TOOLS, *FileSystem} == set(PACKAGES)

@@ -79,7 +79,8 @@ class NodeStorage:
     node: str
     groups: tuple[GroupStorage, ...]
     missing_tools: tuple[str, ...] = ()
-    program_error: str = ""  # Why the application's program cannot be run there.
+    program_error: str = ""  # Why the application's program cannot be run there,
+    program_mend: str = ""  # and what to do about it, where more is known than that.
     file_systems: tuple[str, ...] = ()  # Types that this kernel can mount and check.
     unit: ProgramUnit | None = None  # The application's program, where that is one.
 

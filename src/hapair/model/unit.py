@@ -1,4 +1,4 @@
-"""What systemd says of the unit that is an application's program. Facts only."""
+"""What is seen of an application's program on a node, mostly of a unit. Facts only."""
 
 from dataclasses import dataclass
 
@@ -21,3 +21,11 @@ class ProgramUnit:
     file_state: str = ""  # Whether a boot starts it, e.g. "enabled" or "static".
     active: bool = False
     starters: tuple[Starter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why a program cannot be run on a node; ``mend`` is empty where it is merely not there."""
+
+    what: str
+    mend: str = ""

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hapair.core.plan.machine_checks import own_group
 from hapair.core.plan.steps import Step, Work
 from hapair.core.plan.unit_checks import objections
 from hapair.model.application import Application, FileSystem, Unit, Volume
@@ -18,6 +19,16 @@ META_SUFFIX: Final = "_drbdmeta"
 RESOURCES_MAX: Final = 250
 RESOURCE_NAME_MAX: Final = 127  # Of DRBD, as of a device-mapper name: 128 bytes with the last zero.
 MAP_NAME_MAX: Final = 127
+# Which packages of Debian have the tools that are asked for, and those of the file systems.
+PACKAGES: Final = {
+    **dict.fromkeys(("lvs", "vgs", "lvcreate", "lvremove"), "lvm2"),
+    **dict.fromkeys(("drbdadm", "drbdsetup"), "drbd-utils"),
+    "blkid": "util-linux",
+    "cmp": "diffutils",
+    FileSystem.EXT4: "e2fsprogs",
+    FileSystem.XFS: "xfsprogs",
+}
+INSTALL_IT: Final = "install the program in the same place on both nodes, or mend appconf.xml"
 # drbdsetup prints names without quotation marks, and drbdadm reads no others there: it would take
 # a resource whose name it cannot read for one that is not up.
 NOT_OF_DRBD: Final = re.compile(r"[^a-zA-Z0-9._-]")
@@ -84,10 +95,10 @@ class _Planner:
             self.refuse("node", f"{name} belongs to {s.owner}", mend, node=s.here.node)
         for storage in (s.here, s.peer):
             for tool in storage.missing_tools:
-                mend = f"install the package that has {tool}"
+                mend = f"apt install {PACKAGES.get(tool, tool)}"
                 self.refuse("tools", f"{tool} is missing", mend, node=storage.node)
             if storage.program_error:
-                mend = "install the program in the same place on both nodes, or mend appconf.xml"
+                mend = storage.program_mend or INSTALL_IT
                 self.refuse("run", storage.program_error, mend, node=storage.node)
             self._check_unit(storage)
             for group in s.application.volume_groups:
@@ -113,13 +124,14 @@ class _Planner:
         for below in group.physical_volumes:
             if below.objection:
                 what = f"{group.name}: {below.objection}"
-                mend = f"move the volume group to a local disk: pvmove {below.device} DEVICE"
+                mend = (
+                    f"vgextend {group.name} DEVICE, a local one, then: pvmove {below.device} DEVICE"
+                )
                 self.refuse("volumegroup", what, mend, node=node)
         same = group.identity and group.identity == self.situation.here.group(group.name).identity
         if same and node == self.situation.peer.node:
             what = f"both nodes see the same volume group {group.name}: two copies need two disks"
-            mend = f"make an own one; for a cloned disk: vgimportclone {group.name}"
-            self.refuse("volumegroup", what, mend, node=node)
+            self.refuse("volumegroup", what, own_group(group.name), node=node)
 
     def new_volumes(self) -> tuple[Volume, ...]:
         """Allocate what is mounted natively from the groups and not yet replicated."""
@@ -159,7 +171,7 @@ class _Planner:
             self.refuse("file system", what, mend + mount.logical_volume, node=node)
         elif mount.file_system not in self.situation.peer.file_systems:
             what = f"{mount.file_system} cannot be mounted or checked there"
-            mend = f"install its tools and kernel module on {self.situation.peer.node}"
+            mend = f"apt install {PACKAGES[mount.file_system]}; modprobe {mount.file_system}"
             self.refuse("file system", what, mend, node=self.situation.peer.node)
         for part in mount.elsewhere:
             what = f"{where} has its {part} on another device, which would not be replicated"

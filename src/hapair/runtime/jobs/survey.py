@@ -11,7 +11,7 @@ from typing import Final
 from hapair.model.application import Application, OcfAgent, Program, Script, Unit
 from hapair.model.node_facts import Lvm
 from hapair.model.storage import NodeStorage
-from hapair.model.unit import ProgramUnit
+from hapair.model.unit import ProgramUnit, Unusable
 from hapair.ports.programs import CommandRunner
 from hapair.ports.storage import LogicalVolumes, NativeMounts
 from hapair.runtime.jobs.units import unit_facts
@@ -49,7 +49,8 @@ async def survey(
         node=node,
         groups=tuple(groups),
         missing_tools=tuple(tool for tool in needed if shutil.which(tool) is None),
-        program_error=program if isinstance(program, str) else "",
+        program_error=program.what if isinstance(program, Unusable) else "",
+        program_mend=program.mend if isinstance(program, Unusable) else "",
         file_systems=tuple(
             kind
             for kind, tools in FILE_SYSTEM_TOOLS.items()
@@ -59,20 +60,22 @@ async def survey(
     )
 
 
-async def _look_at(program: Program | None, run: CommandRunner) -> ProgramUnit | str:
-    """Return a unit's facts, or why the program cannot be started; nothing when it can."""
+async def _look_at(program: Program | None, run: CommandRunner) -> ProgramUnit | Unusable | None:
+    """Return a unit's facts, or why the program cannot be started; None when it can."""
     match program:
         case None:
-            return ""
+            return None
         case Script(path):
-            return _file_error(Path(path))
+            return _unusable(Path(path))
         case OcfAgent(provider, kind):
-            return _file_error(Path("/usr/lib/ocf/resource.d") / provider / kind)
+            return _unusable(Path("/usr/lib/ocf/resource.d") / provider / kind)
         case Unit(name):
             return await unit_facts(name, run)
 
 
-def _file_error(path: Path) -> str:
+def _unusable(path: Path) -> Unusable | None:
     if not path.is_file():
-        return f"{path} does not exist"
-    return "" if os.access(path, os.X_OK) else f"{path} is not executable"
+        return Unusable(f"{path} does not exist")
+    if not os.access(path, os.X_OK):
+        return Unusable(f"{path} is not executable", f"chmod +x {path}")
+    return None

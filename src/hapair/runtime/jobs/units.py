@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hapair.model.unit import ProgramUnit, Starter
+from hapair.model.unit import ProgramUnit, Starter, Unusable
 from hapair.ports.programs import CommandRunner, Finished
 
 LIMIT_S: Final = 10.0
@@ -15,28 +15,25 @@ OF_EACH: Final = ("Id", "LoadState", "UnitFileState", "ActiveState")
 OF_THE_UNIT: Final = tuple(dict.fromkeys((*OF_EACH, TRIGGERS, *WANTING, *PULLED, *FOLLOWING)))
 AT_BOOT: Final = frozenset({"enabled", "enabled-runtime"})
 AT_REST: Final = frozenset({"inactive", "failed"})
-UNUSABLE: Final = {
-    "not-found": "systemd has no unit {name}",
-    "masked": "{name} is masked: systemd refuses to start it (systemctl unmask {name})",
-}
+NO_ANSWER: Final = "systemctl status; then type it again"
 Properties = dict[str, str]
 
 
-async def unit_facts(name: str, run: CommandRunner) -> ProgramUnit | str:
-    """Return the facts about a unit, or one sentence when it cannot be started here."""
+async def unit_facts(name: str, run: CommandRunner) -> ProgramUnit | Unusable:
+    """Return the facts about a unit, or why it cannot be started here."""
     shown = await _show(run, OF_THE_UNIT, (name,))
     if len(shown) != 1:
-        return f"systemd gives no answer about {name}"
+        return Unusable(f"systemd gives no answer about {name}", NO_ANSWER)
     (unit,) = shown
     if (loaded := unit.get("LoadState", "")) != "loaded":
-        refused = "systemd cannot load {name} ({loaded}): see systemctl status {name}"
-        return UNUSABLE.get(loaded, refused).format(name=name, loaded=loaded)
+        return _not_loaded(name, loaded)
     triggers, wanting = unit.get(TRIGGERS, "").split(), _all_of(unit, WANTING)
     pulled, following = _all_of(unit, PULLED), _all_of(unit, FOLLOWING)
     names = tuple(dict.fromkeys((*triggers, *wanting)))
     others = await _show(run, OF_EACH, names) if names else []
     if len(others) != len(names):
-        return f"systemd gives no answer about {', '.join(names)}, which start {name}"
+        what = f"systemd gives no answer about {', '.join(names)}, which start {name}"
+        return Unusable(what, NO_ANSWER)
     return ProgramUnit(
         name=unit.get("Id", name),
         file_state=unit.get("UnitFileState", ""),
@@ -53,6 +50,17 @@ async def unit_facts(name: str, run: CommandRunner) -> ProgramUnit | str:
             for other, seen in zip(names, others, strict=True)
         ),
     )
+
+
+def _not_loaded(name: str, state: str) -> Unusable:
+    match state:
+        case "not-found":
+            return Unusable(f"systemd has no unit {name}")
+        case "masked":
+            return Unusable(f"{name} is masked: nothing can start it", f"systemctl unmask {name}")
+        case _:
+            what = f"systemd cannot load {name}: {state}"
+            return Unusable(what, f"mend its file: systemctl status {name}; systemctl cat {name}")
 
 
 async def _show(
