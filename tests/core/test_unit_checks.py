@@ -47,7 +47,7 @@ REFUSED: Final[dict[str, tuple[ProgramUnit, str, str]]] = {
     ),
     "a generator of some package": (
         ProgramUnit(NAME, "enabled-runtime"),
-        "orders.service is started at every boot, by a generator",
+        "orders.service is enabled in /run, as a generator does at every boot",
         (
             "find /run/systemd -name orders.service shows which one: tell it not to;"
             " systemctl daemon-reload"
@@ -55,7 +55,7 @@ REFUSED: Final[dict[str, tuple[ProgramUnit, str, str]]] = {
     ),
     "the generator of Debian's PostgreSQL": (
         ProgramUnit("postgresql@15-a-b.service", "enabled-runtime", active=True),
-        "postgresql@15-a-b.service is started at every boot, by a generator",
+        "postgresql@15-a-b.service is enabled in /run, as a generator does at every boot",
         (
             "echo manual >/etc/postgresql/15/a-b/start.conf; systemctl daemon-reload;"
             " systemctl stop postgresql@15-a-b.service"

@@ -34,7 +34,8 @@ def objections(asked: str, unit: ProgramUnit, *, runs_here: bool) -> Iterator[Ob
     stray = unit.active and not runs_here
     wanted = any(not each.trigger for each in unit.starters)
     if unit.file_state == ENABLED_ANEW:
-        yield f"{name} is started at every boot, by a generator", _manual(name, stray=stray)
+        what = f"{name} is enabled in /run, as a generator does at every boot"
+        yield what, _manual(name, stray=stray)
     elif unit.file_state in ENABLED and (unit.file_state == "enabled" or wanted):
         now = "--now " if stray else ""
         yield f"{name} is enabled: every boot would start it", f"systemctl disable {now}{name}"
