@@ -57,12 +57,15 @@ class Loop:
 def mounted(ours: Mount) -> Iterator[Use]:
     """Return what is mounted from the device, or inside ``ours``, and does not go with ``ours``."""
     here, spaces = own_mounts(), tuple(other_spaces())
+    again = [each for each in here if each.device == ours.device and not is_ours(each, ours, here)]
+    # Who unmounts it here unmounts its copies as well: that of systemd-udevd, for one.
+    goes_again = [leaving_with(each, here, spaces) for each in again]
     for mount in here:
         point = shown(mount.mount_point)
         unmounting = f"umount {shlex.quote(point)}"
         if _is_inside(mount, ours):
             yield Use(f"the mount on {point}", unmounting, inside=mount.device)
-        elif mount.device == ours.device and not is_ours(mount, ours, here):
+        elif mount in again:
             folder = f" (its folder {shown(mount.root)})" if mount.root != "/" else ""
             yield Use(f"the mount on {point}{folder}", unmounting)
         elif _is_over(mount, ours):
@@ -75,6 +78,8 @@ def mounted(ours: Mount) -> Iterator[Use]:
         if _is_over(mount, ours) and mount.device not in known
     )
     for space, mount in (*foreign_mounts(ours, here, spaces), *overlays):
+        if any(goes(mount, space.mounts) for goes in goes_again):
+            continue
         lives = tuple(process_of(pid) for pid in space.pids)
         what = "overlay" if mount.layers else "mount"
         point = shown(mount.mount_point)
