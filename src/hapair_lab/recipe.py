@@ -19,8 +19,11 @@ DEFAULT_RELEASE: Final = "bookworm"
 ROOT_DISK_BYTES: Final = 2 * 1024**3
 
 PACKAGES: Final = (
+    "acl",
+    "attr",
     "busybox-static",  # The initial ram disk.
     "ca-certificates",
+    "cryptsetup-bin",
     "dbus",
     "dmsetup",
     "drbd-utils",
@@ -33,6 +36,7 @@ PACKAGES: Final = (
     "kmod",
     "linux-image-cloud-amd64",
     "lvm2",
+    "nfs-kernel-server",
     "nftables",
     "openssh-server",
     "openssl",
@@ -42,6 +46,7 @@ PACKAGES: Final = (
     "python3-jeepney",
     "python3-lxml",
     "python3-pyroute2",
+    "quota",
     "systemd",
     "systemd-sysv",
     "tcpdump",
@@ -67,7 +72,12 @@ MASKED_UNITS: Final = (
     "kmod-static-nodes.service",
     "lvm2-monitor.service",
     "man-db.timer",
+    "nfs-blkmap.service",
+    "nfs-client.target",
+    "nfs-server.service",  # Until a scenario exports something.
     "proc-sys-fs-binfmt_misc.automount",
+    "rpcbind.service",
+    "rpcbind.socket",
     "serial-getty@ttyS0.service",
     "sys-fs-fuse-connections.mount",
     "sys-kernel-config.mount",

@@ -1,5 +1,8 @@
 """File systems before they are under DRBD, mounted for real, seen by this test only."""
 
+import asyncio
+import shlex
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +85,50 @@ async def test_a_volume_that_is_mounted_twice_is_not_called_unmounted(
     assert f"mounted at {tmp_path / 'twice'}:" in refused.why
     run("umount", str(tmp_path / "twice"))
     assert await natives.unmount(volume) == Done()
+
+
+async def test_what_the_refusal_says_to_type_frees_the_volume(
+    volume: Volume, natives: NativeFileSystems, tmp_path: Path
+) -> None:
+    """Also with a space in the path."""
+    assert await natives.mount(volume) == Done()
+    again = tmp_path / "big files"
+    again.mkdir()
+    run("mount", "--bind", volume.mount_point, str(again))
+    sleeper = await asyncio.create_subprocess_exec("sleep", "600", cwd=volume.mount_point)
+    (seen,) = natives.mounts(group_of(volume))
+    named = [each.partition(" (")[0] for each in seen.holders]
+    assert named == ["sleep", f"the mount on {again}"]
+    for command in seen.freeing:
+        run(*shlex.split(command))
+    await sleeper.wait()
+    (seen,) = natives.mounts(group_of(volume))
+    assert seen.holders == ()
+    assert await natives.unmount(volume) == Done()
+
+
+async def test_a_bind_mount_is_named_once_and_not_with_its_copies(
+    volume: Volume, natives: NativeFileSystems, tmp_path: Path
+) -> None:
+    """Services with mounts of their own follow ours: nobody need stop systemd-udevd."""
+    run("mount", "--make-rshared", "/")
+    assert await natives.mount(volume) == Done()
+    (tmp_path / "export").mkdir()
+    run("mount", "--bind", volume.mount_point, str(tmp_path / "export"))
+    follows = ("unshare", "--mount", "--propagation", "slave", "sleep", "600")
+    service = await asyncio.create_subprocess_exec(*follows)
+    await asyncio.to_thread(_wait_until_asleep, service.pid)
+    (seen,) = natives.mounts(group_of(volume))
+    assert seen.holders == (f"the mount on {tmp_path / 'export'}",)
+    run("umount", str(tmp_path / "export"))
+    assert await natives.unmount(volume) == Done()
+    service.kill()
+    await service.wait()
+
+
+def _wait_until_asleep(pid: int) -> None:
+    while Path(f"/proc/{pid}/comm").read_text() != "sleep\n":
+        time.sleep(0.01)
 
 
 async def test_a_device_that_stays_write_protected_is_told(

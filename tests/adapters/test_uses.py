@@ -8,7 +8,7 @@ from hapair.adapters.filesystem import uses
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.adapters.filesystem.uses import in_kernel
 from hapair.adapters.shared.mounts import Mount
-from hapair.adapters.shared.spaces import Space, leaving_with, other_spaces, process_of
+from hapair.adapters.shared.spaces import Process, Space, leaving_with, other_spaces, process_of
 from tests.adapters.loops import volume_at
 
 OURS = Mount((147, 3), "/srv/orders", "/dev/drbd3", "ext4", "/", 40, 22)
@@ -33,7 +33,7 @@ def test_swap_exports_and_devices_above_are_named_with_their_mend(tmp_path: Path
         "the device md0": "stop what uses /dev/md0",
         "the swap space /srv/orders/swap": "swapoff /srv/orders/swap",
         "the NFS export of /srv/orders/out to 10.0.0.0/8(rw,sync)":
-            "exportfs -u CLIENT:/srv/orders/out",
+            "exportfs -u 10.0.0.0/8:/srv/orders/out",
     }  # fmt: skip
 
 
@@ -140,3 +140,20 @@ def test_a_mount_goes_with_ours_along_a_chain_of_followers() -> None:
 def test_without_a_device_nothing_is_mounted(tmp_path: Path) -> None:
     gone = volume_at(tmp_path, minor=1_000_003)
     assert MountedFileSystems().mounted(gone) is False
+
+
+@pytest.mark.parametrize(
+    ("group", "typed"),
+    [
+        ("/system.slice/system-postgresql.slice/postgresql@15-main.service",
+         "systemctl stop postgresql@15-main.service"),
+        ("/system.slice/docker-4711.scope", "systemctl stop docker-4711.scope"),
+        ("/system.slice/incus.service/lxc/web", "systemctl stop incus.service"),
+        ("/user.slice/user-0.slice/session-3.scope", "kill 7"),
+        ("/hapair.slice/hapair-apps.service/orders", "kill 7"),
+        ("", "kill 7"),
+    ],
+)  # fmt: skip
+def test_a_process_of_a_service_is_ended_with_it(group: str, typed: str) -> None:
+    """What systemd started, it might start again."""
+    assert Process(7, "python3", group).end == typed

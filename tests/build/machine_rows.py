@@ -173,14 +173,14 @@ MACHINE_ROWS: Final = {
     "shared disk": Row(
         "node1, node2",
         "shared or a cloned disk",
-        "vgimportclone vg_orders",
+        "vgchange --uuid vg_orders",
         second=groups(group("vg_orders", "node1")),
         built=WITH_ORDERS,
     ),
     "shared disk, unused": Row(
         "node1, node2",
         "shared or a cloned disk",
-        "vgimportclone",
+        "vgchange --uuid",
         second=groups(group("vg_orders", "node1")),
         warning=True,
     ),

@@ -35,6 +35,7 @@ AREAS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/lab/test_failures.py::test_a_failing_disk",
         "tests/lab/test_failures.py::test_a_resync_that_stands_still",
         "tests/lab/test_many_volumes.py",
+        "tests/lab/test_real_site.py",
         "tests/lab/test_nested.py",
         "tests/lab/test_other_tools.py",
         "tests/lab/test_release.py",

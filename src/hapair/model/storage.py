@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair.model.node_facts import PhysicalVolume
+from hapair.model.unit import ProgramUnit
 from hapair.model.words import Word
 
 UNSEEN: Final = "something that nobody has looked at"
@@ -62,6 +63,7 @@ class NativeMount:
     journal: bool = True
     in_fstab: bool = False  # Earlier versions tell it.
     holders: tuple[str, ...] = ()  # What uses it, e.g. "bash (4711)".
+    freeing: tuple[str, ...] = ()  # What a person types to end that, e.g. "umount /export".
     elsewhere: tuple[str, ...] = ()  # Parts of it that lie on other devices, e.g. "log".
     lost_options: tuple[str, ...] = ()  # In force now, and not to be had over DRBD.
     other_mounters: tuple[str, ...] = ()  # What else mounts it, e.g. a unit's file.
@@ -147,7 +149,8 @@ class NodeStorage:
     node: str
     groups: tuple[GroupStorage, ...]
     missing_tools: tuple[str, ...] = ()
-    program_error: str = ""  # Why the application's program cannot be run there.
+    program_error: str = ""  # Why the application's program cannot be run there,
+    program_mend: str = ""  # and what to do about it, where more is known than that.
     file_systems: tuple[str, ...] = ()  # Types that this kernel can mount and check.
     folders: tuple[Folder, ...] = ()  # What is there of the places that were asked for.
     releases: tuple[Release, ...] = ()
@@ -157,6 +160,8 @@ class NodeStorage:
     def version(self, name: str) -> str:
         """Return the version of a program, or of the kernel; empty when it is not known."""
         return next((each.version for each in self.releases if each.name == name), "")
+
+    unit: ProgramUnit | None = None  # The application's program, where that is one.
 
     def group(self, name: str) -> GroupStorage:
         """Return the facts of a group; one that does not exist when nothing is known of it."""

@@ -5,6 +5,7 @@ Only clbuildapp uses this; nothing here is on the path of a failover.
 
 import asyncio
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +60,7 @@ class NativeFileSystems:
                 if (quotas := of_quotas(kept)) and superblock.quotas_in_files(device):
                     named = ",".join(quotas)
                     lost = (*lost, f"{named} (quotas in files; tune2fs -O quota needs no quotaon)")
+                held = tuple(_uses_of(mount))
                 if mount.root != "/":  # Over DRBD, and when it is put back, all of it is mounted.
                     lost = (*lost, f"its folder {shown(mount.root)} alone (a bind mount)")
                 over, within = table.reached(mount.mount_point), table.below(mount)
@@ -68,7 +70,8 @@ class NativeFileSystems:
                     file_system=mount.kind,
                     options=",".join(kept),
                     journal=superblock.has_journal(device),
-                    holders=_who_holds(mount),
+                    holders=tuple(each.what for each in held),
+                    freeing=tuple(dict.fromkeys(each.mend for each in held)),
                     elsewhere=superblock.parts_elsewhere(device),
                     lost_options=lost,
                     other_mounters=self._others(device, mount, automounts),
@@ -220,8 +223,9 @@ def _places_of(volume: Volume) -> tuple[str, ...]:
     return tuple(m.mount_point for m in mounts(mount_info()) if m.device == number)
 
 
-def _who_holds(mount: Mount) -> tuple[str, ...]:
+def _uses_of(mount: Mount) -> Iterator[uses.Use]:
     """Return what would keep the volume open when it is unmounted there, but for mounts inside."""
-    beside = (each for each in uses.mounted(mount) if each.inside is None)
-    held = (each.what for each in (*beside, *uses.in_kernel(mount)))
-    return (*map(str, holders(mount, frozenset({os.getpid()}))), *held)
+    for process in holders(mount, frozenset({os.getpid()})):
+        yield uses.Use(str(process), process.end, (process,))
+    yield from (each for each in uses.mounted(mount) if each.inside is None)
+    yield from uses.in_kernel(mount)

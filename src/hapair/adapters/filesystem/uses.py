@@ -7,6 +7,7 @@ may lie on a file server that is gone.
 import contextlib
 import fcntl
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,16 +57,20 @@ class Loop:
 def mounted(ours: Mount) -> Iterator[Use]:
     """Return what is mounted from the device, or inside ``ours``, and does not go with ``ours``."""
     here, spaces = own_mounts(), tuple(other_spaces())
+    again = [each for each in here if each.device == ours.device and not is_ours(each, ours, here)]
+    # Who unmounts it here unmounts its copies as well: that of systemd-udevd, for one.
+    goes_again = [leaving_with(each, here, spaces) for each in again]
     by_number = {mount.number: mount for mount in here}
     for mount in here:
         point = shown(mount.mount_point)
+        unmounting = f"umount {shlex.quote(point)}"
         if _is_inside(mount, ours, by_number):
-            yield Use(f"the mount on {point}", f"umount {point}", inside=mount.device)
-        elif mount.device == ours.device and not is_ours(mount, ours, here):
+            yield Use(f"the mount on {point}", unmounting, inside=mount.device)
+        elif mount in again:
             folder = f" (its folder {shown(mount.root)})" if mount.root != "/" else ""
-            yield Use(f"the mount on {point}{folder}", f"umount {point}")
+            yield Use(f"the mount on {point}{folder}", unmounting)
         elif _is_over(mount, ours):
-            yield Use(f"the overlay on {point}, which has a layer there", f"umount {point}")
+            yield Use(f"the overlay on {point}, which has a layer there", unmounting)
     known = {mount.device for mount in here}
     overlays = (
         (space, mount)
@@ -74,12 +79,14 @@ def mounted(ours: Mount) -> Iterator[Use]:
         if _is_over(mount, ours) and mount.device not in known
     )
     for space, mount in (*foreign_mounts(ours, here, spaces), *overlays):
+        if any(goes(mount, space.mounts) for goes in goes_again):
+            continue
         lives = tuple(process_of(pid) for pid in space.pids)
         what = "overlay" if mount.layers else "mount"
         point = shown(mount.mount_point)
         yield Use(
             f"the {what} on {point} in the mount name space of {lives[0]}",
-            f"stop it, or: nsenter -t {lives[0].pid} -m umount -R {point}",
+            f"stop it, or: nsenter -t {lives[0].pid} -m umount -R {shlex.quote(point)}",
             lives,
         )
 
@@ -176,7 +183,8 @@ def _swaps(ours: Mount, proc: Path) -> Iterator[Use]:
         for line in (proc / "swaps").read_text(errors="replace").splitlines()[1:]:
             place = plain(line.split(maxsplit=1)[0])
             if _is_in(place, ours) or _device_of(place) == ours.device:
-                yield Use(f"the swap space {shown(place)}", f"swapoff {shown(place)}")
+                place = shown(place)
+                yield Use(f"the swap space {place}", f"swapoff {shlex.quote(place)}")
 
 
 def _exports(ours: Mount, proc: Path) -> Iterator[Use]:
@@ -187,8 +195,11 @@ def _exports(ours: Mount, proc: Path) -> Iterator[Use]:
                 place, _, clients = line.partition("\t")
                 place = plain(place)
                 if _is_in(place, ours):
-                    text = f"the NFS export of {shown(place)} to {shown(clients)}"
-                    yield Use(text, f"exportfs -u CLIENT:{shown(place)}", export=True)
+                    place, clients = shown(place), shown(clients)
+                    hosts = (each.partition("(")[0] for each in clients.split())
+                    named = (shlex.quote(f"{host}:{place}") for host in hosts)
+                    mend = "; ".join(f"exportfs -u {each}" for each in named)
+                    yield Use(f"the NFS export of {place} to {clients}", mend, export=True)
             return
 
 
@@ -213,7 +224,7 @@ def opened(ours: Mount) -> Iterator[Use]:
     for pid in pids():
         if pid != os.getpid() and opens(PROC / str(pid), ours.device):
             process = process_of(pid)
-            yield Use(f"{process}, which has the device open", f"end it: kill {pid}", (process,))
+            yield Use(f"{process}, which has the device open", process.end, (process,))
 
 
 def opens(process: Path, number: Number) -> bool:

@@ -17,6 +17,7 @@ from hapair.model.text import shown
 
 PROC: Final = Path("/proc")
 UNIT_OF_APPLICATIONS: Final = "hapair-apps.service"
+SERVICES: Final = "system.slice"  # Where systemd has what an administrator stops by its unit.
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,13 @@ class Process:
     def __str__(self) -> str:
         where = posixpath.basename(self.unit)
         return f"{self.name} ({self.pid}{f' of {where}' if where else ''})"
+
+    @property
+    def end(self) -> str:
+        """What a person types to end it: with its unit, which might start it again."""
+        path = self.unit.split("/")
+        units = [each for each in path if each.endswith((".service", ".scope"))]
+        return f"systemctl stop {units[0]}" if units and SERVICES in path else f"kill {self.pid}"
 
 
 @dataclass(frozen=True, slots=True)

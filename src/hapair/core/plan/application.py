@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hapair.core.plan import features, layers, overwriting
+from hapair.core.plan.machine_checks import own_group
 from hapair.core.plan.mount_checks import folders_for, ways_that_differ
 from hapair.core.plan.nesting import Nesting
 from hapair.core.plan.steps import Step, Work
-from hapair.model.application import Application, FileSystem, Volume
+from hapair.core.plan.unit_checks import objections
+from hapair.model.application import Application, FileSystem, Unit, Volume
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.problem import Problem
 from hapair.model.storage import GroupStorage, NativeMount, NodeStorage
@@ -20,6 +22,16 @@ META_SUFFIX: Final = "_drbdmeta"
 RESOURCES_MAX: Final = 250
 RESOURCE_NAME_MAX: Final = 127  # Of DRBD, as of a device-mapper name: 128 bytes with the last zero.
 MAP_NAME_MAX: Final = 127
+# Which packages of Debian have the tools that are asked for, and those of the file systems.
+PACKAGES: Final = {
+    **dict.fromkeys(("lvs", "vgs", "lvcreate", "lvremove"), "lvm2"),
+    **dict.fromkeys(("drbdadm", "drbdsetup"), "drbd-utils"),
+    "blkid": "util-linux",
+    "cmp": "diffutils",
+    FileSystem.EXT4: "e2fsprogs",
+    FileSystem.XFS: "xfsprogs",
+}
+INSTALL_IT: Final = "install the program in the same place on both nodes, or mend appconf.xml"
 # drbdsetup prints names without quotation marks, and drbdadm reads no others there: it would take
 # a resource whose name it cannot read for one that is not up.
 NOT_OF_DRBD: Final = re.compile(r"[^a-zA-Z0-9._-]")
@@ -87,17 +99,26 @@ class _Planner:
             self.refuse("node", f"{name} belongs to {s.owner}", mend, node=s.here.node)
         for storage in (s.here, s.peer):
             for tool in storage.missing_tools:
-                mend = f"install the package that has {tool}"
+                mend = f"apt install {PACKAGES.get(tool, tool)}"
                 self.refuse("tools", f"{tool} is missing", mend, node=storage.node)
             if storage.program_error:
-                mend = "install the program in the same place on both nodes, or mend appconf.xml"
+                mend = storage.program_mend or INSTALL_IT
                 self.refuse("run", storage.program_error, mend, node=storage.node)
+            self._check_unit(storage)
             for group in s.application.volume_groups:
                 self._check_group(storage.group(group), storage.node)
         for volume in self.kept:
             if volume.volume_group not in s.application.volume_groups:
                 what = f"{volume.resource} is still replicated in {volume.volume_group}"
                 self.refuse("volumegroup", what, f"keep {volume.volume_group} in the file")
+
+    def _check_unit(self, storage: NodeStorage) -> None:
+        s = self.situation
+        runs_here = self.former is not None and s.owner == storage.node
+        if storage.unit is not None and isinstance(s.application.program, Unit):
+            asked = s.application.program.name
+            for what, mend in objections(asked, storage.unit, runs_here=runs_here):
+                self.refuse("run", what, mend, node=storage.node)
 
     def _check_group(self, group: GroupStorage, node: str) -> None:
         """Two copies need a group on each node, and each on a disk of that node's own."""
@@ -107,13 +128,14 @@ class _Planner:
         for below in group.physical_volumes:
             if below.objection:
                 what = f"{group.name}: {below.objection}"
-                mend = f"move the volume group to a local disk: pvmove {below.device} DEVICE"
+                mend = (
+                    f"vgextend {group.name} DEVICE, a local one, then: pvmove {below.device} DEVICE"
+                )
                 self.refuse("volumegroup", what, mend, node=node)
         same = group.identity and group.identity == self.situation.here.group(group.name).identity
         if same and node == self.situation.peer.node:
             what = f"both nodes see the same volume group {group.name}: two copies need two disks"
-            mend = f"make an own one; for a cloned disk: vgimportclone {group.name}"
-            self.refuse("volumegroup", what, mend, node=node)
+            self.refuse("volumegroup", what, own_group(group.name), node=node)
 
     def new_volumes(self) -> tuple[Volume, ...]:
         """Allocate what is mounted natively from the groups and not yet replicated."""
@@ -171,7 +193,7 @@ class _Planner:
             self.refuse("file system", what, mend + mount.logical_volume, node=node)
         elif mount.file_system not in self.situation.peer.file_systems:
             what = f"{mount.file_system} cannot be mounted or checked there"
-            mend = f"install its tools and kernel module on {self.situation.peer.node}"
+            mend = f"apt install {PACKAGES[mount.file_system]}; modprobe {mount.file_system}"
             self.refuse("file system", what, mend, node=self.situation.peer.node)
         self.problems += layers.parts_elsewhere(group.name, mount, node)
         self.problems += features.unknown_there(
@@ -186,9 +208,8 @@ class _Planner:
             mend = "remove that; what the application needs of it belongs into its start script"
             self.refuse("mount", what, mend, node=node)
         if mount.holders:
-            what = f"{where} is in use by {', '.join(mount.holders)}"
-            mend = "stop them: the file system is unmounted for a moment"
-            self.refuse("mount", what, mend, node=node)
+            what = f"{where} is in use by {', '.join(mount.holders)}, and must be unmounted once"
+            self.refuse("mount", what, "; ".join(mount.freeing) or "stop them", node=node)
         return len(self.problems) == before
 
     def _allocate(

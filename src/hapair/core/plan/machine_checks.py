@@ -281,9 +281,15 @@ def _shared_groups(situation: Situation, named: tuple[str, ...]) -> Problems:
                 group.name,
                 "both nodes see the same volume group: it lies on a shared or a cloned disk, and"
                 " two copies of the data need two disks",
-                on(second.node, f"make an own one; for a cloned disk: vgimportclone {group.name}"),
+                on(second.node, own_group(group.name)),
                 warning=group.name not in named,
             )
+
+
+def own_group(name: str) -> str:
+    """Return how a node gets a volume group of its own instead of one that both see."""
+    steps = (f"vgchange {step} {name}" for step in ("-an", "--uuid", "-ay"))
+    return f"make one on another disk; if its disk is a clone: {' && '.join(steps)}"
 
 
 def names(situation: Situation) -> Problems:

@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from hapair.model.application import Application, OcfAgent, Script, Unit
+from hapair.model.application import Application, OcfAgent, Program, Script, Unit
 from hapair.model.node_facts import Lvm
 from hapair.model.storage import Folder, NodeStorage, Release, UseKind
+from hapair.model.unit import ProgramUnit, Unusable
 from hapair.ports.programs import CommandRunner, Finished
 from hapair.ports.storage import LogicalVolumes, NativeMounts
+from hapair.runtime.jobs.units import unit_facts
 
 TOOLS: Final = (
     "lvs", "vgs", "lvcreate", "lvremove", "blkid", "blockdev", "cmp", "drbdadm", "drbdsetup",
@@ -27,7 +29,6 @@ KERNELS_FILE_SYSTEMS: Final = Path("/proc/filesystems")
 EXT4_FEATURES: Final = Path("/sys/fs/ext4/features")
 KERNEL_OPTIONS: Final = {"casefold": "casefold", "encryption": "encrypt", "verity": "verity"}
 VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
-UNIT_LIMIT_S: Final = 10.0
 TOOL_LIMIT_S: Final = 10.0
 
 
@@ -58,15 +59,18 @@ async def survey(
         ]
         groups.append(replace(group, mounts=mounts, uses=uses, volumes=tuple(seen_volumes)))
     needed = TOOLS if application.volume_groups else ()
+    program = await _look_at(application.program, run)
     return NodeStorage(
         node=node,
         groups=tuple(groups),
         missing_tools=tuple(tool for tool in needed if shutil.which(tool) is None),
-        program_error=await _program_error(application, run),
+        program_error=program.what if isinstance(program, Unusable) else "",
+        program_mend=program.mend if isinstance(program, Unusable) else "",
         file_systems=tuple([kind for kind in FILE_SYSTEM_TOOLS if await _can_mount(kind, run)]),
         releases=await _releases(run),
         kernel_options=_kernel_options(),
         wall_s=time.time(),
+        unit=program if isinstance(program, ProgramUnit) else None,
     )
 
 
@@ -100,22 +104,22 @@ def ways_to(natives: NativeMounts, places: tuple[str, ...]) -> tuple[Folder, ...
     return tuple(dict.fromkeys(each for place in places for each in natives.folders(place)))
 
 
-async def _program_error(application: Application, run: CommandRunner) -> str:
-    match application.program:
+async def _look_at(program: Program | None, run: CommandRunner) -> ProgramUnit | Unusable | None:
+    """Return a unit's facts, or why the program cannot be started; None when it can."""
+    match program:
         case None:
-            return ""
+            return None
         case Script(path):
-            return _file_error(Path(path))
+            return _unusable(Path(path))
         case OcfAgent(provider, kind):
-            return _file_error(Path("/usr/lib/ocf/resource.d") / provider / kind)
+            return _unusable(Path("/usr/lib/ocf/resource.d") / provider / kind)
         case Unit(name):
-            argv = ("systemctl", "show", "--property=LoadState", "--value", name)
-            seen = await run(argv, timeout_s=UNIT_LIMIT_S)
-            loaded = isinstance(seen, Finished) and seen.stdout.strip() == "loaded"
-            return "" if loaded else f"systemd has no unit {name}"
+            return await unit_facts(name, run)
 
 
-def _file_error(path: Path) -> str:
+def _unusable(path: Path) -> Unusable | None:
     if not path.is_file():
-        return f"{path} does not exist"
-    return "" if os.access(path, os.X_OK) else f"{path} is not executable"
+        return Unusable(f"{path} does not exist")
+    if not os.access(path, os.X_OK):
+        return Unusable(f"{path} is not executable", f"chmod +x {path}")
+    return None

@@ -1,0 +1,84 @@
+"""Is it the cluster alone that starts the unit of an application?"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from hapair.model.unit import ProgramUnit, Starter
+
+# A unit may be enabled in these words; a script of System V is "generated" in any case.
+ENABLED: Final = ("enabled", "generated")
+# By a link in /run: that of a generator comes again at each boot, whatever is disabled.
+ENABLED_ANEW: Final = "enabled-runtime"
+POSTGRESQL: Final = re.compile(r"postgresql@([^-]+)-(.+)\.service")
+WHEN: Final = {
+    "socket": "as soon as somebody connects",
+    "timer": "when its time comes",
+    "path": "when a file changes",
+    "automount": "as soon as somebody looks at its folder",
+}
+Objection = tuple[str, str]  # What is so, and how to mend it.
+
+
+def objections(asked: str, unit: ProgramUnit, *, runs_here: bool) -> Iterator[Objection]:
+    """Say what would start a unit beside the cluster, and when it already runs so.
+
+    ``asked`` is its name in appconf.xml. Where the cluster runs it, no mend stops it.
+    """
+    name = unit.name
+    if asked != name:
+        yield (
+            f"{asked} is another name of {name}, and may be gone when that is disabled",
+            f'write <unit name="{name}"/>',
+        )
+    stray = unit.active and not runs_here
+    wanted = any(not each.trigger for each in unit.starters)
+    if unit.file_state == ENABLED_ANEW:
+        what = f"{name} is enabled in /run, as a generator does at every boot"
+        yield what, _manual(name, stray=stray)
+    elif unit.file_state in ENABLED and (unit.file_state == "enabled" or wanted):
+        now = "--now " if stray else ""
+        yield f"{name} is enabled: every boot would start it", f"systemctl disable {now}{name}"
+    else:
+        if stray:
+            yield f"{name} runs, and the cluster did not start it", f"systemctl stop {name}"
+        for each in unit.starters:
+            if not each.trigger and (each.at_boot or each.active):
+                yield _wanted_by(each, name)
+    for each in unit.starters:
+        if each.trigger:
+            yield from _trigger(each, name, runs_here=runs_here)
+
+
+def _trigger(trigger: Starter, name: str, *, runs_here: bool) -> Iterator[Objection]:
+    when = WHEN.get(trigger.name.rpartition(".")[2], "by itself")
+    what = f"{trigger.name} starts {name} {when}"
+    ours = runs_here and trigger.follows
+    if trigger.at_boot:
+        now = "--now " if trigger.active and not ours else ""
+        yield what, f"systemctl disable {now}{trigger.name}"
+    elif trigger.active and not ours:
+        yield what, f"systemctl stop {trigger.name}"
+    if trigger.pulled and not trigger.follows:
+        yield (
+            f"{name} starts {trigger.name}, which stays when it is stopped and starts it {when}",
+            f"systemctl edit {trigger.name}, and write there: [Unit], and below: PartOf={name}",
+        )
+
+
+def _wanted_by(other: Starter, name: str) -> Objection:
+    return (
+        f"{other.name} starts {name} whenever it is started itself",
+        f"systemctl edit --full {other.name}, and leave {name} out of what it wants",
+    )
+
+
+def _manual(name: str, *, stray: bool) -> str:
+    """Say where the generator has it from; that of PostgreSQL in Debian is known."""
+    end = f"; systemctl stop {name}" if stray else ""
+    if database := POSTGRESQL.fullmatch(name):
+        start = "/".join(database.groups())
+        first = f"echo manual >/etc/postgresql/{start}/start.conf"
+    else:
+        first = f"find /run/systemd -name {name} shows which one: tell it not to"
+    return f"{first}; systemctl daemon-reload{end}"

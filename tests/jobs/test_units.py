@@ -1,0 +1,137 @@
+"""systemctl's answers about an application's unit become facts, or one true sentence."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+import pytest
+
+from hapair.core.plan.application import PACKAGES, make_plan
+from hapair.model.application import FileSystem, Script, Unit
+from hapair.model.unit import ProgramUnit, Starter, Unusable
+from hapair.ports.programs import Finished, TimedOut
+from hapair.runtime.jobs.survey import FILE_SYSTEM_TOOLS, TOOLS, survey
+from hapair.runtime.jobs.units import unit_facts
+from tests.fakes.small import Answer, FakeRunner
+from tests.jobs.material import ORDERS, situation
+
+NAME: Final = "orders.service"
+# As systemd 252 prints them, for a service that also starts its socket.
+SERVICE: Final = """\
+Id=orders.service
+Requires=system.slice sysinit.target
+Wants=orders.socket
+WantedBy=multi-user.target
+TriggeredBy=orders.socket orders.timer
+ConsistsOf=orders.socket
+LoadState=loaded
+ActiveState=active
+UnitFileState=enabled
+"""
+STARTERS: Final = """\
+Id=orders.socket
+LoadState=loaded
+ActiveState=active
+UnitFileState=enabled
+
+Id=orders.timer
+LoadState=loaded
+ActiveState=inactive
+UnitFileState=disabled
+
+Id=multi-user.target
+LoadState=loaded
+ActiveState=active
+UnitFileState=static
+"""
+
+
+def systemd(unit: Answer, others: Answer | None = None) -> FakeRunner:
+    def answer(argv: Sequence[str]) -> Answer:
+        return unit if argv[-1] == NAME else others or Finished(0, STARTERS, "")
+
+    return FakeRunner({"systemctl show": answer})
+
+
+async def test_who_starts_a_unit_and_who_follows_it_is_told() -> None:
+    assert await unit_facts(NAME, systemd(Finished(0, SERVICE, ""))) == ProgramUnit(
+        NAME,
+        "enabled",
+        active=True,
+        starters=(
+            Starter(
+                "orders.socket", trigger=True, at_boot=True, active=True, pulled=True, follows=True
+            ),
+            Starter("orders.timer", trigger=True),
+            Starter("multi-user.target", trigger=False, active=True),
+        ),
+    )
+
+
+async def test_a_unit_that_nobody_starts_needs_no_second_question() -> None:
+    alone = "Id=orders.service\nTriggeredBy=\nLoadState=loaded\nActiveState=failed\n"
+    run = systemd(Finished(0, alone, ""))
+    assert await unit_facts(NAME, run) == ProgramUnit(NAME)
+    assert len(run.ran) == 1
+
+
+def not_loaded(state: str) -> Callable[[], FakeRunner]:
+    return lambda: systemd(Finished(0, f"Id={NAME}\nLoadState={state}\n", ""))
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (not_loaded("not-found"), "systemd has no unit orders.service"),
+        (not_loaded("masked"), "orders.service is masked"),
+        (not_loaded("bad-setting"), "systemd cannot load orders.service: bad-setting"),
+        (lambda: systemd(TimedOut(10.0)), "systemd gives no answer about orders.service"),
+        (lambda: systemd(Finished(1, "", "no bus")), "systemd gives no answer about orders"),
+        (
+            lambda: systemd(Finished(0, SERVICE, ""), TimedOut(10.0)),
+            "systemd gives no answer about orders.socket, orders.timer, multi-user.target",
+        ),
+    ],
+)
+async def test_a_unit_that_cannot_be_started_is_one_true_sentence(
+    run: Callable[[], FakeRunner], words: str
+) -> None:
+    facts = await unit_facts(NAME, run())
+    assert isinstance(facts, Unusable)
+    assert facts.what.startswith(words)
+
+
+def test_a_boot_of_the_other_node_that_would_start_it_is_refused_there() -> None:
+    s = situation(application=replace(ORDERS, program=Unit(NAME)))
+    s = replace(s, peer=replace(s.peer, unit=ProgramUnit(NAME, "enabled")))
+    problems = make_plan(s)
+    assert isinstance(problems, tuple)
+    (problem,) = problems
+    assert str(problem) == (
+        "node2: error: run: orders.service is enabled: every boot would start it."
+        " Mend: systemctl disable orders.service"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "mend"), [(0o644, "chmod +x {}"), (0o755, ""), (None, "install the program in the")]
+)
+async def test_a_program_that_cannot_be_run_is_told_with_what_to_type(
+    tmp_path: Path, mode: int | None, mend: str
+) -> None:
+    script = tmp_path / "run"
+    if mode is not None:
+        script.touch(mode)
+    application = replace(ORDERS, program=Script(str(script)), volume_groups=())
+    nobody = cast("Any", None)  # Nothing is asked about volumes where there are none.
+    seen = await survey("node2", application, nobody, nobody, nobody, FakeRunner())
+    s = situation(application=application)
+    found = make_plan(replace(s, peer=replace(seen, missing_tools=())))
+    mends = [each.mend for each in found] if isinstance(found, tuple) else [""]
+    (said,) = mends
+    assert said.startswith(mend.format(script))
+
+
+def test_every_tool_that_is_asked_for_has_a_package_to_install() -> None:
+    assert {*TOOLS, *FILE_SYSTEM_TOOLS, *FileSystem} == set(PACKAGES)
