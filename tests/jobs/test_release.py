@@ -16,8 +16,8 @@ from tests.jobs.world import NAMES, NATIVE, OVER_DRBD, PLAIN, RETIRED
 __all__ = ["tools"]
 NESTED = 12  # Of the many ways to be in trouble three times, so many are played.
 RELEASED = (
-    [((("data", 268435456, False),), (), None, False, NATIVE, PLAIN),
-     ((("data", 268435456, False),), (), None, False, "", RETIRED)],
+    [((("data", 268435456, False),), (), (), None, False, NATIVE, PLAIN),
+     ((("data", 268435456, False),), (), (), None, False, "", RETIRED)],
     [3, 3],
     [False, False],
 )  # fmt: skip
@@ -198,7 +198,7 @@ async def test_a_copy_that_the_peer_kept_is_in_the_way_until_a_person_removes_it
     with pytest.raises(RpcError) as error:
         await story.world.builders["node1"].buildapp(Call({"application": "orders"}))
     (problem,) = error.value.problems
-    assert problem["what"] == "vg_orders/data exists and holds ext4"
+    assert problem["what"] == "vg_orders/data exists and holds ext4 (256.0 MiB)"
     assert "on node2: lvremove vg_orders/data" in str(problem["mend"])
     there.groups["vg_orders"] = replace(group, volumes=())
     assert await story.build()

@@ -26,7 +26,7 @@ MAP_NAME_MAX: Final = 127
 PACKAGES: Final = {
     **dict.fromkeys(("lvs", "vgs", "lvcreate", "lvremove"), "lvm2"),
     **dict.fromkeys(("drbdadm", "drbdsetup"), "drbd-utils"),
-    "blkid": "util-linux",
+    **dict.fromkeys(("blkid", "blockdev"), "util-linux"),
     "cmp": "diffutils",
     FileSystem.EXT4: "e2fsprogs",
     FileSystem.XFS: "xfsprogs",
