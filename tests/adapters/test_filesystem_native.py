@@ -129,7 +129,7 @@ async def test_a_check_that_holds_the_device_is_asked_to_end_and_not_killed(
         assert isinstance(outcome, Unknown)
         assert "SIGTERM to fsck.ext4" in outcome.why
         held, _, _ = outcome.why.partition(" after: ")
-    assert f"fsck.ext4 ({check.pid}" in held
+        assert f"fsck.ext4 ({check.pid}" in held
         assert check.returncode is None
     finally:
         check.kill()
