@@ -141,6 +141,24 @@ async def test_while_no_stream_can_be_started_the_kernel_is_read_itself() -> Non
     assert told[2] == ()
 
 
+async def test_what_is_brought_up_meanwhile_is_known_by_its_minor() -> None:
+    """Somebody else's is not: /proc/drbd has no names."""
+    kernel = Kernel([("exists -",), ()])
+    events = kernel.events()
+    told = []
+    async for facts in events.watch():
+        told.append(facts)
+        if len(told) == 1:
+            events.names[1] = "new"
+            kernel.proc = PROC.format("Secondary") + PROC.format("Primary").replace(" 0:", " 1:")
+        else:
+            break
+    assert told[0] == ()
+    assert [(each.resource, each.role) for each in told[1]] == [("new", Role.PRIMARY)]
+    events.confirm("new", None)
+    assert not events.names
+
+
 @pytest.mark.parametrize(
     ("said", "connection", "suspended"),
     [

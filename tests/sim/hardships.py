@@ -49,7 +49,7 @@ class FailLooks:
 
 @dataclass(frozen=True, slots=True)
 class LoseStream:
-    """The stream of facts ends; what is known is read now and then, and what is new afterwards."""
+    """The stream of facts ends; the kernel is read now and then, once it has told something."""
 
     node: str
     for_s: float

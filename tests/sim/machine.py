@@ -111,7 +111,7 @@ class Machine:
     trouble: dict[tuple[Do, str], Trouble] = field(default_factory=dict)
     store_s: float = 0.0  # How long an fsync takes; infinite: the disk takes nothing.
     blind: int = 0  # Faults for which a look tells nothing; they may overlap, as the next may.
-    streamless: int = 0  # For which the kernel is read now and then, and tells of nothing new.
+    streamless: int = 0  # For which the kernel is read now and then.
     full_since_s: float | None = None  # Since when it takes nothing.
     guarded: bool = False  # The watchdog device counts.
     fed_at_s: float = 0.0

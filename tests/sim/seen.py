@@ -6,7 +6,7 @@ from hapair.model.built import Built
 from hapair.model.data import VolumeFacts
 from tests.checkers.rules import NodeSeen
 from tests.sim.drbd import Resource
-from tests.sim.machine import Daemon, Machine
+from tests.sim.machine import Machine
 from tests.sim.others import Others
 from tests.sim.replication import Replication
 
@@ -32,10 +32,8 @@ def _writes(built: Built, application: str, writable: tuple[str, ...]) -> bool:
 
 
 def facts_told(
-    machine: Machine, daemon: Daemon, resources: Iterable[Resource], others: Others
+    machine: Machine, resources: Iterable[Resource], others: Others
 ) -> tuple[VolumeFacts, ...]:
-    """Return what the daemon can read of the kernel; of what is new only a stream tells."""
+    """Return what a daemon can read of the kernel."""
     every = (*(each.facts(machine.name) for each in resources), *others.facts(machine.name))
-    told = (each for each in every if each is not None)
-    known = daemon.state.facts
-    return tuple(each for each in told if not machine.streamless or each.resource in known)
+    return tuple(each for each in every if each is not None)

@@ -456,7 +456,8 @@ class World:
                 machine.deferred.append(read)
                 return
             daemon.facts_due = False
-            self._tell_facts(machine, daemon)
+            if daemon.state.facts_read or not machine.streamless:
+                self._tell_facts(machine, daemon)
             if machine.streamless:
                 self._facts_changed(node)
 
@@ -464,7 +465,7 @@ class World:
         self.clockwork.after(self.chance.uniform(*takes_s), read)
 
     def _tell_facts(self, machine: Machine, daemon: Daemon) -> None:
-        facts = facts_told(machine, daemon, self.resources.values(), self.others)
+        facts = facts_told(machine, self.resources.values(), self.others)
         self.deliver(machine, daemon, partial(parcels.data_changed, facts))
 
     def command(self, node: str, command: Command) -> int:

@@ -84,6 +84,7 @@ class Drbd:
         The file system's kernel module is loaded here as well: at the first mount, which may be
         in a take-over, it would cost seconds on a slow machine.
         """
+        self._events.names[volume.minor] = volume.resource
         await self._load_file_system(volume, timeout_s)
         facts = self.facts(volume.resource)
         if facts and facts.disk is not Disk.DISKLESS and (

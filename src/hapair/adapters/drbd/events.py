@@ -49,6 +49,7 @@ class Events:
     ) -> None:
         """``addresses`` looks where the connections of the kernel's resources lead, by resource."""
         self.peer = ""  # Whose connections are told; empty: anybody's.
+        self.names: dict[int, str] = {}  # Of resources by minor, for what no stream told of yet.
         self._follow = follow
         self._argv = argv
         self._proc_text = proc_text
@@ -72,6 +73,7 @@ class Events:
         """
         if role is None:
             self._facts.pop(resource, None)
+            self.names = {minor: name for minor, name in self.names.items() if name != resource}
             self._picture = self._picture.having(resource, None)
             return
         if facts := self._facts.get(resource):
@@ -105,14 +107,14 @@ class Events:
             pause_s = min(2 * pause_s, RESTART_MAX_S)
 
     async def _meanwhile(self, pause_s: float) -> AsyncGenerator[Facts]:
-        """Yield for so long what /proc/drbd says of the resources that are known."""
+        """Yield for so long what /proc/drbd says of the resources whose names are known."""
         now_s = asyncio.get_running_loop().time
         until_s = now_s() + pause_s
         while (left_s := until_s - now_s()) > 0:
             await asyncio.sleep(min(left_s, WITHOUT_STREAM_S))
             text = self._proc_text()
             if tells_devices(text):
-                self._picture = self._picture.told_by(text)
+                self._picture = self._picture.told_by(text, self.names)
                 facts = self._picture.facts(self.peer)
                 if {each.resource: each for each in facts} != self._facts:
                     self._remember(facts)

@@ -179,13 +179,18 @@ class Picture:
     def facts(self, peer: str = "") -> tuple[VolumeFacts, ...]:
         return tuple(self.resources[name].facts(name, peer) for name in sorted(self.resources))
 
-    def told_by(self, text: str) -> "Picture":
+    def told_by(self, text: str, names: Mapping[int, str]) -> "Picture":
         """Return the picture as a /proc/drbd tells of its devices; one without its own is down.
 
-        A line that is not understood proves nothing: what was known before counts.
+        A line that is not understood proves nothing: what was known before counts. ``names`` are
+        those of resources that may be new, by minor.
         """
         devices, listed = proc_devices(text), proc_minors(text)
-        resources = {}
+        resources = {
+            name: as_told(Resource(minor=minor, minors=frozenset({minor})), devices[minor])
+            for minor, name in names.items()
+            if minor in devices
+        }
         for name, each in self.resources.items():
             if each.minor in devices:
                 resources[name] = as_told(each, devices[each.minor])
