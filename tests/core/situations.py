@@ -160,9 +160,7 @@ def answered(answer: Answer, **stored: Any) -> NodeState:  # noqa: ANN401 - the 
 
 FORMATION: Final = {
     "new-terms": answered(Answer.GRANTED, terms=Terms(("paths",), since=2, shared=False)),
-    "peer-ahead": answered(
-        Answer.GRANTED, records=(Record(NAME, PEER, Version(5, 0), Wanted.UP),), ceded=True
-    ),
+    "peer-ahead": answered(Answer.GRANTED, records=(Record(NAME, PEER, Version(5, 0), Wanted.UP),)),
     "promised": answered(Answer.GRANTED, ceded=True),
     "granted": answered(Answer.GRANTED),
     "denied": answered(Answer.DENIED, holds_right=True),
@@ -216,6 +214,7 @@ STALE: Final = {RESOURCE: facts(connection=Connection.SYNC_TARGET)}
 GOALS: Final = {
     "halted": with_state(CAN_RUN, standing=Standing.HALTED),
     "left": leaving(formed=False),
+    "leaving-new": replace(leaving(formed=True), record=None),
     "no-record": replace(CAN_RUN, record=None),
     "superseded": with_state(
         CAN_RUN, peer=replace(TOGETHER.peer, beat=replace(ECHO, standing=Standing.ALONE, epoch=5))

@@ -155,3 +155,32 @@ def test_no_resync_is_promised_that_cannot_come() -> None:
     assert f"the disk of {RESOURCE} on node2 is lost: no resync" in moved(bench)
     bench.data(facts(role=Role.PRIMARY, connection=Connection.SYNC_SOURCE))
     assert "wait for the resync" in moved(bench)
+
+
+WITHOUT_BOTH = facts(
+    role=Role.PRIMARY,
+    disk=Disk.DISKLESS,
+    connection=Connection.CONNECTING,
+    peer_disk=Disk.UNKNOWN,
+)
+
+
+def test_a_copy_that_lost_its_disk_and_its_peer_at_once_may_miss_writes() -> None:
+    """In between the kernel may have written to the peer alone: nobody saw the order."""
+    bench = Bench()
+    bench.running()
+    bench.data(WITHOUT_BOTH)
+    assert RESOURCE in bench.state.stored.unproven
+    before = Bench()
+    before.running()
+    before.data(replace(WITHOUT_BOTH, disk=Disk.UP_TO_DATE))
+    before.data(WITHOUT_BOTH)
+    assert RESOURCE not in before.state.stored.unproven, "its peer was gone by then"
+
+
+def test_a_copy_whose_disk_dropped_is_behind_only_where_the_peer_could_write() -> None:
+    for theirs, behind in ((Disk.UP_TO_DATE, (RESOURCE,)), (Disk.DISKLESS, ())):
+        bench = Bench()
+        bench.running()
+        bench.data(facts(role=Role.PRIMARY, disk=Disk.DISKLESS, peer_disk=theirs))
+        assert bench.state.stored.behind == behind

@@ -9,7 +9,7 @@ from hapair.core import node
 from hapair.core.applications.failures import EXPIRES_S
 from hapair.core.explain import alarms, report
 from hapair.core.words.effects import Act, Do, Layer, Look, Note, Severity
-from hapair.core.words.events import Halt, Introduce, LookAgain, Looked, LookedTogether, Seen
+from hapair.core.words.events import Halt, Introduce, LookAgain, Looked, LookedTogether, Run, Seen
 from hapair.core.words.item import Is, Item, Upkeep
 from hapair.model.outcome import Refused
 from hapair.model.status import Phase, Wanted
@@ -206,3 +206,28 @@ def test_an_unmounted_application_can_be_halted(bench: Bench) -> None:
     bench.command(Halt(NAME))
     bench.wait(1.0)
     assert Do.START_PROGRAM not in bench.acts()
+
+
+def test_a_mount_that_is_lost_while_the_next_start_is_awaited_ends_what_is_left_first() -> None:
+    """The peer cannot run it, so this node waits before it tries again."""
+    bench = Bench()
+    bench.running()
+    bench.peer_has(current=False)
+    bench.outcomes[Do.START_PROGRAM] = Refused("exit code 1")
+    for _ in range(3):
+        unmount(bench)
+        bench.wait(0.1)
+    bench.deaf = {Do.STOP_PROGRAM, Do.KILL_PROGRAM}
+    bench.wait(200.0)
+    assert Do.MOUNT in bench.acts()
+
+
+def test_a_program_that_fails_to_start_has_its_mounts_looked_at_first(bench: Bench) -> None:
+    """One may have been lost while nobody could look: it would fail for ever."""
+    bench.peer_has(current=False)
+    bench.command(Halt(NAME))
+    bench.outcomes[Do.START_PROGRAM] = Refused("exit code 1")
+    bench.forget_effects()
+    bench.command(Run(NAME))
+    looks = [e for e in bench.effects if isinstance(e, Look) and e.layer is Layer.MOUNTED]
+    assert looks

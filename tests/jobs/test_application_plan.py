@@ -97,6 +97,10 @@ def crowd(count: int) -> BuiltApplication:
 
 REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
     "another node owns it": (lambda: situation(owner="node2"), "orders belongs to node2"),
+    "it is on its way there": (
+        lambda: replace(situation(), moving=True),
+        "orders is being moved to node2",
+    ),
     "a tool is missing": (with_missing_tool, "lvcreate is missing"),
     "the program is missing": (with_program_error, "run does not exist"),
     "the peer has no group": (

@@ -13,9 +13,13 @@ from hapair.core.words.events import (
     HeardTogether,
     LinkChanged,
     LookAgain,
+    NotStated,
+    PeerState,
+    PeerStated,
     Tick,
 )
 from hapair.core.words.stored import Stored
+from hapair.model.status import Standing
 from hapair.rpc.messages import RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node import loop as loops
@@ -180,6 +184,25 @@ async def test_what_is_heard_while_nothing_is_decided_is_judged_as_a_whole() -> 
     assert core.events[0] == HeardTogether(2.0, beats)
     assert core.events[-1] == beats[0]
     assert not any(isinstance(event, Heard | HeardTogether) for event in core.events[1:-1])
+
+
+async def test_of_what_the_peer_said_while_nothing_is_decided_only_the_newest_counts() -> None:
+    """A disk takes nothing for minutes: that the peer had left before it came back is history."""
+    core = Scripted({})
+    loop = Loop(core.step, node_state(), Disk())
+    states = (PeerState(7, 0, Standing.CUT, epoch, 1, (), ()) for epoch in range(2))
+    said = tuple(PeerStated(float(state.epoch), state) for state in states)
+    loop.offer(said[0])
+    loop.offer(LinkChanged(1.0, "public", up=True))
+    loop.offer(NotStated(1.0, "unreadable"))
+    loop.offer(said[1])
+    running = asyncio.ensure_future(loop.run(()))
+    await settle()
+    loop.offer(said[0])
+    await settle()
+    running.cancel()
+
+    assert core.events == [LinkChanged(1.0, "public", up=True), said[1], said[0]]
 
 
 async def test_a_disk_that_hangs_for_long_does_not_fill_the_memory_with_heartbeats() -> None:

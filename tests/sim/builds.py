@@ -53,7 +53,7 @@ Change: TypeAlias = BuildApplication | RemoveApplication
 
 
 def inflict(world: World, change: Change) -> None:
-    if world.building or not _both_can(world):
+    if world.building or not _both_can(world) or _is_moving(world, change.name):
         world.say("operator", "cannot build now")
     elif isinstance(change, BuildApplication):
         Job(world, change).begin()
@@ -65,6 +65,10 @@ def is_gone(world: World, fault: object) -> bool:
     """Tell whether what the fault is about was removed, or is not built any more."""
     resource = getattr(fault, "resource", None)
     return resource is not None and resource not in world.resources
+
+
+def _is_moving(world: World, name: str) -> bool:
+    return any((state := world.state(node)) and name in state.moving for node in NODES)
 
 
 def _both_can(world: World) -> bool:

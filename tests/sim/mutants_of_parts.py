@@ -15,6 +15,7 @@ from hapair.model import timing
 from hapair.model.application import TimeLimits
 from hapair.model.data import Disk, Role
 from tests.checkers.rules import BrokenRuleError
+from tests.sim import world
 from tests.sim.builds import BuildApplication
 from tests.sim.faults import (
     Cut,
@@ -178,6 +179,7 @@ def an_application_grows(core: Core) -> None:
     in_time(stage, 30.0, "node2", lambda: stage.served_by() == "node2")
 
 
+READS_LATE_S: Final = (3.0, 4.0)
 TOLD_LATE: Final = plan(
     WITH_WITNESS,
     (0.0, LoseStream("node1", BACK_OFF_MAX_S)),
@@ -263,7 +265,7 @@ MUTANTS_OF_PARTS: Final = (
         "what the kernel has not told of yet is not there",
         "R7",
         plans=(TOLD_LATE,),
-        values=((timing, "UNTOLD_S", 0.0),),
+        values=((timing, "UNTOLD_S", 0.0), (world, "READS_ITSELF_S", READS_LATE_S)),
     ),
     Mutant(
         "no copy is ever doubted",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from hapair.core.members import formation
 from hapair.core.words.events import ConfirmPeerDown, Form, Leave
 from hapair.core.words.stored import Stored
 from hapair.model.witness import Answer
@@ -119,6 +120,9 @@ LEFT_IN_ORDER: Final = plan(
     (60.0, LATER),
 )
 
+# A peer that was heard to act alone is known of by its records as well.
+WITHOUT_RECORDS: Final = tuple(r for r in formation.FORMATION if r.name != "peer-ahead")
+
 MUTANTS_OF_RIGHTS: Final = (
     Mutant(
         "the grant is not awaited",
@@ -213,6 +217,7 @@ MUTANTS_OF_RIGHTS: Final = (
             loaded=lambda stored: replace(stored, ceded=False),
         ),
         (LEFT_IN_ORDER,),
+        values=((formation, "FORMATION", WITHOUT_RECORDS),),
     ),
     Mutant(
         "what was asked for is not remembered",

@@ -1,5 +1,6 @@
 """Events that are made when they are read, because their time is known only then."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from hapair.core.words.events import (
@@ -53,8 +54,20 @@ def keep(daemon: Daemon, event: Event) -> None:
     """Keep what was read now until it is decided on, after what is being stored."""
     if isinstance(event, Heard | NotUnderstood):
         keep_heard(daemon, event)
-    else:
-        daemon.inbox.append(lambda _at_s: event)
+        return
+    if isinstance(event, PeerStated):  # It says all: what was said before it is history.
+        earlier = (p for p in daemon.inbox if isinstance(getattr(p, "event", None), PeerStated))
+        for each in tuple(earlier):
+            daemon.inbox.remove(each)
+    daemon.inbox.append(Kept(event))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    event: Event
+
+    def __call__(self, at_s: float) -> Event:  # noqa: ARG002 - it was read before.
+        return self.event
 
 
 def keep_heard(daemon: Daemon, event: Heard | NotUnderstood) -> None:

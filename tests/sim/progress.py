@@ -142,6 +142,8 @@ class Progress:
         if state.standing is Standing.ALONE:
             return ""
         peer, name = self.world.machines[other(state.me)], record.application
+        if peer.daemon is not None and not peer.daemon.state.facts_read:
+            return "it waits for the stream of its kernel's words (safety.md, limits)"
         holders = {*peer.held, *peer.second, *peer.covered}
         if any(each.startswith(f"{name}.") for each in holders):
             return "it cannot be stopped where it is"

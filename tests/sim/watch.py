@@ -85,6 +85,7 @@ class Watch:
             or self._explained_by_silence(state)
             or is_spent(state, name)
             or self._lost_a_mount(machine, state, name)
+            or any(each.startswith(f"{name}.") for each in machine.covered)  # safety.md, limits.
             or (record is not None and record.owner != machine.name)
             or (name in state.moving and (self._asked(name) or self._falls_back(state, name)))
         )
@@ -117,7 +118,7 @@ class Watch:
     def _may_take(self, machine: Machine, name: str) -> None:
         """R1: no address is taken from a node that does what it should and still has it."""
         peer = self.world.machines[other(machine.name)]
-        decides = peer.listens and peer.store_s < inf
+        decides = peer.listens and (peer.store_s < inf or peer.guarded)
         if decides and peer.address(name) is not False and not self.world.confirmed:
             raise BrokenRuleError(f"R1: {machine.name} takes the addresses of {name} too early")
 

@@ -179,6 +179,8 @@ def _absorb(turn: Turn, event: Event) -> None:
             if first:
                 doubts.doubt_what_lost_its_disk(turn)
                 items.find_given_up(turn)
+            else:
+                doubts.absorb_lost_disks(turn, before)
             items.absorb_facts(turn)
         case LinkChanged(_, network, up):
             turn.change(links={**turn.state.links, network: up})
@@ -245,8 +247,7 @@ def _settle(turn: Turn) -> None:
             case Goal.DATA | Goal.UP if turn.state.now_s < failures.again_at_s(
                 turn.state, application.name
             ):
-                if not mounts.stops_for_mount(turn, application):
-                    layers.await_retry(turn, application)
+                layers.await_retry(turn, application)
             case Goal.DATA:
                 layers.bring_up(turn, application, Layer.MOUNTED)
             case Goal.UP:

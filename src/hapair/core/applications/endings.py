@@ -89,6 +89,12 @@ def _foreign_ended(turn: Turn, item: Item, doing: Do, outcome: Outcome) -> None:
             pass
 
 
+def _doubt_mounts(turn: Turn, application: str) -> None:
+    """Look at the mounts before a program that failed is started again: one may be lost unseen."""
+    for item, item_state in items.at(turn.state, application, Layer.MOUNTED):
+        turn.put_item(item, replace(item_state, known=Is.UNKNOWN))
+
+
 def _start_ended(
     turn: Turn, item: Item, item_state: ItemState, outcome: Outcome, wall_s: float
 ) -> None:
@@ -100,6 +106,8 @@ def _start_ended(
     if isinstance(outcome, Unknown):
         # A start that may have happened is stopped before anything else is tried.
         known = Is.PART if item.layer is Layer.PROGRAM else Is.UNKNOWN
+    if item.layer is Layer.PROGRAM:
+        _doubt_mounts(turn, item.application)
     failed = replace(item_state, known=known, last_error=outcome.why)
     if outcome.why != item_state.last_error:
         text = f"{START[item.layer]} {item.resource} failed: {outcome.why}".replace("  ", " ")

@@ -57,6 +57,12 @@ GOALS: Final[tuple[GoalRule, ...]] = (
         Goal.RELEASE,
         "this node leaves the cluster",
     ),
+    Rule(
+        "leaving-new",
+        lambda v: v.record is None and v.leaving,
+        Goal.STANDBY,
+        "this node is being halted, and no node has been told to run it",
+    ),
     Rule("no-record", lambda v: v.record is None, Goal.KEEP, "no node has been told to run it yet"),
     Rule(
         "superseded",

@@ -31,11 +31,10 @@ def is_current(state: NodeState, resource: str) -> bool:
 
 def is_current_there(state: NodeState, resource: str) -> bool:
     """Tell whether the peer says that its copy is current, be its other volumes or not."""
-    theirs = state.peer.state
-    if theirs is None:
-        return False
-    said = theirs.by_name.get(replication.application_of(state, resource) or "")
-    return said is not None and (said.data_current or resource in theirs.partly_current)
+    theirs, name = state.peer.state, replication.application_of(state, resource) or ""
+    said = theirs.by_name.get(name) if theirs is not None else None
+    partly = theirs.partly_current if theirs is not None else ()
+    return said is not None and (said.data_current or resource in partly)
 
 
 def is_doubtful(state: NodeState, resource: str) -> bool:
@@ -87,6 +86,21 @@ def absorb_completed(turn: Turn, before: Mapping[str, VolumeFacts]) -> None:
         was = before.get(name)
         if was is not None and was.disk is Disk.INCONSISTENT and has_come_anew(turn.state, name):
             forget_foreign(turn, name)
+
+
+def absorb_lost_disks(turn: Turn, before: Mapping[str, VolumeFacts]) -> None:
+    """Doubt a copy of which the disk and the peer are seen to be gone at once.
+
+    The kernel may have written to the peer alone in between; seen together, both would tell it.
+    """
+    lost = set()
+    for name, facts in turn.state.facts.items():
+        was = before.get(name)
+        alone = facts.disk is Disk.DISKLESS and not facts.kernel_answers
+        if alone and was is not None and was.kernel_answers and was.disk is not Disk.DISKLESS:
+            lost.add(name)
+    if not lost <= set(turn.state.stored.unproven):
+        turn.store(unproven=tuple(sorted(lost | set(turn.state.stored.unproven))))
 
 
 def forget_foreign(turn: Turn, resource: str) -> None:

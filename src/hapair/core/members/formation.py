@@ -49,19 +49,19 @@ FORMATION: Final[tuple[FormRule, ...]] = (
         "the arbitration was changed, and the nodes were not together since, so the peer may be "
         "ahead; start the peer, or make sure that it is off and type: clconfirm peer-is-down",
     ),
+    Rule(
+        "promised",
+        lambda s: witness.uses_witness(s) and not witness.own_records_allow(s.stored),
+        Verdict.ALARM,
+        "this node agreed that the peer may act alone, so it may be ahead; "
+        "start the peer, or make sure that it is off and type: clconfirm peer-is-down",
+    ),
     # It may have had no time to tell the witness, which would grant the same epoch once more.
     Rule(
         "peer-ahead",
         hearing.peer_ahead,
         Verdict.ALARM,
         "the peer acted alone in a newer epoch, so it is ahead; "
-        "start the peer, or make sure that it is off and type: clconfirm peer-is-down",
-    ),
-    Rule(
-        "promised",
-        lambda s: witness.uses_witness(s) and not witness.own_records_allow(s.stored),
-        Verdict.ALARM,
-        "this node agreed that the peer may act alone, so it may be ahead; "
         "start the peer, or make sure that it is off and type: clconfirm peer-is-down",
     ),
     # A waiver from before the start allows nothing: a person may have released the peer.

@@ -46,6 +46,7 @@ class Situation:
     here: NodeStorage  # The node on which the command was typed.
     peer: NodeStorage
     owner: str = ""  # Who runs it now; empty when no node was told to.
+    moving: bool = False  # It is on its way to the peer.
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,9 @@ class _Planner:
         if s.owner not in ("", s.here.node):
             mend = f"type there: clbuildapp {name}"
             self.refuse("node", f"{name} belongs to {s.owner}", mend, node=s.here.node)
+        if s.moving:
+            what = f"{name} is being moved to {s.peer.node}"
+            self.refuse("node", what, "wait for it; see: clstat", node=s.here.node)
         for storage in (s.here, s.peer):
             for tool in storage.missing_tools:
                 mend = f"apt install {PACKAGES.get(tool, tool)}"

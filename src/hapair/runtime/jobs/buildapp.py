@@ -299,6 +299,7 @@ class ApplicationBuilder:
             here=here,
             peer=decode(NodeStorage, answer.get("storage")),
             owner=record.owner if record is not None and is_built else "",
+            moving=application.name in state.moving,
         )
         plan = make_plan(situation)
         if not isinstance(plan, Plan):

@@ -7,7 +7,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from hapair.core.words.effects import Effect, Severity
-from hapair.core.words.events import Event, Heard, HeardTogether, LookAgain, NotUnderstood, Tick
+from hapair.core.words.events import (
+    Event,
+    Heard,
+    HeardTogether,
+    LookAgain,
+    NotStated,
+    NotUnderstood,
+    PeerStated,
+    Tick,
+)
 from hapair.core.words.state import NodeState
 from hapair.rpc.messages import RpcError
 from hapair.runtime.history.journal_log import Journal
@@ -15,6 +24,7 @@ from hapair.runtime.history.journal_log import Journal
 # What is repeated anyway is dropped beyond this many waiting events: a disk may hang for days.
 WAITING_MAX: Final = 1000
 REPEATED: Final = (Tick, LookAgain)
+STATED: Final = (PeerStated, NotStated)  # Each says all: what was said before it is history.
 HEARD_MAX: Final = 5000  # What a heart hears for a daemon that hangs, also in pages: else a gap.
 AGAIN_S: Final = 600.0  # Until what broke is tried again, so that no journal is flooded.
 EXIT_BROKEN: Final = 70  # EX_SOFTWARE: systemd starts us again, applications are untouched.
@@ -53,6 +63,9 @@ class Loop:
                 return
         elif isinstance(event, REPEATED) and len(self._waiting) >= WAITING_MAX:
             return
+        if isinstance(event, STATED):
+            kept = (each for each in self._waiting if not isinstance(each, STATED))
+            self._waiting = deque(kept)
         self._waiting.append(event)
         self._offered.set()
 
