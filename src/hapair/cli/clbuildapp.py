@@ -131,8 +131,7 @@ def told_released(result: Reader, name: str, *, planned: bool) -> Iterator[str]:
         yield f"{name} is not built: there is nothing to release"
         return
     if planned:
-        for number, step in enumerate(steps, start=1):
-            yield from filled(step, f"{number:3}. ")
+        yield from numbered(steps)
         yield "afterwards:"
     else:
         yield f"{name} is out of the cluster ({len(steps)} steps)"
@@ -156,8 +155,7 @@ def abandon(options: argparse.Namespace) -> int:
 def told_abandoned(result: Reader, *, planned: bool) -> Iterator[str]:
     """Yield what was taken back, or with --plan what would be, and what stays."""
     steps = result.texts("steps")
-    for number, step in enumerate(steps, start=1):
-        yield from filled(step, f"{number:3}. ")
+    yield from numbered(steps)
     for sentence in result.texts("told"):
         yield from filled(sentence, "stays: ")
     if aside := result.text("aside"):
@@ -181,14 +179,19 @@ def told(result: Reader, name: str, *, planned: bool) -> Iterator[str]:
         yield f"{name} is what its appconf.xml says: there is nothing to do"
         return
     if planned:
-        for number, step in enumerate(steps, start=1):
-            yield from filled(step, f"{number:3}. ")
+        yield from numbered(steps)
         yield "nothing was changed; without --plan this is done"
         return
     yield f"{name} is built ({len(steps)} steps)"
     if result.inners("volumes"):
         yield "its data is copied to the other node in the background; clstat shows how far it is"
     yield f"next: clrunapp {name}, if it does not run yet"
+
+
+def numbered(steps: Sequence[str]) -> Iterator[str]:
+    """Yield the steps of a job in their order, each with its number."""
+    for number, step in enumerate(steps, start=1):
+        yield from filled(step, f"{number:3}. ")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
