@@ -108,11 +108,11 @@ class Watch:
         if act.do not in (Do.MOUNT, Do.UNMOUNT, Do.END_HOLDERS):
             return
         items = state.items_of(act.application)
-        if act.do is Do.MOUNT and act.application in state.built.by_name:
-            for outer in state.built.application(act.application).enclosing.get(act.resource, ()):
-                item = items.get(Item(act.application, Layer.MOUNTED, outer))
-                if item is not None and item.known is Is.DOWN:
-                    raise BrokenRuleError(f"order: {act.do} of {act.resource} before {outer}")
+        built = state.built.by_name.get(act.application) if act.do is Do.MOUNT else None
+        for around in built.enclosing.get(act.resource, ()) if built is not None else ():
+            item = items.get(Item(act.application, Layer.MOUNTED, around))
+            if item is not None and item.known is Is.DOWN:
+                raise BrokenRuleError(f"order: {act.do} of {act.resource} before {around}")
         for inner in machine.mounted.keeping(act.resource):
             item = items.get(Item(act.application, Layer.MOUNTED, inner))
             outer = items.get(Item(act.application, Layer.MOUNTED, act.resource))
