@@ -1,8 +1,8 @@
 """The port ``Replication``: DRBD through drbd-utils."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from hapair.adapters.drbd.parse import disk_of, proc_devices, remote_addresses
 from hapair.adapters.drbd.said import said
 from hapair.adapters.drbd.settling import SettlingRunner
 from hapair.adapters.shared.passing import refused
+from hapair.adapters.shared.pinned import is_pinned, keep_pinned
 from hapair.adapters.shared.process import follow
 from hapair.model.application import Volume
 from hapair.model.cluster import Cluster
@@ -72,8 +73,15 @@ class Drbd:
             case _:  # Asked again soon.
                 return {}
 
-    def watch(self) -> AsyncGenerator[tuple[VolumeFacts, ...]]:
-        return self._events.watch()
+    async def watch(self) -> AsyncGenerator[tuple[VolumeFacts, ...]]:
+        """Yield all facts, first at once, then whenever one of them changed. Never ends."""
+        pinned = asyncio.create_task(keep_pinned(Path(SETUP_OF_8_4)), name="keep drbdsetup")
+        try:
+            async with aclosing(self._events.watch()) as watched:
+                async for facts in watched:
+                    yield facts
+        finally:
+            pinned.cancel()
 
     def facts(self, resource: str) -> VolumeFacts | None:
         return self._events.facts(resource)
@@ -272,7 +280,7 @@ class Drbd:
         except OSError:
             version = "8.4"
         dialect = Dialect.of_version(version)
-        if dialect is Dialect.V8_4 and os.access(SETUP_OF_8_4, os.X_OK):
+        if dialect is Dialect.V8_4 and is_pinned(SETUP_OF_8_4):
             return Commands(dialect, SETUP_OF_8_4)
         return Commands(dialect)
 

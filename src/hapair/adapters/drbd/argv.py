@@ -9,7 +9,7 @@ from hapair.model.application import Volume
 Argv = tuple[str, ...]
 
 # drbdsetup of 9.x looks at the kernel and replaces itself by this one for DRBD 8.4. Called
-# directly it saves the failover path one program start.
+# directly it saves the failover path one program start, so it is called while it is pinned.
 SETUP_OF_8_4: Final = "/lib/drbd/drbdsetup-84"
 
 
