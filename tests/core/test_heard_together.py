@@ -2,15 +2,25 @@
 
 from dataclasses import replace
 
-from hapair.core.words.events import Beat, Heard, HeardTogether, NotUnderstood, Tick
+import pytest
+
+from hapair.core.copies import doubts
+from hapair.core.words.effects import Store
+from hapair.core.words.events import Beat, DataChanged, Heard, HeardTogether, NotUnderstood, Tick
+from hapair.model.data import Connection
 from hapair.model.status import Standing
-from tests.core.bench import NETWORKS, Bench
+from tests.core.bench import NETWORKS, RESOURCE, Bench, facts
 
 
-def heard(bench: Bench, *after_s: float, echo: int | None = None) -> HeardTogether:
+def heard(
+    bench: Bench,
+    *after_s: float,
+    echo: int | None = None,
+    unprotected: tuple[str, ...] | None = (),
+) -> HeardTogether:
     """Return what came of the peer so long after now, as it is handed over afterwards."""
     said = echo if echo is not None else bench.state.incarnation
-    beat = Beat(bench.peer.incarnation, said, bench.peer.standing, bench.peer.epoch)
+    beat = Beat(bench.peer.incarnation, said, bench.peer.standing, bench.peer.epoch, unprotected)
     beats = tuple(Heard(bench.now_s + s, name, beat) for s in after_s for name in NETWORKS)
     return HeardTogether(beats[-1].at_s, beats)
 
@@ -62,3 +72,59 @@ def test_what_was_not_understood_among_it_is_no_repetition() -> None:
     unread = NotUnderstood(bench.now_s, bench.peer.incarnation)
     bench.do(HeardTogether(bench.now_s, (*known.beats, unread)))
     assert bench.state.peer.not_understood_at_s == bench.now_s
+
+
+def together(*parts: HeardTogether) -> HeardTogether:
+    beats = tuple(beat for part in parts for beat in part.beats)
+    return HeardTogether(beats[-1].at_s, beats)
+
+
+def test_what_the_peer_wrote_alone_meanwhile_is_missing_whatever_it_says_last() -> None:
+    """Nor does a connection from before that clear it, of which the kernel told meanwhile."""
+    bench = Bench()
+    bench.together()
+    began_s = bench.now_s
+    alone = heard(bench, 1.0, 1.5, unprotected=(RESOURCE,))
+    bench.do(together(alone, heard(bench, 2.0, 2.5, 3.0)))
+    assert RESOURCE in bench.state.stored.behind
+    bench.do(DataChanged(began_s + 0.1, (facts(connection=Connection.CONNECTING),)))
+    bench.do(DataChanged(began_s + 0.5, (facts(),)))
+    assert RESOURCE in bench.state.stored.behind
+    bench.do(DataChanged(began_s + 0.9, (facts(connection=Connection.CONNECTING),)))
+    bench.wait(10.0)
+    assert RESOURCE in bench.state.stored.behind
+    bench.do(DataChanged(bench.now_s, (facts(),)))
+    assert RESOURCE not in bench.state.stored.behind
+
+
+@pytest.mark.parametrize("told", [(RESOURCE,), None])
+def test_a_connection_that_lasted_longer_than_the_peers_word_proves_the_copy(
+    told: tuple[str, ...] | None,
+) -> None:
+    """The kernel would have noticed by then that it had been lost."""
+    bench = Bench()
+    bench.together()
+    bench.do(together(heard(bench, 0.5, unprotected=told), heard(bench, 1.0, 1.5)))
+    assert (RESOURCE in bench.state.stored.behind) is (told is not None)
+    bench.wait(2.0)
+    assert not bench.state.joined_from_s[RESOURCE] <= bench.now_s
+    bench.wait(2.0)
+    assert doubts.is_current(bench.state, RESOURCE)
+
+
+def test_what_the_owner_could_not_write_makes_its_copy_no_older() -> None:
+    bench = Bench()
+    bench.running()
+    bench.do(together(heard(bench, 0.5, unprotected=(RESOURCE,)), heard(bench, 1.0)))
+    assert doubts.is_current(bench.state, RESOURCE)
+
+
+def test_what_is_told_all_the_time_is_stored_when_it_changes_hands() -> None:
+    """The heartbeats only repeat; what they mean is new as soon as the peer owns it."""
+    bench = Bench()
+    bench.together()
+    bench.hear(unprotected=(RESOURCE,))
+    bench.state = replace(bench.state, stored=replace(bench.state.stored, behind=()))
+    bench.forget_effects()
+    bench.do(heard(bench, 0.0, unprotected=(RESOURCE,)))
+    assert any(isinstance(e, Store) and e.stored.behind == (RESOURCE,) for e in bench.effects)

@@ -343,6 +343,8 @@ class Hands:
                 return Refused("the data is not there")
         elif act.do is Do.KILL_PROGRAM:
             self._kill_scripts(act.application)
+        elif any(each.do is Do.START_PROGRAM for each in self._scripts_of(act.application)):
+            return Unknown("the stop left the start script, which goes on")
         self.machine.programs[act.application] = act.do is Do.START_PROGRAM
         return Done()
 
@@ -351,6 +353,14 @@ class Hands:
         for daemon, act in tuple(self.scripts):
             if act.application == application and act.effect_id in daemon.under_way:
                 self._end(daemon, act, Unknown(f"the {SCRIPTS[act.do]} script was killed"))
+
+    def _scripts_of(self, application: str) -> list[Act]:
+        """Return what has not ended of the application's scripts, whoever began it."""
+        return [
+            act
+            for daemon, act in self.scripts
+            if act.application == application and act.effect_id in daemon.under_way
+        ]
 
     # --- Looking -------------------------------------------------------------------------------
 

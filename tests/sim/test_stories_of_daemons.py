@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hapair.core.words.effects import Do
-from hapair.core.words.events import Configured, Halt
+from hapair.core.words.events import Configured, Halt, Run
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.sim import parcels
@@ -351,3 +351,23 @@ def test_a_state_of_a_former_daemon_that_arrives_late_changes_nothing() -> None:
     stage.run_for(5.0)
     assert stage.is_together()
     assert stage.acts == []
+
+
+def test_a_stop_waits_for_no_start_script_of_a_former_daemon() -> None:
+    """The stop script succeeds, but the start script goes on: what it starts is ended as well."""
+    stage = Stage().begin()
+    stage.types("node1", Halt(ORDERS))
+    late = FailActions("node1", Do.START_PROGRAM, ORDERS, Trouble.HAPPENS_LATE, 10.0)
+    stage.suffers(late)
+    stage.world.command("node1", Run(ORDERS))
+    stage.run_for(3.0)
+    stage.suffers(KillDaemon("node1", 0.5))
+    stage.run_for(1.5)
+    stage.acts.clear()
+    stage.types("node1", Halt(ORDERS))
+    assert Do.STOP_PROGRAM in [do for _, do in stage.acts]
+    assert Do.KILL_PROGRAM in [do for _, do in stage.acts]
+    stage.run_for(30.0)
+    assert stage.runs_on() == ()
+    stage.types("node1", Run(ORDERS))
+    stage.ends_well()

@@ -1,18 +1,22 @@
 """A disk that takes nothing any more (runbook 28): nobody waits for the word of such a node."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 from typing import Final
 
 import pytest
 
-from hapair.core.words.events import Move
+from hapair.core.words.events import Halt, Leave, Move
 from hapair.model.cluster import ArbitrationKind
+from hapair.model.data import Connection
 from hapair.model.status import Standing
 from hapair.runtime.node.guard import BOUND
 from tests.sim.faults import Cut, KillDaemon, LoseReference, Partition, SlowStore
+from tests.sim.machine import Core
+from tests.sim.run import CORE
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape
-from tests.sim.stage import LONG_S, ONE_APPLICATION, WEB, WEB_TOO, Stage, with_kind
+from tests.sim.stage import DATA, LONG_S, ONE_APPLICATION, WEB, WEB_TOO, Stage, with_kind
 
 each_kind = pytest.mark.parametrize("kind", ArbitrationKind)
 each_bound = pytest.mark.parametrize("kind", BOUND)
@@ -88,6 +92,44 @@ def test_who_went_on_and_died_is_not_followed_by_an_old_copy(kind: ArbitrationKi
     assert goes_on(stage)
     stage.dies("node1")
     stage.run_for(120.0)
+    assert stage.served_by() == "", "the copy of node2 misses writes"
+    stage.ends_well()
+
+
+def waits_with_a_record(stage: Stage) -> None:
+    """What node2 stores has nothing to do with what it hears next."""
+    stage.world.command("node1", Halt(WEB))
+    stage.run_for(2.0)
+
+
+def waits_with_a_loss(stage: Stage) -> None:
+    """What node2 stores is the loss of a connection that is made again meanwhile."""
+    stage.suffers(Cut(PRIVATE, NODES, 3.0))
+    stage.waits_for(lambda: stage.state("node1").losses == 1, 3.0)
+    stage.waits_for(lambda: stage.copy("node1").connection is Connection.CONNECTED, 5.0)
+    stage.run_for(1.0)
+
+
+def went_on_alone_meanwhile(waits: Callable[[Stage], None], core: Core = CORE) -> Stage:
+    """node2 stores all the time, while node1 writes alone and is halted; then it is heard again."""
+    stage = Stage(with_kind(ArbitrationKind.OPERATOR, WEB_TOO), core=core).begin()
+    stage.suffers(full("node2", FULL_S - 0.6))  # It tries again once a second.
+    waits(stage)
+    stage.suffers(Cut(PRIVATE, NODES, FULL_S))
+    stage.waits_for(lambda: goes_on(stage), 30.0)
+    stage.types("node1", Leave(handover=False))
+    stage.waits_for(lambda: stage.standing("node2") is Standing.ALONE, FULL_S)
+    return stage
+
+
+@pytest.mark.parametrize("waits", [waits_with_a_record, waits_with_a_loss])
+def test_what_was_written_alone_meanwhile_is_not_forgotten_for_what_was_said_last(
+    waits: Callable[[Stage], None],
+) -> None:
+    """When its disk takes something again, node1 is halted and says nothing of it any more."""
+    stage = went_on_alone_meanwhile(waits)
+    assert stage.stored("node2").behind == (DATA,)
+    stage.run_for(20.0)
     assert stage.served_by() == "", "the copy of node2 misses writes"
     stage.ends_well()
 

@@ -5,12 +5,12 @@ from typing import Final
 import pytest
 
 from hapair.core.words.effects import Do
-from hapair.core.words.events import Move
+from hapair.core.words.events import Leave, Move
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
-from tests.sim.faults import KillDaemon
+from tests.sim.faults import KillDaemon, Pause
 from tests.sim.settings import NODES
-from tests.sim.stage import KINDS, WITNESS, Stage, with_kind
+from tests.sim.stage import KINDS, LONG_S, WITNESS, Stage, with_kind
 from tests.sim.versions import Versions, not_stated, not_understood
 from tests.versions.next_one import MEMBER, VALUE
 
@@ -67,6 +67,23 @@ def test_what_a_newer_version_remembers_outlives_a_downgrade() -> None:
     (record,) = written["records"]
     assert written[MEMBER] == record[MEMBER] == VALUE
     assert record["wanted"] == "up-and-watched"
+
+
+def test_who_wakes_beside_a_newer_version_that_leaves_gives_way() -> None:
+    """It says that in a word of its own: what this version does not know may act alone."""
+    stage = Stage(with_kind(WITNESS)).begin()
+    installs(stage, Versions(stage.world), "node2", newer=True)
+    stage.suffers(Pause("node1", LONG_S))
+    stage.takes_over("node2", 15.0)
+    stage.world.command("node2", Leave(handover=False))
+    stage.run_for(0.3)
+    stage.world.resume("node1")
+    stage.run_for(0.3)
+    beat = stage.state("node1").peer.beat
+    assert beat is not None
+    assert beat.standing is Standing.UNKNOWN
+    assert stage.reason("node1", "orders/goal") == "superseded"
+    stage.ends_well()
 
 
 # --- A version whose heartbeats nobody here can read -------------------------------------------

@@ -133,13 +133,19 @@ class Watch:
         cut_off = (state.isolated and paths) or state.lost
         return cut_off or self.world.confirmed or self._beaten(state)
 
-    @staticmethod
-    def _beaten(state: NodeState) -> bool:
-        """Tell whether the peer says that it acts alone in a newer epoch, or leaves after that."""
+    def _beaten(self, state: NodeState) -> bool:
+        """Tell whether the peer says that it acts alone in a newer epoch, or leaves after that.
+
+        The next version may have a word of its own for that; then it must be so.
+        """
         beat = state.peer.beat
         if beat is None or beat.epoch <= state.stored.epoch:
             return False
-        return beat.standing in (Standing.ALONE, Standing.LEAVING)
+        standing = beat.standing
+        peer = self.world.state(other(state.me))
+        if standing is Standing.UNKNOWN and peer is not None:
+            standing = peer.standing
+        return standing in (Standing.ALONE, Standing.LEAVING)
 
     def _falls_back(self, state: NodeState, name: str) -> bool:
         """R6: allow a move back only if it was asked for, and once the data there is UpToDate."""

@@ -119,7 +119,8 @@ def step(state: NodeState, event: Event) -> Step:
     if not isinstance(event, HeardTogether):  # Each of those has its own time.
         _advance_clock(turn, event.at_s)
     _absorb(turn, event)
-    if isinstance(event, Heard | HeardTogether) and hearing.repeats(state, event):
+    repeats = isinstance(event, Heard | HeardTogether) and hearing.repeats(state, event)
+    if repeats and turn.state.stored is state.stored:
         return turn.state, ()  # Most events are such; the next tick does what is due by now.
     commands.ask_again(turn)
     _settle(turn)
@@ -165,16 +166,14 @@ def _absorb(turn: Turn, event: Event) -> None:
         case NotUnderstood(at_s, incarnation):
             membership.absorb_not_understood(turn, incarnation, at_s)
         case HeardTogether(_, beats):
-            for each in beats:
-                _advance_clock(turn, each.at_s)
-                _absorb(turn, each)
+            _absorb_together(turn, beats)
         case PeerStated(_, peer_state, lives):
             membership.absorb_state(turn, peer_state, lives=lives)
         case NotStated(_, why):
             membership.absorb_not_stated(turn, why)
-        case DataChanged(_, facts):
+        case DataChanged(at_s, facts):
             first, before = not turn.state.facts_read, turn.state.facts
-            replication.absorb_kernel(turn, facts)
+            replication.absorb_kernel(turn, facts, at_s)
             doubts.absorb_completed(turn, before)
             if first:
                 doubts.doubt_what_lost_its_disk(turn)
@@ -214,6 +213,19 @@ def _absorb(turn: Turn, event: Event) -> None:
             items.sync(turn)
             replication.absorb_built(turn)
             items.absorb_built(turn)
+
+
+def _absorb_together(turn: Turn, beats: tuple[Heard | NotUnderstood, ...]) -> None:
+    """Take in what came while nothing was decided: the newest word counts, but for lost writes."""
+    told: set[str] = set()
+    unsure: set[str] = set()
+    for each in beats:
+        _advance_clock(turn, each.at_s)
+        _absorb(turn, each)
+        told_now, unsure_now = doubts.told_unprotected(turn.state)
+        told |= told_now
+        unsure |= unsure_now
+    doubts.absorb_told(turn, told, unsure)
 
 
 def _settle(turn: Turn) -> None:

@@ -193,7 +193,7 @@ def update(turn: Turn) -> None:
     A copy falls behind when the peer says that it writes without us, or when our disk dropped out
     under a running resource and the peer has one. Only DRBD clears it: UpToDate while connected.
     """
-    told, unsure = _told_unprotected(turn.state)
+    told, unsure = told_unprotected(turn.state)
     if unsure & set(turn.state.joined_from_s):
         replication.doubt_connections(turn, unsure)
     state = turn.state
@@ -219,7 +219,17 @@ def update(turn: Turn) -> None:
         turn.store(**doubts)
 
 
-def _told_unprotected(state: NodeState) -> tuple[set[str], set[str]]:
+def absorb_told(turn: Turn, told: set[str], unsure: set[str]) -> None:
+    """Take in what the peer wrote without us while nothing was decided here.
+
+    Its newest heartbeat need not say so any more, and the kernel's last word may be older.
+    """
+    replication.doubt_connections(turn, unsure)
+    if not told <= set(turn.state.stored.behind):
+        turn.store(behind=tuple(sorted(told | set(turn.state.stored.behind))))
+
+
+def told_unprotected(state: NodeState) -> tuple[set[str], set[str]]:
     """Return what the peer says to write without us, and whose connections prove nothing now.
 
     As long as not all of its list has come, each resource may be on it: no doubt is cleared, and
