@@ -105,6 +105,15 @@ async def test_a_start_that_hangs_ends_with_who_wanted_it(
     assert not disk.ran.exists()
 
 
+async def test_while_the_start_of_what_is_followed_hangs_idle_times_are_told(disk: Disk) -> None:
+    lines = follow(disk.argv, idle_s=lambda: 0.05)
+    assert [await anext(lines) for _ in range(2)] == [(), ()]
+    await eventually(lambda: bool(disk.alive()))
+    await lines.aclose()
+    await eventually(lambda: not disk.alive())
+    assert not disk.ran.exists()
+
+
 async def test_a_start_that_takes_long_is_waited_for(disk: Disk) -> None:
     wanted = asyncio.ensure_future(to_its_end(disk.argv, PATIENCE_S))
     await eventually(lambda: bool(disk.hanging()))
