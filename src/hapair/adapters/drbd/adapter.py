@@ -1,13 +1,13 @@
 """The port ``Replication``: DRBD through drbd-utils."""
 
 import asyncio
-import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.drbd.argv import SETUP_OF_8_4, Argv, Commands, Dialect, create_md
+from hapair.adapters.drbd.argv import SETUP, Argv, Commands, Dialect, create_md
 from hapair.adapters.drbd.backing import activate, make_writable
+from hapair.adapters.drbd.direct import Direct, Follow
 from hapair.adapters.drbd.events import Events
 from hapair.adapters.drbd.generations import newer
 from hapair.adapters.drbd.holders import holders_of, writable_loops
@@ -16,6 +16,7 @@ from hapair.adapters.drbd.said import said
 from hapair.adapters.drbd.settling import SettlingRunner
 from hapair.adapters.shared.passing import refused
 from hapair.adapters.shared.process import follow
+from hapair.adapters.shared.together import Together
 from hapair.model.application import Volume
 from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
@@ -31,8 +32,6 @@ NO_DEMOTE: Final = "failed to demote"  # "down" changes nothing when its first s
 LOOK_INTERVAL_S: Final = 0.05
 SHOW_S: Final = 2.0  # A look into the kernel's memory; what it tells of others waits meanwhile.
 
-Lines = AsyncGenerator[tuple[str, ...]]
-
 
 class Drbd:
     """Decides nothing. ``facts`` and ``watch`` know what the newest event said."""
@@ -41,19 +40,23 @@ class Drbd:
         self,
         run: CommandRunner,
         *,
-        follow_lines: Callable[[Argv, Callable[[], float]], Lines] | None = None,
+        follow_lines: Follow | None = None,
         proc: Path = Path("/proc/drbd"),
         module: Path = Path("/sys/module/drbd"),
         file_systems: Path = Path("/proc/filesystems"),
         devices: Path = Path("/dev"),
     ) -> None:
-        self._run = SettlingRunner(run)
+        self._direct = Direct(
+            run, follow_lines or (lambda argv, idle_s: follow(argv, idle_s=idle_s))
+        )
+        self._run = SettlingRunner(self._direct)
+        self._together = Together()
         self._file_systems = file_systems
         self._devices = devices
         self._proc = proc
         self._module = module
         self._events = Events(
-            follow=follow_lines or (lambda argv, idle_s: follow(argv, idle_s=idle_s)),
+            follow=self._direct.follow,
             argv=lambda: self._commands().events(),
             proc_text=self._proc_text_or_nothing,
             loaded=module.exists,
@@ -102,7 +105,7 @@ class Drbd:
         device = self._devices / volume.volume_group / volume.logical_volume
         if loops := writable_loops(device):
             return Refused(f"{device} can be written through {', '.join(loops)}; see: losetup -d")
-        make_writable(device)
+        await make_writable(self._together, device)
         argv = self._commands().adjust(volume)
         match await self._run(argv, timeout_s=timeout_s):
             case TimedOut(after_s):
@@ -272,9 +275,7 @@ class Drbd:
         except OSError:
             version = "8.4"
         dialect = Dialect.of_version(version)
-        if dialect is Dialect.V8_4 and os.access(SETUP_OF_8_4, os.X_OK):
-            return Commands(dialect, SETUP_OF_8_4)
-        return Commands(dialect)
+        return Commands(dialect, self._direct.setup if dialect is Dialect.V8_4 else SETUP)
 
     def _taken(self, volume: Volume) -> str:
         """Say which other resource has the volume's device: 8.4 is told only its number."""

@@ -11,6 +11,7 @@ Argv = tuple[str, ...]
 # drbdsetup of 9.x looks at the kernel and replaces itself by this one for DRBD 8.4. Called
 # directly it saves the failover path one program start.
 SETUP_OF_8_4: Final = "/lib/drbd/drbdsetup-84"
+SETUP: Final = "drbdsetup"
 
 
 class Dialect(StrEnum):
@@ -33,7 +34,7 @@ def create_md(volume: Volume) -> Argv:
 @dataclass(frozen=True, slots=True)
 class Commands:
     dialect: Dialect
-    setup: str = "drbdsetup"
+    setup: str = SETUP
 
     def _object(self, volume: Volume) -> str:
         return str(volume.minor) if self.dialect is Dialect.V8_4 else volume.resource

@@ -47,7 +47,9 @@ class GroupedPrograms:
     ) -> Outcome:
         """Refused: it failed and nothing of it lives. Unknown: something of it may live."""
         group, note = self._group(application), self._note(application)
-        if isinstance(program, Script) and await apart(partial(_is_empty, program.path)):
+        if isinstance(program, Script) and await apart(
+            program.path, partial(_is_empty, program.path)
+        ):
             return Refused(f"{program.path} is empty: restore it, e.g. from the other node")
         with contextlib.suppress(OSError):  # Where it cannot be, no note can.
             note.parent.mkdir(parents=True, exist_ok=True)
