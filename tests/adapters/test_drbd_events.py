@@ -194,6 +194,24 @@ async def test_before_a_stream_told_everything_the_kernels_list_without_names_te
     assert facts.resource == "r0"
 
 
+async def test_the_device_of_what_was_told_and_is_gone_may_be_anothers() -> None:
+    kernel = Kernel([(*UP, "exists -"), ()])
+    events = kernel.events()
+    events.names[0] = "r0"
+    told = []
+    async for facts in events.watch():
+        told.append(facts)
+        if len(told) == 1:
+            kernel.proc = "version: 8.4.11 (api:1)\n"  # Somebody took it down, ...
+        elif len(told) == 2:
+            kernel.proc = PROC.format("Secondary")  # ... and has the device for something else.
+            events.names[1] = "new"
+            kernel.proc += PROC.format("Secondary").replace(" 0:", " 1:")
+        else:
+            break
+    assert [[each.resource for each in facts] for facts in told] == [["r0"], [], ["new"]]
+
+
 @pytest.mark.parametrize(
     ("said", "connection", "suspended"),
     [

@@ -206,6 +206,28 @@ os.write(shown, str(answer).encode())
 """
 
 
+def test_a_caller_that_ignores_the_end_of_children_learns_how_programs_ended() -> None:
+    """FAIL: the kernel reaps them; the number that is killed in the end may be another's."""
+    with Started(
+        (sys.executable, "-c", _IGNORING_CHILDREN),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        out, errors = process.ended()
+    assert (out, errors) == ("Finished(exit_code=3, stdout='0\\n', stderr='')\n", "")
+
+
+_IGNORING_CHILDREN = """
+import asyncio, signal
+from hapair.adapters.shared.process import ProcessRunner
+
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+argv = ("sh", "-c", "sh -c 'exit 0'; echo $?; exit 3")
+print(asyncio.run(ProcessRunner()(argv, timeout_s=60)))
+"""
+
+
 async def test_a_program_has_no_descriptor_but_its_own(tmp_path: Path) -> None:
     with (tmp_path / "socket").open("w") as ours:
         os.set_inheritable(ours.fileno(), True)  # noqa: FBT003

@@ -167,6 +167,8 @@ class Events:
                     continue
                 dirty_since_s = None
                 self._picture, disagreeing = self._compared(self._picture)
+                told = self._picture.resources
+                self.names = {m: name for m, name in self.names.items() if name not in told}
                 if disagreeing & doubted:
                     return
                 doubted = disagreeing

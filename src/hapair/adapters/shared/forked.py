@@ -119,6 +119,9 @@ def start_child(
     Raises:
         OSError: there is no child.
     """
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        # So whoever started us may have it: nobody would learn how a child ended.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     reading, writing = os.pipe()
     try:
         pid = os.fork()
