@@ -1,6 +1,8 @@
 """What a volume below DRBD tells of its past, on a loop device."""
 
+import asyncio
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -15,8 +17,9 @@ from hapair.adapters.drbd.generations import newer
 from hapair.adapters.drbd.holders import holders_of, writable_loops
 from hapair.adapters.drbd.writers import writers_of
 from hapair.adapters.shared.process import ProcessRunner
+from hapair.adapters.shared.together import Together
 from hapair.model.backing import Backing, LastSeen
-from hapair.model.outcome import Done, Refused, Unknown
+from hapair.model.outcome import Done, NotNow, Refused, Unknown
 from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.loops import loop_device, make_image, run, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
@@ -114,7 +117,7 @@ async def test_a_guarded_volume_can_only_be_read(real: Place) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         run("dd", "if=/dev/zero", f"of={real.device}", "bs=4k", "count=1", "conv=fsync")
     assert (await real.look()).written_sectors == (await real.look()).written_sectors
-    make_writable(real.device)
+    await make_writable(Together(), real.device)
     run("dd", "if=/dev/zero", f"of={real.device}", "bs=4k", "count=1", "seek=9", "conv=fsync")
 
 
@@ -196,8 +199,35 @@ async def test_a_volume_whose_writes_are_not_counted_is_named(place: Place) -> N
     place.device.write_bytes(bytes(4096))  # No block device: the kernel counts nothing.
     assert isinstance(await place.backings.look(VOLUME, timeout_s=10), Unknown)
     await place.backings.guard(VOLUME)  # Nothing happens.
-    make_writable(place.device)
-    make_writable(place.devices / "missing")
+    await make_writable(Together(), place.device)
+    await make_writable(Together(), place.devices / "missing")
+
+
+async def test_a_file_that_hangs_keeps_nobody_waiting_who_decides(place: Place) -> None:
+    """FAIL: the loop waits for it, e.g. for an image on a dead file server that fstab names."""
+    os.mkfifo(place.etc / "fstab")
+    wanted = asyncio.ensure_future(place.backings.writers(VOLUME))
+    while not wanted.done():
+        await asyncio.sleep(0)
+        with contextlib.suppress(OSError):  # Nobody reads yet.
+            os.close(os.open(place.etc / "fstab", os.O_WRONLY | os.O_NONBLOCK))
+    assert await wanted == ""
+
+
+async def test_no_room_for_a_process_ends_no_daemon(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAIL: whoever watches what others attach takes it for a bug, and ends."""
+
+    def full() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    place.device.write_bytes(bytes(4096))
+    monkeypatch.setattr(os, "fork", full)
+    assert isinstance(await place.backings.look(VOLUME, timeout_s=10), NotNow)
+    assert await place.backings.writers(VOLUME) == ""
+    await place.backings.guard(VOLUME)
+    await make_writable(Together(), place.device)
 
 
 async def test_what_a_newer_version_remembers_besides_is_passed_over(place: Place) -> None:
@@ -206,17 +236,17 @@ async def test_what_a_newer_version_remembers_besides_is_passed_over(place: Plac
     known = json.loads(place.storage.load(name) or b"")
     known["newer"] = known["backing"]["newer"] = [1]
     place.storage.store(name, json.dumps(known).encode())
-    assert place.backings.last_seen("orders.data") == SEEN
+    assert await place.backings.last_seen("orders.data") == SEEN
 
 
 async def test_it_is_remembered_for_good(place: Place) -> None:
-    assert place.backings.last_seen("orders.data") is None
+    assert await place.backings.last_seen("orders.data") is None
     assert await place.backings.remember("orders.data", SEEN) == Done()
-    assert place.backings.last_seen("orders.data") == SEEN
-    assert place.backings.last_seen("mail.data") is None
+    assert await place.backings.last_seen("orders.data") == SEEN
+    assert await place.backings.last_seen("mail.data") is None
     for damaged in (b"", b"[]", b"{}", b"\xff", b'{"backing": {}, "attached": true}'):
         place.storage.contents["backing-orders.data.json"] = damaged
-        assert place.backings.last_seen("orders.data") is None
+        assert await place.backings.last_seen("orders.data") is None
     assert await place.backings.remember("orders.data", None) == Done()
     assert place.storage.contents == {}
 

@@ -120,10 +120,10 @@ class Starved(FakeStorage):
         raise OSError(errno.EMFILE, "Too many open files", name)
 
 
-def test_what_a_copy_looked_like_is_not_forgotten_for_a_lack_of_descriptors() -> None:
+async def test_what_a_copy_looked_like_is_not_forgotten_for_a_lack_of_descriptors() -> None:
     """A copy that nobody remembers is believed, whoever wrote to it meanwhile."""
     with pytest.raises(OSError, match="open files"):
-        KernelBackings(FakeRunner(), Starved()).last_seen("orders.data")
+        await KernelBackings(FakeRunner(), Starved()).last_seen("orders.data")
 
 
 async def test_a_kernel_that_cannot_be_read_has_not_let_its_disk_go(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """The event stream is followed, doubted and started again."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 import pytest
 
-from hapair.adapters.drbd.events import Events
+from hapair.adapters.drbd.events import DUMP_S, Events
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
 
 UP = (
@@ -15,6 +16,8 @@ UP = (
 )
 PROC = "version: 8.4.11 (api:1)\n 0: cs:Connected ro:{}/Secondary ds:UpToDate/UpToDate C r-----\n"
 Batches = list[tuple[str, ...]]
+# It lives and tells nothing; meanwhile a disk dies.
+HANGS: Batches = [()] * 1000  # To whoever waits for its end that is for ever.
 
 
 class Kernel:
@@ -33,13 +36,14 @@ class Kernel:
         self.addresses = list(addresses)  # Each look finds the next of them, then none.
         self.idle_s: list[float] = []
 
-    def events(self) -> Events:
+    def events(self, dump_s: float = DUMP_S) -> Events:
         return Events(
             follow=self._follow,
             argv=lambda: ("drbdsetup", "events2"),
             proc_text=lambda: self.proc,
             loaded=lambda: self.loaded,
             addresses=self._addresses,
+            dump_s=dump_s,
         )
 
     async def _addresses(self) -> Mapping[str, str]:
@@ -49,8 +53,12 @@ class Kernel:
         self, argv: tuple[str, ...], idle_s: Callable[[], float]
     ) -> AsyncGenerator[tuple[str, ...]]:
         assert argv == ("drbdsetup", "events2")
-        for batch in self.runs.pop(0) if self.runs else []:
+        run = self.runs.pop(0) if self.runs else []
+        if run is HANGS:
+            self.proc = PROC.format("Secondary").replace("ds:UpToDate/", "ds:Diskless/")
+        for batch in run:
             self.idle_s.append(idle_s())
+            await asyncio.sleep(0)
             yield batch
 
 
@@ -157,6 +165,51 @@ async def test_what_is_brought_up_meanwhile_is_known_by_its_minor() -> None:
     assert [(each.resource, each.role) for each in told[1]] == [("new", Role.PRIMARY)]
     events.confirm("new", None)
     assert not events.names
+
+
+async def test_while_a_stream_hangs_that_was_begun_again_the_kernel_is_read_itself() -> None:
+    """FAIL: the last word of the former stream counts as long as this one lives."""
+    kernel = Kernel([(*UP, "exists -"), ()], HANGS)
+    told = await first(kernel.events(), 2)
+    assert [facts[0].disk for facts in told] == [Disk.UP_TO_DATE, Disk.DISKLESS]
+    assert kernel.idle_s[-1] == 1.0
+    assert len(kernel.idle_s) < len(HANGS)
+
+
+async def test_a_stream_that_hangs_before_it_told_everything_is_begun_again() -> None:
+    kernel = Kernel([(*UP, "exists -"), ()], HANGS, [("exists -",), ()])
+    told = await first(kernel.events(dump_s=0.0), 3)
+    assert [len(facts) for facts in told] == [1, 1, 0]
+    assert len(kernel.idle_s) < len(HANGS)
+
+
+async def test_before_a_stream_told_everything_the_kernels_list_without_names_tells_nothing() -> (
+    None
+):
+    """What is brought up is not all that there is."""
+    kernel = Kernel([(), ()], [(*UP, "exists -"), ()], proc=PROC.format("Secondary"))
+    events = kernel.events()
+    events.names[0] = "other"
+    ((facts,),) = await first(events, 1)
+    assert facts.resource == "r0"
+
+
+async def test_the_device_of_what_was_told_and_is_gone_may_be_anothers() -> None:
+    kernel = Kernel([(*UP, "exists -"), ()])
+    events = kernel.events()
+    events.names[0] = "r0"
+    told = []
+    async for facts in events.watch():
+        told.append(facts)
+        if len(told) == 1:
+            kernel.proc = "version: 8.4.11 (api:1)\n"  # Somebody took it down, ...
+        elif len(told) == 2:
+            kernel.proc = PROC.format("Secondary")  # ... and has the device for something else.
+            events.names[1] = "new"
+            kernel.proc += PROC.format("Secondary").replace(" 0:", " 1:")
+        else:
+            break
+    assert [[each.resource for each in facts] for facts in told] == [["r0"], [], ["new"]]
 
 
 @pytest.mark.parametrize(

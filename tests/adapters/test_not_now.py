@@ -2,9 +2,11 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import resource
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,15 +18,17 @@ from hapair.adapters.filesystem.mounter import Target, not_mounted
 from hapair.adapters.lvm.adapter import LvmAdapter
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.shared.exits import exit_of
-from hapair.adapters.shared.forked import Ended, Forked, StillRuns, Write
+from hapair.adapters.shared.forked import CRASHED, Ended, Forked, StillRuns, Write
 from hapair.adapters.shared.passing import LVM_LOCKED
 from hapair.adapters.shared.process import ProcessRunner, run_apart
+from hapair.adapters.shared.together import Together
 from hapair.model.application import FileSystem, Unit
 from hapair.model.outcome import NotNow, Outcome, Refused
 from hapair.ports.programs import Finished, NotStarted
 from tests.adapters.loops import volume_at
 from tests.adapters.test_drbd_adapter import VOLUME, Node
 from tests.fakes.small import FakeRunner
+from tests.processes import PATIENCE_S
 
 LACKS = NotStarted(126, "", "drbdsetup: Too many open files")
 UNIT = Unit("orders.service")
@@ -89,6 +93,48 @@ async def test_a_forked_child_that_cannot_be_watched_is_killed_in_time_and_reape
     assert await forked("mount", lambda _write: 0, timeout_s=5) == Ended(0, "")
     assert not _lives(pid)
     assert _descriptors() == before
+
+
+async def test_those_that_run_together_and_cannot_be_watched_may_have_happened(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """FAIL: it counts as not done, and goes on beside the next try."""
+
+    def lacks(*_: object) -> int:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    def hang(_write: Write) -> int:
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        while True:
+            time.sleep(1)
+
+    before = _descriptors()
+    together = Together()
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", lacks)
+    assert await together("mount", hang, timeout_s=PATIENCE_S) == Ended(CRASHED, "")
+    monkeypatch.undo()
+    assert await together("mount", lambda _write: 0, timeout_s=PATIENCE_S) == Ended(0, "")
+    begun = tmp_path / "pid"
+    assert not begun.exists() or not _lives(int(begun.read_text()))
+    assert _descriptors() == before
+
+
+@pytest.mark.parametrize("streams", ["run", "apart"])
+async def test_a_child_that_lacks_descriptors_never_ran(
+    monkeypatch: pytest.MonkeyPatch, streams: str
+) -> None:
+    """FAIL: the program counts as one that ran and failed: so does the application."""
+
+    def lacks(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(fcntl, "fcntl", lacks)
+    if streams == "run":
+        answer = await ProcessRunner()(("true",), timeout_s=5)
+        assert isinstance(answer, NotStarted)
+        return
+    with pytest.raises(OSError, match="open files"):
+        await run_apart(("true",), environment={}, output=1, timeout_s=5)
 
 
 async def test_a_script_that_lacked_memory_was_not_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hapair.adapters.shared import pinned, starts
 from hapair.adapters.shared.pinned import is_pinned, keep_pinned, pin, unpin
-from hapair.adapters.shared.process import ProcessRunner
+from hapair.adapters.shared.process import COMMAND_NOT_FOUND, ProcessRunner
 from hapair.ports.programs import Finished
 from tests.adapters.loops import loop_device, make_image, run
 from tests.adapters.namespaces import need_root, own_mounts
@@ -114,6 +114,15 @@ def test_a_program_that_is_gone_is_not_pinned(program: Path) -> None:
     pin(program)
     program.unlink()
     pin(program)
+    assert not is_pinned(str(program))
+
+
+async def test_what_an_upgrade_took_away_is_not_pinned_once_that_is_seen(program: Path) -> None:
+    pin(program)
+    os.remove(program)  # noqa: PTH107
+    answer = await ProcessRunner()((str(program),), timeout_s=PATIENCE_S)
+    assert isinstance(answer, Finished)
+    assert answer.exit_code == COMMAND_NOT_FOUND
     assert not is_pinned(str(program))
 
 

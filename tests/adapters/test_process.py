@@ -128,6 +128,13 @@ async def test_lines_are_followed_as_they_come_and_idle_times_are_told() -> None
     assert flat == ["one", "two", "half"]
 
 
+async def test_half_a_line_is_no_idle_time_and_one_without_an_end_ends_it() -> None:
+    """FAIL: the daemon keeps all of it in memory, and reads all of it again with each piece."""
+    script = "printf half; sleep 0.1; echo of one; exec cat /dev/zero"
+    lines = follow(("sh", "-c", script), idle_s=lambda: PATIENCE_S)
+    assert [batch async for batch in lines] == [("halfof one",)]
+
+
 async def test_following_a_program_that_is_missing_ends_at_once() -> None:
     assert [batch async for batch in follow(("/no/such",), idle_s=lambda: 1)] == []
 

@@ -1,5 +1,6 @@
 """What is run for a script, an agent and a unit, and how a unit's state is read."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,12 @@ import pytest
 from hapair.adapters.programs import commands
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.units import Units, state
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import OcfAgent, Script, Unit
 from hapair.model.outcome import Done, Refused, Unknown
 from hapair.ports.programs import Finished, TimedOut
 from tests.fakes.small import FakeRunner
+from tests.processes import PATIENCE_S
 
 SCRIPT = Script("/etc/cluster/orders/run")
 AGENT = OcfAgent("heartbeat", "pgsql", (("pgdata", "/srv/orders"),))
@@ -40,11 +43,28 @@ def test_an_agent_gets_the_variables_of_its_standard() -> None:
     assert commands.limit(AGENT, 20) == {"OCF_RESKEY_CRM_meta_timeout": "20000"}
 
 
+async def test_what_begins_when_its_daemon_is_gone_does_nothing(tmp_path: Path) -> None:
+    """FAIL: a start that hung with its disk runs beside the peer's application, hours later."""
+    entrance, ran, note = (tmp_path / name for name in ("procs", "ran", "note"))
+    run = ProcessRunner()
+    for daemon, code in ((os.getppid(), commands.GROUP_NOT_ENTERED), (os.getpid(), 0)):
+        for argv in (
+            commands.entering(str(entrance), daemon, ("touch", str(ran))),
+            commands.starting(str(entrance), daemon, str(note), ("touch", str(ran))),
+        ):
+            ended = await run(argv, timeout_s=PATIENCE_S)
+            assert isinstance(ended, Finished)
+            assert ended.exit_code == code
+            assert entrance.read_text() == "0\n", "the next daemon sees it there meanwhile"
+        assert ran.exists() is note.exists() is (code == 0)
+
+
 def test_words_are_passed_as_words() -> None:
-    argv = commands.entering("/sys/fs/cgroup/x/cgroup.procs", ("/a b", "start"))
+    argv = commands.entering("/sys/fs/cgroup/x/cgroup.procs", 7, ("/a b", "start"))
     assert argv[:2] == ("/bin/sh", "-c")
-    assert argv[-3:] == ("/sys/fs/cgroup/x/cgroup.procs", "/a b", "start")
-    assert commands.starting("/e", "/note", ("/a", "start"))[-4:] == ("/e", "/note", "/a", "start")
+    assert argv[-4:] == ("/sys/fs/cgroup/x/cgroup.procs", "7", "/a b", "start")
+    argv = commands.starting("/e", 7, "/note", ("/a", "start"))
+    assert argv[-5:] == ("/e", "7", "/note", "/a", "start")
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ async def main():
                 assert error.errno == errno.ENOSPC
     for number in range(20):
         assert await backing.remember("orders.data0", seen(number)) == Done(), "full"
-        assert backing.last_seen("orders.data0") == seen(number)
+        assert await backing.last_seen("orders.data0") == seen(number)
     print("full")
 asyncio.run(main())
 """

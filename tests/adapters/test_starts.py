@@ -105,6 +105,15 @@ async def test_a_start_that_hangs_ends_with_who_wanted_it(
     assert not disk.ran.exists()
 
 
+async def test_while_the_start_of_what_is_followed_hangs_idle_times_are_told(disk: Disk) -> None:
+    lines = follow(disk.argv, idle_s=lambda: 0.05)
+    assert [await anext(lines) for _ in range(2)] == [(), ()]
+    await eventually(lambda: bool(disk.alive()))
+    await lines.aclose()
+    await eventually(lambda: not disk.alive())
+    assert not disk.ran.exists()
+
+
 async def test_a_start_that_takes_long_is_waited_for(disk: Disk) -> None:
     wanted = asyncio.ensure_future(to_its_end(disk.argv, PATIENCE_S))
     await eventually(lambda: bool(disk.hanging()))
@@ -194,6 +203,28 @@ os.closerange(0, 3)
 argv = ("sh", "-c", "cat; echo said >&2; exit 3")
 answer = asyncio.run(ProcessRunner()(argv, timeout_s=60, stdin=b"given"))
 os.write(shown, str(answer).encode())
+"""
+
+
+def test_a_caller_that_ignores_the_end_of_children_learns_how_programs_ended() -> None:
+    """FAIL: the kernel reaps them; the number that is killed in the end may be another's."""
+    with Started(
+        (sys.executable, "-c", _IGNORING_CHILDREN),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        out, errors = process.ended()
+    assert (out, errors) == ("Finished(exit_code=3, stdout='0\\n', stderr='')\n", "")
+
+
+_IGNORING_CHILDREN = """
+import asyncio, signal
+from hapair.adapters.shared.process import ProcessRunner
+
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+argv = ("sh", "-c", "sh -c 'exit 0'; echo $?; exit 3")
+print(asyncio.run(ProcessRunner()(argv, timeout_s=60)))
 """
 
 

@@ -40,7 +40,7 @@ class FakeBackings:
     async def guard(self, volume: Volume) -> None:
         self.guarded.append(volume.resource)
 
-    def last_seen(self, resource: str) -> LastSeen | None:
+    async def last_seen(self, resource: str) -> LastSeen | None:
         return self.memory.get(resource)
 
     async def remember(self, resource: str, seen: LastSeen | None) -> Outcome:

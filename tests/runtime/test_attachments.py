@@ -13,7 +13,8 @@ from hapair.model.outcome import Done, Foreign, Outcome, Refused, Unknown
 from hapair.runtime.node.attachments import Attachments
 from tests.fakes.backing import UNWRITTEN, FakeBackings
 from tests.fakes.hands import FakeReplication
-from tests.runtime.fakes import VOLUME, built
+from tests.runtime.fakes import SECOND_VOLUME, VOLUME, built
+from tests.runtime.virtual_time import virtually
 
 NAME = VOLUME.resource
 ALONE = VolumeFacts(
@@ -114,6 +115,38 @@ async def test_what_a_rescue_system_wrote_is_found_out(side: Side) -> None:
     side.backing.write(8)
     side.boot()
     assert isinstance(await side.up(), Foreign)
+
+
+class HungMemory(FakeBackings):
+    """What is remembered of the first volume lies where nothing answers."""
+
+    async def last_seen(self, resource: str) -> LastSeen | None:
+        if resource == NAME:
+            await asyncio.Event().wait()
+        return await super().last_seen(resource)
+
+    async def remember(self, resource: str, seen: LastSeen | None) -> Outcome:
+        if resource == NAME:
+            await asyncio.Event().wait()
+        return await super().remember(resource, seen)
+
+
+@virtually
+async def test_a_disk_that_hangs_below_what_is_remembered_keeps_no_other_volume_waiting() -> None:
+    side = Side(
+        backing=HungMemory(memory={SECOND_VOLUME.resource: LastSeen(UNWRITTEN, attached=False)})
+    )
+    offer = side.attachments.feed(lambda _: None)
+    task = asyncio.ensure_future(side.attachments.run(built))
+    offer(DataChanged(1.0, ()))
+    await asyncio.sleep(60.0)
+    assert side.backing.guarded == [SECOND_VOLUME.resource]
+    for name in (NAME, SECOND_VOLUME.resource):
+        side.replication.known[name] = replace(ALONE, resource=name, disk=Disk.UP_TO_DATE)
+    offer(DataChanged(2.0, ()))
+    await asyncio.sleep(60.0)
+    task.cancel()
+    assert side.backing.memory[SECOND_VOLUME.resource].attached
 
 
 async def test_a_node_of_the_former_version_remembers_nothing(side: Side) -> None:

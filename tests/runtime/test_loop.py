@@ -202,7 +202,23 @@ async def test_of_what_the_peer_said_while_nothing_is_decided_only_the_newest_co
     await settle()
     running.cancel()
 
-    assert core.events == [LinkChanged(1.0, "public", up=True), said[1], said[0]]
+    newest = PeerStated(0.0, said[1].state)  # In the turn of the first: time goes no step back.
+    assert core.events == [newest, LinkChanged(1.0, "public", up=True), said[0]]
+
+
+async def test_a_peer_that_says_something_all_the_time_is_heard_all_the_same() -> None:
+    """FAIL: each of its words goes behind what came since, and none has its turn."""
+    core = Scripted({})
+    loop = Loop(core.step, node_state(), Disk())
+    running = asyncio.ensure_future(loop.run(()))
+    loop.offer(Tick(0.0))
+    for number in range(50):
+        loop.offer(PeerStated(float(number), PeerState(7, 0, Standing.CUT, number, 1, (), ())))
+        loop.offer(Tick(float(number)))
+        await asyncio.sleep(0)
+    running.cancel()
+
+    assert sum(isinstance(event, PeerStated) for event in core.events) > 4
 
 
 async def test_a_disk_that_hangs_for_long_does_not_fill_the_memory_with_heartbeats() -> None:

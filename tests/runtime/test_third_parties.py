@@ -1,6 +1,7 @@
 """The core's questions to the outside: each is answered by exactly one event."""
 
 import asyncio
+import errno
 from dataclasses import replace
 
 from hapair.core.words.events import Event, Fenced, WitnessAnswered
@@ -71,6 +72,20 @@ async def test_methods_against_the_peer_are_tried_in_order_until_one_proves_it(
     await parties(journal, events, None, strip).fence()
     assert events == [Fenced(0.0, proven=True, text="fence_second: off")]
     assert strip.off == ["node2"]
+
+
+class StarvedStrip(Strip):
+    async def switch_off(self, method: FenceMethod) -> Outcome:
+        if method.agent == "fence_first":
+            raise OSError(errno.EAGAIN, "no room for a thread")
+        return await super().switch_off(method)
+
+
+@virtually
+async def test_a_method_that_lacks_the_means_is_one_that_failed(journal: Journal) -> None:
+    events: list[Event] = []
+    await parties(journal, events, None, StarvedStrip()).fence()
+    assert events == [Fenced(0.0, proven=True, text="fence_second: off")]
 
 
 @virtually

@@ -109,8 +109,11 @@ class BackingVolumes(Protocol):
         """Keep everybody from writing to it until it is brought up; nothing while it is in use."""
         ...
 
-    def last_seen(self, resource: str) -> LastSeen | None:
-        """Return what was remembered; OSError when that cannot be read just now."""
+    async def last_seen(self, resource: str) -> LastSeen | None:
+        """Return what was remembered; OSError when that cannot be read just now.
+
+        It may take as long as the disk does, and so may ``remember``.
+        """
         ...
 
     async def remember(self, resource: str, seen: LastSeen | None) -> Outcome:

@@ -17,6 +17,7 @@ from hapair.adapters.drbd.settling import SettlingRunner
 from hapair.adapters.shared.passing import refused
 from hapair.adapters.shared.pinned import is_pinned, keep_pinned
 from hapair.adapters.shared.process import follow
+from hapair.adapters.shared.together import Together
 from hapair.model.application import Volume
 from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
@@ -49,6 +50,7 @@ class Drbd:
         devices: Path = Path("/dev"),
     ) -> None:
         self._run = SettlingRunner(run)
+        self._together = Together()
         self._file_systems = file_systems
         self._devices = devices
         self._proc = proc
@@ -110,7 +112,7 @@ class Drbd:
         device = self._devices / volume.volume_group / volume.logical_volume
         if loops := writable_loops(device):
             return Refused(f"{device} can be written through {', '.join(loops)}; see: losetup -d")
-        make_writable(device)
+        await make_writable(self._together, device)
         argv = self._commands().adjust(volume)
         match await self._run(argv, timeout_s=timeout_s):
             case TimedOut(after_s):

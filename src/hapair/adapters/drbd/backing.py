@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from hapair.adapters.drbd.writers import LIMIT_S, last_mount, writers_of
+from hapair.adapters.shared.apart import apart
 from hapair.adapters.shared.forked import Ended, Forked, Write
 from hapair.adapters.shared.passing import LVM_LOCKED, passes, refused
+from hapair.adapters.shared.together import Together
 from hapair.model.application import Volume
 from hapair.model.backing import Backing, LastSeen
-from hapair.model.outcome import Done, Outcome, Refused, Unknown
+from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
 from hapair.ports.machine import Storage
 from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
@@ -25,9 +27,11 @@ START_BYTES: Final = 128 * 1024  # The superblocks and the first group of ext4 a
 BLKROSET: Final = 0x125D  # From linux/fs.h.
 GUARD_TRIES: Final = 10
 GUARD_AGAIN_S: Final = 0.1
+OPEN_S: Final = 2.0  # Of a device; who closes it waits for what others have written to it.
 WRITTEN: Final = 6  # Places in a device's "stat", see the kernel's Documentation/block/stat.
 DISCARDED: Final = 13
 UNDER_WAY: Final = 8
+IN_USE: Final = 1  # The child's own word for "somebody has the device".
 
 
 class KernelBackings:
@@ -50,6 +54,7 @@ class KernelBackings:
         self._boot_id = boot_id
         self._etc = etc
         self._forked = Forked()
+        self._together = Together()
 
     async def look(self, volume: Volume, *, timeout_s: float) -> Backing | Refused | Unknown:
         """Activate the volume if needed, and look at it; its first blocks without any cache."""
@@ -57,9 +62,12 @@ class KernelBackings:
         if not isinstance(activated, Done):
             return activated
         device = self._device(volume)
-        read = await self._forked(
-            volume.resource, lambda write: _digest(device, write), timeout_s=timeout_s
-        )
+        try:
+            read = await self._forked(
+                volume.resource, lambda write: _digest(device, write), timeout_s=timeout_s
+            )
+        except OSError as error:
+            return NotNow(f"{volume.backing_device} cannot be read: {error.strerror}")
         if not isinstance(read, Ended) or read.exit_code != 0:
             return Unknown(f"{volume.backing_device} cannot be read")
         try:
@@ -95,10 +103,12 @@ class KernelBackings:
         """Return who may have written to the volume, or may do it again; empty: no trace."""
         device = self._device(volume)
         traces = await writers_of(self._run, volume, device, self._etc)
-        read = await self._forked(
-            volume.resource, lambda write: _last_mount(device, write), timeout_s=LIMIT_S
-        )
-        mounted = read.text if isinstance(read, Ended) else ""
+        mounted = ""
+        with suppress(OSError):  # There is no room for a process.
+            read = await self._forked(
+                volume.resource, lambda write: _last_mount(device, write), timeout_s=LIMIT_S
+            )
+            mounted = read.text if isinstance(read, Ended) else ""
         return "; ".join(part for part in (traces, mounted) if part)
 
     async def guard(self, volume: Volume) -> None:
@@ -107,23 +117,33 @@ class KernelBackings:
         It lasts until DRBD is given the volume, until ``blockdev --setrw`` or the next activation.
         Newer kernels give a device back a moment after DRBD has said that it let it go.
         """
-        with suppress(OSError):
-            self._folder(self._device(volume))
-        for _ in range(GUARD_TRIES):
-            with _opened(self._device(volume), os.O_EXCL) as descriptor:
-                if descriptor is not None:
-                    _set_read_only(descriptor, read_only=True)
-                    return
-            await asyncio.sleep(GUARD_AGAIN_S)
+        device = self._device(volume)
 
-    def last_seen(self, resource: str) -> LastSeen | None:
+        def work(_: Write) -> int:
+            with suppress(OSError):
+                self._folder(device)
+            with _opened(device, os.O_EXCL) as descriptor:
+                if descriptor is None:
+                    return IN_USE
+                _set_read_only(descriptor, read_only=True)
+            return 0
+
+        with suppress(OSError):
+            for _ in range(GUARD_TRIES):
+                guarded = await self._together(f"guard {device}", work, timeout_s=OPEN_S)
+                if not isinstance(guarded, Ended) or guarded.exit_code != IN_USE:
+                    return
+                await asyncio.sleep(GUARD_AGAIN_S)
+
+    async def last_seen(self, resource: str) -> LastSeen | None:
         """Return what was remembered; None also when it is damaged, or the disk does not give it.
 
         OSError when only this node lacks something just now: a copy that nobody remembers would be
         believed.
         """
+        name = _file(resource)
         try:
-            content = self._storage.load(_file(resource))
+            content = await apart(name, lambda: self._storage.load(name))
             known = json.loads(content) if content is not None else None
             return _read_last_seen(known) if known else None
         except OSError as error:
@@ -134,25 +154,32 @@ class KernelBackings:
             return None
 
     async def remember(self, resource: str, seen: LastSeen | None) -> Outcome:
+        name = _file(resource)
         try:
             if seen is None:
-                await asyncio.to_thread(self._storage.forget, _file(resource))
+                await apart(name, lambda: self._storage.forget(name))
             else:
                 content = json.dumps(asdict(seen)).encode()
-                await asyncio.to_thread(self._storage.store, _file(resource), content)
+                await apart(name, lambda: self._storage.store(name, content))
         except OSError as error:
-            return Refused(f"{_file(resource)} cannot be written: {error.strerror}")
+            return Refused(f"{name} cannot be written: {error.strerror}")
         return Done()
 
     def _device(self, volume: Volume) -> Path:
         return self._devices / volume.volume_group / volume.logical_volume
 
 
-def make_writable(device: Path) -> None:
+async def make_writable(together: Together, device: Path) -> None:
     """Take the guard away; where that fails, the attachment will say why."""
-    with _opened(device) as descriptor:
-        if descriptor is not None:
-            _set_read_only(descriptor, read_only=False)
+
+    def work(_: Write) -> int:
+        with _opened(device) as descriptor:
+            if descriptor is not None:
+                _set_read_only(descriptor, read_only=False)
+        return 0
+
+    with suppress(OSError):
+        await together(f"open {device}", work, timeout_s=OPEN_S)
 
 
 async def activate(

@@ -29,6 +29,7 @@ SETTLE_MAX_S: Final = 0.05  # A kernel that never pauses is listened to this lon
 PROGRESS_S: Final = 1.0  # While a resync runs its progress is read this often.
 CROSS_CHECK_S: Final = 10.0
 WITHOUT_STREAM_S: Final = 1.0  # While there is no stream, /proc/drbd is read this often.
+DUMP_S: Final = 60.0  # A program that has not told everything by then is started anew.
 DOUBT_S: Final = 0.5  # A second look, before the stream is called wrong.
 
 Lines = AsyncGenerator[tuple[str, ...]]
@@ -46,6 +47,7 @@ class Events:
         proc_text: Callable[[], str],
         loaded: Callable[[], bool],
         addresses: Callable[[], Awaitable[Mapping[str, str]]],
+        dump_s: float = DUMP_S,
     ) -> None:
         """``addresses`` looks where the connections of the kernel's resources lead, by resource."""
         self.peer = ""  # Whose connections are told; empty: anybody's.
@@ -55,6 +57,7 @@ class Events:
         self._proc_text = proc_text
         self._loaded = loaded
         self._addresses = addresses
+        self._dump_s = dump_s
         self._picture = Picture()
         self._facts: dict[str, VolumeFacts] = {}
         self._led: Mapping[str, str] = {}  # Where connections led, by resource.
@@ -87,14 +90,14 @@ class Events:
     async def watch(self) -> AsyncGenerator[Facts]:
         """Yield all facts, first at once, then whenever one of them changed. Never ends.
 
-        While the program is being restarted, or cannot be, the resources that are known are
-        followed in /proc/drbd, which needs no program; where that tells nothing (DRBD 9) the last
-        facts stay. Without the kernel module no resource exists.
+        Until the program has been restarted and has told everything once, the resources that are
+        known are followed in /proc/drbd, which needs no program; where that tells nothing (DRBD 9)
+        the last facts stay. Without the kernel module no resource exists.
         """
         pause_s = RESTART_FIRST_S
         while True:
             if not self._loaded():
-                self._picture = Picture()
+                self._picture = Picture(complete=True)
                 self._remember(())
                 yield ()
             async with aclosing(self._one_run()) as run:
@@ -112,22 +115,36 @@ class Events:
         until_s = now_s() + pause_s
         while (left_s := until_s - now_s()) > 0:
             await asyncio.sleep(min(left_s, WITHOUT_STREAM_S))
-            text = self._proc_text()
-            if tells_devices(text):
-                self._picture = self._picture.told_by(text, self.names)
-                facts = self._picture.facts(self.peer)
-                if {each.resource: each for each in facts} != self._facts:
-                    self._remember(facts)
-                    yield facts
+            if (facts := self._news()) is not None:
+                yield facts
+
+    def _news(self) -> Facts | None:
+        """Return what /proc/drbd says of what was known, if that is new; before, it tells nothing.
+
+        It has no names: one who knows of no resource yet would take those for all.
+        """
+        text = self._proc_text()
+        if not self._picture.complete or not tells_devices(text):
+            return None
+        self._picture = self._picture.told_by(text, self.names)
+        facts = self._picture.facts(self.peer)
+        if {each.resource: each for each in facts} == self._facts:
+            return None
+        self._remember(facts)
+        return facts
 
     async def _one_run(self) -> AsyncGenerator[Facts]:
-        """Yield facts until the program ends, lost events, or contradicts /proc/drbd twice."""
+        """Yield facts until the program ends, lost events, or contradicts /proc/drbd twice.
+
+        One that hangs, e.g. behind a change that the kernel does not end, tells nothing at all.
+        """
         dump = Picture()
         known: Facts | None = None
         doubted: frozenset[str] = frozenset()
-        idle_s = SETTLE_S
+        idle_s = WITHOUT_STREAM_S
         dirty_since_s: float | None = None
         now_s = asyncio.get_running_loop().time
+        until_s = now_s() + self._dump_s
         async with aclosing(self._follow(self._argv(), lambda: idle_s)) as lines:
             async for batch in lines:
                 if any(tells_loss(text) for text in batch):
@@ -139,12 +156,19 @@ class Events:
                 if batch:
                     dirty_since_s = now_s() if dirty_since_s is None else dirty_since_s
                     idle_s = SETTLE_S
-                if not dump.complete or (
-                    dirty_since_s is not None and batch and now_s() - dirty_since_s < SETTLE_MAX_S
-                ):
+                if not dump.complete:
+                    if now_s() > until_s:
+                        return
+                    idle_s = WITHOUT_STREAM_S
+                    if not batch and (facts := self._news()) is not None:
+                        yield facts
+                    continue
+                if dirty_since_s is not None and batch and now_s() - dirty_since_s < SETTLE_MAX_S:
                     continue
                 dirty_since_s = None
                 self._picture, disagreeing = self._compared(self._picture)
+                told = self._picture.resources
+                self.names = {m: name for m, name in self.names.items() if name not in told}
                 if disagreeing & doubted:
                     return
                 doubted = disagreeing

@@ -12,6 +12,7 @@ from typing import Final
 
 from hapair.adapters.drbd.resource_file import file_name
 from hapair.adapters.shared.apart import apart
+from hapair.adapters.shared.passing import unstarted
 from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 ETC: Final = Path("/etc")
@@ -34,9 +35,13 @@ class OwnFiles:
     ) -> Finished | TimedOut:
         if argv[0] == "drbdadm":
             try:
-                files = await asyncio.wait_for(apart(lambda: self._files(argv[-1])), timeout_s)
+                files = await asyncio.wait_for(
+                    apart(COMMON, lambda: self._files(argv[-1])), timeout_s
+                )
             except TimeoutError:  # Of a disk that hangs.
                 return TimedOut(timeout_s)
+            except OSError as error:
+                return unstarted(argv[0], error)
             argv = (argv[0], *files, *argv[1:])
         return await self._run(argv, timeout_s=timeout_s, stdin=stdin)
 

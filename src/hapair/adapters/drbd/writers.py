@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.drbd.holders import holders_of
+from hapair.adapters.shared.apart import apart
 from hapair.model.application import Volume
 from hapair.model.text import shown
 from hapair.ports.programs import CommandRunner, Finished
@@ -31,11 +32,18 @@ async def writers_of(run: CommandRunner, volume: Volume, device: Path, etc: Path
                 names |= {f"{name}={value}", f'{name}="{value}"', _by(name, value)}
         case _:
             pass
-    holders = await asyncio.to_thread(holders_of, device)
-    found = [f"{holder} has it now" for holder in holders]
-    found += _fstab_lines(etc / FSTAB, names, device)
-    found += _units(etc / UNITS, names, device)
-    return "; ".join(found)
+
+    def traces() -> str:
+        found = [f"{holder} has it now" for holder in holders_of(device)]
+        found += _fstab_lines(etc / FSTAB, names, device)
+        found += _units(etc / UNITS, names, device)
+        return "; ".join(found)
+
+    try:
+        async with asyncio.timeout(LIMIT_S):  # What fstab names may lie on a dead file server.
+            return await apart(FSTAB, traces)
+    except OSError:
+        return ""
 
 
 def _by(name: str, value: str) -> str:

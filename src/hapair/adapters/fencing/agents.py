@@ -46,7 +46,7 @@ class FenceAgents:
         Unknown: it may be off, or may become so later. Agents confirm ``off`` when the node already
         is, so asking again is harmless.
         """
-        parameters = await apart(partial(self._ready, method))
+        parameters = await apart(method.agent, partial(self._ready, method))
         if isinstance(parameters, Refused):
             return parameters
         deadline_s = asyncio.get_running_loop().time() + method.timeout_s
@@ -81,7 +81,7 @@ class FenceAgents:
         Done: the agent reached the device and said that the node is on. An answer "off" is
         refused: such a method would "confirm" the death of a node that lives.
         """
-        parameters = await apart(partial(self._ready, method))
+        parameters = await apart(method.agent, partial(self._ready, method))
         if isinstance(parameters, Refused):
             return parameters
         described = await self.meta_data(method.agent)

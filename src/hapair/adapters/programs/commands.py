@@ -9,23 +9,28 @@ Argv = tuple[str, ...]
 
 OCF_ROOT: Final = "/usr/lib/ocf"
 # The shell enters the application's control group, takes off what the daemon has for itself
-# (protection from the out-of-memory killer, a strict umask), and becomes the program.
-_ENTER: Final = 'echo 0 >"$1" || exit 125; echo 0 >/proc/self/oom_score_adj; umask 022; cd /; '
-_BECOME: Final = _ENTER + 'shift; exec "$@"'
+# (protection from the out-of-memory killer, a strict umask), and becomes the program. Where a disk
+# that hung lets it begin only when its daemon is gone, nobody wants it any more: the next daemon
+# has not seen it, and the peer may have the application. In the group it is seen.
+_ENTER: Final = (
+    'echo 0 >"$1" || exit 125; [ "$PPID" = "$2" ] || exit 125; '
+    "echo 0 >/proc/self/oom_score_adj; umask 022; cd /; "
+)
+_BECOME: Final = _ENTER + 'shift 2; exec "$@"'
 # A start notes its own success, so that it counts even when the daemon died meanwhile. A note that
 # cannot be written, because /run is full for one, does not make it a failure.
-_START: Final = _ENTER + 'note=$2; shift 2; "$@" && { echo started >"$note" || :; }'
+_START: Final = _ENTER + 'note=$3; shift 3; "$@" && { echo started >"$note" || :; }'
 GROUP_NOT_ENTERED: Final = 125
 
 
-def entering(entrance: str, argv: Argv) -> Argv:
-    """Run ``argv`` in the control group whose cgroup.procs is ``entrance``."""
-    return ("/bin/sh", "-c", _BECOME, "hapair", entrance, *argv)
+def entering(entrance: str, daemon: int, argv: Argv) -> Argv:
+    """Run ``argv`` in the control group whose cgroup.procs is ``entrance``, for this process."""
+    return ("/bin/sh", "-c", _BECOME, "hapair", entrance, str(daemon), *argv)
 
 
-def starting(entrance: str, note: str, argv: Argv) -> Argv:
+def starting(entrance: str, daemon: int, note: str, argv: Argv) -> Argv:
     """Run ``argv`` there, and write ``note`` when it succeeded."""
-    return ("/bin/sh", "-c", _START, "hapair", entrance, note, *argv)
+    return ("/bin/sh", "-c", _START, "hapair", entrance, str(daemon), note, *argv)
 
 
 def action(program: Script | OcfAgent, verb: str) -> Argv:

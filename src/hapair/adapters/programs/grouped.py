@@ -1,6 +1,7 @@
 """Scripts and OCF agents: everything that they start lives in the application's control group."""
 
 import contextlib
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -47,7 +48,9 @@ class GroupedPrograms:
     ) -> Outcome:
         """Refused: it failed and nothing of it lives. Unknown: something of it may live."""
         group, note = self._group(application), self._note(application)
-        if isinstance(program, Script) and await apart(partial(_is_empty, program.path)):
+        if isinstance(program, Script) and await apart(
+            program.path, partial(_is_empty, program.path)
+        ):
             return Refused(f"{program.path} is empty: restore it, e.g. from the other node")
         with contextlib.suppress(OSError):  # Where it cannot be, no note can.
             note.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +61,9 @@ class GroupedPrograms:
             if passes(error):
                 raise
             return Refused(f"{error.filename}: {error.strerror}: is hapair-apps.service running?")
-        argv = commands.starting(str(group.entrance), str(note), commands.action(program, "start"))
+        argv = commands.starting(
+            str(group.entrance), os.getpid(), str(note), commands.action(program, "start")
+        )
         outcome = await self._run(application, program, argv, timeout_s)
         if isinstance(outcome, Done):
             return _noted(note, LIVES if group.populated() else STARTED)
@@ -80,7 +85,7 @@ class GroupedPrograms:
             if passes(error):
                 raise
             return Unknown(f"{error.filename}: {error.strerror}: is hapair-apps.service running?")
-        argv = commands.entering(str(group.entrance), commands.action(program, "stop"))
+        argv = commands.entering(str(group.entrance), os.getpid(), commands.action(program, "stop"))
         outcome = await self._run(application, program, argv, timeout_s)
         if not isinstance(outcome, Done):
             return Unknown(outcome.why)
@@ -116,7 +121,9 @@ class GroupedPrograms:
     async def _monitored(self, application: str, program: OcfAgent) -> bool | None:
         group = self._group(application)
         group.make()
-        argv = commands.entering(str(group.entrance), commands.action(program, "monitor"))
+        argv = commands.entering(
+            str(group.entrance), os.getpid(), commands.action(program, "monitor")
+        )
         code = await self._exit_code(application, program, argv, timing.MONITOR_S)
         if isinstance(code, TimedOut):
             raise TimeoutError(f"its monitor was not ready after {code.after_s:g} s")

@@ -114,11 +114,14 @@ def start_child(
     """Run the function in a child; return its number and the reading end of what it writes.
 
     ``streams`` become the child's first descriptors, where None is an empty device; it has no
-    others of ours.
+    others of ours. A child that lacks descriptors for that writes why: its errno.
 
     Raises:
         OSError: there is no child.
     """
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        # So whoever started us may have it: nobody would learn how a child ended.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     reading, writing = os.pipe()
     try:
         pid = os.fork()
@@ -138,7 +141,11 @@ def _run_as_child(
     """Run the function and exit: no other code of the parent may run in the child."""
     code = CRASHED
     try:
-        _keep_only(writing, streams)
+        try:
+            _keep_only(writing, streams)
+        except OSError as error:
+            os.write(writing, str(error.errno).encode())
+            raise
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)

@@ -17,6 +17,7 @@ STREAM_BYTES: Final = 1 << 16
 OUTPUT_GRACE_S: Final = 0.5
 KILL_GRACE_S: Final = 1.0  # A program in an uninterruptible sleep does not even end by SIGKILL.
 FOLLOWED_START_S: Final = 60.0  # Until a program that is followed has begun.
+LINE_SIGNS_MAX: Final = 1 << 16  # A program that is followed and ends no line has gone wrong.
 COMMAND_NOT_FOUND: Final = 127  # The exit codes that a shell gives.
 COMMAND_NOT_EXECUTABLE: Final = EXIT_CODE
 SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -130,8 +131,9 @@ async def follow(
 ) -> AsyncGenerator[tuple[str, ...]]:
     """Run ``argv`` and yield its lines as they come.
 
-    When nothing came for ``idle_s()`` seconds, asked before each wait, () is yielded.
-    Ends when the program ends or cannot be started. Closing the iterator kills the program.
+    When nothing came for ``idle_s()`` seconds, asked before each wait, () is yielded, also while
+    it is being started. Ends when the program ends, cannot be started, or prints a line without
+    end. Closing the iterator kills the program.
     """
     with ExitStack() as ours:
         try:
@@ -139,14 +141,23 @@ async def follow(
                 reading, writing = _pipe(ours, theirs)
                 streams = (None, writing, None)
                 environment = plain_environment()
-                program = await start(argv, environment, streams, timeout_s=FOLLOWED_START_S)
+                starting = asyncio.ensure_future(
+                    start(argv, environment, streams, timeout_s=FOLLOWED_START_S)
+                )
+                ours.callback(starting.cancel)
+                while not (await asyncio.wait({starting}, timeout=idle_s()))[0]:
+                    yield ()
+                program = starting.result()
         except OSError:
             return
         rest = ""
         try:
             while (chunk := await _next_chunk(reading, idle_s())) != b"":
                 *lines, rest = (rest + (chunk or b"").decode("utf-8", "replace")).split("\n")
-                yield tuple(lines)
+                if lines or not chunk:
+                    yield tuple(lines)
+                if len(rest) > LINE_SIGNS_MAX:
+                    return
         finally:
             await _undisturbed(_killed(program))
 

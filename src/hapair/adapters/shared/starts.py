@@ -13,12 +13,13 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
 from hapair.adapters.shared.exits import exit_of
 from hapair.adapters.shared.forked import Write, start_child
-from hapair.adapters.shared.pinned import is_pinned
+from hapair.adapters.shared.pinned import is_pinned, unpin
 
 # Of one program, at the same time. Each holds memory of the daemon until it has begun; starts of
 # other programs do not wait for these.
@@ -90,9 +91,13 @@ def _begin_pinned(argv: Sequence[str], environment: Mapping[str, str], streams: 
         for number, each in enumerate(streams)
     ]
     given += [(os.POSIX_SPAWN_CLOSE, each) for each in _inheritable() if each >= len(streams)]
-    pid = os.posix_spawn(
-        argv[0], list(argv), environment, file_actions=given, setsid=True, setsigdef=_AS_USUAL
-    )
+    try:
+        pid = os.posix_spawn(
+            argv[0], list(argv), environment, file_actions=given, setsid=True, setsigdef=_AS_USUAL
+        )
+    except FileNotFoundError:  # An upgrade took it away since it was looked at.
+        unpin(Path(argv[0]))
+        raise
     begun: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     begun.set_result(0)
     return Started(pid, exit_of(pid), begun)

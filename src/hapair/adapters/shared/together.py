@@ -106,7 +106,12 @@ class _Child:
         child = _Child(jobs, pid, exit_of(pid), output)
         for job in jobs:
             job.child = child
-        asyncio.get_running_loop().add_reader(output, child.listen)
+        try:
+            asyncio.get_running_loop().add_reader(output, child.listen)
+        except OSError:  # The kernel has no memory to watch one more; what has begun may happen.
+            os.kill(pid, signal.SIGKILL)
+            os.close(output)
+            child.exited.add_done_callback(lambda _: child.crashed())
 
     def listen(self) -> None:
         content = os.read(self.output, RESULT_BYTES_MAX)
@@ -117,8 +122,11 @@ class _Child:
         if not content:
             asyncio.get_running_loop().remove_reader(self.output)
             os.close(self.output)
-            for job in self._open():
-                job.answer.set_result(Ended(CRASHED, ""))
+            self.crashed()
+
+    def crashed(self) -> None:
+        for job in self._open():
+            job.answer.set_result(Ended(CRASHED, ""))
 
     def end_if_given_up(self) -> None:
         """Kill it when nobody waits for what it still does."""

@@ -22,6 +22,7 @@ from hapair.model.outcome import Done, Foreign, Outcome
 from hapair.ports.data import BackingVolumes, Replication
 
 LOOK_S: Final = 2.0
+MEMORY_S: Final = 10.0  # Of what is remembered; the disk below it may be busy, or hang.
 AGAIN_S: Final = 30.0  # After a disk did not answer, or not everything.
 
 
@@ -47,7 +48,7 @@ class Attachments:
         if self._has_disk(volume):
             return await self._attach(do, volume, timeout_s)
         async with self._lock(volume):
-            before = self._backing.last_seen(volume.resource)
+            before = await self._backing.last_seen(volume.resource)
             now = await self._backing.look(volume, timeout_s=timeout_s)
             if not isinstance(now, Backing):
                 return now
@@ -157,8 +158,7 @@ class Attachments:
         now = await self._backing.look(volume, timeout_s=LOOK_S)
         if not isinstance(now, Backing):
             return False
-        stored = await self._backing.remember(volume.resource, LastSeen(now, attached=True))
-        if not isinstance(stored, Done):
+        if not await self._remembered(volume, LastSeen(now, attached=True)):
             return False
         self._given.add(volume.resource)
         return True
@@ -169,7 +169,8 @@ class Attachments:
         Return False when that cannot be remembered yet.
         """
         try:
-            before = self._backing.last_seen(volume.resource)
+            async with asyncio.timeout(MEMORY_S):
+                before = await self._backing.last_seen(volume.resource)
         except OSError:
             return False
         if before is not None:
@@ -178,10 +179,16 @@ class Attachments:
             now = await self._backing.look(volume, timeout_s=LOOK_S)
             if not isinstance(now, Backing) or now.under_way:
                 return False
-            seen = without_drbd(before, now)
-            if not isinstance(await self._backing.remember(volume.resource, seen), Done):
-                return False
+            return await self._remembered(volume, without_drbd(before, now))
         return True
+
+    async def _remembered(self, volume: Volume, seen: LastSeen | None) -> bool:
+        """Tell whether it is on the disk; one that hangs keeps the other volumes waiting else."""
+        try:
+            async with asyncio.timeout(MEMORY_S):
+                return isinstance(await self._backing.remember(volume.resource, seen), Done)
+        except TimeoutError:
+            return False
 
     def _lock(self, volume: Volume) -> asyncio.Lock:
         return self._locks.setdefault(volume.resource, asyncio.Lock())

@@ -4,6 +4,7 @@ import asyncio
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from hapair.core.words.effects import Effect, Severity
@@ -64,8 +65,11 @@ class Loop:
         elif isinstance(event, REPEATED) and len(self._waiting) >= WAITING_MAX:
             return
         if isinstance(event, STATED):
-            kept = (each for each in self._waiting if not isinstance(each, STATED))
-            self._waiting = deque(kept)
+            for place, each in enumerate(self._waiting):
+                if isinstance(each, STATED):
+                    # It keeps that one's turn: a peer that says much is not put off for ever.
+                    self._waiting[place] = replace(event, at_s=each.at_s)
+                    return
         self._waiting.append(event)
         self._offered.set()
 

@@ -69,6 +69,8 @@ class ThirdParties:
                 outcome = await self.fencing.switch_off(method)
         except TimeoutError:
             outcome = Unknown(f"no answer in {method.timeout_s:g} s")
+        except OSError as error:
+            outcome = Unknown(f"it cannot be asked: {error.strerror or error}")
         match outcome:
             case Done(note):
                 text = f"{method.agent}: {note}" if note else method.agent
