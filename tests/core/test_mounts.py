@@ -231,3 +231,66 @@ def test_a_program_that_fails_to_start_has_its_mounts_looked_at_first(bench: Ben
     bench.command(Run(NAME))
     looks = [e for e in bench.effects if isinstance(e, Look) and e.layer is Layer.MOUNTED]
     assert looks
+
+
+# --- What a new daemon finds there in part -----------------------------------------------------
+
+PROGRAM: Final = ("program", NAME, "")
+ADDRESSED: Final = ("addressed", NAME, "")
+HIDDEN: Final = "something is mounted over it"
+
+
+def found_in_part(bench: Bench, what: tuple[str, str, str], does: Do) -> None:
+    """Let all be looked at anew; ``what`` is there in part, and completing it is refused."""
+    bench.in_part.add(what)
+    bench.troubles[MOUNTED] = HIDDEN
+    bench.outcomes[does] = Refused(HIDDEN)
+    items = {
+        item: item_state
+        if item.layer in (Layer.ATTACHED, Layer.PROMOTED)
+        else replace(item_state, known=Is.UNKNOWN)
+        for item, item_state in bench.state.items_of(NAME).items()
+    }
+    bench.state = replace(bench.state, items={NAME: items})
+    bench.wait(2.0)
+
+
+def test_what_runs_over_a_hidden_mount_goes_on_when_it_cannot_be_mounted_again(
+    bench: Bench,
+) -> None:
+    found_in_part(bench, MOUNTED, Do.MOUNT)
+    bench.wait(30.0)
+    assert bench.acts() == [Do.MOUNT]
+    assert bench.record.failed_on == ()
+    assert severe(bench) == [("mount-trouble", Severity.ALARM)]
+    assert upkeep(bench).trouble == HIDDEN
+    bench.in_part.clear()
+    bench.troubles.clear()
+    look_again(bench)
+    assert upkeep(bench).trouble == ""
+
+
+def test_what_was_known_to_be_hidden_is_told_once(bench: Bench) -> None:
+    bench.troubles[MOUNTED] = HIDDEN
+    bench.in_part.add(MOUNTED)
+    look_again(bench)
+    found_in_part(bench, MOUNTED, Do.MOUNT)
+    assert severe(bench) == [("mount-trouble", Severity.ALARM)]
+
+
+@pytest.mark.parametrize(
+    ("what", "does", "ends"),
+    [
+        (MOUNTED, Do.MOUNT, Do.UNMOUNT),
+        (ADDRESSED, Do.ADD_ADDRESSES, Do.REMOVE_ADDRESSES),
+    ],
+)
+def test_what_is_there_in_part_and_cannot_be_completed_is_taken_down(
+    bench: Bench, what: tuple[str, str, str], does: Do, ends: Do
+) -> None:
+    bench.up.discard(PROGRAM)
+    found_in_part(bench, what, does)
+    bench.command(Halt(NAME))
+    bench.wait(2.0)
+    acts = bench.acts()
+    assert ends in acts[acts.index(does) :]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from hapair.core.applications import mounts
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Form, Move
 from tests.checkers.rules import BrokenRuleError
@@ -43,6 +44,7 @@ from tests.sim.stage import (
     WITH_WITNESS,
     Stage,
 )
+from tests.sim.test_stories_of_mounts import found_mounted_over
 
 
 def a_silent_daemon_stops_nothing(core: Core) -> None:
@@ -77,6 +79,10 @@ def nothing_is_reset_unless_a_file_allows_it(core: Core) -> None:
 
 UNMOUNTED: Final = Unmount(DATA, LONG_S, 1.0)
 MOUNTS_MAX: Final = 14  # In two minutes, on both nodes.
+
+
+def what_hides_a_mount_stops_nothing(core: Core) -> None:
+    found_mounted_over(60.0, core)
 
 
 def who_unmounts_for_ever_is_not_played_with(core: Core) -> None:
@@ -150,6 +156,12 @@ MUTANTS_OF_RUNNING: Final = (
         "R5",
         Broken(remembered=forgets_lost_mounts),
         story=who_unmounts_for_ever_is_not_played_with,
+    ),
+    Mutant(
+        "what hides the mount of what runs makes a start fail",
+        "R7",
+        story=what_hides_a_mount_stops_nothing,
+        values=((mounts, "is_used", lambda _state, _item, _item_state: False),),
     ),
     Mutant(
         "addresses are put back without the right",

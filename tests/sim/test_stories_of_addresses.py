@@ -8,6 +8,7 @@ from hapair.core.words.events import Halt, Move
 from hapair.model.cluster import ArbitrationKind
 from hapair.runtime.node.survey import LOOK_AGAIN_S
 from tests.sim.faults import FailActions, KillDaemon, RemoveAddresses
+from tests.sim.hardships import FailLooks
 from tests.sim.machine import Trouble
 from tests.sim.stage import KINDS, LONG_S, ORDERS, Stage, with_kind
 
@@ -91,4 +92,13 @@ def test_a_new_daemon_brings_back_what_was_removed_while_there_was_none() -> Non
     stage.suffers(KillDaemon("node1", 1.0), ONCE)
     stage.waits_for(lambda: stage.served_by() == "node1", 5.0)
     assert stage.runs_on() == ("node1",)
+    stage.ends_well()
+
+
+def test_what_a_start_could_not_complete_is_removed_before_the_peer_starts() -> None:
+    """A new daemon cannot look, so the addresses count as there in part; they all are."""
+    stage = Stage().begin()
+    refused = FailActions("node1", Do.ADD_ADDRESSES, ORDERS, Trouble.REFUSED, 15.0)
+    stage.suffers(FailLooks("node1", 3.0), refused, KillDaemon("node1", 0.5))
+    stage.waits_for(lambda: stage.served_by() == "node2", 30.0)
     stage.ends_well()

@@ -7,8 +7,9 @@ from hapair.core.words.effects import Do
 from hapair.model.cluster import ArbitrationKind
 from hapair.runtime.node.survey import MOUNTS_AGAIN_S
 from tests.sim.faults import FailActions, KillDaemon
-from tests.sim.machine import Trouble
+from tests.sim.machine import Core, Trouble
 from tests.sim.mounts import MountOver, Unmount
+from tests.sim.run import CORE
 from tests.sim.stage import DATA, KINDS, LONG_S, ORDERS, Stage, with_kind
 
 ONCE = Unmount(DATA, LONG_S, 1.0)
@@ -49,6 +50,17 @@ def test_who_unmounts_it_again_and_again_moves_it_once_and_does_not_play_with_it
     stage.ends_well()
 
 
+def found_mounted_over(for_s: float, core: Core = CORE) -> Stage:
+    """The daemon of node1 dies while something is mounted over the data of what runs."""
+    stage = Stage(core=core).begin()
+    stage.suffers(MountOver("node1", DATA, for_s), KillDaemon("node1", 0.5))
+    stage.run_for(30.0)
+    assert stage.acts == [("node1", Do.MOUNT)]
+    assert "mount-trouble" in stage.alarms("node1")
+    assert stage.served_by() == "node1"
+    return stage
+
+
 def test_a_mount_over_it_is_told_and_stops_nothing() -> None:
     stage = Stage().begin()
     stage.suffers(MountOver("node1", DATA, 30.0))
@@ -58,6 +70,11 @@ def test_a_mount_over_it_is_told_and_stops_nothing() -> None:
     stage.run_for(20.0)
     assert stage.served_by() == "node1"
     stage.ends_well()
+
+
+@pytest.mark.parametrize("for_s", [6.0, 60.0])
+def test_nor_does_it_stop_what_a_new_daemon_finds(for_s: float) -> None:
+    found_mounted_over(for_s).ends_well()
 
 
 def test_a_volume_that_cannot_be_mounted_again_here_is_mounted_on_the_peer() -> None:

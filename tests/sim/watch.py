@@ -85,7 +85,6 @@ class Watch:
             or self._explained_by_silence(state)
             or is_spent(state, name)
             or self._lost_a_mount(machine, state, name)
-            or any(each.startswith(f"{name}.") for each in machine.covered)  # safety.md, limits.
             or (record is not None and record.owner != machine.name)
             or (name in state.moving and (self._asked(name) or self._falls_back(state, name)))
         )

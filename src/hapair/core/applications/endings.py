@@ -102,10 +102,15 @@ def _start_ended(
         kept = mounts.mounted(turn, item, item_state)
         turn.put_item(item, ItemState(known=Is.UP, upkeep=kept))
         return
+    if isinstance(outcome, Refused) and mounts.is_used(turn.state, item, item_state):
+        mounts.adopt(turn, item, item_state, outcome.why)
+        return
     known = Is.DOWN
     if isinstance(outcome, Unknown):
         # A start that may have happened is stopped before anything else is tried.
         known = Is.PART if item.layer is Layer.PROGRAM else Is.UNKNOWN
+    elif item_state.known is Is.PART and item.layer in upkeep.LOOKED_AT:
+        known = Is.UNKNOWN  # What was there in part still is, and has to be taken down.
     if item.layer is Layer.PROGRAM:
         _doubt_mounts(turn, item.application)
     failed = replace(item_state, known=known, last_error=outcome.why)

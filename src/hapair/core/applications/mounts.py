@@ -15,6 +15,7 @@ from hapair.core.applications import failures, items, ladder
 from hapair.core.words.effects import Layer, Severity
 from hapair.core.words.events import Looked, Seen
 from hapair.core.words.item import UNHARMED, Is, Item, ItemState, Upkeep
+from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
 from hapair.model.application import Application
 
@@ -79,6 +80,21 @@ def stops_for_mount(turn: Turn, application: Application) -> bool:
         if not item_state.busy:
             turn.put_item(item, replace(item_state, known=Is.DOWN))
     return False
+
+
+def is_used(state: NodeState, item: Item, item_state: ItemState) -> bool:
+    """Tell whether a program runs over a mount that is not seen at its place."""
+    hidden = item.layer is Layer.MOUNTED and item_state.known is Is.PART
+    programs = items.at(state, item.application, Layer.PROGRAM)
+    return hidden and bool(programs) and all(each.known is Is.UP for _, each in programs)
+
+
+def adopt(turn: Turn, item: Item, item_state: ItemState, trouble: str) -> None:
+    """Leave a mount as a former daemon left it: it cannot be mounted again over what hides it."""
+    upkeep = replace(item_state.upkeep, trouble=trouble)
+    turn.put_item(item, ItemState(known=Is.UP, upkeep=upkeep))
+    if trouble != item_state.upkeep.trouble:
+        turn.note("mount-trouble", trouble, item.application, Severity.ALARM)
 
 
 def mounted(turn: Turn, item: Item, before: ItemState) -> Upkeep:
