@@ -12,10 +12,10 @@ from hapair.core.right import holding
 from hapair.core.words.effects import Act, Do
 from hapair.core.words.events import Ended, Halt, Introduce, Run, Tick
 from hapair.model.cluster import ArbitrationKind
-from hapair.model.data import Role
+from hapair.model.data import Disk, Role
 from hapair.model.outcome import HeldByPeer, NotNow, Outcome, Refused, Unknown
 from hapair.model.status import Failure, Phase, Standing, Version, Wanted
-from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built
+from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built, facts
 from tests.core.test_lifecycle import said_phase
 from tests.sim.settings import Shape, application, built_from
 
@@ -247,3 +247,13 @@ def test_after_a_restart_of_the_daemon_the_wait_begins_anew() -> None:
     state, _ = node.begin(ME, "boot1", 9, built(), bench.state.stored, bench.now_s)
     assert state.addresses_until_s > bench.now_s
     assert node.step(state, Tick(bench.now_s + 0.1))[0].standing is Standing.ALONE
+
+
+def test_a_peer_on_which_it_failed_tries_again_when_there_is_no_copy_here() -> None:
+    bench = introduced(Do.START_PROGRAM, WHY, current=True)
+    assert bench.record.owner == PEER
+    failed = replace(bench.record, owner=ME, failed_on=(PEER,), version=Version(0, 90))
+    bench.data(facts(disk=Disk.DISKLESS))
+    bench.peer_says(records=(failed,))
+    assert bench.record.owner == PEER
+    assert bench.record.failed_on == (PEER,), "it is tried there ever more slowly"

@@ -3,10 +3,11 @@
 import pytest
 
 from hapair.core.words.effects import Do
+from hapair.core.words.events import Halt, Run
 from hapair.model.cluster import ArbitrationKind
-from tests.sim.faults import FailActions, Fault, Partition, PowerOff, TakenAddress
+from tests.sim.faults import BreakDisk, Cut, FailActions, Fault, Partition, PowerOff, TakenAddress
 from tests.sim.machine import Trouble
-from tests.sim.settings import NODES
+from tests.sim.settings import NODES, PRIVATE
 from tests.sim.stage import DATA, KINDS, LONG_S, ORDERS, WITNESS, Stage, with_kind
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -84,3 +85,16 @@ def test_a_strangers_address_stays_a_conflict_with_an_alarm_and_is_asked_for_aga
     assert stage.copy("node2", DATA).role.value == "Primary"  # The data stays up.
     stage.takes_over("node2", LONGEST_PAUSE_S)
     stage.ends_well()
+
+
+def test_where_it_failed_it_is_tried_again_when_the_other_nodes_copy_is_lost() -> None:
+    stage = Stage(with_kind(WITNESS)).begin()
+    stage.types("node1", Halt(ORDERS))
+    stage.suffers(fails(Do.START_PROGRAM, 10.0, "node1"))
+    stage.world.command("node1", Run(ORDERS))
+    stage.takes_over("node2", 30.0)
+    stage.suffers(BreakDisk("node2", DATA, LONG_S))
+    stage.run_for(3.0)
+    stage.suffers(Cut(PRIVATE, NODES, 5.0))
+    stage.waits_for(lambda: stage.served_by() == "", 10.0)
+    stage.takes_over("node1", LONGEST_PAUSE_S)

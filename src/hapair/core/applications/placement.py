@@ -141,17 +141,17 @@ def view(state: NodeState, application: Application) -> View:
 
 
 def peer_can(v: View) -> bool:
-    """Tell whether the peer could start it; what was written here may be missing there.
+    """Tell whether the peer could try to start it; what was written here may be missing there.
 
     Who cannot store cannot even take note that it belongs to it.
     """
     able = v.agreed and not trials.takes_nothing(v.state)
-    return able and v.peer_current and not v.failed_there and v.peer_stopped
+    return able and v.peer_current and v.peer_stopped
 
 
 def peer_has_all(v: View) -> bool:
-    """Tell whether the peer could start it and has every write that was made here (R2)."""
-    return peer_can(v) and v.joined
+    """Tell whether no start failed on the peer, and it has every write that was made here (R2)."""
+    return peer_can(v) and not v.failed_there and v.joined
 
 
 def is_lost(v: View) -> bool:
