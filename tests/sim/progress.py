@@ -12,6 +12,7 @@ from hapair.core.copies import replication
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Beat
 from hapair.core.words.state import NodeState
+from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Record, Standing, Wanted
 from tests.checkers.rules import BrokenRuleError
@@ -188,6 +189,10 @@ class Progress:
         """
         peer = self.world.machines[other(machine.name)]
         theirs = self.world.resources[resource].side(peer.name)
+        operator = machine.built.cluster.arbitration is ArbitrationKind.OPERATOR
+        theirs_state = self.world.state(peer.name)
+        if operator and theirs_state is not None and theirs_state.standing is Standing.HALTED:
+            return "the other one was halted while it was out of sight (safety.md, limits)"
         if theirs.foreign:
             return "somebody wrote to the other one behind DRBD"
         if theirs.broken and theirs.unseen:

@@ -1,12 +1,15 @@
 """A peer that was halted while it was cut off: what clstat names is what helps."""
 
+from math import inf
+
 import pytest
 
 from hapair.core import explain
 from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Form, Leave
 from hapair.model.status import Standing
-from tests.sim.faults import PullCable
+from tests.sim.faults import KillDaemon, PullCable, SlowStore
 from tests.sim.machine import Core
+from tests.sim.progress import SERVES_WITHIN_S, Progress
 from tests.sim.run import CORE
 from tests.sim.settings import PUBLIC
 from tests.sim.stage import ASK_OPERATOR, ORDERS, Stage
@@ -55,3 +58,33 @@ def test_or_a_person_says_that_it_does_not_matter(*, off: bool) -> None:
     said = stage.types("node2", ConfirmPeerDown() if off else ConfirmCopy(ORDERS))
     assert said.accepted
     stage.waits_for(lambda: stage.served_by() == "node2", 30.0)
+
+
+def died_before_it_formed(after_s: float) -> Stage:
+    """node1 boots while its disk takes nothing, and its daemon dies so long after it was asked."""
+    stage = Stage(ASK_OPERATOR).begin()
+    stage.world.power_off("node1")
+    stage.run_for(10.0)
+    stage.suffers(SlowStore("node1", inf, after_s + 5.0))
+    stage.world.power_on("node1")
+    stage.run_for(1.0 + after_s)
+    stage.suffers(KillDaemon("node1", 0.5))
+    stage.run_for(20.0)
+    return stage
+
+
+def test_a_daemon_that_dies_before_it_answers_a_boot_is_asked_again() -> None:
+    stage = died_before_it_formed(0.5)
+    assert stage.is_together()
+    assert stage.served_by() == "node1"
+    stage.ends_well()
+
+
+def test_one_that_dies_later_stays_halted_and_a_person_is_needed() -> None:
+    """A limit in safety.md: with operator, nobody knows what it wrote while it was out of sight."""
+    stage = died_before_it_formed(5.0)
+    assert stage.standing("node1") is Standing.HALTED
+    Progress(stage.world, stage.watch, stage.faults)
+    stage.run_for(SERVES_WITHIN_S + 10.0)
+    assert stage.served_by() == ""
+    stage.ends_well()

@@ -21,12 +21,12 @@ from hapair.core.words.effects import (
     SetBeat,
     Store,
 )
-from hapair.core.words.events import Command, ConfirmPeerDown, Event, Form, PeerState, Start, Tick
+from hapair.core.words.events import Command, ConfirmPeerDown, Event, PeerState, Tick
 from hapair.core.words.state import NodeState
 from hapair.model.outcome import Outcome
 from hapair.ports.peer import UNDECIDED_MAX_S
 from tests.checkers.rules import one_writer
-from tests.sim import parcels, watchdog
+from tests.sim import boots, parcels, watchdog
 from tests.sim.beats import Beats
 from tests.sim.client import Clients
 from tests.sim.clockwork import Clockwork
@@ -47,7 +47,6 @@ from tests.sim.tunnel import Tunnel
 
 FACTS_TAKE_S: Final = (0.002, 0.03)
 SYSTEMD_RESTARTS_AFTER_S: Final = 0.5
-BOOT_UNIT_AFTER_S: Final = 1.0
 INBOX_MAX: Final = 400  # No more heartbeats wait for a daemon that is stopped, or for its disk.
 READS_ITSELF_S: Final = (0.002, 1.0)  # What is known of the kernel, while no stream tells of it.
 
@@ -171,15 +170,7 @@ class World:
         self.start_daemon(node)
         if form:
             boot = machine.boots
-            self.clockwork.after(BOOT_UNIT_AFTER_S, partial(self._boot_unit, machine, boot))
-
-    def _boot_unit(self, machine: Machine, boot: int) -> None:
-        if not machine.powered or machine.boots != boot:
-            return
-        if machine.listens:
-            self.command(machine.name, Form(start=Start.BY_BOOT))
-        else:
-            self.clockwork.after(1.0, partial(self._boot_unit, machine, boot))
+            self.clockwork.after(boots.UNIT_AFTER_S, partial(boots.ask, self, machine, boot))
 
     def power_off(self, node: str) -> None:
         machine = self.machines[node]
