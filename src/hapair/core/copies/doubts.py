@@ -92,11 +92,12 @@ def absorb_lost_disks(turn: Turn, before: Mapping[str, VolumeFacts]) -> None:
     """Doubt a copy of which the disk and the peer are seen to be gone at once.
 
     The kernel may have written to the peer alone in between; seen together, both would tell it.
+    Who takes a resource down disconnects it first, for good: it writes to nobody then.
     """
     lost = set()
     for name, facts in turn.state.facts.items():
         was = before.get(name)
-        alone = facts.disk is Disk.DISKLESS and not facts.kernel_answers
+        alone = replication.has_no_disk(turn.state, name) and not facts.kernel_answers
         if alone and was is not None and was.kernel_answers and was.disk is not Disk.DISKLESS:
             lost.add(name)
     if not lost <= set(turn.state.stored.unproven):
