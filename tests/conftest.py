@@ -30,8 +30,12 @@ MEASURED = (
     "tests/jobs/",
     "tests/runtime/test_timeline.py",
 )
-# Of these: it takes minutes, and goes where the others have been.
-NOT_MEASURED = ("tests/jobs/test_every_interruption.py",)
+# Of these: they play hundreds of stories, and go where the others have been.
+NOT_MEASURED = (
+    "tests/jobs/test_abandon.py",
+    "tests/jobs/test_every_interruption.py",
+    "tests/jobs/test_release.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
