@@ -5,7 +5,7 @@ SHELL := /bin/sh
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
-# How many seeds of the simulator are played: 20,000 by `make sim`, 1,500 by `make test`, and how
+# How many seeds of the simulator are played: 20,000 by `make sim`, 1,000 by `make test`, and how
 # many besides without an operator: 2,000. With UNATTENDED=1 `make sim` plays only such.
 SEEDS ?=
 UNATTENDED ?=
@@ -128,7 +128,7 @@ test: ready-lab deb ## what continuous integration runs: all but the long scenar
 	@$(MAKE) --no-print-directory --jobs=2 emulated lint types
 	@# One run, for whoever counts tests by pytest's last line.
 	$(PYTEST) -m "not long and not deep" $(BESIDE_GUESTS) --in-time $(COVERAGE) --times \
-		--seeds=$(or $(SEEDS),1500) --unattended=2000
+		--seeds=$(or $(SEEDS),1000) --unattended=2000
 
 .PHONY: demo
 demo: images ## build a cluster, pull the power of the active node, watch the service return
