@@ -23,7 +23,6 @@ LAB_TIMEOUT_S = 1800  # A fuse: longer than three waits of PATIENCE_S of src/hap
 # With --cov these cover every branch of model, config and core. What is not measured is not slowed
 # down: the simulator would need four times as long.
 MEASURED = (
-    "tests/arch/",
     "tests/build/",
     "tests/config/",
     "tests/core/",
