@@ -23,15 +23,18 @@ LAB_TIMEOUT_S = 1800  # A fuse: longer than three waits of PATIENCE_S of src/hap
 # With --cov these cover every branch of model, config and core. What is not measured is not slowed
 # down: the simulator would need four times as long.
 MEASURED = (
-    "tests/arch/",
     "tests/build/",
     "tests/config/",
     "tests/core/",
     "tests/jobs/",
     "tests/runtime/test_timeline.py",
 )
-# Of these: it takes minutes, and goes where the others have been.
-NOT_MEASURED = ("tests/jobs/test_every_interruption.py",)
+# Of these: they play hundreds of stories, and go where the others have been.
+NOT_MEASURED = (
+    "tests/jobs/test_abandon.py",
+    "tests/jobs/test_every_interruption.py",
+    "tests/jobs/test_release.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,7 +8,7 @@ from hapair.core.explain import Alarm
 from hapair.model.storage import LogicalVolume
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.verbs import Call
-from tests.jobs.test_every_interruption import Story, all_moments, tools
+from tests.jobs.troubles import Story, all_moments, tools
 from tests.jobs.world import NATIVE, World
 
 __all__ = ["tools"]
@@ -135,7 +135,7 @@ async def test_what_is_built_is_not_taken_back(tmp_path: Path) -> None:
     built = [host.looks() for host in story.world.hosts.values()]
     await abandoned(story.world)
     assert [host.looks() for host in story.world.hosts.values()] == built
-    assert story.is_built()
+    assert story.is_done()
 
 
 async def test_the_other_node_is_sent_to_where_the_note_lies(tmp_path: Path) -> None:

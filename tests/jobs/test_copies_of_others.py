@@ -15,7 +15,7 @@ from hapair.runtime.jobs.parcel import FILE_BYTES_MAX, FILES_MAX, ParcelError, p
 from hapair.runtime.verbs import Call
 from tests.jobs.material import MIB, situation
 from tests.jobs.test_abandon import abandoned, damage, interrupted
-from tests.jobs.test_every_interruption import Story, tools
+from tests.jobs.troubles import Story, tools
 from tests.jobs.world import LEFT_OUT, OVER_DRBD, PLAIN, Bench, World
 
 __all__ = ["tools"]

@@ -10,7 +10,14 @@ from hapair.core.words.stored import Stored
 from hapair.model.status import Record, Wanted
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.verbs import Call
-from tests.jobs.test_every_interruption import DEPTH, TROUBLES, Story, befalls, tools
+from tests.jobs.troubles import (
+    TROUBLES,
+    Story,
+    again_and_again,
+    all_moments,
+    at_each_moment,
+    tools,
+)
 from tests.jobs.world import NAMES, NATIVE, OVER_DRBD, PLAIN, RETIRED
 
 __all__ = ["tools"]
@@ -64,67 +71,34 @@ class Release(Story):
 
     async def lose_peer_at(self, what: str, root: Path) -> None:
         """Lose the peer at the moment of a release that is called so."""
-        moments = await all_moments(root / "smooth")
+        moments = await all_moments(root / "smooth", begin_release)
         self.let("peer lost", next(n for n, each in enumerate(moments) if each.startswith(what)))
 
-    def is_as_before(self) -> bool:
-        return self.looks() == self.before
-
-    def is_released(self) -> bool:
+    def is_done(self) -> bool:
         *hosts, generations, notes = self.world.looks()
         return (hosts, generations, notes) == RELEASED
 
-    async def end(self, told: str, *, build_again: bool = True) -> None:
-        self.mend()
-        assert await self.take_back() == (), told
-        assert self.is_as_before() != self.is_released(), f"{told}: {self.world.looks()}"
-        if build_again:
-            assert await self.type_it(), told
-            assert self.is_released(), f"{told}: {self.world.looks()}"
 
-
-async def all_moments(root: Path) -> tuple[str, ...]:
-    story = await Release.of_built(root)
-    assert await story.type_it()
-    assert story.is_released(), story.world.looks()
-    return tuple(story.world.moments)
+async def begin_release(root: Path, number: int) -> Release:
+    return await Release.of_built(root, tuple(Wanted)[number % 3])
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 async def test_a_trouble_at_any_moment_ends_in_one_of_two_states(
     tmp_path: Path, trouble: str
 ) -> None:
-    moments = await all_moments(tmp_path / "smooth")
-    for number, moment in enumerate(moments):
-        if not befalls(trouble, moment):
-            continue
-        wanted = tuple(Wanted)[number % 3]
-        story = await Release.of_built(tmp_path / str(number), wanted)
-        story.let(trouble, number)
-        told = f"{trouble} at {number} ({moment}), {wanted}"
-        says_released = await story.type_it()
-        if says_released:
-            assert story.is_released(), f"{told}: {story.world.looks()}"
-        elif trouble == "interrupted":
-            assert story.is_as_before() != story.is_released(), f"{told}: {story.world.looks()}"
-        await story.end(told, build_again=number % 2 == 0)
+    async for each in at_each_moment(trouble, tmp_path, begin_release):
+        if trouble == "interrupted":
+            assert each.story.is_as_before() != each.story.is_done(), each.told
+        await each.story.end(each.told, again=each.number % 2 == 0)
 
 
 @pytest.mark.parametrize("seed", range(NESTED))
 async def test_it_may_be_interrupted_again_and_again(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    moments = await all_moments(tmp_path / "smooth")
+    moments = await all_moments(tmp_path / "smooth", begin_release)
     story = await Release.of_built(tmp_path / "story", chance.choice(tuple(Wanted)))
-    told = [(chance.choice(TROUBLES), chance.randrange(len(moments)))]
-    story.let(*told[0])
-    await story.type_it()
-    for _ in range(DEPTH - 1):
-        told.append((chance.choice(TROUBLES), chance.randrange(40)))
-        if chance.random() < 0.5:
-            story.mend()
-        story.let(*told[-1])
-        await (story.take_back() if chance.random() < 0.7 else story.type_it())
-    await story.end(str(told))
+    await again_and_again(story, chance, len(moments))
 
 
 async def test_what_is_started_again_is_not_started_once_more(tmp_path: Path) -> None:
@@ -148,7 +122,7 @@ async def test_what_is_started_again_is_not_started_once_more(tmp_path: Path) ->
 async def test_a_peer_that_owns_it_by_now_lets_it_run_again(tmp_path: Path) -> None:
     """This node dies in between, and the other one is given the right, with what it knows."""
     story = await Release.of_built(tmp_path / "story")
-    moments = await all_moments(tmp_path / "smooth")
+    moments = await all_moments(tmp_path / "smooth", begin_release)
     story.let("power lost", moments.index("node2: before the configuration is used"))
     assert not await story.type_it()
     halted = story.record()
@@ -173,7 +147,7 @@ async def test_data_is_mounted_while_the_part_of_a_lost_peer_waits(tmp_path: Pat
     assert "it is out of the cluster, but this is left of it" in alarm.text
     story.mend()
     assert await story.type_it(), "typed again, it is brought to its end"
-    assert story.is_released()
+    assert story.is_done()
 
 
 async def test_a_peer_that_is_lost_for_good_is_given_up_by_abandoning(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hapair.ports.programs import Finished, TimedOut
 from hapair.runtime.jobs import survey as surveys
 from hapair.runtime.jobs.survey import survey
 from tests.fakes.storage import FakeLogicalVolumes
-from tests.jobs.test_every_interruption import tools
+from tests.jobs.troubles import tools
 from tests.jobs.world import Natives
 
 __all__ = ["tools"]

@@ -9,7 +9,7 @@ from hapair.core.plan.application import Plan, make_plan
 from hapair.model.storage import Folder
 from hapair.runtime.verbs import Call
 from tests.jobs.material import WAY, mounted, situation
-from tests.jobs.test_every_interruption import tools
+from tests.jobs.troubles import tools
 from tests.jobs.world import World
 
 __all__ = ["tools"]

@@ -6,6 +6,7 @@ Everything that a builder does passes ``World.moment``, where a test lets someth
 # ruff: noqa: ARG002 - a port says more than a stand-in needs.
 
 import asyncio
+import functools
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,8 @@ from tests.fakes.storage import FakeLogicalVolumes
 from tests.jobs.material import BUILT, HERE, MOUNT, THERE
 
 NAMES: Final = ("node1", "node2")
+# A world asks at every moment what is built, and hardly ever is that something new.
+as_built = functools.cache(load_built)
 APPCONF: Final = (
     '<application name="orders" preferred="node1"><volumegroup name="vg_orders"/></application>'
 )
@@ -451,7 +454,7 @@ class World:
         return Places(self.root / name)
 
     def built(self, name: str) -> Built:
-        return load_built(self.places(name).built.read_bytes())
+        return as_built(self.places(name).built.read_bytes())
 
     def start_daemon(self, name: str) -> None:
         """Make a builder over what is on disk, as a new daemon does."""
