@@ -21,19 +21,22 @@ def test_swap_exports_and_devices_above_are_named_with_their_mend(tmp_path: Path
         "Filename\tType\n/srv/orders/swap\t4\n/srv/orders2/swap\t4\n/dev/vda9\t4\n"
     )
     (proc / "fs/nfsd/exports").write_text(
-        "# Version 1.1\n/srv/orders/out\t10.0.0.0/8(rw,sync)\n/srv/other\t*(ro)\n"
+        "# Version 1.1\n/srv/orders\t10.0.0.0/8(ro,root_squash,sync,no_wdelay,v4root,fsid=0)\n"
+        "/srv/orders/out\t10.0.0.0/8(rw,sync)\n/srv/other\t*(ro)\n"
     )
     above = sys / "dev/block/147:3/holders"
     (above / "dm-5/dm").mkdir(parents=True)
     (above / "dm-5/dm/name").write_text("vg-guest\n")
     (above / "md0").mkdir()
     told = {each.what: each.mend for each in in_kernel(OURS, proc, sys)}
+    assert list(told.values())[-1] == "exportfs -f", "clients come anew while there is an export"
     assert told == {
         "the device-mapper map vg-guest": "dmsetup remove vg-guest",
         "the device md0": "stop what uses /dev/md0",
         "the swap space /srv/orders/swap": "swapoff /srv/orders/swap",
         "the NFS export of /srv/orders/out to 10.0.0.0/8(rw,sync)":
             "exportfs -u 10.0.0.0/8:/srv/orders/out",
+        "the way of NFS clients through /srv/orders to what is exported in it": "exportfs -f",
     }  # fmt: skip
 
 

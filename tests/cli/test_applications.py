@@ -152,27 +152,35 @@ def test_abandoning_says_what_is_as_before_what_stays_and_where_the_note_is(
 LEFT: JsonObject = {
     "application": "orders",
     "steps": ["node1: stop the application", "node1: mount the file system natively orders.data"],
-    "told": ["node2: vg_orders/data keeps the former copy, which nothing mounts"],
+    "told": [
+        "node2: vg_orders/data keeps the former copy, which nothing mounts",
+        "node1: start its program again, as without the cluster: systemctl start orders.service",
+    ],
+    "start_again": "systemctl start orders.service",
     "changed": True,
 }
+LAST_WORDS = (
+    "  node2: vg_orders/data keeps the former copy, which nothing mounts\n"
+    "  node1: start its program again, as without the cluster: systemctl start orders.service\n"
+)
 
 
 def test_a_release_says_what_is_left_of_it(daemon: FakeDaemon) -> None:
     daemon.answer("release", LEFT)
     assert given("clbuildapp", "--release", "orders").out == (
-        "orders is out of the cluster (2 steps)\n"
-        "  node2: vg_orders/data keeps the former copy, which nothing mounts\n"
+        f"orders is out of the cluster (2 steps)\n{LAST_WORDS}"
     )
     assert given("clbuildapp", "--release", "orders", "--plan").out == (
         "  1. node1: stop the application\n"
         "  2. node1: mount the file system natively orders.data\n"
-        "afterwards:\n"
-        "  node2: vg_orders/data keeps the former copy, which nothing mounts\n"
+        f"afterwards:\n{LAST_WORDS}"
         "nothing was changed; without --plan this is done\n"
     )
     asked = [{"application": "orders", "plan": False}, {"application": "orders", "plan": True}]
     assert daemon.asked_for("release") == asked
-    assert given("clbuildapp", "--release", "orders", "--json").json["changed"]
+    said = given("clbuildapp", "--release", "orders", "--json").json
+    assert said["changed"]
+    assert said["start_again"] == "systemctl start orders.service"
     daemon.answer("release", {"application": "orders", "steps": [], "told": [], "changed": False})
     came = given("clbuildapp", "orders", "--release")
     assert came.out == "orders is not built: there is nothing to release\n"

@@ -146,10 +146,10 @@ def test_the_outer_of_two_mounts_comes_first() -> None:
 @pytest.mark.parametrize(
     ("program", "start"),
     [
-        (Script("/opt/run"), "start its program again: /opt/run start"),
+        (Script("/opt/run"), "/opt/run start"),
         (Unit("orders.service"), "systemctl start orders.service"),
-        (OcfAgent("heartbeat", "pgsql"), "ocf:heartbeat:pgsql"),
-        (None, "its addresses are on no node any more: 10.0.1.50"),
+        (OcfAgent("heartbeat", "pgsql"), ""),
+        (None, ""),
     ],
 )
 def test_what_nobody_does_any_more_is_told(program: Program | None, start: str) -> None:
@@ -161,12 +161,29 @@ def test_what_nobody_does_any_more_is_told(program: Program | None, start: str) 
     )
     bench = Bench(replace(what, applications=(alone,)))
     bench.together()
-    told = " ".join(make_release(bench.state, NAME, (RESOURCE,), ()).told)
-    assert start in told
+    release = make_release(bench.state, NAME, (RESOURCE,), ())
+    assert release.start_again == start
+    told = " ".join(release.told)
+    assert "node1: its addresses are on no node any more: 10.0.1.50" in told
+    assert release.told[-1].endswith(start)
+    assert ("start its program again" in told) is (program is not None)
+    assert ("the agent ocf:heartbeat:pgsql" in told) is isinstance(program, OcfAgent)
     assert "/etc/fstab" not in told
     bare = replace(alone, application=replace(alone.application, program=None, addresses=()))
     bench.do(Configured(bench.now_s, replace(what, applications=(bare,))))
     assert "program" not in " ".join(make_release(bench.state, NAME, (), ()).told)
+
+
+def test_the_last_word_is_what_starts_a_unit_as_before_the_cluster() -> None:
+    what = built()
+    (entry,) = what.applications
+    unit = replace(entry.application, program=Unit("orders.service"))
+    bench = Bench(replace(what, applications=(replace(entry, application=unit),)))
+    bench.together()
+    again = "systemctl enable --now orders.socket orders.service"
+    release = make_release(bench.state, NAME, (RESOURCE,), (), again)
+    assert release.start_again == again
+    assert release.told[-1] == f"node1: start its program again, as without the cluster: {again}"
 
 
 # --- Whose it is ----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from hapair.core.plan.unit_checks import objections
+from hapair.core.plan.unit_checks import given_back, objections
 from hapair.model.unit import ProgramUnit, Starter
 
 NAME: Final = "orders.service"
@@ -144,3 +144,34 @@ def test_no_mend_stops_what_the_cluster_runs(*, follows: bool) -> None:
     mends = [mend for _, mend in said(beside(socket, unit=enabled), runs_here=True)]
     assert mends[0] == "systemctl disable orders.service"
     assert any("--now" in each for each in mends) is not follows  # A mere socket may go.
+
+
+STATIC: Final = ProgramUnit(NAME, "static", active=True)
+WAYS_BACK: Final[dict[str, tuple[ProgramUnit, tuple[str, ...], str]]] = {
+    "a boot started it": (AT_REST, (), "systemctl enable --now orders.service"),
+    "a script of System V did": (
+        ProgramUnit(NAME, "generated"), (), "systemctl enable --now orders.service",
+    ),
+    "its socket, which is not opened beside a service that runs": (
+        AT_REST, ("orders.socket",), "systemctl enable --now orders.socket orders.service",
+    ),
+    "only its timer": (
+        STATIC, ("orders.timer",),
+        "systemctl enable --now orders.timer; systemctl start orders.service",
+    ),
+    "a person": (STATIC, (), "systemctl start orders.service"),
+    "the generator of Debian's PostgreSQL": (
+        ProgramUnit("postgresql@15-a-b.service", "disabled"), (),
+        (
+            "echo auto >/etc/postgresql/15/a-b/start.conf; systemctl daemon-reload;"
+            " systemctl start postgresql@15-a-b.service"
+        ),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("unit", "triggers", "typed"), WAYS_BACK.values(), ids=WAYS_BACK)
+def test_what_started_it_before_the_cluster_can_be_told_to_do_so_again(
+    unit: ProgramUnit, triggers: tuple[str, ...], typed: str
+) -> None:
+    assert given_back(unit, triggers) == typed

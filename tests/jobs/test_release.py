@@ -3,13 +3,17 @@
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from hapair.core.words.stored import Stored
+from hapair.model.application import Unit
 from hapair.model.status import Record, Wanted
+from hapair.ports.programs import Finished, TimedOut
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.verbs import Call
+from tests.fakes.small import Answer
 from tests.jobs.troubles import (
     TROUBLES,
     Story,
@@ -206,6 +210,71 @@ async def test_a_plan_changes_nothing_and_says_what_is_left_afterwards(tmp_path:
     told = " ".join(str(each) for each in result["told"])  # type: ignore[attr-defined]
     assert "node2: vg_orders/data keeps the former copy" in told
     assert "its line in /etc/fstab stays commented out" in told
+
+
+NAME: Final = "orders.service"
+SHOWN: Final = "Id=orders.service\nTriggers=\nLoadState=loaded\nUnitFileState=disabled\n"
+OF_UNIT: Final[dict[str, tuple[dict[str, Answer], str]]] = {
+    "with a socket that nothing has loaded": (
+        {
+            "systemctl list-unit-files": Finished(0, "orders.socket disabled enabled\n", ""),
+            "systemctl show --property=Id,Triggers -- orders.socket": Finished(
+                0, f"Id=orders.socket\nTriggers={NAME}\n", ""
+            ),
+            "systemctl show": Finished(0, SHOWN, ""),
+        },
+        f"systemctl enable --now orders.socket {NAME}",
+    ),
+    "alone": ({"systemctl show": Finished(0, SHOWN, "")}, f"systemctl enable --now {NAME}"),
+    "that is gone": (
+        {"systemctl show": Finished(0, "LoadState=not-found\n", "")}, f"systemctl start {NAME}",
+    ),
+}  # fmt: skip
+
+
+def run_a_unit(story: Release, answers: dict[str, Answer]) -> None:
+    """Let its program be a unit of which systemd answers so."""
+    core, run = story.world.cores["node1"], story.world.run
+    run.answers, run.ran = dict(answers), []
+    (entry,) = core.built.applications
+    application = replace(entry.application, program=Unit(NAME))
+    core.built = replace(core.built, applications=(replace(entry, application=application),))
+
+
+@pytest.mark.parametrize(("answers", "typed"), OF_UNIT.values(), ids=OF_UNIT)
+async def test_the_last_word_is_what_lets_a_unit_run_as_before(
+    tmp_path: Path, answers: dict[str, Answer], typed: str
+) -> None:
+    """No boot starts a unit of the cluster: it was disabled for that, and its socket with it."""
+    story = await Release.of_built(tmp_path / "story")
+    run_a_unit(story, answers)
+    result = await story.typed_here(plan=True)
+    assert result["start_again"] == typed
+    assert str(result["told"][-1]).endswith(f": {typed}")  # type: ignore[index]
+    asked = ("systemctl show", "systemctl list-unit-files")
+    assert all(line.startswith(asked) for line in story.world.run.ran)
+    await story.lose_peer_at("node1: mount the file system natively, before", tmp_path)
+    with pytest.raises(RpcError) as error:
+        await story.typed_here()
+    assert error.value.mend.endswith(f"its program is started by: {typed}")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"systemctl show": TimedOut(20.0)},
+        {"systemctl list": TimedOut(20.0), "systemctl show": Finished(0, SHOWN, "")},
+    ],
+)
+async def test_a_line_of_which_a_part_may_be_missing_is_not_given(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    story = await Release.of_built(tmp_path / "story")
+    run_a_unit(story, answers)
+    with pytest.raises(RpcError, match="systemd gives no answer about orders") as error:
+        await story.typed_here()
+    assert error.value.exit_code is ExitCode.NOT_NOW
+    assert story.record().wanted is Wanted.UP, "nothing was stopped"
 
 
 async def test_typed_again_there_is_nothing_to_release(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from hapair.model.application import FileSystem, Script, Unit
 from hapair.model.unit import ProgramUnit, Starter, Unusable
 from hapair.ports.programs import Finished, TimedOut
 from hapair.runtime.jobs.survey import FILE_SYSTEM_TOOLS, TOOLS, survey
-from hapair.runtime.jobs.units import unit_facts
+from hapair.runtime.jobs.units import disabled_triggers, unit_facts
 from tests.fakes.small import Answer, FakeRunner
-from tests.jobs.material import ORDERS, situation
+from tests.jobs.material import ORDERS, mounted, situation
 
 NAME: Final = "orders.service"
 # As systemd 252 prints them, for a service that also starts its socket.
@@ -76,6 +76,33 @@ async def test_a_unit_that_nobody_starts_needs_no_second_question() -> None:
     assert len(run.ran) == 1
 
 
+# Nothing has loaded these; the second one starts another unit.
+LISTED: Final = """\
+orders-nightly.timer disabled enabled
+other.socket         disabled enabled
+instances@.socket    disabled enabled
+"""
+TRIGGERS: Final = "Id=orders-nightly.timer\nTriggers=orders.service\n\nId=other.socket\nTriggers=\n"
+
+
+@pytest.mark.parametrize(
+    ("listed", "shown", "found"),
+    [
+        (Finished(0, LISTED, ""), Finished(0, TRIGGERS, ""), ("orders-nightly.timer",)),
+        (Finished(1, "", ""), Finished(1, "", "nothing was asked for"), ()),
+        (TimedOut(10.0), Finished(0, TRIGGERS, ""), None),
+        (Finished(1, "", "no bus"), Finished(0, TRIGGERS, ""), None),
+        (Finished(0, LISTED, ""), TimedOut(10.0), None),
+    ],
+)
+async def test_a_trigger_that_is_disabled_is_found_under_any_name(
+    listed: Answer, shown: Answer, found: tuple[str, ...] | None
+) -> None:
+    run = FakeRunner({"systemctl list-unit-files": listed, "systemctl show": shown})
+    assert await disabled_triggers(NAME, run) == found
+    assert not any("@." in line for line in run.ran)
+
+
 def not_loaded(state: str) -> Callable[[], FakeRunner]:
     return lambda: systemd(Finished(0, f"Id={NAME}\nLoadState={state}\n", ""))
 
@@ -135,3 +162,13 @@ async def test_a_program_that_cannot_be_run_is_told_with_what_to_type(
 
 def test_every_tool_that_is_asked_for_has_a_package_to_install() -> None:
     assert {*TOOLS, *FILE_SYSTEM_TOOLS, *FileSystem} == set(PACKAGES)
+
+
+def test_what_a_boot_does_with_the_volume_of_a_unit_is_to_be_done_by_the_unit() -> None:
+    """Such an application has no start script."""
+    here = mounted(other_mounters=("the line of /etc/exports that exports /srv/orders",))
+    for program, place in ((Unit(NAME), f"its unit: systemctl edit {NAME}"),
+                           (Script("/etc/cluster/orders/run"), "its start script")):  # fmt: skip
+        problems = make_plan(situation(here=here, application=replace(ORDERS, program=program)))
+        assert isinstance(problems, tuple)
+        assert [each.mend.partition("belongs into ")[2] for each in problems] == [place]

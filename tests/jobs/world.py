@@ -431,6 +431,7 @@ class World:
     cores: dict[str, Core] = field(default_factory=dict)
     moments: list[str] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)  # What no node's version knows.
+    run: FakeRunner = field(default_factory=FakeRunner)
     # What happens at the moment with this number; the answer takes the place of the deed's own.
     happens: dict[int, Callable[[str], Outcome | None]] = field(default_factory=dict)
 
@@ -469,7 +470,7 @@ class World:
             self.instant(f"{name}: after the configuration was used")
 
         around = Surroundings(
-            lambda: node, reload, core.command, FakeRunner(), places,
+            lambda: node, reload, core.command, self.run, places,
             Memory(places.memory, self, name), core.halt, retry_s=0.0,
         )  # fmt: skip
         bench = cast("Workshop", Bench(self, self.hosts[name]))

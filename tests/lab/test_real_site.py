@@ -1,9 +1,10 @@
-"""An application as a real site has it goes from its running service into the cluster.
+"""An application as a real site has it goes from its running service into the cluster and back.
 
-Two file systems in two groups, with quotas, options, owners that are not root's and a space in a
-path; lines in the fstab of both nodes, each spelt in its own way; a service and its socket, both
-enabled on both nodes; a folder of it mounted once more. What clbuildapp refuses is mended by typing
-what it says, word by word.
+Two file systems in two groups, one inside the other, with quotas, options, owners that are not
+root's and a space in a path; lines in the fstab of both nodes, each spelt in its own way; a service
+and its socket, both enabled on both nodes; a folder of it mounted once more, and exported. What
+clbuildapp refuses is mended by typing what it says, word by word, and so is what a release leaves
+to a person.
 """
 
 import json
@@ -19,11 +20,18 @@ from hapair_lab.machine import Machine
 from tests.checkers.rules import nothing_lost, one_writer
 from tests.lab.story import seen
 
-pytestmark = [pytest.mark.lab(seconds=115), pytest.mark.long]
+pytestmark = [pytest.mark.lab(seconds=180), pytest.mark.long]
 
 REFUSED: Final = 2
+# What the way in and out of a cluster may touch: of files of the system all but their age.
+SYSTEM: Final = (
+    "find /etc/drbd.d /etc/lvm/*.conf /etc/systemd /etc/fstab /etc/exports"
+    " -printf '%p %l %y %u:%g %m ' '(' -type f -exec sha256sum {} ';' -o -printf '\\n' ')' | sort;"
+    " lvs --noheadings -o vg_name,lv_name,lv_size,lv_tags; grep ' cs:' /proc/drbd;"
+    " systemctl is-enabled orders.socket orders.service; true"
+)
 DATA: Final = cluster.MOUNT_POINT
-FILES: Final = "/srv/big files"
+FILES: Final = f"{DATA}/big files"
 IN_FSTAB: Final = FILES.replace(" ", "\\040")
 MARK: Final = "# hapair mounts this over DRBD: "
 UNITS: Final = {
@@ -60,6 +68,18 @@ FSTAB: Final = {
         " prjquota,nofail,x-systemd.device-timeout=2s 0 0\n"
     ),
 }
+RETIRED: Final = "# hapair left a former copy here, the data is on the other node: "
+EXPORT: Final = f"{DATA}/public 10.77.1.0/24(ro,fsid=1,no_subtree_check)\n"
+# What becomes of that line in a cluster: the service does it itself.
+EXPORTING: Final = f"""\
+[Unit]
+After=nfs-server.service
+
+[Service]
+ExecStartPost=+exportfs -o ro,fsid=1,no_subtree_check 10.77.1.0/24:{DATA}/public
+ExecStopPost=+exportfs -u 10.77.1.0/24:{DATA}/public
+"""
+DROP_INS: Final = "/etc/systemd/system/orders.service.d"
 # As packages and their administrators leave it.
 FILL: Final = f"""set -e
 cd {DATA}; mkdir public; head -c 1000000 /dev/urandom >public/prices
@@ -73,10 +93,32 @@ LOOKS: Final = f"""set -e
 grep -E '^[^ ]+ /srv/' /proc/mounts | cut -d' ' -f2- | sort
 repquota -u {DATA} | awk '$1 == "daemon" {{ print "at most", $4, $5 }}'
 xfs_quota -x -c 'report -p -n -N' '{FILES}'
-find {DATA} '{FILES}' ! -name lines.txt -printf '%p %u:%g %m %s\\n' | sort
+find {DATA} ! -name lines.txt -printf '%p %u:%g %m %s\\n' | sort
 getfacl -p '{FILES}/scans'; getfattr -d '{FILES}/scans'; stat -c '%n %U:%G %a' /srv
 sha256sum {DATA}/public/prices '{FILES}/scans/page'
 """
+ENABLED: Final = "orders.service is enabled: every boot would start it"
+TRIGGERED: Final = "orders.socket starts orders.service as soon as somebody connects"
+ON_DATA: Final = f"vg_orders/data on {DATA} is"
+EXPORTED: Final = (
+    f"{ON_DATA} also used at a boot by the line of /etc/exports that exports {DATA}/public"
+)
+HELD: Final = (
+    f"{ON_DATA} in use by python3 (... of orders.service), the mount on /export (its folder"
+    f" /public), the NFS export of {DATA}/public to 10.77.1.0/24(...), the way of NFS clients"
+    f" through {DATA} to what is exported in it, and must be unmounted once"
+)
+# Where, what is so, and what to do; all but the line of the export is typed as it stands here.
+IN_THE_WAY: Final = [
+    ("node1", ENABLED, "systemctl disable --now orders.service"),
+    ("node1", TRIGGERED, "systemctl disable --now orders.socket"),
+    ("node2", ENABLED, "systemctl disable orders.service"),
+    ("node2", TRIGGERED, "systemctl disable orders.socket"),
+    ("node1", EXPORTED, ("remove that; what the application needs of it belongs into its unit:"
+     " systemctl edit orders.service")),
+    ("node1", HELD, ("systemctl stop orders.service; umount /export; exportfs -u"
+     f" 10.77.1.0/24:{DATA}/public; exportfs -f")),
+]  # fmt: skip
 OPENING: Final = (
     f"exec 3<>/dev/tcp/127.0.0.1/{PORT}; echo '0 opening' >&3; read -r said <&3;"
     " [ \"$said\" = 'ok 0' ]"
@@ -106,11 +148,18 @@ def site(installed_lab: Lab) -> Lab:
     for node in installed_lab.nodes:
         lines = FSTAB[node.name].format(**names)
         node.put("/etc/fstab", node.get("/etc/fstab").decode() + lines)
-        node.check(f"systemctl daemon-reload && systemctl -q enable {' '.join(UNITS)}")
+        node.check(
+            "systemctl -q unmask nfs-server rpcbind.socket rpcbind.service && systemctl"
+            f" daemon-reload && systemctl -q enable {' '.join(UNITS)} nfs-server"
+            " && systemctl start nfs-server",
+            timeout_s=PATIENCE_S,
+        )
     node1.check(f"udevadm settle && mount {DATA} && mkdir '{FILES}' && mount -a && {FILL}")
     # As at a boot: a socket is refused when its service already runs.
     node1.check("systemctl start orders.socket && systemctl start orders.service")
     node1.check(f"mount --bind {DATA}/public /export")
+    node1.put("/etc/exports", EXPORT)
+    node1.check("exportfs -r")
     installed_lab.wait_until(
         "the service answers", lambda: node1.run(["bash", "-c", OPENING]).ok, timeout_s=PATIENCE_S
     )
@@ -124,6 +173,15 @@ def looks(node: Machine) -> str:
 def fstab_of(node: Machine) -> str:
     """Return fstab as it was before a build marked lines of it."""
     return node.get("/etc/fstab").decode().replace(MARK, "")
+
+
+def is_exported(lab: Lab, address: str) -> None:
+    """Look at the export as a client: the kernel holds what it exports from then on."""
+    size = lab.outside.check(
+        f"mount -t nfs4 -o ro {address}:{DATA}/public /mnt && stat -c %s /mnt/prices; umount /mnt",
+        timeout_s=PATIENCE_S,
+    )
+    assert size == "1000000\n"
 
 
 def form_a_cluster(lab: Lab) -> None:
@@ -146,9 +204,17 @@ def refused(lab: Lab) -> list[tuple[str, str, str]]:
     assert tried.exit_code == REFUSED, tried
     problems = json.loads(tried.stdout)["problems"]
     return [
-        (each["where"], re.sub(r"\(\d+ of", "(PID of", each["what"]), each["mend"])
+        (each["where"], re.sub(r"\((\d+|ro,[^)]*)", "(...", each["what"]), each["mend"])
         for each in problems
     ]
+
+
+def exports_by_its_unit(lab: Lab) -> None:
+    lab.node1.put("/etc/exports", "")
+    for node in lab.nodes:
+        node.check(f"mkdir {DROP_INS}")
+        node.put(f"{DROP_INS}/override.conf", EXPORTING)
+        node.check("systemctl daemon-reload")
 
 
 def serves_as_before(lab: Lab, before: str) -> Machine:
@@ -169,6 +235,7 @@ def goes_through_faults(lab: Lab, client: NeverStoppingClient, before: str) -> M
     node1.check("clmoveapp orders", timeout_s=PATIENCE_S)
     client.wait_for_answers(20)
     assert serves_as_before(lab, before) is node2
+    is_exported(lab, cluster.SERVICE_ADDRESS)
     node2.power_off()
     client.wait_for_answers(20)
     assert serves_as_before(lab, before) is node1
@@ -185,29 +252,56 @@ def goes_through_faults(lab: Lab, client: NeverStoppingClient, before: str) -> M
     return serves_as_before(lab, before)
 
 
+def leaves_the_cluster(lab: Lab, before: str, system: str, fstabs: list[str]) -> None:
+    """Release it on node1: it runs there as it did, and nothing of ours is left on either node."""
+    node1, node2 = lab.nodes
+    if not node1.run("systemctl --quiet is-active orders.service").ok:
+        node1.check("clmoveapp orders", timeout_s=PATIENCE_S)
+        cluster.wait_until_settled(lab)
+    lines = node1.get(cluster.LINES_FILE)
+    released = json.loads(node1.check("clbuildapp --release orders --json", timeout_s=PATIENCE_S))
+    assert looks(node1) == before
+    assert node1.get(cluster.LINES_FILE) == lines
+    # What the site had moved into the unit goes back to where it was.
+    node1.put("/etc/exports", EXPORT)
+    node1.check(f"exportfs -r && rm -r {DROP_INS} && systemctl daemon-reload")
+    node1.check(released["start_again"])
+    assert node1.check(SYSTEM) == system
+    fstab = node2.get("/etc/fstab").decode()
+    assert fstab.replace(RETIRED, "") == fstabs[1]
+    assert all(line.startswith(RETIRED) for line in fstab.splitlines() if DATA in line)
+    assert "orders" not in node2.check("ls /etc/drbd.d; lvs --noheadings -o lv_tags")
+    assert "hapair" not in node2.check("lvs --noheadings -o lv_tags")
+
+    for node in lab.nodes:
+        node.check("sync")
+        node.power_off()
+    for node in lab.nodes:
+        node.power_on()
+    lab.wait_until(
+        "the service answers", lambda: node1.run(["bash", "-c", OPENING]).ok, timeout_s=PATIENCE_S
+    )
+    assert looks(node1) == before
+    is_exported(lab, "10.77.1.1")
+    assert not node2.run("systemctl is-active orders.service || grep ' /srv/' /proc/mounts").ok
+
+
 def test_a_running_service_of_a_site_becomes_an_application(site: Lab) -> None:
     """FAIL: a refusal is untrue or its mend does not help, or something is not as it was."""
     node1 = site.node1
     before, fstabs = looks(node1), [fstab_of(node) for node in site.nodes]
     assert "at most 20480 30720" in before, "the quotas are on"
+    is_exported(site, "10.77.1.1")
     form_a_cluster(site)
-    enabled = "orders.service is enabled: every boot would start it"
-    triggered = "orders.socket starts orders.service as soon as somebody connects"
-    held = (
-        f"vg_orders/data on {DATA} is in use by python3 (PID of orders.service), the mount on"
-        " /export (its folder /public), and must be unmounted once"
-    )
+    system = node1.check(SYSTEM)
     said = refused(site)
-    assert said == [
-        ("node1", enabled, "systemctl disable --now orders.service"),
-        ("node1", triggered, "systemctl disable --now orders.socket"),
-        ("node2", enabled, "systemctl disable orders.service"),
-        ("node2", triggered, "systemctl disable orders.socket"),
-        ("node1", held, "systemctl stop orders.service; umount /export"),
-    ]
+    assert said == IN_THE_WAY
     assert looks(node1) == before, "a refusal changes nothing"
-    for where, _, typed in said:
-        site.machine(where).check(typed)
+    for where, what, typed in said:
+        if what == EXPORTED:
+            exports_by_its_unit(site)
+        else:
+            site.machine(where).check(typed)
 
     node1.check("clbuildapp orders", timeout_s=PATIENCE_S)
     assert looks(node1) == before
@@ -216,6 +310,7 @@ def test_a_running_service_of_a_site_becomes_an_application(site: Lab) -> None:
     client = NeverStoppingClient(site.outside, cluster.SERVICE_ADDRESS)
     client.start()
     serving = goes_through_faults(site, client, before)
+    is_exported(site, cluster.SERVICE_ADDRESS)
     assert [fstab_of(node) for node in site.nodes] == fstabs
     record = client.stop()
     lines = serving.get(cluster.LINES_FILE).decode()
@@ -223,3 +318,4 @@ def test_a_running_service_of_a_site_becomes_an_application(site: Lab) -> None:
     nothing_lost(
         set(record.numbers), set(record.numbers) - set(missing(record, lines)), serving.name
     )
+    leaves_the_cluster(site, before, system, fstabs)

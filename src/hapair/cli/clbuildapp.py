@@ -32,7 +32,9 @@ PAGE: Final = parsers.Page(
         it was before the cluster: with its options, and with its line of fstab. Nothing else of it
         is left on either node but the volume of the other node: it keeps the former copy, which
         nothing mounts, until you remove it. Once both nodes have given up the right to run it, a
-        release is brought to its end, whatever interrupts it; before that it is taken back.
+        release is brought to its end, whatever interrupts it; before that it is taken back. Its
+        last line is what to type so that the program runs here without the cluster: a unit was
+        disabled by you, and you enable it again.
 
         An unfinished build is taken back by itself, and first of all when the command is typed
         again. --abandon is for one whose note (job.json) cannot be read, or whose other node is

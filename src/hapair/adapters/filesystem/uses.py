@@ -191,16 +191,28 @@ def _exports(ours: Mount, proc: Path) -> Iterator[Use]:
     """Return what the kernel's NFS server has open: it does so once a client has asked."""
     for name in ("fs/nfsd/exports", "fs/nfs/exports"):
         with contextlib.suppress(OSError):
+            found = []
             for line in (proc / name).read_text(errors="replace").splitlines():
                 place, _, clients = line.partition("\t")
-                place = plain(place)
-                if _is_in(place, ours):
-                    place, clients = shown(place), shown(clients)
-                    hosts = (each.partition("(")[0] for each in clients.split())
-                    named = (shlex.quote(f"{host}:{place}") for host in hosts)
-                    mend = "; ".join(f"exportfs -u {each}" for each in named)
-                    yield Use(f"the NFS export of {place} to {clients}", mend, export=True)
+                if _is_in(plain(place), ours):
+                    found.append((_is_way(clients), shown(plain(place)), shown(clients)))
+            for _, place, clients in sorted(found):  # The kernel has them in no order.
+                yield _export(place, clients)
             return
+
+
+def _export(place: str, clients: str) -> Use:
+    if _is_way(clients):
+        way = f"the way of NFS clients through {place} to what is exported in it"
+        return Use(way, "exportfs -f", export=True)
+    hosts = (each.partition("(")[0] for each in clients.split())
+    mend = "; ".join(f"exportfs -u {shlex.quote(f'{host}:{place}')}" for host in hosts)
+    return Use(f"the NFS export of {place} to {clients}", mend, export=True)
+
+
+def _is_way(clients: str) -> bool:
+    """Tell whether nobody exported it: NFSv4 only leads clients through it."""
+    return ",v4root" in clients
 
 
 def _kept_by_init(ours: Mount, proc: Path) -> Iterator[Use]:

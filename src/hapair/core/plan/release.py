@@ -1,5 +1,6 @@
 """How an application leaves the cluster: what is in its way, and what gives its data back."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,6 +28,7 @@ class Release:
     leaving: tuple[Step, ...]  # Until neither node may run it; taken back when one fails.
     giving_back: tuple[Step, ...]  # All of them as if begun: taking them back is the aim.
     told: tuple[str, ...]  # What is left afterwards, and what to do about it.
+    start_again: str  # What to type last: the program runs as without a cluster; may be empty.
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -60,11 +62,16 @@ def objection(state: NodeState, name: str) -> Objection | None:
 
 
 def make_release(
-    state: NodeState, name: str, left_out: tuple[str, ...], left_out_there: tuple[str, ...]
+    state: NodeState,
+    name: str,
+    left_out: tuple[str, ...],
+    left_out_there: tuple[str, ...],
+    unit_again: str = "",
 ) -> Release:
     """Return how an application against which nothing speaks leaves the cluster from this node.
 
     ``left_out``: the resources of which a line of fstab is commented out by us, on each node.
+    ``unit_again``: what starts its unit as without a cluster, where its program is one.
     """
     me, peer = state.me, state.peer_name
     entry, record = state.built.application(name), state.record(name)
@@ -84,7 +91,9 @@ def make_release(
     )
     told = [_mounted(me, each, in_fstab=each.resource in left_out) for each in entry.volumes]
     told += [_kept(peer, each, line=each.resource in left_out_there) for each in entry.volumes]
-    return Release(built, leaving, steps, (*told, *_not_run(me, entry.application)))
+    again = unit_again or _started_by(entry.application.program)
+    told += _not_run(me, entry.application, again)
+    return Release(built, leaving, steps, tuple(told), again)
 
 
 def _mounted_natively(node: str, volume: Volume) -> Step:
@@ -131,21 +140,23 @@ def _kept(node: str, volume: Volume, *, line: bool) -> str:
     return f"{text}; when nobody needs it: lvremove {path}"
 
 
-def _not_run(node: str, application: Application) -> tuple[str, ...]:
+def _not_run(node: str, application: Application, start_again: str) -> Iterator[str]:
+    """Say what no node does any more; the line to type comes last."""
     addresses = " and ".join(str(each.address.ip) for each in application.addresses)
-    parts = []
-    if application.program is not None:
-        parts.append(f"start its program again: {_started_by(application.program)}")
     if addresses:
-        parts.append(f"its addresses are on no node any more: {addresses}")
-    return (f"{node}: {'; '.join(parts)}",) if parts else ()
+        yield f"{node}: its addresses are on no node any more: {addresses}"
+    if isinstance(application.program, OcfAgent):
+        agent = f"ocf:{application.program.provider}:{application.program.kind}"
+        yield f"{node}: start its program again; the cluster did so by the agent {agent}"
+    elif start_again:
+        yield f"{node}: start its program again, as without the cluster: {start_again}"
 
 
-def _started_by(program: Program) -> str:
+def _started_by(program: Program | None) -> str:
     match program:
         case Script(path):
             return f"{path} start"
         case Unit(unit):
             return f"systemctl start {unit}"
-        case OcfAgent(provider, kind):
-            return f"the agent ocf:{provider}:{kind}"
+        case OcfAgent() | None:
+            return ""

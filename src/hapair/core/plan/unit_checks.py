@@ -1,4 +1,4 @@
-"""Is it the cluster alone that starts the unit of an application?"""
+"""Is it the cluster alone that starts the unit of an application, and who does so after it?"""
 
 import re
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ from hapair.model.unit import ProgramUnit, Starter
 ENABLED: Final = ("enabled", "generated")
 # By a link in /run: that of a generator comes again at each boot, whatever is disabled.
 ENABLED_ANEW: Final = "enabled-runtime"
+# What enabled units become when they are disabled; others have no part that could be enabled.
+ENABLED_AGAIN: Final = ("disabled", "generated")
 POSTGRESQL: Final = re.compile(r"postgresql@([^-]+)-(.+)\.service")
 WHEN: Final = {
     "socket": "as soon as somebody connects",
@@ -50,6 +52,22 @@ def objections(asked: str, unit: ProgramUnit, *, runs_here: bool) -> Iterator[Ob
             yield from _trigger(each, name, runs_here=runs_here)
 
 
+def given_back(unit: ProgramUnit, triggers: tuple[str, ...]) -> str:
+    """Return what to type so that a unit runs, and is started by boots, without the cluster.
+
+    It is the way back from what ``objections`` asks for. ``triggers`` are those that are disabled;
+    they come first, for no socket is opened beside a service that runs.
+    """
+    name, lines = unit.name, []
+    database = POSTGRESQL.fullmatch(name)
+    itself = unit.file_state in ENABLED_AGAIN and not database
+    if enabled := (*triggers, name) if itself else triggers:
+        lines.append(f"systemctl enable --now {' '.join(enabled)}")
+    if database:
+        lines += [_postgresql(database, "auto"), "systemctl daemon-reload"]
+    return "; ".join(lines if itself else [*lines, f"systemctl start {name}"])
+
+
 def _trigger(trigger: Starter, name: str, *, runs_here: bool) -> Iterator[Objection]:
     when = WHEN.get(trigger.name.rpartition(".")[2], "by itself")
     what = f"{trigger.name} starts {name} {when}"
@@ -77,8 +95,11 @@ def _manual(name: str, *, stray: bool) -> str:
     """Say where the generator has it from; that of PostgreSQL in Debian is known."""
     end = f"; systemctl stop {name}" if stray else ""
     if database := POSTGRESQL.fullmatch(name):
-        start = "/".join(database.groups())
-        first = f"echo manual >/etc/postgresql/{start}/start.conf"
+        first = _postgresql(database, "manual")
     else:
         first = f"find /run/systemd -name {name} shows which one: tell it not to"
     return f"{first}; systemctl daemon-reload{end}"
+
+
+def _postgresql(database: re.Match[str], started: str) -> str:
+    return f"echo {started} >/etc/postgresql/{'/'.join(database.groups())}/start.conf"

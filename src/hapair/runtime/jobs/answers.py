@@ -43,6 +43,7 @@ def released(name: str, release: Release | None, *, changed: bool) -> JsonObject
         "application": name,
         "steps": list(release.texts) if release is not None else [],
         "told": list(release.told) if release is not None else [],
+        "start_again": release.start_again if release is not None else "",
         "changed": changed,
     }
 

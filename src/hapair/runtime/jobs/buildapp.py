@@ -13,6 +13,7 @@ from hapair.config.format_appconf import APPLICATION_NAME
 from hapair.config.kinds import Wrong
 from hapair.core.explain import Alarm
 from hapair.core.plan.application import Plan, Situation, make_plan
+from hapair.core.plan.release import Release
 from hapair.core.plan.remnants import Remnants
 from hapair.core.plan.steps import TAKES_BACK, Step, Work
 from hapair.core.words.events import Command, Forget, Introduce, Want
@@ -242,30 +243,30 @@ class ApplicationBuilder:
         Raises RpcError: refused before anything changed, failed half-way and taken back, or out of
         the cluster with something left to give back, which is tried again.
         """
-        name, places = call.text("application"), self._around.places
+        name = call.text("application")
         if self._busy or (call.flag("plan") and self._file.present()):
             raise somebody_builds(self._state.me)
         call.progress(f"looking at {name} on both nodes")
         if call.flag("plan"):
-            return released(
-                name,
-                await departure(self._around.node(), self._workshop, places, name),
-                changed=False,
-            )
+            return released(name, await self._departure(name), changed=False)
         self._busy, self._released = True, name
         try:
             async with self._at_work:
                 await self._clear_former(call)
                 with self._alone():
-                    release = await departure(self._around.node(), self._workshop, places, name)
+                    release = await self._departure(name)
                     if release is not None:
                         job = job_of(self._state.built, name, release)
                         await self._run_job(call, job)
                         if left := await to_its_end(self._take_back_former(call)):
-                            raise not_ended(job.command, left)
+                            raise not_ended(job.command, left, release.start_again)
         finally:
             self._rest()
         return released(name, release, changed=release is not None)
+
+    async def _departure(self, name: str) -> Release | None:
+        around = self._around
+        return await departure(around.node(), self._workshop, around.places, around.run, name)
 
     def refuse_beside(self, application: str) -> None:
         """Raise RpcError while the application is being released: it would be started beside."""

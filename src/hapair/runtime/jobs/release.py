@@ -8,12 +8,17 @@ from hapair.config.format_appconf import APPLICATION_NAME
 from hapair.config.kinds import Wrong
 from hapair.core.plan.release import Release, make_release, objection
 from hapair.core.plan.steps import Work
+from hapair.core.plan.unit_checks import given_back
 from hapair.core.words.state import NodeState
+from hapair.model.application import Program, Unit
 from hapair.model.built import Built
 from hapair.model.outcome import Done, Outcome, Refused
 from hapair.model.status import Standing, Wanted
+from hapair.model.unit import ProgramUnit
+from hapair.ports.programs import CommandRunner
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.jobs.job import Job
+from hapair.runtime.jobs.units import NO_ANSWER, disabled_triggers, unit_facts
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node.node import Node
 from hapair.runtime.places import Places
@@ -22,7 +27,9 @@ SURVEY_LIMIT_S: Final = 60.0
 WANTED_AGAIN: Final = {Work.RUN_AGAIN: Wanted.UP, Work.MOUNT_AGAIN: Wanted.DATA}
 
 
-async def departure(node: Node, workshop: Workshop, places: Places, name: str) -> Release | None:
+async def departure(
+    node: Node, workshop: Workshop, places: Places, run: CommandRunner, name: str
+) -> Release | None:
     """Return how an application is released from this node; None when it is not built.
 
     RpcError: it cannot be now, or nobody ever knew it.
@@ -47,7 +54,27 @@ async def departure(node: Node, workshop: Workshop, places: Places, name: str) -
         raise
     there = answer.get("left_out")
     listed = tuple(map(str, there)) if isinstance(there, list) else ()
-    return make_release(state, name, await left_out(state, workshop, name), listed)
+    here = await left_out(state, workshop, name)
+    again = await _unit_again(state.built.application(name).application.program, run)
+    return make_release(state, name, here, listed, again)
+
+
+async def _unit_again(program: Program | None, run: CommandRunner) -> str:
+    """Return what to type so that systemd starts a unit as it did; empty: it is none, or gone.
+
+    RpcError: systemd gives no answer, so a part of that might be missing.
+    """
+    if not isinstance(program, Unit):
+        return ""
+    unit = await unit_facts(program.name, run)
+    if isinstance(unit, ProgramUnit):
+        triggers = await disabled_triggers(unit.name, run)
+        if triggers is not None:
+            return given_back(unit, triggers)
+    elif unit.mend != NO_ANSWER:
+        return ""
+    what = f"systemd gives no answer about {program.name}, and what would start it"
+    raise RpcError(what, NO_ANSWER, exit_code=ExitCode.NOT_NOW)
 
 
 async def left_out(state: NodeState, workshop: Workshop, name: str) -> tuple[str, ...]:
@@ -77,10 +104,13 @@ async def ordered(asked: Awaitable[JsonObject]) -> Outcome:
     return Done()
 
 
-def not_ended(job_command: str, left: tuple[str, ...]) -> RpcError:
+def not_ended(job_command: str, left: tuple[str, ...], start_again: str) -> RpcError:
     """Return what is said when the application is released, and not all of it is given back."""
+    mend = f"mend the cause; it is tried again by itself, and when you type: {job_command}"
+    if start_again:
+        mend += f"; once its data is mounted its program is started by: {start_again}"
     return RpcError(
         f"it is out of the cluster, but this is left of it: {'; '.join(left)}",
-        f"mend the cause; it is tried again by itself, and when you type: {job_command}",
+        mend,
         exit_code=ExitCode.UNFINISHED,
     )

@@ -5,14 +5,18 @@ from typing import Final
 from hapair.model.unit import ProgramUnit, Starter, Unusable
 from hapair.ports.programs import CommandRunner, Finished
 
-LIMIT_S: Final = 10.0
+LIMIT_S: Final = 20.0
 TRIGGERS: Final = "TriggeredBy"
 # Who of these is started starts the unit as well.
 WANTING: Final = ("WantedBy", "RequiredBy", "BoundBy", "UpheldBy")
 PULLED: Final = ("Wants", "Requires", "BindsTo")
 FOLLOWING: Final = ("ConsistsOf", "BoundBy")  # They stop with it.
 OF_EACH: Final = ("Id", "LoadState", "UnitFileState", "ActiveState")
+OF_A_TRIGGER: Final = ("Id", "Triggers")
 OF_THE_UNIT: Final = tuple(dict.fromkeys((*OF_EACH, TRIGGERS, *WANTING, *PULLED, *FOLLOWING)))
+# By patterns, so that systemd looks at no others: on a busy machine that takes it seconds.
+DISABLED: Final = ("systemctl", "list-unit-files", "--no-legend", "--plain", "--state=disabled",
+                   "--", "*.socket", "*.timer", "*.path")  # fmt: skip
 AT_BOOT: Final = frozenset({"enabled", "enabled-runtime"})
 AT_REST: Final = frozenset({"inactive", "failed"})
 NO_ANSWER: Final = "systemctl status; then type it again"
@@ -50,6 +54,23 @@ async def unit_facts(name: str, run: CommandRunner) -> ProgramUnit | Unusable:
             for other, seen in zip(names, others, strict=True)
         ),
     )
+
+
+async def disabled_triggers(name: str, run: CommandRunner) -> tuple[str, ...] | None:
+    """Return what would start a unit if it were enabled; None: systemd gives no answer.
+
+    ``name`` is systemd's own name of the unit. It knows of nothing that is at rest unless it is
+    asked for it by name, so all of these are.
+    """
+    seen = await run(DISABLED, timeout_s=LIMIT_S)
+    if not isinstance(seen, Finished) or (seen.exit_code != 0 and seen.stderr):
+        return None
+    listed = [line.split()[0] for line in seen.stdout.splitlines() if line.strip()]
+    names = tuple(each for each in listed if "@." not in each)  # Templates start nothing.
+    shown = await _show(run, OF_A_TRIGGER, names) if names else []
+    if len(shown) != len(names):
+        return None
+    return tuple(each["Id"] for each in shown if name in each.get("Triggers", "").split())
 
 
 def _not_loaded(name: str, state: str) -> Unusable:
