@@ -27,7 +27,15 @@ from hapair.model.data import Connection, Disk, Role, VolumeFacts
 from hapair.model.node_facts import Lvm
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.status import Standing, Wanted
-from hapair.model.storage import Folder, GroupStorage, LogicalVolume, NativeMount, VolumeUse
+from hapair.model.storage import (
+    Folder,
+    GroupStorage,
+    LogicalVolume,
+    NativeMount,
+    Obstacle,
+    Place,
+    VolumeUse,
+)
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.workshop import Workshop
@@ -89,6 +97,8 @@ class Host:
     on: bool = True
     other: "Host | None" = None
     ways: tuple[Folder, ...] = ()  # Folders on the way to its mount points.
+    uses_at_boot: tuple[Obstacle, ...] = ()
+    no_place: tuple[Obstacle, ...] = ()
     made_like: tuple[Folder, ...] = ()  # What a mount point was to be made like.
     stored: Stored = field(default_factory=Stored)  # What its core keeps on its disk.
     volumes: Volumes = field(init=False)
@@ -133,6 +143,14 @@ class Natives:
 
     def uses(self, group: GroupStorage) -> tuple[VolumeUse, ...]:
         return ()
+
+    def boot_uses(
+        self, place: Place, beside: tuple[Place, ...], program: str
+    ) -> tuple[Obstacle, ...]:
+        return self.host.uses_at_boot
+
+    def in_the_way(self, place: Place) -> tuple[Obstacle, ...]:
+        return self.host.no_place
 
     def mounted(self, volume: Volume) -> bool:
         return self.host.mount == NATIVE

@@ -6,7 +6,15 @@ from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.divergence import ChangedFile
 from hapair.model.outcome import Outcome
-from hapair.model.storage import Folder, GroupStorage, LogicalVolume, NativeMount, VolumeUse
+from hapair.model.storage import (
+    Folder,
+    GroupStorage,
+    LogicalVolume,
+    NativeMount,
+    Obstacle,
+    Place,
+    VolumeUse,
+)
 
 
 class FileLooks(Protocol):
@@ -100,6 +108,19 @@ class NativeMounts(Protocol):
 
         Nothing of a volume that is mounted straight from it.
         """
+        ...
+
+    def boot_uses(
+        self, place: Place, beside: tuple[Place, ...], program: str
+    ) -> tuple[Obstacle, ...]:
+        """Return what a boot does with a volume, and we may not change.
+
+        ``beside``: where the application's other volumes are; ``program``: the unit that it starts.
+        """
+        ...
+
+    def in_the_way(self, place: Place) -> tuple[Obstacle, ...]:
+        """Return why a mount at a place would not be seen there by everybody."""
         ...
 
     async def mount(self, volume: Volume) -> Outcome:
