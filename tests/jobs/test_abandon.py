@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 from hapair.core.explain import Alarm
+from hapair.model.status import Wanted
 from hapair.model.storage import LogicalVolume
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.verbs import Call
 from tests.jobs.test_every_interruption import Story, all_moments, tools
+from tests.jobs.test_release import Release
+from tests.jobs.test_release import all_moments as release_moments
 from tests.jobs.world import NATIVE, World
 
 __all__ = ["tools"]
@@ -152,3 +155,42 @@ async def test_without_a_note_the_marks_serve_as_well(tmp_path: Path) -> None:
     story.world.places("node1").job.unlink()
     await abandoned(story.world)
     assert story.is_as_before()
+
+
+async def test_a_release_without_its_note_is_brought_to_one_of_its_ends(tmp_path: Path) -> None:
+    """FAIL: a copy is removed, the data is mounted nowhere, or nobody says what to type.
+
+    By its marks alone a release looks like a build that is to be taken back.
+    """
+    moments = await release_moments(tmp_path / "smooth")
+    for number, moment in enumerate(moments):
+        story = await Release.of_built(tmp_path / str(number))
+        world, told = story.world, f"killed at {number} ({moment})"
+        story.let("killed", number)
+        await story.type_it()
+        if not world.places("node1").job.exists():
+            continue
+        damage(world, DAMAGES[number % len(DAMAGES)])
+        known = any(host.stored.records for host in world.hosts.values())
+        result = await abandoned(world)
+        said = str(result["told"])
+        generations = [core.built.generation for core in world.cores.values()]  # In force.
+        if generations == [2, 2]:
+            halted = story.record().wanted is Wanted.DOWN
+            assert ("orders is built, and stopped; to run it: clrunapp" in said) is halted, told
+            continue
+        if generations == [3, 2]:
+            assert result["steps"] == [], told
+            assert "then type again: clbuildapp --abandon" in said, told
+            take_over(world)
+            result = await abandoned(world)
+        assert story.is_released(), f"{told}: {world.looks()}"
+        assert [host.stored.records for host in world.hosts.values()] == [(), ()], told
+        assert result["released"] == (["orders"] if known else []), told
+        assert not (await abandoned(world))["steps"], told
+
+
+def take_over(world: World) -> None:
+    """Let node2 catch up with the configuration of node1."""
+    world.places("node2").built.write_bytes(world.places("node1").built.read_bytes())
+    world.start_daemon("node2")
