@@ -37,6 +37,7 @@ async def test_what_is_in_the_way_on_either_node_is_refused_at_once(tmp_path: Pa
     volume = f"vg_orders/data on {AT}"
     assert told == [
         ("node1", f"{volume} {BY_A_LINE.what}", "noauto"),
+        ("node1", f"{volume} {BY_A_LINK.what}", "use one path"),
         ("node2", f"{volume} {BY_A_LINE.what}", "noauto"),
         ("node2", f"{volume} {BY_A_LINK.what}", "use one path"),
     ]
@@ -74,8 +75,8 @@ class Looked(Natives):
         self.asked.append((place, beside, program))
         return ()
 
-    def in_the_way(self, place: Place) -> tuple[Obstacle, ...]:
-        self.asked.append(place)
+    def in_the_way(self, place: Place, *, elsewhere: bool) -> tuple[Obstacle, ...]:
+        self.asked.append((place, elsewhere))
         return ()
 
 
@@ -87,7 +88,7 @@ def test_what_lies_inside_a_volume_needs_no_place_of_the_node_s_own() -> None:
     natives.asked.clear()
     script = Application("x", "node1", Script("/run"))
     obstacles(natives, (OUTER,), (), script, elsewhere=True)
-    assert natives.asked == [(OUTER, (OUTER,), ""), OUTER]
+    assert natives.asked == [(OUTER, (OUTER,), ""), (OUTER, True)]
 
 
 def test_the_volumes_that_it_has_already_are_known() -> None:

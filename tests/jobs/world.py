@@ -149,7 +149,7 @@ class Natives:
     ) -> tuple[Obstacle, ...]:
         return self.host.uses_at_boot
 
-    def in_the_way(self, place: Place) -> tuple[Obstacle, ...]:
+    def in_the_way(self, place: Place, *, elsewhere: bool) -> tuple[Obstacle, ...]:
         return self.host.no_place
 
     def mounted(self, volume: Volume) -> bool:

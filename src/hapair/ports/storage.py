@@ -119,8 +119,11 @@ class NativeMounts(Protocol):
         """
         ...
 
-    def in_the_way(self, place: Place) -> tuple[Obstacle, ...]:
-        """Return why a mount at a place would not be seen there by everybody."""
+    def in_the_way(self, place: Place, *, elsewhere: bool) -> tuple[Obstacle, ...]:
+        """Return why a mount at a place is not, or would not be, seen there by everybody.
+
+        ``elsewhere``: it is mounted on the other node, and nothing is to be there.
+        """
         ...
 
     async def mount(self, volume: Volume) -> Outcome:

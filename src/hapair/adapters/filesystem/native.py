@@ -108,8 +108,10 @@ class NativeFileSystems:
         said = "is also used at a boot by"
         return tuple(Obstacle(place.mount_point, f"{said} {use.what}", use.mend) for use in found)
 
-    def in_the_way(self, place: Place) -> tuple[Obstacle, ...]:
-        found = self._why_not_at(place.mount_point, place.device)
+    def in_the_way(self, place: Place, *, elsewhere: bool) -> tuple[Obstacle, ...]:
+        found = list(_apart(mount_table(), place.mount_point, is_there=not elsewhere))
+        if elsewhere:
+            found += self._why_not_at(place.mount_point, place.device)
         return tuple(Obstacle(place.mount_point, f"has no place: {what}", m) for what, m in found)
 
     def _why_not_at(self, place: str, device: str) -> Iterator[tuple[str, str]]:
@@ -236,6 +238,22 @@ class NativeFileSystems:
         if ended.exit_code == 0:
             return Done()
         return Refused(f"{' '.join(argv)}: {' '.join(ended.stderr.split())}")
+
+
+def _apart(table: MountTable, place: str, *, is_there: bool) -> Iterator[tuple[str, str]]:
+    """Say that a mount at ``place`` would come, and go, in our name space alone.
+
+    Services with a name space of their own then keep its device when it is unmounted. On a machine
+    without a shared root that is so of every mount, and meant.
+    """
+    over, root = table.reached(place), table.seen_at("/")
+    below = table.below(over) if is_there and over is not None else over
+    if below is not None and root is not None and root.shared and not below.shared:
+        where = shown(below.mount_point)
+        yield (
+            f"{place} lies in {where}, whose mounts no other name space follows (private or slave)",
+            f"mount --make-shared {where}, and take what made it so out of its options",
+        )
 
 
 def _places_of(volume: Volume) -> tuple[str, ...]:

@@ -162,8 +162,8 @@ def obstacles(
     found: list[Obstacle] = []
     for place in (each for each in places if each.device):
         found += natives.boot_uses(place, every, program)
-        if elsewhere and not enclosing(place.mount_point, [each.mount_point for each in every]):
-            found += natives.in_the_way(place)
+        if not enclosing(place.mount_point, [each.mount_point for each in every]):
+            found += natives.in_the_way(place, elsewhere=elsewhere)
     return tuple(found)
 
 
