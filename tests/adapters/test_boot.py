@@ -197,6 +197,8 @@ def test_a_service_that_a_boot_starts_without_the_volume_is_named(
     assert found.what == f"a@my.service ({line})"
     assert found.mend.startswith("systemctl disable a@my.service; make it the application's")
     assert looked(tmp_path, "a@my.service") == (), "the application itself starts it"
+    asked_for_no_program = Fstab(tmp_path / "fstab", (tmp_path / "systemd/system", lib), tmp_path)
+    assert asked_for_no_program.others(Place(DEVICE, POINT)) == ()
     link.unlink()
     assert others(tmp_path) == ()
 

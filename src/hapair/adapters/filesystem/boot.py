@@ -53,16 +53,17 @@ class Boot:
         mount_point: str,
         is_meant: IsMeant,
         is_beside: IsMeant,
-        program: str,
+        program: str | None,
     ) -> Iterator[BootUse]:
         """Name what mounts the volume, or uses what lies in it, before the application runs.
 
         ``is_beside`` tells of the application's other volumes, which may lie inside this one;
-        ``program`` is the unit that the application itself starts.
+        ``program`` is the unit that the application itself starts, None where that is not known.
         """
         yield from self._of_fstab(fields, mount_point, is_meant, is_beside)
         yield from self._units(mount_point, is_meant)
-        yield from self._services(mount_point, is_meant, program)
+        if program is not None:
+            yield from self._services(mount_point, is_meant, program)
         yield from self._mapped(mount_point, is_meant)
         yield from self._autofs(mount_point, is_meant)
         yield from self._exports(mount_point)

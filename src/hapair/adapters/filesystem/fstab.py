@@ -81,12 +81,13 @@ class Fstab:
         return any(_means(line.removeprefix(MARK), volume) for line in lines)
 
     def others(
-        self, place: Place, beside: tuple[Place, ...] | None = None, program: str = ""
+        self, place: Place, beside: tuple[Place, ...] | None = None, program: str | None = None
     ) -> tuple[BootUse, ...]:
         """Name what uses it at a boot beside plain lines of fstab: only a person changes that.
 
-        ``beside``: the application's other volumes, or None where they are not known: then no
-        line of a device counts for lying inside. ``program``: the unit that it starts itself.
+        ``beside``: the application's other volumes; ``program``: the unit that it starts itself.
+        None where that is not known: then no line of a device counts for lying inside, and no
+        service.
         """
 
         def is_meant(what: str, where: str) -> bool:
