@@ -9,10 +9,11 @@ from hapair.model.status import Wanted
 from hapair.model.storage import LogicalVolume
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.verbs import Call
+from tests.jobs.hosts import NATIVE
 from tests.jobs.test_every_interruption import Story, all_moments, tools
 from tests.jobs.test_release import Release
 from tests.jobs.test_release import all_moments as release_moments
-from tests.jobs.world import NATIVE, World
+from tests.jobs.world import World
 
 __all__ = ["tools"]
 DAMAGES = (b"", b"{", b'{"application": "orders", "of_tomorrow": 1}', b"\xff\xfe", b"[]")

@@ -13,9 +13,10 @@ from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.jobs.answers import as_text
 from hapair.runtime.jobs.survey import asked, kept_places, obstacles, question
 from hapair.runtime.verbs import Call
+from tests.jobs.hosts import Host, Natives
 from tests.jobs.material import BUILT, MOUNT, ORDERS
 from tests.jobs.test_every_interruption import tools
-from tests.jobs.world import Host, Natives, World
+from tests.jobs.world import World
 
 __all__ = ["tools"]
 AT: str = MOUNT.mount_point

@@ -10,8 +10,9 @@ from hapair.core.words.stored import Stored
 from hapair.model.status import Record, Wanted
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.verbs import Call
+from tests.jobs.hosts import NATIVE, OVER_DRBD, PLAIN, RETIRED
 from tests.jobs.test_every_interruption import DEPTH, TROUBLES, Story, befalls, tools
-from tests.jobs.world import NAMES, NATIVE, OVER_DRBD, PLAIN, RETIRED
+from tests.jobs.world import NAMES
 
 __all__ = ["tools"]
 NESTED = 12  # Of the many ways to be in trouble three times, so many are played.
