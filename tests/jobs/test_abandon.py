@@ -191,6 +191,27 @@ async def test_a_release_without_its_note_is_brought_to_one_of_its_ends(tmp_path
         assert not (await abandoned(world))["steps"], told
 
 
+async def test_a_release_of_which_a_lost_peer_may_not_know_waits_for_it(tmp_path: Path) -> None:
+    """FAIL: the data is mounted here while somebody lets the application run there."""
+    story = await Release.of_built(tmp_path / "story")
+    moments = await release_moments(tmp_path / "smooth")
+    story.let("killed", moments.index("node2: before the configuration is used"))
+    await story.type_it()
+    damage(story.world, b"{")
+    story.world.hosts["node2"].lose_power()
+    left = story.world.looks()
+    by_hand = "drbdadm down orders.data && mount /dev/vg_orders/data /srv/orders"
+    for plan in (True, False):
+        with pytest.raises(RpcError, match="node2 cannot be reached, and may not know") as refused:
+            await abandoned(story.world, plan=plan)
+        assert by_hand in refused.value.mend
+    assert story.world.looks() == left
+    story.mend()
+    take_over(story.world)
+    await abandoned(story.world)
+    assert story.is_released()
+
+
 def take_over(world: World) -> None:
     """Let node2 catch up with the configuration of node1."""
     world.places("node2").built.write_bytes(world.places("node1").built.read_bytes())

@@ -102,11 +102,14 @@ class Fstab:
         return tuple(self._boot.uses(every, place.mount_point, is_meant, is_beside, program))
 
     def left_to_a_person(self, place: str) -> bool:
-        """Tell whether a line about a mount point, or a file, waits until somebody types it."""
+        """Tell whether a line about a mount point, or a file, waits until somebody types it.
+
+        Links are not followed: another line's place may lie on a file server that is gone.
+        """
         every = (fields for line in self._lines() if (fields := _fields(line)))
         return any(
             waits_for_a_person(fields[OPTIONS_FIELD].split(","))
-            and place in (fields[0], straight(fields[1]), os.path.realpath(fields[1]))
+            and place in (straight(fields[0]), straight(fields[1]))
             for fields in every
         )
 

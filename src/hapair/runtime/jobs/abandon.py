@@ -1,6 +1,7 @@
 """clbuildapp --abandon: end a build or a release whose note cannot be read, by its marks."""
 
 import asyncio
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,10 +122,25 @@ class Leaving:
         if theirs is not None:
             mine = await remnants(self.state, self.workshop, theirs.volumes())
         way = way_back(mine, theirs, noted=noted)
+        if theirs is None and way.released:
+            raise self._perhaps_built_there(way.released)
         if not planned:
             await self._go(way, say)
         aside = await asyncio.to_thread(self._set_aside) if noted and not planned else None
         return self._result(way, aside)
+
+    def _perhaps_built_there(self, released: tuple[Remnant, ...]) -> RpcError:
+        """Refuse to mount here what a peer that does not know of the release may be told to run."""
+        peer, names = self.peer.name, ", ".join(sorted({each.released for each in released}))
+        by_hand = "; ".join(
+            f"drbdadm down {v.resource} && mount {v.backing_device} {shlex.quote(v.mount_point)}"
+            for v in sorted((each.volume for each in released), key=lambda v: v.mount_point)
+        )
+        return RpcError(
+            f"{peer} cannot be reached, and may not know yet that {names} was released",
+            f"bring it back, then type it again. When it is lost for good: {by_hand}",
+            exit_code=ExitCode.NOT_NOW,
+        )
 
     def _readable(self) -> Job | None:
         try:
