@@ -14,7 +14,7 @@ from hapair.adapters.filesystem.native import NativeFileSystems
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Refused
-from hapair.model.storage import GroupStorage, LogicalVolume
+from hapair.model.storage import GroupStorage, LogicalVolume, Place
 from hapair.ports.programs import Finished, TimedOut
 from tests.adapters.loops import loop_device, make_image, run, volume_at
 from tests.adapters.namespaces import need_root, own_mounts
@@ -163,3 +163,28 @@ async def test_a_folder_of_it_that_is_mounted_alone_cannot_be_put_under_drbd(
     (seen,) = natives.mounts(group_of(volume))
     assert seen.lost_options == ("its folder /inside alone (a bind mount)",)
     run("umount", volume.mount_point)
+
+
+async def test_a_place_that_other_name_spaces_do_not_follow_is_named_until_it_is_shared(
+    volume: Volume, natives: NativeFileSystems, tmp_path: Path
+) -> None:
+    """FAIL: a service with PrivateTmp= that starts later keeps the device at each move."""
+    run("mount", "--make-rshared", "/")
+    above = Path(volume.mount_point).parent
+    run("mount", "-t", "tmpfs", "none", str(above))
+    (tmp_path / "fstab").write_text(f"none {above} tmpfs defaults\n")
+    run("mkdir", volume.mount_point)
+    place = Place(volume.backing_device, volume.mount_point)
+    assert natives.in_the_way(place, elsewhere=True) == ()
+    for how in ("private", "unbindable", "slave"):
+        run("mount", f"--make-{how}", str(above))
+        (there,) = natives.in_the_way(place, elsewhere=True)
+        assert f"{place.mount_point} lies in {above}, whose mounts no other" in there.what
+        assert await natives.mount(volume) == Done()
+        assert natives.in_the_way(place, elsewhere=False) == (there,)
+        assert await natives.unmount(volume) == Done()
+        run(*shlex.split(there.mend.partition(",")[0]))
+        assert natives.in_the_way(place, elsewhere=True) == ()
+        assert await natives.mount(volume) == Done()
+        assert natives.in_the_way(place, elsewhere=False) == ()
+        assert await natives.unmount(volume) == Done()

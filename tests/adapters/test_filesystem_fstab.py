@@ -14,6 +14,7 @@ from hapair.adapters.filesystem.fstab import MARK, RETIRED, Fstab
 from hapair.adapters.filesystem.options import in_force
 from hapair.model.application import FileSystem, Volume
 from hapair.model.outcome import Done, Refused
+from hapair.model.storage import Place
 
 IDENTITY: Final = "11111111-2222-3333-4444-555555555555"
 
@@ -193,14 +194,14 @@ def test_units_and_automounts_are_named(tmp_path: Path, volume: Volume) -> None:
     (units / "b.automount").write_text("[Automount]\nWhere = /srv/my x/\n")
     (units / "c.mount").symlink_to(tmp_path / "missing")
     fstab = Fstab(file, (units, tmp_path / "no-folder"))
-    found = fstab.others(volume.backing_device, volume.mount_point)
-    assert found == (
-        f"a line of {file} with x-systemd.automount",
+    place = Place(volume.backing_device, volume.mount_point)
+    assert [use.what for use in fstab.others(place)] == [
+        f"the line of {file} for /srv/my x/ with x-systemd.automount",
         str(units / "a.mount"),
         str(units / "b.automount"),
-    )
-    file.write_text(SAME[0])
-    assert Fstab(file, ()).others(volume.backing_device, volume.mount_point) == ()
+    ]
+    file.write_text(f"{SAME[0]}\n/dev/sdb1 /srv/my\\040x/not-ours ext4\n")
+    assert Fstab(file, ()).others(place) == (), "the plan looked at what lies inside"
 
 
 @pytest.mark.parametrize(

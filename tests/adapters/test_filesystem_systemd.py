@@ -10,6 +10,7 @@ from hapair.adapters.filesystem.fstab import MARK, Fstab
 from hapair.adapters.filesystem.native import NativeFileSystems
 from hapair.model.application import FileSystem, Volume
 from hapair.model.outcome import Done, Refused, Unknown
+from hapair.model.storage import Place
 from hapair.ports.programs import Finished, TimedOut
 from tests.fakes.small import FakeRunner
 
@@ -109,3 +110,20 @@ def test_a_place_where_no_mount_of_ours_could_be_seen_is_refused(tmp_path: Path)
     assert "is mounted at /proc" in occupied.why
     (tmp_path / "file").write_text("")
     assert isinstance(natives.make_mount_point(volume(str(tmp_path / "file"))), Refused)
+
+
+def test_why_there_is_no_place_is_said_before_a_build(tmp_path: Path) -> None:
+    natives = Machine(tmp_path).natives
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    for at, said, mend in (
+        (str(link), "by a symbolic link", "use one path on both nodes"),
+        ("/proc", "is mounted at /proc", "unmount it, and keep it away"),
+    ):
+        found = natives.in_the_way(Place("/dev/vg_x/data", at), elsewhere=True)
+        assert any(said in each.what and each.mend == mend for each in found)
+        assert {each.mount_point for each in found} == {at}
+    link.unlink()
+    link.mkdir()
+    named = [e.what for e in natives.in_the_way(Place("/dev/x/y", str(link)), elsewhere=True)]
+    assert not any("symbolic link" in each for each in named)

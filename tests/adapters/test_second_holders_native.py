@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hapair.adapters.filesystem.adapter import MountedFileSystems
+from hapair.adapters.filesystem.fstab import Fstab
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Refused, Unknown
 from tests.adapters.holding import bind, in_own_space, mount_a_file, named, running
@@ -204,3 +205,34 @@ async def test_a_device_that_is_not_there_is_held_by_nobody(
 ) -> None:
     gone = volume_at(tmp_path, minor=MINOR + 1)
     assert not (await file_systems.held(gone, None, timeout_s=PATIENCE_S)).found
+
+
+async def test_what_a_line_leaves_to_the_application_is_no_second_holder(
+    volume: Volume, tmp_path: Path
+) -> None:
+    """FAIL: what its start script mounts, as ``clbuildapp`` says, keeps it from being moved."""
+    fstab = tmp_path / "fstab"
+    file_systems = MountedFileSystems(Fstab(fstab))
+    await file_systems.mount(volume, timeout_s=PATIENCE_S)
+    export, inner, image = (
+        tmp_path / "export",
+        Path(volume.mount_point) / "in",
+        tmp_path / "mounted",
+    )
+    bind(volume, "pub", export)
+    inner.mkdir()
+    run("mount", "-t", "tmpfs", "none", str(inner))
+    loop, file = mount_a_file(volume, image)
+    try:
+        holders = await named(file_systems, volume)
+        assert len(holders) == len((export, inner, image))
+        lines = f"{volume.mount_point}/pub {export} none bind,OPTIONS\n"
+        lines += f"none {inner}/ tmpfs OPTIONS\n{file} {image} ext4 loop,OPTIONS\n"
+        for options in ("defaults", "noauto,x-systemd.automount"):
+            fstab.write_text(lines.replace("OPTIONS", options))
+            assert await named(file_systems, volume) == holders
+        fstab.write_text(lines.replace("OPTIONS", "noauto"))
+        assert await named(file_systems, volume) == []
+    finally:
+        run("umount", str(image))
+        run("losetup", "--detach", loop)

@@ -143,7 +143,12 @@ def test_abandoning_says_what_is_as_before_what_stays_and_where_the_note_is(
         "all of this is as it was before\n"
     )
     assert "nothing was changed" in given("clbuildapp", "--abandon", "--plan").out
-    assert daemon.asked_for("abandon") == [{"plan": False}, {"plan": True}]
+    daemon.answer("abandon", {**left, "told": [], "released": ["x", "y"]})
+    assert given("clbuildapp", "--abandon").out.endswith("out of the cluster: x, y\n")
+    daemon.answer("abandon", {"steps": [], "told": ["x is built"], "aside": ""})
+    assert given("clbuildapp", "--abandon").out == "stays: x is built\n"
+    typed = [each["plan"] for each in daemon.asked_for("abandon")]
+    assert typed == [False, True, False, False]
     daemon.answer("abandon", {"steps": [], "told": [], "aside": ""})
     assert "no unfinished build" in given("clbuildapp", "--abandon").out
     assert given("clbuildapp", "--abandon", "--json").json["steps"] == []

@@ -18,6 +18,52 @@ def undone(here: Remnants, peer: Remnants | None, *, noted: bool = True) -> list
     return [(step.node, work) for step in reversed(way.steps) for work in step.undo]
 
 
+GIVEN: Final = Remnant(X, made=True, released="x", owner="node2")
+
+
+def test_a_release_is_brought_to_its_end_and_no_copy_is_removed() -> None:
+    """FAIL: it is taken for a build, whose copy on the other node goes."""
+    here, there = node("node2", GIVEN), node("node1", Remnant(X, held=True))
+    for one, other, noted in ((here, there, True), (there, here, False)):
+        way = way_back(one, other, noted=noted)
+        works = undone(one, other, noted=noted)
+        assert Work.REMOVE_DATA_VOLUME not in {work for _, work in works}
+        assert works.index(("node2", Work.MOUNT_NATIVE)) < works.index(("node1", Work.TAKE_DOWN))
+        assert ("node2", Work.RESTORE_FSTAB) in works
+        assert ("node1", Work.RETIRE_FSTAB) in works
+        assert ("node1", Work.RESTORE_FSTAB) not in works
+        assert {name for name, work in works if work is Work.FORGET} == {"node1", "node2"}
+        assert (way.home, way.released) == ("node2", (GIVEN,))
+        assert "node1: vg_x/data keeps the former copy" in way.told[0]
+
+
+def test_a_release_ends_on_one_node_while_the_other_is_away_or_done() -> None:
+    for peer in (None, node("node1")):
+        works = undone(node("node2", GIVEN), peer)
+        assert {name for name, _ in works} == {"node2"}
+        assert ("node2", Work.MOUNT_NATIVE) in works
+    of_node1 = replace(GIVEN, owner="node1", made=False)
+    works = undone(node("node2", of_node1), None, noted=False)
+    assert {name for name, _ in works} == {"node2"}
+    assert ("node2", Work.MOUNT_NATIVE) not in works
+
+
+def test_a_release_that_the_other_node_does_not_know_yet_waits() -> None:
+    way = way_back(node("node2", GIVEN), node("node1", used=("x.data",)), noted=True)
+    assert (way.steps, way.released) == ((), ())
+    (told,) = way.told
+    assert "x was on its way out of the cluster" in told
+    assert "type again: clbuildapp --abandon" in told
+
+
+def test_a_record_that_an_earlier_release_left_says_nothing_of_a_build() -> None:
+    """The note lies where the data is; the record says that it was elsewhere."""
+    here = node("node1", replace(GIVEN, held=True, made=False))
+    works = undone(here, node("node2", GIVEN))
+    assert ("node1", Work.MOUNT_NATIVE) in works
+    assert ("node2", Work.REMOVE_DATA_VOLUME) in works
+
+
 def node(name: str, *found: Remnant, used: tuple[str, ...] = ()) -> Remnants:
     return Remnants(name, found, used)
 

@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 
 from hapair.core.explain import Alarm
+from hapair.model.status import Wanted
 from hapair.model.storage import LogicalVolume
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.verbs import Call
+from tests.jobs.hosts import NATIVE
+from tests.jobs.test_release import Release, begin_release
 from tests.jobs.troubles import Story, all_moments, tools
-from tests.jobs.world import NATIVE, World
+from tests.jobs.world import World
 
 __all__ = ["tools"]
 DAMAGES = (b"", b"{", b'{"application": "orders", "of_tomorrow": 1}', b"\xff\xfe", b"[]")
@@ -152,3 +155,63 @@ async def test_without_a_note_the_marks_serve_as_well(tmp_path: Path) -> None:
     story.world.places("node1").job.unlink()
     await abandoned(story.world)
     assert story.is_as_before()
+
+
+async def test_a_release_without_its_note_is_brought_to_one_of_its_ends(tmp_path: Path) -> None:
+    """FAIL: a copy is removed, the data is mounted nowhere, or nobody says what to type.
+
+    By its marks alone a release looks like a build that is to be taken back.
+    """
+    moments = await all_moments(tmp_path / "smooth", begin_release)
+    for number, moment in enumerate(moments):
+        story = await Release.of_built(tmp_path / str(number))
+        world, told = story.world, f"killed at {number} ({moment})"
+        story.let("killed", number)
+        await story.type_it()
+        if not world.places("node1").job.exists():
+            continue
+        damage(world, DAMAGES[number % len(DAMAGES)])
+        known = any(host.stored.records for host in world.hosts.values())
+        result = await abandoned(world)
+        said = str(result["told"])
+        generations = [core.built.generation for core in world.cores.values()]  # In force.
+        if generations == [2, 2]:
+            halted = story.record().wanted is Wanted.DOWN
+            assert ("orders is built, and stopped; to run it: clrunapp" in said) is halted, told
+            continue
+        if generations == [3, 2]:
+            assert result["steps"] == [], told
+            assert "then type again: clbuildapp --abandon" in said, told
+            take_over(world)
+            result = await abandoned(world)
+        assert story.is_done(), f"{told}: {world.looks()}"
+        assert [host.stored.records for host in world.hosts.values()] == [(), ()], told
+        assert result["released"] == (["orders"] if known else []), told
+        assert not (await abandoned(world))["steps"], told
+
+
+async def test_a_release_of_which_a_lost_peer_may_not_know_waits_for_it(tmp_path: Path) -> None:
+    """FAIL: the data is mounted here while somebody lets the application run there."""
+    story = await Release.of_built(tmp_path / "story")
+    moments = await all_moments(tmp_path / "smooth", begin_release)
+    story.let("killed", moments.index("node2: before the configuration is used"))
+    await story.type_it()
+    damage(story.world, b"{")
+    story.world.hosts["node2"].lose_power()
+    left = story.world.looks()
+    by_hand = "drbdadm down orders.data && mount /dev/vg_orders/data /srv/orders"
+    for plan in (True, False):
+        with pytest.raises(RpcError, match="node2 cannot be reached, and may not know") as refused:
+            await abandoned(story.world, plan=plan)
+        assert by_hand in refused.value.mend
+    assert story.world.looks() == left
+    story.mend()
+    take_over(story.world)
+    await abandoned(story.world)
+    assert story.is_done()
+
+
+def take_over(world: World) -> None:
+    """Let node2 catch up with the configuration of node1."""
+    world.places("node2").built.write_bytes(world.places("node1").built.read_bytes())
+    world.start_daemon("node2")

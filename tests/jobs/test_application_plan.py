@@ -19,7 +19,7 @@ from hapair.core.plan.steps import TAKES_BACK, Work
 from hapair.model.application import Application, FileSystem, Volume
 from hapair.model.built import BuiltApplication
 from hapair.model.node_facts import PhysicalVolume, StorageKind
-from hapair.model.storage import UNSEEN, GroupStorage, LogicalVolume, NativeMount
+from hapair.model.storage import UNSEEN, GroupStorage, LogicalVolume, NativeMount, Obstacle
 from tests.jobs.material import BUILT, HERE, MIB, ORDERS, THERE, mounted, situation
 
 
@@ -95,6 +95,16 @@ def crowd(count: int) -> BuiltApplication:
     return BuiltApplication(Application("crowd", "node1"), tuple(volumes), "")
 
 
+def barred(**what: str) -> Situation:
+    """Return one with something in the way of its volume on a node, and of another volume."""
+    s = situation()
+    for side, said in what.items():
+        other = Obstacle("/srv/other", "is none of it", "leave it")
+        found = (Obstacle("/srv/orders", said, "mend it"), other)
+        s = replace(s, **{side: replace(getattr(s, side), obstacles=found)})
+    return s
+
+
 REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
     "another node owns it": (lambda: situation(owner="node2"), "orders belongs to node2"),
     "it is on its way there": (
@@ -140,8 +150,12 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
         "is mounted with idmapped, novelty=3",
     ),
     "a unit mounts it": (
-        lambda: situation(here=mounted(other_mounters=("/etc/systemd/system/srv-orders.mount",))),
-        "is also used at a boot by /etc/systemd/system/srv-orders.mount",
+        lambda: barred(here="is also used at a boot by /etc/a.mount"),
+        "vg_orders/data on /srv/orders is also used at a boot by /etc/a.mount",
+    ),
+    "the peer has no place for it": (
+        lambda: barred(peer="has no place: /srv is a link"),
+        "vg_orders/data on /srv/orders has no place: /srv is a link",
     ),
     "the peer has no tools for it": (without_xfs_tools, "cannot be mounted or checked there"),
     "the mount is busy": (

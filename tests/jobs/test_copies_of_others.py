@@ -13,10 +13,11 @@ from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.building.files import only_builder
 from hapair.runtime.jobs.parcel import FILE_BYTES_MAX, FILES_MAX, ParcelError, pack
 from hapair.runtime.verbs import Call
+from tests.jobs.hosts import LEFT_OUT, OVER_DRBD, PLAIN
 from tests.jobs.material import MIB, situation
 from tests.jobs.test_abandon import abandoned, damage, interrupted
 from tests.jobs.troubles import Story, tools
-from tests.jobs.world import LEFT_OUT, OVER_DRBD, PLAIN, Bench, World
+from tests.jobs.world import Bench, World
 
 __all__ = ["tools"]
 MADE = LogicalVolume("data", 256 * MIB)

@@ -14,6 +14,7 @@ from hapair.ports.programs import Finished, TimedOut
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.verbs import Call
 from tests.fakes.small import Answer
+from tests.jobs.hosts import NATIVE, OVER_DRBD, PLAIN, RETIRED
 from tests.jobs.troubles import (
     TROUBLES,
     Story,
@@ -22,7 +23,7 @@ from tests.jobs.troubles import (
     at_each_moment,
     tools,
 )
-from tests.jobs.world import NAMES, NATIVE, OVER_DRBD, PLAIN, RETIRED
+from tests.jobs.world import NAMES
 
 __all__ = ["tools"]
 NESTED = 12  # Of the many ways to be in trouble three times, so many are played.

@@ -19,8 +19,8 @@ from hapair.ports.programs import Finished, TimedOut
 from hapair.runtime.jobs import survey as surveys
 from hapair.runtime.jobs.survey import survey
 from tests.fakes.storage import FakeLogicalVolumes
+from tests.jobs.hosts import Natives
 from tests.jobs.troubles import tools
-from tests.jobs.world import Natives
 
 __all__ = ["tools"]
 NAMES = ("mounted", "replicated", "used", "old")

@@ -14,7 +14,7 @@ from hapair.ports.programs import Finished, TimedOut
 from hapair.runtime.jobs.survey import FILE_SYSTEM_TOOLS, TOOLS, survey
 from hapair.runtime.jobs.units import disabled_triggers, unit_facts
 from tests.fakes.small import Answer, FakeRunner
-from tests.jobs.material import ORDERS, mounted, situation
+from tests.jobs.material import ORDERS, situation
 
 NAME: Final = "orders.service"
 # As systemd 252 prints them, for a service that also starts its socket.
@@ -162,13 +162,3 @@ async def test_a_program_that_cannot_be_run_is_told_with_what_to_type(
 
 def test_every_tool_that_is_asked_for_has_a_package_to_install() -> None:
     assert {*TOOLS, *FILE_SYSTEM_TOOLS, *FileSystem} == set(PACKAGES)
-
-
-def test_what_a_boot_does_with_the_volume_of_a_unit_is_to_be_done_by_the_unit() -> None:
-    """Such an application has no start script."""
-    here = mounted(other_mounters=("the line of /etc/exports that exports /srv/orders",))
-    for program, place in ((Unit(NAME), f"its unit: systemctl edit {NAME}"),
-                           (Script("/etc/cluster/orders/run"), "its start script")):  # fmt: skip
-        problems = make_plan(situation(here=here, application=replace(ORDERS, program=program)))
-        assert isinstance(problems, tuple)
-        assert [each.mend.partition("belongs into ")[2] for each in problems] == [place]

@@ -15,7 +15,8 @@ import pytest
 from hapair.model.outcome import Outcome, Refused, Unknown
 from hapair.rpc.messages import RpcError
 from hapair.runtime.verbs import Call
-from tests.jobs.world import NAMES, OVER_DRBD, Killed, World
+from tests.jobs.hosts import OVER_DRBD
+from tests.jobs.world import NAMES, Killed, World
 
 TROUBLES: Final = ("killed", "interrupted", "refused", "unknown", "peer lost", "power lost")
 DEPTH: Final = 3

@@ -114,8 +114,8 @@ IN_THE_WAY: Final = [
     ("node1", TRIGGERED, "systemctl disable --now orders.socket"),
     ("node2", ENABLED, "systemctl disable orders.service"),
     ("node2", TRIGGERED, "systemctl disable orders.socket"),
-    ("node1", EXPORTED, ("remove that; what the application needs of it belongs into its unit:"
-     " systemctl edit orders.service")),
+    ("node1", EXPORTED, ("take it out; what starts the application then types: exportfs -o OPTIONS"
+     f" CLIENT:{DATA}/public, and what stops it: exportfs -u ...")),
     ("node1", HELD, ("systemctl stop orders.service; umount /export; exportfs -u"
      f" 10.77.1.0/24:{DATA}/public; exportfs -f")),
 ]  # fmt: skip

@@ -37,6 +37,7 @@ AREAS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/lab/test_many_volumes.py",
         "tests/lab/test_real_site.py",
         "tests/lab/test_nested.py",
+        "tests/lab/test_boot_uses.py",
         "tests/lab/test_other_tools.py",
         "tests/lab/test_release.py",
         "tests/lab/test_resources_of_others.py",

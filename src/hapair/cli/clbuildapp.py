@@ -39,7 +39,9 @@ PAGE: Final = parsers.Page(
         An unfinished build is taken back by itself, and first of all when the command is typed
         again. --abandon is for one whose note (job.json) cannot be read, or whose other node is
         lost for good: it looks at both nodes for what such a build left, by hapair's own resource
-        files, tags and comments in fstab, takes that back, and sets the note aside.
+        files, tags and comments in fstab, takes that back, and sets the note aside. A release is
+        brought to its end once both nodes know of it; one that had only stopped the application
+        leaves it built, and says so.
     """,
     never=(
         ("It never destroys data: neither a volume nor a file system is ever made anew over one"
@@ -79,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--abandon",
         action="store_true",
-        help="take back, on both nodes, what an unfinished build left whose note cannot be read",
+        help="take back a build, or end a release, whose note cannot be read, on both nodes",
     )
     made.add_argument(
         "--release", action="store_true", help="take the application out of the cluster; data stays"
@@ -156,16 +158,19 @@ def abandon(options: argparse.Namespace) -> int:
 
 def told_abandoned(result: Reader, *, planned: bool) -> Iterator[str]:
     """Yield what was taken back, or with --plan what would be, and what stays."""
-    steps = result.texts("steps")
+    steps, stays = result.texts("steps"), result.texts("told")
     yield from numbered(steps)
-    for sentence in result.texts("told"):
+    for sentence in stays:
         yield from filled(sentence, "stays: ")
     if aside := result.text("aside"):
         yield f"the note was set aside: {aside}"
     if not steps:
-        yield "no unfinished build has left anything that is known by its marks"
+        if not stays:
+            yield "no unfinished build has left anything that is known by its marks"
     elif planned:
         yield "nothing was changed; without --plan this is done, as far as it is there"
+    elif released := result.texts("released"):
+        yield f"out of the cluster: {', '.join(released)}"
     else:
         yield "all of this is as it was before"
 

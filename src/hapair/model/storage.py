@@ -53,6 +53,23 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a volume is mounted, or is to be on the other node."""
+
+    device: str
+    mount_point: str
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What only a person may take out of a volume's way on a node."""
+
+    mount_point: str  # Of the volume.
+    what: str  # Is so of it, e.g. "is also used at a boot by ...".
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
 class NativeMount:
     """A file system of the group that is mounted straight from its logical volume."""
 
@@ -66,7 +83,6 @@ class NativeMount:
     freeing: tuple[str, ...] = ()  # What a person types to end that, e.g. "umount /export".
     elsewhere: tuple[str, ...] = ()  # Parts of it that lie on other devices, e.g. "log".
     lost_options: tuple[str, ...] = ()  # In force now, and not to be had over DRBD.
-    other_mounters: tuple[str, ...] = ()  # What else mounts it, e.g. a unit's file.
     folders: tuple[Folder, ...] = ()  # The mount point and those above it, the lowest last.
     within: str = "/"  # The mount point of the file system that it is mounted in.
     within_late: bool = False  # Nothing mounts that one before the applications start.
@@ -156,6 +172,7 @@ class NodeStorage:
     releases: tuple[Release, ...] = ()
     kernel_options: tuple[str, ...] = ()  # Features that a kernel has only when built with them.
     wall_s: float | None = None  # When it was looked at, by the clock of that node.
+    obstacles: tuple[Obstacle, ...] = ()  # To the places that were asked for.
 
     def version(self, name: str) -> str:
         """Return the version of a program, or of the kernel; empty when it is not known."""

@@ -6,7 +6,15 @@ from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.divergence import ChangedFile
 from hapair.model.outcome import Outcome
-from hapair.model.storage import Folder, GroupStorage, LogicalVolume, NativeMount, VolumeUse
+from hapair.model.storage import (
+    Folder,
+    GroupStorage,
+    LogicalVolume,
+    NativeMount,
+    Obstacle,
+    Place,
+    VolumeUse,
+)
 
 
 class FileLooks(Protocol):
@@ -99,6 +107,22 @@ class NativeMounts(Protocol):
         """Return what else has volumes of the group that LVM calls open.
 
         Nothing of a volume that is mounted straight from it.
+        """
+        ...
+
+    def boot_uses(
+        self, place: Place, beside: tuple[Place, ...], program: str
+    ) -> tuple[Obstacle, ...]:
+        """Return what a boot does with a volume, and we may not change.
+
+        ``beside``: where the application's other volumes are; ``program``: the unit that it starts.
+        """
+        ...
+
+    def in_the_way(self, place: Place, *, elsewhere: bool) -> tuple[Obstacle, ...]:
+        """Return why a mount at a place is not, or would not be, seen there by everybody.
+
+        ``elsewhere``: it is mounted on the other node, and nothing is to be there.
         """
         ...
 

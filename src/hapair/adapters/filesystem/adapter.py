@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from hapair.adapters.filesystem import presence
 from hapair.adapters.filesystem.changes import MountChanges
+from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.mounter import Mounter, Target
 from hapair.adapters.filesystem.uses import Use
 from hapair.adapters.shared.mounts import MountTable, mount_info, mount_table, number_of
@@ -17,7 +18,8 @@ from hapair.model.presence import Presence
 
 
 class MountedFileSystems:
-    def __init__(self) -> None:
+    def __init__(self, fstab: Fstab | None = None) -> None:
+        self._fstab = fstab or Fstab()
         self._mounter = Mounter()
         self._changes = MountChanges()
         self._tables = Readings(mount_info, MountTable.of)
@@ -58,10 +60,11 @@ class MountedFileSystems:
     async def held(
         self, volume: Volume, own: BuiltApplication | None, *, timeout_s: float
     ) -> Holders:
-        return await self._mounter.held(_target(volume), _ends_with(own), timeout_s=timeout_s)
+        spared = _ends_with(own, self._fstab)
+        return await self._mounter.held(_target(volume), spared, timeout_s=timeout_s)
 
 
-def _ends_with(own: BuiltApplication | None) -> Callable[[Use], bool]:
+def _ends_with(own: BuiltApplication | None, fstab: Fstab) -> Callable[[Use], bool]:
     """Return what tells whether a stop of the application ends what holds its device."""
     if own is None:
         return lambda _: False
@@ -71,10 +74,12 @@ def _ends_with(own: BuiltApplication | None) -> Callable[[Use], bool]:
     group = f"/{unit or f'{UNIT_OF_APPLICATIONS}/{own.application.name}'}/"
 
     def ends(use: Use) -> bool:
-        if use.inside is not None:
-            return use.inside in volumes
+        if use.inside is not None and use.inside in volumes:
+            return True
         if program is None:
             return False
+        if use.place and fstab.left_to_a_person(use.place):
+            return True  # A line with noauto: what starts the application mounts it by that.
         # An export is made by a start script, and no process of it shows that.
         return use.export or (bool(use.by) and all(group in f"{each.unit}/" for each in use.by))
 

@@ -13,16 +13,24 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import superblock
-from hapair.adapters.filesystem.boot import ETC, UNIT_FOLDERS, Boot, straight
+from hapair.adapters.filesystem.boot import (
+    AUTOMOUNT,
+    Boot,
+    BootUse,
+    is_device,
+    straight,
+    waits_for_a_person,
+)
+from hapair.adapters.filesystem.unit_files import ETC, UNIT_FOLDERS
 from hapair.adapters.shared.mounts import plain
 from hapair.durable import replace_durably
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused
+from hapair.model.storage import Place
 
 FSTAB: Final = Path("/etc/fstab")
 MARK: Final = "# hapair mounts this over DRBD: "
 RETIRED: Final = "# hapair left a former copy here, the data is on the other node: "
-AUTOMOUNT: Final = "x-systemd.automount"  # systemd then holds the mount point itself.
 # With each of these a boot goes on without it.
 LATE: Final = frozenset({"noauto", "nofail", "_netdev", AUTOMOUNT})
 # Names that are made of what lies on a device.
@@ -72,17 +80,38 @@ class Fstab:
         lines = (line for line in self._lines() if line.startswith(MARK))
         return any(_means(line.removeprefix(MARK), volume) for line in lines)
 
-    def others(self, device: str, mount_point: str) -> tuple[str, ...]:
-        """Name what mounts it beside plain lines of fstab, and what nobody but a person changes."""
-        meant = (_fields(line) for line in self._lines() if _is_meant(line, device, mount_point))
-        automount = any(AUTOMOUNT in fields[OPTIONS_FIELD] for fields in meant)
-        found = (f"a line of {self._place} with {AUTOMOUNT}",) if automount else ()
+    def others(
+        self, place: Place, beside: tuple[Place, ...] | None = None, program: str | None = None
+    ) -> tuple[BootUse, ...]:
+        """Name what uses it at a boot beside plain lines of fstab: only a person changes that.
+
+        ``beside``: the application's other volumes; ``program``: the unit that it starts itself.
+        None where that is not known: then no line of a device counts for lying inside, and no
+        service.
+        """
 
         def is_meant(what: str, where: str) -> bool:
-            return _is_it(what, where, device, mount_point)
+            return _is_it(what, where, place.device, place.mount_point)
+
+        def is_beside(what: str, where: str) -> bool:
+            if beside is None:
+                return is_device(what)
+            return any(_is_it(what, where, each.device, each.mount_point) for each in beside)
 
         every = (fields for line in self._lines() if (fields := _fields(line)))
-        return (*found, *self._boot.uses(every, mount_point, is_meant))
+        return tuple(self._boot.uses(every, place.mount_point, is_meant, is_beside, program))
+
+    def left_to_a_person(self, place: str) -> bool:
+        """Tell whether a line about a mount point, or a file, waits until somebody types it.
+
+        Links are not followed: another line's place may lie on a file server that is gone.
+        """
+        every = (fields for line in self._lines() if (fields := _fields(line)))
+        return any(
+            waits_for_a_person(fields[OPTIONS_FIELD].split(","))
+            and place in (straight(fields[0]), straight(fields[1]))
+            for fields in every
+        )
 
     def mounts_early(self, place: str) -> bool:
         """Tell whether a boot mounts something at ``place`` before it goes on to services."""
@@ -181,7 +210,15 @@ def _is_device(what: str, device: str) -> bool:
         )
     if kind in ("PARTUUID", "PARTLABEL", "ID"):
         return _number(f"/dev/disk/by-{kind.lower()}/{name}") == _number(device) is not None
+    if os.path.normpath(what) in (device, _mapped(device)):  # It may not be there yet.
+        return True
     return what.startswith("/dev/") and _number(what) == _number(device) is not None
+
+
+def _mapped(device: str) -> str:
+    """Return the other name that LVM gives to /dev/GROUP/VOLUME."""
+    *_, group, volume = device.split("/")
+    return f"/dev/mapper/{group.replace('-', '--')}-{volume.replace('-', '--')}"
 
 
 def _number(path: str) -> int | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import superblock, uses
+from hapair.adapters.filesystem.boot import BootUse
 from hapair.adapters.filesystem.folders import folders_of, make_mount_point
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
@@ -27,7 +28,14 @@ from hapair.adapters.shared.mounts import (
 )
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
-from hapair.model.storage import Folder, GroupStorage, NativeMount, VolumeUse
+from hapair.model.storage import (
+    Folder,
+    GroupStorage,
+    NativeMount,
+    Obstacle,
+    Place,
+    VolumeUse,
+)
 from hapair.model.text import shown
 from hapair.ports.programs import CommandRunner, TimedOut
 
@@ -51,7 +59,6 @@ class NativeFileSystems:
         found: dict[str, NativeMount] = {}
         text = mount_info()
         table, all_mounts = MountTable.of(text), tuple(mounts_with_options(text))
-        automounts = {mount.mount_point for mount, _, _ in all_mounts if mount.kind == AUTOFS}
         for mount, options, of_the_whole in all_mounts:
             name = numbers.get(mount.device)
             if name is not None and name not in found:
@@ -74,7 +81,6 @@ class NativeFileSystems:
                     freeing=tuple(dict.fromkeys(each.mend for each in held)),
                     elsewhere=superblock.parts_elsewhere(device),
                     lost_options=lost,
-                    other_mounters=self._others(device, mount, automounts),
                     folders=folders_of(mount.mount_point),
                     within=within.mount_point if within is not None else "/",
                     within_late=within is not None and self._comes_late(within),
@@ -88,10 +94,41 @@ class NativeFileSystems:
         """Return what else has volumes of the group that LVM calls open."""
         return uses_of(group)
 
-    def _others(self, device: str, mount: Mount, automounts: set[str]) -> tuple[str, ...]:
-        found = self._fstab.others(device, mount.mount_point)
-        waits = mount.mount_point in automounts and not found
-        return (*found, *(("an automount",) if waits else ()))
+    def boot_uses(
+        self, place: Place, beside: tuple[Place, ...], program: str
+    ) -> tuple[Obstacle, ...]:
+        found = self._fstab.others(place, beside, program)
+        waits = any(
+            mount.kind == AUTOFS and mount.mount_point == place.mount_point
+            for mount in mount_table().every
+        )
+        if waits and not found:
+            mend = "end what set it up: systemctl list-units --type=automount; automount -m"
+            found = (BootUse("an automount", mend),)
+        said = "is also used at a boot by"
+        return tuple(Obstacle(place.mount_point, f"{said} {use.what}", use.mend) for use in found)
+
+    def in_the_way(self, place: Place, *, elsewhere: bool) -> tuple[Obstacle, ...]:
+        found = list(_apart(mount_table(), place.mount_point, is_there=not elsewhere))
+        if elsewhere:
+            found += self._why_not_at(place.mount_point, place.device)
+        return tuple(Obstacle(place.mount_point, f"has no place: {what}", m) for what, m in found)
+
+    def _why_not_at(self, place: str, device: str) -> Iterator[tuple[str, str]]:
+        """Say why no mount of ``device`` at ``place`` could be seen by everybody, and the mend."""
+        over = mount_table().reached(place)
+        if (real := os.path.realpath(place)) != place:
+            what = f"{place} is {shown(real)} there, by a symbolic link"
+            yield what, "use one path on both nodes"
+        elif over is not None and over.mount_point == place:
+            if device != over.source and number_of(device) != over.device:
+                yield f"{shown(over.source)} is mounted at {place}", "unmount it, and keep it away"
+        elif over is not None and self._comes_late(over):
+            late = "which a boot may mount after the applications"
+            yield (
+                f"{place} lies in {shown(over.mount_point)}, {late}",
+                "give that a line of /etc/fstab without noauto, nofail and _netdev",
+            )
 
     def _comes_late(self, mount: Mount) -> bool:
         """Tell whether a boot may mount it after the applications that lie in it, or not at all."""
@@ -140,14 +177,12 @@ class NativeFileSystems:
         left = await asyncio.to_thread(self._fstab.leave, volume)
         if not isinstance(left, Done):
             return left
-        others = await asyncio.to_thread(
-            self._fstab.others, volume.backing_device, volume.mount_point
-        )
+        place = Place(volume.backing_device, volume.mount_point)
+        others = await asyncio.to_thread(self._fstab.others, place)
         if others:
-            named = ", ".join(others)
-            return Refused(
-                f"{volume.backing_device} is also used at a boot by {named}: remove that"
-            )
+            named = ", ".join(each.what for each in others)
+            mend = "; ".join(each.mend for each in others)
+            return Refused(f"{place.device} is also used at a boot by {named}: {mend}")
         return await self._reloaded(volume)
 
     async def restore_fstab(self, volume: Volume) -> Outcome:
@@ -184,20 +219,8 @@ class NativeFileSystems:
     def make_mount_point(self, volume: Volume, like: tuple[Folder, ...] = ()) -> Outcome:
         """Make the folder as ``like`` says; Refused when no mount could ever be seen there."""
         place = volume.mount_point
-        if (real := os.path.realpath(place)) != place:
-            return Refused(
-                f"{place} is {shown(real)} here, by a symbolic link: use one path on both nodes"
-            )
-        over = mount_table().reached(place)
-        if over is not None and over.mount_point == place and over.source != volume.device:
-            return Refused(
-                f"{shown(over.source)} is mounted at {place}: unmount it, and keep it away"
-            )
-        if over is not None and over.mount_point != place and self._comes_late(over):
-            return Refused(
-                f"{place} lies in {shown(over.mount_point)}, which a boot may mount after the"
-                " applications: give that a line of /etc/fstab without noauto, nofail and _netdev"
-            )
+        for what, mend in self._why_not_at(place, volume.device):
+            return Refused(f"{what}: {mend}")
         try:
             make_mount_point(place, like)
         except OSError as error:
@@ -215,6 +238,22 @@ class NativeFileSystems:
         if ended.exit_code == 0:
             return Done()
         return Refused(f"{' '.join(argv)}: {' '.join(ended.stderr.split())}")
+
+
+def _apart(table: MountTable, place: str, *, is_there: bool) -> Iterator[tuple[str, str]]:
+    """Say that a mount at ``place`` would come, and go, in our name space alone.
+
+    Services with a name space of their own then keep its device when it is unmounted. On a machine
+    without a shared root that is so of every mount, and meant.
+    """
+    over, root = table.reached(place), table.seen_at("/")
+    below = table.below(over) if is_there and over is not None else over
+    if below is not None and root is not None and root.shared and not below.shared:
+        where = shown(below.mount_point)
+        yield (
+            f"{place} lies in {where}, whose mounts no other name space follows (private or slave)",
+            f"mount --make-shared {where}, and take what made it so out of its options",
+        )
 
 
 def _places_of(volume: Volume) -> tuple[str, ...]:

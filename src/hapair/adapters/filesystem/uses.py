@@ -44,6 +44,7 @@ class Use:
     by: tuple[Process, ...] = ()  # Who has it; nobody when only the kernel does.
     export: bool = False
     inside: Number | None = None  # The device of another file system, mounted inside ours.
+    place: str = ""  # Of a mount in our own name space, or the file of a loop device.
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,14 @@ def mounted(ours: Mount) -> Iterator[Use]:
         point = shown(mount.mount_point)
         unmounting = f"umount {shlex.quote(point)}"
         if _is_inside(mount, ours, by_number):
-            yield Use(f"the mount on {point}", unmounting, inside=mount.device)
+            what = f"the mount on {point}"
+            yield Use(what, unmounting, inside=mount.device, place=mount.mount_point)
         elif mount in again:
             folder = f" (its folder {shown(mount.root)})" if mount.root != "/" else ""
-            yield Use(f"the mount on {point}{folder}", unmounting)
+            yield Use(f"the mount on {point}{folder}", unmounting, place=mount.mount_point)
         elif _is_over(mount, ours):
-            yield Use(f"the overlay on {point}, which has a layer there", unmounting)
+            what = f"the overlay on {point}, which has a layer there"
+            yield Use(what, unmounting, place=mount.mount_point)
     known = {mount.device for mount in here}
     overlays = (
         (space, mount)
@@ -149,6 +152,7 @@ def _above(number: Number, sys: Path) -> Iterator[Use]:
         yield Use(
             f"the loop device {loop.node} over {loop.file}",
             f"unmount what is on it, then: losetup -d {loop.node}",
+            place=loop.file,
         )
 
 

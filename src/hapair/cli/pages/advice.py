@@ -47,7 +47,7 @@ ADVICE: Final = {
     "not-taken-back": "mend what is named; it is tried again by itself, and at once when the"
     " command is typed again",
     "job-unreadable": "clbuildapp --abandon --plan shows what it left behind; clbuildapp --abandon"
-    " takes that back and sets the note aside",
+    " takes a build back, or ends a release, and sets the note aside",
     "configuration-differs": "clbuild gives both nodes the newer configuration",
     "unprotected": "look at the replication network; the copies are completed by themselves",
     "failed-everywhere": "clevents --application {application} tells the cause; once it is mended,"

@@ -207,21 +207,14 @@ class _Planner:
             what = f"{where} is mounted with {', '.join(lost)}"
             mend = "such an option cannot be kept over DRBD: mount it without, if that is right"
             self.refuse("mount", what, mend, node=node)
-        for other in mount.other_mounters:
-            what = f"{where} is also used at a boot by {other}"
-            mend = "remove that; what the application needs of it belongs into its"
-            self.refuse("mount", what, f"{mend} {self._own_place()}", node=node)
+        for storage in (self.situation.here, self.situation.peer):
+            for each in storage.obstacles:
+                if each.mount_point == mount.mount_point:
+                    self.refuse("mount", f"{where} {each.what}", each.mend, node=storage.node)
         if mount.holders:
             what = f"{where} is in use by {', '.join(mount.holders)}, and must be unmounted once"
             self.refuse("mount", what, "; ".join(mount.freeing) or "stop them", node=node)
         return len(self.problems) == before
-
-    def _own_place(self) -> str:
-        """Say where the application does what goes with its start and stop."""
-        program = self.situation.application.program
-        if isinstance(program, Unit):
-            return f"unit: systemctl edit {program.name}"
-        return "start script"
 
     def _allocate(
         self, group: GroupStorage, mount: NativeMount, before: list[Volume]

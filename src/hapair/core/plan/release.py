@@ -82,18 +82,23 @@ def make_release(
         Step(me, Work.INSTALL, (Work.INSTALL_FORMER,)),
         Step(peer, Work.INSTALL, (Work.INSTALL_FORMER,)),
     )
-    # The outer of two mounts comes first, so its step is the later one.
-    volumes = tuple(sorted(entry.volumes, key=lambda volume: volume.mount_point, reverse=True))
-    steps = (
-        *(_left_to_others(peer, volume) for volume in volumes),
-        *(_mounted_natively(me, volume) for volume in volumes),
-        *(Step(peer, Work.LEAVE_FSTAB, (Work.RETIRE_FSTAB,), (volume,)) for volume in volumes),
-    )
     told = [_mounted(me, each, in_fstab=each.resource in left_out) for each in entry.volumes]
-    told += [_kept(peer, each, line=each.resource in left_out_there) for each in entry.volumes]
+    told += [kept(peer, each, line=each.resource in left_out_there) for each in entry.volumes]
     again = unit_again or _started_by(entry.application.program)
     told += _not_run(me, entry.application, again)
+    steps = giving_back(me, peer, entry.volumes)
     return Release(built, leaving, steps, tuple(told), again)
+
+
+def giving_back(home: str, other: str, volumes: tuple[Volume, ...]) -> tuple[Step, ...]:
+    """Return the steps whose taking back mounts the data at home, and leaves the other its copy."""
+    # The outer of two mounts comes first, so its step is the later one.
+    inner_first = sorted(volumes, key=lambda volume: volume.mount_point, reverse=True)
+    return (
+        *(_left_to_others(other, volume) for volume in inner_first),
+        *(_mounted_natively(home, volume) for volume in inner_first),
+        *(Step(other, Work.LEAVE_FSTAB, (Work.RETIRE_FSTAB,), (each,)) for each in inner_first),
+    )
 
 
 def _mounted_natively(node: str, volume: Volume) -> Step:
@@ -132,7 +137,8 @@ def _mounted(node: str, volume: Volume, *, in_fstab: bool) -> str:
     return f"{text}; a boot mounts it only with this line in /etc/fstab: {line}"
 
 
-def _kept(node: str, volume: Volume, *, line: bool) -> str:
+def kept(node: str, volume: Volume, *, line: bool) -> str:
+    """Say what becomes of the former copy; ``line``: fstab had one that would mount it."""
     path = f"{volume.volume_group}/{volume.logical_volume}"
     text = f"{node}: {path} keeps the former copy, which nothing mounts"
     if line:

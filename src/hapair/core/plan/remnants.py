@@ -1,7 +1,8 @@
-"""What is left of a build whose note cannot be read, known by our own marks, and its way back."""
+"""What is left of a build, or a release, whose note cannot be read; known by our own marks."""
 
 from dataclasses import dataclass
 
+from hapair.core.plan.release import giving_back, kept
 from hapair.core.plan.steps import Step, Work
 from hapair.model.application import Volume
 from hapair.model.nesting import parts
@@ -15,6 +16,9 @@ class Remnant:
     held: bool = False  # Mounted there, or left out of fstab: there its data was at home.
     made: bool = False  # clbuildapp made its data volume there.
     described: bool = True  # By a file there; else only by one of the other node.
+    # Of an application that was released, and is not forgotten there yet: its name, and its owner.
+    released: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class WayBack:
     steps: tuple[Step, ...]  # All of them as if begun: each undo looks at what is there.
     told: tuple[str, ...]  # What stays, and what to do about it.
     home: str  # The node where the data is; nothing below it is taken away before it is back.
+    released: tuple[Remnant, ...] = ()  # What is given back, of applications that were released.
 
 
 def way_back(here: Remnants, peer: Remnants | None, *, noted: bool) -> WayBack:
@@ -45,6 +50,13 @@ def way_back(here: Remnants, peer: Remnants | None, *, noted: bool) -> WayBack:
     """
     nodes = (here,) if peer is None else (peer, here)
     used = {resource for node in nodes for resource in node.used}
+    released = _released(nodes)
+    given = tuple(
+        each
+        for each in released
+        # The note of a release lies where the owner is; else the record is an older one's.
+        if each.volume.resource not in used and (not noted or each.owner == here.node)
+    )
     volumes = {each.volume.resource: each.volume for node in nodes for each in node.found}
     early: dict[str, list[Step]] = {node.node: [] for node in nodes}
     late: dict[str, list[Step]] = {node.node: [] for node in nodes}
@@ -53,7 +65,9 @@ def way_back(here: Remnants, peer: Remnants | None, *, noted: bool) -> WayBack:
         for node in nodes
         for file in node.nameless
     ]
-    homes: list[str] = []
+    told += [_leaving(each) for each in released if each.volume.resource in used]
+    homes = [each.owner for each in given]
+    used |= {each.volume.resource for each in given}
     left = [volumes[resource] for resource in sorted(volumes.keys() - used)]
     for volume in sorted(left, key=lambda each: parts(each.mount_point)):
         resource = volume.resource
@@ -72,8 +86,39 @@ def way_back(here: Remnants, peer: Remnants | None, *, noted: bool) -> WayBack:
                 early[node.node][:0] = first
                 late[node.node] += _late(node.node, found.volume)
                 told += _stays(node.node, found, home, removed=removed)
-    steps = (step for node in early for step in (*early[node], *late[node]))
-    return WayBack(tuple(steps), tuple(told), next(filter(None, homes), here.node))
+    steps = [step for node in early for step in (*early[node], *late[node])]
+    steps += _given_back(nodes, given)
+    told += [
+        kept(node.node, each.volume, line=False)
+        for each in given
+        for node in nodes
+        if node.node != each.owner and node.of(each.volume.resource) is not None
+    ]
+    home = next(filter(None, homes), here.node)
+    return WayBack(tuple(steps), tuple(dict.fromkeys(told)), home, given)
+
+
+def _released(nodes: tuple[Remnants, ...]) -> tuple[Remnant, ...]:
+    """Return what is known of released applications, each volume once."""
+    every = (each for node in nodes for each in node.found if each.released)
+    return tuple({each.volume.resource: each for each in every}.values())
+
+
+def _leaving(remnant: Remnant) -> str:
+    return (
+        f"{remnant.released} was on its way out of the cluster, and only one node knows that: the"
+        " other one learns it by itself, in seconds; then type again: clbuildapp --abandon"
+    )
+
+
+def _given_back(nodes: tuple[Remnants, ...], given: tuple[Remnant, ...]) -> list[Step]:
+    """Return what brings releases to their end, on the nodes that still have something of them."""
+    left = {(node.node, each.volume) for node in nodes for each in node.found if each.described}
+    steps: list[Step] = []
+    for home in dict.fromkeys(each.owner for each in given):
+        other = next((node.node for node in nodes if node.node != home), "")
+        steps += giving_back(home, other, tuple(e.volume for e in given if e.owner == home))
+    return [step for step in steps if (step.node, step.volume[0]) in left]
 
 
 def _home(nodes: tuple[Remnants, ...], resource: str, typed_on: str) -> str:

@@ -1,14 +1,18 @@
-"""clbuildapp --abandon: take back a build whose note cannot be read, by the marks that it left."""
+"""clbuildapp --abandon: end a build or a release whose note cannot be read, by its marks."""
 
 import asyncio
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from hapair.core.plan.remnants import Remnant, Remnants, WayBack, way_back
 from hapair.core.plan.steps import Work
 from hapair.core.words.state import NodeState
-from hapair.model.application import Volume
+from hapair.model.application import Application, Volume
+from hapair.model.built import Built, BuiltApplication
+from hapair.model.status import Record, Wanted
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
 from hapair.runtime.codec import decode, encode
 from hapair.runtime.jobs.job import Do, Job, Say, take_back
@@ -52,8 +56,33 @@ async def remnants(
             held = data is not None and await asyncio.to_thread(
                 _is_held, workshop, each, by_fstab=by_fstab and not made
             )
-            found.append(Remnant(each, held, made, described=each in described))
+            record = _released(state, each)
+            found.append(
+                Remnant(
+                    each,
+                    held,
+                    made,
+                    described=each in described,
+                    released=record.application if record is not None else "",
+                    owner=record.owner if record is not None else "",
+                )
+            )
     return Remnants(state.me, tuple(found), used, tuple(nameless))
+
+
+def _released(state: NodeState, volume: Volume) -> Record | None:
+    """Return the record of the application that a volume is of; None when there is none.
+
+    A build writes it after its last step, and a release forgets it in one of its last: what is not
+    built and has a record was released.
+    """
+    found = [
+        record
+        for record in state.stored.records
+        if record.application not in state.built.by_name
+        and volume.resource.startswith(f"{record.application}.")
+    ]
+    return max(found, key=lambda record: len(record.application), default=None)
 
 
 def _is_held(workshop: Workshop, volume: Volume, *, by_fstab: bool) -> bool:
@@ -93,10 +122,25 @@ class Leaving:
         if theirs is not None:
             mine = await remnants(self.state, self.workshop, theirs.volumes())
         way = way_back(mine, theirs, noted=noted)
+        if theirs is None and way.released:
+            raise self._perhaps_built_there(way.released)
         if not planned:
             await self._go(way, say)
         aside = await asyncio.to_thread(self._set_aside) if noted and not planned else None
         return self._result(way, aside)
+
+    def _perhaps_built_there(self, released: tuple[Remnant, ...]) -> RpcError:
+        """Refuse to mount here what a peer that does not know of the release may be told to run."""
+        peer, names = self.peer.name, ", ".join(sorted({each.released for each in released}))
+        by_hand = "; ".join(
+            f"drbdadm down {v.resource} && mount {v.backing_device} {shlex.quote(v.mount_point)}"
+            for v in sorted((each.volume for each in released), key=lambda v: v.mount_point)
+        )
+        return RpcError(
+            f"{peer} cannot be reached, and may not know yet that {names} was released",
+            f"bring it back, then type it again. When it is lost for good: {by_hand}",
+            exit_code=ExitCode.NOT_NOW,
+        )
 
     def _readable(self) -> Job | None:
         try:
@@ -125,7 +169,7 @@ class Leaving:
         return self._result(WayBack(begun, (*left, mend), me), aside)
 
     async def _go(self, way: WayBack, say: Say) -> None:
-        built = self.state.built
+        built = _with_released(self.state.built, way.released)
         job = Job("", built, built, way.steps, begun=len(way.steps))
 
         async def keep(_: Job | None) -> None:
@@ -173,4 +217,27 @@ class Leaving:
         if not self.peer.connected:
             told.append(f"{self.peer.name} cannot be reached: type it again when it is back")
         works = [step.undone(work) for step in reversed(way.steps) for work in step.undo]
-        return {"steps": works, "told": told, "aside": str(aside or "")}
+        if aside is not None and not works:
+            told += _stopped(self.state)
+        released = sorted({each.released for each in way.released})
+        return {"steps": works, "told": told, "aside": str(aside or ""), "released": released}
+
+
+def _with_released(built: Built, released: tuple[Remnant, ...]) -> Built:
+    """Return what is built with what was released, as far as steps ask for it."""
+    volumes: dict[tuple[str, str], tuple[Volume, ...]] = {}
+    for each in released:
+        key = each.released, each.owner
+        volumes[key] = (*volumes.get(key, ()), each.volume)
+    entries = [
+        BuiltApplication(Application(name, owner), of, "") for (name, owner), of in volumes.items()
+    ]
+    return replace(built, applications=(*built.applications, *entries))
+
+
+def _stopped(state: NodeState) -> Iterator[str]:
+    """Say what a release may have stopped before it changed anything."""
+    for record in state.stored.records:
+        name = record.application
+        if record.wanted is Wanted.DOWN and name in state.built.by_name:
+            yield f"{name} is built, and stopped; to run it: clrunapp {name}"

@@ -22,7 +22,7 @@ from hapair.model.application import Application, Volume
 from hapair.model.built import Built
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.status import Wanted
-from hapair.model.storage import Folder, NodeStorage
+from hapair.model.storage import Folder, NodeStorage, Place
 from hapair.ports.machine import Storage
 from hapair.ports.programs import CommandRunner
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
@@ -57,7 +57,15 @@ from hapair.runtime.jobs.release import (
     not_ended,
     ordered,
 )
-from hapair.runtime.jobs.survey import survey, ways_to
+from hapair.runtime.jobs.survey import (
+    asked,
+    kept_places,
+    obstacles,
+    places_of,
+    question,
+    survey,
+    ways_to,
+)
 from hapair.runtime.jobs.unfinished import (
     WAY_OUT,
     JobFile,
@@ -287,7 +295,7 @@ class ApplicationBuilder:
             {
                 "application": application.name,
                 "built": as_text(state.built, application),
-                "places": [m.mount_point for group in here.groups for m in group.mounts],
+                **question(places_of(here.groups)),
             },
             timeout_s=SURVEY_LIMIT_S,
         )
@@ -313,12 +321,15 @@ class ApplicationBuilder:
             raise RpcError(str(error), mend, exit_code=ExitCode.USAGE) from None
         return plan
 
-    async def _survey(self, application: Application, places: tuple[str, ...] = ()) -> NodeStorage:
-        me = self._state.me
-        workshop = self._workshop
+    async def _survey(
+        self, application: Application, peers: tuple[Place, ...] | None = None
+    ) -> NodeStorage:
+        """Look at this node; ``peers``: where the new volumes are mounted on the other one."""
+        me, workshop = self._state.me, self._workshop
+        kept = kept_places(self._state.built, application.name)
         try:
             async with asyncio.timeout(SURVEY_LIMIT_S):
-                ways = await asyncio.to_thread(ways_to, workshop.natives, places)
+                ways = await asyncio.to_thread(ways_to, workshop.natives, peers or ())
                 found = await survey(
                     me,
                     application,
@@ -327,7 +338,15 @@ class ApplicationBuilder:
                     workshop.scan,
                     self._around.run,
                 )
-                return replace(found, folders=ways)
+                in_the_way = await asyncio.to_thread(
+                    obstacles,
+                    workshop.natives,
+                    places_of(found.groups) if peers is None else peers,
+                    kept,
+                    application,
+                    elsewhere=peers is not None,
+                )
+                return replace(found, folders=ways, obstacles=in_the_way)
         except (TimeoutError, ValueError) as error:
             raise RpcError(
                 f"the storage of {me} does not answer: {str(error) or 'no answer in time'}",
@@ -427,9 +446,7 @@ class ApplicationBuilder:
         self._refuse_beside_job()
         name = call.text("application")
         built = load_built(call.text("built").encode())
-        asked = call.args.get("places")
-        places = tuple(str(each) for each in asked) if isinstance(asked, list) else ()
-        storage = await self._survey(built.application(name).application, places)
+        storage = await self._survey(built.application(name).application, asked(call.args))
         return {"storage": encode(storage, defaults=False)}
 
     async def _answer_remnants(self, call: Call) -> JsonObject:

@@ -7,15 +7,27 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 from hapair.model.application import Application, OcfAgent, Program, Script, Unit
+from hapair.model.built import Built
+from hapair.model.nesting import enclosing
 from hapair.model.node_facts import Lvm
-from hapair.model.storage import Folder, NodeStorage, Release, UseKind
+from hapair.model.storage import (
+    Folder,
+    GroupStorage,
+    NodeStorage,
+    Obstacle,
+    Place,
+    Release,
+    UseKind,
+)
 from hapair.model.unit import ProgramUnit, Unusable
 from hapair.ports.programs import CommandRunner, Finished
 from hapair.ports.storage import LogicalVolumes, NativeMounts
+from hapair.rpc.messages import JsonObject
 from hapair.runtime.jobs.units import unit_facts
 
 TOOLS: Final = (
@@ -99,9 +111,66 @@ def _kernel_options() -> tuple[str, ...]:
     )
 
 
-def ways_to(natives: NativeMounts, places: tuple[str, ...]) -> tuple[Folder, ...]:
+def places_of(groups: tuple[GroupStorage, ...]) -> tuple[Place, ...]:
+    """Return where the volumes of groups are mounted natively."""
+    return tuple(
+        Place(f"/dev/{group.name}/{mount.logical_volume}", mount.mount_point)
+        for group in groups
+        for mount in group.mounts
+    )
+
+
+def kept_places(built: Built, application: str) -> tuple[Place, ...]:
+    """Return where an application's volumes are that it has already."""
+    entry = built.by_name.get(application)
+    volumes = entry.volumes if entry is not None else ()
+    return tuple(Place(each.backing_device, each.mount_point) for each in volumes)
+
+
+def question(places: tuple[Place, ...]) -> JsonObject:
+    """Ask the other node about the places where volumes are mounted here."""
+    return {
+        "places": [place.mount_point for place in places],
+        "devices": [place.device for place in places],
+    }
+
+
+def asked(args: JsonObject) -> tuple[Place, ...]:
+    """Return the places that the other node asks about; an earlier version names no devices."""
+    points, devices = (
+        [str(each) for each in listed] if isinstance(listed := args.get(name), list) else []
+        for name in ("places", "devices")
+    )
+    return tuple(Place(dev, at) for at, dev in zip_longest(points, devices, fillvalue="") if at)
+
+
+def obstacles(
+    natives: NativeMounts,
+    places: tuple[Place, ...],
+    kept: tuple[Place, ...],
+    application: Application,
+    *,
+    elsewhere: bool,
+) -> tuple[Obstacle, ...]:
+    """Return what is in the way of the application's new volumes on this node.
+
+    ``kept``: where those are that it has already. ``elsewhere``: the new ones are mounted on the
+    other node, and here nothing is to be at their places.
+    """
+    every = (*places, *kept)
+    program = application.program.name if isinstance(application.program, Unit) else ""
+    found: list[Obstacle] = []
+    for place in (each for each in places if each.device):
+        found += natives.boot_uses(place, every, program)
+        if not enclosing(place.mount_point, [each.mount_point for each in every]):
+            found += natives.in_the_way(place, elsewhere=elsewhere)
+    return tuple(found)
+
+
+def ways_to(natives: NativeMounts, places: tuple[Place, ...]) -> tuple[Folder, ...]:
     """Return the folders on the way to mount points of the other node, each once."""
-    return tuple(dict.fromkeys(each for place in places for each in natives.folders(place)))
+    ways = (each for place in places for each in natives.folders(place.mount_point))
+    return tuple(dict.fromkeys(ways))
 
 
 async def _look_at(program: Program | None, run: CommandRunner) -> ProgramUnit | Unusable | None:
