@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from hapair.model.cluster import ArbitrationKind
@@ -23,6 +24,9 @@ from hapair_lab.soak.writers import Writer
 
 PATIENCE_S: Final = 300.0  # Emulated guests are slow, and slower when the host is busy.
 POLL_S: Final = 1.0
+# A serial line of User Mode Linux may stand still for ever at a boot: the guest runs, and only the
+# lab does not reach it. After so long it is reset once more.
+STANDS_STILL_S: Final = 150.0
 ANSWERS: Final = 10  # Of each application, before it counts as back.
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 TYPED_TIMEOUT_S: Final = 60.0
@@ -186,8 +190,14 @@ class Round:
 
     def _wait_until_booted(self, node: Machine, begun_s: float) -> None:
         before = self._boots.pop(node.name, "")
+        resets_at_s = begun_s + STANDS_STILL_S
 
         def has_booted() -> bool:
+            nonlocal resets_at_s
+            if time.monotonic() > resets_at_s:
+                resets_at_s = inf
+                node.note(f"{node.name}: nothing comes through its line")
+                node.reset(wait=False)
             try:
                 if not node.channel().answers_hello():
                     node.close_channel()  # The boot may have cut an answer short: connect anew.
