@@ -37,7 +37,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class Story:
     """One build and its troubles, each of them at a moment that is counted from the last one.
 
-    What is typed, and how it looks when that is done, is another thing for another job.
+    Another job says what is typed and how it looks when that is done.
     """
 
     def __init__(self, root: Path, *, in_fstab: bool = True) -> None:
@@ -120,7 +120,8 @@ class Story:
     async def end(self, told: str, *, again: bool = True) -> None:
         """Let the daemon look again, see one of the two states, and type it again."""
         self.mend()
-        assert await self.take_back() == (), told
+        left = await self.take_back()
+        assert left == (), f"{told}: {left}"
         assert self.is_as_before() != self.is_done(), f"{told}: {self.looks()}"
         if again:
             assert await self.type_it(), told
@@ -161,9 +162,7 @@ def befalls(trouble: str, moment: str) -> bool:
     return trouble != "unknown" or moment.endswith((", before", ", after"))
 
 
-async def at_each_moment(
-    trouble: str, root: Path, begin: Begin = begin_build
-) -> AsyncIterator[Befallen]:
+async def at_each_moment(trouble: str, root: Path, begin: Begin) -> AsyncIterator[Befallen]:
     for number, moment in enumerate(await all_moments(root / "smooth", begin)):
         if not befalls(trouble, moment):
             continue
