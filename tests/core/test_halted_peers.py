@@ -1,10 +1,16 @@
 """A peer that was halted while it was cut off: its copies are down, and it may have written."""
 
+from dataclasses import replace
+
+import pytest
+
 from hapair.core import explain
+from hapair.core.words.effects import Publish, Store
 from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing, Wanted
 from tests.core.bench import NAME, PEER, RESOURCE, Bench, built, record
+from tests.core.test_membership import MEMBER
 
 
 def left_by() -> Bench:
@@ -53,3 +59,40 @@ def test_once_its_machine_is_off_that_is_said_of_the_peer() -> None:
     said = bench.command(ConfirmPeerDown())
     assert said is not None
     assert said.accepted
+
+
+# --- A node that is halted because it booted ---------------------------------------------------
+
+
+def says_that_it_left(bench: Bench) -> bool:
+    return [e.state for e in bench.effects if isinstance(e, Publish)][-1].left
+
+
+@pytest.mark.parametrize("waits", [Standing.CUT, Standing.LEAVING])
+def test_who_booted_leaves_all_to_a_peer_that_waits_and_is_bound_by_it(waits: Standing) -> None:
+    bench = Bench(stored=replace(MEMBER, formed_boot_id="boot0"))
+    assert bench.stands(Standing.HALTED)
+    assert not says_that_it_left(bench)
+    bench.hear(standing=waits)
+    assert not bench.state.stored.ceded
+    bench.peer_says(standing=waits)
+    bench.hear(standing=waits)
+    assert says_that_it_left(bench)
+    stores = [e for e in bench.effects if isinstance(e, Store)]
+    assert stores[-1].stored.ceded
+
+
+def test_nobody_has_to_leave_anything_to_a_peer_that_acts_alone() -> None:
+    bench = Bench(stored=replace(MEMBER, formed_boot_id="boot0"))
+    bench.hear(standing=Standing.ALONE)
+    bench.peer_says(standing=Standing.ALONE)
+    assert not bench.state.stored.ceded
+    assert not says_that_it_left(bench)
+
+
+def test_who_holds_the_right_is_bound_to_nothing() -> None:
+    bench = Bench(stored=replace(MEMBER, formed_boot_id="boot0", holds_right=True))
+    bench.hear(standing=Standing.CUT)
+    bench.peer_says(standing=Standing.CUT)
+    assert not bench.state.stored.ceded
+    assert says_that_it_left(bench)

@@ -367,7 +367,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         generation=state.built.generation,
         records=state.stored.records,
         applications=said,
-        left=(leaving or state.standing is Standing.HALTED) and items.is_released(state),
+        left=(leaving and items.is_released(state)) or membership.has_left(state),
         holds_right=state.stored.holds_right,
         asked=state.stored.asked,
         behind=doubts.never_promoted(state),

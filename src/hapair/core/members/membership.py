@@ -145,7 +145,7 @@ def settle(turn: Turn) -> None:
     """Bring the standing up to date with what is known now."""
     match turn.state.standing:
         case Standing.HALTED | Standing.UNKNOWN:  # The latter is never a node's own.
-            return
+            _cede(turn)
         case Standing.FORMING:
             _accept(turn)
             if items.runs_anything(turn.state) is not False:
@@ -170,6 +170,24 @@ def settle(turn: Turn) -> None:
         case Standing.LEAVING:
             holding.inherit(turn)
             _mind_the_lease(turn)
+
+
+def has_left(state: NodeState) -> bool:
+    """Tell whether this node is halted, and will not act alone before it met its peer again."""
+    binds = state.stored.ceded or state.stored.holds_right
+    return state.standing is Standing.HALTED and items.is_released(state) and binds
+
+
+def _cede(turn: Turn) -> None:
+    """Leave everything to a peer that waits, as in order: a boot alone binds to nothing.
+
+    This node may be formed in a moment, hear nobody, and ask the witness for the same epoch.
+    """
+    state, theirs = turn.state, turn.state.peer.state
+    waits = theirs is not None and theirs.standing in (Standing.CUT, Standing.LEAVING)
+    bound = state.stored.ceded or state.stored.holds_right
+    if waits and state.peer_heard and not bound and items.is_released(state):
+        turn.store(ceded=True)
 
 
 def stay(turn: Turn) -> None:
