@@ -48,7 +48,8 @@ class Volumes(FakeLogicalVolumes):
         return await super().guard(group, name)
 
     async def remove(self, group: str, name: str) -> Outcome:
-        if self.held():
+        volume = (await self.group(group)).volume(name)
+        if self.held() and volume is not None and not volume.origin:
             return Refused(f"{group}/{name} is in use")
         return await super().remove(group, name)
 

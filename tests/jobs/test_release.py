@@ -328,3 +328,16 @@ async def test_a_lost_peer_refuses_before_anything_is_stopped(tmp_path: Path) ->
         await story.typed_here()
     assert error.value.exit_code is ExitCode.NOT_NOW
     assert story.record().wanted is Wanted.UP
+
+
+async def test_a_snapshot_from_before_a_resync_that_just_ended_does_not_stay(
+    tmp_path: Path,
+) -> None:
+    """FAIL: nobody looks for it any more once the application is out of the cluster."""
+    story = await Release.of_built(tmp_path)
+    volumes = story.world.hosts["node2"].volumes
+    await volumes.snapshot("vg_orders", "data", "data_before_resync", 4096)
+    await volumes.snapshot("vg_orders", "data", "data_of_a_person", 4096)
+    assert await story.type_it()
+    left = [each.name for each in volumes.groups["vg_orders"].volumes]
+    assert left == ["data", "data_of_a_person"]

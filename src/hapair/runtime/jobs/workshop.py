@@ -17,6 +17,7 @@ from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.storage import Folder
 from hapair.ports.data import FileSystems, Replication
 from hapair.ports.storage import LogicalVolumes, NativeMounts, ReplicationFiles
+from hapair.runtime.guardians.snapshots import before_resync_name, drop_snapshot
 
 LIMIT_S: Final = timing.REPLICATION_S
 
@@ -144,6 +145,12 @@ class Workshop:
         return await self.replication.bring_up(volume, timeout_s=LIMIT_S)
 
     async def _take_down(self, volume: Volume) -> Outcome:
+        """Afterwards nobody looks whether a complete copy still has a snapshot of before."""
+        facts = self.replication.facts(volume.resource)
+        if facts is not None and facts.current:
+            dropped = await drop_snapshot(self.volumes, volume, before_resync_name(volume))
+            if isinstance(dropped, Unknown):
+                return dropped
         return await self.replication.take_down(volume, timeout_s=LIMIT_S)
 
     async def _make_source(self, volume: Volume) -> Outcome:
