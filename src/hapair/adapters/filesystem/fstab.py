@@ -22,9 +22,9 @@ from hapair.adapters.filesystem.boot import (
     waits_for_a_person,
 )
 from hapair.adapters.filesystem.unit_files import ETC, UNIT_FOLDERS
-from hapair.adapters.shared.mounts import plain
+from hapair.adapters.shared.mounts import plain, words_of
 from hapair.durable import replace_durably
-from hapair.model.application import Volume
+from hapair.model.application import Volume, map_name
 from hapair.model.outcome import Done, Outcome, Refused
 from hapair.model.storage import Place
 
@@ -38,7 +38,7 @@ BY_CONTENT: Final = {"UUID": "/dev/disk/by-uuid/", "LABEL": "/dev/disk/by-label/
 UDEV_ESCAPE: Final = re.compile(r"\\x([0-9a-f]{2})")
 FIELDS_MIN: Final = 3  # Device, where, what.
 OPTIONS_FIELD: Final = 3
-LABELS: Final = ("security.selinux", "system.posix_acl_access")
+OF_CONTENT: Final = ("security.ima", "security.evm")  # Attributes that the kernel makes anew.
 IMMUTABLE: Final = errno.EPERM  # To root the kernel says so of nothing else here.
 
 
@@ -128,8 +128,8 @@ class Fstab:
     def _rewrite(self, change: Callable[[str], str]) -> Outcome:
         """Replace fstab by its changed lines; after a power cut, too, it is the old or the new one.
 
-        Owner, mode, access list and SELinux label stay. Where the name is a link, the file behind
-        it changes.
+        Owner, mode, access list, SELinux label and other attributes stay. Where the name is a link,
+        the file behind it changes.
         """
         try:
             before = _text(self._place)
@@ -148,15 +148,15 @@ class Fstab:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    was, labels = file.stat(), {}
-    for name in LABELS:
-        with contextlib.suppress(OSError):  # It has none, or its file system knows no labels.
-            labels[name] = os.getxattr(file, name)
+    was, names = file.stat(), list[str]()
+    with contextlib.suppress(OSError):  # Its file system knows no attributes.
+        names = os.listxattr(file)
+    attributes = {name: os.getxattr(file, name) for name in names if name not in OF_CONTENT}
 
     def as_before(new: int) -> None:
         os.fchown(new, was.st_uid, was.st_gid)
         os.fchmod(new, was.st_mode & 0o7777)
-        for name, value in labels.items():
+        for name, value in attributes.items():
             os.setxattr(new, name, value)
 
     replace_durably(file, content, file.with_name(f".{file.name}.hapair"), as_before)
@@ -169,10 +169,10 @@ def _text(place: Path) -> str:
 
 def _fields(line: str) -> list[str]:
     """Return the fields of a line of fstab, four at least; none of comments and empty lines."""
-    fields = [plain(field) for field in line.split()]
-    if len(fields) < FIELDS_MIN or fields[0].startswith("#"):
+    found = [plain(field) for field in words_of(line)]
+    if len(found) < FIELDS_MIN or found[0].startswith("#"):
         return []
-    return [*fields, ""]
+    return [*found, ""]
 
 
 def _means(line: str, volume: Volume) -> bool:
@@ -205,20 +205,20 @@ def _is_device(what: str, device: str) -> bool:
             kind, name = tag, UDEV_ESCAPE.sub(lambda m: chr(int(m[1], 16)), what[len(folder) :])
     if kind in BY_CONTENT:
         identity = superblock.identity(device)
-        return bool(name) and name.lower() == (
-            identity.uuid if kind == "UUID" else identity.label.lower()
-        )
+        is_named = identity.label == name if kind == "LABEL" else identity.uuid == name.lower()
+        return is_named and bool(name)
     if kind in ("PARTUUID", "PARTLABEL", "ID"):
-        return _number(f"/dev/disk/by-{kind.lower()}/{name}") == _number(device) is not None
-    if os.path.normpath(what) in (device, _mapped(device)):  # It may not be there yet.
-        return True
-    return what.startswith("/dev/") and _number(what) == _number(device) is not None
+        what = f"/dev/disk/by-{kind.lower()}/{name}"
+    if not what.startswith("/dev/"):
+        return False
+    number = _number(device)
+    return straight(what) in _names(device) if number is None else _number(what) == number
 
 
-def _mapped(device: str) -> str:
-    """Return the other name that LVM gives to /dev/GROUP/VOLUME."""
-    *_, group, volume = device.split("/")
-    return f"/dev/mapper/{group.replace('-', '--')}-{volume.replace('-', '--')}"
+def _names(device: str) -> tuple[str, ...]:
+    """Return what a logical volume that is yet to be made will be called."""
+    name = map_name(*device.split("/")[-2:])
+    return (device, f"/dev/mapper/{name}", f"/dev/disk/by-id/dm-name-{name}")
 
 
 def _number(path: str) -> int | None:

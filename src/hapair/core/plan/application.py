@@ -10,7 +10,7 @@ from hapair.core.plan.mount_checks import folders_for, ways_that_differ
 from hapair.core.plan.nesting import Nesting
 from hapair.core.plan.steps import Step, Work
 from hapair.core.plan.unit_checks import objections
-from hapair.model.application import Application, FileSystem, Unit, Volume
+from hapair.model.application import Application, FileSystem, Unit, Volume, map_name
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.problem import Problem
 from hapair.model.storage import GroupStorage, NativeMount, NodeStorage
@@ -286,8 +286,8 @@ class _Planner:
         self.problems += overwriting.copy_in_the_way(volume, peer)
 
     def _check_names(self, volume: Volume) -> None:
-        map_name = _map_name(volume.volume_group, volume.meta_volume)
-        if len(map_name) > MAP_NAME_MAX or len(volume.resource) > RESOURCE_NAME_MAX:
+        name = map_name(volume.volume_group, volume.meta_volume)
+        if len(name) > MAP_NAME_MAX or len(volume.resource) > RESOURCE_NAME_MAX:
             path = f"{volume.volume_group}/{volume.logical_volume}"
             what = f"the name of {path} leaves no room for {META_SUFFIX} and for DRBD's own names"
             mend = f"give it a shorter one: lvrename {path} NAME, and the same in /etc/fstab"
@@ -404,11 +404,6 @@ class _Planner:
         elif self.former.application != s.application:
             lines.append(f"the configuration of {s.application.name} changes")
         return tuple(lines)
-
-
-def _map_name(group: str, name: str) -> str:
-    """Return what LVM calls the device: a hyphen inside of a name is doubled."""
-    return "-".join(each.replace("-", "--") for each in (group, name))
 
 
 def _in_extents(size_bytes: int, extent_bytes: int) -> int:
