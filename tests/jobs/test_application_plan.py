@@ -15,11 +15,13 @@ from hapair.core.plan.application import (
     make_plan,
     meta_data_bytes,
 )
+from hapair.core.plan.mount_checks import is_of_the_node
 from hapair.core.plan.steps import TAKES_BACK, Work
 from hapair.model.application import Application, FileSystem, Volume
 from hapair.model.built import BuiltApplication
 from hapair.model.node_facts import PhysicalVolume, StorageKind
 from hapair.model.storage import UNSEEN, GroupStorage, LogicalVolume, NativeMount, Obstacle
+from hapair.runtime.places import Places
 from tests.jobs.material import BUILT, HERE, MIB, ORDERS, THERE, mounted, situation
 
 
@@ -231,6 +233,31 @@ def test_what_is_in_the_way_is_said_before_anything_is_touched(case: str) -> Non
     assert isinstance(problems, tuple)
     assert any(expected in problem.what for problem in problems), [str(p) for p in problems]
     assert all(problem.mend for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["/", "/var", "/var/lib", "/etc", "/boot", "/etc/cluster/orders", "/var/lib/hapair"],
+)
+def test_what_the_node_itself_needs_is_in_no_application(place: str) -> None:
+    """The note of a build lay in /var/lib/hapair, and was unmounted with it."""
+    problems = make_plan(situation(here=mounted(mount_point=place, holders=("init (1)",))))
+    assert isinstance(problems, tuple)
+    (problem,) = problems
+    assert f"vg_orders/data on {place} is the node's own" in problem.what
+
+
+def test_all_that_hapair_keeps_is_the_nodes_own() -> None:
+    places = Places()
+    kept = (places.configuration, places.drbd_resources, places.memory, places.run, places.archives)
+    for folder in kept:
+        assert is_of_the_node(str(folder))
+        assert is_of_the_node(str(folder / "below"))
+
+
+@pytest.mark.parametrize("place", ["/home", "/opt", "/srv", "/var/lib/mysql", "/varied", "/cmb"])
+def test_what_an_application_may_have_is_taken(place: str) -> None:
+    assert planned(situation(here=mounted(mount_point=place))).added[0].mount_point == place
 
 
 def test_a_local_disk_is_what_it_takes() -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from hapair.core.plan import features, layers, overwriting
 from hapair.core.plan.machine_checks import own_group
-from hapair.core.plan.mount_checks import folders_for, ways_that_differ
+from hapair.core.plan.mount_checks import folders_for, is_of_the_node, ways_that_differ
 from hapair.core.plan.nesting import Nesting
 from hapair.core.plan.steps import Step, Work
 from hapair.core.plan.unit_checks import objections
@@ -188,6 +188,12 @@ class _Planner:
         before = len(self.problems)
         node = self.situation.here.node
         where = f"{group.name}/{mount.logical_volume} on {mount.mount_point}"
+        if is_of_the_node(mount.mount_point):
+            what = f"{where} is the node's own: it needs that, wherever the application runs"
+            part = f"vgsplit -n {mount.logical_volume} {group.name} NEW_GROUP"
+            mend = f"name another group in {self.situation.file}; or part them: {part}"
+            self.refuse("mount", what, mend, node=node)
+            return False
         if mount.file_system not in tuple(FileSystem):
             what = f"{where} is {mount.file_system}, which is not supported"
             self.refuse("file system", what, "use ext4 or xfs", node=node)

@@ -1,14 +1,31 @@
-"""What differs between the nodes on the way to a mount point."""
+"""Where a file system is mounted: for whom it is, and how the nodes differ on the way there."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from hapair.model.application import Volume
+from hapair.model.nesting import lies_inside
 from hapair.model.problem import Problem
 from hapair.model.storage import Folder, NodeStorage
 
 PASSES: Final = 0o111  # Who may go through a folder: its owner, its group, others.
 OTHERS: Final = 0o001
+# What a node needs at these places it needs whether an application runs on it or not.
+OF_THE_SYSTEM: Final = frozenset(
+    {"/", "/bin", "/boot", "/boot/efi", "/dev", "/efi", "/etc", "/lib", "/lib64", "/proc", "/root",
+     "/run", "/sbin", "/sys", "/usr", "/var", "/var/cache", "/var/lib", "/var/log", "/var/spool",
+     "/tmp", "/var/tmp"}  # noqa: S108 - Named, not used.
+)  # fmt: skip
+# Nor may what hapair keeps, here and inside, be away for a moment: the note of a build, for one.
+OF_HAPAIR: Final = (
+    "/cmbackup", "/etc/cluster", "/etc/drbd.d", "/run/hapair", "/usr/lib/hapair", "/var/lib/hapair",
+)  # fmt: skip
+
+
+def is_of_the_node(place: str) -> bool:
+    """Tell whether the node itself needs what is mounted at a place."""
+    ours = any(place == each or lies_inside(place, each) for each in OF_HAPAIR)
+    return ours or place in OF_THE_SYSTEM
 
 
 def folders_for(volume: Volume, here: NodeStorage) -> tuple[Folder, ...]:
