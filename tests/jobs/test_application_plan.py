@@ -65,6 +65,11 @@ def lying_on(kind: StorageKind, origin: str) -> GroupStorage:
     return replace(HERE, physical_volumes=(PhysicalVolume("/dev/loop0", kind, origin),))
 
 
+def with_sectors(group: GroupStorage, *sectors: int) -> GroupStorage:
+    disks = (PhysicalVolume("/dev/sdb", StorageKind.LOCAL, sector_bytes=each) for each in sectors)
+    return replace(group, physical_volumes=tuple(disks))
+
+
 def two_groups(
     *, second_mount: str = "/srv/log", second_name: str = "vg_log", volume: str = "data"
 ) -> Situation:
@@ -130,6 +135,10 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
     "both nodes see the same disk": (
         lambda: situation(here=replace(HERE, identity="A"), there=replace(THERE, identity="A")),
         "both nodes see the same volume group vg_orders",
+    ),
+    "its disk takes no smaller writes": (
+        lambda: situation(here=with_sectors(HERE, 512), there=with_sectors(THERE, 512, 4096)),
+        "vg_orders lies on disks with sectors of 4096 bytes, and on node1 of 512",
     ),
     "nothing is mounted": (
         lambda: situation(here=beside(LogicalVolume("data", 256 * MIB, "ext4"))),
@@ -263,6 +272,13 @@ def test_what_an_application_may_have_is_taken(place: str) -> None:
 def test_a_local_disk_is_what_it_takes() -> None:
     here = lying_on(StorageKind.LOCAL, "")
     assert planned(situation(here=here)).added == planned(situation()).added
+
+
+@pytest.mark.parametrize(("here", "there"), [(512, 512), (4096, 4096), (0, 4096), (4096, 0)])
+def test_disks_that_are_alike_or_that_nothing_is_known_of_are_no_objection(
+    here: int, there: int
+) -> None:
+    planned(situation(here=with_sectors(HERE, here), there=with_sectors(THERE, there)))
 
 
 def test_an_empty_volume_of_the_right_size_on_the_peer_is_used() -> None:

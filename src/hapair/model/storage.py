@@ -149,6 +149,11 @@ class GroupStorage:
     taken_names: tuple[str, ...] = ()  # Of volumes that LVM hides, or remembers.
 
     @property
+    def sector_bytes(self) -> int:
+        """Return the least that can be written to all of its volumes; 0: not known."""
+        return max((each.sector_bytes for each in self.physical_volumes), default=0)
+
+    @property
     def size_bytes(self) -> int:
         """Return about how large the group is: what is free and what its volumes take."""
         return self.free_bytes + sum(volume.size_bytes for volume in self.volumes)

@@ -102,8 +102,10 @@ def _groups(rows: tuple[parse.ReportedVolume, ...], root: Path) -> tuple[VolumeG
 
 def _physical_volume(device: str, root: Path, mountinfo: str) -> PhysicalVolume:
     name = Path(root / device.lstrip("/")).resolve().name
-    kind, origin = origin_of(name, root / "sys/class/block", mountinfo)
-    return PhysicalVolume(device, kind, origin)
+    block = root / "sys/class/block"
+    kind, origin = origin_of(name, block, mountinfo)
+    sector = text_of(_whole_disk(block / name) / "queue/logical_block_size").strip()
+    return PhysicalVolume(device, kind, origin, int(sector) if sector.isdecimal() else 0)
 
 
 def origin_of(
@@ -114,9 +116,7 @@ def origin_of(
         return StorageKind.NETWORK_BLOCK, name
     if name.startswith("drbd"):
         return StorageKind.REPLICATED, name
-    folder = (block / name).resolve()
-    if (folder / "partition").exists():
-        folder = folder.parent
+    folder = _whole_disk(block / name)
     backing = folder / "loop/backing_file"
     if backing.exists():
         path = backing.read_text().strip()
@@ -131,3 +131,9 @@ def origin_of(
         if kind is not StorageKind.LOCAL:
             return kind, origin
     return StorageKind.LOCAL, ""
+
+
+def _whole_disk(place: Path) -> Path:
+    """Return the kernel's folder of a device, or of the disk that it is a partition of."""
+    folder = place.resolve()
+    return folder.parent if (folder / "partition").exists() else folder

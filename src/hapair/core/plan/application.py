@@ -136,7 +136,14 @@ class _Planner:
                     f"vgextend {group.name} DEVICE, a local one, then: pvmove {below.device} DEVICE"
                 )
                 self.refuse("volumegroup", what, mend, node=node)
-        same = group.identity and group.identity == self.situation.here.group(group.name).identity
+        here = self.situation.here
+        sectors = group.sector_bytes, here.group(group.name).sector_bytes
+        if all(sectors) and sectors[0] != sectors[1]:
+            what = f"{group.name} lies on disks with sectors of {sectors[0]} bytes"
+            what += f", and on {here.node} of {sectors[1]}: not every write fits on both"
+            mend = "use disks alike in that on both nodes, see: blockdev --getss DEVICE"
+            self.refuse("volumegroup", what, mend, node=node)
+        same = group.identity and group.identity == here.group(group.name).identity
         if same and node == self.situation.peer.node:
             what = f"both nodes see the same volume group {group.name}: two copies need two disks"
             self.refuse("volumegroup", what, own_group(group.name), node=node)
