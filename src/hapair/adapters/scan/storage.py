@@ -8,6 +8,7 @@ from typing import Final
 
 from hapair.adapters.scan import parse
 from hapair.adapters.scan.software import output, text_of
+from hapair.adapters.shared.lvm_reports import REPORT
 from hapair.adapters.shared.mounts import OF_NETWORKS, mount_info
 from hapair.model.node_facts import Lvm, PhysicalVolume, StorageKind, VolumeGroup
 from hapair.ports.programs import CommandRunner, TimedOut
@@ -31,12 +32,9 @@ async def lvm(run: CommandRunner, root: Path) -> Lvm:
     if not parse.lvm_version(version.stdout):
         return Lvm(error=version.stderr.strip() or f"lvm ended with {version.exit_code}")
     listed = await run(
-        (
-            "pvs", "--foreign", "--shared", "--reportformat", "json", "--units", "b", "--nosuffix",
-            "-o", parse.PVS_FIELDS,
-        ),
+        ("pvs", "--foreign", "--shared", *REPORT, "-o", parse.PVS_FIELDS),
         timeout_s=LVM_TIMEOUT_S,
-    )  # fmt: skip
+    )
     if isinstance(listed, TimedOut):
         return Lvm(error=f"pvs gave no answer within {listed.after_s:.0f} s: a disk may hang")
     if listed.exit_code != 0:
