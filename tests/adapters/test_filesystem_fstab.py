@@ -189,6 +189,17 @@ def test_a_volume_that_is_yet_to_be_made_is_known_by_its_names(
     assert file.read_text().startswith(MARK) is meant
 
 
+def test_a_name_by_a_symbolic_link_is_told(tmp_path: Path) -> None:
+    (tmp_path / "real/x").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    place = str(tmp_path / "real/x")
+    file = tmp_path / "fstab"
+    file.write_text(f"{MARK}/dev/a {place} ext4\n/dev/b {place}/ ext4\n/dev/b /srv ext4\n")
+    assert Fstab(file).called(place) == ()
+    file.write_text(f"/dev/a {tmp_path}/link/x/ ext4\n")
+    assert Fstab(file).called(place) == (f"{tmp_path}/link/x",)
+
+
 def test_a_file_system_without_labels_keeps_nothing_from_being_changed(
     tmp_path: Path, volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,3 +75,16 @@ def test_whoever_would_be_locked_out_is_warned_of(there: Folder) -> None:
     assert f"chmod {model.mode:04o} {model.path}" in warning
     foreign = (there.owner, there.group) != (model.owner, model.group)
     assert (f"chown {model.owner}:{model.group}" in warning) is foreign
+
+
+def test_what_lies_in_the_folder_on_the_peer_is_told_before_a_mount_hides_it() -> None:
+    (warning,) = warned(*DEEP[:2], replace(DEEP[2], filled=True))
+    assert "node2: warning: mount point: /data/pg/main is not empty" in warning
+
+
+def test_a_name_that_is_a_link_only_here_is_told() -> None:
+    plan = make_plan(situation(here=mounted(called=("/srv/link",))))
+    assert isinstance(plan, Plan)
+    (warning,) = plan.warnings
+    assert "/srv/link of node1's /etc/fstab is /srv/orders, by a symbolic link" in warning.what
+    assert "make the same link on node2" in warning.mend

@@ -50,6 +50,7 @@ class Folder:
     owner: str  # The number of one that has no name.
     group: str
     labels: tuple[tuple[str, str], ...] = ()  # SELinux label and access lists, in hexadecimal.
+    filled: bool = False  # Something lies in it. Told of a mount point.
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class NativeMount:
     within_late: bool = False  # Nothing mounts that one before the applications start.
     hidden_by: str = ""  # The mount point of what was mounted over a folder above it.
     inside: tuple[str, ...] = ()  # The mount points of what is mounted inside it.
+    called: tuple[str, ...] = ()  # Other names of its mount point in fstab, by symbolic links.
     features: tuple[str, ...] = ()  # Which not every kernel knows, by the names of its tools.
 
 

@@ -80,6 +80,13 @@ class Fstab:
         lines = (line for line in self._lines() if line.startswith(MARK))
         return any(_means(line.removeprefix(MARK), volume) for line in lines)
 
+    def called(self, mount_point: str) -> tuple[str, ...]:
+        """Return by which other names lines mean a mount point: symbolic links lead there."""
+        places = (straight(found[1]) for line in self._lines() if (found := _fields(line)))
+        return tuple(
+            each for each in places if each != mount_point and _is_place(each, mount_point)
+        )
+
     def others(
         self, place: Place, beside: tuple[Place, ...] | None = None, program: str | None = None
     ) -> tuple[BootUse, ...]:

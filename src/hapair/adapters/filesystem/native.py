@@ -86,6 +86,7 @@ class NativeFileSystems:
                     within_late=within is not None and self._comes_late(within),
                     hidden_by="" if over in (mount, None) else over.mount_point,
                     inside=tuple(each.mount_point for each in table.seen_inside(mount.mount_point)),
+                    called=self._fstab.called(mount.mount_point),
                     features=superblock.features(device),
                 )
         return tuple(found.values())

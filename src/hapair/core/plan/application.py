@@ -6,7 +6,12 @@ from typing import Final
 
 from hapair.core.plan import features, layers, overwriting
 from hapair.core.plan.machine_checks import own_group
-from hapair.core.plan.mount_checks import folders_for, is_of_the_node, ways_that_differ
+from hapair.core.plan.mount_checks import (
+    folders_for,
+    hidden_there,
+    is_of_the_node,
+    ways_that_differ,
+)
 from hapair.core.plan.nesting import Nesting
 from hapair.core.plan.steps import Step, Work
 from hapair.core.plan.unit_checks import objections
@@ -346,7 +351,10 @@ class _Planner:
             for step in self._prepare(volume, in_root=not nesting.is_nested(volume))
         )
         switch = tuple(step for family in families for step in self._switch(family))
-        warnings = tuple(ways_that_differ(added, s.here, s.peer))
+        warnings = (
+            *ways_that_differ(added, s.here, s.peer),
+            *hidden_there(added, s.here, s.peer),
+        )
         return Plan(built, (*steps, *switch, *install), added, self._summary(added), warnings)
 
     def _prepare(self, volume: Volume, *, in_root: bool) -> list[Step]:

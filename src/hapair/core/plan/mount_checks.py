@@ -35,6 +35,25 @@ def folders_for(volume: Volume, here: NodeStorage) -> tuple[Folder, ...]:
     return next(found, ())
 
 
+def hidden_there(
+    added: tuple[Volume, ...], here: NodeStorage, peer: NodeStorage
+) -> Iterator[Problem]:
+    """Warn where a program would look for its data in vain on the peer, or what is hidden there."""
+    filled = {folder.path for folder in peer.folders if folder.filled}
+    for volume in added:
+        place = volume.mount_point
+        if place in filled:
+            what = f"{place} is not empty: what lies in that folder is hidden by the mount"
+            mend = "move it to another place, if anybody needs it"
+            yield Problem(peer.node, "mount point", what, mend, warning=True)
+        mounts = here.group(volume.volume_group).mounts
+        for mount in (each for each in mounts if each.mount_point == place):
+            for name in mount.called:
+                what = f"{name} of {here.node}'s /etc/fstab is {place}, by a symbolic link"
+                mend = f"if a program calls it {name}: make the same link on {peer.node}"
+                yield Problem(peer.node, "mount point", what, mend, warning=True)
+
+
 def ways_that_differ(
     added: tuple[Volume, ...], here: NodeStorage, peer: NodeStorage
 ) -> Iterator[Problem]:
