@@ -22,7 +22,7 @@ from hapair.adapters.filesystem.boot import (
     waits_for_a_person,
 )
 from hapair.adapters.filesystem.unit_files import ETC, UNIT_FOLDERS
-from hapair.adapters.shared.mounts import plain, words_of
+from hapair.adapters.shared.mounts import mount_table, plain, real_path, words_of
 from hapair.durable import replace_durably
 from hapair.model.application import Volume, map_name
 from hapair.model.outcome import Done, Outcome, Refused
@@ -197,7 +197,9 @@ def _is_it(what: str, where: str, device: str, mount_point: str) -> bool:
 
 
 def _is_place(where: str, place: str) -> bool:
-    return where.startswith("/") and place in (straight(where), os.path.realpath(where))
+    if not where.startswith("/"):
+        return False
+    return place == straight(where) or place == real_path(where, mount_table())
 
 
 def _is_device(what: str, device: str) -> bool:

@@ -124,6 +124,13 @@ def mount_table() -> MountTable:
     return MountTable.of(mount_info())
 
 
+def real_path(place: str, table: MountTable) -> str:
+    """Follow symbolic links, but for a place that lies on another machine: that may be gone."""
+    lies_in = table.reached(place)
+    remote = lies_in is not None and lies_in.kind in OF_NETWORKS
+    return place if remote else os.path.realpath(place)
+
+
 def mount_at(mount_point: str) -> Mount | None:
     """Return what is seen mounted at ``mount_point``; of several the uppermost."""
     return mount_table().seen_at(mount_point)
