@@ -8,7 +8,9 @@ import contextlib
 import errno
 import os
 import re
+import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +24,13 @@ from hapair.adapters.filesystem.boot import (
     waits_for_a_person,
 )
 from hapair.adapters.filesystem.unit_files import ETC, UNIT_FOLDERS
-from hapair.adapters.shared.mounts import mount_table, plain, real_path, words_of
+from hapair.adapters.shared.mounts import (
+    mount_info,
+    plain,
+    real_path,
+    remote_places,
+    words_of,
+)
 from hapair.durable import replace_durably
 from hapair.model.application import Volume, map_name
 from hapair.model.outcome import Done, Outcome, Refused
@@ -199,7 +207,13 @@ def _is_it(what: str, where: str, device: str, mount_point: str) -> bool:
 def _is_place(where: str, place: str) -> bool:
     if not where.startswith("/"):
         return False
-    return place == straight(where) or place == real_path(where, mount_table())
+    return place == straight(where) or place == real_path(where, _remote(int(time.monotonic())))
+
+
+@lru_cache(maxsize=1)
+def _remote(_second: int) -> tuple[str, ...]:
+    """Return where file servers are mounted; one look asks it for each line and each volume."""
+    return remote_places(mount_info())
 
 
 def _is_device(what: str, device: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from hapair.model.nesting import lies_inside
+from hapair.model.nesting import lies_inside, parts
 
 MOUNT_INFO: Final = Path("/proc/self/mountinfo")
 _ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
@@ -124,11 +124,15 @@ def mount_table() -> MountTable:
     return MountTable.of(mount_info())
 
 
-def real_path(place: str, table: MountTable) -> str:
+def remote_places(text: str) -> tuple[str, ...]:
+    """Return the mount points of file systems of other machines."""
+    return tuple(mount.mount_point for mount in mounts(text) if mount.kind in OF_NETWORKS)
+
+
+def real_path(place: str, remote: tuple[str, ...]) -> str:
     """Follow symbolic links, but for a place that lies on another machine: that may be gone."""
-    lies_in = table.reached(place)
-    remote = lies_in is not None and lies_in.kind in OF_NETWORKS
-    return place if remote else os.path.realpath(place)
+    is_remote = any(parts(each) == parts(place) or lies_inside(place, each) for each in remote)
+    return place if is_remote else os.path.realpath(place)
 
 
 def mount_at(mount_point: str) -> Mount | None:
