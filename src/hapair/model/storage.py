@@ -1,6 +1,7 @@
 """What clbuildapp sees of an application's volume groups on one node. Facts only."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from hapair.model.node_facts import PhysicalVolume
@@ -53,6 +54,20 @@ class Folder:
     filled: bool = False  # Something lies in it. Told of a mount point.
 
 
+class AccountKind(StrEnum):
+    USER = "user"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user or a group; files know it by its number alone."""
+
+    kind: AccountKind
+    name: str
+    number: int
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a volume is mounted, or is to be on the other node."""
@@ -89,6 +104,7 @@ class NativeMount:
     within_late: bool = False  # Nothing mounts that one before the applications start.
     hidden_by: str = ""  # The mount point of what was mounted over a folder above it.
     inside: tuple[str, ...] = ()  # The mount points of what is mounted inside it.
+    owners: tuple[Account, ...] = ()  # Of the uppermost files in it.
     called: tuple[str, ...] = ()  # Other names of its mount point in fstab, by symbolic links.
     features: tuple[str, ...] = ()  # Which not every kernel knows, by the names of its tools.
 
@@ -176,6 +192,7 @@ class NodeStorage:
     program_mend: str = ""  # and what to do about it, where more is known than that.
     file_systems: tuple[str, ...] = ()  # Types that this kernel can mount and check.
     folders: tuple[Folder, ...] = ()  # What is there of the places that were asked for.
+    accounts: tuple[Account, ...] = ()  # Of the node's own files. Earlier versions tell none.
     releases: tuple[Release, ...] = ()
     kernel_options: tuple[str, ...] = ()  # Features that a kernel has only when built with them.
     wall_s: float | None = None  # When it was looked at, by the clock of that node.

@@ -10,6 +10,7 @@ from hapair.core.plan.mount_checks import (
     folders_for,
     hidden_there,
     is_of_the_node,
+    owners_that_differ,
     ways_that_differ,
 )
 from hapair.core.plan.nesting import Nesting
@@ -354,6 +355,7 @@ class _Planner:
         warnings = (
             *ways_that_differ(added, s.here, s.peer),
             *hidden_there(added, s.here, s.peer),
+            *owners_that_differ(added, s.here, s.peer),
         )
         return Plan(built, (*steps, *switch, *install), added, self._summary(added), warnings)
 

@@ -6,7 +6,7 @@ from typing import Final
 from hapair.model.application import Volume
 from hapair.model.nesting import lies_inside
 from hapair.model.problem import Problem
-from hapair.model.storage import Folder, NodeStorage
+from hapair.model.storage import Account, AccountKind, Folder, NodeStorage
 
 PASSES: Final = 0o111  # Who may go through a folder: its owner, its group, others.
 OTHERS: Final = 0o001
@@ -52,6 +52,32 @@ def hidden_there(
                 what = f"{name} of {here.node}'s /etc/fstab is {place}, by a symbolic link"
                 mend = f"if a program calls it {name}: make the same link on {peer.node}"
                 yield Problem(peer.node, "mount point", what, mend, warning=True)
+
+
+def owners_that_differ(
+    added: tuple[Volume, ...], here: NodeStorage, peer: NodeStorage
+) -> Iterator[Problem]:
+    """Warn of who owns data here, and would not own it on the peer: files know only numbers.
+
+    Whom a directory service tells to the nodes is in the files of neither.
+    """
+    there = {(each.kind, each.name): each.number for each in peer.accounts}
+    told: set[Account] = set()
+    for volume in added:
+        mounts = here.group(volume.volume_group).mounts
+        for owner in (o for m in mounts if m.mount_point == volume.mount_point for o in m.owners):
+            number = there.get((owner.kind, owner.name))
+            if not there or owner in told or number == owner.number:
+                continue
+            if number is None and owner not in here.accounts:
+                continue
+            told.add(owner)
+            has = "is not known" if number is None else f"has number {number}"
+            what = f"{owner.name}, which owns files in {volume.mount_point}, {has}, and on"
+            what += f" {here.node} number {owner.number}: those files would not be its own"
+            work, of = ("user", "-u") if owner.kind is AccountKind.USER else ("group", "-g")
+            mend = f"{work}{'add' if number is None else 'mod'} {of} {owner.number} {owner.name}"
+            yield Problem(peer.node, owner.kind, what, mend, warning=True)
 
 
 def ways_that_differ(
