@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from hapair.adapters.filesystem.boot import BootUse
-from hapair.adapters.filesystem.fstab import LABELS, MARK, Fstab
+from hapair.adapters.filesystem.fstab import MARK, Fstab
 from hapair.model.application import FileSystem, Volume
 from hapair.model.outcome import Done, Refused
 from hapair.model.storage import Place
@@ -233,8 +233,8 @@ def test_an_immutable_fstab_is_refused_with_its_mend(tmp_path: Path) -> None:
 
 
 @pytest.mark.native
-def test_an_access_list_stays(tmp_path: Path) -> None:
-    """As ``setfacl -m u:1000:r`` writes it."""
+def test_access_list_and_other_attributes_stay(tmp_path: Path) -> None:
+    """As ``setfacl -m u:1000:r`` and ``setfattr`` write them."""
     need_root()
     file = tmp_path / "fstab"
     file.write_text(OWN)
@@ -242,7 +242,9 @@ def test_an_access_list_stays(tmp_path: Path) -> None:
     acl = (2).to_bytes(4, "little") + b"".join(
         struct.pack("<HHI", kind, rights, who % 2**32) for kind, rights, who in entries
     )
-    os.setxattr(file, LABELS[1], acl)
+    attributes = {"system.posix_acl_access": acl, "trusted.site": b"7", "user.managed": b"by us"}
+    for name, value in attributes.items():
+        os.setxattr(file, name, value)
     volume = Volume("x.data", 1, 2, "vg_x", "data", "meta", 4096, POINT, FileSystem.EXT4)
     assert Fstab(file).leave(volume) == Done()
-    assert os.getxattr(file, LABELS[1]) == acl
+    assert {name: os.getxattr(file, name) for name in os.listxattr(file)} == attributes

@@ -69,12 +69,15 @@ SAME: Final = [
     "LABEL=Store /elsewhere ext4 defaults",
     f"/dev/disk/by-uuid/{IDENTITY} /elsewhere ext4 defaults",
     "/dev/disk/by-label/\\x53tore /elsewhere ext4 noauto",
+    "LABEL=St\\157re\t/elsewhere\text4\tdefaults\r",
 ]
 OTHERS: Final = [
     "/dev/vg_x/other /srv/other ext4 defaults",
     "UUID=11111111-2222-3333-4444-666666666666 /srv ext4 defaults",
     "UUID= /srv ext4 defaults",
     "LABEL=Store2 /srv/my\\040x/below ext4 defaults",
+    "LABEL=store /srv/other ext4 defaults",
+    "/dev/disk/by-label/STORE /srv/other ext4 defaults",
     "PARTUUID=0815 / ext4 defaults",
     "/dev/disk/by-uuid/11111111-2222-3333-4444-666666666666 /srv ext4 defaults",
     "/dev/disk/by-label/ /srv ext4 defaults",
@@ -134,6 +137,67 @@ def test_a_device_is_known_under_any_of_its_names(tmp_path: Path) -> None:
         file.write_text(f"{name} /mnt ext4 defaults\n")
         Fstab(file).leave(zero)
         assert file.read_text().startswith(MARK)
+
+
+PLACES: Final = [
+    ("/srv/d\u00e4ta", "/srv/d\\303\\244ta"),
+    ("/srv/d\u00e4ta", "/srv/d\u00e4ta"),
+    ("/srv/a\u00a0b\u3000c", "/srv/a\u00a0b\u3000c"),
+    ("/srv/a\x0b\x0cb", "/srv/a\x0b\x0cb"),
+    ("/srv/a\nb\\c", "/srv/a\\012b\\134c"),
+    ("/srv/\udcff", "/srv/\udcff"),
+    ("/srv/\udcff", "/srv/\\377"),
+]
+
+
+@pytest.mark.parametrize(("place", "written"), PLACES)
+def test_a_mount_point_of_any_bytes_is_known_as_mount_reads_it(
+    tmp_path: Path, place: str, written: str
+) -> None:
+    """``findmnt --tab-file`` tells the same of these lines."""
+    volume = Volume("x.data", 1, 2, "vg_x", "data", "meta", 4096, place, FileSystem.EXT4)
+    file = tmp_path / "fstab"
+    line = f"/dev/sdz1 {written} ext4 defaults".encode("utf-8", "surrogateescape")
+    file.write_bytes(line)
+    Fstab(file).leave(volume)
+    assert file.read_bytes() == MARK.encode() + line
+    Fstab(file).restore(volume)
+    assert file.read_bytes() == line
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("/dev/vg-x/lv-y", True),
+        ("/dev//vg-x/lv-y", True),
+        ("/dev/mapper/vg--x-lv--y", True),
+        ("/dev/disk/by-id/dm-name-vg--x-lv--y", True),
+        ("ID=dm-name-vg--x-lv--y", True),
+        ("/dev/mapper/vg--x-lv--y2", False),
+        ("/dev/mapper/vg-x-lv-y", False),
+        ("/dev/vg/x-lv-y", False),
+    ],
+)
+def test_a_volume_that_is_yet_to_be_made_is_known_by_its_names(
+    tmp_path: Path, name: str, *, meant: bool
+) -> None:
+    """On the other node, where a boot would mount the copy wherever that node wants it."""
+    volume = Volume("x.data", 1, 2, "vg-x", "lv-y", "meta", 4096, "/srv/x", FileSystem.EXT4)
+    file = tmp_path / "fstab"
+    file.write_text(f"{name} /data ext4 defaults")
+    Fstab(file).leave(volume)
+    assert file.read_text().startswith(MARK) is meant
+
+
+def test_a_name_by_a_symbolic_link_is_told(tmp_path: Path) -> None:
+    (tmp_path / "real/x").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    place = str(tmp_path / "real/x")
+    file = tmp_path / "fstab"
+    file.write_text(f"{MARK}/dev/a {place} ext4\n/dev/b {place}/ ext4\n/dev/b /srv ext4\n")
+    assert Fstab(file).called(place) == ()
+    file.write_text(f"/dev/a {tmp_path}/link/x/ ext4\n")
+    assert Fstab(file).called(place) == (f"{tmp_path}/link/x",)
 
 
 def test_a_file_system_without_labels_keeps_nothing_from_being_changed(

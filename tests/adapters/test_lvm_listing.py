@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -88,3 +88,36 @@ async def test_who_gives_up_leaves_the_look_to_the_others() -> None:
     one.cancel()
     assert (await other).exists
     assert (await listing.group("vg_b")).exists
+
+
+@pytest.mark.parametrize(
+    ("setting", "spoil"),
+    [
+        ("report/compact_output=0", lambda text: text.replace(', "lv_health_status": ""', "")),
+        (
+            'report/compact_output_cols=""',
+            lambda text: text.replace(', "lv_health_status": ""', ""),
+        ),
+        ("report/prefixes=0", lambda text: text.replace('": "', '": "LVM2=\'"')),
+        ('report/list_item_separator=","', lambda text: text.replace("a,hapair", "a;hapair")),
+        ("report/binary_values_as_numeric=0", lambda text: text.replace('"active"', '"1"')),
+    ],
+)
+async def test_a_machine_that_wants_its_reports_in_another_form_is_understood(
+    setting: str, spoil: Callable[[str], str]
+) -> None:
+    """As Debian 12's LVM does with these lines in lvmlocal.conf."""
+    lvm = Lvm(volume=replace(DATA, ours=True))
+
+    async def with_forms(
+        argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
+    ) -> Finished | TimedOut:
+        answer = await lvm(argv, timeout_s=timeout_s, stdin=stdin)
+        assert isinstance(answer, Finished)
+        told = answer.stdout.replace('"hapair"', '"a,hapair"')
+        asked = argv[argv.index("--config") + 1].split() if "--config" in argv else []
+        return replace(answer, stdout=told if setting in asked else spoil(told))
+
+    (found,) = (await Listing(with_forms).group("vg_a")).volumes
+    assert found.ours
+    assert not found.inactive

@@ -33,6 +33,18 @@ def test_everybody_may_pass_what_was_missing_and_nothing_else_changes(tmp_path: 
     assert above.stat().st_mode & 0o777 == 0o700
 
 
+def test_whether_something_lies_in_a_mount_point_is_told(tmp_path: Path) -> None:
+    place = tmp_path / "srv/x"
+    make_mount_point(str(place))
+    above, own = folders_of(str(place))[-2:]
+    assert not above.filled
+    assert not own.filled
+    (place / "old").write_text("")
+    above, own = folders_of(str(place))[-2:]
+    assert not above.filled, "nothing is mounted there"
+    assert own.filled
+
+
 @pytest.mark.parametrize("place", ["file", "file/x", "dangling"])
 def test_what_is_no_folder_is_an_error(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")

@@ -6,7 +6,7 @@ import pytest
 
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.mounter import Mounter, Target
-from hapair.adapters.shared.mounts import MountTable, lies_on
+from hapair.adapters.shared.mounts import MountTable, lies_on, real_path, remote_places
 from hapair.model.application import FileSystem
 
 ROOT = "22 1 254:1 / / rw shared:1 - ext4 /dev/vda1 rw\n"
@@ -70,3 +70,16 @@ def test_a_boot_waits_for_plain_lines_of_fstab_only(tmp_path: Path, line: str, e
     assert Fstab(fstab, (tmp_path,)).mounts_early("/data") is early
     (tmp_path / "data.mount").write_text("[Mount]\nWhat=/dev/vda2\nWhere=/data\n")
     assert Fstab(fstab, (tmp_path,)).mounts_early("/data")
+
+
+def test_no_link_is_followed_on_a_file_server_that_may_be_gone(tmp_path: Path) -> None:
+    """FAIL: each look at fstab hangs a thread of the daemon for as long as the server is away."""
+    for name in ("local", "remote"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "link").symlink_to(tmp_path)
+    root = "1 0 8:1 / / rw - ext4 /dev/sda1 rw"
+    remote = remote_places(f"{root}\n2 1 0:40 / {tmp_path}/remote rw - nfs4 server:/x rw\n")
+    assert remote == (f"{tmp_path}/remote",)
+    assert real_path(f"{tmp_path}/local/link", remote) == str(tmp_path)
+    for place in (f"{tmp_path}/remote/link", f"{tmp_path}/remote/"):
+        assert real_path(place, remote) == place

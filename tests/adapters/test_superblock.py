@@ -24,6 +24,8 @@ def block(folder: Path, words: dict[int, bytes], magic: tuple[int, bytes]) -> st
         (XFS | {212: b"\0\0\0\x0f", 216: b"\0\0\0\x1f"}, ("inobtcount", "bigtime")),
         (XFS | {216: b"\0\0\x01\xe0"}, ("nrext64", "exchange", "parent", "metadir")),
         (XFS | {216: b"\0\x01\x02\0"}, ("zoned", "incompat 0x10000")),
+        (XFS | {4: (16384).to_bytes(4, "big")}, ("large blocks of XFS",)),
+        (XFS | {4: (1024).to_bytes(4, "big")}, ()),
         ({100: b"\xb4\xb4", 216: b"\0\0\0\x08"}, ()),  # An older one has other things there.
     ],
 )
@@ -40,6 +42,8 @@ def test_the_features_of_xfs(
         (0x60, 0x3F7DF, ("encrypt", "casefold")),
         (0x60, 0x400000, ("incompat 0x400000",)),
         (0x64, 0x1F77F, ("verity",)),
+        (0x18, 4, ("large blocks of ext4",)),
+        (0x18, 2, ()),
     ],
 )
 def test_the_features_of_ext4(

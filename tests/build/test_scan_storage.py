@@ -21,6 +21,30 @@ async def test_a_group_with_its_filter(root: Path) -> None:
     assert group.physical_volumes == (PhysicalVolume("/dev/vdb", StorageKind.LOCAL),)
 
 
+SECTORS = "queue/logical_block_size"
+
+
+@pytest.mark.parametrize(
+    ("files", "sector_bytes"),
+    [
+        ({f"sys/devices/vdb/{SECTORS}": "4096\n"}, 4096),
+        ({"sys/devices/sda/vdb/partition": "1\n", f"sys/devices/sda/{SECTORS}": "512"}, 512),
+        ({f"sys/devices/vdb/{SECTORS}": ""}, 0),
+    ],
+)
+async def test_the_sectors_of_a_disk_or_of_the_one_that_it_is_a_part_of(
+    root: Path, files: dict[str, str], sector_bytes: int
+) -> None:
+    for name, text in files.items():
+        write(root, name, text)
+    (folder,) = (root / "sys/devices").glob("**/vdb")
+    (root / "sys/class/block").mkdir(parents=True, exist_ok=True)
+    link = root / "sys/class/block/vdb"
+    link.symlink_to(folder)
+    (group,) = (await storage.lvm(Answers(HEALTHY), root)).groups
+    assert group.physical_volumes[0].sector_bytes == sector_bytes
+
+
 FULL = "lvmconfig --typeconfig full"
 
 

@@ -86,6 +86,10 @@ def test_an_old_copy_of_the_peer_is_no_obstacle() -> None:
     bench.data(facts(peer_disk=Disk.INCONSISTENT, connection=Connection.SYNC_SOURCE))
     bench.peer_has(current=False)
     assert objection(bench.state, NAME) is None
+    told = make_release(bench.state, NAME, (), ()).told
+    assert any("node2: " in line and "misses something" in line for line in told)
+    bench.peer_has(current=True)
+    assert "misses something" not in str(make_release(bench.state, NAME, (), ()).told)
 
 
 def test_neither_node_has_a_right_to_it_before_its_data_is_mounted() -> None:

@@ -15,11 +15,13 @@ from hapair.core.plan.application import (
     make_plan,
     meta_data_bytes,
 )
+from hapair.core.plan.mount_checks import is_of_the_node
 from hapair.core.plan.steps import TAKES_BACK, Work
 from hapair.model.application import Application, FileSystem, Volume
 from hapair.model.built import BuiltApplication
 from hapair.model.node_facts import PhysicalVolume, StorageKind
 from hapair.model.storage import UNSEEN, GroupStorage, LogicalVolume, NativeMount, Obstacle
+from hapair.runtime.places import Places
 from tests.jobs.material import BUILT, HERE, MIB, ORDERS, THERE, mounted, situation
 
 
@@ -61,6 +63,11 @@ def after_group_was_dropped() -> Situation:
 
 def lying_on(kind: StorageKind, origin: str) -> GroupStorage:
     return replace(HERE, physical_volumes=(PhysicalVolume("/dev/loop0", kind, origin),))
+
+
+def with_sectors(group: GroupStorage, *sectors: int) -> GroupStorage:
+    disks = (PhysicalVolume("/dev/sdb", StorageKind.LOCAL, sector_bytes=each) for each in sectors)
+    return replace(group, physical_volumes=tuple(disks))
 
 
 def two_groups(
@@ -128,6 +135,10 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
     "both nodes see the same disk": (
         lambda: situation(here=replace(HERE, identity="A"), there=replace(THERE, identity="A")),
         "both nodes see the same volume group vg_orders",
+    ),
+    "its disk takes no smaller writes": (
+        lambda: situation(here=with_sectors(HERE, 512), there=with_sectors(THERE, 512, 4096)),
+        "vg_orders lies on disks with sectors of 4096 bytes, and on node1 of 512",
     ),
     "nothing is mounted": (
         lambda: situation(here=beside(LogicalVolume("data", 256 * MIB, "ext4"))),
@@ -233,9 +244,41 @@ def test_what_is_in_the_way_is_said_before_anything_is_touched(case: str) -> Non
     assert all(problem.mend for problem in problems)
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["/", "/var", "/var/lib", "/etc", "/boot", "/etc/cluster/orders", "/var/lib/hapair"],
+)
+def test_what_the_node_itself_needs_is_in_no_application(place: str) -> None:
+    """The note of a build lay in /var/lib/hapair, and was unmounted with it."""
+    problems = make_plan(situation(here=mounted(mount_point=place, holders=("init (1)",))))
+    assert isinstance(problems, tuple)
+    (problem,) = problems
+    assert f"vg_orders/data on {place} is the node's own" in problem.what
+
+
+def test_all_that_hapair_keeps_is_the_nodes_own() -> None:
+    places = Places()
+    kept = (places.configuration, places.drbd_resources, places.memory, places.run, places.archives)
+    for folder in kept:
+        assert is_of_the_node(str(folder))
+        assert is_of_the_node(str(folder / "below"))
+
+
+@pytest.mark.parametrize("place", ["/home", "/opt", "/srv", "/var/lib/mysql", "/varied", "/cmb"])
+def test_what_an_application_may_have_is_taken(place: str) -> None:
+    assert planned(situation(here=mounted(mount_point=place))).added[0].mount_point == place
+
+
 def test_a_local_disk_is_what_it_takes() -> None:
     here = lying_on(StorageKind.LOCAL, "")
     assert planned(situation(here=here)).added == planned(situation()).added
+
+
+@pytest.mark.parametrize(("here", "there"), [(512, 512), (4096, 4096), (0, 4096), (4096, 0)])
+def test_disks_that_are_alike_or_that_nothing_is_known_of_are_no_objection(
+    here: int, there: int
+) -> None:
+    planned(situation(here=with_sectors(HERE, here), there=with_sectors(THERE, there)))
 
 
 def test_an_empty_volume_of_the_right_size_on_the_peer_is_used() -> None:

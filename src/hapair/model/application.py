@@ -97,3 +97,8 @@ class Volume:
     @property
     def meta_device(self) -> str:
         return f"/dev/{self.volume_group}/{self.meta_volume}"
+
+
+def map_name(group: str, name: str) -> str:
+    """Return what LVM calls the device of a volume: a hyphen inside of a name is doubled."""
+    return "-".join(each.replace("-", "--") for each in (group, name))

@@ -71,6 +71,7 @@ class PhysicalVolume:
     device: str
     kind: StorageKind
     origin: str = ""  # What it was recognised by, e.g. "/mnt/nfs/disk.img (nfs4)".
+    sector_bytes: int = 0  # The least that can be written; 0: not known.
 
     @property
     def objection(self) -> str:

@@ -1,6 +1,7 @@
 """What clbuildapp sees of an application's volume groups on one node. Facts only."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from hapair.model.node_facts import PhysicalVolume
@@ -50,6 +51,21 @@ class Folder:
     owner: str  # The number of one that has no name.
     group: str
     labels: tuple[tuple[str, str], ...] = ()  # SELinux label and access lists, in hexadecimal.
+    filled: bool = False  # Something lies in it. Told of a mount point.
+
+
+class AccountKind(StrEnum):
+    USER = "user"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user or a group; files know it by its number alone."""
+
+    kind: AccountKind
+    name: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +104,8 @@ class NativeMount:
     within_late: bool = False  # Nothing mounts that one before the applications start.
     hidden_by: str = ""  # The mount point of what was mounted over a folder above it.
     inside: tuple[str, ...] = ()  # The mount points of what is mounted inside it.
+    owners: tuple[Account, ...] = ()  # Of the uppermost files in it.
+    called: tuple[str, ...] = ()  # Other names of its mount point in fstab, by symbolic links.
     features: tuple[str, ...] = ()  # Which not every kernel knows, by the names of its tools.
 
 
@@ -149,6 +167,11 @@ class GroupStorage:
     taken_names: tuple[str, ...] = ()  # Of volumes that LVM hides, or remembers.
 
     @property
+    def sector_bytes(self) -> int:
+        """Return the least that can be written to all of its volumes; 0: not known."""
+        return max((each.sector_bytes for each in self.physical_volumes), default=0)
+
+    @property
     def size_bytes(self) -> int:
         """Return about how large the group is: what is free and what its volumes take."""
         return self.free_bytes + sum(volume.size_bytes for volume in self.volumes)
@@ -169,6 +192,7 @@ class NodeStorage:
     program_mend: str = ""  # and what to do about it, where more is known than that.
     file_systems: tuple[str, ...] = ()  # Types that this kernel can mount and check.
     folders: tuple[Folder, ...] = ()  # What is there of the places that were asked for.
+    accounts: tuple[Account, ...] = ()  # Of the node's own files. Earlier versions tell none.
     releases: tuple[Release, ...] = ()
     kernel_options: tuple[str, ...] = ()  # Features that a kernel has only when built with them.
     wall_s: float | None = None  # When it was looked at, by the clock of that node.

@@ -14,7 +14,7 @@ from typing import Final
 
 from hapair.adapters.filesystem import services
 from hapair.adapters.filesystem.unit_files import ETC, UNIT_FOLDERS, UnitFiles, text_of
-from hapair.adapters.shared.mounts import plain
+from hapair.adapters.shared.mounts import plain, words_of
 from hapair.model.text import shown
 
 AUTOMOUNT: Final = "x-systemd.automount"  # systemd then holds the mount point itself.
@@ -208,6 +208,6 @@ def _layers(options: list[str]) -> Iterator[str]:
 def _lines(file: Path) -> Iterator[list[str]]:
     """Return the words of each line that is neither empty nor a comment."""
     for line in text_of(file).split("\n"):
-        words = line.split()
+        words = words_of(line)
         if words and not words[0].startswith("#"):
             yield words

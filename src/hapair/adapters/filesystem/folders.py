@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,16 @@ LABELS: Final = ("security.selinux", "system.posix_acl_access", "system.posix_ac
 def folders_of(place: str) -> tuple[Folder, ...]:
     """Return what is known of a folder and of those above it that are there, the lowest last."""
     paths = [path for path in (*reversed(Path(place).parents), Path(place)) if path.is_dir()]
-    return tuple(_folder(path) for path in paths if path != Path("/"))
+    found = [_folder(path) for path in paths if path != Path("/")]
+    if found and found[-1].path == place:
+        found[-1] = replace(found[-1], filled=_is_filled(place))
+    return tuple(found)
+
+
+def _is_filled(place: str) -> bool:
+    with contextlib.suppress(OSError), os.scandir(place) as inside:
+        return any(True for _ in inside)
+    return False
 
 
 def _folder(path: Path) -> Folder:

@@ -8,7 +8,9 @@ import contextlib
 import errno
 import os
 import re
+import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +24,15 @@ from hapair.adapters.filesystem.boot import (
     waits_for_a_person,
 )
 from hapair.adapters.filesystem.unit_files import ETC, UNIT_FOLDERS
-from hapair.adapters.shared.mounts import plain
+from hapair.adapters.shared.mounts import (
+    mount_info,
+    plain,
+    real_path,
+    remote_places,
+    words_of,
+)
 from hapair.durable import replace_durably
-from hapair.model.application import Volume
+from hapair.model.application import Volume, map_name
 from hapair.model.outcome import Done, Outcome, Refused
 from hapair.model.storage import Place
 
@@ -38,7 +46,7 @@ BY_CONTENT: Final = {"UUID": "/dev/disk/by-uuid/", "LABEL": "/dev/disk/by-label/
 UDEV_ESCAPE: Final = re.compile(r"\\x([0-9a-f]{2})")
 FIELDS_MIN: Final = 3  # Device, where, what.
 OPTIONS_FIELD: Final = 3
-LABELS: Final = ("security.selinux", "system.posix_acl_access")
+OF_CONTENT: Final = ("security.ima", "security.evm")  # Attributes that the kernel makes anew.
 IMMUTABLE: Final = errno.EPERM  # To root the kernel says so of nothing else here.
 
 
@@ -79,6 +87,13 @@ class Fstab:
         """Tell whether a line of the volume is commented out by us."""
         lines = (line for line in self._lines() if line.startswith(MARK))
         return any(_means(line.removeprefix(MARK), volume) for line in lines)
+
+    def called(self, mount_point: str) -> tuple[str, ...]:
+        """Return by which other names lines mean a mount point: symbolic links lead there."""
+        places = (straight(found[1]) for line in self._lines() if (found := _fields(line)))
+        return tuple(
+            each for each in places if each != mount_point and _is_place(each, mount_point)
+        )
 
     def others(
         self, place: Place, beside: tuple[Place, ...] | None = None, program: str | None = None
@@ -128,8 +143,8 @@ class Fstab:
     def _rewrite(self, change: Callable[[str], str]) -> Outcome:
         """Replace fstab by its changed lines; after a power cut, too, it is the old or the new one.
 
-        Owner, mode, access list and SELinux label stay. Where the name is a link, the file behind
-        it changes.
+        Owner, mode, access list, SELinux label and other attributes stay. Where the name is a link,
+        the file behind it changes.
         """
         try:
             before = _text(self._place)
@@ -148,15 +163,15 @@ class Fstab:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    was, labels = file.stat(), {}
-    for name in LABELS:
-        with contextlib.suppress(OSError):  # It has none, or its file system knows no labels.
-            labels[name] = os.getxattr(file, name)
+    was, names = file.stat(), list[str]()
+    with contextlib.suppress(OSError):  # Its file system knows no attributes.
+        names = os.listxattr(file)
+    attributes = {name: os.getxattr(file, name) for name in names if name not in OF_CONTENT}
 
     def as_before(new: int) -> None:
         os.fchown(new, was.st_uid, was.st_gid)
         os.fchmod(new, was.st_mode & 0o7777)
-        for name, value in labels.items():
+        for name, value in attributes.items():
             os.setxattr(new, name, value)
 
     replace_durably(file, content, file.with_name(f".{file.name}.hapair"), as_before)
@@ -169,10 +184,10 @@ def _text(place: Path) -> str:
 
 def _fields(line: str) -> list[str]:
     """Return the fields of a line of fstab, four at least; none of comments and empty lines."""
-    fields = [plain(field) for field in line.split()]
-    if len(fields) < FIELDS_MIN or fields[0].startswith("#"):
+    found = [plain(field) for field in words_of(line)]
+    if len(found) < FIELDS_MIN or found[0].startswith("#"):
         return []
-    return [*fields, ""]
+    return [*found, ""]
 
 
 def _means(line: str, volume: Volume) -> bool:
@@ -190,7 +205,15 @@ def _is_it(what: str, where: str, device: str, mount_point: str) -> bool:
 
 
 def _is_place(where: str, place: str) -> bool:
-    return where.startswith("/") and place in (straight(where), os.path.realpath(where))
+    if not where.startswith("/"):
+        return False
+    return place == straight(where) or place == real_path(where, _remote(int(time.monotonic())))
+
+
+@lru_cache(maxsize=1)
+def _remote(_second: int) -> tuple[str, ...]:
+    """Return where file servers are mounted; one look asks it for each line and each volume."""
+    return remote_places(mount_info())
 
 
 def _is_device(what: str, device: str) -> bool:
@@ -205,20 +228,20 @@ def _is_device(what: str, device: str) -> bool:
             kind, name = tag, UDEV_ESCAPE.sub(lambda m: chr(int(m[1], 16)), what[len(folder) :])
     if kind in BY_CONTENT:
         identity = superblock.identity(device)
-        return bool(name) and name.lower() == (
-            identity.uuid if kind == "UUID" else identity.label.lower()
-        )
+        is_named = identity.label == name if kind == "LABEL" else identity.uuid == name.lower()
+        return is_named and bool(name)
     if kind in ("PARTUUID", "PARTLABEL", "ID"):
-        return _number(f"/dev/disk/by-{kind.lower()}/{name}") == _number(device) is not None
-    if os.path.normpath(what) in (device, _mapped(device)):  # It may not be there yet.
-        return True
-    return what.startswith("/dev/") and _number(what) == _number(device) is not None
+        what = f"/dev/disk/by-{kind.lower()}/{name}"
+    if not what.startswith("/dev/"):
+        return False
+    number = _number(device)
+    return straight(what) in _names(device) if number is None else _number(what) == number
 
 
-def _mapped(device: str) -> str:
-    """Return the other name that LVM gives to /dev/GROUP/VOLUME."""
-    *_, group, volume = device.split("/")
-    return f"/dev/mapper/{group.replace('-', '--')}-{volume.replace('-', '--')}"
+def _names(device: str) -> tuple[str, ...]:
+    """Return what a logical volume that is yet to be made will be called."""
+    name = map_name(*device.split("/")[-2:])
+    return (device, f"/dev/mapper/{name}", f"/dev/disk/by-id/dm-name-{name}")
 
 
 def _number(path: str) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import calls
-from hapair.adapters.filesystem.uses import SYS, Number, loops_over
+from hapair.adapters.filesystem.uses import SYS, Number, loops_over, swaps
 from hapair.adapters.shared.mounts import mount_info, mounts_with_options, number_of, plain
 from hapair.adapters.shared.spaces import (
     PROC,
@@ -125,10 +125,10 @@ def _number_in(file: Path) -> Number | None:
 
 
 def _swaps(proc: Path) -> frozenset[Number]:
-    lines: list[str] = []
+    places: list[str] = []
     with contextlib.suppress(OSError):
-        lines = (proc / "swaps").read_text(errors="replace").splitlines()[1:]
-    found = (_number_of(plain(line.split(maxsplit=1)[0])) for line in lines)
+        places = swaps(proc)
+    found = map(_number_of, places)
     return frozenset(number for number in found if number is not None)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.filesystem import superblock, uses
+from hapair.adapters.filesystem.accounts import owners_at
 from hapair.adapters.filesystem.boot import BootUse
 from hapair.adapters.filesystem.folders import folders_of, make_mount_point
 from hapair.adapters.filesystem.fstab import Fstab
@@ -86,6 +87,8 @@ class NativeFileSystems:
                     within_late=within is not None and self._comes_late(within),
                     hidden_by="" if over in (mount, None) else over.mount_point,
                     inside=tuple(each.mount_point for each in table.seen_inside(mount.mount_point)),
+                    owners=owners_at(mount.mount_point),
+                    called=self._fstab.called(mount.mount_point),
                     features=superblock.features(device),
                 )
         return tuple(found.values())

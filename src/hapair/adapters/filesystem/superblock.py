@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _BYTES: Final = 2048  # Of both kinds: XFS at 0, ext4 from 1024 on.
 _EXT4: Final = 1024
 _EXT4_MAGIC: Final = (_EXT4 + 0x38, b"\x53\xef")
@@ -14,11 +15,13 @@ _COMPATIBLE: Final = _EXT4 + 0x5C
 _HAS_JOURNAL: Final = 0x4
 _READ_ONLY_COMPATIBLE: Final = _EXT4 + 0x64
 _HAS_QUOTA: Final = 0x100
+_EXT4_BLOCK_SHIFT: Final = _EXT4 + 0x18  # A block has 1024 bytes, so often doubled.
 _EXT4_UUID: Final = _EXT4 + 0x68
 _EXT4_LABEL: Final = (_EXT4 + 0x78, 16)
 _JOURNAL_INODE: Final = _EXT4 + 0xE0
 _XFS_MAGIC: Final = b"XFSB"
 _REALTIME_BLOCKS: Final = 16
+_XFS_BLOCK_BYTES: Final = 4
 _XFS_UUID: Final = 32
 _LOG_START: Final = 48
 _XFS_LABEL: Final = (108, 12)
@@ -101,16 +104,22 @@ def features(device: str) -> tuple[str, ...]:
     block = _read(device)
     words: _Words = ()
     value = _little
+    large: tuple[str, ...] = ()
     if _is_ext4(block):
         words = _EXT4_WORDS
+        if _little(block, _EXT4_BLOCK_SHIFT, 4) >= (_PAGE_BYTES // 1024).bit_length():
+            large = ("large blocks of ext4",)
     elif _is_xfs(block) and _big(block, _XFS_VERSION, 2) & 0xF == _XFS_WITH_FEATURES:
         words, value = _XFS_WORDS, _big
-    return tuple(
+        if _big(block, _XFS_BLOCK_BYTES, 4) > _PAGE_BYTES:
+            large = ("large blocks of XFS",)
+    bits = (
         named.get(bit, f"{word} {bit:#x}")
         for word, at, known, named in words
         for bit in (1 << place for place in range(_BITS))
         if value(block, at, 4) & bit & ~known
     )
+    return (*large, *bits)
 
 
 def identity(device: str) -> Identity:

@@ -16,7 +16,7 @@ from typing import Final
 from hapair.adapters.filesystem import calls
 from hapair.adapters.filesystem.holders import INIT, holds
 from hapair.adapters.filesystem.sockets import bound_on
-from hapair.adapters.shared.mounts import Mount, lies_on, number_of, plain
+from hapair.adapters.shared.mounts import Mount, lies_on, mount_info, number_of, plain, words_of
 from hapair.adapters.shared.spaces import (
     PROC,
     Process,
@@ -184,11 +184,16 @@ def _backing(node: Path) -> Number:
 
 def _swaps(ours: Mount, proc: Path) -> Iterator[Use]:
     with contextlib.suppress(OSError):
-        for line in (proc / "swaps").read_text(errors="replace").splitlines()[1:]:
-            place = plain(line.split(maxsplit=1)[0])
+        for place in swaps(proc):
             if _is_in(place, ours) or _device_of(place) == ours.device:
-                place = shown(place)
-                yield Use(f"the swap space {place}", f"swapoff {shlex.quote(place)}")
+                named = shown(place)
+                yield Use(f"the swap space {named}", f"swapoff {shlex.quote(named)}")
+
+
+def swaps(proc: Path = PROC) -> list[str]:
+    """Return the devices and files with swap space; OSError."""
+    lines = mount_info(proc / "swaps").split("\n")[1:]
+    return [plain(words[0]) for line in lines if (words := words_of(line))]
 
 
 def _exports(ours: Mount, proc: Path) -> Iterator[Use]:
@@ -196,7 +201,7 @@ def _exports(ours: Mount, proc: Path) -> Iterator[Use]:
     for name in ("fs/nfsd/exports", "fs/nfs/exports"):
         with contextlib.suppress(OSError):
             found = []
-            for line in (proc / name).read_text(errors="replace").splitlines():
+            for line in mount_info(proc / name).split("\n"):
                 place, _, clients = line.partition("\t")
                 if _is_in(plain(place), ours):
                     found.append((_is_way(clients), shown(plain(place)), shown(clients)))

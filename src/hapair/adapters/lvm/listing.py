@@ -10,16 +10,11 @@ from hapair.adapters.lvm.parse import (
     taken_names_of,
     volumes_of,
 )
+from hapair.adapters.shared.lvm_reports import REPORT
 from hapair.model.storage import GroupStorage
 from hapair.ports.programs import CommandRunner, Finished, TimedOut
 
 LIMIT_S: Final = 60.0
-REPORT: Final = ("--reportformat", "json", "--units", "b", "--nosuffix")
-# Said to lvs, because a machine's own lvm.conf may want its reports in another form.
-FORMS: Final = (
-    "--config",
-    'report/time_format="%s" report/binary_values_as_numeric=0 report/mark_hidden_devices=1',
-)
 ALL: Final = ("--all", "--history")  # Also what is hidden or removed: its name is taken.
 GROUP_COLUMNS: Final = "vg_name,vg_extent_size,vg_free,vg_attr"
 COLUMNS: Final = (
@@ -88,7 +83,7 @@ class Listing:
         groups = groups_of(seen.stdout)
         if sorted(group.name for group in groups) != list(names):
             raise LvmReportError(f"vgs {what} spoke of other groups")
-        asked = ("lvs", *REPORT, *FORMS, *ALL, "-o", COLUMNS, *names)
+        asked = ("lvs", *REPORT, *ALL, "-o", COLUMNS, *names)
         listed = await self._run(asked, timeout_s=LIMIT_S)
         if not isinstance(listed, Finished) or listed.exit_code != 0:
             raise LvmReportError(f"lvs {what} gave no answer")

@@ -8,6 +8,7 @@ from typing import Final
 
 from hapair.adapters.scan import parse
 from hapair.adapters.scan.software import output, text_of
+from hapair.adapters.shared.lvm_reports import REPORT
 from hapair.adapters.shared.mounts import OF_NETWORKS, mount_info
 from hapair.model.node_facts import Lvm, PhysicalVolume, StorageKind, VolumeGroup
 from hapair.ports.programs import CommandRunner, TimedOut
@@ -31,12 +32,9 @@ async def lvm(run: CommandRunner, root: Path) -> Lvm:
     if not parse.lvm_version(version.stdout):
         return Lvm(error=version.stderr.strip() or f"lvm ended with {version.exit_code}")
     listed = await run(
-        (
-            "pvs", "--foreign", "--shared", "--reportformat", "json", "--units", "b", "--nosuffix",
-            "-o", parse.PVS_FIELDS,
-        ),
+        ("pvs", "--foreign", "--shared", *REPORT, "-o", parse.PVS_FIELDS),
         timeout_s=LVM_TIMEOUT_S,
-    )  # fmt: skip
+    )
     if isinstance(listed, TimedOut):
         return Lvm(error=f"pvs gave no answer within {listed.after_s:.0f} s: a disk may hang")
     if listed.exit_code != 0:
@@ -102,8 +100,10 @@ def _groups(rows: tuple[parse.ReportedVolume, ...], root: Path) -> tuple[VolumeG
 
 def _physical_volume(device: str, root: Path, mountinfo: str) -> PhysicalVolume:
     name = Path(root / device.lstrip("/")).resolve().name
-    kind, origin = origin_of(name, root / "sys/class/block", mountinfo)
-    return PhysicalVolume(device, kind, origin)
+    block = root / "sys/class/block"
+    kind, origin = origin_of(name, block, mountinfo)
+    sector = text_of(_whole_disk(block / name) / "queue/logical_block_size").strip()
+    return PhysicalVolume(device, kind, origin, int(sector) if sector.isdecimal() else 0)
 
 
 def origin_of(
@@ -114,9 +114,7 @@ def origin_of(
         return StorageKind.NETWORK_BLOCK, name
     if name.startswith("drbd"):
         return StorageKind.REPLICATED, name
-    folder = (block / name).resolve()
-    if (folder / "partition").exists():
-        folder = folder.parent
+    folder = _whole_disk(block / name)
     backing = folder / "loop/backing_file"
     if backing.exists():
         path = backing.read_text().strip()
@@ -131,3 +129,9 @@ def origin_of(
         if kind is not StorageKind.LOCAL:
             return kind, origin
     return StorageKind.LOCAL, ""
+
+
+def _whole_disk(place: Path) -> Path:
+    """Return the kernel's folder of a device, or of the disk that it is a partition of."""
+    folder = place.resolve()
+    return folder.parent if (folder / "partition").exists() else folder

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from hapair.model.nesting import lies_inside
+from hapair.model.nesting import lies_inside, parts
 
 MOUNT_INFO: Final = Path("/proc/self/mountinfo")
-_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+_ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
+_BLANKS: Final = re.compile(r"[ \t]+")
 _FIELDS_BEFORE_OPTIONAL: Final = 6
 # File systems of other machines. What is mounted from those comes late at a boot, if at all.
 OF_NETWORKS: Final = frozenset(
@@ -37,7 +38,7 @@ class Mount:
 
 
 def mount_info(place: Path = MOUNT_INFO) -> str:
-    """Return the kernel's list; bytes of names that are no text are kept."""
+    """Return one of the kernel's lists; bytes of names that are no text are kept."""
     return place.read_bytes().decode("utf-8", "surrogateescape")
 
 
@@ -123,6 +124,17 @@ def mount_table() -> MountTable:
     return MountTable.of(mount_info())
 
 
+def remote_places(text: str) -> tuple[str, ...]:
+    """Return the mount points of file systems of other machines."""
+    return tuple(mount.mount_point for mount in mounts(text) if mount.kind in OF_NETWORKS)
+
+
+def real_path(place: str, remote: tuple[str, ...]) -> str:
+    """Follow symbolic links, but for a place that lies on another machine: that may be gone."""
+    is_remote = any(parts(each) == parts(place) or lies_inside(place, each) for each in remote)
+    return place if is_remote else os.path.realpath(place)
+
+
 def mount_at(mount_point: str) -> Mount | None:
     """Return what is seen mounted at ``mount_point``; of several the uppermost."""
     return mount_table().seen_at(mount_point)
@@ -156,5 +168,14 @@ def _group(word: str, optional: list[str]) -> int:
 
 
 def plain(text: str) -> str:
-    """Undo the octal notation in which the kernel, and fstab, write blanks and the like."""
-    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), text)
+    """Undo the octal notation in which the kernel, and fstab, write blanks and any other byte."""
+    if "\\" not in text:
+        return text
+    written = text.encode("utf-8", "surrogateescape")
+    meant = _ESCAPED.sub(lambda match: bytes((int(match[1], 8) & 0xFF,)), written)
+    return meant.decode("utf-8", "surrogateescape")
+
+
+def words_of(line: str) -> list[str]:
+    """Return the words of a line of fstab and its like: every other blank belongs to a name."""
+    return [word for word in _BLANKS.split(line.rstrip("\r")) if word]

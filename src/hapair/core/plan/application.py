@@ -6,11 +6,17 @@ from typing import Final
 
 from hapair.core.plan import features, layers, overwriting
 from hapair.core.plan.machine_checks import own_group
-from hapair.core.plan.mount_checks import folders_for, ways_that_differ
+from hapair.core.plan.mount_checks import (
+    folders_for,
+    hidden_there,
+    is_of_the_node,
+    owners_that_differ,
+    ways_that_differ,
+)
 from hapair.core.plan.nesting import Nesting
 from hapair.core.plan.steps import Step, Work
 from hapair.core.plan.unit_checks import objections
-from hapair.model.application import Application, FileSystem, Unit, Volume
+from hapair.model.application import Application, FileSystem, Unit, Volume, map_name
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.problem import Problem
 from hapair.model.storage import GroupStorage, NativeMount, NodeStorage
@@ -136,7 +142,14 @@ class _Planner:
                     f"vgextend {group.name} DEVICE, a local one, then: pvmove {below.device} DEVICE"
                 )
                 self.refuse("volumegroup", what, mend, node=node)
-        same = group.identity and group.identity == self.situation.here.group(group.name).identity
+        here = self.situation.here
+        sectors = group.sector_bytes, here.group(group.name).sector_bytes
+        if all(sectors) and sectors[0] != sectors[1]:
+            what = f"{group.name} lies on disks with sectors of {sectors[0]} bytes"
+            what += f", and on {here.node} of {sectors[1]}: not every write fits on both"
+            mend = "use disks alike in that on both nodes, see: blockdev --getss DEVICE"
+            self.refuse("volumegroup", what, mend, node=node)
+        same = group.identity and group.identity == here.group(group.name).identity
         if same and node == self.situation.peer.node:
             what = f"both nodes see the same volume group {group.name}: two copies need two disks"
             self.refuse("volumegroup", what, own_group(group.name), node=node)
@@ -188,6 +201,12 @@ class _Planner:
         before = len(self.problems)
         node = self.situation.here.node
         where = f"{group.name}/{mount.logical_volume} on {mount.mount_point}"
+        if is_of_the_node(mount.mount_point):
+            what = f"{where} is the node's own: it needs that, wherever the application runs"
+            part = f"vgsplit -n {mount.logical_volume} {group.name} NEW_GROUP"
+            mend = f"name another group in {self.situation.file}; or part them: {part}"
+            self.refuse("mount", what, mend, node=node)
+            return False
         if mount.file_system not in tuple(FileSystem):
             what = f"{where} is {mount.file_system}, which is not supported"
             self.refuse("file system", what, "use ext4 or xfs", node=node)
@@ -286,8 +305,8 @@ class _Planner:
         self.problems += overwriting.copy_in_the_way(volume, peer)
 
     def _check_names(self, volume: Volume) -> None:
-        map_name = _map_name(volume.volume_group, volume.meta_volume)
-        if len(map_name) > MAP_NAME_MAX or len(volume.resource) > RESOURCE_NAME_MAX:
+        name = map_name(volume.volume_group, volume.meta_volume)
+        if len(name) > MAP_NAME_MAX or len(volume.resource) > RESOURCE_NAME_MAX:
             path = f"{volume.volume_group}/{volume.logical_volume}"
             what = f"the name of {path} leaves no room for {META_SUFFIX} and for DRBD's own names"
             mend = f"give it a shorter one: lvrename {path} NAME, and the same in /etc/fstab"
@@ -333,7 +352,11 @@ class _Planner:
             for step in self._prepare(volume, in_root=not nesting.is_nested(volume))
         )
         switch = tuple(step for family in families for step in self._switch(family))
-        warnings = tuple(ways_that_differ(added, s.here, s.peer))
+        warnings = (
+            *ways_that_differ(added, s.here, s.peer),
+            *hidden_there(added, s.here, s.peer),
+            *owners_that_differ(added, s.here, s.peer),
+        )
         return Plan(built, (*steps, *switch, *install), added, self._summary(added), warnings)
 
     def _prepare(self, volume: Volume, *, in_root: bool) -> list[Step]:
@@ -404,11 +427,6 @@ class _Planner:
         elif self.former.application != s.application:
             lines.append(f"the configuration of {s.application.name} changes")
         return tuple(lines)
-
-
-def _map_name(group: str, name: str) -> str:
-    """Return what LVM calls the device: a hyphen inside of a name is doubled."""
-    return "-".join(each.replace("-", "--") for each in (group, name))
 
 
 def _in_extents(size_bytes: int, extent_bytes: int) -> int:

@@ -23,6 +23,9 @@ SINCE: Final[dict[str, tuple[Number, Number]]] = {
     "casefold": ((5, 2), (1, 45)),
     "fast_commit": ((5, 10), (1, 46)),
     "orphan_file": ((5, 15), (1, 47)),
+    # Of more bytes than a page of memory: the tools always knew them.
+    "large blocks of ext4": ((6, 19), ()),
+    "large blocks of XFS": ((6, 12), ()),
     # The tools of XFS are numbered after the kernel.
     "bigtime": ((5, 10), (5, 10)),
     "inobtcount": ((5, 10), (5, 10)),

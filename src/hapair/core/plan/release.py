@@ -11,6 +11,7 @@ from hapair.core.words.state import NodeState
 from hapair.model.application import Application, OcfAgent, Program, Script, Unit, Volume
 from hapair.model.built import Built
 from hapair.model.status import Standing, Wanted
+from hapair.model.text import shown
 
 AGAIN: Final = {Wanted.UP: (Work.RUN_AGAIN,), Wanted.DATA: (Work.MOUNT_AGAIN,), Wanted.DOWN: ()}
 ESCAPED: Final = " \t\n\\"  # What fstab writes as an octal number.
@@ -83,7 +84,9 @@ def make_release(
         Step(peer, Work.INSTALL, (Work.INSTALL_FORMER,)),
     )
     told = [_mounted(me, each, in_fstab=each.resource in left_out) for each in entry.volumes]
-    told += [kept(peer, each, line=each.resource in left_out_there) for each in entry.volumes]
+    for each in entry.volumes:
+        whole = doubts.is_current_there(state, each.resource)
+        told.append(kept(peer, each, line=each.resource in left_out_there, whole=whole))
     again = unit_again or _started_by(entry.application.program)
     told += _not_run(me, entry.application, again)
     steps = giving_back(me, peer, entry.volumes)
@@ -126,7 +129,8 @@ def _left_to_others(node: str, volume: Volume) -> Step:
 
 
 def _mounted(node: str, volume: Volume, *, in_fstab: bool) -> str:
-    text = f"{node}: {volume.mount_point} is mounted from {volume.backing_device}, as any other"
+    where = shown(volume.mount_point)
+    text = f"{node}: {where} is mounted from {volume.backing_device}, as any other"
     if in_fstab:
         return text
     place = "".join(
@@ -137,10 +141,12 @@ def _mounted(node: str, volume: Volume, *, in_fstab: bool) -> str:
     return f"{text}; a boot mounts it only with this line in /etc/fstab: {line}"
 
 
-def kept(node: str, volume: Volume, *, line: bool) -> str:
+def kept(node: str, volume: Volume, *, line: bool, whole: bool = True) -> str:
     """Say what becomes of the former copy; ``line``: fstab had one that would mount it."""
     path = f"{volume.volume_group}/{volume.logical_volume}"
     text = f"{node}: {path} keeps the former copy, which nothing mounts"
+    if not whole:
+        text += ", and which misses something: it may be of no use"
     if line:
         text += "; its line in /etc/fstab stays commented out, and says so"
     return f"{text}; when nobody needs it: lvremove {path}"

@@ -28,6 +28,7 @@ from hapair.model.unit import ProgramUnit, Unusable
 from hapair.ports.programs import CommandRunner, Finished
 from hapair.ports.storage import LogicalVolumes, NativeMounts
 from hapair.rpc.messages import JsonObject
+from hapair.runtime.jobs.accounts import local_accounts
 from hapair.runtime.jobs.units import unit_facts
 
 TOOLS: Final = (
@@ -79,6 +80,7 @@ async def survey(
         program_error=program.what if isinstance(program, Unusable) else "",
         program_mend=program.mend if isinstance(program, Unusable) else "",
         file_systems=tuple([kind for kind in FILE_SYSTEM_TOOLS if await _can_mount(kind, run)]),
+        accounts=await asyncio.to_thread(local_accounts),
         releases=await _releases(run),
         kernel_options=_kernel_options(),
         wall_s=time.time(),
