@@ -29,6 +29,7 @@ from tests.adapters.loops import volume_at
 from tests.adapters.test_drbd_adapter import VOLUME, Node
 from tests.fakes.small import FakeRunner
 from tests.processes import PATIENCE_S
+from tests.runtime.conftest import eventually
 
 LACKS = NotStarted(126, "", "drbdsetup: Too many open files")
 UNIT = Unit("orders.service")
@@ -115,8 +116,9 @@ async def test_those_that_run_together_and_cannot_be_watched_may_have_happened(
     monkeypatch.undo()
     assert await together("mount", lambda _write: 0, timeout_s=PATIENCE_S) == Ended(0, "")
     begun = tmp_path / "pid"
-    assert not begun.exists() or not _lives(int(begun.read_text()))
-    assert _descriptors() == before
+    # Once the kernel has told of its end.
+    await eventually(lambda: not begun.exists() or not _lives(int(begun.read_text())))
+    await eventually(lambda: _descriptors() == before)
 
 
 @pytest.mark.parametrize("streams", ["run", "apart"])
