@@ -25,10 +25,18 @@ def to_stop(state: NodeState, waiting: Items) -> Items:
 
 
 def is_out_of_order(state: NodeState, application: str) -> bool:
-    """Tell whether a mount is there before one that encloses it, which would hide it."""
+    """Tell whether a mount is there before one that encloses it, which would hide it.
+
+    So it is too where the enclosing one is hidden itself, and was refused to be mounted once more.
+    """
     known = {item.resource: s for item, s in items.at(state, application, Layer.MOUNTED)}
+    late = {
+        resource
+        for resource, s in known.items()
+        if s.known is Is.DOWN or (s.known is Is.PART and s.last_error)
+    }
     return any(
-        not items.is_down(known[inner]) and any(known[each].known is Is.DOWN for each in outer)
+        not items.is_down(known[inner]) and not late.isdisjoint(outer)
         for inner, outer in state.built.application(application).enclosing.items()
     )
 
