@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from hapair_lab import topology
-from hapair_lab.links import LINKS, Link, StreamLink
+from hapair_lab.links import LINKS, Link, StreamLink, listening
 from hapair_lab.topology import Segment
 
 CONTROL: Final = "control"
@@ -70,7 +70,7 @@ class Hub:
             Port(
                 guest.name,
                 card.segment,
-                _listen(socket_path(folder, guest.name, card.name), link.socket_kind),
+                listening(socket_path(folder, guest.name, card.name), link.socket_kind),
             )
             for guest in topology.GUESTS
             for card in guest.cards
@@ -78,7 +78,7 @@ class Hub:
         ]
         for port in self._ports:
             self._selector.register(port.listener, selectors.EVENT_READ, port)
-        self._control = _listen(folder / CONTROL, socket.SOCK_STREAM)
+        self._control = listening(folder / CONTROL, socket.SOCK_STREAM)
         self._selector.register(self._control, selectors.EVENT_READ, None)
 
     def serve(self) -> None:
@@ -169,14 +169,6 @@ class Hub:
             return
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if port.link.is_behind() else 0)
         self._selector.modify(port.link.socket, wanted, port)
-
-
-def _listen(path: Path, kind: socket.SocketKind) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, kind)
-    listener.bind(str(path))
-    listener.listen()
-    listener.settimeout(0)
-    return listener
 
 
 def set_cuts(folder: Path, cuts: frozenset[Cut]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from abc import ABC, abstractmethod
 from collections import deque
+from pathlib import Path
 from typing import ClassVar, Final
 
 BACKLOG_MAX_BYTES: Final = 256 * 1024
@@ -150,3 +151,15 @@ class PacketLink(Link):
 
 
 LINKS: Final[dict[str, type[Link]]] = {"stream": StreamLink, "packets": PacketLink}
+
+
+def listening(path: Path, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    """Listen at a place that does not exist before whoever finds it there can connect."""
+    coming = path.with_name(f".{path.name}")
+    coming.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, kind)
+    listener.bind(str(coming))
+    listener.listen()
+    listener.settimeout(0)
+    coming.rename(path)
+    return listener

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair_lab import topology
+from hapair_lab.links import listening
 
 READ_BYTES: Final = 256 * 1024
 BACKLOG_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -62,7 +63,7 @@ class Relay:
         self._folder = folder
         self._selector = selectors.DefaultSelector()
         for name in names:
-            line = Line(name, _listen(line_path(folder, name)))
+            line = Line(name, listening(line_path(folder, name)))
             self._selector.register(line.listener, selectors.EVENT_READ, line)
 
     def turn(self, timeout_s: float | None = None) -> None:
@@ -89,7 +90,7 @@ class Relay:
         link, _ = line.listener.accept()
         self._guest_goes(line)
         line.guest_end = self._end(line, link)
-        line.client_listener = _listen(client_path(self._folder, line.name))
+        line.client_listener = listening(client_path(self._folder, line.name))
         self._selector.register(line.client_listener, selectors.EVENT_READ, line)
 
     def _guest_goes(self, line: Line) -> None:
@@ -158,15 +159,6 @@ class Relay:
         del end.waiting[:sent]
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if end.waiting else 0)
         self._selector.modify(end.link, wanted, line)
-
-
-def _listen(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    listener.listen()
-    listener.settimeout(0)
-    return listener
 
 
 def main() -> None:

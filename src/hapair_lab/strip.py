@@ -25,6 +25,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
 
+from hapair_lab.links import listening
+
 PORT: Final = "hapair.fence"
 CONTROL: Final = "control"
 READ_BYTES: Final = 4096
@@ -118,10 +120,10 @@ class Strip:
         self._now_s = now_s
         self._waiting: list[Waiting] = []
         self._selector = selectors.DefaultSelector()
-        self._lines = [Line(guest, _listen(socket_path(folder, guest))) for guest in guests]
+        self._lines = [Line(guest, listening(socket_path(folder, guest))) for guest in guests]
         for line in self._lines:
             self._selector.register(line.listener, selectors.EVENT_READ, line)
-        self._control = _listen(folder / CONTROL)
+        self._control = listening(folder / CONTROL)
         self._selector.register(self._control, selectors.EVENT_READ, None)
 
     def serve(self) -> None:
@@ -233,11 +235,3 @@ class Strip:
             case _:
                 return {"error": f"unknown action {action}"}
         return {"state": "on" if outlet.is_on() else "off"}
-
-
-def _listen(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    listener.listen()
-    listener.settimeout(0)
-    return listener

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from hapair_lab.links import (
     Link,
     PacketLink,
     StreamLink,
+    listening,
     whole_frames_bytes,
 )
 
@@ -166,3 +168,18 @@ def test_the_last_packets_come_before_the_end(packets: Card) -> None:
     assert packets.link.receive() == [b"last"]
     with pytest.raises(ConnectionResetError):
         packets.link.receive()
+
+
+def test_who_finds_the_place_can_connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAIL: on a busy host whoever waits for the file is refused before somebody listens there."""
+    place, seen = tmp_path / "control", []
+    listen = socket.socket.listen
+
+    def slowly(each: socket.socket) -> None:
+        seen.append(place.exists())
+        listen(each)
+
+    monkeypatch.setattr(socket.socket, "listen", slowly)
+    with listening(place), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.connect(str(place))
+    assert seen == [False]
