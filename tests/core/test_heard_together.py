@@ -112,6 +112,18 @@ def test_a_connection_that_lasted_longer_than_the_peers_word_proves_the_copy(
     assert doubts.is_current(bench.state, RESOURCE)
 
 
+def test_a_connection_of_which_the_kernel_told_late_proves_the_copy() -> None:
+    """FAIL: the only good copy counts as one that misses writes, and only a person helps."""
+    bench = Bench()
+    bench.together()
+    bench.state = replace(bench.state, stored=replace(bench.state.stored, behind=(RESOURCE,)))
+    began_s = bench.now_s
+    bench.do(DataChanged(began_s, (facts(connection=Connection.CONNECTING),)))
+    bench.do(heard(bench, 1.0, 2.0, 3.0))
+    bench.do(DataChanged(began_s + 1.5, (facts(),)))
+    assert RESOURCE not in bench.state.stored.behind
+
+
 def test_what_the_owner_could_not_write_makes_its_copy_no_older() -> None:
     bench = Bench()
     bench.running()

@@ -223,6 +223,8 @@ def _absorb_together(turn: Turn, beats: tuple[Heard | NotUnderstood, ...]) -> No
         _advance_clock(turn, each.at_s)
         _absorb(turn, each)
         told_now, unsure_now = doubts.told_unprotected(turn.state)
+        if told_now or unsure_now:
+            turn.change(told_alone_s=each.at_s)
         told |= told_now
         unsure |= unsure_now
     doubts.absorb_told(turn, told, unsure)

@@ -104,8 +104,8 @@ def built_ones(built: Built, facts: Iterable[VolumeFacts]) -> tuple[VolumeFacts,
 def absorb_kernel(turn: Turn, kernel: tuple[VolumeFacts, ...], at_s: float) -> None:
     """Take in what the kernel said at ``at_s``, and since when its connections prove something."""
     # What a new daemon finds connected may be a connection whose loss is not noticed yet. What is
-    # taken in late may be over: what the peer said since is known already.
-    is_news = turn.state.facts_read and at_s >= turn.state.now_s
+    # taken in late may be over, if the peer said since that it writes alone.
+    is_news = turn.state.facts_read and at_s > turn.state.told_alone_s
     waits_s = 0.0 if is_news else proof_s(turn.state)
     turn.change(kernel=kernel)
     _absorb(turn, waits_s)

@@ -89,6 +89,8 @@ class NodeState:
     compared: tuple[str, ...] = ()  # See missed.
     facts_read: bool = False  # The kernel has said what it knows since this daemon started.
     joined_from_s: Mapping[str, float] = field(default_factory=dict)  # See replication.is_joined.
+    # When the peer said, while nothing was decided here, that it writes, or may, without this node.
+    told_alone_s: float = 0.0
     linked_until_s: float = 0.0  # When the last connection of the data ended.
     relinked: bool = False  # A connection was made while the peer was silent.
     # Connections of the data that ended, and grants; what the peer said before is old.
