@@ -145,7 +145,9 @@ def lay_documents(tree: Path, version: str) -> None:
     write_compressed(folder / "changelog.gz", DEBIAN_CHANGELOG.format(version=version))
     write_compressed(folder / "NEWS.gz", (ROOT / "CHANGELOG.md").read_text())
     copy_files(ROOT / "docs" / "reference", "*.md", folder)
-    copy_files(ROOT / "docs" / "operating", "*.md", folder)
+    for file in sorted((ROOT / "docs" / "operating").glob("*.md")):
+        # On a node both lie in one folder.
+        write(folder / file.name, file.read_text().replace("](../reference/", "]("))
     copy_files(ROOT / "docs" / "operating" / "runbooks", "*.md", folder / "runbooks")
     (folder / "examples").symlink_to("../../hapair/samples")
     write(tree / "usr/share/lintian/overrides/hapair", (ROOT / "packaging/lintian").read_text())

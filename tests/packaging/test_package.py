@@ -1,6 +1,7 @@
 """The package that administrators, and the guests of the lab, install."""
 
 import os
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tools import build_package, package_tree
 ROOT: Final = Path(__file__).parents[2]
 COMMANDS: Final = tuple(package_tree.commands())
 SCRIPTS: Final = ("postinst", "prerm", "postrm")
+LINK: Final = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,32 @@ def test_it_depends_on_what_brings_the_tools_that_clbuild_looks_for(package: Pat
     useful = {brought_by for _, brought_by, must in machine_checks.TOOLS if not must}
     assert needed <= field(package, "Depends")
     assert useful <= field(package, "Recommends")
+
+
+@pytest.mark.parametrize("root", ["docs", "usr/share/doc/hapair"])
+def test_no_link_of_a_document_leads_nowhere(tree: Path, root: str) -> None:
+    """In the clone, and on a node, which has some of the documents in other folders."""
+    folder = (ROOT if root == "docs" else tree) / root
+    files = sorted(folder.rglob("*.md"))
+    assert files
+    dead = [
+        f"{file.name}: {link}"
+        for file in files
+        for link in LINK.findall(file.read_text())
+        if not leads_somewhere(file, link)
+    ]
+    assert not dead
+
+
+def leads_somewhere(file: Path, link: str) -> bool:
+    """Tell whether there is such a document, with a heading of that name where one is named."""
+    name, _, anchor = link.partition("#")
+    target = file.parent / name if name else file
+    if not target.exists():
+        return False
+    titles = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if anchor else []
+    heads = {re.sub(r"[^a-z0-9_ -]", "", title.lower()).replace(" ", "-") for title in titles}
+    return not anchor or anchor in heads
 
 
 def test_everything_is_readable_by_all_and_writable_by_root_alone(tree: Path) -> None:
