@@ -154,9 +154,17 @@ def test_without_a_device_nothing_is_mounted(tmp_path: Path) -> None:
         ("/system.slice/incus.service/lxc/web", "systemctl stop incus.service"),
         ("/user.slice/user-0.slice/session-3.scope", "kill 7"),
         ("/hapair.slice/hapair-apps.service/orders", "kill 7"),
+        ("/system.slice/ssh.service", "kill 7"),
+        ("/system.slice/system-sshd.slice/sshd@3-10.0.0.1:22-10.0.0.2:4711.service", "kill 7"),
+        ("/system.slice/cron.service", "kill 7"),
         ("", "kill 7"),
     ],
 )  # fmt: skip
 def test_a_process_of_a_service_is_ended_with_it(group: str, typed: str) -> None:
     """What systemd started, it might start again."""
     assert Process(7, "python3", group).end == typed
+
+
+def test_the_shell_of_a_person_is_ended_by_what_it_does_not_ignore() -> None:
+    assert Process(7, "bash", "/user.slice/user-0.slice/session-3.scope").end == "kill -HUP 7"
+    assert Process(7, "bash", "/system.slice/x.service").end == "systemctl stop x.service"

@@ -7,6 +7,7 @@ of ours does, and no list of ours shows it.
 import contextlib
 import os
 import posixpath
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from hapair.model.text import shown
 PROC: Final = Path("/proc")
 UNIT_OF_APPLICATIONS: Final = "hapair-apps.service"
 SERVICES: Final = "system.slice"  # Where systemd has what an administrator stops by its unit.
+# What they have started for a person lives on when they are stopped (KillMode=process).
+DOORS: Final = frozenset({"atd", "cron", "crond", "ssh", "sshd"})
+SHELLS: Final = frozenset({"bash", "dash", "fish", "ksh", "sh", "zsh"})  # At work they ignore TERM.
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,9 @@ class Process:
         """What a person types to end it: with its unit, which might start it again."""
         path = self.unit.split("/")
         units = [each for each in path if each.endswith((".service", ".scope"))]
-        return f"systemctl stop {units[0]}" if units and SERVICES in path else f"kill {self.pid}"
+        if units and SERVICES in path and re.split("[.@]", units[0])[0] not in DOORS:
+            return f"systemctl stop {units[0]}"
+        return f"kill -HUP {self.pid}" if self.name in SHELLS else f"kill {self.pid}"
 
 
 @dataclass(frozen=True, slots=True)
