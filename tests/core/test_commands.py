@@ -310,7 +310,9 @@ def test_commands_about_an_application_are_refused_with_the_mend() -> None:
     bench.peer_says(records=(record(PEER),))
     assert refusal(bench, Move(NAME)) == "orders belongs to node2, which does not answer"
     bench.command(Introduce("web", Wanted.UP))
-    assert refusal(bench, Run("web", "node3")) == "there is no node node3 in this cluster"
+    assert refusal(bench, Run("web", "node3")) == (
+        "there is no node node3 in this cluster; type: --node node1 or --node node2"
+    )
     assert "already runs on node1" in refusal(bench, Run("web", PEER))
 
 

@@ -138,6 +138,15 @@ def test_a_volume_that_is_not_mounted_is_named_with_what_it_holds(
     assert "mkfs only on empty ones" in none[0].mend
 
 
+def test_a_former_copy_is_not_to_be_mounted_while_the_other_node_has_the_data() -> None:
+    """FAIL: "mount what the application needs", of what a release left here."""
+    here = replace(HERE, mounts=(), volumes=(OLD,))
+    there = replace(THERE, mounts=(MOUNT,))
+    (problem,) = problems_of(situation(here=here, there=there))
+    assert problem.what.endswith("; /srv/orders is mounted on node2")
+    assert problem.mend == "type there: clbuildapp orders"
+
+
 def test_volumes_of_ours_and_of_other_applications_are_no_news() -> None:
     first = planned(situation())
     volumes = (DATA, replace(BUSY, name="data_drbdmeta"), replace(OLD, ours=True))

@@ -244,6 +244,17 @@ def test_what_is_in_the_way_is_said_before_anything_is_touched(case: str) -> Non
     assert all(problem.mend for problem in problems)
 
 
+def test_a_misspelt_volume_group_is_not_to_be_made() -> None:
+    """FAIL: "vgcreate vg_ordres", on both nodes; where only the peer has none, that is the mend."""
+    none = GroupStorage("vg_orders", exists=False)
+    for here, mend in ((none, "correct the name in /etc/cluster/orders/app"), (HERE, "vgcreate ")):
+        problems = make_plan(situation(here=here, there=none))
+        assert isinstance(problems, tuple)
+        told = [each for each in problems if each.what == "there is no volume group vg_orders"]
+        assert told
+        assert all(each.mend.startswith(mend) for each in told)
+
+
 @pytest.mark.parametrize(
     "place",
     ["/", "/var", "/var/lib", "/etc", "/boot", "/etc/cluster/orders", "/var/lib/hapair"],

@@ -146,6 +146,13 @@ OBSTACLES: Final[dict[str, Callable[[Path], None]]] = {
 }
 
 
+async def test_a_misspelt_application_is_known_by_its_file(office: Office) -> None:
+    error = await office.refusal("ordres", text=APPLICATION)
+    assert "ordres/appconf.xml: No such file" in error.error
+    assert error.mend.startswith('did you mean "orders"?')
+    assert not (await office.refusal("mail")).mend.startswith("did you mean")
+
+
 @pytest.mark.parametrize("obstacle", OBSTACLES.values(), ids=[*OBSTACLES])
 async def test_a_file_that_cannot_be_read_is_named(
     tmp_path: Path, obstacle: Callable[[Path], None]

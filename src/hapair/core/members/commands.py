@@ -218,7 +218,9 @@ def _run(
     state = turn.state
     node = command.node
     if node is not None and node not in state.built.cluster.nodes:
-        turn.reply(request_id, f"there is no node {node} in this cluster", accepted=False)
+        known = " or ".join(f"--node {each}" for each in state.built.cluster.nodes)
+        text = f"there is no node {node} in this cluster; type: {known}"
+        turn.reply(request_id, text, accepted=False)
         return
     seen = placement.view(state, application)
     target = node or _best_node(seen)

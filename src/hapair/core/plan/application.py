@@ -132,9 +132,13 @@ class _Planner:
 
     def _check_group(self, group: GroupStorage, node: str) -> None:
         """Two copies need a group on each node, and each on a disk of that node's own."""
+        s, here = self.situation, self.situation.here.group(group.name)
         if not group.exists:
             what = f"there is no volume group {group.name}"
-            self.refuse("volumegroup", what, f"vgcreate {group.name} DEVICE", node=node)
+            mend = f"vgcreate {group.name} DEVICE"
+            if not here.exists:
+                mend = f"correct the name in {s.file} (vgs lists those of a node), or {mend}"
+            self.refuse("volumegroup", what, mend, node=node)
         for below in group.physical_volumes:
             if below.objection:
                 what = f"{group.name}: {below.objection}"
@@ -142,15 +146,14 @@ class _Planner:
                     f"vgextend {group.name} DEVICE, a local one, then: pvmove {below.device} DEVICE"
                 )
                 self.refuse("volumegroup", what, mend, node=node)
-        here = self.situation.here
-        sectors = group.sector_bytes, here.group(group.name).sector_bytes
+        sectors = group.sector_bytes, here.sector_bytes
         if all(sectors) and sectors[0] != sectors[1]:
             what = f"{group.name} lies on disks with sectors of {sectors[0]} bytes"
-            what += f", and on {here.node} of {sectors[1]}: not every write fits on both"
+            what += f", and on {s.here.node} of {sectors[1]}: not every write fits on both"
             mend = "use disks alike in that on both nodes, see: blockdev --getss DEVICE"
             self.refuse("volumegroup", what, mend, node=node)
-        same = group.identity and group.identity == here.group(group.name).identity
-        if same and node == self.situation.peer.node:
+        same = group.identity and group.identity == here.identity
+        if same and node == s.peer.node:
             what = f"both nodes see the same volume group {group.name}: two copies need two disks"
             self.refuse("volumegroup", what, own_group(group.name), node=node)
 
@@ -175,13 +178,21 @@ class _Planner:
             self._check_names(volume)
         self.problems += self._nesting(tuple(added)).problems()
         if s.application.volume_groups and not added and not self.kept and not self.problems:
-            what = "no file system of its volume groups is mounted on this node"
-            mend = "make the file systems, mount them where the application wants them, try again"
-            if left := self._left_alone():
-                what += f", and these volumes are not: {', '.join(left)}"
-                mend = "mount what the application needs where it wants it; mkfs only on empty ones"
-            self.refuse("volumegroup", what, mend, node=s.here.node)
+            self._refuse_without_mounts()
         return tuple(added)
+
+    def _refuse_without_mounts(self) -> None:
+        s = self.situation
+        what = "no file system of its volume groups is mounted on this node"
+        mend = "make the file systems, mount them where the application wants them, try again"
+        if left := self._left_alone():
+            what += f", and these volumes are not: {', '.join(left)}"
+            mend = "mount what the application needs where it wants it; mkfs only on empty ones"
+        there = [mount for g in s.application.volume_groups for mount in s.peer.group(g).mounts]
+        if there:  # What lies here may be a former copy.
+            what += f"; {there[0].mount_point} is mounted on {s.peer.node}"
+            mend = f"type there: clbuildapp {s.application.name}"
+        self.refuse("volumegroup", what, mend, node=s.here.node)
 
     def _replicated(self, group: str) -> tuple[str, ...]:
         """Return the names of all volumes of a group here that the cluster has already."""

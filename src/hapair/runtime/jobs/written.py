@@ -1,6 +1,7 @@
 """What an administrator wrote of an application, checked together with what is built."""
 
 from hapair.config.appconf import examine_appconf
+from hapair.config.complaints import nearest
 from hapair.config.fingerprint import fingerprint
 from hapair.config.together import check_together, in_subnets
 from hapair.model.application import Application
@@ -24,6 +25,9 @@ def written(
         text = read_written(path)
     except OSError as error:
         mend = "write it; samples: /usr/share/hapair/samples"
+        known = [file.parent.name for file in places.configuration.glob("*/appconf.xml")]
+        if near := nearest(name, tuple(sorted(known))):
+            mend = f'did you mean "{near}"? Else {mend}'
         raise RpcError(f"{path}: {error.strerror}", mend, exit_code=ExitCode.USAGE) from None
     reading = examine_appconf(text, file=str(path))
     if reading.value is None:
