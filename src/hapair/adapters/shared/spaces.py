@@ -17,6 +17,8 @@ from hapair.model.text import shown
 
 PROC: Final = Path("/proc")
 UNIT_OF_APPLICATIONS: Final = "hapair-apps.service"
+# Without a session of their own, people's programs lie in these; stopping them ends no program.
+LOGINS: Final = ("ssh.", "sshd.", "ssh@", "sshd@")
 SERVICES: Final = "system.slice"  # Where systemd has what an administrator stops by its unit.
 
 
@@ -35,7 +37,8 @@ class Process:
         """What a person types to end it: with its unit, which might start it again."""
         path = self.unit.split("/")
         units = [each for each in path if each.endswith((".service", ".scope"))]
-        return f"systemctl stop {units[0]}" if units and SERVICES in path else f"kill {self.pid}"
+        is_service = SERVICES in path and units and not units[0].startswith(LOGINS)
+        return f"systemctl stop {units[0]}" if is_service else f"kill {self.pid}"
 
 
 @dataclass(frozen=True, slots=True)
