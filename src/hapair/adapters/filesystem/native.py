@@ -89,6 +89,7 @@ class NativeFileSystems:
                     inside=tuple(each.mount_point for each in table.seen_inside(mount.mount_point)),
                     owners=owners_at(mount.mount_point),
                     called=self._fstab.called(mount.mount_point),
+                    names=superblock.identity(device).names,
                     features=superblock.features(device),
                 )
         return tuple(found.values())
