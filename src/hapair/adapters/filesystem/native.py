@@ -124,6 +124,8 @@ class NativeFileSystems:
         if (real := os.path.realpath(place)) != place:
             what = f"{place} is {shown(real)} there, by a symbolic link"
             yield what, "use one path on both nodes"
+        elif file := _file_on(place):
+            yield f"{shown(file)} is no folder there", "move it to another place"
         elif over is not None and over.mount_point == place:
             if device != over.source and number_of(device) != over.device:
                 yield f"{shown(over.source)} is mounted at {place}", "unmount it, and keep it away"
@@ -264,6 +266,12 @@ def _places_of(volume: Volume) -> tuple[str, ...]:
     """Return where our name space has the bare volume mounted."""
     number = number_of(volume.backing_device)
     return tuple(m.mount_point for m in mounts(mount_info()) if m.device == number)
+def _file_on(place: str) -> str:
+    """Return what keeps a path from being made, at its end or on the way; empty: nothing does."""
+    found = next(each for each in (Path(place), *Path(place).parents) if each.exists())
+    return "" if found.is_dir() else str(found)
+
+
 
 
 def _uses_of(mount: Mount) -> Iterator[uses.Use]:
