@@ -149,9 +149,9 @@ class Core:
 
     @property
     def state(self) -> NodeState:
-        said = PeerState(
-            1, 1, Standing.TOGETHER, 0, self.world.built(self.peer.name).generation, (), ()
-        )
+        there = self.world.hosts[self.peer.name].stored.records
+        generation = self.world.built(self.peer.name).generation
+        said = PeerState(1, 1, Standing.TOGETHER, 0, generation, there, ())
         seen = (Kernel(self.host).facts(volume.resource) for volume in self.built.volumes())
         return NodeState(
             me=self.me,

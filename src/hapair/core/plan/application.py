@@ -53,6 +53,7 @@ class Situation:
     peer: NodeStorage
     owner: str = ""  # Who runs it now; empty when no node was told to.
     moving: bool = False  # It is on its way to the peer.
+    remembered: bool = False  # A node has a record of a former one of its name.
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +358,14 @@ class _Planner:
             *hidden_there(added, s.here, s.peer),
             *owners_that_differ(added, s.here, s.peer),
         )
-        return Plan(built, (*steps, *switch, *install), added, self._summary(added), warnings)
+        steps = (*self._forget_former(added), *steps, *switch, *install)
+        return Plan(built, steps, added, self._summary(added), warnings)
+
+    def _forget_former(self, added: tuple[Volume, ...]) -> tuple[Step, ...]:
+        """Forget what a release left: without its note this build would be taken for that."""
+        nodes = (self.situation.here.node, self.situation.peer.node)
+        each_of = added if self.situation.remembered else ()
+        return tuple(Step(node, Work.FORGET, (), (of,)) for of in each_of for node in nodes)
 
     def _prepare(self, volume: Volume, *, in_root: bool) -> list[Step]:
         """Everything that can fail without touching the mounted file system.

@@ -31,7 +31,7 @@ class Work(StrEnum):
     UNMOUNT = "unmount the file system from DRBD"
     INSTALL = "install the new configuration"
     INSTALL_FORMER = "install the former configuration"
-    # Of a release:
+    # Of a release, and of a build when an earlier release left something:
     HALT = "stop the application"
     RUN_AGAIN = "let the application run again"
     MOUNT_AGAIN = "let its data be mounted again"

@@ -13,7 +13,7 @@ from hapair.config.format_appconf import APPLICATION_NAME
 from hapair.config.kinds import Wrong
 from hapair.core.explain import Alarm
 from hapair.core.plan.application import Plan, Situation, make_plan
-from hapair.core.plan.release import Release
+from hapair.core.plan.release import Release, is_remembered
 from hapair.core.plan.remnants import Remnants
 from hapair.core.plan.steps import TAKES_BACK, Step, Work
 from hapair.core.words.events import Command, Forget, Introduce, Want
@@ -309,6 +309,7 @@ class ApplicationBuilder:
             peer=decode(NodeStorage, answer.get("storage")),
             owner=record.owner if record is not None and is_built else "",
             moving=application.name in state.moving,
+            remembered=is_remembered(state, application.name),
         )
         plan = make_plan(situation)
         if not isinstance(plan, Plan):
