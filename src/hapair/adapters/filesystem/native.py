@@ -12,7 +12,7 @@ from typing import Final
 from hapair.adapters.filesystem import superblock, uses
 from hapair.adapters.filesystem.accounts import owners_at
 from hapair.adapters.filesystem.boot import BootUse
-from hapair.adapters.filesystem.folders import folders_of, make_mount_point
+from hapair.adapters.filesystem.folders import folders_of, make_mount_point, remove_folders
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
 from hapair.adapters.filesystem.layers import uses_of
@@ -233,6 +233,10 @@ class NativeFileSystems:
             return Refused(f"{place}: {error.strerror}")
         return Done()
 
+    def remove_mount_point(self, made: tuple[Folder, ...]) -> Outcome:
+        remove_folders(made)
+        return Done()
+
     def mounted(self, volume: Volume) -> bool:
         """Tell whether the bare volume is mounted, wherever."""
         return bool(_places_of(volume))
@@ -262,16 +266,16 @@ def _apart(table: MountTable, place: str, *, is_there: bool) -> Iterator[tuple[s
         )
 
 
-def _places_of(volume: Volume) -> tuple[str, ...]:
-    """Return where our name space has the bare volume mounted."""
-    number = number_of(volume.backing_device)
-    return tuple(m.mount_point for m in mounts(mount_info()) if m.device == number)
 def _file_on(place: str) -> str:
     """Return what keeps a path from being made, at its end or on the way; empty: nothing does."""
     found = next(each for each in (Path(place), *Path(place).parents) if each.exists())
     return "" if found.is_dir() else str(found)
 
 
+def _places_of(volume: Volume) -> tuple[str, ...]:
+    """Return where our name space has the bare volume mounted."""
+    number = number_of(volume.backing_device)
+    return tuple(m.mount_point for m in mounts(mount_info()) if m.device == number)
 
 
 def _uses_of(mount: Mount) -> Iterator[uses.Use]:

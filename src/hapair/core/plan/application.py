@@ -7,7 +7,7 @@ from typing import Final
 from hapair.core.plan import features, layers, overwriting
 from hapair.core.plan.machine_checks import own_group
 from hapair.core.plan.mount_checks import (
-    folders_for,
+    folders_to_make,
     hidden_there,
     is_of_the_node,
     owners_that_differ,
@@ -381,7 +381,9 @@ class _Planner:
         ]
         # Both before the volume comes into being: what waits for its device would mount it.
         if in_root:
-            steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of, folders_for(volume, s.here)))
+            lacking = folders_to_make(volume, s.here, s.peer)
+            undo = (Work.REMOVE_MOUNT_POINT,)
+            steps.append(Step(peer, Work.MAKE_MOUNT_POINT, undo, of, lacking))
         steps.append(Step(peer, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of))
         made = s.peer.group(volume.volume_group).volume(volume.logical_volume) is None
         if made:
