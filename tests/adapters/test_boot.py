@@ -158,6 +158,8 @@ def test_a_line_that_would_mean_the_copy_as_well_is_named_until_it_is_mended(
     """FAIL: once the copy is there, a boot mounts it bare at the place of another device."""
     names = ("UUID=11111111-2222-3333-4444-5555555555ab", "LABEL=my data")
     fstab, place = Fstab(tmp_path / "fstab", (), tmp_path), Place(DEVICE, POINT, names)
+    (tmp_path / "fstab").write_text("LABEL=my\\040data /srv/log ext4 defaults 0 2\n")
+    assert fstab.others(place, (Place("/dev/vg_x/log", "/srv/log", names),), "") == ()
     for what in (
         "LABEL=my\\040data", 'LABEL="my\\040data"', "/dev/disk/by-label/my\\x20data",
         "UUID=11111111-2222-3333-4444-5555555555AB",

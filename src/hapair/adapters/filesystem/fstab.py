@@ -116,13 +116,15 @@ class Fstab:
 
         every = [fields for line in self._lines() if (fields := _fields(line))]
         uses = self._boot.uses(every, place.mount_point, is_meant, is_beside, program)
-        return (*uses, *self._named_alike(every, place))
+        return (*uses, *self._named_alike(every, place.names, (place, *(beside or ()))))
 
-    def _named_alike(self, every: list[list[str]], place: Place) -> Iterator[BootUse]:
-        """Name lines that mean another device now, and would mean the copy as well."""
+    def _named_alike(
+        self, every: list[list[str]], names: tuple[str, ...], ours: tuple[Place, ...]
+    ) -> Iterator[BootUse]:
+        """Name lines that mean another device than ``ours`` now, and would mean the copy as well."""
         for what, where, _, options, *_ in every:
-            meant = _is_it(what, where, place.device, place.mount_point)
-            alike = not meant and "=".join(_name_of(what)) in place.names
+            meant = any(_is_it(what, where, each.device, each.mount_point) for each in ours)
+            alike = not meant and "=".join(_name_of(what)) in names
             if alike and not waits_for_a_person(options.split(",")):
                 line = f"the line of {self._place} for {shown(where)}"
                 mend = "write the path of its device there; or e2label, xfs_admin -L on one of them"
