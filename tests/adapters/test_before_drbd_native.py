@@ -55,6 +55,7 @@ async def test_a_guarded_volume_is_mounted_writable(
     (Path(volume.mount_point) / "line").write_text("1")
     (seen,) = natives.mounts(group_of(volume))
     assert (seen.mount_point, seen.lost_options) == (volume.mount_point, ())
+    assert [name.partition("=")[0] for name in seen.names] == ["UUID"]
     assert await natives.unmount(volume) == Done()
     assert not natives.mounted(volume)
 

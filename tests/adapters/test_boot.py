@@ -152,6 +152,30 @@ def test_what_systemd_made_of_the_line_goes_with_the_line(tmp_path: Path) -> Non
     assert others(tmp_path) == (str(unit),)
 
 
+def test_a_line_that_would_mean_the_copy_as_well_is_named_until_it_is_mended(
+    tmp_path: Path,
+) -> None:
+    """FAIL: once the copy is there, a boot mounts it bare at the place of another device."""
+    names = ("UUID=11111111-2222-3333-4444-5555555555ab", "LABEL=my data")
+    fstab, place = Fstab(tmp_path / "fstab", (), tmp_path), Place(DEVICE, POINT, names)
+    (tmp_path / "fstab").write_text("LABEL=my\\040data /srv/log ext4 defaults 0 2\n")
+    assert fstab.others(place, (Place("/dev/vg_x/log", "/srv/log", names),), "") == ()
+    for what in (
+        "LABEL=my\\040data", 'LABEL="my\\040data"', "/dev/disk/by-label/my\\x20data",
+        "UUID=11111111-2222-3333-4444-5555555555AB",
+        "/dev/disk/by-uuid/11111111-2222-3333-4444-5555555555ab",
+    ):  # fmt: skip
+        (tmp_path / "fstab").write_text(f"{what} /mnt ext4 nofail 0 2\n")
+        (found,) = fstab.others(place, (), "")
+        assert "for /mnt, as " in found.what
+        assert "e2label" in found.mend
+        of_ours = f"{what} {OWN.split()[1]} ext4"
+        for mended in (f"{what} /mnt ext4 noauto", of_ours, "/dev/sdb1 /mnt ext4",
+                       "LABEL=old /mnt ext4", f"#{what} /mnt ext4"):  # fmt: skip
+            (tmp_path / "fstab").write_text(f"{mended}\n")
+            assert fstab.others(place, (), "") == ()
+
+
 def test_a_masked_unit_is_none(tmp_path: Path) -> None:
     """As ``systemctl mask`` leaves it, which the mend of a package's unit says."""
     (tmp_path / "lib").mkdir()

@@ -248,8 +248,10 @@ async def test_the_module_of_the_file_system_is_loaded_long_before_a_take_over(n
 
 
 async def test_a_failed_bring_up_may_be_half_done(node: Node) -> None:
-    node.run.answers["drbdadm"] = Finished(10, "", "Can not open backing device.")
-    assert isinstance(await node.drbd.bring_up(VOLUME, timeout_s=5), Unknown)
+    node.run.answers["drbdadm"] = Finished(10, "", "Failure: (104) Can not open backing device.")
+    failed = await node.drbd.bring_up(VOLUME, timeout_s=5)
+    assert isinstance(failed, Unknown)
+    assert "in a name space that only a file or a descriptor keeps" in failed.why
     node.run.answers["drbdadm"] = Finished(127, "", "drbdadm: command not found")
     assert isinstance(await node.drbd.bring_up(VOLUME, timeout_s=5), Refused)
 

@@ -116,7 +116,11 @@ def test_why_there_is_no_place_is_said_before_a_build(tmp_path: Path) -> None:
     natives = Machine(tmp_path).natives
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
+    file = tmp_path / "file"
+    file.touch()
     for at, said, mend in (
+        (str(file), f"{file} is no folder there", "move it to another place"),
+        (str(file / "x/y"), f"{file} is no folder there", "move it to another place"),
         (str(link), "by a symbolic link", "use one path on both nodes"),
         ("/proc", "is mounted at /proc", "unmount it, and keep it away"),
     ):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.filesystem.folders import folders_of, make_mount_point
+from hapair.adapters.filesystem.folders import folders_of, make_mount_point, remove_folders
 from hapair.model.storage import Folder
 from tests.adapters.namespaces import need_root
 
@@ -82,3 +82,18 @@ def test_a_user_that_is_not_known_here_leaves_the_folder_to_root(tmp_path: Path)
     make_mount_point(str(place), (Folder(str(place), 0o711, "nobody-here", "nobody-here"),))
     (made,) = folders_of(str(place))[-1:]
     assert (made.mode, made.owner) == (0o711, tmp_path.owner())
+
+
+def test_what_was_made_is_removed_unless_it_is_used_by_now(tmp_path: Path) -> None:
+    place = tmp_path / "data/pg/main"
+    for used, left in ((place, True), (tmp_path / "data", True), (None, False)):
+        make_mount_point(str(place))
+        made = folders_of(str(place))[-3:]
+        if used is not None:
+            (used / "file").touch()
+        remove_folders(made)
+        remove_folders(made)
+        assert (tmp_path / "data").exists() == left
+        assert place.exists() == (used == place)
+        if used is not None:
+            (used / "file").unlink()

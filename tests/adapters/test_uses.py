@@ -152,6 +152,8 @@ def test_without_a_device_nothing_is_mounted(tmp_path: Path) -> None:
          "systemctl stop postgresql@15-main.service"),
         ("/system.slice/docker-4711.scope", "systemctl stop docker-4711.scope"),
         ("/system.slice/incus.service/lxc/web", "systemctl stop incus.service"),
+        ("/system.slice/ssh.service", "kill 7"),
+        ("/system.slice/system-sshd.slice/sshd@1-10.0.1.1:22-10.0.1.9:4711.service", "kill 7"),
         ("/user.slice/user-0.slice/session-3.scope", "kill 7"),
         ("/hapair.slice/hapair-apps.service/orders", "kill 7"),
         ("/system.slice/ssh.service", "kill 7"),

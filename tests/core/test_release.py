@@ -6,7 +6,7 @@ from ipaddress import ip_interface
 
 import pytest
 
-from hapair.core.plan.release import make_release, objection
+from hapair.core.plan.release import is_remembered, make_release, objection
 from hapair.core.plan.steps import TAKES_BACK, WITHOUT_VOLUME, Work
 from hapair.core.words.events import Configured, Forget, Introduce, Want
 from hapair.model.application import OcfAgent, Program, Script, ServiceAddress, Unit
@@ -219,6 +219,19 @@ def released() -> Bench:
     bench.do(Configured(bench.now_s, replace(bench.built, generation=2, applications=())))
     bench.peer_says(generation=2)
     return bench
+
+
+def test_what_is_not_built_is_remembered_as_long_as_a_node_has_a_record_of_it() -> None:
+    bench = running()
+    assert not is_remembered(bench.state, NAME)
+    released = replace(bench.state, built=replace(bench.state.built, applications=()))
+    assert is_remembered(released, NAME)
+    forgotten = replace(released, stored=replace(released.stored, records=()))
+    assert not is_remembered(forgotten, NAME)
+    silent = replace(forgotten, peer=replace(forgotten.peer, state=None))
+    assert not is_remembered(silent, NAME)
+    bench.peer_says(records=(record(PEER, version=Version(0, 9)),))
+    assert is_remembered(replace(forgotten, peer=bench.state.peer), NAME)
 
 
 def test_only_what_is_not_built_is_forgotten() -> None:

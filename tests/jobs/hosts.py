@@ -161,6 +161,10 @@ class Natives:
         self.host.made_like = like
         return Done()
 
+    def remove_mount_point(self, made: tuple[Folder, ...]) -> Outcome:
+        self.host.made_like = tuple(each for each in self.host.made_like if each not in made)
+        return Done()
+
 
 @dataclass
 class Mounts:

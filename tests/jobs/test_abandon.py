@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hapair.core.explain import Alarm
-from hapair.model.status import Wanted
+from hapair.core.words.stored import Stored
+from hapair.model.status import Record, Version, Wanted
 from hapair.model.storage import LogicalVolume
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.verbs import Call
@@ -118,6 +119,29 @@ async def test_what_cannot_be_taken_back_leaves_the_note(tmp_path: Path) -> None
     with pytest.raises(RpcError, match="it broke"):
         await abandoned(story.world)
     assert story.world.places("node1").job.exists()
+
+
+@pytest.mark.parametrize("holder", ["node1", "node2"])
+async def test_a_build_is_not_taken_for_the_release_of_a_former_one(
+    tmp_path: Path, holder: str
+) -> None:
+    """FAIL: without its note, the record that a release left says whose the data is."""
+
+    async def begin(root: Path, _number: int) -> Story:
+        story = Story(root)
+        former = Record("orders", "node2", Version(0, 7), Wanted.DATA)
+        story.world.hosts[holder].stored = Stored(records=(former,))
+        return story
+
+    moments = await all_moments(tmp_path / "smooth", begin)
+    story = await begin(tmp_path / "story", 0)
+    world = story.world
+    story.let("killed", moments.index("node1: mount the file system over DRBD, after"))
+    await story.type_it()
+    assert all(not host.stored.records for host in world.hosts.values())
+    world.places("node1").job.unlink()
+    assert (await abandoned(world))["released"] == []
+    assert story.is_as_before()
 
 
 async def test_volumes_that_nobody_described_are_not_ours_to_take(tmp_path: Path) -> None:

@@ -359,6 +359,15 @@ def test_only_the_node_with_the_data_declares_its_copy_valid() -> None:
     assert sources == ["node1"]
 
 
+def test_what_a_former_one_left_is_forgotten_before_anything_else() -> None:
+    steps = planned(replace(situation(), remembered=True)).steps
+    assert [(s.node, s.work) for s in steps[:2]] == [
+        ("node1", Work.FORGET),
+        ("node2", Work.FORGET),
+    ]
+    assert steps[2:] == planned(situation()).steps
+
+
 def test_the_same_configuration_again_changes_nothing() -> None:
     built = planned(situation()).built
     again = planned(situation(built=built, here=replace(HERE, mounts=())))

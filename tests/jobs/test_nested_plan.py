@@ -131,6 +131,10 @@ REFUSED: dict[str, tuple[Callable[[], Situation], str]] = {
         lambda: mounted(at(OUTER), at(INNER, hidden_by=OUTER)),
         f"{INNER} is hidden by the mount on {OUTER}",
     ),
+    "something is mounted over it": (
+        lambda: mounted(at(OUTER, hidden_by=OUTER)),
+        f"{OUTER} is hidden by another mount there",
+    ),
     "inside what comes late at a boot": (
         lambda: mounted(at("/data/x", "/data", within_late=True)),
         "/data/x lies in /data, which a boot may mount after",

@@ -11,10 +11,10 @@ from hapair.model.built import BuiltApplication
 from hapair.model.storage import Folder, Obstacle, Place
 from hapair.rpc.messages import JsonObject, RpcError
 from hapair.runtime.jobs.answers import as_text
-from hapair.runtime.jobs.survey import asked, kept_places, obstacles, question
+from hapair.runtime.jobs.survey import asked, kept_places, obstacles, places_of, question
 from hapair.runtime.verbs import Call
 from tests.jobs.hosts import Host, Natives
-from tests.jobs.material import BUILT, MOUNT, ORDERS
+from tests.jobs.material import BUILT, MOUNT, ORDERS, mounted
 from tests.jobs.test_every_interruption import tools
 from tests.jobs.world import World
 
@@ -57,10 +57,16 @@ async def test_an_earlier_version_asks_for_the_ways_alone(tmp_path: Path) -> Non
     assert "obstacles" not in storage
 
 
+def test_the_other_node_is_told_what_fstab_may_call_a_file_system() -> None:
+    (place,) = places_of((mounted(names=("LABEL=x",)),))
+    assert place == Place("/dev/vg_orders/data", AT, ("LABEL=x",))
+
+
 def test_a_question_is_understood() -> None:
-    places = (OUTER, INNER)
+    places = (replace(OUTER, names=("LABEL=x",)), INNER)
     assert asked(question(places)) == places
     assert asked({}) == ()
+    assert asked({"places": [AT]}) == (Place("", AT),)
 
 
 class Looked(Natives):

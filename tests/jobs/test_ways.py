@@ -8,12 +8,14 @@ import pytest
 
 from hapair.adapters.filesystem.accounts import owners_at
 from hapair.core.plan.application import Plan, make_plan
+from hapair.model.outcome import Outcome, Refused
 from hapair.model.storage import Account, AccountKind, Folder
 from hapair.runtime.jobs.accounts import local_accounts
 from hapair.runtime.verbs import Call
 from tests.adapters.namespaces import need_root
+from tests.jobs.hosts import Host
 from tests.jobs.material import WAY, mounted, situation
-from tests.jobs.troubles import tools
+from tests.jobs.troubles import Story, all_moments, tools
 from tests.jobs.world import World
 
 __all__ = ["tools"]
@@ -37,6 +39,24 @@ async def test_what_is_missing_on_the_peer_is_made_like_here(tmp_path: Path) -> 
     answer = await world.builders["node1"].buildapp(Call({"application": "orders"}))
     assert world.hosts["node2"].made_like == WAY
     assert answer["warnings"] == []
+
+
+async def test_what_was_made_for_a_mount_point_goes_with_a_build_that_fails(tmp_path: Path) -> None:
+    """FAIL: an empty folder stays on the peer, or one goes that was there before."""
+    made: list[tuple[Folder, ...]] = []
+    for there, missing in (((), WAY), (WAY[:1], WAY[1:]), (WAY, ())):
+        story = Story(tmp_path / str(len(missing)))
+        node2 = story.world.hosts["node2"]
+        node2.ways = there
+
+        def fail(_what: str, node2: Host = node2) -> Outcome:
+            made.append(node2.made_like)
+            return Refused("it broke")
+
+        moments = await all_moments(tmp_path / f"smooth{len(missing)}")
+        story.world.happens[moments.index("node1: mount the file system over DRBD, before")] = fail
+        assert not await story.type_it()
+        assert (made[-1], node2.made_like) == (missing, ())
 
 
 async def test_what_differs_on_the_peer_is_a_warning_of_the_plan(tmp_path: Path) -> None:

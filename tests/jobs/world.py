@@ -30,7 +30,7 @@ from hapair.model.status import Standing, Wanted
 from hapair.model.storage import (
     Folder,
 )
-from hapair.rpc.messages import JsonObject, RpcError
+from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node.node import Node
@@ -130,8 +130,15 @@ class Line:
         sent = json.loads(json.dumps(args or {}))
         answer = await there(Call(sent, from_peer=True))
         if not self.connected:
-            raise RpcError(f"the connection to {self.name} was lost before it answered")
+            raise self._lost()
+        if self.world.answer_lost:
+            self.world.answer_lost = False
+            raise self._lost()
         return cast("JsonObject", json.loads(json.dumps(answer)))
+
+    def _lost(self) -> RpcError:
+        what = f"the connection to {self.name} was lost before it answered"
+        return RpcError(what, exit_code=ExitCode.UNFINISHED)
 
 
 @dataclass
@@ -149,9 +156,9 @@ class Core:
 
     @property
     def state(self) -> NodeState:
-        said = PeerState(
-            1, 1, Standing.TOGETHER, 0, self.world.built(self.peer.name).generation, (), ()
-        )
+        there = self.world.hosts[self.peer.name].stored.records
+        generation = self.world.built(self.peer.name).generation
+        said = PeerState(1, 1, Standing.TOGETHER, 0, generation, there, ())
         seen = (Kernel(self.host).facts(volume.resource) for volume in self.built.volumes())
         return NodeState(
             me=self.me,
@@ -227,6 +234,7 @@ class World:
     cores: dict[str, Core] = field(default_factory=dict)
     moments: list[str] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)  # What no node's version knows.
+    answer_lost: bool = False  # The next one is, with the connection; that comes back at once.
     run: FakeRunner = field(default_factory=FakeRunner)
     # What happens at the moment with this number; the answer takes the place of the deed's own.
     happens: dict[int, Callable[[str], Outcome | None]] = field(default_factory=dict)

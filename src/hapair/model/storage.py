@@ -74,6 +74,7 @@ class Place:
 
     device: str
     mount_point: str
+    names: tuple[str, ...] = ()  # What fstab may call the file system, e.g. "LABEL=data".
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class NativeMount:
     inside: tuple[str, ...] = ()  # The mount points of what is mounted inside it.
     owners: tuple[Account, ...] = ()  # Of the uppermost files in it.
     called: tuple[str, ...] = ()  # Other names of its mount point in fstab, by symbolic links.
+    names: tuple[str, ...] = ()  # What fstab may call it wherever it is, e.g. "LABEL=data".
     features: tuple[str, ...] = ()  # Which not every kernel knows, by the names of its tools.
 
 

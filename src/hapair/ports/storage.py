@@ -165,6 +165,10 @@ class NativeMounts(Protocol):
         """Make what is missing of the way to the mount point, with owner, mode and labels."""
         ...
 
+    def remove_mount_point(self, made: tuple[Folder, ...]) -> Outcome:
+        """Remove folders that were made for a mount point, but for what is used by now."""
+        ...
+
 
 class ReplicationFiles(Protocol):
     """DRBD's resource files and meta-data on this node's disks."""

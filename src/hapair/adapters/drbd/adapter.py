@@ -21,6 +21,7 @@ from hapair.adapters.shared.together import Together
 from hapair.model.application import Volume
 from hapair.model.cluster import Cluster
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.holders import UNSEEN
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports.programs import CommandRunner, Finished, NotStarted, TimedOut
 
@@ -29,6 +30,7 @@ from hapair.ports.programs import CommandRunner, Finished, NotStarted, TimedOut
 REFUSED_CODES: Final = frozenset({5, 10, 11, 16, 17})
 NOT_STARTED_CODES: Final = frozenset({126, 127})  # The program itself is missing.
 NO_MEMORY: Final = "(122)"  # The kernel's ERR_NOMEM, with exit code 10.
+NOT_OPENED: Final = "(104)"  # And its ERR_OPEN_DISK.
 NO_DEMOTE: Final = "failed to demote"  # "down" changes nothing when its first step fails.
 LOOK_INTERVAL_S: Final = 0.05
 SHOW_S: Final = 2.0  # A look into the kernel's memory; what it tells of others waits meanwhile.
@@ -122,7 +124,8 @@ class Drbd:
             case Finished(exit_code=code) as finished if code in NOT_STARTED_CODES:
                 return refused(_said(argv, finished), finished)
             case finished:
-                return Unknown(f"{_said(argv, finished)}{await self._held(volume)}")
+                held = await self._held(volume) or _held_unseen(finished)
+                return Unknown(f"{_said(argv, finished)}{held}")
 
     async def bring_up_anew(self, volume: Volume, *, timeout_s: float) -> Outcome:
         """Make the meta-data anew, so that the copy counts as empty, and bring it up.
@@ -332,6 +335,10 @@ class Drbd:
 
 def _no_answer(argv: Argv, after_s: float) -> Unknown:
     return Unknown(f"{' '.join(argv)} gave no answer within {after_s} s")
+
+
+def _held_unseen(finished: Finished) -> str:
+    return f"; if it is held, then by {UNSEEN}" if NOT_OPENED in finished.stderr else ""
 
 
 def _said(argv: Argv, finished: Finished) -> str:

@@ -64,6 +64,13 @@ def make_mount_point(place: str, like: tuple[Folder, ...] = ()) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
 
+def remove_folders(made: tuple[Folder, ...]) -> None:
+    """Remove folders that were made, the lowest first; what is used by now stays."""
+    for each in reversed(made):
+        with contextlib.suppress(OSError):
+            Path(each.path).rmdir()
+
+
 def _make_like(folder: Path, model: Folder) -> None:
     with contextlib.suppress(KeyError):  # That user is not known here: it stays root's.
         owner = int(model.owner) if model.owner.isdigit() else pwd.getpwnam(model.owner).pw_uid

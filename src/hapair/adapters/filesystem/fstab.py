@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,7 @@ from hapair.durable import replace_durably
 from hapair.model.application import Volume, map_name
 from hapair.model.outcome import Done, Outcome, Refused
 from hapair.model.storage import Place
+from hapair.model.text import shown
 
 FSTAB: Final = Path("/etc/fstab")
 MARK: Final = "# hapair mounts this over DRBD: "
@@ -113,8 +114,21 @@ class Fstab:
                 return is_device(what)
             return any(_is_it(what, where, each.device, each.mount_point) for each in beside)
 
-        every = (fields for line in self._lines() if (fields := _fields(line)))
-        return tuple(self._boot.uses(every, place.mount_point, is_meant, is_beside, program))
+        every = [fields for line in self._lines() if (fields := _fields(line))]
+        uses = self._boot.uses(every, place.mount_point, is_meant, is_beside, program)
+        return (*uses, *self._named_alike(every, place.names, (place, *(beside or ()))))
+
+    def _named_alike(
+        self, every: list[list[str]], names: tuple[str, ...], ours: tuple[Place, ...]
+    ) -> Iterator[BootUse]:
+        """Name lines that mean another device than ``ours`` now, and would mean the copy as well."""
+        for what, where, _, options, *_ in every:
+            meant = any(_is_it(what, where, each.device, each.mount_point) for each in ours)
+            alike = not meant and "=".join(_name_of(what)) in names
+            if alike and not waits_for_a_person(options.split(",")):
+                line = f"the line of {self._place} for {shown(where)}"
+                mend = "write the path of its device there; or e2label, xfs_admin -L on one of them"
+                yield BootUse(f"{line}, as {shown(what)} will be the copy, too", mend)
 
     def left_to_a_person(self, place: str) -> bool:
         """Tell whether a line about a mount point, or a file, waits until somebody types it.
@@ -221,21 +235,25 @@ def _is_device(what: str, device: str) -> bool:
 
     Links below /dev/disk may be missing, or point to DRBD's device: the file system is asked.
     """
-    kind, _, value = what.partition("=")
-    name = value.strip("\"'")
-    for tag, folder in BY_CONTENT.items():
-        if what.startswith(folder):
-            kind, name = tag, UDEV_ESCAPE.sub(lambda m: chr(int(m[1], 16)), what[len(folder) :])
+    kind, name = _name_of(what)
     if kind in BY_CONTENT:
-        identity = superblock.identity(device)
-        is_named = identity.label == name if kind == "LABEL" else identity.uuid == name.lower()
-        return is_named and bool(name)
+        return f"{kind}={name}" in superblock.identity(device).names
     if kind in ("PARTUUID", "PARTLABEL", "ID"):
         what = f"/dev/disk/by-{kind.lower()}/{name}"
     if not what.startswith("/dev/"):
         return False
     number = _number(device)
     return straight(what) in _names(device) if number is None else _number(what) == number
+
+
+def _name_of(what: str) -> tuple[str, str]:
+    """Split what fstab calls a device, e.g. LABEL and data, or UUID and what that is."""
+    kind, _, value = what.partition("=")
+    name = value.strip("\"'")
+    for tag, folder in BY_CONTENT.items():
+        if what.startswith(folder):
+            kind, name = tag, UDEV_ESCAPE.sub(lambda m: chr(int(m[1], 16)), what[len(folder) :])
+    return kind, name.lower() if kind == "UUID" else name
 
 
 def _names(device: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Final
 from hapair.adapters.filesystem import superblock, uses
 from hapair.adapters.filesystem.accounts import owners_at
 from hapair.adapters.filesystem.boot import BootUse
-from hapair.adapters.filesystem.folders import folders_of, make_mount_point
+from hapair.adapters.filesystem.folders import folders_of, make_mount_point, remove_folders
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.holders import holders
 from hapair.adapters.filesystem.layers import uses_of
@@ -89,6 +89,7 @@ class NativeFileSystems:
                     inside=tuple(each.mount_point for each in table.seen_inside(mount.mount_point)),
                     owners=owners_at(mount.mount_point),
                     called=self._fstab.called(mount.mount_point),
+                    names=superblock.identity(device).names,
                     features=superblock.features(device),
                 )
         return tuple(found.values())
@@ -123,6 +124,8 @@ class NativeFileSystems:
         if (real := os.path.realpath(place)) != place:
             what = f"{place} is {shown(real)} there, by a symbolic link"
             yield what, "use one path on both nodes"
+        elif file := _file_on(place):
+            yield f"{shown(file)} is no folder there", "move it to another place"
         elif over is not None and over.mount_point == place:
             if device != over.source and number_of(device) != over.device:
                 yield f"{shown(over.source)} is mounted at {place}", "unmount it, and keep it away"
@@ -230,6 +233,10 @@ class NativeFileSystems:
             return Refused(f"{place}: {error.strerror}")
         return Done()
 
+    def remove_mount_point(self, made: tuple[Folder, ...]) -> Outcome:
+        remove_folders(made)
+        return Done()
+
     def mounted(self, volume: Volume) -> bool:
         """Tell whether the bare volume is mounted, wherever."""
         return bool(_places_of(volume))
@@ -257,6 +264,12 @@ def _apart(table: MountTable, place: str, *, is_there: bool) -> Iterator[tuple[s
             f"{place} lies in {where}, whose mounts no other name space follows (private or slave)",
             f"mount --make-shared {where}, and take what made it so out of its options",
         )
+
+
+def _file_on(place: str) -> str:
+    """Return what keeps a path from being made, at its end or on the way; empty: nothing does."""
+    found = next(each for each in (Path(place), *Path(place).parents) if each.exists())
+    return "" if found.is_dir() else str(found)
 
 
 def _places_of(volume: Volume) -> tuple[str, ...]:

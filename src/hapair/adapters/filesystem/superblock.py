@@ -60,6 +60,12 @@ class Identity:
     uuid: str = ""
     label: str = ""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return what fstab may call it."""
+        tagged = (("UUID", self.uuid), ("LABEL", self.label))
+        return tuple(f"{tag}={name}" for tag, name in tagged if name)
+
 
 def says_errors(device: str) -> bool:
     """Tell whether the kernel noted an error in an earlier mount of an ext4."""

@@ -7,7 +7,7 @@ from typing import Final
 from hapair.core.plan import features, layers, overwriting
 from hapair.core.plan.machine_checks import own_group
 from hapair.core.plan.mount_checks import (
-    folders_for,
+    folders_to_make,
     hidden_there,
     is_of_the_node,
     owners_that_differ,
@@ -53,6 +53,7 @@ class Situation:
     peer: NodeStorage
     owner: str = ""  # Who runs it now; empty when no node was told to.
     moving: bool = False  # It is on its way to the peer.
+    remembered: bool = False  # A node has a record of a former one of its name.
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +369,14 @@ class _Planner:
             *hidden_there(added, s.here, s.peer),
             *owners_that_differ(added, s.here, s.peer),
         )
-        return Plan(built, (*steps, *switch, *install), added, self._summary(added), warnings)
+        steps = (*self._forget_former(added), *steps, *switch, *install)
+        return Plan(built, steps, added, self._summary(added), warnings)
+
+    def _forget_former(self, added: tuple[Volume, ...]) -> tuple[Step, ...]:
+        """Forget what a release left: without its note this build would be taken for that."""
+        nodes = (self.situation.here.node, self.situation.peer.node)
+        each_of = added if self.situation.remembered else ()
+        return tuple(Step(node, Work.FORGET, (), (of,)) for of in each_of for node in nodes)
 
     def _prepare(self, volume: Volume, *, in_root: bool) -> list[Step]:
         """Everything that can fail without touching the mounted file system.
@@ -384,7 +392,9 @@ class _Planner:
         ]
         # Both before the volume comes into being: what waits for its device would mount it.
         if in_root:
-            steps.append(Step(peer, Work.MAKE_MOUNT_POINT, (), of, folders_for(volume, s.here)))
+            lacking = folders_to_make(volume, s.here, s.peer)
+            undo = (Work.REMOVE_MOUNT_POINT,)
+            steps.append(Step(peer, Work.MAKE_MOUNT_POINT, undo, of, lacking))
         steps.append(Step(peer, Work.LEAVE_FSTAB, (Work.RESTORE_FSTAB,), of))
         made = s.peer.group(volume.volume_group).volume(volume.logical_volume) is None
         if made:

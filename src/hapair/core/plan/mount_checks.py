@@ -35,6 +35,12 @@ def folders_for(volume: Volume, here: NodeStorage) -> tuple[Folder, ...]:
     return next(found, ())
 
 
+def folders_to_make(volume: Volume, here: NodeStorage, peer: NodeStorage) -> tuple[Folder, ...]:
+    """Return the folders that the mount point lacks on the peer, as they are here."""
+    there = {folder.path for folder in peer.folders}
+    return tuple(each for each in folders_for(volume, here) if each.path not in there)
+
+
 def hidden_there(
     added: tuple[Volume, ...], here: NodeStorage, peer: NodeStorage
 ) -> Iterator[Problem]:

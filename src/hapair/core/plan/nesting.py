@@ -74,7 +74,9 @@ class Nesting:
         place = mount.mount_point
         outer = enclosing(place, self._places)
         again = "unmount both, mount the outer one first, and try again"
-        if mount.hidden_by:
+        if mount.hidden_by == place:
+            yield self._refusal(f"{place} is hidden by another mount there", f"umount {place}")
+        elif mount.hidden_by:
             yield self._refusal(f"{place} is hidden by the mount on {mount.hidden_by}", again)
         elif outer and mount.within != outer[0]:
             what = f"{place} lies inside {outer[0]} by its name, but was mounted in {mount.within}"

@@ -62,6 +62,13 @@ def objection(state: NodeState, name: str) -> Objection | None:
     return None
 
 
+def is_remembered(state: NodeState, name: str) -> bool:
+    """Tell whether a node has a record of what is not built: an earlier release left it there."""
+    theirs = state.peer.state.records if state.peer.state is not None else ()
+    known = {each.application for each in (*state.stored.records, *theirs)}
+    return name in known and name not in state.built.by_name
+
+
 def make_release(
     state: NodeState,
     name: str,

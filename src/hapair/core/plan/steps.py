@@ -19,6 +19,7 @@ class Work(StrEnum):
     REMOVE_RESOURCE = "remove the DRBD resource file"
     WRITE_META_DATA = "write the DRBD meta-data"
     MAKE_MOUNT_POINT = "make the mount point"
+    REMOVE_MOUNT_POINT = "remove the mount point if it was made"
     LEAVE_FSTAB = "take the file system out of /etc/fstab"
     RESTORE_FSTAB = "put the file system back into /etc/fstab"
     UNMOUNT_NATIVE = "unmount the file system"
@@ -31,7 +32,7 @@ class Work(StrEnum):
     UNMOUNT = "unmount the file system from DRBD"
     INSTALL = "install the new configuration"
     INSTALL_FORMER = "install the former configuration"
-    # Of a release:
+    # Of a release, and of a build when an earlier release left something:
     HALT = "stop the application"
     RUN_AGAIN = "let the application run again"
     MOUNT_AGAIN = "let its data be mounted again"
@@ -46,6 +47,7 @@ TAKES_BACK: Final = frozenset(
         Work.REMOVE_DATA_VOLUME,
         Work.REMOVE_META_VOLUME,
         Work.REMOVE_RESOURCE,
+        Work.REMOVE_MOUNT_POINT,
         Work.RESTORE_FSTAB,
         Work.MOUNT_NATIVE,
         Work.TAKE_DOWN,
@@ -66,7 +68,7 @@ class Step:
     work: Work
     undo: tuple[Work, ...] = ()  # Done in this order when a later step fails; idempotent.
     volume: tuple[Volume, ...] = ()  # None or one.
-    folders: tuple[Folder, ...] = ()  # What those of a mount point are to be like.
+    folders: tuple[Folder, ...] = ()  # What those that a mount point lacks are to be like.
 
     @property
     def text(self) -> str:

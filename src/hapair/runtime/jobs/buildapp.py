@@ -13,7 +13,7 @@ from hapair.config.format_appconf import APPLICATION_NAME
 from hapair.config.kinds import Wrong
 from hapair.core.explain import Alarm
 from hapair.core.plan.application import Plan, Situation, make_plan
-from hapair.core.plan.release import Release
+from hapair.core.plan.release import Release, is_remembered
 from hapair.core.plan.remnants import Remnants
 from hapair.core.plan.steps import TAKES_BACK, Step, Work
 from hapair.core.words.events import Command, Forget, Introduce, Want
@@ -48,7 +48,7 @@ from hapair.runtime.jobs.job import (
     run,
     take_back,
 )
-from hapair.runtime.jobs.parcel import Parcel, ParcelError, pack, refusal, unpack
+from hapair.runtime.jobs.parcel import Parcel, ParcelError, must_be_packable, pack, refusal, unpack
 from hapair.runtime.jobs.release import (
     WANTED_AGAIN,
     departure,
@@ -309,16 +309,14 @@ class ApplicationBuilder:
             peer=decode(NodeStorage, answer.get("storage")),
             owner=record.owner if record is not None and is_built else "",
             moving=application.name in state.moving,
+            remembered=is_remembered(state, application.name),
         )
         plan = make_plan(situation)
         if not isinstance(plan, Plan):
             raise refused(application.name, plan)
         # It is carried over in the last step: what cannot be is seen before the first one.
-        try:
-            await asyncio.to_thread(pack, self._around.places.appconf(application.name).parent)
-        except (ParcelError, OSError) as error:
-            mend = "move what is no configuration and no script of it to another folder"
-            raise RpcError(str(error), mend, exit_code=ExitCode.USAGE) from None
+        folder = self._around.places.appconf(application.name).parent
+        await asyncio.to_thread(must_be_packable, folder)
         return plan
 
     async def _survey(
@@ -413,10 +411,13 @@ class ApplicationBuilder:
             return await ordered(self._around.command(forget))
         return await self._workshop.do(work, volume, built, folders)
 
-    async def _ask_peer(self, verb: str, args: JsonObject) -> Outcome:
+    async def _ask_peer(self, verb: str, args: JsonObject, *, again: bool = True) -> Outcome:
+        """Let the peer do it; ``again``: once more when its connection is lost meanwhile."""
         try:
             answer = await self._peer.request(verb, args, timeout_s=STEP_LIMIT_S, connect_s=BACK_S)
         except RpcError as error:
+            if again and error.exit_code is ExitCode.UNFINISHED:
+                return await self._ask_peer(verb, args, again=False)
             return Unknown(error.error)
         why = answer.get("refused")
         return Refused(str(why)) if why else Done()

@@ -116,7 +116,7 @@ def _kernel_options() -> tuple[str, ...]:
 def places_of(groups: tuple[GroupStorage, ...]) -> tuple[Place, ...]:
     """Return where the volumes of groups are mounted natively."""
     return tuple(
-        Place(f"/dev/{group.name}/{mount.logical_volume}", mount.mount_point)
+        Place(f"/dev/{group.name}/{mount.logical_volume}", mount.mount_point, mount.names)
         for group in groups
         for mount in group.mounts
     )
@@ -134,16 +134,21 @@ def question(places: tuple[Place, ...]) -> JsonObject:
     return {
         "places": [place.mount_point for place in places],
         "devices": [place.device for place in places],
+        "names": [list(place.names) for place in places],
     }
 
 
 def asked(args: JsonObject) -> tuple[Place, ...]:
-    """Return the places that the other node asks about; an earlier version names no devices."""
-    points, devices = (
-        [str(each) for each in listed] if isinstance(listed := args.get(name), list) else []
-        for name in ("places", "devices")
+    """Return the places that the other node asks about; an earlier version says less of them."""
+    points, devices, names = (
+        list(listed) if isinstance(listed := args.get(name), list) else []
+        for name in ("places", "devices", "names")
     )
-    return tuple(Place(dev, at) for at, dev in zip_longest(points, devices, fillvalue="") if at)
+    return tuple(
+        Place(str(device), str(at), tuple(map(str, named)) if isinstance(named, list) else ())
+        for at, device, named in zip_longest(points, devices, names, fillvalue="")
+        if at
+    )
 
 
 def obstacles(

@@ -46,6 +46,8 @@ class Workshop:
         try:
             if work is Work.MAKE_MOUNT_POINT:
                 return await asyncio.to_thread(self.natives.make_mount_point, volume, folders)
+            if work is Work.REMOVE_MOUNT_POINT:
+                return await asyncio.to_thread(self.natives.remove_mount_point, folders)
             return await self._do(work, volume, built)
         except (OSError, ValueError) as error:
             return Unknown(str(error))
