@@ -156,7 +156,6 @@ def test_without_a_device_nothing_is_mounted(tmp_path: Path) -> None:
         ("/system.slice/system-sshd.slice/sshd@1-10.0.1.1:22-10.0.1.9:4711.service", "kill 7"),
         ("/user.slice/user-0.slice/session-3.scope", "kill 7"),
         ("/hapair.slice/hapair-apps.service/orders", "kill 7"),
-        ("/system.slice/ssh.service", "kill 7"),
         ("/system.slice/system-sshd.slice/sshd@3-10.0.0.1:22-10.0.0.2:4711.service", "kill 7"),
         ("/system.slice/cron.service", "kill 7"),
         ("", "kill 7"),

@@ -121,7 +121,7 @@ class Fstab:
     def _named_alike(
         self, every: list[list[str]], names: tuple[str, ...], ours: tuple[Place, ...]
     ) -> Iterator[BootUse]:
-        """Name lines that mean another device than ``ours`` now, and would mean the copy as well."""
+        """Name lines that mean another device than ``ours`` now, and would mean the copy too."""
         for what, where, _, options, *_ in every:
             meant = any(_is_it(what, where, each.device, each.mount_point) for each in ours)
             alike = not meant and "=".join(_name_of(what)) in names
