@@ -78,7 +78,7 @@ class Hub:
         ]
         for port in self._ports:
             self._selector.register(port.listener, selectors.EVENT_READ, port)
-        self._control = listening(folder / CONTROL, socket.SOCK_STREAM)
+        self._control = listening(folder / CONTROL)
         self._selector.register(self._control, selectors.EVENT_READ, None)
 
     def serve(self) -> None:

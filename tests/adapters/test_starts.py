@@ -183,15 +183,18 @@ async def test_a_program_that_the_kernel_cannot_load_stops_nobody_else(
     assert answer == TimedOut(0.3)
 
 
+def printed(script: str) -> tuple[str, str]:
+    """Return what a Python process of its own says, and its errors."""
+    argv, pipe = (sys.executable, "-c", script), subprocess.PIPE
+    with Started(argv, stdout=pipe, stderr=pipe, text=True) as process:
+        return process.ended()
+
+
 def test_a_caller_without_standard_streams_starts_programs_all_the_same() -> None:
-    with Started(
-        (sys.executable, "-c", _WITHOUT_STREAMS),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        out, errors = process.ended()
-    assert (out, errors) == ("Finished(exit_code=3, stdout='given', stderr='said\\n')", "")
+    assert printed(_WITHOUT_STREAMS) == (
+        "Finished(exit_code=3, stdout='given', stderr='said\\n')",
+        "",
+    )
 
 
 _WITHOUT_STREAMS = """
@@ -208,14 +211,7 @@ os.write(shown, str(answer).encode())
 
 def test_a_caller_that_ignores_the_end_of_children_learns_how_programs_ended() -> None:
     """FAIL: the kernel reaps them; the number that is killed in the end may be another's."""
-    with Started(
-        (sys.executable, "-c", _IGNORING_CHILDREN),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        out, errors = process.ended()
-    assert (out, errors) == ("Finished(exit_code=3, stdout='0\\n', stderr='')\n", "")
+    assert printed(_IGNORING_CHILDREN) == ("Finished(exit_code=3, stdout='0\\n', stderr='')\n", "")
 
 
 _IGNORING_CHILDREN = """
