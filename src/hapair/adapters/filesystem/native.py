@@ -225,8 +225,8 @@ class NativeFileSystems:
     def make_mount_point(self, volume: Volume, like: tuple[Folder, ...] = ()) -> Outcome:
         """Make the folder as ``like`` says; Refused when no mount could ever be seen there."""
         place = volume.mount_point
-        for what, mend in self._why_not_at(place, volume.device):
-            return Refused(f"{what}: {mend}")
+        if why := next(self._why_not_at(place, volume.device), None):
+            return Refused(": ".join(why))
         try:
             make_mount_point(place, like)
         except OSError as error:
