@@ -6,15 +6,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, TypeVar
-from weakref import WeakValueDictionary
+
+from hapair.adapters.shared.limited import Limited
 
 T = TypeVar("T")
 
 # At one place. Who asks again and again while its disk hangs leaves no more threads than these.
 HANGING_MAX: Final = 4
 
-# By event loop, which whatever has a turn keeps, and place.
-_turns: Final = WeakValueDictionary[tuple[int, str], asyncio.Semaphore]()
+_reading: Final = Limited(HANGING_MAX)
 
 
 async def apart(place: str, work: Callable[[], T]) -> T:
@@ -27,7 +27,7 @@ async def apart(place: str, work: Callable[[], T]) -> T:
         OSError: also when the kernel has no room for one more thread.
     """
     loop = asyncio.get_running_loop()
-    turn = _turns.setdefault((id(loop), place), asyncio.Semaphore(HANGING_MAX))
+    turn = _reading.turn(place)
     await turn.acquire()
 
     def leave(_: Future[T]) -> None:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
-from weakref import WeakValueDictionary
 
 from hapair.adapters.shared.exits import exit_of
 from hapair.adapters.shared.forked import Write, start_child
+from hapair.adapters.shared.limited import Limited
 from hapair.adapters.shared.pinned import is_pinned, unpin
 
 # Of one program, at the same time. Each holds memory of the daemon until it has begun; starts of
@@ -28,8 +28,7 @@ ERROR_BYTES: Final = 16
 # What Python ignores, and its children would inherit.
 _AS_USUAL: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 
-# By event loop, which whatever has a turn keeps, and program.
-_turns: Final = WeakValueDictionary[tuple[int, str], asyncio.Semaphore]()
+_starting: Final = Limited(STARTING_MAX)
 
 Streams = tuple[int | None, int | None, int | None]  # Input, output and errors; None: nothing.
 
@@ -62,8 +61,7 @@ async def start(
     """
     if is_pinned(argv[0]) and all(each is None or each >= len(streams) for each in streams):
         return _begin_pinned(argv, environment, streams)
-    key = (id(asyncio.get_running_loop()), argv[0])
-    turn = _turns.setdefault(key, asyncio.Semaphore(STARTING_MAX))
+    turn = _starting.turn(argv[0])
     async with asyncio.timeout(timeout_s):
         await turn.acquire()
         try:
