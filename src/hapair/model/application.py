@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from hapair.model import timing
 from hapair.model.cluster import Interface
+from hapair.model.monitor import Monitors
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Application:
     addresses: tuple[ServiceAddress, ...] = ()  # Ranges already expanded.
     limits: TimeLimits = TimeLimits()
     resets_node: bool = False  # When it cannot be stopped and the other node waits for it.
+    monitors: Monitors = Monitors()
 
 
 class FileSystem(StrEnum):

@@ -81,6 +81,14 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """From now on let Lems watch this run of an application; Watched answers, again and again."""
+
+    application: str
+    run: int  # Grows with each start of its program that succeeded; 0: nobody is to watch.
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeReferences:
     """Ping the reference address of each network that has one; answer with ReferencesProbed."""
 
@@ -165,6 +173,7 @@ Effect: TypeAlias = (
     | SetBeat
     | Act
     | Look
+    | Watch
     | ProbeReferences
     | AskWitnesses
     | FencePeer

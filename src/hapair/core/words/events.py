@@ -8,6 +8,7 @@ from typing import TypeAlias
 from hapair.core.words.protocol import FORMER, UNSAID, Speaks, needs
 from hapair.model.built import Built
 from hapair.model.data import VolumeFacts
+from hapair.model.monitor import Finding
 from hapair.model.outcome import Outcome
 from hapair.model.status import Phase, Record, Standing, Wanted
 from hapair.model.witness import WitnessAnswer
@@ -333,6 +334,28 @@ class LookAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """What the Lems of an application finds now; the newest word replaces all earlier ones.
+
+    It is about one run of the program: a word about another one says nothing.
+    """
+
+    at_s: float
+    application: str
+    run: int  # As in Watch.
+    findings: tuple[Finding, ...] = ()  # Monitors that count as failed; none: all is well.
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """Lems says nothing any more, although it is wanted: it is silent, or does not stay."""
+
+    at_s: float
+    application: str
+    why: str  # For people; empty: it speaks again.
+
+
+@dataclass(frozen=True, slots=True)
 class Commanded:
     at_s: float
     request_id: int
@@ -366,6 +389,8 @@ Event: TypeAlias = (
     | Looked
     | LookedTogether
     | LookAgain
+    | Watched
+    | Unwatched
     | Commanded
     | Configured
 )
