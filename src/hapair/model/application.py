@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from hapair.model import timing
 from hapair.model.cluster import Interface
-from hapair.model.monitor import Monitors
+from hapair.model.monitor import NO_MONITORS, Monitors
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Application:
     addresses: tuple[ServiceAddress, ...] = ()  # Ranges already expanded.
     limits: TimeLimits = TimeLimits()
     resets_node: bool = False  # When it cannot be stopped and the other node waits for it.
-    monitors: Monitors = Monitors()
+    monitors: Monitors = NO_MONITORS
 
 
 class FileSystem(StrEnum):

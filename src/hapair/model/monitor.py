@@ -1,7 +1,7 @@
 """What is watched of an application while it runs, and what was found, as values."""
 
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from hapair.model.words import Word
 
@@ -126,7 +126,10 @@ class Monitors:
 
     restarts: int = 3
     period_s: float = 600.0  # Restarts count for so long.
-    each: tuple[Monitor, ...] = field(default=())
+    each: tuple[Monitor, ...] = ()
+
+
+NO_MONITORS: Final = Monitors()
 
 
 class Trouble(Word):
