@@ -2,11 +2,19 @@
 
 from dataclasses import replace
 
-from hapair.core.words.effects import Do
+import pytest
+
+from hapair.core.applications.hands import HANDS
+from hapair.core.applications.placement import COMPARED_S, View
+from hapair.core.words.effects import Do, Layer
 from hapair.core.words.events import Form, Introduce, Leave, Move
-from hapair.model.data import Connection
+from hapair.core.words.item import Is, Item, ItemState
+from hapair.core.words.rules import first_match
+from hapair.core.words.state import NodeState
+from hapair.model.data import Connection, Disk, VolumeFacts
 from hapair.model.status import Phase, Standing, Wanted
-from tests.core.bench import ME, NAME, PEER, Bench, built, facts, record
+from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built, facts, record
+from tests.core.situations import CAN_RUN
 from tests.core.test_membership import MEMBER
 from tests.core.test_transcripts import end_what_is_under_way
 from tests.sim.settings import application
@@ -114,3 +122,40 @@ def test_a_handover_waits_until_the_peer_can_take_it() -> None:
     bench.deaf = {Do.STOP_PROGRAM}
     bench.command(Leave(handover=True))
     assert bench.record.owner == ME
+
+
+ATTACHED = Item(NAME, Layer.ATTACHED, RESOURCE)
+APART = facts(connection=Connection.CONNECTING, disk=Disk.CONSISTENT)
+
+
+@pytest.mark.parametrize(
+    ("known", "item", "gives"),
+    [
+        (APART, ItemState(Is.UP), False),
+        (None, ItemState(Is.UP), False),  # Attached, and the kernel has not told of it yet.
+        (None, ItemState(Is.DOWN, busy=7, doing=Do.BRING_UP), False),
+        (None, ItemState(Is.DOWN), True),
+        (replace(APART, disk=Disk.DISKLESS), ItemState(Is.UP), True),
+        (facts(connection=Connection.SYNC_TARGET), ItemState(Is.UP), True),
+    ],
+)
+def test_after_a_start_nothing_is_given_away_before_the_kernels_compared_the_copies(
+    known: VolumeFacts | None, item: ItemState, *, gives: bool
+) -> None:
+    """What each node knew of the copies may not have reached its disk."""
+    state = replace(
+        CAN_RUN.state,
+        facts={RESOURCE: known} if known is not None else {},
+        joined_from_s={},
+        stored=replace(CAN_RUN.state.stored, unproven=(RESOURCE,)),
+        items={NAME: {**CAN_RUN.state.items[NAME], ATTACHED: item}},
+        fresh=(NAME,),
+    )
+    young = replace(state, together_since_s=state.now_s - 1.0)
+    assert first_match(HANDS, view(young)).name == ("stale-here" if gives else "stay")
+    late = replace(state, together_since_s=state.now_s - COMPARED_S)
+    assert first_match(HANDS, view(late)).name == "stale-here"
+
+
+def view(state: NodeState) -> View:
+    return replace(CAN_RUN, state=state)

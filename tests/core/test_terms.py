@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hapair.core.words.effects import Note
-from hapair.core.words.events import Configured
+from hapair.core.words.events import Configured, SaidTerms
 from hapair.core.words.stored import Stored, Terms
 from hapair.model.cluster import ArbitrationKind
 from tests.core.bench import Bench, built
@@ -19,7 +19,7 @@ def changed(bench: Bench) -> Bench:
 
 
 def test_the_first_ones_are_shared() -> None:
-    assert Bench().state.stored.terms == Terms(("paths",), since=1)
+    assert Bench().state.stored.terms == Terms(("paths",), since=1, number=1)
 
 
 def test_new_ones_are_shared_once_a_peer_that_has_them_is_together() -> None:
@@ -31,7 +31,41 @@ def test_new_ones_are_shared_once_a_peer_that_has_them_is_together() -> None:
     bench.wait(3.0)
     assert not bench.state.stored.terms.shared
     bench.peer_says(generation=2)
-    assert bench.state.stored.terms == replace(terms, shared=True)
+    assert bench.state.stored.terms == replace(terms, shared=True), "a former version says no more"
+
+
+OTHERS, SAME = ("operator",), ("witness", "clwitness w0:7790")
+
+
+@pytest.mark.parametrize(
+    ("words", "answers", "shared"),
+    [(SAME, 2, True), (OTHERS, 2, False), (SAME, 1, False), (SAME, 0, False)],
+)
+def test_a_number_of_a_configuration_proves_nothing_beside_a_word(
+    words: tuple[str, ...], answers: int, *, shared: bool
+) -> None:
+    """A build that was taken back had the same number; an old word is about former terms."""
+    bench = Bench()
+    bench.running()
+    changed(bench)
+    ours = bench.state.stored.terms.words
+    said = SaidTerms(ours if words is SAME else words, answers=answers)
+    bench.peer_says(generation=2, terms=said)
+    assert bench.state.stored.terms.shared is shared
+
+
+def test_it_asks_as_long_as_it_does_not_know_and_answers_what_the_peer_asks() -> None:
+    bench = Bench()
+    bench.running()
+    changed(bench)
+    published = bench.state.published
+    assert published is not None
+    ours = bench.state.stored.terms.words
+    assert published.terms == SaidTerms(ours, asks=2)
+    bench.peer_says(generation=2, terms=SaidTerms(ours, asks=7, answers=2))
+    published = bench.state.published
+    assert published is not None
+    assert published.terms == SaidTerms(ours, asks=0, answers=7)
 
 
 def test_a_configuration_with_the_same_ones_changes_nothing() -> None:

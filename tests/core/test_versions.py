@@ -8,7 +8,14 @@ import pytest
 from hapair.core import explain
 from hapair.core.right.hearing import superseded
 from hapair.core.words.effects import FencePeer
-from hapair.core.words.events import Fenced, Form, NotStated, NotUnderstood, PeerState
+from hapair.core.words.events import (
+    Fenced,
+    Form,
+    NotStated,
+    NotUnderstood,
+    PeerState,
+    SaidTerms,
+)
 from hapair.core.words.protocol import (
     FEATURES,
     NEEDS,
@@ -110,7 +117,7 @@ def test_what_is_said_goes_without_what_the_other_version_does_not_know() -> Non
     bench.together()
     assert bench.state.published is not None
     whole = replace(bench.state.published, wrote_nothing=("orders.data",))
-    assert as_known(whole, UNSAID) == replace(whole, wrote_nothing=())
+    assert as_known(whole, UNSAID) == replace(whole, wrote_nothing=(), terms=SaidTerms())
     assert as_known(whole, OURS) == as_known(whole, NEXT) == whole
 
 

@@ -119,7 +119,7 @@ def test_a_start_with_new_terms_waits_for_the_peer_or_for_a_person() -> None:
 def test_there_and_back_again_the_terms_of_before_are_new_terms(first: str) -> None:
     """The peer may have taken those in between over, and know that this node had them as well."""
     stage = Stage(WITH_WITNESS).begin()
-    commits(stage, with_kind(FENCING), first)
+    commits(stage, with_kind(ArbitrationKind.OPERATOR), *NODES)
     commits(stage, WITH_WITNESS, first, generation=3)
     assert not stage.stored(first).terms.shared
     stage.cuts_off()
@@ -128,4 +128,31 @@ def test_there_and_back_again_the_terms_of_before_are_new_terms(first: str) -> N
     stage.faults.end_all()
     commits(stage, WITH_WITNESS, *NODES, generation=3)
     stage.waits_for(stage.is_together, 60.0)
+    stage.ends_well()
+
+
+@pytest.mark.parametrize("first", NODES)
+def test_the_number_of_a_build_that_was_taken_back_proves_nothing(first: str) -> None:
+    """The next build has the same number, and the other node may be told late of either."""
+    stage = Stage(with_kind(ArbitrationKind.OPERATOR)).begin()
+    commits(stage, with_kind(ArbitrationKind.OPERATOR), *NODES)
+    commits(stage, WITH_WITNESS, first, generation=2)
+    assert not stage.stored(first).terms.shared
+    stage.cuts_off()
+    stage.run_for(OVER_S)
+    assert takes_nothing(stage, first)
+    stage.ends_well()
+
+
+@pytest.mark.parametrize("first", NODES)
+def test_terms_count_when_the_peer_that_has_them_has_heard_of_them_here(first: str) -> None:
+    """What it had before it went back to the former ones is no word about what it has now."""
+    stage = Stage(WITH_WITNESS).begin()
+    commits(stage, with_kind(FENCING), *NODES)
+    stage.run_for(1.0)
+    assert all(stage.stored(node).terms.shared for node in NODES)
+    commits(stage, WITH_WITNESS, first, generation=3)
+    commits(stage, with_kind(FENCING), first, generation=2)
+    stage.run_for(1.0)
+    assert stage.stored(first).terms.shared
     stage.ends_well()

@@ -381,6 +381,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         asks_store=state.trial.number,
         stored_for=state.stored.stored_for,
         speaks=OURS,
+        terms=terms.said(state),
     )
 
 

@@ -91,7 +91,12 @@ HANDS: Final[tuple[HandRule, ...]] = (
     Rule(
         "stale-here",
         # Here nothing can be started: a start that failed there is tried again there.
-        lambda v: v.stopped and not v.current and not v.awaits_proof and peer_can(v),
+        lambda v: (
+            v.stopped
+            and not v.current
+            and not (v.awaits_proof or v.awaits_comparison)
+            and peer_can(v)
+        ),
         Hand.GIVE,
         "only the peer's copy of the data is current",
     ),

@@ -1,6 +1,7 @@
 """What the tables about one application look at: whose it is, what is up, what each side has."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from hapair.core.applications import items, trials
 from hapair.core.copies import doubts, replication
@@ -12,6 +13,8 @@ from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Phase, Record, Standing, Wanted
+
+COMPARED_S: Final = 10.0  # Within which the copies of two nodes that start are connected.
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,23 @@ class View:
         facts = replication.volume_facts(self.state, self.application.name)
         connected = (f.resource for f in facts if f and f.resource in self.state.joined_from_s)
         return any(not replication.is_joined(self.state, each) for each in connected)
+
+    @property
+    def awaits_comparison(self) -> bool:
+        """After a start the kernels will compare the copies in a moment, and know which is newer.
+
+        What the nodes know of that may not have reached their disks.
+        """
+        waited_s = self.state.now_s - self.state.together_since_s
+        copies = items.at(self.state, self.application.name, Layer.ATTACHED)
+        soon = (s.busy or (s.known is Is.UP and self._is_apart(i.resource)) for i, s in copies)
+        return self.fresh and waited_s < COMPARED_S and any(soon)
+
+    def _is_apart(self, resource: str) -> bool:
+        facts = self.state.facts.get(resource)
+        if facts is None:
+            return True  # It was attached just now.
+        return facts.disk is not Disk.DISKLESS and not facts.kernel_answers
 
     @property
     def peer_stopped(self) -> bool:

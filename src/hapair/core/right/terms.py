@@ -2,13 +2,17 @@
 
 While one node asks one third party and the other node still another one, both could be granted.
 So whoever has taken over another kind of arbitration, or other witnesses, takes no right until it
-was together with a peer whose configuration is at least as new. Why that is enough: a right is
-taken by the former terms only by a node that has not taken the new ones over yet, and then the
-other one, which has them, cannot have met it with them. It is stored, so a new daemon knows it.
+was together with a peer that has them as well, and has heard so of this node. Why that is enough: a
+right is taken by the former terms only by a node that has not taken the new ones over yet, and then
+the other one, which has them, cannot have met it with them. Terms that come back, because a build
+was taken back, are new ones: they have a number of their own. It is stored, so a new daemon knows
+it.
 """
 
 from dataclasses import replace
 
+from hapair.core.words.events import PeerState, SaidTerms
+from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Terms
 from hapair.core.words.turn import Turn
 from hapair.model.cluster import Cluster
@@ -27,7 +31,8 @@ def take_over(turn: Turn) -> None:
     words = words_of(built.cluster)
     if words == before.words:
         return
-    turn.store(terms=Terms(words, since=built.generation, shared=not before.words))
+    shared, number = not before.words, before.number + 1
+    turn.store(terms=Terms(words, since=built.generation, shared=shared, number=number))
     if before.words:
         text = "new terms: this node takes nothing over before both nodes have the same arbitration"
         turn.note("new-terms", text)
@@ -39,6 +44,23 @@ def settle(turn: Turn) -> None:
     terms, theirs = state.stored.terms, state.peer.state
     if terms.shared or state.standing is not Standing.TOGETHER or theirs is None:
         return
-    if theirs.generation >= terms.since:
+    if _has_them(theirs, terms):
         turn.store(terms=replace(terms, shared=True))
         turn.note("same-terms", f"{state.peer_name} has the same arbitration now")
+
+
+def said(state: NodeState) -> SaidTerms:
+    """Return what the peer is told."""
+    theirs, ours = state.peer.state, state.stored.terms
+    asks = 0 if ours.shared else ours.number
+    return SaidTerms(ours.words, asks, theirs.terms.asks if theirs is not None else 0)
+
+
+def _has_them(theirs: PeerState, terms: Terms) -> bool:
+    """Tell whether the peer had the same terms when it had heard of ours.
+
+    A former version does not say; that the numbers of its configurations grow is believed then.
+    """
+    if not theirs.terms.words:
+        return theirs.generation >= terms.since
+    return theirs.terms.words == terms.words and theirs.terms.answers == terms.number

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from hapair.core.words.protocol import FORMER, UNSAID, Speaks, needs
 from hapair.model.built import Built
@@ -49,6 +49,18 @@ class WitnessTie:
 
 
 @dataclass(frozen=True, slots=True)
+class SaidTerms:
+    """By whose word the sender takes a right (right/terms)."""
+
+    words: tuple[str, ...] = ()  # Empty: it does not say.
+    asks: int = 0  # The number of terms of which the sender does not know yet that they are shared.
+    answers: int = 0  # The number that the receiver asked for last; 0: it asks for none.
+
+
+UNSAID_TERMS: Final = SaidTerms()
+
+
+@dataclass(frozen=True, slots=True)
 class PeerState:
     """All that the two cores tell each other. The newest one replaces all earlier ones."""
 
@@ -74,6 +86,7 @@ class PeerState:
     asks_store: int = 0  # The receiver is to store this number; 0: none.
     stored_for: int = 0  # The last one that the sender has stored.
     speaks: Speaks = UNSAID
+    terms: SaidTerms = field(default=UNSAID_TERMS, metadata=needs("terms"))
     # Follows from the applications, so it is neither compared nor sent.
     by_name: Mapping[str, PeerApplication] = field(init=False, repr=False, compare=False)
 

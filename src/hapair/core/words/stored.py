@@ -18,6 +18,7 @@ class Terms:
     words: tuple[str, ...] = ()  # The kind of arbitration and its witnesses; none: never noted.
     since: int = 0  # The generation of the configuration that brought them to this node.
     shared: bool = True  # The nodes were together with them, or never had others.
+    number: int = 0  # How often they changed.
 
 
 FIRST_TERMS: Final = Terms()
