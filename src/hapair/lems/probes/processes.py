@@ -1,0 +1,136 @@
+"""Processes of the application: in its control group, or the main process of its unit.
+
+Of those that match so many are watched as have to live: the end of one of them is told by the
+kernel at once. Others come and go unnoticed between two looks.
+"""
+
+import os
+import re
+import select
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from hapair.lems.answers import Answer, Said, failed, good
+from hapair.lems.files import read
+from hapair.lems.probes.units import UnitState, ask_unit
+from hapair.model.monitor import ProcessProbe, Trouble
+
+CGROUPS = "/sys/fs/cgroup"
+
+
+@dataclass(slots=True)
+class Processes:
+    probe: ProcessProbe
+    group: str  # The folder of the control group; of a unit it is asked for.
+    unit: str = ""
+    trouble: Trouble = Trouble.PROGRAM
+    _seen: bool = False  # Something lived in the group.
+    _living: dict[int, int] = field(default_factory=dict)  # Descriptor by number, oldest first.
+
+    def ask(self) -> Said:
+        if self.unit and not self._living:
+            return ask_unit(self.unit, self._of_unit)
+        return self.look
+
+    def asked(self) -> str:
+        return self.unit or self.group
+
+    def close(self) -> None:
+        for descriptor in self._living.values():
+            os.close(descriptor)
+        self._living.clear()
+
+    @property
+    def _any(self) -> bool:
+        return not (self.probe.match or self.probe.name or self.probe.pid_file)
+
+    def _of_unit(self, state: UnitState) -> Said:
+        if not state.running:
+            return failed(f"{self.unit} is {state}")
+        if state.group:
+            self.group = CGROUPS + state.group
+        if not self._any:
+            if state.main == 0:
+                return good(f"{self.unit} is {state}, without a main process")
+            self._watch([state.main])
+        return self.look
+
+    def look(self) -> Answer:
+        """Count them; called in a thread."""
+        if self.unit and self._any:
+            return self._main()
+        found = [pid for pid in pids_in(self.group) if self._matches(pid)]
+        self._watch(found[: self.probe.least])
+        number = len(found)
+        if number >= self.probe.least:
+            self._seen = True
+            if self.probe.most and number > self.probe.most:
+                return failed(f"{number} {self._words()}, more than {self.probe.most}")
+            return self._good(f"{number} {self._words()}")
+        if self._any and not self._seen:
+            return good("the program left no process behind")
+        return failed(
+            f"{number or 'no'} {self._words()}, fewer than {self.probe.least}"
+            if number
+            else f"no {self._words()}"
+        )
+
+    def _main(self) -> Answer:
+        for pid, descriptor in self._living.items():
+            if not has_ended(descriptor):
+                return self._good(f"process {pid} of {self.unit}")
+        text = f"process {', '.join(map(str, self._living)) or '?'} of {self.unit} has ended"
+        self.close()
+        return failed(text)
+
+    def _good(self, text: str) -> Answer:
+        return Answer("good", text, living=tuple(self._living.values()))
+
+    def _words(self) -> str:
+        probe = self.probe
+        which = (probe.name, probe.match and f"matching {probe.match}", probe.pid_file)
+        return " ".join(("processes", *filter(None, which)))
+
+    def _matches(self, pid: int) -> bool:
+        probe = self.probe
+        with suppress(OSError, ValueError):
+            if probe.pid_file and int(read(probe.pid_file).split()[0]) != pid:
+                return False
+            if probe.name and name_of(pid) != probe.name:
+                return False
+            return not probe.match or re.search(probe.match, command_line(pid)) is not None
+        return False
+
+    def _watch(self, wanted: list[int]) -> None:
+        """Have a descriptor of each of these; one that has ended has none."""
+        for pid in [each for each in self._living if each not in wanted]:
+            os.close(self._living.pop(pid))
+        for pid in wanted:
+            if pid not in self._living:
+                with suppress(ProcessLookupError):
+                    self._living[pid] = os.pidfd_open(pid)
+
+
+def has_ended(descriptor: int) -> bool:
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(0))
+
+
+def pids_in(folder: str) -> Iterator[int]:
+    """Yield the processes of a control group and of those below it, the oldest first in each."""
+    with suppress(OSError):
+        yield from map(int, read(f"{folder}/cgroup.procs").split())
+        below = [each.path for each in os.scandir(folder) if each.is_dir(follow_symlinks=False)]
+        for each in below:
+            yield from pids_in(each)
+
+
+def name_of(pid: int) -> str:
+    told = read(f"/proc/{pid}/stat")
+    return told[told.index("(") + 1 : told.rindex(")")]
+
+
+def command_line(pid: int) -> str:
+    return read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
