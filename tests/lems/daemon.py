@@ -1,8 +1,8 @@
 """The daemon's side of the line, small: it listens, keeps what it hears, and says what it is told.
 
-    with Daemon(path) as daemon:
-        daemon.talk("parent").say({"fork": "orders"})
-        lems = daemon.talk("orders")
+with Daemon(path) as daemon:
+    daemon.talk("parent").say({"fork": "orders"})
+    lems = daemon.talk("orders")
 """
 
 import json
@@ -60,9 +60,7 @@ class Talk:
         listed: list[Message] = self.wait(there, since=since)["findings"]["findings"]
         return listed
 
-    def state(
-        self, name: str, wanted: Callable[[Message], bool], *, since: int = 0
-    ) -> Message:
+    def state(self, name: str, wanted: Callable[[Message], bool], *, since: int = 0) -> Message:
         """Return the state of a monitor as soon as it is wanted."""
 
         def of(message: Message) -> list[Message]:

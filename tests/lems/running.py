@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hapair.config.codec import encode
 from hapair.lems.answers import Answer, Command, Probe
@@ -15,7 +15,8 @@ from hapair.lems.loop import Loop
 from hapair.model.application import Application, Script
 from hapair.model.monitor import Monitor
 
-SOURCE = Path(__file__).parents[2] / "src"
+ORDERS: Final = Application("orders", "node1", Script("/a"))
+SOURCE: Final = Path(__file__).parents[2] / "src"
 
 
 def ask(probe: Probe, timeout_s: float = 10.0) -> Answer:
@@ -26,9 +27,10 @@ def ask(probe: Probe, timeout_s: float = 10.0) -> Answer:
         answers.append(answer)
         loop.ended = True
 
-    Asking(loop, probe, timeout_s, answered)
+    asking = Asking(loop, probe, timeout_s, answered)
     loop.run()
-    loop.close()
+    if asking.over:  # A thread that hangs will want to wake it.
+        loop.close()
     return answers[0]
 
 
@@ -44,18 +46,24 @@ def script(place: Path, text: str) -> str:
     return str(place)
 
 
-def watch(monitors: tuple[Monitor, ...], **other: Any) -> dict[str, Any]:
-    """Return what the daemon tells a Lems; ``halted`` names monitors that are."""
-    halted = other.pop("halted", ())
+def watch(
+    monitors: tuple[Monitor, ...],
+    *,
+    run: int = 1,
+    application: Application = ORDERS,
+    group: str = "/nowhere",
+    halted: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Return what the daemon tells a Lems; ``halted`` names monitors."""
     told = {
-        "run": 1,
+        "run": run,
         "node": "node1",
-        "application": encode(other.pop("application", Application("orders", "node1", Script("/a")))),
+        "application": encode(application),
         "mounts": [],
-        "group": "/nowhere",
+        "group": group,
         "monitors": [{**encode(each), "halted": each.name in halted} for each in monitors],
     }
-    return {"watch": {**told, **other}}
+    return {"watch": told}
 
 
 @contextmanager

@@ -60,7 +60,9 @@ def test_the_end_of_a_process_is_told_at_once(fork: Fork, group: Path) -> None:
 
 def test_failures_count_when_there_are_enough_in_a_row(fork: Fork, tmp_path: Path) -> None:
     path, tries = tmp_path / "check", tmp_path / "tries"
-    script(path, f'echo x >>{tries}; [ -e {tmp_path}/bad ] && echo "it is bad" && exit 2; echo fine')
+    script(
+        path, f'echo x >>{tries}; [ -e {tmp_path}/bad ] && echo "it is bad" && exit 2; echo fine'
+    )
     lems = fork("orders")
     lems.say(watch((check(str(path), failures=3),), group=str(tmp_path)))
     assert lems.findings(lambda found: not found) == []
@@ -92,7 +94,7 @@ def test_what_hangs_hurts_only_itself_and_is_not_begun_twice(fork: Fork, tmp_pat
     """A file that cannot be opened hangs in the kernel as a disk does."""
     os.mkfifo(tmp_path / "log")
     lasting = script(tmp_path / "lasting", f"echo x >>{tmp_path}/tries; sleep 1000")
-    fine = script(tmp_path / "fine", "echo fine")
+    fine = script(tmp_path / "fine", f"echo x >>{tmp_path}/fine-tries")
     lems = fork("orders")
     lems.say(
         watch((
@@ -104,15 +106,12 @@ def test_what_hangs_hurts_only_itself_and_is_not_begun_twice(fork: Fork, tmp_pat
     found = lems.findings(lambda found: len(found) == 2)
     assert [each["monitor"] for each in found] == ["lasting", "log"]
     assert found[1]["text"] == f"{tmp_path}/log gave no answer within 0.5 s"
-    since = len(lems.heard)
-    state = lems.state("log", lambda each: each["failures"] >= 10, since=since)
-    assert state["state"] == "failed"
-    fine_state = lems.state("fine", lambda each: each["checks"] >= 10, since=since)
-    assert (fine_state["state"], fine_state["failures"]) == ("good", 0)
-    threads = os.listdir(f"/proc/{lems.heard[0]['pid']}/task")
-    assert len(threads) == 2, "one that hangs, and the loop"
+    while len((tmp_path / "fine-tries").read_text().split()) < 20:
+        time.sleep(QUICK_S)
+    threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
+    assert len(list(threads)) == 2, "one that hangs, and the loop"
     # A program is killed, so the next check may begin: one each half a second, not each interval.
-    assert len((tmp_path / "tries").read_text().splitlines()) < state["checks"]
+    assert len((tmp_path / "tries").read_text().split()) < 10
 
 
 def test_one_that_is_halted_finds_nothing(fork: Fork, tmp_path: Path) -> None:
@@ -136,7 +135,7 @@ def test_a_change_of_one_monitor_leaves_the_others_undisturbed(fork: Fork, tmp_p
     lems.state("one", lambda each: each["checks"] >= 3)
     since = len(lems.heard)
     lems.say(watch((check(path, "one"), check(path, "two", timeout_s=5.0), check(path, "new"))))
-    one = lems.state("one", lambda each: True, since=since)
+    one = lems.state("one", lambda each: each["checks"] > 0, since=since)
     assert one["checks"] >= 3
     lems.state("new", lambda each: each["state"] == "good", since=since)
 
@@ -248,7 +247,7 @@ def test_a_unit_that_systemd_does_not_know_is_no_failure(fork: Fork) -> None:
     assert state["text"].startswith("systemd does not tell")
 
 
-def test_only_root_starts_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_root_starts_it() -> None:
     pid = os.fork()
     if pid == 0:
         os.setuid(65534)

@@ -1,6 +1,5 @@
-"""Checks as Nagios knows them, agents, clients of databases, units: what they say and what counts."""
+"""Checks as Nagios knows them, agents, clients of databases, units: what counts of it."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -80,7 +79,9 @@ def test_performance_data_of_plug_ins_is_read() -> None:
         "PING OK - Packet loss = 0%, RTA = 0.04 ms",
         {"rta": "0.042000ms", "pl": "0%"},
     )
-    disk = "DISK OK|/=2643MB;5948;5958;0;5968\n/ 15272 MB (77%);\n/boot 68 MB|/boot=68MB;88 \n/v=9MB"
+    disk = (
+        "DISK OK|/=2643MB;5948;5958;0;5968\n/ 15272 MB (77%);\n/boot 68 MB|/boot=68MB;88 \n/v=9MB"
+    )
     assert printed(disk)[1] == {"/": "2643MB", "/boot": "68MB", "/v": "9MB"}
     assert printed("OK | 'my label'=5 'it''s'=-1.5s")[1] == {"my label": "5", "it's": "-1.5s"}
     assert printed("") == ("", {})
@@ -123,24 +124,22 @@ def test_an_agent_that_cannot_be_run_is_no_failure_of_the_application() -> None:
     assert judge_ocf(Finished(127, "", "no such file")).state == "warning"
 
 
+PSQL: Final = "--no-psqlrc --no-password --tuples-only --no-align"
+MYSQL: Final = "--batch --skip-column-names"
+
+
 @pytest.mark.parametrize(
     ("probe", "argv"),
     [
-        (
-            SqlProbe("psql"),
-            "--no-psqlrc --no-password --tuples-only --no-align --dbname=postgres "
-            "--command=SELECT 1",
-        ),
+        (SqlProbe("psql"), f"{PSQL} --dbname=postgres --command=SELECT 1"),
         (
             SqlProbe("psql", "shop", "", "::1", 5433, "SELECT 2"),
-            "--no-psqlrc --no-password --tuples-only --no-align --dbname=shop --host=::1 "
-            "--port=5433 --command=SELECT 2",
+            f"{PSQL} --dbname=shop --host=::1 --port=5433 --command=SELECT 2",
         ),
-        (SqlProbe("mysql"), "--batch --skip-column-names --execute=SELECT 1"),
+        (SqlProbe("mysql"), f"{MYSQL} --execute=SELECT 1"),
         (
             SqlProbe("mysql", "shop", "", "127.0.0.1", 3306),
-            "--batch --skip-column-names --host=127.0.0.1 --port=3306 --database=shop "
-            "--execute=SELECT 1",
+            f"{MYSQL} --host=127.0.0.1 --port=3306 --database=shop --execute=SELECT 1",
         ),
     ],
 )
@@ -161,9 +160,8 @@ def test_a_client_that_is_not_installed_is_no_failure_of_the_application(tmp_pat
 
 @pytest.mark.native
 def test_a_client_runs_as_the_account_that_is_named(tmp_path: Path) -> None:
-    os.chmod(tmp_path, 0o755)
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        folder.chmod(folder.stat().st_mode | 0o055)
     script(tmp_path / "psql", 'echo "$(id -un) $(id -Gn) $HOME"')
     run = commands.sql(SqlProbe("psql", user="nobody"), 5.0)
     run = replace(run, command=with_programs_of(tmp_path, run.command))
@@ -175,8 +173,9 @@ def test_a_client_runs_as_the_account_that_is_named(tmp_path: Path) -> None:
 def unit(tmp_path: Path, told: str, code: int = 0) -> Answer:
     script(tmp_path / "systemctl", f'echo "$@" >{tmp_path}/asked; printf "{told}"; exit {code}')
     probe = units.Unit(UnitProbe("a.service"))
-    command = probe.ask()
-    assert isinstance(command, Command)
+    asked = probe.ask()
+    assert isinstance(asked, Command)
+    command = asked
 
     class Asked:
         trouble = probe.trouble

@@ -30,6 +30,7 @@ class Line:
         self._socket: socket.socket | None = None
         self._in = bytearray()
         self._out = bytearray()
+        self._waits = False  # For room on the line.
         self._pause_s = TRY_FIRST_S
         self.lost_s = boot_s()  # Since when there is no connection, if there is none.
 
@@ -111,8 +112,10 @@ class Line:
         if len(self._out) > WAITING_BYTES_MAX:
             self._lost()
             return
-        waits = select.POLLOUT if self._out else 0
-        self._loop.watch(line.fileno(), self._ready, select.POLLIN | waits)
+        if self._waits != bool(self._out):
+            self._waits = bool(self._out)
+            waits = select.POLLOUT if self._waits else 0
+            self._loop.watch(line.fileno(), self._ready, select.POLLIN | waits)
 
     def _lost(self) -> None:
         if self._socket is None:
@@ -120,6 +123,7 @@ class Line:
         self.close()
         self._in.clear()
         self._out.clear()
+        self._waits = False
         self.lost_s = boot_s()
         self._loop.after(self._pause_s, self.connect)
         self._pause_s = min(TRY_LAST_S, self._pause_s * 2)

@@ -51,14 +51,14 @@ class Lems:
         self._hanging: dict[str, Asking] = {}  # Of monitors that are not watched any more.
         self._findings: object = None  # As they were told last.
         self._shown: object = None
-        self._counted_s = 0.0
+        self._shown_s = 0.0
+        self._showing: Timer | None = None
         self._line = Line(self.loop, path, self._hello, self._heard)
 
     def run(self) -> None:
         """Return when it was told to end, or has been alone for too long."""
         self._line.connect()
         self._live()
-        self._show()
         self.loop.run()
         self._rest()
 
@@ -68,6 +68,7 @@ class Lems:
         self._line.say({**said, "version": __version__, "run": run})
         self._findings = self._shown = None
         self._tell_findings()
+        self._show_soon()
 
     def _live(self) -> None:
         self._line.say({"lives": True})
@@ -109,6 +110,7 @@ class Lems:
         for gone in old.values():
             self._drop(gone)
         self._tell_findings()
+        self._show_soon()
 
     def _add(self, monitor: Monitor, watch: Watch) -> None:
         if (probe := probe_of(monitor, watch, self._agents)) is not None:
@@ -183,6 +185,7 @@ class Lems:
             self._line.say({"checked": told})
         watched.asked_by.clear()
         self._tell_findings()
+        self._show_soon()
 
     def _watch_living(self, watched: Watched, living: tuple[int, ...]) -> None:
         begun_s = boot_s()
@@ -228,19 +231,24 @@ class Lems:
         told = {"run": watch.run, "findings": [encode(one) for one in found]}
         self._line.say({"findings": told})
 
+    def _show_soon(self) -> None:
+        """Tell what people see, in a while when it changed; later when only counts did."""
+        each = (watched.record for watched in self._each.values())
+        changed = [(one.state, one.text) for one in each] != self._shown
+        due_s = self._shown_s + (STATES_S if changed else COUNTS_S)
+        if self._showing is None or self._showing.due_s > due_s:
+            if self._showing is not None:
+                self._showing.cancel()
+            self._showing = self.loop.at(due_s, self._show)
+
     def _show(self) -> None:
-        """Tell what people see when it changed; counts alone less often."""
-        self.loop.after(STATES_S, self._show)
-        watch = self._watch
-        if watch is None or not self._line.connected:
+        self._showing, self._shown_s = None, boot_s()
+        if self._watch is None:
             return
-        shown = [(r.state, r.text) for r in (one.record for one in self._each.values())]
-        now_s = boot_s()
-        if shown == self._shown and now_s - self._counted_s < COUNTS_S:
-            return
-        self._shown, self._counted_s = shown, now_s
-        monitors = [one.record.shown() for one in self._each.values()]
-        self._line.say({"states": {"run": watch.run, "monitors": monitors}})
+        records = [watched.record for watched in self._each.values()]
+        self._shown = [(one.state, one.text) for one in records]
+        monitors = [one.shown() for one in records]
+        self._line.say({"states": {"run": self._watch.run, "monitors": monitors}})
 
 
 def _same_run(before: Watch, now: Watch) -> bool:

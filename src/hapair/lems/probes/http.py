@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from hapair.lems.answers import Answer, Said, failed, good
 from hapair.lems.loop import boot_s
-from hapair.lems.probes.tcp import connected
 from hapair.model.monitor import HttpProbe, Trouble
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Http:
         scheme, host, written, path = found.groups()
         port = int(written or {"http": 80, "https": 443}[scheme])
         name, days = host.strip("[]"), None
-        plain = connected(_address(name, port), port, until_s - boot_s())
+        plain = _connected(_address(name, port), port, until_s - boot_s())
         with closing(plain):
             line: socket.socket = plain
             if scheme == "https":
@@ -90,6 +89,18 @@ class Http:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def _connected(address: str, port: int, timeout_s: float) -> socket.socket:
+    """Return a connection; OSError. ``address`` is one of IPv4 or IPv6."""
+    made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        made.settimeout(timeout_s)
+        made.connect((address, port))
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def _address(name: str, port: int) -> str:

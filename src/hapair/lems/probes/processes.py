@@ -31,7 +31,8 @@ class Processes:
     def ask(self) -> Said:
         if self.unit and not self._living:
             return ask_unit(self.unit, self._of_unit)
-        return self.look
+        # The command line lies in memory of the process: where its disk hangs, so does who reads.
+        return self.look if self.probe.match or self.probe.pid_file else self.look()
 
     def asked(self) -> str:
         return self.unit or self.group
@@ -50,14 +51,13 @@ class Processes:
             return failed(f"{self.unit} is {state}")
         if state.group:
             self.group = CGROUPS + state.group
-        if not self._any:
+        if self._any:
             if state.main == 0:
                 return good(f"{self.unit} is {state}, without a main process")
             self._watch([state.main])
         return self.look
 
     def look(self) -> Answer:
-        """Count them; called in a thread."""
         if self.unit and self._any:
             return self._main()
         found = [pid for pid in pids_in(self.group) if self._matches(pid)]
@@ -70,11 +70,8 @@ class Processes:
             return self._good(f"{number} {self._words()}")
         if self._any and not self._seen:
             return good("the program left no process behind")
-        return failed(
-            f"{number or 'no'} {self._words()}, fewer than {self.probe.least}"
-            if number
-            else f"no {self._words()}"
-        )
+        fewer = f"{number} {self._words()}, fewer than {self.probe.least}"
+        return failed(fewer if number else f"no {self._words()}")
 
     def _main(self) -> Answer:
         for pid, descriptor in self._living.items():

@@ -25,12 +25,13 @@ class Resources:
     trouble: Trouble = Trouble.PROGRAM
     _used: tuple[float, int] | None = None  # When, and microseconds of processors until then.
     _killed: int | None = None
+    _counting: str = ""  # The group whose killed processes the kernel counts.
     _pids: frozenset[int] = field(default_factory=frozenset)
 
     def ask(self) -> Said:
         if self.unit and not Path(self.group).is_dir():
             return ask_unit(self.unit, self._of_unit)
-        return self.look
+        return self.look()  # The kernel has all of it in memory.
 
     def asked(self) -> str:
         return self.group
@@ -42,7 +43,7 @@ class Resources:
         if not state.group:
             return warning(f"{self.unit} is {state}")
         self.group = ROOT + state.group
-        return self.look
+        return self.look()
 
     def look(self) -> Answer:
         pids = frozenset(pids_in(self.group))
@@ -76,11 +77,17 @@ class Resources:
 
     def _was_killed(self, gone: frozenset[int]) -> bool:
         """Without a controller of its own the count is that of a group with others in it."""
-        own = Path(self.group)
-        counting = next((f for f in (own, *own.parents) if (f / "memory.events").exists()), own)
-        killed = _member(f"{counting}/memory.events", "oom_kill")
+        self._counting = self._counting or _counting(self.group)
+        killed = _member(f"{self._counting}/memory.events", "oom_kill")
         before, self._killed = self._killed, killed
-        return before is not None and killed > before and (counting == own or bool(gone))
+        if before is None or killed <= before:
+            return False
+        return self._counting == self.group or bool(gone)
+
+
+def _counting(group: str) -> str:
+    folders = (Path(group), *Path(group).parents)
+    return str(next((each for each in folders if (each / "memory.events").exists()), group))
 
 
 def _number(place: str) -> int | None:
