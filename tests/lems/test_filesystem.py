@@ -43,6 +43,12 @@ def mounted(tmp_path: Path) -> Iterator[Mounted]:
         run("losetup", "--detach", device)
 
 
+def fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as opened:
+        while True:
+            opened.write(b"x" * 4096)
+
+
 def probe(mounted: Mounted, warn: int = 90) -> FileSystems:
     return FileSystems(FileSystemProbe(warn, warn), (mounted,))
 
@@ -89,7 +95,7 @@ def test_one_that_fills_up_is_warned_of_and_then_the_trouble_of_the_data(mounted
     assert (answer.state, answer.text) == ("warning", f"{place} is {used[:-1]} % full")
     assert answer.perf == {mounted.mount_point: used}
     with pytest.raises(OSError, match="No space"):
-        (place / "rest").write_bytes(b"x" * SIZE_BYTES)
+        fill(place / "rest")
     answer = ask(probe(mounted))
     assert (answer.state, answer.trouble) == ("failed", Trouble.DATA)
 
