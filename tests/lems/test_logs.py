@@ -85,6 +85,6 @@ def test_of_a_flood_the_last_is_read(log: Path, probe: Log) -> None:
     assert ask(probe).text == f"{log}: PANIC: kept"
 
 
-def test_a_place_that_is_no_file_is_told_as_a_warning(tmp_path: Path) -> None:
+def test_a_place_that_is_no_file_tells_nothing(tmp_path: Path) -> None:
     answer = ask(Log(LogProbe(str(tmp_path), "x")))
-    assert answer == Answer("warning", f"{tmp_path}: Is a directory")
+    assert answer == Answer("unknown", f"{tmp_path}: Is a directory")

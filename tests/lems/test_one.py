@@ -266,3 +266,24 @@ def test_many_lems_at_once(fork: Fork) -> None:
         process.kill()
         for each in talks:
             each.findings(bool)
+
+
+def test_what_hung_before_a_new_start_is_not_asked_a_second_time(
+    fork: Fork, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "log")
+    monitor = Monitor("log", LogProbe(str(tmp_path / "log"), "x"), QUICK_S, timeout_s=0.3)
+    lems = fork("orders")
+    lems.say(watch((monitor,)))
+    lems.findings(bool)
+    since = len(lems.heard)
+    lems.say(watch((monitor,), run=2))
+    told = lems.wait(lambda said: said.get("findings", {}).get("run") == 2, since=since)
+    assert told["findings"]["findings"][0]["text"].endswith("gave no answer within 0.3 s")
+    threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
+    assert len(list(threads)) == 2, "one that hangs, and the loop"
+    since = len(lems.heard)
+    (tmp_path / "log").rename(tmp_path / "former")
+    (tmp_path / "log").touch()
+    (tmp_path / "former").open("w").close()
+    lems.findings(lambda found: not found, since=since)

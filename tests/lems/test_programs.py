@@ -24,7 +24,7 @@ def check(path: str, arguments: str = "") -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("code", "state"), [(0, "good"), (1, "warning"), (2, "failed"), (3, "warning"), (99, "failed")]
+    ("code", "state"), [(0, "good"), (1, "warning"), (2, "failed"), (3, "unknown"), (99, "failed")]
 )
 def test_the_exit_code_of_a_check_says_what_it_found(tmp_path: Path, code: int, state: str) -> None:
     path = script(tmp_path / "check", f"echo 'SOME - text'; exit {code}")
@@ -47,7 +47,7 @@ def test_a_check_that_cannot_be_run_is_no_failure_of_the_application(tmp_path: P
     missing, plain = tmp_path / "missing", tmp_path / "plain"
     plain.touch()
     assert check(str(missing)) == Answer(
-        "warning", f"it could not be run: {missing}: No such file or directory"
+        "unknown", f"it could not be run: {missing}: No such file or directory"
     )
     assert check(str(plain)).text.endswith("Permission denied")
 
@@ -113,7 +113,7 @@ def test_an_agent_gets_the_variables_of_the_standard(tmp_path: Path) -> None:
         (5, "failed", "the agent ended with 5, not installed: gone"),
         (77, "failed", "the agent ended with 77, it failed: gone"),
         (190, "warning", "degraded: gone"),
-        (3, "warning", "the agent has no monitor"),
+        (3, "unknown", "the agent has no monitor"),
     ],
 )
 def test_the_exit_code_of_an_agent_says_what_it_found(code: int, state: str, text: str) -> None:
@@ -121,7 +121,7 @@ def test_the_exit_code_of_an_agent_says_what_it_found(code: int, state: str, tex
 
 
 def test_an_agent_that_cannot_be_run_is_no_failure_of_the_application() -> None:
-    assert judge_ocf(Finished(127, "", "no such file")).state == "warning"
+    assert judge_ocf(Finished(127, "", "no such file")).state == "unknown"
 
 
 PSQL: Final = "--no-psqlrc --no-password --tuples-only --no-align"
@@ -213,5 +213,5 @@ def test_a_unit_is_as_systemd_says(tmp_path: Path, active: str, sub: str, state:
 
 def test_a_systemd_that_does_not_tell_is_no_failure_of_the_application(tmp_path: Path) -> None:
     answer = unit(tmp_path, "Failed to connect to bus", 1)
-    assert answer == Answer("warning", "systemd does not tell: Failed to connect to bus")
+    assert answer == Answer("unknown", "systemd does not tell: Failed to connect to bus")
     assert str(UnitState("active", "running", 0, "")) == "active (running)"

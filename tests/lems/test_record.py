@@ -1,6 +1,6 @@
 """When failures count."""
 
-from hapair.lems.answers import Answer, failed, good, warning
+from hapair.lems.answers import Answer, failed, good, unknown, warning
 from hapair.lems.record import Record
 from hapair.model.monitor import Finding, Monitor, TcpProbe, Trouble
 
@@ -33,6 +33,15 @@ def test_a_good_answer_between_failures_makes_them_count_anew() -> None:
     states = [take(one, each) for each in (failed("a"), good("b"), failed("c"), failed("d"))]
     assert states == ["warning", "good", "warning", "failed"]
     assert one.finding == Finding("tcp", Trouble.PROGRAM, "d")
+
+
+def test_what_could_not_be_asked_is_neither_better_nor_worse() -> None:
+    one = record(failures=2)
+    assert take(one, unknown("not installed")) == "warning"
+    assert one.finding is None
+    states = [take(one, each) for each in (failed("a"), unknown("b"), failed("c"), unknown("d"))]
+    assert states == ["warning", "warning", "failed", "failed"]
+    assert one.finding == Finding("tcp", Trouble.PROGRAM, "c")
 
 
 def test_failures_before_the_delay_count_for_nothing() -> None:

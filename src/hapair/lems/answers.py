@@ -9,6 +9,7 @@ from hapair.model.monitor import Trouble
 GOOD: Final = "good"
 WARNING: Final = "warning"
 FAILED: Final = "failed"
+UNKNOWN: Final = "unknown"  # It could not be asked; shown as a warning.
 WAITING: Final = (
     "waiting"  # Of a monitor that has not answered, or whose failures do not count yet.
 )
@@ -19,7 +20,7 @@ TEXT_MAX: Final = 400  # Characters of what a program or a server said.
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    state: str  # GOOD, WARNING or FAILED.
+    state: str  # GOOD, WARNING, FAILED or UNKNOWN.
     text: str
     trouble: Trouble = Trouble.PROGRAM
     perf: Mapping[str, str] = field(default_factory=dict)  # Value with its unit, by label.
@@ -32,6 +33,10 @@ def good(text: str, perf: Mapping[str, str] | None = None) -> Answer:
 
 def warning(text: str) -> Answer:
     return Answer(WARNING, text)
+
+
+def unknown(text: str) -> Answer:
+    return Answer(UNKNOWN, text)
 
 
 def failed(text: str, trouble: Trouble = Trouble.PROGRAM) -> Answer:

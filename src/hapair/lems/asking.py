@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from hapair.lems.answers import Answer, Command, Finished, Probe, Said, failed, warning
+from hapair.lems.answers import Answer, Command, Finished, Probe, Said, failed, unknown
 from hapair.lems.loop import Loop, Timer, boot_s
 from hapair.lems.programs import Program
 
@@ -48,27 +48,26 @@ class Asking:
         if isinstance(said, Answer):
             self._end(said)
         elif self._answered is None or self._stages > STAGES_MAX:
-            self._end(warning("it has no answer"))
+            self._end(unknown("it has no answer"))
         elif isinstance(said, Command):
             self._run(said)
         else:
             self._call(said)
 
     def _call(self, call: Callable[[], Said]) -> None:
-        def in_thread() -> Callable[[], object]:
-            said = call()
-            return lambda: self._go_on(said)
+        def done(said: Said | None) -> None:
+            self._go_on(said or unknown("asking failed: this is a bug, see the journal"))
 
         try:
-            self._loop.thread(in_thread)
+            self._loop.thread(call, done)
         except RuntimeError as error:
-            self._end(warning(f"it could not be asked: {error}"))
+            self._end(unknown(f"it could not be asked: {error}"))
 
     def _run(self, command: Command) -> None:
         try:
             program = self._program = Program(self._loop, command)
         except OSError as error:
-            self._end(warning(f"it could not be asked: {os.strerror(error.errno or 0)}"))
+            self._end(unknown(f"it could not be asked: {os.strerror(error.errno or 0)}"))
             return
 
         def done(finished: Finished) -> None:

@@ -12,7 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 STACK_BYTES: Final = 256 * 1024
 
@@ -63,15 +65,19 @@ class Loop:
     def after(self, delay_s: float, call: Callable[[], object]) -> Timer:
         return self.at(boot_s() + delay_s, call)
 
-    def thread(self, call: Callable[[], Callable[[], object]]) -> None:
-        """Run ``call`` in a thread, then in the loop what it returns.
+    def thread(self, call: Callable[[], T], done: Callable[[T | None], object]) -> None:
+        """Run ``call`` in a thread, then ``done`` in the loop; None: it raised, which is a bug.
 
         A thread that hangs in the kernel stays; it keeps nobody else from anything.
         """
 
         def run() -> None:
-            self._done.append(call())
-            os.eventfd_write(self._woken, 1)
+            result: T | None = None
+            try:
+                result = call()
+            finally:
+                self._done.append(lambda: done(result))
+                os.eventfd_write(self._woken, 1)
 
         _thread.start_new_thread(run, ())
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from hapair import __version__
 from hapair.config.codec import DamagedError, encode
-from hapair.lems.answers import Answer, Probe
+from hapair.lems.answers import UNKNOWN, WARNING, Answer, Probe
 from hapair.lems.asking import Asking
 from hapair.lems.line import Line, Message
 from hapair.lems.loop import Loop, Timer, boot_s
@@ -19,7 +19,7 @@ LIFE_S: Final = 2.0
 ALONE_MAX_S: Final = 600.0  # With nobody to talk to.
 STATES_S: Final = 1.0  # Between two messages of what changed.
 COUNTS_S: Final = 10.0  # Between two that only bring counts.
-AGAIN_S: Final = 0.1  # Between two looks because a process ended.
+AGAIN_S: Final = 0.01  # Between two looks because a process ended.
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Lems:
         self._alone_s = alone_s
         self._watch: Watch | None = None
         self._each: dict[str, Watched] = {}
-        self._hanging: dict[str, Asking] = {}  # Of monitors that are not watched any more.
+        self._hanging: dict[str, Watched] = {}  # Monitors that are not watched any more.
         self._findings: object = None  # As they were told last.
         self._shown: object = None
         self._shown_s = 0.0
@@ -139,7 +139,7 @@ class Lems:
             watched.timer.cancel()
         if watched.busy and watched.asking is not None:
             watched.asking.drop()
-            self._hanging[watched.record.monitor.name] = watched.asking
+            self._hanging[watched.record.monitor.name] = watched
         else:
             watched.probe.close()
 
@@ -159,12 +159,13 @@ class Lems:
     def _ask(self, watched: Watched) -> None:
         """Begin a check, unless an earlier one hangs: that is another failure."""
         monitor = watched.record.monitor
-        earlier = self._hanging.get(monitor.name)
-        if earlier is not None and earlier.over:
-            del self._hanging[monitor.name]
-            earlier = None
-        if watched.busy:
-            earlier = watched.asking
+        former = self._hanging.pop(monitor.name, None)
+        if former is not None and former.busy:
+            self._hanging[monitor.name] = former
+        elif former is not None:
+            former.probe.close()
+        hanging = watched if watched.busy else self._hanging.get(monitor.name)
+        earlier = hanging.asking if hanging is not None else None
         if earlier is None:
             watched.asking = Asking(
                 self.loop, watched.probe, monitor.timeout_s, lambda got: self._answer(watched, got)
@@ -181,7 +182,8 @@ class Lems:
     def _take(self, watched: Watched, answer: Answer, lasted_s: float) -> None:
         watched.record.take(answer, lasted_s, boot_s(), time.time())
         for asker in watched.asked_by:
-            told = {"id": asker, "state": answer.state, "text": answer.text}
+            state = WARNING if answer.state == UNKNOWN else answer.state
+            told = {"id": asker, "state": state, "text": answer.text}
             self._line.say({"checked": told})
         watched.asked_by.clear()
         self._tell_findings()
@@ -192,11 +194,7 @@ class Lems:
 
         def ended() -> None:
             self._let_go(watched)
-            pause_s = max(0.0, begun_s + AGAIN_S - boot_s())
-            if watched.record.answered and pause_s and watched.record.state == "failed":
-                self._plan(watched, boot_s() + pause_s)
-            else:
-                self._due(watched)
+            self._plan(watched, begun_s + AGAIN_S)
 
         for descriptor in living:
             self.loop.watch(descriptor, ended)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hapair.lems.answers import FAILED, HALTED, WAITING, WARNING, Answer
+from hapair.lems.answers import FAILED, HALTED, UNKNOWN, WAITING, WARNING, Answer
 from hapair.model.monitor import Finding, Monitor
 
 
@@ -38,6 +38,10 @@ class Record:
         self.checks += 1
         self.last_s, self.perf = lasted_s, answer.perf
         self.answered = True
+        if answer.state == UNKNOWN:
+            # What could not be asked is neither better nor worse than it was.
+            self._be(WARNING if self.finding is None else FAILED, answer.text, wall_s)
+            return
         if answer.state != FAILED:
             self.finding, self._in_a_row = None, 0
             self._be(answer.state, answer.text, wall_s)

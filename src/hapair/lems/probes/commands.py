@@ -6,11 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.lems.answers import Answer, Command, Finished, Said, failed, good, one_line, warning
+from hapair.lems.answers import (
+    FAILED,
+    GOOD,
+    UNKNOWN,
+    WARNING,
+    Answer,
+    Command,
+    Finished,
+    Said,
+    failed,
+    good,
+    one_line,
+    unknown,
+    warning,
+)
 from hapair.lems.environment import PLAIN
 from hapair.model.monitor import CheckProbe, SqlProbe, Trouble
 
-_WARNING, _UNKNOWN = 1, 3
+_CHECK_STATES: Final = {0: GOOD, 1: WARNING, 3: UNKNOWN}
 _PERF: Final = re.compile(r"('(?:[^']|'')*'|[^\s=']+)=(-?[0-9.,]+)([A-Za-z%]*)[^\s]*")
 _OCF_GOOD: Final = frozenset({0, 8})  # 8: promoted.
 _OCF_DEGRADED: Final = frozenset({190, 191})
@@ -48,18 +62,12 @@ def check(probe: CheckProbe, facts: Mapping[str, str]) -> Run:
 def judge_check(finished: Finished) -> Answer:
     """Read what a plug-in ended with and printed; one that could not be asked found nothing."""
     if finished.not_run:
-        return warning(f"it could not be run: {finished.not_run}")
+        return unknown(f"it could not be run: {finished.not_run}")
     text, perf = printed(finished.output)
     if finished.code < 0:
         return failed(f"it was ended by signal {-finished.code}")
-    said = text or f"it ended with {finished.code}"
-    match finished.code:
-        case 0:
-            return good(text, perf)
-        case code if code in (_WARNING, _UNKNOWN):
-            return Answer("warning", said, perf=perf)
-        case _:
-            return Answer("failed", said, perf=perf)
+    said = text or (f"it ended with {finished.code}" if finished.code else "")
+    return Answer(_CHECK_STATES.get(finished.code, FAILED), said, perf=perf)
 
 
 def printed(output: str) -> tuple[str, dict[str, str]]:
@@ -87,14 +95,14 @@ def ocf(
 
 def judge_ocf(finished: Finished) -> Answer:
     if finished.not_run:
-        return warning(f"the agent could not be run: {finished.not_run}")
+        return unknown(f"the agent could not be run: {finished.not_run}")
     said = one_line(finished.output)
     if finished.code in _OCF_GOOD:
         return good("the agent says that it runs")
     if finished.code in _OCF_DEGRADED:
         return warning(f"degraded: {said}")
     if finished.code == _OCF_UNIMPLEMENTED:
-        return warning("the agent has no monitor")
+        return unknown("the agent has no monitor")
     meaning = _OCF_WORDS.get(finished.code, "it failed")
     return failed(f"the agent ended with {finished.code}, {meaning}{said and f': {said}'}")
 
@@ -127,6 +135,6 @@ def _mysql(probe: SqlProbe) -> tuple[str, ...]:
 
 def judge_sql(finished: Finished) -> Answer:
     if finished.not_run:
-        return warning(f"the client could not be run: {finished.not_run}")
+        return unknown(f"the client could not be run: {finished.not_run}")
     said = one_line(finished.output)
     return good(f"answered {said}") if finished.code == 0 else failed(said)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hapair.lems.answers import Answer, Said, failed, good, one_line, warning
+from hapair.lems.answers import Answer, Said, failed, good, one_line, unknown
 from hapair.model.monitor import LogProbe, Trouble
 
 READ_BYTES_MAX: Final = 1 << 20  # At one look; of more, the last.
@@ -42,7 +42,7 @@ class Log:
             self._inode = self._inode or -1  # What comes is new.
             return good(f"{self.probe.path} does not exist")
         except OSError as error:
-            return warning(f"{self.probe.path}: {error.strerror}")
+            return unknown(f"{self.probe.path}: {error.strerror}")
         if first or not matching:
             return good(f"no new line of {self.probe.path} matches")
         more = f" (and {len(matching) - 1} more)" if len(matching) > 1 else ""

@@ -27,8 +27,11 @@ class Processes:
     trouble: Trouble = Trouble.PROGRAM
     _seen: bool = False  # Something lived in the group.
     _living: dict[int, int] = field(default_factory=dict)  # Descriptor by number, oldest first.
+    _stale: list[int] = field(default_factory=list)  # Descriptors that the loop may still watch.
 
     def ask(self) -> Said:
+        while self._stale:
+            os.close(self._stale.pop())
         if self.unit and not self._living:
             return ask_unit(self.unit, self._of_unit)
         # The command line lies in memory of the process: where its disk hangs, so does who reads.
@@ -38,9 +41,10 @@ class Processes:
         return self.unit or self.group
 
     def close(self) -> None:
-        for descriptor in self._living.values():
+        for descriptor in (*self._living.values(), *self._stale):
             os.close(descriptor)
         self._living.clear()
+        self._stale.clear()
 
     @property
     def _any(self) -> bool:
@@ -78,7 +82,7 @@ class Processes:
             if not has_ended(descriptor):
                 return self._good(f"process {pid} of {self.unit}")
         text = f"process {', '.join(map(str, self._living)) or '?'} of {self.unit} has ended"
-        self.close()
+        self._watch([])
         return failed(text)
 
     def _good(self, text: str) -> Answer:
@@ -102,7 +106,7 @@ class Processes:
     def _watch(self, wanted: list[int]) -> None:
         """Have a descriptor of each of these; one that has ended has none."""
         for pid in [each for each in self._living if each not in wanted]:
-            os.close(self._living.pop(pid))
+            self._stale.append(self._living.pop(pid))
         for pid in wanted:
             if pid not in self._living:
                 with suppress(ProcessLookupError):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hapair.lems.answers import Answer, Said, good, warning
+from hapair.lems.answers import Answer, Said, good, unknown
 from hapair.lems.files import read_if_there
 from hapair.lems.loop import boot_s
 from hapair.lems.probes.processes import pids_in
@@ -41,7 +41,7 @@ class Resources:
 
     def _of_unit(self, state: UnitState) -> Said:
         if not state.group:
-            return warning(f"{self.unit} is {state}")
+            return unknown(f"{self.unit} is {state}")
         self.group = ROOT + state.group
         return self.look()
 

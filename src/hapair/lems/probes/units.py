@@ -4,7 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.lems.answers import Answer, Command, Finished, Said, failed, good, one_line, warning
+from hapair.lems.answers import (
+    Answer,
+    Command,
+    Finished,
+    Said,
+    failed,
+    good,
+    one_line,
+    unknown,
+    warning,
+)
 from hapair.lems.environment import PLAIN
 from hapair.model.monitor import Trouble, UnitProbe
 
@@ -35,7 +45,7 @@ def ask_unit(unit: str, then: Callable[[UnitState], Said]) -> Command:
 def _judged(finished: Finished, then: Callable[[UnitState], Said]) -> Said:
     """What systemd does not tell is no failure of the application."""
     if finished.not_run or finished.code != 0:
-        return warning(f"systemd does not tell: {finished.not_run or one_line(finished.output)}")
+        return unknown(f"systemd does not tell: {finished.not_run or one_line(finished.output)}")
     told = dict(each.split("=", 1) for each in finished.output.splitlines() if "=" in each)
     main = told.get("MainPID", "0")
     return then(
