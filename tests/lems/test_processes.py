@@ -31,6 +31,7 @@ def living(group: Path, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
 def test_any_process_will_do_where_nothing_else_is_said(group: Path) -> None:
     asked = Processes(ProcessProbe(), str(group))
     assert ask(asked) == Answer("good", "the program left no process behind")
+    assert ask(Processes(ProcessProbe(), str(group), seen=True)) == failed("no processes")
     with living(group) as process:
         answer = ask(asked)
         assert (answer.state, answer.text) == ("good", "1 processes")

@@ -19,7 +19,7 @@ LIFE_S: Final = 2.0
 ALONE_MAX_S: Final = 600.0  # With nobody to talk to.
 STATES_S: Final = 1.0  # Between two messages of what changed.
 COUNTS_S: Final = 10.0  # Between two that only bring counts.
-AGAIN_S: Final = 0.01  # Between two looks because a process ended.
+AGAIN_S: Final = 0.002  # Between two looks because a process ended.
 
 
 @dataclass(slots=True)

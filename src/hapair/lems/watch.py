@@ -46,6 +46,7 @@ class Watch:
     application: Application
     mounts: tuple[Mounted, ...]
     group: str
+    lives: bool  # Its start left processes in the group.
     monitors: tuple[tuple[Monitor, bool], ...]  # Each with whether it is halted.
 
 
@@ -69,6 +70,7 @@ def read(told: object) -> Watch:
         application,
         tuple(_mounts(told.get("mounts"))),
         str(told.get("group", "")),
+        bool(told.get("lives")),
         (*missing, *given),
     )
 
@@ -99,7 +101,7 @@ def probe_of(monitor: Monitor, watch: Watch, agents: Agents) -> Probe | None:
         case FileSystemProbe() as probe:
             return FileSystems(probe, watch.mounts) if watch.mounts else None
         case ProcessProbe() as probe:
-            return Processes(probe, watch.group, unit)
+            return Processes(probe, watch.group, unit, watch.lives)
         case TcpProbe() as probe:
             return Tcp(probe, timeout_s)
         case HttpProbe() as probe:

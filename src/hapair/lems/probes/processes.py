@@ -10,13 +10,15 @@ import select
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 from hapair.lems.answers import Answer, Said, failed, good
 from hapair.lems.files import read
 from hapair.lems.probes.units import UnitState, ask_unit
 from hapair.model.monitor import ProcessProbe, Trouble
 
-CGROUPS = "/sys/fs/cgroup"
+CGROUPS: Final = "/sys/fs/cgroup"
+LOOKS_MAX: Final = 8  # Until none ended between two system calls.
 
 
 @dataclass(slots=True)
@@ -24,8 +26,8 @@ class Processes:
     probe: ProcessProbe
     group: str  # The folder of the control group; of a unit it is asked for.
     unit: str = ""
+    seen: bool = False  # Something lived in the group.
     trouble: Trouble = Trouble.PROGRAM
-    _seen: bool = False  # Something lived in the group.
     _living: dict[int, int] = field(default_factory=dict)  # Descriptor by number, oldest first.
     _stale: list[int] = field(default_factory=list)  # Descriptors that the loop may still watch.
 
@@ -64,18 +66,27 @@ class Processes:
     def look(self) -> Answer:
         if self.unit and self._any:
             return self._main()
-        found = [pid for pid in pids_in(self.group) if self._matches(pid)]
-        self._watch(found[: self.probe.least])
+        found = self._found()
         number = len(found)
         if number >= self.probe.least:
-            self._seen = True
+            self.seen = True
             if self.probe.most and number > self.probe.most:
                 return failed(f"{number} {self._words()}, more than {self.probe.most}")
             return self._good(f"{number} {self._words()}")
-        if self._any and not self._seen:
+        if self._any and not self.seen:
             return good("the program left no process behind")
         fewer = f"{number} {self._words()}, fewer than {self.probe.least}"
         return failed(fewer if number else f"no {self._words()}")
+
+    def _found(self) -> list[int]:
+        """Return those that match; of those that have to live each is watched by then."""
+        for _ in range(LOOKS_MAX):
+            found = [pid for pid in pids_in(self.group) if self._matches(pid)]
+            needed = found[: self.probe.least]
+            self._watch(needed)
+            if all(pid in self._living for pid in needed):
+                return found
+        return []
 
     def _main(self) -> Answer:
         for pid, descriptor in self._living.items():
@@ -105,7 +116,7 @@ class Processes:
 
     def _watch(self, wanted: list[int]) -> None:
         """Have a descriptor of each of these; one that has ended has none."""
-        for pid in [each for each in self._living if each not in wanted]:
+        for pid in [p for p, d in self._living.items() if p not in wanted or has_ended(d)]:
             self._stale.append(self._living.pop(pid))
         for pid in wanted:
             if pid not in self._living:
