@@ -19,6 +19,7 @@ from hapair.model.monitor import (
     TcpProbe,
     UnitProbe,
 )
+from hapair.model.watched import watched
 
 HEAD = '<application name="orders" preferred="node1"><volumegroup name="vg"/>'
 AGENT = '<run><ocf agent="ocf:heartbeat:pgsql"/></run>'
@@ -88,6 +89,19 @@ def test_a_monitor_of_each_kind_with_all_that_it_takes() -> None:
         '<sql client="mysql" database="shop" user="app" address="127.0.0.1" port="3306" '
         'statement="SELECT 2"/>'
     ) == SqlProbe("mysql", "shop", "app", "127.0.0.1", 3306, "SELECT 2")
+
+
+def test_of_file_systems_and_processes_one_monitor_is_always_there() -> None:
+    def names(written: str) -> list[str]:
+        read = read_appconf(f"{written}</application>".encode(), file="appconf.xml")
+        assert isinstance(read, Application), read
+        return [each.name for each in watched(read)]
+
+    assert names('<application name="orders" preferred="node1">') == []
+    assert names(HEAD) == ["filesystem"]
+    assert names(f"{HEAD}{AGENT}") == ["filesystem", "process"]
+    own = '<monitors><process name="db"/><filesystem name="disk"/><ocf/></monitors>'
+    assert names(f"{HEAD}{AGENT}{own}") == ["db", "disk", "ocf"]
 
 
 def test_an_expression_that_nobody_could_read_is_refused() -> None:

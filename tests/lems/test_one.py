@@ -23,6 +23,7 @@ pytestmark = pytest.mark.native
 
 Fork = Callable[[str], Talk]
 QUICK_S = 0.1
+PROCESS = Monitor("process", ProcessProbe())
 
 
 def check(path: str, name: str = "check", **how: float) -> Monitor:
@@ -49,7 +50,7 @@ def test_it_says_who_it_is_and_that_it_lives(fork: Fork, daemon: Daemon) -> None
 def test_the_end_of_a_process_is_told_at_once(fork: Fork, group: Path) -> None:
     lems = fork("orders")
     with living(group) as process:
-        lems.say(watch((), group=str(group)))
+        lems.say(watch((PROCESS,), group=str(group)))
         lems.findings(lambda found: not found)
         killed_s = time.monotonic()
         process.kill()
@@ -260,7 +261,7 @@ def test_many_lems_at_once(fork: Fork) -> None:
     with group_of("many") as group, living(group) as process:
         talks = [fork(name) for name in names]
         for each in talks:
-            each.say(watch((), group=str(group)))
+            each.say(watch((PROCESS,), group=str(group)))
         for each in talks:
             each.findings(lambda found: not found)
         process.kill()

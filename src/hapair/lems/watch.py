@@ -31,7 +31,6 @@ from hapair.model.monitor import (
     TcpProbe,
     UnitProbe,
 )
-from hapair.model.watched import watched
 
 # Given agent, application, node and time limit in seconds: what to run, and its variables.
 Agents: TypeAlias = Callable[[OcfAgent, str, str, float], tuple[tuple[str, ...], Mapping[str, str]]]
@@ -54,24 +53,14 @@ def read(told: object) -> Watch:
     """Return what was told; DamagedError. A probe of a newer version is passed over."""
     if not isinstance(told, dict):
         raise DamagedError("this is no watch")
-    application = decode(Application, told.get("application"))
-    given = tuple(_monitors(told.get("monitors")))
-    kinds, names = {type(each.probe) for each, _ in given}, {each.name for each, _ in given}
-    missing = (
-        (each, False)
-        for each in watched(application)
-        if each not in application.monitors.each
-        and each.name not in names
-        and type(each.probe) not in kinds
-    )
     return Watch(
         int(told.get("run", 0)),
         str(told.get("node", "")),
-        application,
+        decode(Application, told.get("application")),
         tuple(_mounts(told.get("mounts"))),
         str(told.get("group", "")),
         bool(told.get("lives")),
-        (*missing, *given),
+        tuple(_monitors(told.get("monitors"))),
     )
 
 
