@@ -84,6 +84,9 @@ Besides, these must hold:
 - Addresses lie in a subnet of their network, and belong to no node, no reference and no other
   application. An application has at most 1,000 addresses.
 - A volume group, and a systemd unit, belongs to one application only.
+- No two monitors have the same name; `filesystem` and `process` are names of monitors of that kind
+  only. A monitor of file systems needs a volume group, one of processes or resources a program,
+  one of the kind `ocf` a program that is an OCF agent.
 """
 
 CONTRACT: Final = """\

@@ -18,7 +18,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "adapters": {"model", "durable", "ports"},
     "rpc": {"model"},
     "runtime": {"model", "durable", "config", "core", "ports", "adapters", "rpc"},
-    "lems": {"model", "ports", "adapters", "rpc"},
+    "lems": {"model", "config", "adapters"},
     "cli": {"model", "config", "core", "rpc", "runtime"},
     "web": {"model", "rpc"},
     "witness": {"model", "durable", "rpc", "cli"},

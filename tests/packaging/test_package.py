@@ -68,6 +68,7 @@ def test_it_brings_folder_group_and_units(tree: Path) -> None:
     assert units == {
         "hapaird.service",
         "hapair-apps.service",
+        "hapair-lems.service",
         "hapair-node.service",
         "hapair-witness.service",
     }

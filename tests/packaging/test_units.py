@@ -11,7 +11,8 @@ from hapair.config.appconf import OWN_UNITS
 
 UNITS: Final = Path(__file__).parents[2] / "packaging" / "systemd"
 WITNESS: Final = "hapair-witness.service"
-NAMES: Final = ("hapaird.service", "hapair-apps.service", "hapair-node.service", WITNESS)
+LEMS: Final = "hapair-lems.service"
+NAMES: Final = ("hapaird.service", "hapair-apps.service", LEMS, "hapair-node.service", WITNESS)
 # The commands are not installed where the tests run.
 EXPECTED_COMPLAINT: Final = "is not executable: No such file or directory"
 
@@ -58,11 +59,19 @@ def test_no_unit_is_dragged_along_when_another_is_restarted(name: str, binding: 
     assert binding not in settings(name)
 
 
-@pytest.mark.parametrize("name", ["hapaird.service", "hapair-apps.service"])
+@pytest.mark.parametrize("name", ["hapaird.service", "hapair-apps.service", LEMS])
 def test_stopping_or_losing_a_unit_kills_nothing_but_its_own_process(name: str) -> None:
     assert settings(name)["KillMode"] == ["process"]
     assert settings(name)["Restart"] == ["always"]
     assert settings(name)["StartLimitIntervalSec"] == ["0"]
+
+
+def test_an_upgrade_restarts_the_parent_of_the_lems_and_no_application() -> None:
+    """A restart of hapair-apps.service or hapair-node.service would end or move them."""
+    postinst = (UNITS.parent / "scripts" / "postinst").read_text()
+    restarts = [line.split() for line in postinst.splitlines() if "invoke restart" in line]
+    restarted = {word for line in restarts for word in line if word.endswith(".service")}
+    assert restarted == {"hapaird.service", LEMS, WITNESS}
 
 
 def test_the_node_leaves_before_anything_that_leaving_needs_is_stopped() -> None:

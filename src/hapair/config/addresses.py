@@ -80,6 +80,14 @@ def read_address(written: str) -> Address | Wrong:
     return address
 
 
+def _read_watched(written: str) -> str | Wrong:
+    address = _parse(written)
+    if address is None or address.is_unspecified or address.is_multicast:
+        mend = "write the address that it listens on, e.g. 127.0.0.1 or 10.77.1.50"
+        return Wrong(f"{shown(written)} is not the IP address of a machine", mend)
+    return str(address)
+
+
 def _parse_interface(written: str) -> Interface | None:
     host, _, prefix = written.partition("/")
     if _parse(host) is None or not _PREFIX.fullmatch(prefix):
@@ -188,6 +196,7 @@ def _read_range(written: str) -> Range | Wrong:
 
 
 ADDRESS: Final[Kind[Address]] = Kind("an IP address", read_address, _LOOKS)
+LOCAL_OR_REMOTE: Final = Kind("an IP address, also of this machine", _read_watched, _LOOKS)
 INTERFACES: Final = Kind(
     "IP addresses with prefix length, separated by spaces, one for each subnet",
     _read_interfaces,

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from hapair.config import format_appconf as fmt
+from hapair.config import monitors
 from hapair.config.addresses import RANGE, RANGE_MAX, Range
 from hapair.config.complaints import Complaints
 from hapair.config.document import Node, shown
@@ -26,7 +27,13 @@ from hapair.model.problem import Problem
 RESERVED_NAMES: Final = ("built", "keys", "secrets")
 # Stopping one of them stops the machine, or the cluster itself.
 OWN_UNITS: Final = frozenset(
-    {"hapaird.service", "hapair-apps.service", "hapair-node.service", "hapair-witness.service"}
+    {
+        "hapaird.service",
+        "hapair-apps.service",
+        "hapair-lems.service",
+        "hapair-node.service",
+        "hapair-witness.service",
+    }
 )
 SPECIAL_TARGETS: Final = frozenset(
     {"basic", "ctrl-alt-del", "default", "emergency", "exit", "final", "getty", "graphical", "halt",
@@ -70,6 +77,7 @@ def _check(root: Node, complaints: Complaints) -> None:
     _check_name(root, complaints)
     _check_addresses(root, complaints)
     _check_unit(root, complaints)
+    monitors.check(root, complaints)
     if not root.named("run") and not root.named("volumegroup") and not root.named("network"):
         complaints.warning(
             root.line,
@@ -141,6 +149,7 @@ def _build(root: Node) -> Application:
         addresses=tuple(service for service, _ in _addresses(root)),
         limits=_limits(root),
         resets_node=any(value_of(when, fmt.STOP_HANGS) == "reset" for when in root.named("when")),
+        monitors=monitors.build(root),
     )
 
 

@@ -20,7 +20,7 @@ ATTRIBUTES_MAX: Final = 64  # Of one element.
 CONTEXT_BYTES: Final = 16
 # Where one of these words stands a password may stand anywhere, and a file that cannot be read
 # does not tell where: no message shows its text.
-PRIVATE: Final = re.compile(rb"<param|<method|agent|passw|secret", re.IGNORECASE)
+PRIVATE: Final = re.compile(rb"<param|<method|<check|agent|passw|secret", re.IGNORECASE)
 NESTING_MAX: Final = 12  # The formats need five.
 # An editor finds the schema by one of these; they say nothing about the cluster.
 SCHEMA_INSTRUCTION: Final = "xml-model"

@@ -4,6 +4,7 @@ from typing import Final
 
 from hapair.config import addresses, kinds
 from hapair.config.format_clconf import NETWORKS_MAX
+from hapair.config.format_monitors import MONITORS
 from hapair.config.grammar import MANY, Attribute, Child, Element
 from hapair.model.application import TimeLimits
 
@@ -134,89 +135,6 @@ LIMITS: Final = Element(
     example='<limits start="60s" stop="60s"/>',
 )
 
-_MONITOR: Final = (
-    Attribute(
-        "name",
-        kinds.SIMPLE_NAME,
-        "Its name in all that is shown.",
-        default_about="its kind",
-    ),
-    Attribute("interval", kinds.duration(0.1, 3600), "The time between two checks.", default="10s"),
-    Attribute(
-        "timeout", kinds.duration(0.1, 3600), "A check that takes longer failed.", default="10s"
-    ),
-)
-MONITORS: Final = Element(
-    "monitors",
-    "What is watched while the application runs. File systems always are.",
-    (
-        Attribute("restarts", kinds.whole(0, 100), "Restarts here before it moves.", default="3"),
-        Attribute("period", kinds.duration(1, 604800), "They count for this long.", default="10m"),
-    ),
-    (
-        Child(Element("filesystem", "Limits for the file systems.", _MONITOR), 0, 1),
-        Child(
-            Element(
-                "process",
-                "Its processes are running.",
-                (*_MONITOR, Attribute("match", kinds.text(), "Their command line.", required=True)),
-            ),
-            0,
-            MANY,
-        ),
-        Child(
-            Element(
-                "tcp",
-                "A port accepts connections.",
-                (
-                    *_MONITOR,
-                    Attribute("address", addresses.ADDRESS, "The address.", required=True),
-                    Attribute("port", kinds.whole(1, 65535), "The port.", required=True),
-                ),
-            ),
-            0,
-            MANY,
-        ),
-        Child(
-            Element(
-                "http",
-                "A URL answers.",
-                (
-                    *_MONITOR,
-                    Attribute("url", kinds.text(), "The URL.", required=True),
-                    Attribute("expect", kinds.whole(100, 599), "The status.", default="200"),
-                ),
-            ),
-            0,
-            MANY,
-        ),
-        Child(
-            Element(
-                "check",
-                "A script or a Nagios plug-in ends with 0.",
-                (
-                    *_MONITOR,
-                    Attribute("path", kinds.absolute_path(), "The program.", required=True),
-                    Attribute("arguments", kinds.text(), "Its arguments."),
-                ),
-            ),
-            0,
-            MANY,
-        ),
-        Child(
-            Element(
-                "unit",
-                "A systemd unit is active.",
-                (*_MONITOR, Attribute("unit", kinds.UNIT_NAME, "The unit.", required=True)),
-            ),
-            0,
-            MANY,
-        ),
-        Child(Element("ocf", "The OCF agent's own monitor.", _MONITOR), 0, 1),
-    ),
-    example='<monitors restarts="3" period="10m"/>',
-    later="a program that fails while it runs is not noticed yet",
-)
 STOP_HANGS: Final = Attribute(
     "stop_hangs",
     kinds.choice("alarm", "reset"),

@@ -1,0 +1,91 @@
+"""What a probe asks and answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
+
+from hapair.model.monitor import Trouble
+
+GOOD: Final = "good"
+WARNING: Final = "warning"
+FAILED: Final = "failed"
+UNKNOWN: Final = "unknown"  # It could not be asked; shown as a warning.
+WAITING: Final = (
+    "waiting"  # Of a monitor that has not answered, or whose failures do not count yet.
+)
+HALTED: Final = "halted"  # Of a monitor that an operator stopped.
+
+TEXT_MAX: Final = 400  # Characters of what a program or a server said.
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    state: str  # GOOD, WARNING, FAILED or UNKNOWN.
+    text: str
+    trouble: Trouble = Trouble.PROGRAM
+    perf: Mapping[str, str] = field(default_factory=dict)  # Value with its unit, by label.
+    living: tuple[int, ...] = ()  # Descriptors of the processes whose end makes it ask again.
+
+
+def good(text: str, perf: Mapping[str, str] | None = None) -> Answer:
+    return Answer(GOOD, text, perf=perf or {})
+
+
+def warning(text: str) -> Answer:
+    return Answer(WARNING, text)
+
+
+def unknown(text: str) -> Answer:
+    return Answer(UNKNOWN, text)
+
+
+def failed(text: str, trouble: Trouble = Trouble.PROGRAM) -> Answer:
+    return Answer(FAILED, text, trouble)
+
+
+def one_line(text: str) -> str:
+    """Return what somebody else said, fit for one line of a message."""
+    words = " ".join(text.split())
+    printable = "".join(letter if letter.isprintable() else "?" for letter in words)
+    return printable if len(printable) <= TEXT_MAX else printable[: TEXT_MAX - 3] + "..."
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A program that was run."""
+
+    code: int  # Negative: the signal that ended it.
+    output: str
+    not_run: str = ""  # Why it could not be started.
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program that has to be run; what it means is said by ``judge``."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    judge: Callable[[Finished], "Said"]
+    user: str = ""  # The account that it runs as; empty: root.
+
+
+Call: TypeAlias = Callable[[], "Said"]  # May block, and runs in a thread of its own.
+Question: TypeAlias = Command | Call
+Said: TypeAlias = Answer | Question
+
+
+class Probe(Protocol):
+    """Asks about one thing, again and again."""
+
+    @property
+    def trouble(self) -> Trouble:
+        """Return whose trouble it is when there is no answer at all."""
+
+    def ask(self) -> Said:
+        """Return what to do to know how it is; called by the loop, so it must not block."""
+
+    def asked(self) -> str:
+        """Return what is being asked just now, for the message that it gave no answer."""
+
+    def close(self) -> None:
+        """Give back what it keeps open."""

@@ -1,0 +1,91 @@
+"""One question to its end: in a thread or by a program, within its time limit or hanging."""
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+from hapair.lems.answers import Answer, Command, Finished, Probe, Said, failed, unknown
+from hapair.lems.loop import Loop, Timer, boot_s
+from hapair.lems.programs import Program
+
+STAGES_MAX: Final = 4  # Of one check: ask systemd, then look.
+
+
+class Asking:
+    """A check under way. ``answered`` is called once: with what was found, or at the time limit.
+
+    Until ``over`` it must not be begun a second time: what was asked still hangs.
+    """
+
+    def __init__(
+        self, loop: Loop, probe: Probe, timeout_s: float, answered: Callable[[Answer], object]
+    ) -> None:
+        self._loop = loop
+        self._probe = probe
+        self._answered: Callable[[Answer], object] | None = answered
+        self._program: Program | None = None
+        self._stages = 0
+        self._timeout_s = timeout_s
+        self.begun_s = boot_s()
+        self.over = False
+        self._limit: Timer = loop.at(self.begun_s + timeout_s, self._too_late)
+        self._go_on(probe.ask())
+
+    def hanging(self) -> Answer:
+        """Return what it means that it still has not answered."""
+        about = self._probe.asked()
+        return failed(f"{about} gave no answer within {self._timeout_s:g} s", self._probe.trouble)
+
+    def drop(self) -> None:
+        """Nobody wants the answer any more; what hangs goes on hanging."""
+        self._answered = None
+        self._limit.cancel()
+        if self._program is not None and not self.over:
+            self._program.kill()
+
+    def _go_on(self, said: Said) -> None:
+        self._stages += 1
+        if isinstance(said, Answer):
+            self._end(said)
+        elif self._answered is None or self._stages > STAGES_MAX:
+            self._end(unknown("it has no answer"))
+        elif isinstance(said, Command):
+            self._run(said)
+        else:
+            self._call(said)
+
+    def _call(self, call: Callable[[], Said]) -> None:
+        def done(said: Said | None) -> None:
+            self._go_on(said or unknown("asking failed: this is a bug, see the journal"))
+
+        try:
+            self._loop.thread(call, done)
+        except RuntimeError as error:
+            self._end(unknown(f"it could not be asked: {error}"))
+
+    def _run(self, command: Command) -> None:
+        try:
+            program = self._program = Program(self._loop, command)
+        except OSError as error:
+            self._end(unknown(f"it could not be asked: {os.strerror(error.errno or 0)}"))
+            return
+
+        def done(finished: Finished) -> None:
+            self._program = None
+            self._go_on(command.judge(finished))
+
+        program.follow(done)
+
+    def _end(self, answer: Answer) -> None:
+        self.over = True
+        self._limit.cancel()
+        if (answered := self._answered) is not None:
+            self._answered = None
+            answered(answer)
+
+    def _too_late(self) -> None:
+        if (answered := self._answered) is not None:
+            self._answered = None
+            if self._program is not None:
+                self._program.kill()
+            answered(self.hanging())

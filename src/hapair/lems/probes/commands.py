@@ -1,0 +1,140 @@
+"""What other programs say: checks as Nagios knows them, OCF agents, clients of databases."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from hapair.lems.answers import (
+    FAILED,
+    GOOD,
+    UNKNOWN,
+    WARNING,
+    Answer,
+    Command,
+    Finished,
+    Said,
+    failed,
+    good,
+    one_line,
+    unknown,
+    warning,
+)
+from hapair.lems.environment import PLAIN
+from hapair.model.monitor import CheckProbe, SqlProbe, Trouble
+
+_CHECK_STATES: Final = {0: GOOD, 1: WARNING, 3: UNKNOWN}
+_PERF: Final = re.compile(r"('(?:[^']|'')*'|[^\s=']+)=(-?[0-9.,]+)([A-Za-z%]*)[^\s]*")
+_OCF_GOOD: Final = frozenset({0, 8})  # 8: promoted.
+_OCF_DEGRADED: Final = frozenset({190, 191})
+_OCF_UNIMPLEMENTED: Final = 3
+_OCF_WORDS: Final = {
+    1: "it failed", 2: "wrong parameters", 4: "not permitted", 5: "not installed",
+    6: "not configured", 7: "it does not run", 9: "it failed as promoted",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A probe that is one command."""
+
+    command: Command
+    about: str
+    trouble: Trouble = Trouble.PROGRAM
+
+    def ask(self) -> Said:
+        return self.command
+
+    def asked(self) -> str:
+        return self.about
+
+    def close(self) -> None:
+        """Keep nothing open."""
+
+
+def check(probe: CheckProbe, facts: Mapping[str, str]) -> Run:
+    """``facts`` are told to it by variables."""
+    argv = (probe.path, *shlex.split(probe.arguments))
+    return Run(Command(argv, {**PLAIN, **facts}, judge_check), probe.path)
+
+
+def judge_check(finished: Finished) -> Answer:
+    """Read what a plug-in ended with and printed; one that could not be asked found nothing."""
+    if finished.not_run:
+        return unknown(f"it could not be run: {finished.not_run}")
+    text, perf = printed(finished.output)
+    if finished.code < 0:
+        return failed(f"it was ended by signal {-finished.code}")
+    said = text or (f"it ended with {finished.code}" if finished.code else "")
+    return Answer(_CHECK_STATES.get(finished.code, FAILED), said, perf=perf)
+
+
+def printed(output: str) -> tuple[str, dict[str, str]]:
+    """Return the first line, and the performance data of all lines, by label."""
+    first, *rest = output.split("\n")
+    text, _, data = first.partition("|")
+    _, _, more = "\n".join(rest).partition("|")
+    perf = {
+        found[1].strip("'").replace("''", "'"): f"{found[2]}{found[3]}"
+        for found in _PERF.finditer(f"{data} {more}")
+    }
+    return one_line(text), perf
+
+
+def ocf(
+    argv: tuple[str, ...], environment: Mapping[str, str], level: int, interval_s: float
+) -> Run:
+    meta = {
+        "OCF_CHECK_LEVEL": str(level),
+        "OCF_RESKEY_CRM_meta_name": "monitor",
+        "OCF_RESKEY_CRM_meta_interval": str(round(interval_s * 1000)),
+    }
+    return Run(Command(argv, {**PLAIN, **environment, **meta}, judge_ocf), argv[0])
+
+
+def judge_ocf(finished: Finished) -> Answer:
+    if finished.not_run:
+        return unknown(f"the agent could not be run: {finished.not_run}")
+    said = one_line(finished.output)
+    if finished.code in _OCF_GOOD:
+        return good("the agent says that it runs")
+    if finished.code in _OCF_DEGRADED:
+        return warning(f"degraded: {said}")
+    if finished.code == _OCF_UNIMPLEMENTED:
+        return unknown("the agent has no monitor")
+    meaning = _OCF_WORDS.get(finished.code, "it failed")
+    return failed(f"the agent ended with {finished.code}, {meaning}{said and f': {said}'}")
+
+
+def sql(probe: SqlProbe, timeout_s: float) -> Run:
+    argv = {"psql": _psql, "mysql": _mysql}[probe.client](probe)
+    environment = {**PLAIN, "PGCONNECT_TIMEOUT": str(max(1, round(timeout_s)))}
+    command = Command(argv, environment, judge_sql, probe.user)
+    return Run(command, f"{probe.client} {probe.address or 'at the local socket'}")
+
+
+def _psql(probe: SqlProbe) -> tuple[str, ...]:
+    given = (
+        ("--dbname", probe.database or "postgres"),
+        ("--host", probe.address),
+        ("--port", str(probe.port or "")),
+    )
+    options = tuple(f"{name}={value}" for name, value in given if value)
+    plain = ("--no-psqlrc", "--no-password", "--tuples-only", "--no-align")
+    return ("psql", *plain, *options, f"--command={probe.statement}")
+
+
+def _mysql(probe: SqlProbe) -> tuple[str, ...]:
+    given = (("host", probe.address), ("port", str(probe.port or "")))
+    options = tuple(f"--{name}={value}" for name, value in given if value)
+    database = (f"--database={probe.database}",) if probe.database else ()
+    plain = ("--batch", "--skip-column-names")
+    return ("mysql", *plain, *options, *database, f"--execute={probe.statement}")
+
+
+def judge_sql(finished: Finished) -> Answer:
+    if finished.not_run:
+        return unknown(f"the client could not be run: {finished.not_run}")
+    said = one_line(finished.output)
+    return good(f"answered {said}") if finished.code == 0 else failed(said)

@@ -1,0 +1,126 @@
+"""Run a program in a session of its own: a fork, so that a disk that hangs holds up only the child.
+
+What vfork does (subprocess, posix_spawn) would keep all other probes waiting until the disk has
+given the program.
+"""
+
+import os
+import pwd
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final, NoReturn
+
+from hapair.lems.answers import Command, Finished
+from hapair.lems.loop import Loop
+
+OUTPUT_BYTES_MAX: Final = 1 << 14  # What a program prints beyond this is read and forgotten.
+CHUNK_BYTES: Final = 1 << 16
+NOT_RUN: Final = 127
+_STREAMS: Final = 3
+_NOT_RUN_SIGN: Final = b"\0"  # No program says this first.
+_AS_USUAL: Final = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+
+
+class Program:
+    """One run; ``done`` is called in the loop when it has ended, also after ``kill``."""
+
+    def __init__(self, loop: Loop, command: Command) -> None:
+        self._loop = loop
+        self._printed = bytearray()
+        self._reading, writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        self._pid = os.fork()
+        if self._pid == 0:
+            _become(command, writing)
+        os.close(writing)
+        self._exit = os.pidfd_open(self._pid)
+        self.finished: Finished | None = None
+
+    def follow(self, done: Callable[[Finished], object]) -> None:
+        self._loop.watch(self._reading, self._read)
+        self._loop.watch(self._exit, lambda: self._ended(done))
+
+    def kill(self) -> None:
+        """Kill it with its group; one that hangs in the kernel does not even end by this."""
+        signal.pidfd_send_signal(self._exit, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self._pid, signal.SIGKILL)
+
+    def _read(self) -> None:
+        try:
+            content = os.read(self._reading, CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        self._printed += content[: OUTPUT_BYTES_MAX - len(self._printed)]
+        if not content:
+            self._loop.unwatch(self._reading)
+            os.close(self._reading)
+            self._reading = -1
+
+    def _ended(self, done: Callable[[Finished], object]) -> None:
+        _, status = os.waitpid(self._pid, 0)
+        self._loop.unwatch(self._exit)
+        os.close(self._exit)
+        if self._reading >= 0:
+            self._read()
+        if self._reading >= 0:  # Somebody whom it left behind may still print.
+            self._loop.unwatch(self._reading)
+            os.close(self._reading)
+        said = bytes(self._printed)
+        why = said[1:].decode() if said.startswith(_NOT_RUN_SIGN) else ""
+        text = said.decode("utf-8", "replace")
+        self.finished = Finished(os.waitstatus_to_exitcode(status), text, why)
+        done(self.finished)
+
+
+def _become(command: Command, writing: int) -> NoReturn:
+    """Become the program; no other code of the parent may run in the child."""
+    try:
+        os.setsid()
+        for each in _AS_USUAL:
+            signal.signal(each, signal.SIG_DFL)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for number, stream in enumerate((nothing, writing, writing)):
+            os.dup2(stream, number)
+        os.closerange(_STREAMS, os.sysconf("SC_OPEN_MAX"))
+        _leave_privileges_of_ours()
+        environment: Mapping[str, str] = command.environment
+        if command.user:
+            environment = {**environment, **_become_user(command.user)}
+        place = _place(command.argv[0], environment)
+        os.execve(place, command.argv, dict(environment))  # noqa: S606 - no shell is wanted
+    except KeyError:
+        os.write(1, _NOT_RUN_SIGN + f"there is no account {command.user}".encode())
+    except OSError as error:
+        os.write(1, _NOT_RUN_SIGN + f"{command.argv[0]}: {error.strerror}".encode())
+    finally:
+        os._exit(NOT_RUN)
+
+
+def _leave_privileges_of_ours() -> None:
+    """Take off what a Lems has for itself, so that what is run is as if an operator ran it."""
+    os.umask(0o022)
+    os.chdir("/")
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    with suppress(OSError):
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, b"0")
+
+
+def _become_user(name: str) -> dict[str, str]:
+    account = pwd.getpwnam(name)
+    os.initgroups(name, account.pw_gid)
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+    return {"HOME": account.pw_dir, "USER": name, "LOGNAME": name}
+
+
+def _place(program: str, environment: Mapping[str, str]) -> str:
+    if "/" in program:
+        return program
+    for folder in environment["PATH"].split(":"):
+        if os.access(place := f"{folder}/{program}", os.X_OK):
+            return place
+    return program
