@@ -39,7 +39,7 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         ("codec", "only_one", "pauses", "places", "priority", "verbs"),
         ("building", "history"),
         ("node",),
-        ("guardians",),
+        ("guardians", "lems"),
         ("jobs",),
         ("control",),
         ("wiring",),

@@ -30,6 +30,7 @@ from hapair.runtime.node.state_file import STATE, dump_state
 from hapair.runtime.places import INCARNATION_DIGITS, Places
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, connect
+from tests.fakes.lems import FakeGrip
 from tests.fakes.storage import FakeConnections, FakeFiles, FakeLogicalVolumes, FakeLooks
 from tests.fakes.third_parties import DeviceSeen, OneWitness, Strip
 from tests.runtime.conftest import WAIT_S, eventually, names
@@ -89,6 +90,8 @@ class House:
             reset=not_a_machine,
             repair=RepairTools(FakeLogicalVolumes(), FakeConnections(), FakeLooks(), FakeFiles()),
             as_configured=as_configured,
+            grip=FakeGrip,
+            group=lambda name: f"/groups/{name}",
         )
 
     def connect(self, cluster: Cluster, me: str) -> Wires:

@@ -28,7 +28,7 @@ from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 from hapair.runtime.building.drift import DriftWatch, refuse_drift
 from hapair.runtime.control.loss import estimates, loss_object
-from hapair.runtime.control.status import node_status, why_object
+from hapair.runtime.control.status import Besides, node_status, nothing_more, why_object
 from hapair.runtime.control.stopping import refuse_full, refuse_held, why_not
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.history.repeats import Repeats
@@ -70,6 +70,7 @@ class Commands:
     clock: Clock
     builder: ApplicationBuilder
     of_machine: Callable[[], tuple[Alarm, ...]] = tuple
+    watching: Callable[[str], JsonObject] = nothing_more  # What its monitors say.
     _number: int = 0
     _waiting: dict[int, asyncio.Future[Reply]] = field(default_factory=dict)
     _asking: dict[int, asyncio.Future[AnswerFence]] = field(default_factory=dict)
@@ -188,7 +189,10 @@ class Commands:
             drifts,
             node.link_view(),
             node.remembered(),
-            (*node.keeper.alarms(), *self.builder.alarms(), *self.of_machine()),
+            Besides(
+                (*node.keeper.alarms(), *self.builder.alarms(), *self.of_machine()),
+                self.watching,
+            ),
         )
         me = node.identity.me
         if call.from_peer:

@@ -1,6 +1,7 @@
 """What ``status`` and ``why`` answer: the core's report as JSON, and what the runtime adds."""
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from hapair import __version__
@@ -21,13 +22,26 @@ from hapair.runtime.node.views import LinkView
 DIGITS: Final = 3  # Milliseconds.
 
 
+def nothing_more(_: str) -> JsonObject:
+    """Tell nothing of an application."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Besides:
+    """What others than the core know of this node, and of its applications by their names."""
+
+    alarms: tuple[Alarm, ...] = ()
+    of_application: Callable[[str], JsonObject] = nothing_more
+
+
 def node_status(
     state: NodeState,
     now_s: float,
     drifts: Drifts,
     link: LinkView,
     memory: Remembered = Remembered(),  # noqa: B008 - frozen
-    of_runtime: tuple[Alarm, ...] = (),
+    besides: Besides = Besides(),
 ) -> JsonObject:
     """Return what this node knows, as the control socket's language has it."""
     told = report(state, now_s)
@@ -51,10 +65,11 @@ def node_status(
         "networks": _networks(state, told, memory),
         "peer_view": _peer_view(state, told, link) | {"generation": memory.peer_generation},
         "alarms": [
-            asdict(alarm) for alarm in (*told.alarms, *_link_alarms(state, link), *of_runtime)
+            asdict(alarm) for alarm in (*told.alarms, *_link_alarms(state, link), *besides.alarms)
         ],
         "applications": [
-            _application(state, each, built[each.name], memory) for each in told.applications
+            _application(state, each, built[each.name], memory) | besides.of_application(each.name)
+            for each in told.applications
         ],
     }
 
