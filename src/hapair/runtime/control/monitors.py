@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from hapair.config.complaints import nearest
+from hapair.config.kinds import Wrong
+from hapair.config.one_monitor import read_monitor
 from hapair.model.application import Application
 from hapair.model.monitor import (
     CheckProbe,
@@ -20,7 +22,7 @@ from hapair.model.monitor import (
     UnitProbe,
 )
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
-from hapair.runtime.lems.changes import Changes, Halted, Origin, Watchable, in_force, written
+from hapair.runtime.lems.changes import Added, Changes, Halted, Origin, Watchable, in_force, written
 from hapair.runtime.lems.kept import Kept
 from hapair.runtime.lems.lookout import CHECK_GRACE_S, Lookout, Post
 from hapair.runtime.node.node import Node
@@ -66,6 +68,8 @@ class MonitorCommands:
 
     def of_status(self, name: str) -> JsonObject:
         """Return what clstat shows of the monitors of an application on this node."""
+        if name not in self.node().built.by_name:
+            return {}
         application = self._application(name)
         changes, post = self.kept.of(name), self.lookout.posts.get(name)
         told: JsonObject = {"changed": list(differences(application, changes))}
@@ -146,6 +150,8 @@ class MonitorCommands:
     def _changed(
         self, application: Application, former: Changes, do: str, call: Call
     ) -> tuple[Changes, str]:
+        if do == ADD:
+            return self._added(application, former, call)
         name = call.text("monitor")
         if do == RESUME:
             return self._resumed(application, former, name)
@@ -187,9 +193,31 @@ class MonitorCommands:
                 f"to have it say nothing for a while: lemsctl {application.name} halt {name}",
             )
         new = former.without(name)
-        if any(monitor.name == name for monitor, _ in written(application)):
-            new = replace(new, removed=(*new.removed, name))
-        return new, f"{name} of {application.name} is removed"
+        if found.origin is Origin.ADDED:  # What stood in its place is back.
+            return new, f"{name} of {application.name}, which was added, is removed"
+        return replace(
+            new, removed=(*new.removed, name)
+        ), f"{name} of {application.name} is removed"
+
+    def _added(self, application: Application, former: Changes, call: Call) -> tuple[Changes, str]:
+        kind, given = call.text("kind"), call.args.get("keys")
+        keys = given if isinstance(given, dict) else {}
+        written_ = {str(key): str(value) for key, value in keys.items()}
+        found = read_monitor(kind, written_, application)
+        if isinstance(found, Wrong):
+            raise RpcError(found.what, found.mend, exit_code=ExitCode.USAGE)
+        name = found.name
+        for each in in_force(application, former):
+            if each.monitor.name == name and each.origin is not Origin.ALWAYS:
+                raise RpcError(
+                    f"{application.name} has a monitor {name} already",
+                    f"name it otherwise: name=..., or first: lemsctl {application.name} remove"
+                    f" {name}",
+                    exit_code=ExitCode.USAGE,
+                )
+        added = Added(found, kind, tuple(written_.items()))
+        new = replace(former.without(name), added=(*former.without(name).added, added))
+        return new, f"{name} of {application.name} is watched from now on"
 
     def _find(self, application: Application, name: str) -> Watchable:
         each = in_force(application, self.kept.of(application.name))

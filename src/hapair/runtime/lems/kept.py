@@ -56,6 +56,7 @@ class Kept:
     peer: Callable[[], Peer]  # RpcError while no cluster is built.
     each: dict[str, Changes]
     changed: Callable[[], None] = lambda: None
+    met: bool = False  # The peer knows all of this.
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def of(self, application: str) -> Changes:
@@ -91,6 +92,7 @@ class Kept:
         try:
             await self._meet()
         except (RpcError, Malformed, OSError):
+            self.met = False
             return False
         return True
 
@@ -134,11 +136,10 @@ class Kept:
 
     async def run(self) -> None:
         """Meet the peer whenever the connection to it is new."""
-        met = False
         while True:
             await asyncio.sleep(LOOK_S)
             try:
                 connected = self.peer().connected
             except RpcError:
                 connected = False
-            met = connected and (met or not self.each or await self._met())
+            self.met = connected and (self.met or not self.each or await self._met())
