@@ -27,9 +27,15 @@ from tests.config.reference import BUILT
 SAMPLES: Final = {
     "APP": "orders", "NODE": "node2", "TIME": "5s", "WHEN": "2h", "N": "3", "CODE": "7Q2M-9XKD",
     "FILE": "cluster-20260801-101500-7.tar.gz", "STATEMENT": "peer-is-down",
+    "WHAT": "status", "MONITOR": "list",  # Alone it stands where WHAT would.
 }  # fmt: skip
 # What a command takes in another way than its parser alone tells.
 BESIDES: Final = {
+    "lemsctl": [
+        ("lemsctl", "orders", "halt", "port"),
+        ("lemsctl", "orders", "check", "port"),
+        ("lemsctl", "orders", "add", "tcp", "port=1"),
+    ],
     "clconfirm": [
         ("clconfirm", "copy-is-good", "orders", "--yes", "node1"),
         ("clconfirm", "copy-is-good", "orders", "--plan"),
@@ -39,7 +45,7 @@ BESIDES: Final = {
 CONTENT_WITHOUT: Final = {"clevents", "clscan"}
 # They print until Ctrl-C, or until nobody reads it.
 ENDLESS: Final = ("--watch", "--follow")
-READING: Final = ("status", "events", "why", "loss", "split-look")
+READING: Final = ("status", "events", "why", "loss", "split-look", "monitors")
 STEPS: Final = ["a snapshot is kept", "the copies are connected"]
 
 
@@ -87,6 +93,10 @@ def teach(daemon: BadDaemon, line: tuple[str, ...]) -> None:
     daemon.answer("buildapp", told)
     daemon.answer("release", {"application": "orders", "steps": STEPS, "told": []})
     daemon.answer("abandon", {"steps": STEPS, "told": [], "aside": ""})
+    about: JsonObject = {"application": "orders"}
+    daemon.answer("monitors", about | {"node": "node1", "monitors": []})
+    daemon.answer("monitor-change", about | {"text": "so it is"})
+    daemon.answer("monitor-check", about | {"node": "node1", "state": "good"})
     daemon.answer("split-look", looked())
     daemon.answer("split-resolve", told)
 

@@ -243,7 +243,7 @@ async def test_who_runs_it_tells_what_its_monitors_find(tmp_path: Path) -> None:
     error = await refused(second.commands.check(Call({"application": "orders", "monitor": "port"})))
     assert error.error == "no Lems watches orders on node1"
     shown = first.commands.of_status("orders")
-    assert shown["watched"] == {"run": 4, "why": "", "answers": True}
+    assert shown["watched"] == {"run": 4, "why": "", "answers": True, "restarts": 3}
     assert "monitors" not in second.commands.of_status("orders")
     assert first.commands.of_status("mails") == {}
     pair.end()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hapair.cli.pages.attention import Finding, Weight, kept_text, owner_view
+from hapair.cli.pages.monitors import awaited, bad_texts
 from hapair.cli.pages.status import (
     ApplicationStatus,
     NetworkStatus,
@@ -246,6 +247,13 @@ def _details(page: Page, node: NodeStatus, application: ApplicationStatus) -> It
     rows += [
         ("kept", kept_text(node, kept)) for volume in application.volumes for kept in volume.kept
     ]
+    rows += [("monitor", text) for text in bad_texts(application.monitors)]
+    if application.watch is not None and not application.watch.answers:
+        told = awaited(application.monitors) or "its Lems has not said anything yet"
+        rows.append(("answers", f"not yet since its start; waits for {told}"))
+    if application.changed:
+        text = f"{', '.join(application.changed)}: differs from appconf.xml"
+        rows.append(("monitors", f"{text} (lemsctl {application.name})"))
     if following := next_step(application):
         rows.append(("next", following))
     rows += [("blocked", text) for text in blocks(application)]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hapair.cli.pages.monitors import MonitorStatus, WatchStatus, read_monitors, read_watch
 from hapair.cli.screen.reading import Json, Reader
 
 
@@ -71,6 +72,7 @@ class FailureStatus:
     node: str
     count: int
     wall_s: float  # Of the last one; 0: not known.
+    runs: int = 0  # How many of them its monitors found.
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,9 @@ class ApplicationStatus:
     program: str
     volumes: tuple[VolumeStatus, ...]
     items: tuple[ItemStatus, ...]
+    monitors: tuple[MonitorStatus, ...] = ()
+    changed: tuple[str, ...] = ()  # How the monitors differ from appconf.xml.
+    watch: WatchStatus | None = None  # None: it does not run there, or an old version tells.
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,13 +260,21 @@ def _application(reader: Reader) -> ApplicationStatus:
         because=why.text("text"),
         failed_on=reader.texts("failed_on"),
         failures=tuple(
-            FailureStatus(inner.text("node"), inner.whole("count"), inner.number("wall_s") or 0.0)
+            FailureStatus(
+                inner.text("node"),
+                inner.whole("count"),
+                inner.number("wall_s") or 0.0,
+                inner.whole("runs"),
+            )
             for inner in reader.inners("failures")
         ),
         addresses=reader.texts("addresses"),
         program=reader.text("program"),
         volumes=tuple(_volume(inner) for inner in reader.inners("volumes")),
         items=tuple(_item(inner) for inner in reader.inners("items")),
+        monitors=read_monitors(reader),
+        changed=reader.texts("changed"),
+        watch=read_watch(reader.inner("watched")),
     )
 
 

@@ -76,7 +76,12 @@ class MonitorCommands:
         if post is None or not post.wanted:
             return told
         return told | {
-            "watched": {"run": post.run, "why": post.told_why, "answers": not post.awaited},
+            "watched": {
+                "run": post.run,
+                "why": post.told_why,
+                "answers": not post.awaited,
+                "restarts": application.monitors.restarts,
+            },
             "monitors": self._objects(application, changes, post),
         }
 
