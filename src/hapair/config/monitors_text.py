@@ -31,7 +31,7 @@ class _Places:
     found: list[tuple[tuple[str, ...], _Place]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        parser = expat.ParserCreate()
+        parser = expat.ParserCreate("UTF-8")
 
         def begin(name: str, attributes: dict[str, str]) -> None:
             self.fresh = True

@@ -33,6 +33,7 @@ from hapair.runtime.guardians.running_options import RunningOptions
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.catch_up import CatchUp
+from hapair.runtime.jobs.monitors import MonitorsBuilt
 from hapair.runtime.jobs.resolve import SplitBrainResolver
 from hapair.runtime.jobs.split_side import LocalSide
 from hapair.runtime.lems.kept import FILE, Kept, read_kept
@@ -44,7 +45,7 @@ from hapair.runtime.node.state_file import STATE, load_state
 from hapair.runtime.only_one import claim
 from hapair.runtime.places import INCARNATION, INCARNATION_DIGITS, Places
 from hapair.runtime.priority import protect, settle_memory
-from hapair.runtime.verbs import Call
+from hapair.runtime.verbs import Call, Verb
 from hapair.runtime.wiring import Wiring, wire
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -183,6 +184,8 @@ class Daemon:
         """Serve until a signal or a bug ends it; what runs on this node is left alone."""
         verbs = self.commands.verbs() | self.resolver.verbs() | self.guardian.verbs()
         verbs |= self.monitors.verbs()
+        build = MonitorsBuilt(self.commands.builder.buildapp, self.kept, self.places)
+        verbs["buildapp"] = Verb(build.buildapp, cancellable=True)
         control = ControlServer(self.places.control_socket, verbs, self.journal)
         place, clock = self.places.lems_socket, self.wiring.clock
         lems = LemsServer(place, self.lookout, self.journal, clock, self.wiring.grip)

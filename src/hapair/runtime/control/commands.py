@@ -96,7 +96,6 @@ class Commands:
             "introduce": Verb(self.introduce),
             "fence-peer": Verb(self.fence_peer, cancellable=True, by_kernel=True),
             "reload": Verb(self.reload_built),
-            "buildapp": Verb(self.builder.buildapp, cancellable=True),
             "release": Verb(self.builder.release, cancellable=True),
             "abandon": Verb(self.builder.abandon, cancellable=True),
         }
