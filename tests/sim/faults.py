@@ -8,6 +8,7 @@ from typing import TypeAlias, assert_never
 
 from hapair.core.words.effects import Do
 from hapair.core.words.events import (
+    Clear,
     Command,
     ConfirmCopy,
     ConfirmPeerDown,
@@ -417,7 +418,7 @@ class Faults:
 
     def _type(self, node: str, command: Command) -> None:
         match command:
-            case Run(name) | Halt(name) | Move(name):
+            case Run(name) | Halt(name) | Move(name) | Clear(name):
                 self.world.command(self.world.owner(name) or node, command)
             case Form() | Leave() | Introduce() | Want() | Forget() | ConfirmCopy():
                 self.world.command(node, command)

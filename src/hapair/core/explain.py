@@ -9,6 +9,7 @@ from hapair.core.applications import (
     failures,
     goals,
     hands,
+    health,
     ladder,
     last_rung,
     placement,
@@ -67,7 +68,7 @@ class ApplicationReport:
     phase: Phase
     reasons: tuple[Reason, ...]  # The row of each table that holds, the decisive one first.
     failed_on: tuple[str, ...]
-    failures: tuple[Failure, ...]  # How often and when it failed to start, by node.
+    failures: tuple[Failure, ...]  # How often and when it failed, by node.
     data_current: bool
     items: tuple[ItemReport, ...]
     facts: tuple[VolumeFacts | None, ...]  # In the order of the volumes; None: not up.
@@ -135,6 +136,9 @@ def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
         Reason("goal", goal.name, goal.because),
         Reason("hand-over", hand.name, hand.because),
     ]
+    sick = health.judge(state, application)
+    if sick is not None:
+        reasons.append(Reason("health", sick.name, sick.because))
     rung = last_rung.judge(state, application)
     if rung is not None:
         reasons.append(Reason("last-rung", rung.name, rung.because))
@@ -235,15 +239,32 @@ def _third_party_alarms(state: NodeState) -> list[Alarm]:
 
 
 def _failed(state: NodeState, seen: placement.View) -> Alarm:
-    """Say what failed to start here, how often, and when it is tried again."""
+    """Say what failed here, how often, and when it is tried again."""
     name = seen.application.name
     here = state.failures[name, state.me]
+    rests = seen.record is not None and failures.gave_up(state, seen.record)
     again_s = failures.again_at_s(state, name) - state.now_s
     when = f"in {again_s:.0f} s" if again_s > 0 else "now"
     where = "both nodes" if seen.failed_there else f"{state.me}, and the other node cannot run it"
     times = "once" if here.count == 1 else f"{here.count} times"
-    text = f"it failed to start on {where}: tried here {times}, again {when}"
+    if rests:
+        text = f"its monitors found it failed on {where}: {times} here; it is tried again {when}"
+        return Alarm("gave-up", f"{text}, or with: clrunapp {name} --clear", name)
+    text = f"it failed on {where}: tried here {times}, again {when}"
     return Alarm("failed-everywhere" if seen.failed_there else "failed-here", text, name)
+
+
+def _found(state: NodeState, application: Application) -> list[Alarm]:
+    """Say what its monitors find, and that nobody watches it."""
+    name, told = application.name, health.of(state, application.name)
+    rule, found = health.judge(state, application), []
+    if rule is not None and rule.answer is health.Cure.TELL:
+        what = "; ".join(f"{each.monitor}: {each.text}" for each in told.findings)
+        found.append(Alarm("monitor-failed", f"{rule.because} ({what})", name))
+    if health.is_silent_for_long(state, name):
+        text = f"nobody watches it: {told.silent}"
+        found.append(Alarm("unwatched-for-long", text, name))
+    return found
 
 
 def _disk_of_peer(state: NodeState) -> list[Alarm]:
@@ -403,6 +424,7 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     found += _frozen_by_hand(state, name)
     found += _differing(state, name)
     found += _vanished(state, name)
+    found += _found(state, application)
     found += _written_behind(state, name)
     found += unprovable
     return found

@@ -12,12 +12,14 @@ from hapair.core.applications import (
     endings,
     failures,
     hands,
+    health,
     items,
     ladder,
     last_rung,
     layers,
     mounts,
     reconnect,
+    runs,
     trials,
     unseen,
     upkeep,
@@ -54,6 +56,8 @@ from hapair.core.words.events import (
     ReferencesProbed,
     Start,
     Tick,
+    Unwatched,
+    Watched,
     WitnessAnswered,
 )
 from hapair.core.words.peer import WitnessView
@@ -203,6 +207,10 @@ def _absorb(turn: Turn, event: Event) -> None:
             endings.absorb_looks(turn, answers)
         case LookAgain(_, seen):
             upkeep.doubt(turn, seen)
+        case Watched():
+            health.absorb_found(turn, event)
+        case Unwatched():
+            health.absorb_silence(turn, event)
         case Commanded(_, request_id, command):
             commands.handle(turn, request_id, command)
         case Configured(_, built):
@@ -244,6 +252,7 @@ def _settle(turn: Turn) -> None:
     missed.settle(turn)
     witness.settle(turn)
     failures.settle(turn)
+    health.settle(turn)
     turn.change(claims=())
     for application, goal in hands.settle(turn):
         stopped = items.is_stopped(turn.state, application.name)
@@ -258,6 +267,8 @@ def _settle(turn: Turn) -> None:
                 ladder.take_down(turn, application, Layer.ATTACHED)
             case Goal.STANDBY | Goal.GIVE_WAY:
                 layers.bring_up(turn, application, Layer.ATTACHED)
+            case Goal.UP if health.stops(turn, application):
+                pass
             case Goal.DATA | Goal.UP if turn.state.now_s < failures.again_at_s(
                 turn.state, application.name
             ):
@@ -277,6 +288,7 @@ def _settle(turn: Turn) -> None:
     reconnect.settle(turn)
     _finish_leaving(turn)
     _forget_fresh(turn)
+    runs.settle(turn)
     commands.settle(turn)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hapair.core.applications import items, trials
+from hapair.core.applications import failures, items, trials
 from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer
@@ -111,12 +111,29 @@ class View:
         return self.record is not None and self.state.peer_name in self.record.failed_on
 
     @property
+    def worn_there(self) -> bool:
+        """It failed too often on the peer a while ago, whatever became of it since."""
+        return self.record is not None and failures.is_worn_there(self.state, self.record)
+
+    @property
+    def left_there(self) -> bool:
+        """It was taken away from the peer because it failed there, and that is remembered."""
+        entries = self.record.failures if self.record is not None else ()
+        return any(each.left and each.node == self.state.peer_name for each in entries)
+
+    @property
     def complete(self) -> bool:
         """Everything that is wanted of it is up."""
         wanted = items.ORDER[:3] if self.wanted is Wanted.DATA else items.ORDER
         name = self.application.name
         up = all(items.all_up(self.state, name, layer) for layer in wanted)
         return up and items.has_mounts(self.state, name)
+
+    @property
+    def ails(self) -> bool:
+        """It is up, and comes down because of what its monitors found."""
+        health = self.state.health.get(self.application.name)
+        return health is not None and health.stops is not None
 
     @property
     def leased(self) -> bool:
@@ -150,8 +167,8 @@ def peer_can(v: View) -> bool:
 
 
 def peer_has_all(v: View) -> bool:
-    """Tell whether no start failed on the peer, and it has every write that was made here (R2)."""
-    return peer_can(v) and not v.failed_there and v.joined
+    """Tell whether it did not fail on the peer, which has every write that was made here (R2)."""
+    return peer_can(v) and not v.failed_there and not v.worn_there and v.joined
 
 
 def is_lost(v: View) -> bool:

@@ -10,6 +10,7 @@ from hapair.core.right import hearing
 from hapair.core.right.arbitration import Verdict
 from hapair.core.words.effects import Severity
 from hapair.core.words.events import (
+    Clear,
     Command,
     ConfirmCopy,
     ConfirmPeerDown,
@@ -64,7 +65,7 @@ def _handle(turn: Turn, request_id: int, command: Command) -> None:
             _confirm(turn, request_id)
         case ConfirmCopy(name):
             _confirm_copy(turn, request_id, name)
-        case Run(name) | Halt(name) | Move(name):
+        case Run(name) | Halt(name) | Move(name) | Clear(name):
             _application_command(turn, request_id, command, name)
 
 
@@ -175,7 +176,7 @@ def _confirm_copy(turn: Turn, request_id: int, name: str) -> None:
 
 
 def _application_command(
-    turn: Turn, request_id: int, command: Run | Halt | Move, name: str
+    turn: Turn, request_id: int, command: Run | Halt | Move | Clear, name: str
 ) -> None:
     state = turn.state
     built = state.built.by_name.get(name)
@@ -197,7 +198,7 @@ def _application_command(
 def _own_command(
     turn: Turn,
     request_id: int,
-    command: Run | Halt | Move,
+    command: Run | Halt | Move | Clear,
     application: Application,
     record: Record,
 ) -> None:
@@ -210,6 +211,8 @@ def _own_command(
             _run(turn, request_id, command, application, record)
         case Move():
             _move(turn, request_id, command, application, record)
+        case Clear():
+            belonging.clear(turn, request_id, record)
 
 
 def _run(
@@ -424,7 +427,7 @@ def _application_answer(state: NodeState, pending: Pending) -> tuple[bool, str] 
     nobody_else = seen.failed_there or (seen.mine and not placement.peer_has_all(seen))
     if seen.failed_here and nobody_else:
         where = "both nodes" if seen.failed_there else state.me
-        text = f"{name} failed to start on {where}, and is tried again, ever more slowly"
+        text = f"{name} failed on {where}, and is tried again, ever more slowly"
         return False, f"{text}; see: clevents --application {name}"
     running_here = record.owner == state.me and here is Phase.RUNNING and not seen.moving
     there = seen.peer.phase if seen.peer is not None else Phase.UNKNOWN

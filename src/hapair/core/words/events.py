@@ -154,6 +154,13 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Clear:
+    """Forget what failed of an application, on both nodes (clrunapp --clear)."""
+
+    application: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConfirmPeerDown:
     """A person states that the peer is off (clconfirm)."""
 
@@ -166,7 +173,17 @@ class ConfirmCopy:
 
 
 Command: TypeAlias = (
-    Form | Leave | Introduce | Want | Forget | Run | Halt | Move | ConfirmPeerDown | ConfirmCopy
+    Form
+    | Leave
+    | Introduce
+    | Want
+    | Forget
+    | Run
+    | Halt
+    | Move
+    | Clear
+    | ConfirmPeerDown
+    | ConfirmCopy
 )
 
 
@@ -344,6 +361,7 @@ class Watched:
     application: str
     run: int  # As in Watch.
     findings: tuple[Finding, ...] = ()  # Monitors that count as failed; none: all is well.
+    wall_s: float = 0.0  # For people.
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,14 @@ FIRST_TERMS: Final = Terms()
 
 
 @dataclass(frozen=True, slots=True)
+class RunCount:
+    """How often an application was begun to be started on this node."""
+
+    application: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """What must survive a crash of the daemon and of the node."""
 
@@ -50,6 +58,7 @@ class Stored:
     terms: Terms = FIRST_TERMS
     stored_for: int = 0  # The last number that the peer asked to be stored.
     incarnation: int = 0  # The last one that this node took after it had stood still.
+    runs: tuple[RunCount, ...] = ()
     # Follow from the members above, so they are neither compared nor stored.
     by_application: Mapping[str, Record] = field(init=False, repr=False, compare=False)
     doubtful: frozenset[str] = field(init=False, repr=False, compare=False)
