@@ -19,6 +19,7 @@ from hapair.model.backing import Backing, LastSeen
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Role
+from hapair.model.maintenance import Maintenance
 from hapair.model.monitor import NO_MONITORS, Finding, Monitors, Trouble
 from hapair.model.status import Failure, Phase, Record, Standing, Version, Wanted
 from hapair.model.witness import Answer
@@ -212,6 +213,12 @@ def leaving(*, formed: bool, handover: bool = True) -> View:
     return with_state(CAN_RUN, standing=Standing.LEAVING, leave=leave, stored=stored)
 
 
+def maintained(seen: View) -> View:
+    """Return the view of a state in which its node is in maintenance."""
+    held = Maintenance(f"node {ME}", Version(0, 1))
+    return with_state(seen, stored=replace(seen.state.stored, maintenance=(held,)))
+
+
 STALE: Final = {RESOURCE: facts(connection=Connection.SYNC_TARGET)}
 GOALS: Final = {
     "halted": with_state(CAN_RUN, standing=Standing.HALTED),
@@ -228,6 +235,7 @@ GOALS: Final = {
     "wanted-down": replace(CAN_RUN, record=record(wanted=Wanted.DOWN)),
     "leaving": leaving(formed=True),
     "moving": with_state(CAN_RUN, moving=(NAME,)),
+    "maintenance": maintained(CAN_RUN),
     "peer-tries": replace(CAN_RUN, record=record(failed_on=(ME,))),
     "gave-up": replace(
         CAN_RUN, record=record(failed_on=(ME, PEER), failures=(Failure(ME, 1, runs=1),))
@@ -270,6 +278,7 @@ HANDS: Final = {
     "moved": with_state(CAN_RUN, moving=(NAME,)),
     "moving": replace(CAN_RUN, state=replace(RUNNING, moving=(NAME,))),
     "hand-over": leaving(formed=True),
+    "maintenance": maintained(replace(CAN_RUN, record=record(wanted=Wanted.DOWN))),
     "not-together": leaving(formed=True, handover=False),
     "let-lie": with_state(CAN_RUN, fresh=(NAME,), form=Form(autostart=False)),
     "wanted-down": replace(CAN_RUN, record=record(wanted=Wanted.DOWN)),
@@ -307,6 +316,7 @@ def sick(
 AT_ONCE: Final = Monitors(restarts=0)
 HEALTH: Final = {
     "well": sick(counted=5),
+    "maintenance": sick(Trouble.DATA, run=4, seen=maintained(SICK.seen)),
     "not-up": sick(Trouble.DATA, run=4),
     "mended": sick(Trouble.DATA, counted=5),
     "travels": sick(Trouble.DATA),

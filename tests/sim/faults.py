@@ -17,6 +17,7 @@ from hapair.core.words.events import (
     Halt,
     Introduce,
     Leave,
+    Maintain,
     Move,
     Run,
     Want,
@@ -420,7 +421,7 @@ class Faults:
         match command:
             case Run(name) | Halt(name) | Move(name) | Clear(name):
                 self.world.command(self.world.owner(name) or node, command)
-            case Form() | Leave() | Introduce() | Want() | Forget() | ConfirmCopy():
+            case Maintain() | Form() | Leave() | Introduce() | Want() | Forget() | ConfirmCopy():
                 self.world.command(node, command)
             case ConfirmPeerDown():
                 # The operator has looked: nothing is confirmed unless the peer is really off.

@@ -21,9 +21,9 @@ PAGE: Final = parsers.Page(
         It may be given on either node, and again at any time: what already runs is left alone.
         It also forgives failures: an application that failed on a node is tried there again.
 
-        --clear only forgets them, on both nodes, and returns at once: what rests because its monitors
-        found it failed on both is tried again by itself, restarts are counted anew, and what is
-        configured to fall back may do so. It starts nothing that is halted.
+        --clear only forgets them, on both nodes, and returns at once: what rests because its
+        monitors found it failed on both is tried again by itself, restarts are counted anew, and
+        what is configured to fall back may do so. It starts nothing that is halted.
     """,
     never=(
         "It never moves an application that runs: that is what clmoveapp does.",

@@ -12,6 +12,7 @@ from hapair.core.applications import (
     health,
     ladder,
     last_rung,
+    maintenance,
     placement,
     unseen,
 )
@@ -28,6 +29,7 @@ from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.backing import Trust
 from hapair.model.data import VolumeFacts
+from hapair.model.maintenance import Maintenance
 from hapair.model.status import Failure, Phase, Standing, Wanted
 
 KIB: Final = 1024
@@ -139,6 +141,9 @@ def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
     sick = health.judge(state, application)
     if sick is not None:
         reasons.append(Reason("health", sick.name, sick.because))
+    held = maintenance.holds(state, application.name)
+    if held is not None:
+        reasons.append(Reason("maintenance", held.of, maintenance_text(state, held)))
     rung = last_rung.judge(state, application)
     if rung is not None:
         reasons.append(Reason("last-rung", rung.name, rung.because))
@@ -146,6 +151,14 @@ def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
     if membership_reason is not None:
         reasons.append(membership_reason)
     return tuple(reasons)
+
+
+def maintenance_text(state: NodeState, held: Maintenance) -> str:
+    """Say what is in maintenance, why, and for how long."""
+    left_s = maintenance.left_s(state, held, state.now_s)
+    until = "until: clmaintain off" if left_s is None else f"for {left_s:.0f} s more"
+    why = f" ({held.reason})" if held.reason else ""
+    return f"{held.of} is in maintenance{why}, {until}"
 
 
 def _membership_reason(state: NodeState) -> Reason | None:
@@ -414,6 +427,11 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     if state.standing is Standing.ALONE and placement.is_lost(seen) and not unprovable:
         text = f"it ran on {state.peer_name}, and the copy of the data here {_lack(state, name)}"
         found.append(Alarm("stale-data", text, name))
+    held = maintenance.holds(state, name)
+    wanted = seen.wanted is not Wanted.DOWN
+    if state.standing is Standing.ALONE and wanted and not seen.mine and held is not None:
+        text = f"it ran on {state.peer_name}, and is not taken over"
+        found.append(Alarm("held-back", f"{text}: {maintenance_text(state, held)}", name))
     if commands.phase(state, application) is Phase.STUCK:
         text = f"it cannot be stopped on this node: {ladder.resistance(state, name)}"
         found.append(Alarm("stuck", text, name))

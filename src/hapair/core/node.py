@@ -17,6 +17,7 @@ from hapair.core.applications import (
     ladder,
     last_rung,
     layers,
+    maintenance,
     mounts,
     reconnect,
     runs,
@@ -251,6 +252,7 @@ def _settle(turn: Turn) -> None:
     diskless.settle(turn)
     missed.settle(turn)
     witness.settle(turn)
+    maintenance.settle(turn)
     failures.settle(turn)
     health.settle(turn)
     turn.change(claims=())
@@ -393,6 +395,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         asks_store=state.trial.number,
         stored_for=state.stored.stored_for,
         speaks=OURS,
+        maintenance=state.stored.maintenance,
     )
 
 

@@ -94,6 +94,13 @@ GOALS: Final[tuple[GoalRule, ...]] = (
     Rule("leaving", lambda v: v.leaving, Goal.STANDBY, "this node is being halted"),
     Rule("moving", lambda v: v.moving, Goal.STANDBY, "it is being moved to the peer"),
     Rule(
+        "maintenance",
+        # A build goes on: only its data is wanted then.
+        lambda v: v.maintained is not None and v.wanted is not Wanted.DATA,
+        Goal.KEEP,
+        "it, its node or the cluster is in maintenance: it is left as it is",
+    ),
+    Rule(
         "peer-tries",
         lambda v: v.failed_here and peer_has_all(v),
         Goal.STANDBY,

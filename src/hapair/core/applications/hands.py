@@ -4,7 +4,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import failures, goals, ladder, last_rung, trials
+from hapair.core.applications import failures, goals, ladder, last_rung, maintenance, trials
 from hapair.core.applications.placement import View, peer_can, peer_has_all, view
 from hapair.core.copies import doubts, replication
 from hapair.core.words.effects import Severity
@@ -60,6 +60,12 @@ HANDS: Final[tuple[HandRule, ...]] = (
         lambda v: v.handing_over and v.stopped and peer_has_all(v),
         Hand.GIVE,
         "this node leaves, the peer goes on",
+    ),
+    Rule(
+        "maintenance",
+        lambda v: v.maintained is not None,
+        Hand.KEEP,
+        "it, its node or the cluster is in maintenance: it stays where it is",
     ),
     Rule("not-together", lambda v: not v.together, Hand.KEEP, "the peer cannot take it now"),
     Rule(
@@ -153,6 +159,8 @@ def _take_over(turn: Turn, application: Application) -> None:
         return
     if record.owner == state.me:
         turn.put_record(replace(record, version=Version(state.stored.epoch, 0)))
+        return
+    if maintenance.holds(state, application.name) is not None:
         return
     if not doubts.data_current(state, application.name):
         return

@@ -72,6 +72,12 @@ SickRule = Rule[Sick, Cure]
 HEALTH: Final[tuple[SickRule, ...]] = (
     Rule("well", lambda s: not s.health.findings, Cure.NOTHING, "its monitors find nothing"),
     Rule(
+        "maintenance",
+        lambda s: s.seen.maintained is not None,
+        Cure.NOTHING,
+        "it, its node or the cluster is in maintenance: what they find is shown, and nothing done",
+    ),
+    Rule(
         "not-up",
         lambda s: (
             not s.is_watched

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hapair.core.applications import failures, items, trials
+from hapair.core.applications import failures, items, maintenance, trials
 from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer
@@ -11,6 +11,7 @@ from hapair.core.words.item import Is
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.data import Connection, Disk
+from hapair.model.maintenance import Maintenance
 from hapair.model.status import Phase, Record, Standing, Wanted
 
 
@@ -130,6 +131,11 @@ class View:
         return up and items.has_mounts(self.state, name)
 
     @property
+    def maintained(self) -> Maintenance | None:
+        """What keeps this node from doing anything about it by itself."""
+        return maintenance.holds(self.state, self.application.name)
+
+    @property
     def ails(self) -> bool:
         """It is up, and comes down because of what its monitors found."""
         health = self.state.health.get(self.application.name)
@@ -163,6 +169,7 @@ def peer_can(v: View) -> bool:
     Who cannot store cannot even take note that it belongs to it.
     """
     able = v.agreed and not trials.takes_nothing(v.state)
+    able = able and maintenance.holds_there(v.state, v.application.name) is None
     return able and v.peer_current and v.peer_stopped
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hapair.core.applications import runs
+from hapair.core.applications import maintenance, runs
 from hapair.core.copies import doubts
 from hapair.core.words.events import Forget, Introduce, Want
 from hapair.core.words.turn import Turn
@@ -44,6 +44,7 @@ def forget(turn: Turn, request_id: int, command: Forget) -> None:
     records = (each for each in turn.state.stored.records if each.application != name)
     turn.store(records=tuple(records))
     runs.forget(turn, name)
+    maintenance.forget(turn, name)
     doubts.forget(turn, command.resource)
     turn.reply(request_id, f"{name} is forgotten", accepted=True)
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import goals, items, ladder, placement, trials
+from hapair.core.applications import goals, items, ladder, maintenance, placement, trials
 from hapair.core.copies import doubts, replication
 from hapair.core.members import belonging, formation, membership, unproven
 from hapair.core.right import hearing
@@ -19,6 +19,7 @@ from hapair.core.words.events import (
     Halt,
     Introduce,
     Leave,
+    Maintain,
     Move,
     Run,
     Want,
@@ -61,6 +62,8 @@ def _handle(turn: Turn, request_id: int, command: Command) -> None:
             belonging.want(turn, request_id, command)
         case Forget():
             belonging.forget(turn, request_id, command)
+        case Maintain():
+            maintenance.order(turn, request_id, command)
         case ConfirmPeerDown():
             _confirm(turn, request_id)
         case ConfirmCopy(name):
@@ -231,6 +234,11 @@ def _run(
         text = f"it already runs on {state.me}; type: clmoveapp {application.name}"
         turn.reply(request_id, text, accepted=False)
         return
+    left_alone = seen.maintained if target == state.me else None
+    if left_alone is not None and seen.stopped:
+        text = f"{left_alone.of} is in maintenance, so nothing is started"
+        turn.reply(request_id, f"{text}; type: clmaintain off", accepted=False)
+        return
     if target != state.me and (refusal := _cannot_go(seen)):
         _refuse_or_hold(turn, request_id, command, seen, refusal)
         return
@@ -252,6 +260,8 @@ def _cannot_go(seen: placement.View) -> str:
     peer = seen.state.peer_name
     if not seen.agreed:
         return f"{peer} is not together with this node; see: clstat"
+    if there := maintenance.holds_there(seen.state, seen.application.name):
+        return f"{there.of} is in maintenance, so nothing is started; type: clmaintain off"
     if trials.takes_nothing(seen.state):
         return f"{peer} cannot store, so it takes nothing before its disk is mended; see: clstat"
     if no_resync := _no_resync(seen):
@@ -312,7 +322,9 @@ def _word_is_coming(seen: placement.View) -> bool:
     state = seen.state
     equal = seen.current and replication.peer_complete(state, seen.application.name)
     soon = (equal or not state.facts_read) and hearing.peer_alive(state)
-    soon = soon and not trials.takes_nothing(state)  # Its disk is not mended in a moment.
+    # Neither is its disk mended in a moment, nor its maintenance over.
+    held = maintenance.holds_there(state, seen.application.name)
+    soon = soon and not trials.takes_nothing(state) and held is None
     return soon and bool(_cannot_go(seen))
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from hapair.core.words.protocol import FORMER, UNSAID, Speaks, needs
 from hapair.model.built import Built
 from hapair.model.data import VolumeFacts
+from hapair.model.maintenance import Maintenance, Scope
 from hapair.model.monitor import Finding
 from hapair.model.outcome import Outcome
 from hapair.model.status import Phase, Record, Standing, Wanted
@@ -74,6 +75,7 @@ class PeerState:
     asks_store: int = 0  # The receiver is to store this number; 0: none.
     stored_for: int = 0  # The last one that the sender has stored.
     speaks: Speaks = UNSAID
+    maintenance: tuple[Maintenance, ...] = field(default=(), metadata=needs("maintenance"))
     # Follows from the applications, so it is neither compared nor sent.
     by_name: Mapping[str, PeerApplication] = field(init=False, repr=False, compare=False)
 
@@ -161,6 +163,18 @@ class Clear:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintain:
+    """Leave something alone from now on, or no longer (clmaintain). Either node may be told."""
+
+    scope: Scope
+    name: str = ""  # Of the application or the node; empty: the cluster.
+    on: bool = True
+    for_s: float = 0.0  # 0: until it is taken off.
+    reason: str = ""
+    wall_s: float = 0.0  # For people.
+
+
+@dataclass(frozen=True, slots=True)
 class ConfirmPeerDown:
     """A person states that the peer is off (clconfirm)."""
 
@@ -182,6 +196,7 @@ Command: TypeAlias = (
     | Halt
     | Move
     | Clear
+    | Maintain
     | ConfirmPeerDown
     | ConfirmCopy
 )

@@ -6,6 +6,7 @@ from typing import Final
 
 from hapair.core.words.effects import Do, Layer
 from hapair.model.monitor import Finding
+from hapair.model.status import Version
 
 
 class Is(StrEnum):
@@ -73,6 +74,14 @@ class Health:
     silent: str = ""  # Why nobody watches it, although somebody should.
     silent_since_s: float = 0.0
     told: bool = False  # That the silence lasts.
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """When this daemon learnt of a version of something."""
+
+    version: Version
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Final
 
 from hapair.core.words.events import WitnessTie
 from hapair.model.backing import ForeignWrites
+from hapair.model.maintenance import Maintenance
 from hapair.model.status import Record
 
 NO_TIE: Final = WitnessTie()
@@ -59,6 +60,7 @@ class Stored:
     stored_for: int = 0  # The last number that the peer asked to be stored.
     incarnation: int = 0  # The last one that this node took after it had stood still.
     runs: tuple[RunCount, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()  # Also what is off: the peer may not know it yet.
     # Follow from the members above, so they are neither compared nor stored.
     by_application: Mapping[str, Record] = field(init=False, repr=False, compare=False)
     doubtful: frozenset[str] = field(init=False, repr=False, compare=False)
