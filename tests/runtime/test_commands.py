@@ -185,6 +185,8 @@ async def test_orders_go_to_the_owner_of_the_application(tmp_path: Path) -> None
     pair = await formed(tmp_path)
     first, second = desks(pair)
     assert await second.say("move", application="orders") == {"text": "orders runs on node2"}
+    forgotten = {"text": "what failed of orders is forgotten, on both nodes"}
+    assert await first.say("clear", application="orders") == forgotten
     assert await first.say("halt", application="orders") == {"text": "orders is halted"}
     answer = await first.say("run", application="orders", node="local")
     assert answer == {"text": "orders runs on node1"}

@@ -27,6 +27,7 @@ FEATURES: Final[Mapping[str, str]] = {
     "pages": "heartbeats that name any number of volumes at once",
     "failures": "failed starts are counted, and forgotten with time, on both nodes",
     "trials": "nothing is given to a node before it has proven that its disk takes it",
+    "maintenance": "what is in maintenance is left alone by both nodes",
     "wrote-nothing": "a copy whose peer lost its disk is known to be good after a restart",
 }
 

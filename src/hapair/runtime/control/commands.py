@@ -9,6 +9,7 @@ from typing import Final
 from hapair.core.explain import Alarm
 from hapair.core.words.effects import AnswerFence, Reply, Severity
 from hapair.core.words.events import (
+    Clear,
     Command,
     Commanded,
     ConfirmCopy,
@@ -91,6 +92,7 @@ class Commands:
             "run": Verb(self.run),
             "halt": Verb(self.halt),
             "move": Verb(self.move),
+            "clear": Verb(self.clear),
             "confirm": Verb(self.confirm),
             "confirm-copy": Verb(self.confirm_copy),
             "introduce": Verb(self.introduce),
@@ -112,6 +114,7 @@ class Commands:
             "run": self.run,
             "halt": self.halt,
             "move": self.move,
+            "clear": self.clear,
             "introduce": self.introduce,
             "reload": self.reload_built,
             "can-store": self.can_store,
@@ -312,21 +315,26 @@ class Commands:
     async def move(self, call: Call) -> JsonObject:
         return await self._by_owner("move", call, Move(call.text("application")))
 
+    async def clear(self, call: Call) -> JsonObject:
+        return await self._by_owner("clear", call, Clear(call.text("application")))
+
     async def _by_owner(
-        self, verb: str, call: Call, command: Run | Halt | Move, **changed: object
+        self, verb: str, call: Call, command: Run | Halt | Move | Clear, **changed: object
     ) -> JsonObject:
         """Let the owner of the application decide: only it may write the application's record."""
         node = self.node()
         if call.from_peer:
             return await self._of_own(call, command)
-        if not isinstance(command, Halt):  # Stopping must always be possible.
+        if isinstance(command, Run | Move):  # Stopping must always be possible.
             refuse_drift((await self.drifts.look(node.built)).clconf)
         record = node.state.record(command.application)
         if record is not None and record.owner == node.peer.name and node.peer.connected:
             return await self._on_peer(verb, call, **changed)
         return await self._of_own(call, command)
 
-    async def _of_own(self, call: Call, command: Run | Halt | Move) -> JsonObject:
+    async def _of_own(self, call: Call, command: Run | Halt | Move | Clear) -> JsonObject:
+        if isinstance(command, Clear):
+            return await self.command(command)
         if not isinstance(command, Halt):
             self.builder.refuse_beside(command.application)
         if isinstance(command, Move):
@@ -400,7 +408,7 @@ def _error_and_mend(text: str, command: Command) -> tuple[str, str]:
         error, found, rest = text.partition(hint)
         if found:
             return error, hint.lstrip(";, ") + rest
-    why = f" --why {command.application}" if isinstance(command, Run | Halt | Move) else ""
+    why = f" --why {command.application}" if isinstance(command, Run | Halt | Move | Clear) else ""
     return text, f"see: clstat{why}"
 
 
@@ -408,6 +416,6 @@ def _exit_code(refusal: Reply, command: Command, standing: Standing) -> ExitCode
     if GOES_ON in refusal.text:
         return ExitCode.UNFINISHED
     away = any(words in refusal.text for words in PEER_AWAY)
-    if isinstance(command, Run | Halt | Move) and (standing in OUTSIDE or away):
+    if isinstance(command, Run | Halt | Move | Clear) and (standing in OUTSIDE or away):
         return ExitCode.NOT_NOW
     return ExitCode.REFUSED
