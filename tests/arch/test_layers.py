@@ -54,7 +54,7 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         (
             "clbuild", "clbuildapp", "clconfirm", "clevents", "clform", "clhalt", "clhaltapp",
             "clmoveapp", "clresolve", "clrestore", "clrunapp", "clscan", "clstartup", "clstat",
-            "lemsctl",
+            "clmaintain", "lemsctl",
         ),
     ),
 }  # fmt: skip

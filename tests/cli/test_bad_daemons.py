@@ -27,10 +27,15 @@ from tests.config.reference import BUILT
 SAMPLES: Final = {
     "APP": "orders", "NODE": "node2", "TIME": "5s", "WHEN": "2h", "N": "3", "CODE": "7Q2M-9XKD",
     "FILE": "cluster-20260801-101500-7.tar.gz", "STATEMENT": "peer-is-down",
-    "WHAT": "status", "MONITOR": "list",  # Alone it stands where WHAT would.
+    "TEXT": "upgrade", "WHAT": "status", "MONITOR": "list",  # Alone it stands where WHAT would.
 }  # fmt: skip
 # What a command takes in another way than its parser alone tells.
 BESIDES: Final = {
+    "clmaintain": [
+        ("clmaintain", "on", "orders"),
+        ("clmaintain", "on", "orders", "--for", "2h", "--plan"),
+        ("clmaintain", "off", "--cluster"),
+    ],
     "lemsctl": [
         ("lemsctl", "orders", "halt", "port"),
         ("lemsctl", "orders", "check", "port"),
@@ -87,7 +92,7 @@ def teach(daemon: BadDaemon, line: tuple[str, ...]) -> None:
     daemon.answer("ping", {"node": "node1"})
     daemon.answer("why", {"application": "orders", "nodes": []})
     daemon.answer("loss", situations.loss())
-    for verb in ("form", "leave", "run", "halt", "move", "confirm", "confirm-copy"):
+    for verb in ("form", "leave", "run", "halt", "move", "maintain", "confirm", "confirm-copy"):
         daemon.answer(verb, {"text": "so it is"})
     told: JsonObject = {"application": "orders", "steps": STEPS, "volumes": ["orders.data"]}
     daemon.answer("buildapp", told)

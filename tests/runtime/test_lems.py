@@ -196,10 +196,11 @@ async def test_findings_of_this_run_reach_the_core_once_and_of_no_other(house: H
     lems.says(findings={"run": 2, "findings": []})
     await eventually(lambda: len(house.events) == 3)
     at_s = house.clock.now_s
+    wall_s = house.clock.wall_s()
     assert house.events == [
-        Watched(at_s, "orders", 2),
-        Watched(at_s, "orders", 2, (OUT,)),
-        Watched(at_s, "orders", 2),
+        Watched(at_s, "orders", 2, (), wall_s),
+        Watched(at_s, "orders", 2, (OUT,), wall_s),
+        Watched(at_s, "orders", 2, (), wall_s),
     ]
 
 
@@ -257,7 +258,7 @@ async def test_a_lems_that_outlived_a_daemon_is_taken_over(house: House) -> None
     assert not house.events
     house.watch(3)
     await eventually(lambda: bool(lems.words("watch")))
-    assert house.events == [Watched(house.clock.now_s, "orders", 3)]
+    assert house.events == [Watched(house.clock.now_s, "orders", 3, (), house.clock.wall_s())]
     assert not parent.words("fork")
     assert not lems.words("end")
 
@@ -342,7 +343,6 @@ async def test_one_that_does_not_stay_is_told_once_and_waited_for_longer(house: 
     (unwatched,) = house.events
     assert isinstance(unwatched, Unwatched)
     assert "does not stay" in unwatched.why
-    assert names(house.journal).count("unwatched") == 1
     lems = await house.lems()
     for _ in range(int(STAYS_S / SILENT_S) + 2):
         house.clock.now_s += SILENT_S / 1.1

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hapair.cli.pages.maintenance import MaintenanceStatus, read_maintenance
 from hapair.cli.pages.monitors import MonitorStatus, WatchStatus, read_monitors, read_watch
 from hapair.cli.screen.reading import Json, Reader
 
@@ -148,6 +149,7 @@ class NodeStatus:
     peer_seen: PeerSeen
     alarms: tuple[Alarm, ...]
     applications: tuple[ApplicationStatus, ...]
+    maintenance: tuple[MaintenanceStatus, ...] = ()
 
     def application(self, name: str) -> ApplicationStatus | None:
         return next((found for found in self.applications if found.name == name), None)
@@ -219,6 +221,7 @@ def _node(reader: Reader) -> NodeStatus:
             for inner in reader.inners("alarms")
         ),
         applications=tuple(_application(inner) for inner in reader.inners("applications")),
+        maintenance=read_maintenance(reader),
     )
 
 

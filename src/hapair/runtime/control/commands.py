@@ -20,10 +20,12 @@ from hapair.core.words.events import (
     Halt,
     Introduce,
     Leave,
+    Maintain,
     Move,
     Run,
     Start,
 )
+from hapair.model.maintenance import Scope
 from hapair.model.status import Standing, Wanted
 from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
@@ -93,6 +95,7 @@ class Commands:
             "halt": Verb(self.halt),
             "move": Verb(self.move),
             "clear": Verb(self.clear),
+            "maintain": Verb(self.maintain),
             "confirm": Verb(self.confirm),
             "confirm-copy": Verb(self.confirm_copy),
             "introduce": Verb(self.introduce),
@@ -317,6 +320,21 @@ class Commands:
 
     async def clear(self, call: Call) -> JsonObject:
         return await self._by_owner("clear", call, Clear(call.text("application")))
+
+    async def maintain(self, call: Call) -> JsonObject:
+        """Begin or end a maintenance; the cores tell each other."""
+        scope = call.text("scope")
+        if scope not in tuple(Scope):
+            raise RpcError(f'"{scope}" is none of {", ".join(Scope)}', exit_code=ExitCode.USAGE)
+        command = Maintain(
+            Scope(scope),
+            call.text("name", ""),
+            call.flag("on", default=True),
+            call.number("for_s", 0.0),
+            call.text("reason", ""),
+            self.clock.wall_s(),
+        )
+        return await self.command(command)
 
     async def _by_owner(
         self, verb: str, call: Call, command: Run | Halt | Move | Clear, **changed: object

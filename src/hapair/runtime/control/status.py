@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from hapair import __version__
+from hapair.core.applications.maintenance import left_s
 from hapair.core.copies.resync import goes_first
 from hapair.core.explain import Alarm, ApplicationReport, ItemReport, Reason, Report, report, why
 from hapair.core.words.protocol import FEATURES, PROTOCOL
@@ -62,6 +63,7 @@ def node_status(
         "features": dict(FEATURES),
         "drift": {"clconf": drifts.clconf, "applications": dict(drifts.applications)},
         "wall_s": memory.wall_s,
+        "maintenance": _maintenance(state, now_s),
         "networks": _networks(state, told, memory),
         "peer_view": _peer_view(state, told, link) | {"generation": memory.peer_generation},
         "alarms": [
@@ -72,6 +74,19 @@ def node_status(
             for each in told.applications
         ],
     }
+
+
+def _maintenance(state: NodeState, now_s: float) -> list[JsonObject]:
+    return [
+        {
+            "of": each.of,
+            "reason": each.reason,
+            "since_wall_s": each.wall_s,
+            "left_s": _rounded(left_s(state, each, now_s)),
+        }
+        for each in state.stored.maintenance
+        if each.on
+    ]
 
 
 def _third_parties(state: NodeState) -> JsonObject:
@@ -156,7 +171,12 @@ def _application(
         "why": {"rule": decisive.rule, "text": decisive.text},
         "failed_on": list(told.failed_on),
         "failures": [
-            {"node": each.node, "count": each.count, "wall_s": each.wall_s}
+            {
+                "node": each.node,
+                "count": each.count,
+                "wall_s": each.wall_s,
+                "runs": each.runs,
+            }
             for each in told.failures
         ],
         "data_current": told.data_current,

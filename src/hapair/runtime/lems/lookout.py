@@ -187,7 +187,8 @@ class Lookout:
             post.awaited = False
             text = "its monitors find it well for the first time since its start"
             self.journal.add(ANSWERS, text, application=post.application)
-        self.offer(Watched(self.clock.boot_s(), post.application, found.run, findings))
+        at_s, wall_s = self.clock.boot_s(), self.clock.wall_s()
+        self.offer(Watched(at_s, post.application, found.run, findings, wall_s))
 
     def _turned(self, post: Post, monitors: tuple[MonitorState, ...]) -> None:
         former, post.states = post.states, {each.name: each for each in monitors}
@@ -295,7 +296,7 @@ class Lookout:
             post.hint = why
 
     def _tell_core(self, post: Post, now_s: float) -> None:
-        """Say when nobody watches, and when somebody does again; an alarm once for both."""
+        """Say when nobody watches, and when somebody does again."""
         there = post.line is not None and post.ending_s is None
         if post.lost >= LOST_MAX:
             post.why = f"its Lems does not stay: {post.hint}"
@@ -307,9 +308,6 @@ class Lookout:
         if bool(post.why) == bool(post.told_why):
             return
         post.told_why = post.why
-        severity = Severity.WARNING if post.why else Severity.INFO
-        text = f"nobody watches it: {post.why}" if post.why else "it is watched again"
-        self.journal.add("unwatched", text, application=post.application, severity=severity)
         self.offer(Unwatched(self.clock.boot_s(), post.application, post.why))
 
     # What people ask.
