@@ -22,6 +22,7 @@ from hapair.runtime.lems.lookout import (
     FORK_S,
     GRACE_S,
     HISTORY_MAX,
+    LATE_S,
     LOST_MAX,
     SILENT_S,
     STAYS_S,
@@ -217,6 +218,25 @@ async def test_an_application_that_was_started_answers_once(house: House) -> Non
     assert names(house.journal).count("answers") == 1
 
 
+async def test_what_a_start_waits_for_is_told_once(house: House) -> None:
+    house.journal.add("started", "layer program is up", application="orders")
+    lems = await house.watched()
+    lems.says(states={"run": 1, "monitors": [{"name": "port", "state": "waiting", "text": "no"}]})
+    await eventually(lambda: bool(house.lookout.posts["orders"].states))
+    house.later(LATE_S - 0.1)
+    assert "awaited" not in names(house.journal)
+    house.later(0.2)
+    house.later(0.2)
+    assert names(house.journal).count("awaited") == 1
+    assert "port (no)" in str(house.journal.since(0, 100)[-1]["text"])
+    house.journal.add("stopped", "everything of it is down", application="orders")
+    house.journal.add("started", "layer program is up", application="orders")
+    lems.says(findings={"run": 1, "findings": []})
+    await eventually(lambda: "answers" in names(house.journal))
+    house.later(LATE_S)
+    assert names(house.journal).count("awaited") == 1
+
+
 async def test_what_was_found_running_did_not_just_answer(house: House) -> None:
     lems = await house.watched()
     lems.says(findings={"run": 1, "findings": []})
@@ -250,6 +270,7 @@ async def test_states_are_kept_and_told_in_the_history_when_they_are_bad(house: 
 
 async def test_a_lems_that_outlived_a_daemon_is_taken_over(house: House) -> None:
     parent, lems = await house.parent(), await house.lems(run=3)
+    lems.says(states={"run": 3, "monitors": [{"name": "port", "state": "good"}]})
     lems.says(findings={"run": 3, "findings": []})
     line = house.lookout.posts["orders"].line
     assert line is not None
@@ -259,6 +280,7 @@ async def test_a_lems_that_outlived_a_daemon_is_taken_over(house: House) -> None
     house.watch(3)
     await eventually(lambda: bool(lems.words("watch")))
     assert house.events == [Watched(house.clock.now_s, "orders", 3, (), house.clock.wall_s())]
+    assert house.lookout.posts["orders"].states["port"].state == "good"
     assert not parent.words("fork")
     assert not lems.words("end")
 

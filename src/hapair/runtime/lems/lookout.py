@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from math import inf
 from typing import Final
 
 from hapair import __version__
@@ -49,8 +50,11 @@ STAYS_S: Final = 60.0  # One that lives so long did stay.
 LOST_MAX: Final = 3  # So many in a row that did not stay are told to the core.
 HISTORY_MAX: Final = 200  # Of an application.
 CHECK_GRACE_S: Final = 2.0
-GOOD: Final = "good"
 BAD: Final = ("warning", "failed")
+WAITS: Final = ("waiting", "failed")
+STARTED: Final = "started"
+STOPPED: Final = "stopped"
+LATE_S: Final = 5.0  # An application that was started and does not answer is told after it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Post:
     hint: str = ""  # Why the parent could not fork it.
     findings: tuple[Finding, ...] | None = None  # Of this run; None: not looked at all yet.
     awaited: bool = False  # It was started, and has not answered since.
+    late_s: float = 0.0  # When that is told, once.
     states: dict[str, MonitorState] = field(default_factory=dict)
     history: deque[Turned] = field(default_factory=lambda: deque(maxlen=HISTORY_MAX))
 
@@ -116,8 +121,8 @@ class Lookout:
             post.again_s = 0.0
         elif post.line is None:
             post.since_s = self.clock.boot_s()
-        elif post.line.found is not None:
-            self._found(post, post.line.found)
+        else:
+            self._take(post, post.line)  # It may have watched this run before this daemon came.
         self._tend(post)
 
     def refresh(self) -> None:
@@ -127,8 +132,10 @@ class Lookout:
 
     def noted(self, happening: Happening) -> None:
         """Follow the history: who is started has to answer, and is told of when it does."""
-        if happening.name in {"started", "stopped"} and happening.application:
-            self._post(happening.application).awaited = happening.name == "started"
+        if happening.name in {STARTED, STOPPED} and happening.application:
+            post = self._post(happening.application)
+            post.awaited = happening.name == STARTED
+            post.late_s = self.clock.boot_s() + LATE_S
 
     # What Lems and their parent say.
 
@@ -151,15 +158,15 @@ class Lookout:
                     waiting.set_result(word)
             case Found():
                 line.found = word
+            case States():
+                line.states = word
             case NotWatched(why):
                 self._tell_not_watched(line, why)
-            case States(run, monitors) if (post := self._of(line)) and post.run == run:
-                self._turned(post, monitors)
             case _:
                 pass
         if (post := self._of(line)) is not None:
-            if isinstance(word, Found):
-                self._found(post, word)
+            if isinstance(word, Found | States):
+                self._take(post, line)
             self._tend(post)
 
     def gone(self, line: Line) -> None:
@@ -178,9 +185,16 @@ class Lookout:
             return
         post.line, post.since_s, post.ending_s, post.hint = line, now_s, None, ""
 
+    def _take(self, post: Post, line: Line) -> None:
+        """Take over what a Lems said last of the run that is wanted."""
+        if line.states is not None and line.states.run == post.run:
+            self._turned(post, line.states.monitors)
+        if line.found is not None and line.found.run == post.run:
+            self._found(post, line.found)
+
     def _found(self, post: Post, found: Found) -> None:
         findings = found.findings
-        if found.run != post.run or findings == post.findings:
+        if findings == post.findings:
             return
         post.findings = findings
         if post.awaited and not findings:
@@ -243,7 +257,17 @@ class Lookout:
             self._end(post, now_s)
         else:
             self._tell(post, post.line, now_s)
+        if post.awaited and now_s >= post.late_s:
+            self._tell_late(post)
         self._tell_core(post, now_s)
+
+    def _tell_late(self, post: Post) -> None:
+        """Say what keeps an application that was started from answering."""
+        post.late_s = inf
+        bad = [each for each in post.states.values() if each.state in WAITS]
+        names = ", ".join(f"{each.name} ({each.text or each.state})" for each in bad)
+        text = f"it was started, and does not answer yet: {names or 'no monitor has said anything'}"
+        self.journal.add("awaited", text, application=post.application, severity=Severity.WARNING)
 
     def _end_unwanted(self, post: Post, now_s: float) -> None:
         """End the Lems of what does not run here, once that is known."""

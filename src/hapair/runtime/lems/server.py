@@ -15,7 +15,7 @@ from hapair.ports.machine import Clock
 from hapair.ports.programs import Grip
 from hapair.rpc.messages import Malformed
 from hapair.runtime.history.journal_log import Journal
-from hapair.runtime.lems.wire import LINE_BYTES_MAX, Found, Word, read_word
+from hapair.runtime.lems.wire import LINE_BYTES_MAX, Found, States, Word, read_word
 
 CREDENTIALS: Final = struct.Struct("3i")
 CONNECTIONS_MAX: Final = 1024  # 200 applications, and what is being replaced.
@@ -66,6 +66,7 @@ class Line:
         self.version = ""
         self.told: bytes = b""  # What it was told to watch.
         self.found: Found | None = None  # What it found last, of whatever run.
+        self.states: States | None = None
 
     @property
     def open(self) -> bool:
