@@ -300,13 +300,12 @@ class Lookout:
         built = self._built(post.application)
         if built is None or not post.run:
             return
-        watchables = in_force(built.application, self.changes(post.application))
-        told = watch_order(
-            self.journal.node, post.run, built, watchables, self.group(post.application)
-        )
-        if told != line.told:
-            line.told = told
-            line.send(told)
+        changes = self.changes(post.application)
+        if (of := (post.run, built, changes)) == line.told_of:
+            return
+        line.told_of = of
+        watchables, group = in_force(built.application, changes), self.group(post.application)
+        line.send(watch_order(self.journal.node, post.run, built, watchables, group))
 
     def _lost(self, post: Post, why: str) -> None:
         """Take note that its Lems is gone, and let the next one wait longer each time."""
