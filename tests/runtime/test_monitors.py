@@ -242,6 +242,15 @@ async def test_who_runs_it_tells_what_its_monitors_find(tmp_path: Path) -> None:
     assert there["node"] == "node1"
     error = await refused(second.commands.check(Call({"application": "orders", "monitor": "port"})))
     assert error.error == "no Lems watches orders on node1"
+    journal = pair["node1"].journal
+    assert journal is not None
+    journal.add("monitor", "port: failed: refused: by all", application="orders")
+    journal.add("monitor", "port: failed", application="mails")
+    history = (await second.told())["history"]
+    assert isinstance(history, list)
+    (former,) = history
+    assert (former["monitor"], former["state"]) == ("port", "failed")
+    assert former["text"] == "refused: by all"
     shown = first.commands.of_status("orders")
     assert shown["watched"] == {"run": 4, "why": "", "answers": True, "restarts": 3}
     assert "monitors" not in second.commands.of_status("orders")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import Final
 
 from hapair.config.complaints import nearest
@@ -24,12 +25,20 @@ from hapair.model.monitor import (
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.lems.changes import Added, Changes, Halted, Origin, Watchable, in_force, written
 from hapair.runtime.lems.kept import Kept
-from hapair.runtime.lems.lookout import CHECK_GRACE_S, Lookout, Post
+from hapair.runtime.lems.lookout import (
+    CHECK_GRACE_S,
+    HISTORY_MAX,
+    MONITOR,
+    Lookout,
+    Post,
+    Turned,
+)
 from hapair.runtime.node.node import Node
 from hapair.runtime.verbs import Call, Handler, Rights, Verb, Verbs
 
 PEER_S: Final = 2.0
 DIGITS: Final = 3
+EVENTS_MAX: Final = 2000
 HALT: Final = "halt"
 RESUME: Final = "resume"
 REMOVE: Final = "remove"
@@ -103,8 +112,21 @@ class MonitorCommands:
             "period_s": application.monitors.period_s,
             "monitors": self._objects(application, changes, post),
             "changed": list(differences(application, changes)),
-            "history": [asdict(each) for each in post.history] if post is not None else [],
+            "history": self._history(name, post),
         }
+
+    def _history(self, name: str, post: Post | None) -> list[JsonObject]:
+        """Return what its monitors said; what an earlier daemon heard is in the node's history."""
+        here = [asdict(each) for each in post.history] if post is not None else []
+        began_wall_s = post.history[0].wall_s if post is not None and post.history else inf
+        lines = self.lookout.journal.since(0, EVENTS_MAX)
+        told = (
+            _turned(line)
+            for line in lines
+            if line["name"] == MONITOR and line["application"] == name
+        )
+        former = [asdict(each) for each in told if each.wall_s < began_wall_s]
+        return [*former, *here][-HISTORY_MAX:]
 
     async def check(self, call: Call) -> JsonObject:
         """Let one monitor be asked now, where the application runs."""
@@ -275,6 +297,14 @@ def _object(watchable: Watchable, post: Post | None, now_wall_s: float) -> JsonO
         "origin": watchable.origin.value,
         "halted_wall_s": watchable.halted_wall_s,
     }
+
+
+def _turned(line: JsonObject) -> Turned:
+    """Return what a line of the history says of a monitor."""
+    monitor, _, said = str(line["text"]).partition(": ")
+    state, _, text = said.partition(": ")
+    wall_s = line["wall_s"]
+    return Turned(wall_s if isinstance(wall_s, float) else 0.0, monitor, state, text)
 
 
 def _word(application: Application, watchable: Watchable) -> str:

@@ -50,6 +50,7 @@ STAYS_S: Final = 60.0  # One that lives so long did stay.
 LOST_MAX: Final = 3  # So many in a row that did not stay are told to the core.
 HISTORY_MAX: Final = 200  # Of an application.
 CHECK_GRACE_S: Final = 2.0
+MONITOR: Final = "monitor"  # A line of the history: what one turned to.
 BAD: Final = ("warning", "failed")
 WAITS: Final = ("waiting", "failed")
 STARTED: Final = "started"
@@ -226,7 +227,7 @@ class Lookout:
         if worth and self._repeats.told(key, self.clock.boot_s()):
             severity = Severity.WARNING if now.state in BAD else Severity.INFO
             text = f"{now.name}: {now.state}" + (f": {now.text}" if now.text else "")
-            self.journal.add("monitor", text, application=post.application, severity=severity)
+            self.journal.add(MONITOR, text, application=post.application, severity=severity)
 
     # Seeing to it that somebody watches.
 
