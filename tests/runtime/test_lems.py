@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,8 @@ class House:
     grips: list[FakeGrip] = field(default_factory=list)
     built: Built = field(default_factory=configured)
     user: int = 0
+    pid: int = 0  # Of who connects; 0: always another one.
+    pids: Iterator[int] = field(default_factory=lambda: count(1))
     lemses: list[FakeLems] = field(default_factory=list)
     lookout: Lookout = field(init=False)
 
@@ -84,7 +87,7 @@ class House:
             self.journal,
             self.clock,
             self.grip,
-            lambda _: Caller(self.user, 4711),
+            lambda _: Caller(self.user, self.pid or next(self.pids)),
         )
 
     async def connect(self) -> FakeLems:
@@ -114,8 +117,11 @@ class House:
         self.lookout.watch(Watch(application, run))
 
     def later(self, span_s: float) -> None:
-        self.clock.now_s += span_s
-        self.lookout.look()
+        """Let time go by, with all the looks that belong to it."""
+        until_s = self.clock.now_s + span_s
+        while self.clock.now_s < until_s - 1e-9:
+            self.clock.now_s = min(until_s, self.clock.now_s + 1.0)
+            self.lookout.look()
 
     async def watched(self, run: int = 1) -> FakeLems:
         """Return the Lems that watches this run of orders."""
@@ -313,7 +319,7 @@ async def test_a_silent_one_is_replaced_and_the_core_hears_of_it_only_if_that_ta
     house: House,
 ) -> None:
     parent, lems = await house.parent(), await house.watched()
-    house.clock.now_s += SILENT_S - 0.1
+    house.later(SILENT_S - 0.1)
     lems.says(lives=True)
     line = house.lookout.posts["orders"].line
     assert line is not None
@@ -341,6 +347,33 @@ async def test_one_of_another_version_is_replaced_as_soon_as_that_helps(house: H
     await house.lose(lems)
     await eventually(lambda: parent.words("fork") == ["orders"])
     assert not house.events
+
+
+async def test_one_that_connects_again_is_the_same_one(house: House) -> None:
+    house.pid = 4711
+    lems = await house.watched()
+    former = house.lookout.posts["orders"].line
+    again = await house.connect()
+    again.hello("orders", 1, __version__)
+    await eventually(lambda: bool(again.words("watch")))
+    await eventually(lambda: lems.ended)
+    assert house.lookout.posts["orders"].line is not former
+    assert not again.words("end")
+    assert not any(grip.killed for grip in house.grips)
+    parent = await house.parent()
+    await house.parent()
+    await eventually(lambda: parent.ended)
+    assert not any(grip.killed for grip in house.grips)
+
+
+async def test_a_daemon_that_stood_still_takes_nobody_for_silent(house: House) -> None:
+    await house.watched()
+    house.lookout.look()
+    house.clock.now_s += 100.0
+    house.lookout.look()
+    assert house.has()
+    house.later(SILENT_S + 0.1)
+    assert not house.has()
 
 
 async def test_of_two_the_one_that_lives_stays(house: House) -> None:

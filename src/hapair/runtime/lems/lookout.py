@@ -41,6 +41,7 @@ from hapair.runtime.lems.wire import (
 LIFE_S: Final = 2.0  # Between two signs of life.
 SILENT_S: Final = 3 * LIFE_S
 LOOK_S: Final = 0.5
+STOOD_S: Final = 3.0  # This daemon did not look for so long: it stood still, and heard nobody.
 FORK_S: Final = 5.0  # From the order to fork until the Lems has connected.
 # A Lems that outlived a daemon waits for the new one to find out what runs here.
 GRACE_S: Final = 60.0
@@ -108,6 +109,7 @@ class Lookout:
     _checks: dict[int, asyncio.Future[Checked]] = field(default_factory=dict)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
     _repeats: Repeats = field(default_factory=Repeats)
+    _looked_s: float = 0.0
 
     # What the core wants.
 
@@ -146,7 +148,7 @@ class Lookout:
                 former, self.parent = self.parent, line
                 line.version = version
                 if former is not None and former is not line:
-                    former.kill()
+                    former.drop()
                 self.refresh()
             case Hello():
                 self._came(line, word)
@@ -181,9 +183,11 @@ class Lookout:
         post, now_s = self._post(hello.application), self.clock.boot_s()
         line.version = hello.version
         former = post.line
-        if former is not None and former is not line and former.open:
-            line.send(order(end=True))  # One is enough, and that one lives.
-            return
+        if former is not None and former is not line:
+            if former.open and former.pid != line.pid:
+                line.send(order(end=True))  # One is enough, and that one lives.
+                return
+            former.drop()  # The same one has connected again.
         post.line, post.since_s, post.ending_s, post.hint = line, now_s, None, ""
 
     def _take(self, post: Post, line: Line) -> None:
@@ -238,17 +242,18 @@ class Lookout:
 
     def look(self) -> None:
         """Look once at all posts; the time may have made something of them due."""
+        now_s, before_s = self.clock.boot_s(), self._looked_s
+        self._looked_s = now_s
         for post in tuple(self.posts.values()):
+            if post.line is not None and now_s - before_s > STOOD_S:
+                post.line.heard_s = now_s  # Nobody listened: what they said still waits.
+            self._end_silent(post, now_s)
             self._tend(post)
             if post.line is None and self._built(post.application) is None:
                 del self.posts[post.application]
 
     def _tend(self, post: Post) -> None:
         now_s = self.clock.boot_s()
-        if post.line is not None and now_s - post.line.heard_s > SILENT_S:
-            silent_s = now_s - post.line.heard_s
-            post.line.kill()
-            self._lost(post, f"it said nothing for {silent_s:.0f} s, and was ended")
         if not post.wanted:
             self._end_unwanted(post, now_s)
             return
@@ -261,6 +266,12 @@ class Lookout:
         if post.awaited and now_s >= post.late_s:
             self._tell_late(post)
         self._tell_core(post, now_s)
+
+    def _end_silent(self, post: Post, now_s: float) -> None:
+        if post.line is not None and now_s - post.line.heard_s > SILENT_S:
+            silent_s = now_s - post.line.heard_s
+            post.line.kill()
+            self._lost(post, f"it said nothing for {silent_s:.0f} s, and was ended")
 
     def _tell_late(self, post: Post) -> None:
         """Say what keeps an application that was started from answering."""

@@ -59,8 +59,9 @@ class Budget:
 class Line:
     """One connection, of a Lems or of the parent of all."""
 
-    def __init__(self, writer: asyncio.StreamWriter, grip: Grip, now_s: float) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, pid: int, grip: Grip, now_s: float) -> None:
         self._writer = writer
+        self.pid = pid
         self._grip = grip
         self.heard_s = now_s  # When it said something for the last time.
         self.version = ""
@@ -79,10 +80,14 @@ class Line:
         elif self.open:
             self._writer.write(word)
 
+    def drop(self) -> None:
+        """End the connection, not the process."""
+        self._writer.transport.abort()
+
     def kill(self) -> None:
         """End the process at the other end, whatever it does, and the connection."""
         self._grip.kill()
-        self._writer.transport.abort()
+        self.drop()
 
 
 class Listener(Protocol):
@@ -147,7 +152,7 @@ class LemsServer:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int
     ) -> None:
         grip, budget = self._grip(pid), Budget(at_s=self._clock.boot_s())
-        line = Line(writer, grip, self._clock.boot_s())
+        line = Line(writer, pid, grip, self._clock.boot_s())
         try:
             while content := await reader.readuntil(b"\n"):
                 line.heard_s = self._clock.boot_s()
