@@ -39,7 +39,7 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         ("codec", "only_one", "pauses", "places", "priority", "verbs"),
         ("building", "history"),
         ("node",),
-        ("guardians",),
+        ("guardians", "lems"),
         ("jobs",),
         ("control",),
         ("wiring",),
@@ -54,6 +54,7 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         (
             "clbuild", "clbuildapp", "clconfirm", "clevents", "clform", "clhalt", "clhaltapp",
             "clmoveapp", "clresolve", "clrestore", "clrunapp", "clscan", "clstartup", "clstat",
+            "clmaintain", "lemsctl",
         ),
     ),
 }  # fmt: skip

@@ -271,7 +271,7 @@ def failed() -> JsonObject:
         failed_on=["node1", "node2"],
         why={
             "rule": "failed-everywhere",
-            "text": "it failed to start on both nodes: it is tried here again, ever more slowly",
+            "text": "it failed on both nodes: it is tried here again, ever more slowly",
         },
         failures=[
             {"node": "node1", "count": 3, "wall_s": 1767661652.0},
@@ -285,7 +285,7 @@ def failed() -> JsonObject:
     )
     alarm = {
         "name": "failed-everywhere",
-        "text": "it failed to start on both nodes: tried here 3 times, again in 12 s",
+        "text": "it failed on both nodes: tried here 3 times, again in 12 s",
         "application": "orders",
     }
     return status(node("node1", applications=[down], alarms=[alarm]))

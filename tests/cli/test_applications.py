@@ -110,6 +110,16 @@ def test_the_node_is_told_to_the_daemon(daemon: FakeDaemon) -> None:
     assert daemon.asked_for("run") == [{"application": "orders", "node": "node2"}]
 
 
+def test_what_failed_is_forgotten_on_both_nodes_and_nothing_is_started(daemon: FakeDaemon) -> None:
+    daemon.answer("clear", {"text": "what failed of orders is forgotten, on both nodes"})
+    assert "forgotten, on both nodes" in given("clrunapp", "orders", "--clear").out
+    assert daemon.asked_for("clear") == [{"application": "orders"}]
+    assert daemon.asked_for("run") == []
+    came = given("clrunapp", "orders", "--clear", "--node", "node2")
+    assert came.code == ExitCode.USAGE
+    assert "on both nodes" in came.err
+
+
 @pytest.mark.parametrize("command", ORDERS)
 @pytest.mark.usefixtures("root")
 def test_an_application_must_be_named(command: str) -> None:

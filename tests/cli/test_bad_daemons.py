@@ -27,9 +27,20 @@ from tests.config.reference import BUILT
 SAMPLES: Final = {
     "APP": "orders", "NODE": "node2", "TIME": "5s", "WHEN": "2h", "N": "3", "CODE": "7Q2M-9XKD",
     "FILE": "cluster-20260801-101500-7.tar.gz", "STATEMENT": "peer-is-down",
+    "TEXT": "upgrade", "WHAT": "status", "MONITOR": "list",  # Alone it stands where WHAT would.
 }  # fmt: skip
 # What a command takes in another way than its parser alone tells.
 BESIDES: Final = {
+    "clmaintain": [
+        ("clmaintain", "on", "orders"),
+        ("clmaintain", "on", "orders", "--for", "2h", "--plan"),
+        ("clmaintain", "off", "--cluster"),
+    ],
+    "lemsctl": [
+        ("lemsctl", "orders", "halt", "port"),
+        ("lemsctl", "orders", "check", "port"),
+        ("lemsctl", "orders", "add", "tcp", "port=1"),
+    ],
     "clconfirm": [
         ("clconfirm", "copy-is-good", "orders", "--yes", "node1"),
         ("clconfirm", "copy-is-good", "orders", "--plan"),
@@ -39,7 +50,7 @@ BESIDES: Final = {
 CONTENT_WITHOUT: Final = {"clevents", "clscan"}
 # They print until Ctrl-C, or until nobody reads it.
 ENDLESS: Final = ("--watch", "--follow")
-READING: Final = ("status", "events", "why", "loss", "split-look")
+READING: Final = ("status", "events", "why", "loss", "split-look", "monitors")
 STEPS: Final = ["a snapshot is kept", "the copies are connected"]
 
 
@@ -81,12 +92,16 @@ def teach(daemon: BadDaemon, line: tuple[str, ...]) -> None:
     daemon.answer("ping", {"node": "node1"})
     daemon.answer("why", {"application": "orders", "nodes": []})
     daemon.answer("loss", situations.loss())
-    for verb in ("form", "leave", "run", "halt", "move", "confirm", "confirm-copy"):
+    for verb in ("form", "leave", "run", "halt", "move", "maintain", "confirm", "confirm-copy"):
         daemon.answer(verb, {"text": "so it is"})
     told: JsonObject = {"application": "orders", "steps": STEPS, "volumes": ["orders.data"]}
     daemon.answer("buildapp", told)
     daemon.answer("release", {"application": "orders", "steps": STEPS, "told": []})
     daemon.answer("abandon", {"steps": STEPS, "told": [], "aside": ""})
+    about: JsonObject = {"application": "orders"}
+    daemon.answer("monitors", about | {"node": "node1", "monitors": []})
+    daemon.answer("monitor-change", about | {"text": "so it is"})
+    daemon.answer("monitor-check", about | {"node": "node1", "state": "good"})
     daemon.answer("split-look", looked())
     daemon.answer("split-resolve", told)
 

@@ -23,6 +23,7 @@ from hapair.core.words.effects import (
     ResetNode,
     SetBeat,
     Store,
+    Watch,
 )
 from hapair.core.words.events import (
     Beat,
@@ -40,6 +41,7 @@ from hapair.core.words.events import (
     PeerStated,
     ReferencesProbed,
     Tick,
+    Watched,
 )
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
@@ -47,6 +49,7 @@ from hapair.model.application import Application
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from hapair.model.monitor import Finding
 from hapair.model.outcome import Done, Outcome
 from hapair.model.status import Phase, Record, Standing, Version, Wanted
 from tests.sim.settings import Shape, application, built_from
@@ -216,11 +219,33 @@ class Bench:
         self.wait(3.0, hearing=False)
         assert self.stands(Standing.ALONE)
 
+    def finds(self, *findings: Finding, run: int | None = None) -> None:
+        """Let Lems say what it finds in a run, by default in the one that it is to watch."""
+        watched = self.state.watched[NAME] if run is None else run
+        self.do(Watched(self.now_s, NAME, watched, findings))
+
+    def starts_daemon_anew(self) -> None:
+        """Let a new daemon find what runs, and act together with the peer again."""
+        now_s, incarnation = self.now_s + 0.5, self.state.incarnation + 1
+        self.state, effects = node.begin(
+            ME, "boot1", incarnation, self.built, self.state.stored, now_s
+        )
+        self._obey(effects)
+        self.do(DataChanged(now_s, tuple(self.kernel.values())))
+        self.hear()
+        self.peer_says(accepted=incarnation, standing=Standing.CUT)
+        self.peer_says(standing=Standing.TOGETHER)
+        assert self.stands(Standing.TOGETHER)
+
     # --- Out of the core -----------------------------------------------------------------------
 
     def peer_hears_behind(self) -> tuple[str, ...]:
         """Return the resources that the peer was last told never to be promoted here."""
         return [e.state for e in self.effects if isinstance(e, Publish)][-1].behind
+
+    def watches(self) -> list[int]:
+        """Return which runs Lems was told to watch, 0 for none."""
+        return [e.run for e in self.effects if isinstance(e, Watch)]
 
     def notes(self) -> list[str]:
         return [e.name for e in self.effects if isinstance(e, Note)]
@@ -253,7 +278,7 @@ class Bench:
                     self.events.append(Looked(self.now_s, effect_id, found, trouble))
                 case ProbeReferences():
                     self.events.append(self.references_answer())
-                case Act() | Store() | Publish() | SetBeat() | Reply() | Note():
+                case Act() | Store() | Publish() | SetBeat() | Reply() | Note() | Watch():
                     pass
                 case AskWitnesses() | FencePeer() | AnswerFence() | Guard() | ResetNode():
                     pass  # A test answers in its own words.

@@ -4,13 +4,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hapair.core.applications.brake import Frozen
+from hapair.core.applications.health import Sick
 from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.placement import View
 from hapair.core.copies.backing import Comparison
 from hapair.core.right.arbitration import UNANSWERED_MAX, Silence
 from hapair.core.words.effects import Layer
 from hapair.core.words.events import Beat, Form, Leave, PeerApplication, PeerState
-from hapair.core.words.item import Is, Item, ItemState
+from hapair.core.words.item import Health, Is, Item, ItemState
 from hapair.core.words.peer import PeerView, WitnessView
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored, Terms
@@ -18,7 +19,9 @@ from hapair.model.backing import Backing, LastSeen
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Role
-from hapair.model.status import Phase, Record, Standing, Version, Wanted
+from hapair.model.maintenance import Maintenance
+from hapair.model.monitor import NO_MONITORS, Finding, Monitors, Trouble
+from hapair.model.status import Failure, Phase, Record, Standing, Version, Wanted
 from hapair.model.witness import Answer
 from tests.core.bench import ME, NAME, PEER, RESOURCE, built, facts, record
 from tests.sim.settings import application
@@ -210,6 +213,12 @@ def leaving(*, formed: bool, handover: bool = True) -> View:
     return with_state(CAN_RUN, standing=Standing.LEAVING, leave=leave, stored=stored)
 
 
+def maintained(seen: View) -> View:
+    """Return the view of a state in which its node is in maintenance."""
+    held = Maintenance(f"node {ME}", Version(0, 1))
+    return with_state(seen, stored=replace(seen.state.stored, maintenance=(held,)))
+
+
 STALE: Final = {RESOURCE: facts(connection=Connection.SYNC_TARGET)}
 GOALS: Final = {
     "halted": with_state(CAN_RUN, standing=Standing.HALTED),
@@ -226,7 +235,11 @@ GOALS: Final = {
     "wanted-down": replace(CAN_RUN, record=record(wanted=Wanted.DOWN)),
     "leaving": leaving(formed=True),
     "moving": with_state(CAN_RUN, moving=(NAME,)),
+    "maintenance": maintained(CAN_RUN),
     "peer-tries": replace(CAN_RUN, record=record(failed_on=(ME,))),
+    "gave-up": replace(
+        CAN_RUN, record=record(failed_on=(ME, PEER), failures=(Failure(ME, 1, runs=1),))
+    ),
     "failed-everywhere": replace(CAN_RUN, record=record(failed_on=(ME, PEER))),
     "failed-here": replace(
         CAN_RUN, record=record(failed_on=(ME,)), peer=replace(STOPPED_THERE, data_current=False)
@@ -265,6 +278,7 @@ HANDS: Final = {
     "moved": with_state(CAN_RUN, moving=(NAME,)),
     "moving": replace(CAN_RUN, state=replace(RUNNING, moving=(NAME,))),
     "hand-over": leaving(formed=True),
+    "maintenance": maintained(replace(CAN_RUN, record=record(wanted=Wanted.DOWN))),
     "not-together": leaving(formed=True, handover=False),
     "let-lie": with_state(CAN_RUN, fresh=(NAME,), form=Form(autostart=False)),
     "wanted-down": replace(CAN_RUN, record=record(wanted=Wanted.DOWN)),
@@ -276,6 +290,41 @@ HANDS: Final = {
         CAN_RUN, state=RUNNING, application=application(NAME, preferred=PEER, failback=True)
     ),
     "stay": CAN_RUN,
+}
+
+
+SICK: Final = Sick(
+    replace(CAN_RUN, state=replace(RUNNING, stored=replace(RUNNING.stored, records=(record(),)))),
+    record(),
+    Health(run=5, findings=(Finding("process", Trouble.PROGRAM, "it exited"),)),
+)
+
+
+def sick(
+    *troubles: Trouble,
+    monitors: Monitors = NO_MONITORS,
+    seen: View = SICK.seen,
+    **health: Any,  # noqa: ANN401
+) -> Sick:
+    """Return an application whose monitors found these, in a run that is watched."""
+    findings = tuple(Finding(each.value, each, "it fails") for each in troubles)
+    what = replace(seen.application, monitors=monitors)
+    seen = replace(with_state(seen, watched={NAME: 5}), application=what)
+    return Sick(seen, record(), replace(SICK.health, findings=findings, **health))
+
+
+AT_ONCE: Final = Monitors(restarts=0)
+HEALTH: Final = {
+    "well": sick(counted=5),
+    "maintenance": sick(Trouble.DATA, run=4, seen=maintained(SICK.seen)),
+    "not-up": sick(Trouble.DATA, run=4),
+    "mended": sick(Trouble.DATA, counted=5),
+    "travels": sick(Trouble.DATA),
+    "storage": sick(Trouble.DATA, Trouble.STORAGE),
+    "restart": sick(Trouble.DATA, Trouble.PROGRAM),
+    "restarted-in-vain": sick(Trouble.DATA, Trouble.PROGRAM, monitors=AT_ONCE),
+    "peer-tries": sick(Trouble.PROGRAM, monitors=AT_ONCE),
+    "nobody-else": sick(Trouble.PROGRAM, monitors=AT_ONCE, seen=replace(SICK.seen, peer=None)),
 }
 
 

@@ -424,7 +424,7 @@ def test_a_start_that_fails_on_both_nodes_is_answered() -> None:
     assert bench.record.failed_on == (ME,)
     both = replace(bench.record, failed_on=(ME, PEER), version=Version(0, 9))
     bench.peer_says(records=(both,))
-    assert bench.replies()[-1][1].startswith("orders failed to start on both nodes")
+    assert bench.replies()[-1][1].startswith("orders failed on both nodes")
 
 
 def test_a_command_about_an_application_that_is_taken_away_is_answered() -> None:

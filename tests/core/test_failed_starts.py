@@ -105,7 +105,7 @@ def test_a_command_that_failed_is_answered_and_goes_on() -> None:
     bench.command(Run(NAME, ME))
     bench.wait(2.0)
     refused = [text for accepted, text in bench.replies() if not accepted]
-    told = f"{NAME} failed to start on {ME}, and is tried again, ever more slowly"
+    told = f"{NAME} failed on {ME}, and is tried again, ever more slowly"
     assert any(text.startswith(told) for text in refused)
 
 
@@ -126,7 +126,7 @@ def test_the_time_of_a_failure_is_told_as_it_was_on_the_wall() -> None:
     bench.command(Introduce(NAME, Wanted.UP))
     start = next(e for e in bench.effects if isinstance(e, Act) and e.do is Do.START_PROGRAM)
     bench.do(Ended(bench.now_s, start.effect_id, WHY, 1_795_000_000.0))
-    assert bench.record.failures == (Failure(ME, 1, 1_795_000_000),)
+    assert bench.record.failures == (Failure(ME, 1, 1_795_000_000, left=True),)
 
 
 def test_a_new_daemon_waits_before_it_tries_again() -> None:

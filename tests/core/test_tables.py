@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapair.core.applications import brake, goals, hands, last_rung
+from hapair.core.applications import brake, goals, hands, health, last_rung
 from hapair.core.copies import backing
 from hapair.core.members import formation
 from hapair.core.right import arbitration
@@ -27,6 +27,7 @@ TABLES: dict[str, tuple[Sequence[Rule[Any, Any]], Mapping[str, object]]] = {
     "backing": (backing.FOREIGN, situations.BACKING),
     "goal": (goals.GOALS, situations.GOALS),
     "hand-over": (hands.HANDS, situations.HANDS),
+    "health": (health.HEALTH, situations.HEALTH),
     "last-rung": (last_rung.RUNGS, situations.RUNGS),
 }
 ROWS = [(name, row.name) for name, (table, _) in TABLES.items() for row in table]

@@ -10,7 +10,7 @@ from errno import ENOSPC
 from pathlib import Path
 
 from hapair.core.explain import report
-from hapair.core.words.effects import AnswerFence, Reply
+from hapair.core.words.effects import AnswerFence, Reply, Watch
 from hapair.core.words.events import Command, Commanded, Form, Introduce
 from hapair.core.words.stored import Stored
 from hapair.model.application import Program
@@ -93,6 +93,7 @@ class Side:
     strip: Strip = field(default_factory=Strip)
     device: DeviceSeen = field(default_factory=DeviceSeen)
     resets: list[str] = field(default_factory=list)
+    watched: list[Watch] = field(default_factory=list)
     at_step: Callable[[], Awaitable[None]] | None = None  # Called at each step of the daemon.
 
     @property
@@ -155,7 +156,7 @@ class Side:
             self.reset,
         )
         identity = Identity(self.name, "boot", self.incarnation)
-        listeners = Listeners(self.replied, self.fence_answered)
+        listeners = Listeners(self.replied, self.fence_answered, self.watched.append)
         self.node = Node(parts, identity, configuration, stored, listeners)
         self.node.start()
 

@@ -118,6 +118,27 @@ async def test_one_command_forms_both_nodes(tmp_path: Path) -> None:
 
 
 @virtually
+async def test_a_maintenance_holds_on_both_nodes_until_it_is_taken_off(tmp_path: Path) -> None:
+    pair = await formed(tmp_path)
+    first, second = desks(pair)
+    scope = {"scope": "application", "name": "orders"}
+    await second.say("maintain", **scope, on=True, for_s=60.0, reason="upgrade")
+    await asyncio.sleep(1.0)
+    each = nodes_of(await first.say("status"))["node1"]["maintenance"]
+    assert isinstance(each, list)
+    (told,) = each
+    assert (told["of"], told["reason"]) == ("application orders", "upgrade")
+    assert 50.0 < told["left_s"] < 60.0
+    await first.say("maintain", **scope, on=False)
+    await asyncio.sleep(1.0)
+    assert nodes_of(await second.say("status"))["node2"]["maintenance"] == []
+    error = await refused(first.say("maintain", scope="application", name="mails"))
+    assert error.error == "there is no application mails"
+    assert (await refused(first.say("maintain", scope="world"))).exit_code is ExitCode.USAGE
+    pair.end()
+
+
+@virtually
 async def test_a_peer_that_refuses_to_join_is_told_at_once(tmp_path: Path) -> None:
     pair = two(tmp_path)
     first, second = desks(pair)
@@ -185,6 +206,8 @@ async def test_orders_go_to_the_owner_of_the_application(tmp_path: Path) -> None
     pair = await formed(tmp_path)
     first, second = desks(pair)
     assert await second.say("move", application="orders") == {"text": "orders runs on node2"}
+    forgotten = {"text": "what failed of orders is forgotten, on both nodes"}
+    assert await first.say("clear", application="orders") == forgotten
     assert await first.say("halt", application="orders") == {"text": "orders is halted"}
     answer = await first.say("run", application="orders", node="local")
     assert answer == {"text": "orders runs on node1"}

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from hapair import __version__
 from hapair.adapters.files import FileStorage
 from hapair.adapters.heartbeat.datagrams import ReplayGuard
 from hapair.adapters.reset import not_a_machine
 from hapair.config.built_json import dumps
+from hapair.core.words.effects import Watch
 from hapair.core.words.events import Form
 from hapair.core.words.stored import Stored
 from hapair.model.cluster import Cluster
@@ -30,6 +32,7 @@ from hapair.runtime.node.state_file import STATE, dump_state
 from hapair.runtime.places import INCARNATION_DIGITS, Places
 from hapair.runtime.verbs import Call
 from hapair.runtime.wiring import Wiring, connect
+from tests.fakes.lems import FakeGrip, FakeLems
 from tests.fakes.storage import FakeConnections, FakeFiles, FakeLogicalVolumes, FakeLooks
 from tests.fakes.third_parties import DeviceSeen, OneWitness, Strip
 from tests.runtime.conftest import WAIT_S, eventually, names
@@ -89,6 +92,8 @@ class House:
             reset=not_a_machine,
             repair=RepairTools(FakeLogicalVolumes(), FakeConnections(), FakeLooks(), FakeFiles()),
             as_configured=as_configured,
+            grip=FakeGrip,
+            group=lambda name: f"/groups/{name}",
         )
 
     def connect(self, cluster: Cluster, me: str) -> Wires:
@@ -139,6 +144,19 @@ async def test_without_a_cluster_the_daemon_serves_and_says_what_to_type(
         assert error.exit_code is ExitCode.NOT_NOW
         assert await daemon.commands.ping(Call())
         assert await daemon.commands.events(Call())
+
+
+async def test_a_lems_that_comes_is_told_what_the_core_wants(
+    house: House, journal: Journal
+) -> None:
+    house.places.built.write_bytes(dumps(built()))
+    async with house.running(journal) as daemon:
+        lems = await FakeLems.connect(house.places.lems_socket)
+        lems.hello("plain", version=__version__)
+        daemon._watch(Watch("plain", 3))  # noqa: SLF001 - as the core does it
+        await eventually(lambda: bool(lems.words("watch")))
+        assert daemon.commands.watching("plain")["watched"]
+    await lems.close()
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"{}", b'{"format": 99}', b"\xff"])

@@ -20,6 +20,7 @@ from hapair.core.words.effects import (
     ResetNode,
     SetBeat,
     Store,
+    Watch,
 )
 from hapair.core.words.events import (
     Ended,
@@ -123,7 +124,18 @@ def stage(journal: Journal) -> Stage:
 
     tell = told.append
     outlets = Outlets(
-        store, tell, tell, tell, tell, events.append, tell, lambda: tell("fence"), tell, tell, tell
+        store,
+        tell,
+        tell,
+        tell,
+        tell,
+        events.append,
+        tell,
+        lambda: tell("fence"),
+        tell,
+        tell,
+        tell,
+        tell,
     )
     performer = Performer(machine.hands(), outlets, journal, LoopClock(), spawn)
     performer.built = built()
@@ -133,6 +145,11 @@ def stage(journal: Journal) -> Stage:
 async def test_a_reset_is_asked_for(stage: Stage) -> None:
     await stage.performer.perform(ResetNode("orders"))
     assert stage.told == [ResetNode("orders")]
+
+
+async def test_who_is_to_be_watched_is_told(stage: Stage) -> None:
+    await stage.performer.perform(Watch("orders", 3))
+    assert stage.told == [Watch("orders", 3)]
 
 
 def act(do: Do, effect_id: int = 1, resource: str = "orders.data", timeout_s: float = 5.0) -> Act:

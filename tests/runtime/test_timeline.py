@@ -51,6 +51,17 @@ def test_what_is_repeated_counts_when_it_was_done_last() -> None:
     assert found.steps[-1] == Step("promoted", "orders", 3.0)
 
 
+def test_an_application_that_answers_has_come_to_the_end_of_its_failover() -> None:
+    answers = line(11, 53.0, "answers", application="orders")
+    restarted = line(12, 900.0, "started", application="orders")
+    again = line(13, 901.0, "answers", application="orders")
+    other = line(14, 902.0, "started", application="files")
+    (found,) = timelines((*FAILOVER, answers, restarted, again))
+    assert found.steps[-1] == Step("answers", "orders", 3.0)
+    (found,) = timelines((*FAILOVER, answers, restarted, again, other))
+    assert found.steps[-1] == Step("started", "files", 852.0)
+
+
 @pytest.mark.parametrize(
     "after",
     [

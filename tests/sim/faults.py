@@ -8,6 +8,7 @@ from typing import TypeAlias, assert_never
 
 from hapair.core.words.effects import Do
 from hapair.core.words.events import (
+    Clear,
     Command,
     ConfirmCopy,
     ConfirmPeerDown,
@@ -16,6 +17,7 @@ from hapair.core.words.events import (
     Halt,
     Introduce,
     Leave,
+    Maintain,
     Move,
     Run,
     Want,
@@ -417,9 +419,9 @@ class Faults:
 
     def _type(self, node: str, command: Command) -> None:
         match command:
-            case Run(name) | Halt(name) | Move(name):
+            case Run(name) | Halt(name) | Move(name) | Clear(name):
                 self.world.command(self.world.owner(name) or node, command)
-            case Form() | Leave() | Introduce() | Want() | Forget() | ConfirmCopy():
+            case Maintain() | Form() | Leave() | Introduce() | Want() | Forget() | ConfirmCopy():
                 self.world.command(node, command)
             case ConfirmPeerDown():
                 # The operator has looked: nothing is confirmed unless the peer is really off.

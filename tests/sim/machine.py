@@ -77,6 +77,7 @@ class Daemon:
     holds_watchdog: bool = False
     inbox: deque[Parcel] = field(default_factory=deque)
     facts_due: bool = False  # A DataChanged is on its way.
+    watched: dict[str, int] = field(default_factory=dict)  # Which run, by application.
     tick_due: bool = False  # Ticks do not pile up while the daemon is stopped.
     under_way: dict[int, Act] = field(default_factory=dict)  # By effect id.
     spoilt: set[int] = field(default_factory=set)  # Which of these only the time-out ends.

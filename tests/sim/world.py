@@ -20,6 +20,7 @@ from hapair.core.words.effects import (
     ResetNode,
     SetBeat,
     Store,
+    Watch,
 )
 from hapair.core.words.events import Command, ConfirmPeerDown, Event, PeerState, Tick
 from hapair.core.words.state import NodeState
@@ -375,6 +376,8 @@ class World:
                 watchdog.guard(machine, daemon, self.clockwork.now_s, on=on)
             case ResetNode(application):
                 self.reset(machine, f"reset for {application}")
+            case Watch(application, run):
+                daemon.watched[application] = run
             case Reply(request_id):
                 self.replies[request_id] = as_answered(effect)
             case Note():

@@ -9,6 +9,7 @@ from hapair.cli.screen import parsers
 from hapair.cli.screen.progress import ProgressLine
 from hapair.cli.screen.reading import Reader
 from hapair.cli.screen.terminal import filled
+from hapair.rpc.messages import JsonObject
 
 PAGE: Final = parsers.Page(
     name="clbuildapp",
@@ -26,6 +27,10 @@ PAGE: Final = parsers.Page(
         back as it was: it ends as built or as before, and clstat says which and what to type. The
         options of a mount stay what they are; what cannot stay is named before anything begins.
         --plan shows what would be done and changes nothing.
+
+        What lemsctl changed of the monitors stays as it is, and a warning says so. --take-monitors
+        writes what it added and removed into appconf.xml and builds that; --drop-monitors makes
+        the monitors those of appconf.xml again.
 
         --release takes an application out of the cluster again; type it on the node where it runs,
         or ran last. The program is stopped, and the data is mounted there from its own volume, as
@@ -86,6 +91,18 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--release", action="store_true", help="take the application out of the cluster; data stays"
     )
+    monitors = made.add_mutually_exclusive_group()
+    monitors.add_argument(
+        "--take-monitors",
+        action="store_true",
+        help="write into appconf.xml what lemsctl added and removed",
+    )
+    monitors.add_argument(
+        "--drop-monitors", action="store_true", help="drop what lemsctl changed of the monitors"
+    )
+    why = "nothing is built from appconf.xml"
+    for one in ("--release", "--abandon"):
+        made.refuse_beside(one, ("--take-monitors", "--drop-monitors"), why)
     made.refuse_beside("--abandon", ("--release",), "what nobody can read has no name")
     made.add_argument("--plan", action="store_true", help="show what would be done, change nothing")
     parsers.add_json(made)
@@ -104,7 +121,10 @@ def body(options: argparse.Namespace) -> int:
         " was about to end; clstat shows what became of it."
     )
     with goes_on(text), ProgressLine(saying) as progress:
-        result = call("buildapp", {"application": name, "plan": options.plan}, progress.show)
+        args: JsonObject = {"application": name, "plan": options.plan}
+        if options.take_monitors or options.drop_monitors:
+            args["monitors"] = "take" if options.take_monitors else "drop"
+        result = call("buildapp", args, progress.show)
     if options.json:
         print_json(result)
     else:
@@ -182,6 +202,9 @@ def told(result: Reader, name: str, *, planned: bool) -> Iterator[str]:
     for line in result.texts("summary"):
         yield from filled(line)
     steps = result.texts("steps")
+    if not steps and result.texts("summary"):
+        yield "nothing was changed; without --plan this is done" if planned else "done"
+        return
     if not steps:
         yield f"{name} is what its appconf.xml says: there is nothing to do"
         return

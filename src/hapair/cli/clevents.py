@@ -33,7 +33,7 @@ PAGE: Final = parsers.Page(
 
         --failovers shows each failover as a timeline, counted from the moment at which the lost
         node was heard for the last time: silent, detected, granted, decided, promoted, mounted,
-        addresses, started.
+        addresses, started, answers (all monitors of the application find it well).
 
         When the daemon is down, the history of this node is read from its file.
     """,

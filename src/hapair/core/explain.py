@@ -9,8 +9,10 @@ from hapair.core.applications import (
     failures,
     goals,
     hands,
+    health,
     ladder,
     last_rung,
+    maintenance,
     placement,
     unseen,
 )
@@ -27,6 +29,7 @@ from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.backing import Trust
 from hapair.model.data import VolumeFacts
+from hapair.model.maintenance import Maintenance
 from hapair.model.status import Failure, Phase, Standing, Wanted
 
 KIB: Final = 1024
@@ -67,7 +70,7 @@ class ApplicationReport:
     phase: Phase
     reasons: tuple[Reason, ...]  # The row of each table that holds, the decisive one first.
     failed_on: tuple[str, ...]
-    failures: tuple[Failure, ...]  # How often and when it failed to start, by node.
+    failures: tuple[Failure, ...]  # How often and when it failed, by node.
     data_current: bool
     items: tuple[ItemReport, ...]
     facts: tuple[VolumeFacts | None, ...]  # In the order of the volumes; None: not up.
@@ -135,6 +138,12 @@ def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
         Reason("goal", goal.name, goal.because),
         Reason("hand-over", hand.name, hand.because),
     ]
+    sick = health.judge(state, application)
+    if sick is not None:
+        reasons.append(Reason("health", sick.name, sick.because))
+    held = maintenance.holds(state, application.name)
+    if held is not None:
+        reasons.append(Reason("maintenance", held.of, maintenance_text(state, held)))
     rung = last_rung.judge(state, application)
     if rung is not None:
         reasons.append(Reason("last-rung", rung.name, rung.because))
@@ -142,6 +151,14 @@ def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
     if membership_reason is not None:
         reasons.append(membership_reason)
     return tuple(reasons)
+
+
+def maintenance_text(state: NodeState, held: Maintenance) -> str:
+    """Say what is in maintenance, why, and for how long."""
+    left_s = maintenance.left_s(state, held, state.now_s)
+    until = "until: clmaintain off" if left_s is None else f"for {left_s:.0f} s more"
+    why = f" ({held.reason})" if held.reason else ""
+    return f"{held.of} is in maintenance{why}, {until}"
 
 
 def _membership_reason(state: NodeState) -> Reason | None:
@@ -235,15 +252,32 @@ def _third_party_alarms(state: NodeState) -> list[Alarm]:
 
 
 def _failed(state: NodeState, seen: placement.View) -> Alarm:
-    """Say what failed to start here, how often, and when it is tried again."""
+    """Say what failed here, how often, and when it is tried again."""
     name = seen.application.name
     here = state.failures[name, state.me]
+    rests = seen.record is not None and failures.gave_up(state, seen.record)
     again_s = failures.again_at_s(state, name) - state.now_s
     when = f"in {again_s:.0f} s" if again_s > 0 else "now"
     where = "both nodes" if seen.failed_there else f"{state.me}, and the other node cannot run it"
     times = "once" if here.count == 1 else f"{here.count} times"
-    text = f"it failed to start on {where}: tried here {times}, again {when}"
+    if rests:
+        text = f"its monitors found it failed on {where}: {times} here; it is tried again {when}"
+        return Alarm("gave-up", f"{text}, or with: clrunapp {name} --clear", name)
+    text = f"it failed on {where}: tried here {times}, again {when}"
     return Alarm("failed-everywhere" if seen.failed_there else "failed-here", text, name)
+
+
+def _found(state: NodeState, application: Application) -> list[Alarm]:
+    """Say what its monitors find, and that nobody watches it."""
+    name, told = application.name, health.of(state, application.name)
+    rule, found = health.judge(state, application), []
+    if rule is not None and rule.answer is health.Cure.TELL:
+        what = "; ".join(f"{each.monitor}: {each.text}" for each in told.findings)
+        found.append(Alarm("monitor-failed", f"{rule.because} ({what})", name))
+    if health.is_silent_for_long(state, name):
+        text = f"nobody watches it: {told.silent}"
+        found.append(Alarm("unwatched-for-long", text, name))
+    return found
 
 
 def _disk_of_peer(state: NodeState) -> list[Alarm]:
@@ -393,6 +427,11 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     if state.standing is Standing.ALONE and placement.is_lost(seen) and not unprovable:
         text = f"it ran on {state.peer_name}, and the copy of the data here {_lack(state, name)}"
         found.append(Alarm("stale-data", text, name))
+    held = maintenance.holds(state, name)
+    wanted = seen.wanted is not Wanted.DOWN
+    if state.standing is Standing.ALONE and wanted and not seen.mine and held is not None:
+        text = f"it ran on {state.peer_name}, and is not taken over"
+        found.append(Alarm("held-back", f"{text}: {maintenance_text(state, held)}", name))
     if commands.phase(state, application) is Phase.STUCK:
         text = f"it cannot be stopped on this node: {ladder.resistance(state, name)}"
         found.append(Alarm("stuck", text, name))
@@ -403,6 +442,7 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     found += _frozen_by_hand(state, name)
     found += _differing(state, name)
     found += _vanished(state, name)
+    found += _found(state, application)
     found += _written_behind(state, name)
     found += unprovable
     return found

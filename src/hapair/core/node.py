@@ -12,12 +12,15 @@ from hapair.core.applications import (
     endings,
     failures,
     hands,
+    health,
     items,
     ladder,
     last_rung,
     layers,
+    maintenance,
     mounts,
     reconnect,
+    runs,
     trials,
     unseen,
     upkeep,
@@ -54,6 +57,8 @@ from hapair.core.words.events import (
     ReferencesProbed,
     Start,
     Tick,
+    Unwatched,
+    Watched,
     WitnessAnswered,
 )
 from hapair.core.words.peer import WitnessView
@@ -203,6 +208,10 @@ def _absorb(turn: Turn, event: Event) -> None:
             endings.absorb_looks(turn, answers)
         case LookAgain(_, seen):
             upkeep.doubt(turn, seen)
+        case Watched():
+            health.absorb_found(turn, event)
+        case Unwatched():
+            health.absorb_silence(turn, event)
         case Commanded(_, request_id, command):
             commands.handle(turn, request_id, command)
         case Configured(_, built):
@@ -243,7 +252,9 @@ def _settle(turn: Turn) -> None:
     diskless.settle(turn)
     missed.settle(turn)
     witness.settle(turn)
+    maintenance.settle(turn)
     failures.settle(turn)
+    health.settle(turn)
     turn.change(claims=())
     for application, goal in hands.settle(turn):
         stopped = items.is_stopped(turn.state, application.name)
@@ -258,6 +269,8 @@ def _settle(turn: Turn) -> None:
                 ladder.take_down(turn, application, Layer.ATTACHED)
             case Goal.STANDBY | Goal.GIVE_WAY:
                 layers.bring_up(turn, application, Layer.ATTACHED)
+            case Goal.UP if health.stops(turn, application):
+                pass
             case Goal.DATA | Goal.UP if turn.state.now_s < failures.again_at_s(
                 turn.state, application.name
             ):
@@ -277,6 +290,7 @@ def _settle(turn: Turn) -> None:
     reconnect.settle(turn)
     _finish_leaving(turn)
     _forget_fresh(turn)
+    runs.settle(turn)
     commands.settle(turn)
 
 
@@ -382,6 +396,7 @@ def peer_state_of(state: NodeState) -> PeerState:
         stored_for=state.stored.stored_for,
         speaks=OURS,
         terms=terms.said(state),
+        maintenance=state.stored.maintenance,
     )
 
 

@@ -64,11 +64,13 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How often an application failed to start on a node, until that is forgotten."""
+    """How often an application failed on a node, until that is forgotten."""
 
     node: str
     count: int
     wall_s: int = 0  # When it failed last, by that node's wall clock: for people only.
+    runs: int = 0  # How many of these were found by its monitors: it had started.
+    left: bool = False  # It was taken away from there for that: it does not fall back soon.
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,9 @@ class Record:
     owner: str
     version: Version
     wanted: Wanted
-    failed_on: tuple[str, ...] = ()  # Nodes on which the last start failed.
-    failures: tuple[Failure, ...] = ()  # One for each node on which any start failed of late.
+    # Nodes on which the last start failed, or on which its monitors failed too often.
+    failed_on: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()  # One for each node on which it failed of late.
 
     def forgiven(self, *nodes: str) -> "Record":
         """Return it without what failed on these nodes."""

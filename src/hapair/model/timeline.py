@@ -6,9 +6,11 @@ from typing import Final
 
 OPENING: Final = "silent"  # The moment at which the peer was heard for the last time.
 CLOSING: Final = "together"  # The peer is back: what follows belongs to no failover.
+ANSWERS: Final = "answers"  # Its monitors find it well for the first time since its start.
 # The parts of a failover in their order; those after "granted" are told per application.
 STEPS: Final = (
     OPENING, "detected", "granted", "decided", "promoted", "mounted", "addresses", "started",
+    ANSWERS,
 )  # fmt: skip
 
 
@@ -60,7 +62,7 @@ def timelines(history: Iterable[Happening]) -> tuple[Timeline, ...]:
         if parts and _ends(parts[0], happening):
             found.append(_timeline(parts))
             parts = []
-        if happening.name == OPENING or (parts and happening.name in STEPS):
+        if happening.name == OPENING or (parts and _belongs(parts, happening)):
             parts.append(happening)
     if parts:
         found.append(_timeline(parts))
@@ -70,6 +72,14 @@ def timelines(history: Iterable[Happening]) -> tuple[Timeline, ...]:
 def _ends(opening: Happening, happening: Happening) -> bool:
     elsewhere = happening.node != opening.node or happening.at_s < opening.at_s
     return elsewhere or happening.name in {OPENING, CLOSING}
+
+
+def _belongs(parts: list[Happening], happening: Happening) -> bool:
+    """Tell whether it is a step of this failover; what is started again later is none of it."""
+    answers = any(
+        part.name == ANSWERS and part.application == happening.application for part in parts
+    )
+    return happening.name in STEPS and not answers
 
 
 def _timeline(parts: list[Happening]) -> Timeline:

@@ -47,3 +47,13 @@ class Programs(Protocol):
         Raises OSError, TimeoutError for one, when nobody could look: that says nothing.
         """
         ...
+
+
+class Grip(Protocol):
+    """Holds on to one process: a later one that has its number is never meant."""
+
+    def kill(self) -> None:
+        """End it at once; nothing happens when it has ended already."""
+        ...
+
+    def close(self) -> None: ...

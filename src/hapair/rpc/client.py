@@ -40,8 +40,11 @@ NEEDED: Final[dict[str, dict[str, type]]] = {
     "loss": {"applications": list},
     **{
         verb: {"text": str}
-        for verb in ("form", "leave", "run", "halt", "move", "confirm", "confirm-copy")
+        for verb in ("form", "leave", "run", "halt", "move", "maintain", "confirm", "confirm-copy")
     },
+    "monitors": {"application": str, "monitors": list},
+    "monitor-change": {"application": str, "text": str},
+    "monitor-check": {"application": str, "state": str},
     "abandon": {"steps": list, "told": list},
     "buildapp": {"application": str, "steps": list},
     "release": {"application": str, "steps": list, "told": list},

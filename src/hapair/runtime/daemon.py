@@ -17,7 +17,7 @@ from typing import Final
 from hapair import __version__
 from hapair.config.built_json import loads as loads_built
 from hapair.config.codec import DamagedError, NewerFormatError
-from hapair.core.words.effects import Severity
+from hapair.core.words.effects import Severity, Watch
 from hapair.core.words.events import Command
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
@@ -25,6 +25,7 @@ from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.building.drift import DriftWatch
 from hapair.runtime.building.files import is_building
 from hapair.runtime.control.commands import Commands
+from hapair.runtime.control.monitors import MonitorCommands
 from hapair.runtime.control.server import ControlServer
 from hapair.runtime.guardians.host_settings import HostSettings
 from hapair.runtime.guardians.resync_guardian import ResyncGuardian
@@ -32,15 +33,19 @@ from hapair.runtime.guardians.running_options import RunningOptions
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.catch_up import CatchUp
+from hapair.runtime.jobs.monitors import MonitorsBuilt
 from hapair.runtime.jobs.resolve import SplitBrainResolver
 from hapair.runtime.jobs.split_side import LocalSide
+from hapair.runtime.lems.kept import FILE, Kept, read_kept
+from hapair.runtime.lems.lookout import Lookout
+from hapair.runtime.lems.server import LemsServer
 from hapair.runtime.node.loop import aside, until_broken
 from hapair.runtime.node.node import Identity, Listeners, Node, Parts
 from hapair.runtime.node.state_file import STATE, load_state
 from hapair.runtime.only_one import claim
 from hapair.runtime.places import INCARNATION, INCARNATION_DIGITS, Places
 from hapair.runtime.priority import protect, settle_memory
-from hapair.runtime.verbs import Call
+from hapair.runtime.verbs import Call, Verb
 from hapair.runtime.wiring import Wiring, wire
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -94,9 +99,13 @@ class Daemon:
     resolver: SplitBrainResolver = field(init=False)
     guardian: ResyncGuardian = field(init=False)
     options: RunningOptions = field(init=False)
+    lookout: Lookout = field(init=False)
+    kept: Kept = field(init=False)
+    monitors: MonitorCommands = field(init=False)
     spawn: Callable[[Coroutine[object, object, None]], object] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._make_lookout()
         self.settings = HostSettings(self.running_node, self.wiring.as_configured, self.journal)
         self.commands = Commands(
             self.running_node,
@@ -106,6 +115,7 @@ class Daemon:
             self.wiring.clock,
             self._builder(),
             self.settings.alarms,
+            watching=self.monitors.of_status,
         )
         wiring = self.wiring
         side = LocalSide(self.running_node, wiring.repair, wiring.clock, self.places.looks)
@@ -120,6 +130,31 @@ class Daemon:
             self.guardian.order.passes_over,
             self.guardian.order.forget,
         )
+
+    def _make_lookout(self) -> None:
+        wiring, journal = self.wiring, self.journal
+        self.kept = Kept(
+            wiring.keep,
+            wiring.clock,
+            journal,
+            lambda: self.running_node().peer,
+            read_kept(wiring.storage.load(FILE), journal),
+        )
+        self.lookout = Lookout(
+            wiring.clock,
+            journal,
+            lambda event: self.running_node().offer(event),
+            lambda: self.node.built if self.node is not None else None,
+            self.kept.of,
+            wiring.group,
+        )
+        self.kept.changed = self.lookout.refresh
+        journal.follow(self.lookout.noted)
+        self.monitors = MonitorCommands(self.running_node, self.lookout, self.kept)
+
+    def _watch(self, wanted: Watch) -> None:
+        """Take the core's order aside: nothing of Lems may delay or end what decides."""
+        asyncio.get_running_loop().call_soon(self.lookout.watch, wanted)
 
     def _builder(self) -> ApplicationBuilder:
         wiring = self.wiring
@@ -148,12 +183,18 @@ class Daemon:
     async def run(self) -> None:
         """Serve until a signal or a bug ends it; what runs on this node is left alone."""
         verbs = self.commands.verbs() | self.resolver.verbs() | self.guardian.verbs()
+        verbs |= self.monitors.verbs()
+        build = MonitorsBuilt(self.commands.builder.buildapp, self.kept, self.places)
+        verbs["buildapp"] = Verb(build.buildapp, cancellable=True)
         control = ControlServer(self.places.control_socket, verbs, self.journal)
+        place, clock = self.places.lems_socket, self.wiring.clock
+        lems = LemsServer(place, self.lookout, self.journal, clock, self.wiring.grip)
         try:
             async with asyncio.TaskGroup() as group:
                 self.spawn = group.create_task
                 group.create_task(_until_signal())
                 await control.open()
+                await lems.open()
                 await self._try_to_start()
                 group.create_task(self._stay_alive())
                 settle_memory()
@@ -162,6 +203,7 @@ class Daemon:
             self.journal.add("stopping", "the daemon stops; what runs here goes on")
         finally:
             self.wiring.supervisor.notify("STOPPING=1")
+            await lems.close()
             await control.close()
 
     async def _try_to_start(self) -> None:
@@ -202,12 +244,13 @@ class Daemon:
             str(self.places.memory),
         )
         identity = Identity(me, self.boot_id, self.incarnation)
-        listeners = Listeners(self.commands.answered, self.commands.fence_answered)
+        listeners = Listeners(self.commands.answered, self.commands.fence_answered, self._watch)
         node = Node(parts, identity, built, stored, listeners)
         catch_up = CatchUp(
             self.running_node, self.reload, self.places, self.journal, self.wiring.resource_files
         )
         asked = self.commands.for_peer() | catch_up.for_peer() | self.resolver.for_peer()
+        asked |= self.kept.for_peer() | self.monitors.for_peer()
         for verb, handler in asked.items():
             node.peer.on_request(verb, handler)
         node.start()
@@ -217,6 +260,8 @@ class Daemon:
             self.guardian.run,
             self.options.run,
             self.settings.run,
+            self.lookout.run,
+            self.kept.run,
         ):
             self.spawn(aside(work, self.journal))
         node.watched = lambda: (self.guardian.kept(), self.guardian.paces())

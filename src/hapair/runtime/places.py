@@ -84,6 +84,10 @@ class Places:
         return self.run / "control.sock"
 
     @property
+    def lems_socket(self) -> Path:
+        return self.run / "lems.sock"
+
+    @property
     def looks(self) -> Path:
         """Where snapshots are mounted, read-only, while their files are compared."""
         return self.run / "look"

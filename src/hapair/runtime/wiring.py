@@ -21,6 +21,7 @@ from hapair.adapters.files import FileStorage
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.adapters.filesystem.looks import MountedLooks
 from hapair.adapters.filesystem.native import NativeFileSystems
+from hapair.adapters.grip import PidGrip
 from hapair.adapters.heartbeat.beside import UdpHeartbeats
 from hapair.adapters.heartbeat.datagrams import ReplayGuard
 from hapair.adapters.lvm.adapter import LvmAdapter
@@ -41,7 +42,7 @@ from hapair.model.node_facts import NodeFacts
 from hapair.model.outcome import Refused, Unknown
 from hapair.ports.arbiters import Fencing, Witnesses
 from hapair.ports.machine import Clock, Storage, Supervisor, WatchdogDevice
-from hapair.ports.programs import CommandRunner
+from hapair.ports.programs import CommandRunner, Grip
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.building.files import NewFile, ResourceFiles
 from hapair.runtime.building.keys import replication_secret
@@ -80,6 +81,8 @@ class Wiring:
     reset: Callable[[str], Refused | Unknown]
     repair: RepairTools
     as_configured: Callable[[str], Awaitable[NodeFacts | None]]
+    grip: Callable[[int], Grip]
+    group: Callable[[str], str]  # The folder of an application's control group.
     loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
 
@@ -113,6 +116,8 @@ def wire(places: Places, *, protected: bool) -> Wiring:
         reset=reset_machine if places.real else not_a_machine,
         repair=make_repair_tools(places, run),
         as_configured=lambda me: as_configured(places, run, me),
+        grip=PidGrip,
+        group=lambda application: str(root_of_applications() / application),
         loop=NamesLoop,
     )
 

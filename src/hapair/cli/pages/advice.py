@@ -54,6 +54,13 @@ ADVICE: Final = {
     " this tries at once: clrunapp {application}",
     "failed-here": "clevents --application {application} tells the cause; once it is mended, this"
     " tries at once: clrunapp {application}",
+    "gave-up": "lemsctl {application} history tells the cause, as does clevents --application"
+    " {application}; once it is mended, this tries at once: clrunapp {application} --clear",
+    "monitor-failed": "lemsctl {application} status; nothing that is restarted or moved helps here:"
+    f" {RUNBOOKS}/20-disk-full-or-corrupt.md",
+    "unwatched-for-long": "on the node that runs it: systemctl status hapair-lems.service; the"
+    " application itself goes on",
+    "held-back": "clmaintain status; once you are done: clmaintain off",
     "peer-tries": "wait for the other node; clevents --application {application} tells the cause",
     "stale-data": "bring {peer} back: its copy is newer than this one",
     "stuck": "clstat --why {application} names what holds it; end that, the stop is tried again",
@@ -86,6 +93,7 @@ MILD: Final = frozenset(
         "no-redundancy",
         "no-room",
         "takes-back",
+        "unwatched-for-long",
         "unprotected",
         "witness-lost",
         "yields",

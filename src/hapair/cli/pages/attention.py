@@ -7,12 +7,15 @@ from typing import Final
 
 from hapair.cli.pages import disks
 from hapair.cli.pages.advice import MILD, advice_for
+from hapair.cli.pages.monitors import bad_texts
 from hapair.cli.pages.status import ApplicationStatus, KeptCopy, NodeStatus, Status, VolumeStatus
 from hapair.cli.pages.steps import failed_text
 from hapair.cli.screen.terminal import span_text
 
 # By default a heartbeat is sent every 0.4 s: so many are not lost by accident.
 NETWORK_SILENT_S: Final = 5.0
+HALTED_LONG_S: Final = 3600.0  # A monitor that is halted for longer was probably forgotten.
+MONITOR_FAILED: Final = "monitor-failed"
 WRITTEN: Final = "written-behind"
 UNPROVEN: Final = "unproven-copy"
 UNPROTECTED: Final = "unprotected"
@@ -115,6 +118,9 @@ def _application(status: Status, name: str, *, alarmed: bool) -> Iterator[Findin
             failed_text(application),
             f"see clevents --application {name}; mend it, then: clmoveapp {name}",
         )
+    alarms = (alarm for each in status.nodes() for alarm in each.alarms)
+    acted = any(alarm.name == MONITOR_FAILED and alarm.application == name for alarm in alarms)
+    yield from _monitors(node, application, acted=acted)
     lonely = status.local.standing != "together" or disks.any_unable(status)
     told = any(
         a.name == WRITTEN and a.application == name for n in status.nodes() for a in n.alarms
@@ -124,6 +130,22 @@ def _application(status: Status, name: str, *, alarmed: bool) -> Iterator[Findin
         yield from _volume(node, name, volume, blocked=blocked, lonely=lonely or told)
     for each in status.nodes():
         yield from _resyncs(each, name)
+
+
+def _monitors(
+    node: NodeStatus, application: ApplicationStatus, *, acted: bool
+) -> Iterator[Finding]:
+    """Yield what its monitors find, unless an alarm tells that, and who was halted for long."""
+    name = application.name
+    for text in () if acted else bad_texts(application.monitors):
+        yield Finding(Weight.WARNING, name, f"monitor {text}", f"lemsctl {name} status")
+    for each in application.monitors:
+        since_wall_s = each.halted_wall_s
+        if since_wall_s is None or node.wall_s - since_wall_s < HALTED_LONG_S:
+            continue
+        halted = span_text(node.wall_s - since_wall_s)
+        text = f"monitor {each.name} has been halted for {halted}: nobody looks at that"
+        yield Finding(Weight.WARNING, name, text, f"lemsctl {name} resume {each.name}")
 
 
 def _should_run(node: NodeStatus, application: ApplicationStatus) -> bool:

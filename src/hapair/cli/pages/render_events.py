@@ -16,6 +16,7 @@ MEANINGS: Final = {
     "mounted": "file systems checked and mounted",
     "addresses": "addresses added and announced",
     "started": "the program runs",
+    "answers": "all its monitors find it well",
 }
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hapair.cli.pages.attention import Finding, Weight, kept_text, owner_view
+from hapair.cli.pages.maintenance import maintenance_lines, of_application
+from hapair.cli.pages.monitors import awaited, bad_texts
 from hapair.cli.pages.status import (
     ApplicationStatus,
     NetworkStatus,
@@ -80,6 +82,7 @@ def _cluster(page: Page, paint: Paint) -> Iterator[str]:
     text = f"epoch {local.epoch}{right}; configuration {local.generation}{_drift_text(local)}"
     yield from _arbitration(local, paint)
     yield f"  {text}"
+    yield from maintenance_lines(local.maintenance)
     if remote is not None and remote.version != local.version:
         yield f"  versions: {local.node} {local.version}, {remote.node} {remote.version}"
     if remote is not None:
@@ -176,6 +179,8 @@ def _applications(page: Page, paint: Paint) -> Iterator[str]:
         node, application = view
         style = PHASE_STYLES.get(application.phase, Style.WARNING)
         state = paint(style, state_text(page.status, node, application))
+        if of_application(node.maintenance, name, node.node) is not None:
+            state += ", in maintenance"
         data = data_summary(node, application)
         text = f"{state}, {data}" if data else state
         yield from filled(text, f"  {name:<{width}}  ")
@@ -246,6 +251,13 @@ def _details(page: Page, node: NodeStatus, application: ApplicationStatus) -> It
     rows += [
         ("kept", kept_text(node, kept)) for volume in application.volumes for kept in volume.kept
     ]
+    rows += [("monitor", text) for text in bad_texts(application.monitors)]
+    if application.watch is not None and not application.watch.answers:
+        told = awaited(application.monitors) or "its Lems has not said anything yet"
+        rows.append(("answers", f"not yet since its start; waits for {told}"))
+    if application.changed:
+        text = f"{', '.join(application.changed)}: differs from appconf.xml"
+        rows.append(("monitors", f"{text} (lemsctl {application.name})"))
     if following := next_step(application):
         rows.append(("next", following))
     rows += [("blocked", text) for text in blocks(application)]

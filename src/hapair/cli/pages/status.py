@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hapair.cli.pages.maintenance import MaintenanceStatus, read_maintenance
+from hapair.cli.pages.monitors import MonitorStatus, WatchStatus, read_monitors, read_watch
 from hapair.cli.screen.reading import Json, Reader
 
 
@@ -71,6 +73,7 @@ class FailureStatus:
     node: str
     count: int
     wall_s: float  # Of the last one; 0: not known.
+    runs: int = 0  # How many of them its monitors found.
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,9 @@ class ApplicationStatus:
     program: str
     volumes: tuple[VolumeStatus, ...]
     items: tuple[ItemStatus, ...]
+    monitors: tuple[MonitorStatus, ...] = ()
+    changed: tuple[str, ...] = ()  # How the monitors differ from appconf.xml.
+    watch: WatchStatus | None = None  # None: it does not run there, or an old version tells.
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,7 @@ class NodeStatus:
     peer_seen: PeerSeen
     alarms: tuple[Alarm, ...]
     applications: tuple[ApplicationStatus, ...]
+    maintenance: tuple[MaintenanceStatus, ...] = ()
 
     def application(self, name: str) -> ApplicationStatus | None:
         return next((found for found in self.applications if found.name == name), None)
@@ -214,6 +221,7 @@ def _node(reader: Reader) -> NodeStatus:
             for inner in reader.inners("alarms")
         ),
         applications=tuple(_application(inner) for inner in reader.inners("applications")),
+        maintenance=read_maintenance(reader),
     )
 
 
@@ -255,13 +263,21 @@ def _application(reader: Reader) -> ApplicationStatus:
         because=why.text("text"),
         failed_on=reader.texts("failed_on"),
         failures=tuple(
-            FailureStatus(inner.text("node"), inner.whole("count"), inner.number("wall_s") or 0.0)
+            FailureStatus(
+                inner.text("node"),
+                inner.whole("count"),
+                inner.number("wall_s") or 0.0,
+                inner.whole("runs"),
+            )
             for inner in reader.inners("failures")
         ),
         addresses=reader.texts("addresses"),
         program=reader.text("program"),
         volumes=tuple(_volume(inner) for inner in reader.inners("volumes")),
         items=tuple(_item(inner) for inner in reader.inners("items")),
+        monitors=read_monitors(reader),
+        changed=reader.texts("changed"),
+        watch=read_watch(reader.inner("watched")),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from hapair.cli.common import ExitCode, ask, print_json
 from hapair.cli.pages.asking import ask_status
 from hapair.cli.pages.attention import owner_view
+from hapair.cli.pages.monitors import WatchStatus, bad_texts, summary
 from hapair.cli.pages.render_status import copies_text, state_text
 from hapair.cli.pages.status import ApplicationStatus, NodeStatus, Status
 from hapair.cli.pages.steps import blocks, next_step
@@ -101,3 +102,25 @@ def _steps(node: NodeStatus, application: ApplicationStatus) -> Iterator[str]:
         yield from filled(text, "  blocked  ")
     for volume in application.volumes:
         yield from filled(f"{volume.resource}: {copies_text(node, volume)}", "  data     ")
+    if application.watch is not None:
+        yield from _monitors(application, application.watch)
+
+
+def _monitors(application: ApplicationStatus, watch: WatchStatus) -> Iterator[str]:
+    """Yield what watches it, and how often it is restarted here before it moves."""
+    told = f"nobody: {watch.why}" if watch.why else summary(application.monitors)
+    yield from filled(f"{told}; {restarts_text(application, watch)}", "  watched  ")
+    for text in bad_texts(application.monitors):
+        yield from filled(text, "  monitor  ")
+    if application.changed:
+        text = f"{', '.join(application.changed)}: differs from appconf.xml"
+        yield from filled(text, "  monitors ")
+
+
+def restarts_text(application: ApplicationStatus, watch: WatchStatus) -> str:
+    """Say how often it is restarted here before it moves, and how many of that are left."""
+    here = (each.runs for each in application.failures if each.node == application.owner)
+    left = watch.restarts - sum(here)
+    if watch.restarts == 0:
+        return "a failure moves it at once"
+    return f"{max(left, 0)} of {watch.restarts} restarts here are left before it moves"

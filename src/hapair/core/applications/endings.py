@@ -178,9 +178,12 @@ def _stop_ended(turn: Turn, item: Item, item_state: ItemState, doing: Do, outcom
             unsure = isinstance(outcome, Unknown) or item_state.known is Is.DOWN
             # What is spent is known well enough: it is taken down once more.
             unsure = unsure and not item_state.spent
+            # Of a program that is dead already a stop may fail: nothing is stuck by that.
+            ends = len(LADDER[item.layer])
+            unsure = unsure or (item.layer is Layer.PROGRAM and rung == ends - 1)
             known = Is.UNKNOWN if unsure else item_state.known
             error = replace(item_state, known=known, rung=rung, waits=0, last_error=why)
-            if rung >= len(LADDER[item.layer]):
+            if rung >= ends:
                 error = _stuck(turn, item, error, doing)
             turn.put_item(item, error)
 

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
+from hapair.core.applications import failures
 from hapair.core.applications.placement import View, peer_has_all, view
 from hapair.core.copies import replication
 from hapair.core.right import hearing
@@ -93,10 +94,17 @@ GOALS: Final[tuple[GoalRule, ...]] = (
     Rule("leaving", lambda v: v.leaving, Goal.STANDBY, "this node is being halted"),
     Rule("moving", lambda v: v.moving, Goal.STANDBY, "it is being moved to the peer"),
     Rule(
+        "maintenance",
+        # A build goes on: only its data is wanted then.
+        lambda v: v.maintained is not None and v.wanted is not Wanted.DATA,
+        Goal.KEEP,
+        "it, its node or the cluster is in maintenance: it is left as it is",
+    ),
+    Rule(
         "peer-tries",
         lambda v: v.failed_here and peer_has_all(v),
         Goal.STANDBY,
-        "it failed to start on this node, the other one tries",
+        "it failed on this node, the other one tries",
     ),
     Rule(
         "not-agreed",
@@ -142,21 +150,29 @@ GOALS: Final[tuple[GoalRule, ...]] = (
     ),
     Rule("data-only", lambda v: v.wanted is Wanted.DATA, Goal.DATA, "only its data is wanted"),
     Rule(
+        "gave-up",
+        lambda v: v.record is not None and failures.gave_up(v.state, v.record),
+        Goal.UP,
+        "its monitors found it failed on both nodes: it rests until that has expired, or until"
+        " clrunapp --clear",
+    ),
+    Rule(
         "failed-everywhere",
         lambda v: v.failed_here and v.failed_there,
         Goal.UP,
-        "it failed to start on both nodes: it is tried here again, ever more slowly",
+        "it failed on both nodes: it is tried here again, ever more slowly",
     ),
     Rule(
         "failed-here",
         lambda v: v.failed_here,
         Goal.UP,
-        "it failed to start on this node, and the other one cannot run it: it is tried here again,"
+        "it failed on this node, and the other one cannot run it: it is tried here again,"
         " ever more slowly",
     ),
     Rule("run", lambda _: True, Goal.UP, "it belongs to this node and may run here"),
 )
 LOUD: Final = {  # Rows that a person should read about when they begin to hold.
+    "gave-up": Severity.ALARM,
     "failed-everywhere": Severity.ALARM,
     "failed-here": Severity.ALARM,
     "peer-tries": Severity.WARNING,

@@ -4,7 +4,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import goals, ladder, last_rung, trials
+from hapair.core.applications import failures, goals, ladder, last_rung, maintenance, trials
 from hapair.core.applications.placement import View, peer_can, peer_has_all, view
 from hapair.core.copies import doubts, replication
 from hapair.core.words.effects import Severity
@@ -37,9 +37,9 @@ HANDS: Final[tuple[HandRule, ...]] = (
     Rule("not-mine", lambda v: not v.mine, Hand.KEEP, "it belongs to the peer"),
     Rule(
         "started-after-all",
-        lambda v: v.failed_here and v.complete,
+        lambda v: v.failed_here and v.complete and not v.ails,
         Hand.FORGIVE,
-        "it failed to start here before, and is up now",
+        "it failed here before, and is up now",
     ),
     Rule(
         "cannot-move",
@@ -61,6 +61,12 @@ HANDS: Final[tuple[HandRule, ...]] = (
         Hand.GIVE,
         "this node leaves, the peer goes on",
     ),
+    Rule(
+        "maintenance",
+        lambda v: v.maintained is not None,
+        Hand.KEEP,
+        "it, its node or the cluster is in maintenance: it stays where it is",
+    ),
     Rule("not-together", lambda v: not v.together, Hand.KEEP, "the peer cannot take it now"),
     Rule(
         "let-lie",
@@ -78,7 +84,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
         "failed-here",
         lambda v: v.failed_here and v.stopped and peer_has_all(v),
         Hand.GIVE,
-        "it failed to start here, the peer tries",
+        "it failed here, the peer tries",
     ),
     Rule(
         "held-here",
@@ -86,7 +92,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
             v.failed_here and peer_has_all(v) and last_rung.cannot_stop(v) and _tried_twice(v)
         ),
         Hand.FORGIVE,
-        "it failed to start here, and cannot be stopped as a whole for the peer: here once more",
+        "it failed here, and cannot be stopped as a whole for the peer: here once more",
     ),
     Rule(
         "stale-here",
@@ -111,6 +117,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
         lambda v: (
             v.application.failback
             and v.preferred_elsewhere
+            and not v.left_there
             and not v.stopped
             and not ladder.resistance(v.state, v.application.name)
             and v.current
@@ -158,6 +165,8 @@ def _take_over(turn: Turn, application: Application) -> None:
     if record.owner == state.me:
         turn.put_record(replace(record, version=Version(state.stored.epoch, 0)))
         return
+    if maintenance.holds(state, application.name) is not None:
+        return
     if not doubts.data_current(state, application.name):
         return
     if replication.peer_is_primary(state, application.name):
@@ -179,6 +188,8 @@ def _apply(turn: Turn, record: Record, rule: HandRule) -> None:
         case Hand.KEEP:
             return
         case Hand.GIVE:
+            if rule.name == "failed-here":
+                record = failures.left_here(state, record)
             turn.put_record(replace(record, owner=state.peer_name, version=later))
             turn.change(moving=without, fresh=tuple(a for a in state.fresh if a != name))
             turn.note(rule.name, f"goes to {state.peer_name}: {rule.because}", name)

@@ -65,7 +65,7 @@ RUNGS: Final[tuple[RungRule, ...]] = (
         "failed-here",
         lambda v: v.failed_here and placement.peer_has_all(v),
         Rung.RESET,
-        "it failed to start here, and the peer could start it",
+        "it failed here, and the peer could start it",
     ),
     Rule("nobody-waits", lambda _: True, Rung.WAIT, "the other node does not wait for it"),
 )

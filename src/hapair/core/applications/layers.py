@@ -9,7 +9,7 @@ is not down.
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import brake, items, ladder, nesting
+from hapair.core.applications import brake, items, ladder, nesting, runs
 from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing, holding
 from hapair.core.words.effects import Act, Do, Layer
@@ -116,8 +116,10 @@ def _start(turn: Turn, application: Application, item: Item, item_state: ItemSta
         turn.change(claims=(*turn.state.claims, item.resource))  # The peer is told, and answers.
     elif item.layer is Layer.ADDRESSED:
         despite = holding.may_take_addresses(turn.state, item.application)
+        runs.begin(turn, item)
         turn.act(item, Do.ADD_ADDRESSES, limit_s, despite_peer=despite)
     elif item.layer is not Layer.PROGRAM or item_state.known is not Is.PART:
+        runs.begin(turn, item)
         turn.act(item, START[item.layer], limit_s)
     elif item_state.tries * items.RETRY_S < limit_s:
         turn.look(item)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.core.applications import items, trials
+from hapair.core.applications import failures, items, maintenance, trials
 from hapair.core.copies import doubts, replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer
@@ -12,6 +12,7 @@ from hapair.core.words.item import Is
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.data import Connection, Disk
+from hapair.model.maintenance import Maintenance
 from hapair.model.status import Phase, Record, Standing, Wanted
 
 COMPARED_S: Final = 10.0  # Within which the copies of two nodes that start are connected.
@@ -131,12 +132,34 @@ class View:
         return self.record is not None and self.state.peer_name in self.record.failed_on
 
     @property
+    def worn_there(self) -> bool:
+        """It failed too often on the peer a while ago, whatever became of it since."""
+        return self.record is not None and failures.is_worn_there(self.state, self.record)
+
+    @property
+    def left_there(self) -> bool:
+        """It was taken away from the peer because it failed there, and that is remembered."""
+        entries = self.record.failures if self.record is not None else ()
+        return any(each.left and each.node == self.state.peer_name for each in entries)
+
+    @property
     def complete(self) -> bool:
         """Everything that is wanted of it is up."""
         wanted = items.ORDER[:3] if self.wanted is Wanted.DATA else items.ORDER
         name = self.application.name
         up = all(items.all_up(self.state, name, layer) for layer in wanted)
         return up and items.has_mounts(self.state, name)
+
+    @property
+    def maintained(self) -> Maintenance | None:
+        """What keeps this node from doing anything about it by itself."""
+        return maintenance.holds(self.state, self.application.name)
+
+    @property
+    def ails(self) -> bool:
+        """It is up, and comes down because of what its monitors found."""
+        health = self.state.health.get(self.application.name)
+        return health is not None and health.stops is not None
 
     @property
     def leased(self) -> bool:
@@ -166,12 +189,13 @@ def peer_can(v: View) -> bool:
     Who cannot store cannot even take note that it belongs to it.
     """
     able = v.agreed and not trials.takes_nothing(v.state)
+    able = able and maintenance.holds_there(v.state, v.application.name) is None
     return able and v.peer_current and v.peer_stopped
 
 
 def peer_has_all(v: View) -> bool:
-    """Tell whether no start failed on the peer, and it has every write that was made here (R2)."""
-    return peer_can(v) and not v.failed_there and v.joined
+    """Tell whether it did not fail on the peer, which has every write that was made here (R2)."""
+    return peer_can(v) and not v.failed_there and not v.worn_there and v.joined
 
 
 def is_lost(v: View) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from hapair.core.applications import maintenance, runs
 from hapair.core.copies import doubts
 from hapair.core.words.events import Forget, Introduce, Want
 from hapair.core.words.turn import Turn
@@ -42,6 +43,8 @@ def forget(turn: Turn, request_id: int, command: Forget) -> None:
         return
     records = (each for each in turn.state.stored.records if each.application != name)
     turn.store(records=tuple(records))
+    runs.forget(turn, name)
+    maintenance.forget(turn, name)
     doubts.forget(turn, command.resource)
     turn.reply(request_id, f"{name} is forgotten", accepted=True)
 
@@ -52,8 +55,15 @@ def write(turn: Turn, record: Record, *, wanted: Wanted) -> None:
         fresh=tuple(a for a in turn.state.fresh if a != record.application),
         moving=tuple(a for a in turn.state.moving if a != record.application),
     )
-    if record.wanted is wanted and not record.failed_on:
-        return
-    version = record.version.after(turn.state.stored.epoch)
-    forgiven = record.forgiven(*turn.state.built.cluster.nodes)
-    turn.put_record(replace(forgiven, wanted=wanted, version=version))
+    after = replace(record.forgiven(*turn.state.built.cluster.nodes), wanted=wanted)
+    if after != record:
+        turn.put_record(replace(after, version=record.version.after(turn.state.stored.epoch)))
+
+
+def clear(turn: Turn, request_id: int, record: Record) -> None:
+    """Forget what failed on both nodes; what rests because of it is tried again."""
+    after = record.forgiven(*turn.state.built.cluster.nodes)
+    turn.put_record(replace(after, version=record.version.after(turn.state.stored.epoch)))
+    text = f"what failed of {record.application} is forgotten, on both nodes"
+    turn.note("cleared", text, record.application)
+    turn.reply(request_id, text, accepted=True)

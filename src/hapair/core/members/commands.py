@@ -3,13 +3,14 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import goals, items, ladder, placement, trials
+from hapair.core.applications import goals, items, ladder, maintenance, placement, trials
 from hapair.core.copies import doubts, replication
 from hapair.core.members import belonging, formation, membership, unproven
 from hapair.core.right import hearing
 from hapair.core.right.arbitration import Verdict
 from hapair.core.words.effects import Severity
 from hapair.core.words.events import (
+    Clear,
     Command,
     ConfirmCopy,
     ConfirmPeerDown,
@@ -18,6 +19,7 @@ from hapair.core.words.events import (
     Halt,
     Introduce,
     Leave,
+    Maintain,
     Move,
     Run,
     Want,
@@ -60,11 +62,13 @@ def _handle(turn: Turn, request_id: int, command: Command) -> None:
             belonging.want(turn, request_id, command)
         case Forget():
             belonging.forget(turn, request_id, command)
+        case Maintain():
+            maintenance.order(turn, request_id, command)
         case ConfirmPeerDown():
             _confirm(turn, request_id)
         case ConfirmCopy(name):
             _confirm_copy(turn, request_id, name)
-        case Run(name) | Halt(name) | Move(name):
+        case Run(name) | Halt(name) | Move(name) | Clear(name):
             _application_command(turn, request_id, command, name)
 
 
@@ -175,7 +179,7 @@ def _confirm_copy(turn: Turn, request_id: int, name: str) -> None:
 
 
 def _application_command(
-    turn: Turn, request_id: int, command: Run | Halt | Move, name: str
+    turn: Turn, request_id: int, command: Run | Halt | Move | Clear, name: str
 ) -> None:
     state = turn.state
     built = state.built.by_name.get(name)
@@ -197,7 +201,7 @@ def _application_command(
 def _own_command(
     turn: Turn,
     request_id: int,
-    command: Run | Halt | Move,
+    command: Run | Halt | Move | Clear,
     application: Application,
     record: Record,
 ) -> None:
@@ -210,6 +214,8 @@ def _own_command(
             _run(turn, request_id, command, application, record)
         case Move():
             _move(turn, request_id, command, application, record)
+        case Clear():
+            belonging.clear(turn, request_id, record)
 
 
 def _run(
@@ -227,6 +233,11 @@ def _run(
     if target != state.me and not seen.stopped and record.wanted is Wanted.UP:
         text = f"it already runs on {state.me}; type: clmoveapp {application.name}"
         turn.reply(request_id, text, accepted=False)
+        return
+    left_alone = seen.maintained if target == state.me else None
+    if left_alone is not None and seen.stopped:
+        text = f"{left_alone.of} is in maintenance, so nothing is started"
+        turn.reply(request_id, f"{text}; type: clmaintain off", accepted=False)
         return
     if target != state.me and (refusal := _cannot_go(seen)):
         _refuse_or_hold(turn, request_id, command, seen, refusal)
@@ -249,6 +260,8 @@ def _cannot_go(seen: placement.View) -> str:
     peer = seen.state.peer_name
     if not seen.agreed:
         return f"{peer} is not together with this node; see: clstat"
+    if there := maintenance.holds_there(seen.state, seen.application.name):
+        return f"{there.of} is in maintenance, so nothing is started; type: clmaintain off"
     if trials.takes_nothing(seen.state):
         return f"{peer} cannot store, so it takes nothing before its disk is mended; see: clstat"
     if no_resync := _no_resync(seen):
@@ -309,7 +322,9 @@ def _word_is_coming(seen: placement.View) -> bool:
     state = seen.state
     equal = seen.current and replication.peer_complete(state, seen.application.name)
     soon = (equal or not state.facts_read) and hearing.peer_alive(state)
-    soon = soon and not trials.takes_nothing(state)  # Its disk is not mended in a moment.
+    # Neither is its disk mended in a moment, nor its maintenance over.
+    held = maintenance.holds_there(state, seen.application.name)
+    soon = soon and not trials.takes_nothing(state) and held is None
     return soon and bool(_cannot_go(seen))
 
 
@@ -424,7 +439,7 @@ def _application_answer(state: NodeState, pending: Pending) -> tuple[bool, str] 
     nobody_else = seen.failed_there or (seen.mine and not placement.peer_has_all(seen))
     if seen.failed_here and nobody_else:
         where = "both nodes" if seen.failed_there else state.me
-        text = f"{name} failed to start on {where}, and is tried again, ever more slowly"
+        text = f"{name} failed on {where}, and is tried again, ever more slowly"
         return False, f"{text}; see: clevents --application {name}"
     running_here = record.owner == state.me and here is Phase.RUNNING and not seen.moving
     there = seen.peer.phase if seen.peer is not None else Phase.UNKNOWN

@@ -8,7 +8,7 @@ no moment can both use a right.
 
 from typing import Final
 
-from hapair.core.applications import items, last_rung, placement, trials
+from hapair.core.applications import items, last_rung, maintenance, placement, trials
 from hapair.core.copies import doubts
 from hapair.core.right import fencing, holding, witness
 from hapair.core.right.arbitration import Silence, Verdict, judge
@@ -104,6 +104,7 @@ def absorb_state(turn: Turn, peer_state: PeerState, *, lives: bool = False) -> N
     if peer_state.incarnation != turn.state.peer.incarnation:
         forget_incarnation(turn, peer_state.incarnation)
     turn.change_peer(state=peer_state, unread="")
+    maintenance.absorb(turn, peer_state.maintenance)
     state = turn.state
     ahead = peer_state.generation > state.built.generation
     for theirs in peer_state.records:

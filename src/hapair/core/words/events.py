@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from hapair.core.words.protocol import FORMER, UNSAID, Speaks, needs
 from hapair.model.built import Built
 from hapair.model.data import VolumeFacts
+from hapair.model.maintenance import Maintenance, Scope
 from hapair.model.monitor import Finding
 from hapair.model.outcome import Outcome
 from hapair.model.status import Phase, Record, Standing, Wanted
@@ -87,6 +88,7 @@ class PeerState:
     stored_for: int = 0  # The last one that the sender has stored.
     speaks: Speaks = UNSAID
     terms: SaidTerms = field(default=UNSAID_TERMS, metadata=needs("terms"))
+    maintenance: tuple[Maintenance, ...] = field(default=(), metadata=needs("maintenance"))
     # Follows from the applications, so it is neither compared nor sent.
     by_name: Mapping[str, PeerApplication] = field(init=False, repr=False, compare=False)
 
@@ -167,6 +169,25 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Clear:
+    """Forget what failed of an application, on both nodes (clrunapp --clear)."""
+
+    application: str
+
+
+@dataclass(frozen=True, slots=True)
+class Maintain:
+    """Leave something alone from now on, or no longer (clmaintain). Either node may be told."""
+
+    scope: Scope
+    name: str = ""  # Of the application or the node; empty: the cluster.
+    on: bool = True
+    for_s: float = 0.0  # 0: until it is taken off.
+    reason: str = ""
+    wall_s: float = 0.0  # For people.
+
+
+@dataclass(frozen=True, slots=True)
 class ConfirmPeerDown:
     """A person states that the peer is off (clconfirm)."""
 
@@ -179,7 +200,18 @@ class ConfirmCopy:
 
 
 Command: TypeAlias = (
-    Form | Leave | Introduce | Want | Forget | Run | Halt | Move | ConfirmPeerDown | ConfirmCopy
+    Form
+    | Leave
+    | Introduce
+    | Want
+    | Forget
+    | Run
+    | Halt
+    | Move
+    | Clear
+    | Maintain
+    | ConfirmPeerDown
+    | ConfirmCopy
 )
 
 
@@ -357,6 +389,7 @@ class Watched:
     application: str
     run: int  # As in Watch.
     findings: tuple[Finding, ...] = ()  # Monitors that count as failed; none: all is well.
+    wall_s: float = 0.0  # For people.
 
 
 @dataclass(frozen=True, slots=True)

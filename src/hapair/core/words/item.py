@@ -5,6 +5,8 @@ from enum import StrEnum
 from typing import Final
 
 from hapair.core.words.effects import Do, Layer
+from hapair.model.monitor import Finding
+from hapair.model.status import Version
 
 
 class Is(StrEnum):
@@ -58,6 +60,28 @@ class ItemState:
     last_error: str = ""
     spent: bool = False  # Its disk was given up by force: everything of it comes down first.
     upkeep: Upkeep = UNHARMED
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the monitors of an application say, and what was begun because of it."""
+
+    run: int = 0  # Which run the findings are about.
+    findings: tuple[Finding, ...] = ()
+    wall_s: float = 0.0  # When they came, for people.
+    counted: int = 0  # The last run whose failure was counted: each counts once.
+    stops: Layer | None = None  # What lies above this layer comes down before it is started again.
+    silent: str = ""  # Why nobody watches it, although somebody should.
+    silent_since_s: float = 0.0
+    told: bool = False  # That the silence lasts.
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """When this daemon learnt of a version of something."""
+
+    version: Version
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True)

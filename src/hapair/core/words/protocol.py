@@ -28,6 +28,7 @@ FEATURES: Final[Mapping[str, str]] = {
     "failures": "failed starts are counted, and forgotten with time, on both nodes",
     "trials": "nothing is given to a node before it has proven that its disk takes it",
     "terms": "by whose word each node may act alone is compared, not concluded from a number",
+    "maintenance": "what is in maintenance is left alone by both nodes",
     "wrote-nothing": "a copy whose peer lost its disk is known to be good after a restart",
 }
 

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from hapair.core.words.events import Beat, Form, Leave, Move, PeerState, Run
-from hapair.core.words.item import Failed, Item, ItemState, Reconnects, Trial
+from hapair.core.words.item import Failed, Health, Item, ItemState, Learnt, Reconnects, Trial
 from hapair.core.words.peer import FencingView, PeerView, WitnessView
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
@@ -105,6 +105,9 @@ class NodeState:
     # The applications. The items of each are in the order of their start.
     items: Mapping[str, Mapping[Item, ItemState]] = field(default_factory=dict)
     failures: Mapping[tuple[str, str], Failed] = field(default_factory=dict)  # By (name, node).
+    watched: Mapping[str, int] = field(default_factory=dict)  # Which run Lems was told to watch.
+    health: Mapping[str, Health] = field(default_factory=dict)
+    maintained: Mapping[str, Learnt] = field(default_factory=dict)  # By what it is of.
     unsure: tuple[Item, ...] = ()  # To be looked at again as soon as nothing works on them.
     fresh: tuple[str, ...] = ()  # Not yet placed since this node was formed.
     moving: tuple[str, ...] = ()  # They stop here to start on the peer.

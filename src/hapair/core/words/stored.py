@@ -6,6 +6,7 @@ from typing import Final
 
 from hapair.core.words.events import WitnessTie
 from hapair.model.backing import ForeignWrites
+from hapair.model.maintenance import Maintenance
 from hapair.model.status import Record
 
 NO_TIE: Final = WitnessTie()
@@ -22,6 +23,14 @@ class Terms:
 
 
 FIRST_TERMS: Final = Terms()
+
+
+@dataclass(frozen=True, slots=True)
+class RunCount:
+    """How often an application was begun to be started on this node."""
+
+    application: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class Stored:
     terms: Terms = FIRST_TERMS
     stored_for: int = 0  # The last number that the peer asked to be stored.
     incarnation: int = 0  # The last one that this node took after it had stood still.
+    runs: tuple[RunCount, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()  # Also what is off: the peer may not know it yet.
     # Follow from the members above, so they are neither compared nor stored.
     by_application: Mapping[str, Record] = field(init=False, repr=False, compare=False)
     doubtful: frozenset[str] = field(init=False, repr=False, compare=False)

@@ -9,6 +9,7 @@ from typing import Final
 from hapair.core.explain import Alarm
 from hapair.core.words.effects import AnswerFence, Reply, Severity
 from hapair.core.words.events import (
+    Clear,
     Command,
     Commanded,
     ConfirmCopy,
@@ -19,16 +20,18 @@ from hapair.core.words.events import (
     Halt,
     Introduce,
     Leave,
+    Maintain,
     Move,
     Run,
     Start,
 )
+from hapair.model.maintenance import Scope
 from hapair.model.status import Standing, Wanted
 from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
 from hapair.runtime.building.drift import DriftWatch, refuse_drift
 from hapair.runtime.control.loss import estimates, loss_object
-from hapair.runtime.control.status import node_status, why_object
+from hapair.runtime.control.status import Besides, node_status, nothing_more, why_object
 from hapair.runtime.control.stopping import refuse_full, refuse_held, why_not
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.history.repeats import Repeats
@@ -70,6 +73,7 @@ class Commands:
     clock: Clock
     builder: ApplicationBuilder
     of_machine: Callable[[], tuple[Alarm, ...]] = tuple
+    watching: Callable[[str], JsonObject] = nothing_more  # What its monitors say.
     _number: int = 0
     _waiting: dict[int, asyncio.Future[Reply]] = field(default_factory=dict)
     _asking: dict[int, asyncio.Future[AnswerFence]] = field(default_factory=dict)
@@ -90,12 +94,13 @@ class Commands:
             "run": Verb(self.run),
             "halt": Verb(self.halt),
             "move": Verb(self.move),
+            "clear": Verb(self.clear),
+            "maintain": Verb(self.maintain),
             "confirm": Verb(self.confirm),
             "confirm-copy": Verb(self.confirm_copy),
             "introduce": Verb(self.introduce),
             "fence-peer": Verb(self.fence_peer, cancellable=True, by_kernel=True),
             "reload": Verb(self.reload_built),
-            "buildapp": Verb(self.builder.buildapp, cancellable=True),
             "release": Verb(self.builder.release, cancellable=True),
             "abandon": Verb(self.builder.abandon, cancellable=True),
         }
@@ -112,6 +117,7 @@ class Commands:
             "run": self.run,
             "halt": self.halt,
             "move": self.move,
+            "clear": self.clear,
             "introduce": self.introduce,
             "reload": self.reload_built,
             "can-store": self.can_store,
@@ -188,7 +194,10 @@ class Commands:
             drifts,
             node.link_view(),
             node.remembered(),
-            (*node.keeper.alarms(), *self.builder.alarms(), *self.of_machine()),
+            Besides(
+                (*node.keeper.alarms(), *self.builder.alarms(), *self.of_machine()),
+                self.watching,
+            ),
         )
         me = node.identity.me
         if call.from_peer:
@@ -309,21 +318,41 @@ class Commands:
     async def move(self, call: Call) -> JsonObject:
         return await self._by_owner("move", call, Move(call.text("application")))
 
+    async def clear(self, call: Call) -> JsonObject:
+        return await self._by_owner("clear", call, Clear(call.text("application")))
+
+    async def maintain(self, call: Call) -> JsonObject:
+        """Begin or end a maintenance; the cores tell each other."""
+        scope = call.text("scope")
+        if scope not in tuple(Scope):
+            raise RpcError(f'"{scope}" is none of {", ".join(Scope)}', exit_code=ExitCode.USAGE)
+        command = Maintain(
+            Scope(scope),
+            call.text("name", ""),
+            call.flag("on", default=True),
+            call.number("for_s", 0.0),
+            call.text("reason", ""),
+            self.clock.wall_s(),
+        )
+        return await self.command(command)
+
     async def _by_owner(
-        self, verb: str, call: Call, command: Run | Halt | Move, **changed: object
+        self, verb: str, call: Call, command: Run | Halt | Move | Clear, **changed: object
     ) -> JsonObject:
         """Let the owner of the application decide: only it may write the application's record."""
         node = self.node()
         if call.from_peer:
             return await self._of_own(call, command)
-        if not isinstance(command, Halt):  # Stopping must always be possible.
+        if isinstance(command, Run | Move):  # Stopping must always be possible.
             refuse_drift((await self.drifts.look(node.built)).clconf)
         record = node.state.record(command.application)
         if record is not None and record.owner == node.peer.name and node.peer.connected:
             return await self._on_peer(verb, call, **changed)
         return await self._of_own(call, command)
 
-    async def _of_own(self, call: Call, command: Run | Halt | Move) -> JsonObject:
+    async def _of_own(self, call: Call, command: Run | Halt | Move | Clear) -> JsonObject:
+        if isinstance(command, Clear):
+            return await self.command(command)
         if not isinstance(command, Halt):
             self.builder.refuse_beside(command.application)
         if isinstance(command, Move):
@@ -397,7 +426,7 @@ def _error_and_mend(text: str, command: Command) -> tuple[str, str]:
         error, found, rest = text.partition(hint)
         if found:
             return error, hint.lstrip(";, ") + rest
-    why = f" --why {command.application}" if isinstance(command, Run | Halt | Move) else ""
+    why = f" --why {command.application}" if isinstance(command, Run | Halt | Move | Clear) else ""
     return text, f"see: clstat{why}"
 
 
@@ -405,6 +434,6 @@ def _exit_code(refusal: Reply, command: Command, standing: Standing) -> ExitCode
     if GOES_ON in refusal.text:
         return ExitCode.UNFINISHED
     away = any(words in refusal.text for words in PEER_AWAY)
-    if isinstance(command, Run | Halt | Move) and (standing in OUTSIDE or away):
+    if isinstance(command, Run | Halt | Move | Clear) and (standing in OUTSIDE or away):
         return ExitCode.NOT_NOW
     return ExitCode.REFUSED

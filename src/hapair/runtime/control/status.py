@@ -1,9 +1,11 @@
 """What ``status`` and ``why`` answer: the core's report as JSON, and what the runtime adds."""
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from hapair import __version__
+from hapair.core.applications.maintenance import left_s
 from hapair.core.copies.resync import goes_first
 from hapair.core.explain import Alarm, ApplicationReport, ItemReport, Reason, Report, report, why
 from hapair.core.words.protocol import FEATURES, PROTOCOL
@@ -21,13 +23,26 @@ from hapair.runtime.node.views import LinkView
 DIGITS: Final = 3  # Milliseconds.
 
 
+def nothing_more(_: str) -> JsonObject:
+    """Tell nothing of an application."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Besides:
+    """What others than the core know of this node, and of its applications by their names."""
+
+    alarms: tuple[Alarm, ...] = ()
+    of_application: Callable[[str], JsonObject] = nothing_more
+
+
 def node_status(
     state: NodeState,
     now_s: float,
     drifts: Drifts,
     link: LinkView,
     memory: Remembered = Remembered(),  # noqa: B008 - frozen
-    of_runtime: tuple[Alarm, ...] = (),
+    besides: Besides = Besides(),
 ) -> JsonObject:
     """Return what this node knows, as the control socket's language has it."""
     told = report(state, now_s)
@@ -48,15 +63,30 @@ def node_status(
         "features": dict(FEATURES),
         "drift": {"clconf": drifts.clconf, "applications": dict(drifts.applications)},
         "wall_s": memory.wall_s,
+        "maintenance": _maintenance(state, now_s),
         "networks": _networks(state, told, memory),
         "peer_view": _peer_view(state, told, link) | {"generation": memory.peer_generation},
         "alarms": [
-            asdict(alarm) for alarm in (*told.alarms, *_link_alarms(state, link), *of_runtime)
+            asdict(alarm) for alarm in (*told.alarms, *_link_alarms(state, link), *besides.alarms)
         ],
         "applications": [
-            _application(state, each, built[each.name], memory) for each in told.applications
+            _application(state, each, built[each.name], memory) | besides.of_application(each.name)
+            for each in told.applications
         ],
     }
+
+
+def _maintenance(state: NodeState, now_s: float) -> list[JsonObject]:
+    return [
+        {
+            "of": each.of,
+            "reason": each.reason,
+            "since_wall_s": each.wall_s,
+            "left_s": _rounded(left_s(state, each, now_s)),
+        }
+        for each in state.stored.maintenance
+        if each.on
+    ]
 
 
 def _third_parties(state: NodeState) -> JsonObject:
@@ -141,7 +171,12 @@ def _application(
         "why": {"rule": decisive.rule, "text": decisive.text},
         "failed_on": list(told.failed_on),
         "failures": [
-            {"node": each.node, "count": each.count, "wall_s": each.wall_s}
+            {
+                "node": each.node,
+                "count": each.count,
+                "wall_s": each.wall_s,
+                "runs": each.runs,
+            }
             for each in told.failures
         ],
         "data_current": told.data_current,

@@ -135,8 +135,8 @@ class ApplicationBuilder:
     def _peer(self) -> Peer:
         return self._around.node().peer
 
-    async def buildapp(self, call: Call) -> JsonObject:
-        """Handle the verb ``buildapp`` {application, plan}.
+    async def buildapp(self, call: Call, text: bytes | None = None) -> JsonObject:
+        """Handle the verb ``buildapp`` {application, plan}; ``text`` is what appconf.xml will be.
 
         Raises RpcError: refused with all problems before anything changed, or failed half-way
         and taken back.
@@ -144,7 +144,7 @@ class ApplicationBuilder:
         name = call.text("application")
         if isinstance(wrong := APPLICATION_NAME.kind.read(name), Wrong):
             raise RpcError(f"APP: {wrong.what}", wrong.mend, exit_code=ExitCode.USAGE)
-        application, print_, warnings = written(self._around.places, self._state.built, name)
+        application, print_, warnings = written(self._around.places, self._state.built, name, text)
         if self._busy or (call.flag("plan") and self._file.present()):
             raise somebody_builds(self._state.me)
         if call.flag("plan"):

@@ -14,15 +14,17 @@ from hapair.runtime.places import Places
 
 
 def written(
-    places: Places, built: Built, name: str
+    places: Places, built: Built, name: str, text: bytes | None = None
 ) -> tuple[Application, str, tuple[Problem, ...]]:
     """Return the application of an appconf.xml, the fingerprint of what is written, and warnings.
+
+    ``text`` stands for the file, which is not read then.
 
     Raises RpcError: the file cannot be read, or what it says cannot be built.
     """
     path = places.appconf(name)
     try:
-        text = read_written(path)
+        text = read_written(path) if text is None else text
     except OSError as error:
         mend = "write it; samples: /usr/share/hapair/samples"
         known = [file.parent.name for file in places.configuration.glob("*/appconf.xml")]

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from hapair.core import node as core
 from hapair.core.right.hearing import last_heard_s
-from hapair.core.words.effects import AnswerFence, Note, Reply, ResetNode, Severity
+from hapair.core.words.effects import AnswerFence, Note, Reply, ResetNode, Severity, Watch
 from hapair.core.words.events import Configured, Event, Heard, LinkChanged, NotUnderstood
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
@@ -89,6 +89,7 @@ class Listeners:
 
     reply: Callable[[Reply], None]
     fence: Callable[[AnswerFence], None]
+    watch: Callable[[Watch], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,7 @@ class Node:
             listeners.fence,
             self._guard.set,
             lambda asked: self._parts.spawn(self._reset(asked)),
+            listeners.watch,
         )
 
     def _make_third_parties(self, cluster: Cluster) -> ThirdParties:

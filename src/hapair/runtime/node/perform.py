@@ -25,6 +25,7 @@ from hapair.core.words.effects import (
     SetBeat,
     Severity,
     Store,
+    Watch,
 )
 from hapair.core.words.events import (
     Beat,
@@ -110,6 +111,7 @@ class Outlets:
     answer_fence: Callable[[AnswerFence], None]
     guard: Callable[[bool], None]
     reset: Callable[[ResetNode], object]
+    watch: Callable[[Watch], None]
 
 
 class Performer:
@@ -148,6 +150,8 @@ class Performer:
                 self._spawn(self._act(effect))
             case Look():
                 self._spawn(self._look(effect))
+            case Watch():
+                self._outlets.watch(effect)
             case ProbeReferences():
                 self._spawn(self._probe(effect))
             case AskWitnesses(epoch):

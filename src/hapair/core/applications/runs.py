@@ -1,0 +1,78 @@
+"""The runs of an application: which one this is, and whether Lems is to watch it.
+
+A run begins with the start of its uppermost layer, and its number is stored before that. So what a
+new daemon finds running is the run that has the last number, and a word about another one, of a
+Lems that was left over, says nothing.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from hapair.core.applications import goals
+from hapair.core.applications.goals import Goal
+from hapair.core.applications.placement import view
+from hapair.core.words.effects import Watch
+from hapair.core.words.item import Health, Is, Item
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import RunCount
+from hapair.core.words.turn import Turn
+from hapair.model.application import Application
+from hapair.model.status import Wanted
+
+NOBODY: Final = 0  # The run that is watched where none is.
+WATCHED_WITH: Final = (Goal.UP, Goal.KEEP)
+
+
+def number(state: NodeState, application: str) -> int:
+    """Return the number of the present run, or of the last one; 0 before the first."""
+    counts = (each.number for each in state.stored.runs if each.application == application)
+    return next(counts, 0)
+
+
+def begin(turn: Turn, item: Item) -> None:
+    """Give the next run its number, if it begins with the start of this item."""
+    name = item.application
+    if item.layer is not list(turn.state.items_of(name))[-1].layer:
+        return
+    others = (each for each in turn.state.stored.runs if each.application != name)
+    runs = (*others, RunCount(name, number(turn.state, name) + 1))
+    turn.store(runs=tuple(sorted(runs, key=lambda each: each.application)))
+
+
+def forget(turn: Turn, application: str) -> None:
+    """Forget the runs of an application that was released."""
+    left = (each for each in turn.state.stored.runs if each.application != application)
+    turn.store(runs=tuple(left))
+
+
+def settle(turn: Turn) -> None:
+    """Say which run is to be watched where that has changed, or this daemon never said it."""
+    by_name = turn.state.built.by_name
+    for name in turn.state.watched:
+        if name not in by_name:
+            _say(turn, name, NOBODY)
+            left = {k: run for k, run in turn.state.watched.items() if k != name}
+            turn.change(watched=left)
+    for built in turn.state.built.applications:
+        name = built.application.name
+        if any(each.known is Is.UNKNOWN for each in turn.state.items_of(name).values()):
+            continue  # A run that a former daemon began may go on.
+        run = number(turn.state, name) if _is_watched(turn.state, built.application) else NOBODY
+        if turn.state.watched.get(name) != run:
+            _say(turn, name, run)
+
+
+def _is_watched(state: NodeState, application: Application) -> bool:
+    """Tell whether it is up, and to be up, also where nothing is done about what is found."""
+    seen = view(state, application)
+    up = seen.mine and seen.wanted is Wanted.UP and seen.complete
+    return up and goals.goal(state, application).answer in WATCHED_WITH
+
+
+def _say(turn: Turn, application: str, run: int) -> None:
+    turn.change(watched={**turn.state.watched, application: run})
+    turn.effects.append(Watch(application, run))
+    health = turn.state.health.get(application, Health())
+    if health.silent:  # It is another Lems that watches the next run.
+        heard = replace(health, silent="", told=False)
+        turn.change(health={**turn.state.health, application: heard})

@@ -1,0 +1,36 @@
+"""What a Lems is told to watch: all of it, each time; the newest word replaces the former."""
+
+from hapair.config.codec import encode
+from hapair.model.application import Unit
+from hapair.model.built import BuiltApplication
+from hapair.rpc.messages import JsonObject
+from hapair.runtime.lems.changes import Watchable
+from hapair.runtime.lems.wire import MONITORS_MAX, order
+
+
+def watch_order(
+    me: str, run: int, built: BuiltApplication, watchables: tuple[Watchable, ...], group: str
+) -> bytes:
+    """Write it; ``group`` is the folder of the control group that its program would have."""
+    application = built.application
+    mounts: list[JsonObject] = [
+        {
+            "device": volume.device,
+            "mount_point": volume.mount_point,
+            "file_system": volume.file_system.value,
+        }
+        for volume in built.volumes
+    ]
+    monitors = [
+        {**encode(each.monitor), "halted": each.halted_wall_s is not None}
+        for each in watchables[:MONITORS_MAX]
+    ]
+    watch: JsonObject = {
+        "run": run,
+        "node": me,
+        "application": encode(application),
+        "mounts": mounts,
+        "group": "" if isinstance(application.program, Unit) else group,
+        "monitors": monitors,
+    }
+    return order(watch=watch)
