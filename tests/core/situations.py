@@ -219,6 +219,41 @@ def maintained(seen: View) -> View:
     return with_state(seen, stored=replace(seen.state.stored, maintenance=(held,)))
 
 
+WEB: Final = "web"
+
+
+def beside(
+    seen: View = CAN_RUN,
+    *,
+    web: Record | None = None,
+    web_is: Is = Is.DOWN,
+    web_there: Phase = Phase.STOPPED,
+    priority: int = 0,
+    **demands: Any,  # noqa: ANN401 - what an application may demand
+) -> View:
+    """Return the view with demands about ``web``, which is a program only, here unless told."""
+    wanted = replace(seen.application, **demands)
+    program = replace(application(WEB, volumes=0), addresses=(), priority=priority)
+    there = (
+        *(() if seen.peer is None else (seen.peer,)),
+        PeerApplication(WEB, web_there, data_current=True),
+    )
+    state = seen.state
+    items = {**state.items, WEB: {Item(WEB, Layer.PROGRAM): ItemState(web_is)}}
+    records = (record(), web or Record(WEB, ME, Version(0, 1), Wanted.UP))
+    return replace(
+        with_state(
+            seen,
+            built=built(wanted, program),
+            items=items,
+            stored=replace(state.stored, records=records),
+            peer=replace(state.peer, state=replace(PEER_STATE, applications=there)),
+        ),
+        application=wanted,
+    )
+
+
+THERE: Final = Record(WEB, PEER, Version(0, 1), Wanted.UP)
 STALE: Final = {RESOURCE: facts(connection=Connection.SYNC_TARGET)}
 GOALS: Final = {
     "halted": with_state(CAN_RUN, standing=Standing.HALTED),
@@ -237,6 +272,9 @@ GOALS: Final = {
     "moving": with_state(CAN_RUN, moving=(NAME,)),
     "maintenance": maintained(CAN_RUN),
     "peer-tries": replace(CAN_RUN, record=record(failed_on=(ME,))),
+    "with-elsewhere": beside(with_=(WEB,), web=THERE, web_there=Phase.RUNNING, priority=1),
+    "apart": beside(apart_from=(WEB,), web_is=Is.UP),
+    "after": beside(after=(WEB,)),
     "gave-up": replace(
         CAN_RUN, record=record(failed_on=(ME, PEER), failures=(Failure(ME, 1, runs=1),))
     ),
@@ -285,6 +323,16 @@ HANDS: Final = {
     "failed-here": replace(CAN_RUN, record=record(failed_on=(ME,))),
     "held-here": replace(CAN_RUN, state=STUCK, record=record(failed_on=(ME,))),
     "stale-here": with_state(CAN_RUN, facts=STALE, joined_from_s={}),
+    "gone-along": beside(with_=(WEB,), web=THERE, web_there=Phase.RUNNING, priority=1),
+    "goes-along": beside(
+        replace(CAN_RUN, state=RUNNING),
+        with_=(WEB,),
+        web=replace(THERE, owner=ME, failed_on=(ME,)),
+    ),
+    "gone-apart": beside(apart_from=(WEB,), web_is=Is.UP),
+    "goes-apart": beside(
+        replace(CAN_RUN, state=RUNNING), apart_from=(WEB,), web_is=Is.UP, priority=1
+    ),
     "preferred": with_state(ELSEWHERE, fresh=(NAME,)),
     "failback": replace(
         CAN_RUN, state=RUNNING, application=application(NAME, preferred=PEER, failback=True)

@@ -6,6 +6,7 @@ from typing import Final
 
 from hapair.core.applications import (
     brake,
+    dependencies,
     failures,
     goals,
     hands,
@@ -141,6 +142,8 @@ def why(state: NodeState, application: Application) -> tuple[Reason, ...]:
     sick = health.judge(state, application)
     if sick is not None:
         reasons.append(Reason("health", sick.name, sick.because))
+    if unmet := dependencies.unmet(placement.view(state, application)):
+        reasons.append(Reason("dependencies", "unmet", unmet))
     held = maintenance.holds(state, application.name)
     if held is not None:
         reasons.append(Reason("maintenance", held.of, maintenance_text(state, held)))

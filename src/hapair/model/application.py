@@ -60,6 +60,10 @@ class Application:
     limits: TimeLimits = TimeLimits()
     resets_node: bool = False  # When it cannot be stopped and the other node waits for it.
     monitors: Monitors = NO_MONITORS
+    after: tuple[str, ...] = ()  # Applications that it starts after.
+    with_: tuple[str, ...] = ()  # It runs on the same node as these.
+    apart_from: tuple[str, ...] = ()  # It never runs on the same node as these.
+    priority: int = 0  # The higher one has its turn first, and leads those of the same node.
 
 
 class FileSystem(StrEnum):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from hapair.model.application import Application, Volume
 from hapair.model.cluster import Cluster
+from hapair.model.dependencies import Dependencies, dependencies
 from hapair.model.nesting import enclosing
 
 
@@ -44,12 +45,15 @@ class Built:
     # Follow from the applications, so they are neither compared nor stored.
     by_name: Mapping[str, BuiltApplication] = field(init=False, repr=False, compare=False)
     by_resource: Mapping[str, BuiltApplication] = field(init=False, repr=False, compare=False)
+    dependencies: Dependencies = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_name = {each.application.name: each for each in self.applications}
         by_resource = {v.resource: each for each in self.applications for v in each.volumes}
         object.__setattr__(self, "by_name", by_name)
         object.__setattr__(self, "by_resource", by_resource)
+        demanded = dependencies([each.application for each in self.applications])
+        object.__setattr__(self, "dependencies", demanded)
 
     def application(self, name: str) -> BuiltApplication:
         """Return the built application; KeyError if there is none."""

@@ -3,8 +3,8 @@
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import failures
-from hapair.core.applications.placement import View, peer_has_all, view
+from hapair.core.applications import dependencies, failures
+from hapair.core.applications.placement import View, view
 from hapair.core.copies import replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import Severity
@@ -102,7 +102,7 @@ GOALS: Final[tuple[GoalRule, ...]] = (
     ),
     Rule(
         "peer-tries",
-        lambda v: v.failed_here and peer_has_all(v),
+        lambda v: v.failed_here and dependencies.peer_takes(v),
         Goal.STANDBY,
         "it failed on this node, the other one tries",
     ),
@@ -150,6 +150,24 @@ GOALS: Final[tuple[GoalRule, ...]] = (
     ),
     Rule("data-only", lambda v: v.wanted is Wanted.DATA, Goal.DATA, "only its data is wanted"),
     Rule(
+        "with-elsewhere",
+        lambda v: v.stopped and dependencies.goes_along(v),
+        Goal.STANDBY,
+        "it goes to the other node with those that it runs together with",
+    ),
+    Rule(
+        "apart",
+        lambda v: v.stopped and bool(dependencies.keeps_apart(v)),
+        Goal.STANDBY,
+        "another application is here from which it has to keep apart",
+    ),
+    Rule(
+        "after",
+        lambda v: v.stopped and bool(dependencies.awaited(v)),
+        Goal.STANDBY,
+        "it starts after another application, which is on its way up",
+    ),
+    Rule(
         "gave-up",
         lambda v: v.record is not None and failures.gave_up(v.state, v.record),
         Goal.UP,
@@ -176,6 +194,7 @@ LOUD: Final = {  # Rows that a person should read about when they begin to hold.
     "failed-everywhere": Severity.ALARM,
     "failed-here": Severity.ALARM,
     "peer-tries": Severity.WARNING,
+    "apart": Severity.WARNING,
     "stale-data": Severity.WARNING,
     "isolated": Severity.ALARM,
     "lost": Severity.ALARM,

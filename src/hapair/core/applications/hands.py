@@ -4,7 +4,15 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import failures, goals, ladder, last_rung, maintenance, trials
+from hapair.core.applications import (
+    dependencies,
+    failures,
+    goals,
+    ladder,
+    last_rung,
+    maintenance,
+    trials,
+)
 from hapair.core.applications.placement import View, peer_can, peer_has_all, view
 from hapair.core.copies import doubts, replication
 from hapair.core.words.effects import Severity
@@ -30,6 +38,10 @@ def _tried_twice(v: View) -> bool:
     """Tell whether the ladder was climbed once more, after a pause, since the last start."""
     states = v.state.items_of(v.application.name).values()
     return any(each.stuck and each.stuck % 2 == 0 for each in states)
+
+
+def _keeps_apart(v: View) -> bool:
+    return bool(dependencies.keeps_apart(v)) and dependencies.peer_takes(v)
 
 
 HandRule = Rule[View, Hand]
@@ -82,14 +94,17 @@ HANDS: Final[tuple[HandRule, ...]] = (
     Rule("wanted-down", lambda v: v.wanted is Wanted.DOWN, Hand.KEEP, "an operator halted it"),
     Rule(
         "failed-here",
-        lambda v: v.failed_here and v.stopped and peer_has_all(v),
+        lambda v: v.failed_here and v.stopped and dependencies.peer_takes(v),
         Hand.GIVE,
         "it failed here, the peer tries",
     ),
     Rule(
         "held-here",
         lambda v: (
-            v.failed_here and peer_has_all(v) and last_rung.cannot_stop(v) and _tried_twice(v)
+            v.failed_here
+            and dependencies.peer_takes(v)
+            and last_rung.cannot_stop(v)
+            and _tried_twice(v)
         ),
         Hand.FORGIVE,
         "it failed here, and cannot be stopped as a whole for the peer: here once more",
@@ -107,8 +122,38 @@ HANDS: Final[tuple[HandRule, ...]] = (
         "only the peer's copy of the data is current",
     ),
     Rule(
+        "gone-along",
+        lambda v: v.stopped and dependencies.goes_along(v),
+        Hand.GIVE,
+        "those that it runs together with are on the peer, or go there",
+    ),
+    Rule(
+        "goes-along",
+        lambda v: not ladder.resistance(v.state, v.application.name) and dependencies.goes_along(v),
+        Hand.MOVE,
+        "those that it runs together with are on the peer, or go there",
+    ),
+    Rule(
+        "gone-apart",
+        lambda v: v.stopped and _keeps_apart(v),
+        Hand.GIVE,
+        "another application is here from which it has to keep apart",
+    ),
+    Rule(
+        "goes-apart",
+        lambda v: not ladder.resistance(v.state, v.application.name) and _keeps_apart(v),
+        Hand.MOVE,
+        "another application is here from which it has to keep apart",
+    ),
+    Rule(
         "preferred",
-        lambda v: v.fresh and v.stopped and v.preferred_elsewhere and peer_has_all(v),
+        lambda v: (
+            v.fresh
+            and v.stopped
+            and v.preferred_elsewhere
+            and dependencies.leads(v)
+            and dependencies.peer_takes(v)
+        ),
         Hand.GIVE,
         "the peer is its preferred node",
     ),
@@ -121,7 +166,8 @@ HANDS: Final[tuple[HandRule, ...]] = (
             and not v.stopped
             and not ladder.resistance(v.state, v.application.name)
             and v.current
-            and peer_has_all(v)
+            and dependencies.leads(v)
+            and dependencies.peer_takes(v)
         ),
         Hand.MOVE,
         "its preferred node is back with current data and failback is configured",
@@ -137,8 +183,8 @@ def _autostart(state: NodeState) -> bool:
 def settle(turn: Turn) -> list[tuple[Application, goals.Goal]]:
     """Take over what the right allows, hand over what belongs elsewhere; return the goals."""
     reached: list[tuple[Application, goals.Goal]] = []
-    for built in turn.state.built.applications:
-        application = built.application
+    for name in turn.state.built.dependencies.order:
+        application = turn.state.built.application(name).application
         if turn.state.standing is Standing.ALONE:
             _take_over(turn, application)
         seen = view(turn.state, application)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import failures, goals, items, ladder, runs
-from hapair.core.applications.placement import View, peer_has_all, view
+from hapair.core.applications import dependencies, failures, goals, items, ladder, runs
+from hapair.core.applications.placement import View, view
 from hapair.core.words.effects import Layer, Severity
 from hapair.core.words.events import Unwatched, Watched
 from hapair.core.words.item import Health
@@ -118,7 +118,7 @@ HEALTH: Final[tuple[SickRule, ...]] = (
     ),
     Rule(
         "peer-tries",
-        lambda s: peer_has_all(s.seen),
+        lambda s: dependencies.peer_takes(s.seen),
         Cure.GIVE_UP,
         "it failed too often on this node, the other one tries",
     ),

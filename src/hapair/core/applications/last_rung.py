@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import ladder, placement
+from hapair.core.applications import dependencies, ladder, placement
 from hapair.core.right import hearing
 from hapair.core.words.effects import Layer, ResetNode, Severity
 from hapair.core.words.item import Is, Item, ItemState
@@ -63,7 +63,7 @@ RUNGS: Final[tuple[RungRule, ...]] = (
     Rule("moving", lambda v: v.moving, Rung.RESET, "the peer waits to start it"),
     Rule(
         "failed-here",
-        lambda v: v.failed_here and placement.peer_has_all(v),
+        lambda v: v.failed_here and dependencies.peer_takes(v),
         Rung.RESET,
         "it failed here, and the peer could start it",
     ),

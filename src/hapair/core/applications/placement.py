@@ -195,7 +195,17 @@ def peer_can(v: View) -> bool:
 
 def peer_has_all(v: View) -> bool:
     """Tell whether it did not fail on the peer, which has every write that was made here (R2)."""
-    return peer_can(v) and not v.failed_there and not v.worn_there and v.joined
+    able = peer_can(v) and not v.failed_there and not v.worn_there and v.joined
+    return able and not apart_there(v)
+
+
+def apart_there(v: View) -> str:
+    """Return what belongs to the peer, is wanted, and must not be on one node with it."""
+    for name in v.state.built.dependencies.apart.get(v.application.name, ()):
+        record = v.state.record(name)
+        if record is not None and record.owner != v.state.me and record.wanted is not Wanted.DOWN:
+            return name
+    return ""
 
 
 def is_lost(v: View) -> bool:

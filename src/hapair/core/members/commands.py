@@ -5,7 +5,7 @@ from typing import Final
 
 from hapair.core.applications import goals, items, ladder, maintenance, placement, trials
 from hapair.core.copies import doubts, replication
-from hapair.core.members import belonging, formation, membership, unproven
+from hapair.core.members import belonging, formation, membership, refusals, unproven
 from hapair.core.right import hearing
 from hapair.core.right.arbitration import Verdict
 from hapair.core.words.effects import Severity
@@ -239,7 +239,7 @@ def _run(
         text = f"{left_alone.of} is in maintenance, so nothing is started"
         turn.reply(request_id, f"{text}; type: clmaintain off", accepted=False)
         return
-    if target != state.me and (refusal := _cannot_go(seen)):
+    if target != state.me and (refusal := refusals.cannot_go(seen)):
         _refuse_or_hold(turn, request_id, command, seen, refusal)
         return
     belonging.write(turn, record, wanted=Wanted.UP)
@@ -250,56 +250,9 @@ def _run(
 
 
 def _best_node(seen: placement.View) -> str:
-    if seen.stopped and seen.preferred_elsewhere and not _cannot_go(seen):
+    if seen.stopped and seen.preferred_elsewhere and not refusals.cannot_go(seen):
         return seen.state.peer_name
     return seen.state.me
-
-
-def _cannot_go(seen: placement.View) -> str:
-    """Return why the peer cannot take the application now; empty when it can."""
-    peer = seen.state.peer_name
-    if not seen.agreed:
-        return f"{peer} is not together with this node; see: clstat"
-    if there := maintenance.holds_there(seen.state, seen.application.name):
-        return f"{there.of} is in maintenance, so nothing is started; type: clmaintain off"
-    if trials.takes_nothing(seen.state):
-        return f"{peer} cannot store, so it takes nothing before its disk is mended; see: clstat"
-    if no_resync := _no_resync(seen):
-        return no_resync
-    if differing := _differing(seen):
-        return differing
-    if not seen.peer_current or not seen.joined:
-        return f"the copy of the data on {peer} is not UpToDate; wait for the resync, see: clstat"
-    if not seen.peer_stopped:
-        return f"it is not stopped on {peer} yet; see: clstat --why {seen.application.name}"
-    return ""
-
-
-def _differing(seen: placement.View) -> str:
-    """Say that a comparison found the copies to differ, which no waiting mends; empty: none did."""
-    state, peer = seen.state, seen.state.peer_name
-    for facts in replication.volume_facts(state, seen.application.name):
-        if facts is not None and facts.differs:
-            name = facts.resource
-            mend = f"on {peer}: drbdadm disconnect {name}; drbdadm connect {name}"
-            return f"the two copies of {name} differ, as a comparison found; type {mend}"
-    return ""
-
-
-def _no_resync(seen: placement.View) -> str:
-    """Say that a disk is lost, so that the copies can never become equal; empty: none is."""
-    state, peer, name = seen.state, seen.state.peer_name, seen.application.name
-    for volume in replication.volumes(state, name):
-        resource = volume.resource
-        if replication.peer_has_no_disk(state, resource):
-            return f"the disk of {resource} on {peer} is lost: no resync comes before it is mended"
-        if not replication.has_no_disk(state, resource):
-            continue
-        lost = f"the disk of {resource} on {state.me} is lost, so no resync comes from here"
-        if seen.peer_current:
-            return f"{lost}; {name} goes to the copy of {peer} with: clhalt --node {state.me}"
-        return f"{lost}, and the copy of {peer} may miss writes; type on {peer}: clstat"
-    return ""
 
 
 def _refuse_or_hold(
@@ -322,10 +275,10 @@ def _word_is_coming(seen: placement.View) -> bool:
     state = seen.state
     equal = seen.current and replication.peer_complete(state, seen.application.name)
     soon = (equal or not state.facts_read) and hearing.peer_alive(state)
-    # Neither is its disk mended in a moment, nor its maintenance over.
-    held = maintenance.holds_there(state, seen.application.name)
-    soon = soon and not trials.takes_nothing(state) and held is None
-    return soon and bool(_cannot_go(seen))
+    # None of these is over in a moment: a full disk, a maintenance, a neighbour to keep apart from.
+    held = maintenance.holds_there(state, seen.application.name) or placement.apart_there(seen)
+    soon = soon and not trials.takes_nothing(state) and not held
+    return soon and bool(refusals.cannot_go(seen))
 
 
 def ask_again(turn: Turn) -> None:
@@ -339,7 +292,7 @@ def ask_again(turn: Turn) -> None:
             continue
         turn.change(held=tuple(other for other in state.held if other != held))
         if seen is not None and waits:
-            turn.reply(held.request_id, _cannot_go(seen), accepted=False)
+            turn.reply(held.request_id, refusals.cannot_go(seen), accepted=False)
         else:
             _handle(turn, held.request_id, held.command)
 
@@ -351,7 +304,7 @@ def _move(
     if record.wanted is Wanted.DOWN:
         text = f"{application.name} is halted; type: clrunapp {application.name} --node NODE"
         turn.reply(request_id, text, accepted=False)
-    elif refusal := _cannot_go(seen):
+    elif refusal := refusals.cannot_go(seen):
         _refuse_or_hold(turn, request_id, command, seen, refusal)
     else:
         belonging.write(turn, record, wanted=record.wanted)

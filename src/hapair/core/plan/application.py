@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hapair.core.plan import features, layers, overwriting
+from hapair.core.plan import demands, features, layers, overwriting
 from hapair.core.plan.machine_checks import own_group
 from hapair.core.plan.mount_checks import (
     folders_to_make,
@@ -118,6 +118,8 @@ class _Planner:
             self._check_unit(storage)
             for group in s.application.volume_groups:
                 self._check_group(storage.group(group), storage.node)
+        others = tuple(each.application for each in s.built.applications)
+        self.problems += demands.refused(s.application, others, s.file)
         for volume in self.kept:
             if volume.volume_group not in s.application.volume_groups:
                 what = f"{volume.resource} is still replicated in {volume.volume_group}"
