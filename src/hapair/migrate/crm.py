@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from hapair.config.document import shown
 from hapair.migrate.lines import Line, Place, Source, UnreadableError, lines_of, words_of
 from hapair.migrate.pacemaker_words import (
     Bond,
@@ -73,7 +74,8 @@ class _Reader:
         elif keyword in OTHERS:
             self.found.others.append(Other(" ".join(words[:2]), line.place))
         else:
-            what = f'"{keyword[:40]}" begins no statement of the crm shell'
+            # What stands behind "=" may be a password.
+            what = f"{shown(keyword.partition('=')[0])} begins no statement of the crm shell"
             mend = "give what crm configure show prints; lines go on after a \\ at their end"
             raise UnreadableError(line.place, what, mend)
 
@@ -98,7 +100,7 @@ class _Reader:
         self.found.primitives[name] = Primitive(
             name,
             place,
-            "" if template else agent,
+            "" if template else _whole(agent),
             _of(sections, "params"),
             _of(sections, "meta"),
             operations,
@@ -136,6 +138,11 @@ class _Reader:
 
     def _order(self, name: str, place: Place, words: list[str]) -> None:
         self.found.orders.append(_bond(name, place, words))
+
+
+def _whole(agent: str) -> str:
+    """Return an agent with the class and the provider that the shell assumes."""
+    return agent if ":" in agent else f"ocf:heartbeat:{agent}"
 
 
 def _bond(name: str, place: Place, words: list[str]) -> Bond:

@@ -5,7 +5,8 @@ from typing import Final
 from hapair.config import addresses, kinds
 from hapair.config.format_appconf import LIMIT_MAX_S
 from hapair.migrate import times
-from hapair.migrate.draft_cluster import network_of, nodes_of
+from hapair.migrate.draft_cluster import PUBLIC, nodes_of
+from hapair.migrate.subnets import Subnets
 from hapair.migrate.words import Found, FoundApplication
 from hapair.migrate.xml_text import Tag, left_open, settled
 
@@ -14,7 +15,7 @@ RESTARTS_MAX: Final = 100
 REVIEW: Final = "A draft: read each line, and write what stands behind CHANGE."
 
 
-def application_tag(application: FoundApplication, found: Found) -> Tag:
+def application_tag(application: FoundApplication, found: Found, subnets: Subnets) -> Tag:
     """Return the element <application>; what nobody told is left open."""
     why = application.why
     preferred = application.preferred or nodes_of(found.cluster)[0]
@@ -23,7 +24,7 @@ def application_tag(application: FoundApplication, found: Found) -> Tag:
     attributes = [("name", name), ("preferred", node)]
     if application.failback:
         attributes.append(("failback", "yes"))
-    children = [*_groups(application), *_networks(application, found)]
+    children = [*_groups(application), *_networks(application, subnets)]
     if application.program is not None:
         children.append(Tag("run", (), (application.program,), why=_of(why, "run")))
     limits = [
@@ -54,13 +55,13 @@ def _groups(application: FoundApplication) -> list[Tag]:
     ]
 
 
-def _networks(application: FoundApplication, found: Found) -> list[Tag]:
+def _networks(application: FoundApplication, subnets: Subnets) -> list[Tag]:
     """Return a <network> for each network in which the application has addresses."""
     by_network: dict[str, list[Tag]] = {}
     for each in application.addresses:
         text = settled(addresses.RANGE, each.address, "an address that follows the application")
         tag = Tag("address", text=text, why=(each.why,) if each.why else ())
-        by_network.setdefault(network_of(each, found), []).append(tag)
+        by_network.setdefault(subnets.name_of(each.address, each.prefix) or PUBLIC, []).append(tag)
     return [
         Tag("network", (("name", name),), tuple(tags), why=_of(application.why, "network"))
         for name, tags in by_network.items()

@@ -1,19 +1,17 @@
 """clconf.xml from what was found of a cluster."""
 
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from typing import Final
 
 from hapair.config import addresses, kinds
 from hapair.config import format_arbitration as arbitration
 from hapair.config import format_clconf as fmt
 from hapair.migrate import times
+from hapair.migrate.subnets import Subnets, likely_subnet
 from hapair.migrate.words import Found, FoundAddress, FoundCluster, FoundNetwork, simple_name
 from hapair.migrate.xml_text import Tag, left_open, settled
 from hapair.model.secret import named_like_a_secret
 
 PUBLIC: Final = "public"
-# Where no prefix length is known: subnets of this length are taken for the same one.
-LIKELY_PREFIX: Final = {4: 24, 6: 64}
 NODES: Final = 2
 NOBODY_TOLD: Final = "Nothing that was read tells it."
 
@@ -27,11 +25,12 @@ def cluster_tag(found: Found) -> Tag:
         Tag("node", (("name", node),), why=_first(index, cluster.why.get("nodes", NOBODY_TOLD)))
         for index, node in enumerate(nodes)
     ]
-    networks = networks_of(found)
+    subnets = subnets_of(found)
+    networks = _networks(found, subnets)
     known = any(each.replication for each in networks)
     for index, network in enumerate(networks):
         asked = not known and index == 0 and len(networks) > 1
-        children.append(_network(network, nodes, found, asked=asked))
+        children.append(_network(network, found, subnets, asked=asked))
     children.append(_arbitration(cluster, nodes))
     if cluster.detection_s:
         bounds = (fmt.DETECTION_MIN_S, fmt.DETECTION_MAX_S)
@@ -58,11 +57,18 @@ def nodes_of(cluster: FoundCluster) -> tuple[str, ...]:
     )
 
 
-def networks_of(found: Found) -> tuple[FoundNetwork, ...]:
+def subnets_of(found: Found) -> Subnets:
+    return Subnets(found.cluster.networks, _addresses_of(found))
+
+
+def _addresses_of(found: Found) -> tuple[FoundAddress, ...]:
+    return tuple(each for application in found.applications for each in application.addresses)
+
+
+def _networks(found: Found, subnets: Subnets) -> tuple[FoundNetwork, ...]:
     """Return the networks, with one for the clients where addresses lie in none of them."""
     networks = found.cluster.networks[: fmt.NETWORKS_MAX - 1]
-    every = [each for application in found.applications for each in application.addresses]
-    strange = [each for each in every if _network_with(each, networks) is None]
+    strange = [e for e in _addresses_of(found) if not subnets.name_of(e.address, e.prefix)]
     if networks and not strange:
         return networks
     cards = tuple(dict.fromkeys(each.card for each in strange if each.card))
@@ -70,56 +76,23 @@ def networks_of(found: Found) -> tuple[FoundNetwork, ...]:
     if strange:
         listed = ", ".join(each.address for each in strange[:4])
         why += f" The nodes' own addresses beside {listed} were told by no file."
-    card_of_each = tuple((node, cards[0]) for node in nodes_of(found.cluster) if len(cards) == 1)
-    references = found.cluster.references
-    reference = references[0] if len(references) == 1 and not networks else ""
-    public = FoundNetwork(PUBLIC, cards=card_of_each, reference=reference, why=why)
-    return (public, *networks)
+    card_of_each = tuple((node, cards[0]) for node in found.cluster.nodes if len(cards) == 1)
+    return (FoundNetwork(PUBLIC, cards=card_of_each, why=why), *networks)
 
 
-def network_of(address: FoundAddress, found: Found) -> str:
-    """Return the name of the network that an address of an application lies in."""
-    return _network_with(address, found.cluster.networks) or PUBLIC
-
-
-def _network_with(address: FoundAddress, networks: tuple[FoundNetwork, ...]) -> str | None:
-    for network in networks:
-        if any(_beside(own, address) for _, own in network.addresses):
-            return network.name
-    return None
-
-
-def _interface(text: str, prefix: str = "") -> IPv4Interface | IPv6Interface | None:
-    try:
-        return ip_interface(f"{text}/{prefix}" if prefix and "/" not in text else text)
-    except ValueError:
-        return None
-
-
-def _beside(own: str, address: FoundAddress) -> bool:
-    """Tell whether an address lies in the subnet of a node's own one, or probably does."""
-    try:
-        wanted = ip_address(address.address)
-    except ValueError:
-        return False
-    length = address.prefix or str(LIKELY_PREFIX[wanted.version])
-    interface = _interface(own, length)
-    return interface is not None and wanted in interface.network
-
-
-def _network(network: FoundNetwork, nodes: tuple[str, ...], found: Found, *, asked: bool) -> Tag:
+def _network(network: FoundNetwork, found: Found, subnets: Subnets, *, asked: bool) -> Tag:
     attributes = [("name", settled(kinds.SIMPLE_NAME, network.name, "a name for the network"))]
     if network.replication:
         attributes.append(("replication", "yes"))
     elif asked:
         attributes.append(("replication", left_open("yes, or no and yes at another network")))
-    if network.reference:
-        asked_for = "something there that always answers pings"
-        attributes.append(("reference", settled(addresses.ADDRESS, network.reference, asked_for)))
+    there = (e for e in found.cluster.references if subnets.name_of(e) == network.name)
+    if (reference := next(there, "")) and not network.replication:
+        attributes.append(("reference", reference))
     known, cards = dict(network.addresses), dict(network.cards)
     names = (*found.cluster.nodes, "", "")[:NODES]
     children = []
-    for node, name in zip(nodes, names, strict=True):
+    for node, name in zip(nodes_of(found.cluster), names, strict=True):
         address, of = known.get(name, ""), name or "that node"
         question = (
             f"{address} with its prefix length, e.g. {address}/24"
@@ -144,10 +117,10 @@ def _with_prefix(own: str, found: Found) -> str:
     """Return a node's address with the prefix length that an address beside it tells."""
     if not own or "/" in own:
         return own
-    for application in found.applications:
-        for address in application.addresses:
-            if address.prefix and _beside(own, address):
-                return f"{own}/{address.prefix}"
+    for each in _addresses_of(found):
+        subnet = likely_subnet(each.address, each.prefix) if each.prefix else None
+        if subnet is not None and likely_subnet(own, each.prefix) == subnet:
+            return f"{own}/{each.prefix}"
     return own
 
 
@@ -156,10 +129,8 @@ def _arbitration(cluster: FoundCluster, nodes: tuple[str, ...]) -> Tag:
         return _fencing(cluster, nodes)
     if cluster.witness:
         why = (
-            (
-                f"{cluster.witness} gave a third vote. Here a witness does: install hapair on that"
-                " machine and type there: clwitness invite NAME. It prints this line."
-            ),
+            f"{cluster.witness} gave a third vote. Here a witness does: install hapair on that"
+            " machine and type there: clwitness invite NAME. It prints this line."
         )
         witness = Tag(
             "witness",
@@ -169,17 +140,15 @@ def _arbitration(cluster: FoundCluster, nodes: tuple[str, ...]) -> Tag:
                 ("pin", left_open("the pin that clwitness invite prints")),
             ),
         )
-        return Tag("arbitration", (("by", "witness"),), (witness,), why=why)
+        return Tag("arbitration", (("by", "witness"),), (witness,), why=(why,))
     why = (
-        (
-            "Who allows a node to act alone when it no longer hears the other one? What was read names"
-            " nobody, so it is your choice: witness (safe and automatic, a small third machine),"
-            " fencing (the other node is switched off first), operator (a person types clconfirm) or"
-            " paths (two cables cut at once can leave both sides running)."
-        ),
+        "Who allows a node to act alone when it no longer hears the other one? What was read names"
+        " nobody, so it is your choice: witness (safe and automatic, a small third machine),"
+        " fencing (the other node is switched off first), operator (a person types clconfirm) or"
+        " paths (two cables cut at once can leave both sides running)."
     )
     by = left_open("witness, fencing, operator or paths")
-    return Tag("arbitration", (("by", by),), why=why)
+    return Tag("arbitration", (("by", by),), why=(why,))
 
 
 def _fencing(cluster: FoundCluster, nodes: tuple[str, ...]) -> Tag:
@@ -209,7 +178,7 @@ def _parameter(node: str, name: str, value: str) -> Tag:
         shown = settled(kinds.text(), value, f"the value of {name}")
         return Tag("parameter", (("name", title), ("value", shown)))
     why = "The secret was not copied: write it into this file, mode 0600, on both nodes."
-    file = f"/etc/cluster/secrets/fence-{simple_name(node)}"
+    file = f"/etc/cluster/fence-{simple_name(node)}.secret"
     return Tag("parameter", (("name", title), ("file", file)), why=(why,))
 
 

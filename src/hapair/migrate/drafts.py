@@ -8,7 +8,7 @@ from hapair.migrate.cib import read_cib
 from hapair.migrate.corosync import read_corosync
 from hapair.migrate.crm import read_crm
 from hapair.migrate.draft_application import REVIEW, application_tag
-from hapair.migrate.draft_cluster import cluster_tag
+from hapair.migrate.draft_cluster import cluster_tag, subnets_of
 from hapair.migrate.drbd import DrbdResource, read_drbd
 from hapair.migrate.heartbeat import found_in_heartbeat
 from hapair.migrate.keepalived import Include, found_in_keepalived
@@ -20,6 +20,7 @@ from hapair.migrate.words import Found, FoundCluster
 from hapair.migrate.xml_text import Tag, document, opened_in
 
 TOOLS: Final = ("pacemaker", "keepalived", "heartbeat")
+APPLICATIONS_MAX: Final = 500
 COMMENTED_MAX: Final = 200  # Notes that stand in the draft itself.
 
 
@@ -54,8 +55,12 @@ def drafts_from(tool: str, sources: tuple[Source, ...], include: Include) -> Dra
             found = found_in_heartbeat(others, drbd, notes)
     ordered = notes.in_order()
     files = [_cluster(found, ordered)]
+    if len(found.applications) > APPLICATIONS_MAX:
+        what = f"these are {len(found.applications):,} applications"
+        raise UnreadableError(Place(sources[0].name, 1), what, f"at most {APPLICATIONS_MAX}")
+    subnets = subnets_of(found)
     for each in found.applications:
-        tag = application_tag(each, found)
+        tag = application_tag(each, found, subnets)
         head = (REVIEW, *(f"Before clbuildapp: {text}" for text in dict.fromkeys(each.before)))
         name = f"{each.name}/appconf.xml"
         files.append(Draft(name, document(tag, "appconf", head), opened_in(tag)))

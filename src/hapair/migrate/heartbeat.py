@@ -42,7 +42,6 @@ WAYS: Final = {
     "ping_group": "one reference address for each network",
     "use_logd": "the journal",
 }
-AUTHENTICATION: Final = "authkeys"
 LINKS: Final = frozenset({"bcast", "ucast", "mcast"})
 
 
@@ -50,7 +49,6 @@ LINKS: Final = frozenset({"bcast", "ucast", "mcast"})
 class _HaCf:
     nodes: list[str] = field(default_factory=list)
     cards: list[str] = field(default_factory=list)
-    peers: list[str] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
     detection_s: float = 0.0
     failback: bool = False
@@ -83,10 +81,9 @@ def found_in_heartbeat(
         FoundNetwork(
             simple_name(f"net-{card}"),
             cards=tuple((node, card) for node in nodes[:2]),
-            reference=told.references[0] if told.references and index == 0 else "",
             why="A card that heartbeats went over, by ha.cf; the addresses were not told there.",
         )
-        for index, card in enumerate(dict.fromkeys(told.cards))
+        for card in dict.fromkeys(told.cards)
     )
     cluster = FoundCluster(
         nodes=nodes[:2],
@@ -118,7 +115,8 @@ def _read_ha_cf(source: Source, told: _HaCf, notes: Notes) -> None:
         if not values:
             what = f"{name[:40]} has no value"
             raise UnreadableError(line.place, what, "is it heartbeat's ha.cf?")
-        said = " ".join(words[:6])
+        # Behind the name of a fence device stands its password.
+        said = name if name.startswith("stonith") else " ".join(words[:6])
         if name == "node":
             told.nodes += values
             notes.took(line.place, said, f'<node name="{values[0]}"/>')

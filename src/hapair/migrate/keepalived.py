@@ -156,7 +156,7 @@ def _application(
         why=why,
         before=(
             "keepalived keeps no data: name the volume group of the data, if there is any.",
-            "On both nodes, when hapair takes over: systemctl disable --now keepalived.",
+            "When hapair takes over: systemctl disable keepalived; systemctl stop keepalived.",
         ),
     )
 
@@ -217,7 +217,9 @@ def _monitor(each: Block, script: Block | None, notes: Notes) -> Tag:
 
 def _program(holder: Block, notes: Notes) -> Tag | None:
     for each in holder.named("notify_master"):
-        path = each.value.split(" ")[0]
+        path, _, rest = each.value.partition(" ")
+        if rest:
+            notes.left(each.place, f"its arguments {rest}", "it is called with start or stop alone")
         notes.took(each.place, " ".join(each.words), "<run><script>: called with start")
         program = settled(kinds.absolute_path(), path, "a program called with start and stop")
         return Tag("script", (("path", program),))

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from hapair.config.document import shown
 from hapair.model.problem import Problem
 
 FILE_BYTES_MAX: Final = 4 << 20
@@ -129,8 +128,9 @@ def _word(line: Line, begin: int, marks: str) -> tuple[Word, int]:
             parts.append(_KEPT.sub(r"\1", found[1]))
             quoted, position = True, found.end()
         elif text[position] == '"':
-            what = f"a quote is begun and never ended: {shown(text[position:])}"
-            raise UnreadableError(line.place, what, "end it in the same line")
+            # What stands behind it may be a password: it is not shown.
+            mend = "end it in the same line"
+            raise UnreadableError(line.place, "a quote is begun and never ended", mend)
         else:
             parts.append(text[position])
             position += 1

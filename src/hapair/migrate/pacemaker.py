@@ -54,14 +54,13 @@ def found_in_pacemaker(
         preferred, failback = _preferred(config, parts, members, notes)
         applications.append(replace(application, preferred=preferred, failback=failback))
     _say_the_rest(config, parts, notes)
-    methods, references = _fencing(config, nodes, notes), _references(config, notes)
     cluster = replace(
         told,
         name=told.name or config.setting("cluster-name"),
         nodes=nodes[:2],
-        networks=_with_replication(told.networks, drbd, references),
-        methods=methods,
-        references=references,
+        networks=_with_replication(told.networks, drbd),
+        methods=_fencing(config, nodes, notes),
+        references=_references(config, notes),
         why={"nodes": "From the nodes of the former cluster.", **told.why},
     )
     return Found(cluster, named_apart(applications))
@@ -72,7 +71,7 @@ def _hosts(drbd: tuple[DrbdResource, ...]) -> Iterable[str]:
 
 
 def _with_replication(
-    networks: tuple[FoundNetwork, ...], drbd: tuple[DrbdResource, ...], references: tuple[str, ...]
+    networks: tuple[FoundNetwork, ...], drbd: tuple[DrbdResource, ...]
 ) -> tuple[FoundNetwork, ...]:
     """Mark the network that DRBD used; make one where no file told it."""
     pairs = tuple(dict.fromkeys(pair for each in drbd for pair in each.addresses))
@@ -89,8 +88,6 @@ def _with_replication(
     for each in marked:
         once.append(replace(each, replication=each.replication and not seen))
         seen = seen or each.replication
-    if references and once:
-        once[0] = replace(once[0], reference=references[0])
     return tuple(once)
 
 

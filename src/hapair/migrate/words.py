@@ -19,7 +19,6 @@ class FoundNetwork:
     addresses: tuple[tuple[str, str], ...] = ()  # Node, address with or without a prefix length.
     cards: tuple[tuple[str, str], ...] = ()
     replication: bool = False
-    reference: str = ""
     why: str = ""
 
 
