@@ -40,6 +40,9 @@ def test_an_agent_gets_the_variables_of_its_standard() -> None:
     assert environment["OCF_ROOT"] == "/usr/lib/ocf"
     assert environment["OCF_RESOURCE_INSTANCE"] == "orders"
     assert environment["OCF_RESKEY_pgdata"] == "/srv/orders"
+    assert environment["OCF_RESKEY_CRM_meta_interval"] == "0", "a look is a probe"
+    assert environment["OCF_RESKEY_CRM_meta_on_node"] == "node1"
+    assert environment["OCF_CHECK_LEVEL"] == "0"
     assert commands.limit(AGENT, 20) == {"OCF_RESKEY_CRM_meta_timeout": "20000"}
 
 
