@@ -14,9 +14,12 @@ import pytest
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.shared.process import ProcessRunner
+from hapair.core.plan.agent_checks import objections
 from hapair.model import ocf
+from hapair.model.agent import ProgramAgent
 from hapair.model.application import OcfAgent, Program, Script
 from hapair.model.outcome import Done, Unknown
+from hapair.runtime.jobs.agents import agent_facts
 from tests.adapters.agents import LASTING, Machine, machine
 from tests.adapters.namespaces import need_root
 from tests.contract.test_programs import empty
@@ -144,6 +147,18 @@ async def test_an_agent_is_started_found_dead_and_stopped_unchanged(
     await world.stops(agent)
     await world.stops(agent)
     assert not world.machine.asked_for_session()
+
+
+@pytest.mark.parametrize("kind", AGENTS)
+async def test_what_an_agent_says_of_itself_is_understood(world: World, kind: str) -> None:
+    agent = world.agent(kind)
+    facts = await agent_facts(agent, "shop", "node1", ProcessRunner())
+    assert isinstance(facts, ProgramAgent)
+    assert facts.code in (0, None) or kind in ("nginx", "rsyncd"), facts.said
+    assert not list(objections(agent, facts))
+    misspelt = replace(agent, parameters=(*agent.parameters, ("pot", "1")))
+    ((what, _),) = objections(misspelt, facts)
+    assert what == f"ocf:heartbeat:{kind} knows no parameter pot"
 
 
 # How it is called, and whether it is a login.

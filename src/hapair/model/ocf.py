@@ -28,8 +28,8 @@ class Code(IntEnum):
 RUNNING: Final = (Code.SUCCESS, Code.PROMOTED, Code.DEGRADED, Code.DEGRADED_PROMOTED)
 
 
-def path(agent: OcfAgent) -> str:
-    return f"{ROOT}/resource.d/{agent.provider}/{agent.kind}"
+def path(agent: OcfAgent, root: str = ROOT) -> str:
+    return f"{root}/resource.d/{agent.provider}/{agent.kind}"
 
 
 def name(agent: OcfAgent) -> str:
@@ -56,3 +56,18 @@ def variables(agent: OcfAgent, application: str, node: str) -> dict[str, str]:
         "OCF_RESKEY_CRM_meta_on_node": node,
         **{f"OCF_RESKEY_{key}": value for key, value in agent.parameters},
     }
+
+
+# They end with an error unless one instance of several is promoted.
+PROMOTED_ONLY: Final = (
+    "Stateful", "conntrackd", "drbd", "galera", "mariadb", "mpathpersist", "rabbitmq-cluster",
+    "rabbitmq-server-ha", "sg_persist",
+)  # fmt: skip
+# Parameters by which an agent is told to replicate by itself, and the values that do not say so.
+REPLICATES: Final = {"rep_mode": ("", "none", "slave")}
+
+
+def is_promoted(agent: OcfAgent) -> bool:
+    """Tell whether it can run only with promoted instances, which hapair has none of."""
+    asked = any(value not in REPLICATES.get(key, (value,)) for key, value in agent.parameters)
+    return asked or agent.kind in PROMOTED_ONLY
