@@ -1,6 +1,6 @@
 """What is run for which kind of program. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from hapair.model import ocf
@@ -69,4 +69,18 @@ def unit_killed(program: Unit) -> Argv:
 
 
 def unit_state(program: Unit) -> Argv:
-    return ("systemctl", "show", "--property=LoadState,ActiveState,SubState", program.name)
+    return unit_shown(program.name, ("LoadState", "ActiveState", "SubState"))
+
+
+def unit_shown(unit: str, properties: Iterable[str]) -> Argv:
+    return ("systemctl", "show", f"--property={','.join(properties)}", unit)
+
+
+def unit_said(invocation: str) -> Argv:
+    """Print the last lines of what a unit said in one of its runs."""
+    of_it = f"_SYSTEMD_INVOCATION_ID={invocation}"
+    return ("journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=5", of_it)
+
+
+def jobs() -> Argv:
+    return ("systemctl", "list-jobs", "--no-legend", "--plain")

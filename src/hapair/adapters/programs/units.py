@@ -4,6 +4,7 @@ import contextlib
 from typing import Final
 
 from hapair.adapters.programs import commands
+from hapair.adapters.programs.unit_words import why_failed
 from hapair.model.application import Unit
 from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
 from hapair.ports.programs import CommandRunner, Finished, NotStarted, TimedOut
@@ -23,7 +24,9 @@ class Units:
         if isinstance(outcome, Unknown):
             with contextlib.suppress(OSError):
                 if await self.running(program) is False:
-                    return Refused(f"{outcome.why}; see journalctl -u {program.name}")
+                    said = await why_failed(self._run, program.name)
+                    told = f": {said}" if said else ""
+                    return Refused(f"{outcome.why}; see journalctl -u {program.name}{told}")
         return outcome
 
     async def stop(self, program: Unit, *, timeout_s: float) -> Outcome:

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from hapair.core.words.events import Beat, Form, Leave, Move, PeerState, Run
-from hapair.core.words.item import Failed, Item, ItemState, Reconnects, Trial
+from hapair.core.words.item import Failed, Item, ItemState, Reconnects, StrayLook, Trial
 from hapair.core.words.peer import FencingView, PeerView, WitnessView
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
@@ -17,6 +17,7 @@ NOT_HEARD: Final = PeerView()
 NOT_ASKED: Final = WitnessView()
 NOT_FENCED: Final = FencingView()
 NO_TRIAL: Final = Trial()
+NO_STRAY_LOOK: Final = StrayLook()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class NodeState:
     items: Mapping[str, Mapping[Item, ItemState]] = field(default_factory=dict)
     failures: Mapping[tuple[str, str], Failed] = field(default_factory=dict)  # By (name, node).
     unsure: tuple[Item, ...] = ()  # To be looked at again as soon as nothing works on them.
+    stray_look: StrayLook = NO_STRAY_LOOK
     fresh: tuple[str, ...] = ()  # Not yet placed since this node was formed.
     moving: tuple[str, ...] = ()  # They stop here to start on the peer.
     trial: Trial = NO_TRIAL  # Before something is given to the peer.
