@@ -76,7 +76,7 @@ async def test_a_start_that_failed_says_what_the_unit_said() -> None:
 
     run = FakeRunner(
         {
-            "systemctl --no-ask-password start": Finished(1, "", "Job for it failed."),
+            "systemctl --no-ask-password restart": Finished(1, "", "Job for it failed."),
             "systemctl show": show,
             "journalctl": Finished(0, "cannot open /srv/orders/db\n", ""),
         }

@@ -35,6 +35,7 @@ def inflict(world: World, fault: ByHand) -> None:
             resource.take_down(fault.node)
         case Deed.START if side.role is Role.SECONDARY and machine.program(application) is False:
             machine.programs[application] = True
+            machine.strays.add(application)
             world.troubled = True  # It runs without its data.
         case _:
             pass

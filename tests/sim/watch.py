@@ -71,7 +71,8 @@ class Watch:
         if act.despite_peer:
             self._may_take(machine, name)
         self._in_order(machine, state, act)
-        if act.do is Do.START_PROGRAM and machine.program(name) is True:
+        runs_already = machine.program(name) is True and name not in machine.strays
+        if act.do is Do.START_PROGRAM and runs_already:
             raise BrokenRuleError(f"R7: {machine.name} starts {name}, which runs already")
         runs = machine.program(name) is True and machine.address(name) is True
         if act.do not in STOPS or not runs:

@@ -17,8 +17,11 @@ class Units:
         self._run = run
 
     async def start(self, program: Unit, *, timeout_s: float) -> Outcome:
-        """Refused: the unit is down afterwards."""
-        outcome = await self._act(commands.unit("start", program), timeout_s)
+        """Refused: the unit is down afterwards.
+
+        It is started anew where it runs: whoever started it did so before its data was mounted.
+        """
+        outcome = await self._act(commands.unit("restart", program), timeout_s)
         if isinstance(outcome, NotNow):
             return outcome
         if isinstance(outcome, Unknown):
