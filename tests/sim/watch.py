@@ -198,7 +198,9 @@ class Watch:
             if machine.address(name) is not False or machine.program(name) is not False
         ]
         if record.wanted is Wanted.DOWN:
-            return f"{name} is halted and still up on {touched}" if touched else ""
+            # A person may work with what is halted.
+            ours = [node for node in touched if name not in self.world.machines[node].strays]
+            return f"{name} is halted and still up on {ours}" if ours else ""
         if serving != [record.owner] or touched != [record.owner]:
             return f"{name} belongs to {record.owner}, is up on {touched}, served by {serving}"
         return ""
