@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hapair.adapters.programs.commands import OWN_COMMANDS
 from tools import completions, manual
 
 ROOT: Final = Path(__file__).parents[1]
@@ -135,6 +136,9 @@ def lay_files(tree: Path) -> None:
     copy_files(packaging / "sysusers", "*.conf", tree / "usr/lib/sysusers.d")
     copy_files(packaging / "sysctl", "*.conf", tree / "usr/lib/sysctl.d")
     copy_files(packaging / "helpers", "*", tree / "usr/lib/hapair", mode=0o755)
+    own_commands = tree / OWN_COMMANDS.removeprefix("/")
+    copy_files(packaging / "commands", "*", own_commands, mode=0o755)
+    (own_commands / "runuser").symlink_to("su")
     copy_files(packaging / "samples", "*", tree / "usr/share/hapair/samples")
     copy_files(PACKAGE, "**/*.xsd", tree / "usr/share/hapair/schema")
 

@@ -65,6 +65,11 @@ resource "orders.data" {
         always-asbp no;
         on-congestion block;
     }
+    startup {
+        wfc-timeout 5;
+        degr-wfc-timeout 5;
+        outdated-wfc-timeout 5;
+    }
     disk {
         on-io-error detach;
         disk-barrier no;

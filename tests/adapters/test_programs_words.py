@@ -40,6 +40,9 @@ def test_an_agent_gets_the_variables_of_its_standard() -> None:
     assert environment["OCF_ROOT"] == "/usr/lib/ocf"
     assert environment["OCF_RESOURCE_INSTANCE"] == "orders"
     assert environment["OCF_RESKEY_pgdata"] == "/srv/orders"
+    assert environment["OCF_RESKEY_CRM_meta_interval"] == "0", "a look is a probe"
+    assert environment["OCF_RESKEY_CRM_meta_on_node"] == "node1"
+    assert environment["OCF_CHECK_LEVEL"] == "0"
     assert commands.limit(AGENT, 20) == {"OCF_RESKEY_CRM_meta_timeout": "20000"}
 
 
@@ -93,7 +96,7 @@ async def test_a_unit_is_started_stopped_and_looked_at_by_systemctl() -> None:
     assert await made.running("orders", UNIT) is True
     assert isinstance(await made.stop("orders", UNIT, timeout_s=5), Done)
     assert run.ran == [
-        "systemctl --no-ask-password start orders.service",
+        "systemctl --no-ask-password restart orders.service",
         "systemctl show --property=LoadState,ActiveState,SubState orders.service",
         "systemctl --no-ask-password stop orders.service",
     ]
@@ -102,7 +105,9 @@ async def test_a_unit_is_started_stopped_and_looked_at_by_systemctl() -> None:
 async def test_a_unit_that_fails_to_start_is_refused_with_the_place_to_look() -> None:
     run = FakeRunner(
         {
-            "systemctl --no-ask-password start": Finished(1, "", "Job for orders.service failed."),
+            "systemctl --no-ask-password restart": Finished(
+                1, "", "Job for orders.service failed."
+            ),
             "systemctl show": Finished(0, "ActiveState=failed\n", ""),
         }
     )
@@ -114,7 +119,7 @@ async def test_a_unit_that_fails_to_start_is_refused_with_the_place_to_look() ->
 async def test_a_unit_that_is_still_starting_is_unknown() -> None:
     run = FakeRunner(
         {
-            "systemctl --no-ask-password start": TimedOut(5),
+            "systemctl --no-ask-password restart": TimedOut(5),
             "systemctl show": Finished(0, "ActiveState=activating\n", ""),
         }
     )
@@ -133,7 +138,7 @@ async def test_what_systemd_does_not_tell_says_nothing_of_the_unit(
     answer: Finished | TimedOut,
 ) -> None:
     """It does not mean "partly up", which would be stopped."""
-    run = FakeRunner({"systemctl show": answer, "systemctl --no-ask-password start": TimedOut(5)})
+    run = FakeRunner({"systemctl show": answer, "systemctl --no-ask-password restart": TimedOut(5)})
     with pytest.raises(OSError, match=r"orders\.service"):
         await Units(run).running(UNIT)
     assert isinstance(await programs(run).start("orders", UNIT, timeout_s=5), Unknown)

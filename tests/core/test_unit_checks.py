@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from hapair.core.plan.unit_checks import given_back, objections
+from hapair.core.plan.unit_checks import given_back, objections, warnings
 from hapair.model.unit import ProgramUnit, Starter
 
 NAME: Final = "orders.service"
@@ -13,6 +13,10 @@ AT_REST: Final = ProgramUnit(NAME, "disabled")
 SOCKET: Final = Starter("orders.socket", trigger=True)
 PULLED: Final = replace(SOCKET, active=True, pulled=True)
 TARGET: Final = Starter("multi-user.target", trigger=False, active=True)
+
+QUADLET: Final = ProgramUnit(
+    NAME, "generated", source="/etc/containers/systemd/orders.container", digest="a", image="shop:1"
+)
 
 
 def said(unit: ProgramUnit, *, asked: str = "", runs_here: bool = False) -> list[tuple[str, str]]:
@@ -39,6 +43,35 @@ REFUSED: Final[dict[str, tuple[ProgramUnit, str, str]]] = {
         beside(TARGET, unit=ProgramUnit(NAME, "generated")),
         ENABLED,
         "systemctl disable orders.service",
+    ),
+    "it is over at once": (
+        ProgramUnit(NAME, "static", kind="oneshot", stays=False),
+        (
+            "orders.service is over when it has been started:"
+            " nothing of it can be looked at or stopped"
+        ),
+        (
+            "systemctl edit orders.service, and write there: [Service], and below:"
+            " RemainAfterExit=yes"
+        ),
+    ),
+    "a target that leaves a part of it": (
+        ProgramUnit("orders.target", "static", lasting=(NAME,)),
+        "orders.target starts orders.service, which stays when it is stopped",
+        "systemctl edit orders.service, and write there: [Unit], and below: PartOf=orders.target",
+    ),
+    "a container that every boot starts": (
+        beside(TARGET, unit=QUADLET),
+        f"{QUADLET.source} has a section [Install]: every boot would start orders.service",
+        "take that section out of it, then: systemctl daemon-reload",
+    ),
+    "a container that runs": (
+        beside(TARGET, unit=replace(QUADLET, active=True)),
+        f"{QUADLET.source} has a section [Install]: every boot would start orders.service",
+        (
+            "take that section out of it, then: systemctl daemon-reload;"
+            " systemctl stop orders.service"
+        ),
     ),
     "it was started by hand": (
         ProgramUnit(NAME, "static", active=True),
@@ -175,3 +208,60 @@ def test_what_started_it_before_the_cluster_can_be_told_to_do_so_again(
     unit: ProgramUnit, triggers: tuple[str, ...], typed: str
 ) -> None:
     assert given_back(unit, triggers) == typed
+
+
+def test_a_container_is_given_back_to_the_boots_by_its_own_file() -> None:
+    """FAIL: systemctl refuses to enable what a generator has made."""
+    assert given_back(QUADLET, ()) == (
+        f"write a section [Install] with WantedBy=multi-user.target into {QUADLET.source};"
+        " systemctl daemon-reload; systemctl start orders.service"
+    )
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        QUADLET,
+        ProgramUnit(NAME, kind="oneshot"),
+        ProgramUnit(NAME, kind="notify"),
+        ProgramUnit(NAME, kind="forking"),
+    ],
+)
+def test_a_unit_that_the_cluster_alone_starts_is_taken(unit: ProgramUnit) -> None:
+    assert not said(unit)
+    assert not list(warnings(unit, unit, "node2"))
+    assert not list(warnings(unit, None, "node2"))
+
+
+WARNED: Final[dict[str, tuple[ProgramUnit, str, str]]] = {
+    "a guess": (
+        ProgramUnit(NAME, kind="forking", guessed=True, digest="a"),
+        "orders.service forks and names no PIDFile: systemd guesses what its main process is",
+        "let it stay in the foreground (Type=exec), or write PIDFile=",
+    ),
+    "it goes with another one": (
+        replace(QUADLET, stopped_by=("podman.service",)),
+        (
+            "when podman.service is stopped or restarted, so is orders.service,"
+            " and nobody asks the cluster"
+        ),
+        "nothing, if that is meant; else leave podman.service out of its PartOf= and BindsTo=",
+    ),
+    "no image": (
+        replace(QUADLET, has_image=False),
+        "the image shop:1 of orders.service is not here",
+        "podman pull shop:1",
+    ),
+    "another file": (
+        replace(QUADLET, digest="b"),
+        f"{QUADLET.source} is not as on node2, or what is added to it",
+        "make them alike: systemctl cat orders.service",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WARNED)
+def test_what_may_go_wrong_with_a_unit_is_a_warning(case: str) -> None:
+    unit, what, mend = WARNED[case]
+    assert list(warnings(unit, QUADLET, "node2")) == [(what, mend)]
+    assert not said(unit)

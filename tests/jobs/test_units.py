@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 import pytest
 
-from hapair.core.plan.application import PACKAGES, make_plan
+from hapair.core.plan.application import PACKAGES, Plan, make_plan
 from hapair.model.application import FileSystem, Script, Unit
 from hapair.model.unit import ProgramUnit, Starter, Unusable
 from hapair.ports.programs import Finished, TimedOut
@@ -103,6 +103,65 @@ async def test_a_trigger_that_is_disabled_is_found_under_any_name(
     assert not any("@." in line for line in run.ran)
 
 
+# As Podman's generator makes it: systemd has it from a file of Quadlet's.
+GENERATED: Final = """\
+Id=orders.service
+Type={kind}
+RemainAfterExit=no
+LoadState=loaded
+ActiveState=inactive
+UnitFileState=generated
+PartOf=podman.socket system.slice
+BindsTo=srv-orders.mount podman.service
+FragmentPath=/run/systemd/generator/orders.service
+SourcePath={source}
+DropInPaths=
+"""
+
+
+@pytest.mark.parametrize(("code", "has_image"), [(0, True), (1, False), (127, True)])
+async def test_a_container_of_quadlet_is_known_by_its_own_file(
+    tmp_path: Path, code: int, *, has_image: bool
+) -> None:
+    source = tmp_path / "orders.container"
+    source.write_text("[Container]\n Image = docker.io/shop:1 \n")
+    shown = GENERATED.format(source=source, kind="notify")
+    run = FakeRunner({"systemctl": Finished(0, shown, ""), "podman": Finished(code, "", "")})
+    unit = await unit_facts(NAME, run)
+    assert isinstance(unit, ProgramUnit)
+    assert (unit.source, unit.image, unit.has_image) == (str(source), "docker.io/shop:1", has_image)
+    assert unit.stopped_by == ("podman.socket", "podman.service")
+    source.write_text("[Container]\nImage=shop:2\n")
+    other = await unit_facts(NAME, run)
+    assert isinstance(other, ProgramUnit)
+    assert other.digest not in ("", unit.digest)
+    source.unlink()
+    gone = await unit_facts(NAME, run)
+    assert isinstance(gone, ProgramUnit)
+    assert (gone.digest, gone.image, gone.has_image) == ("", "", True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [("oneshot", (False, False)), ("forking", (True, True)), ("notify", (True, False))],
+)
+async def test_how_a_service_says_that_it_runs_is_told(kind: str, found: tuple[bool, bool]) -> None:
+    shown = GENERATED.format(source="", kind=kind)
+    unit = await unit_facts(NAME, FakeRunner({"systemctl": Finished(0, shown, "")}))
+    assert isinstance(unit, ProgramUnit)
+    assert (unit.stays, unit.guessed) == found
+
+
+async def test_a_target_is_told_with_what_it_would_leave() -> None:
+    shown = (
+        "Id=orders.target\nLoadState=loaded\nWants=a.service b.service srv.mount\n"
+        "ConsistsOf=b.service\n"
+    )
+    unit = await unit_facts("orders.target", FakeRunner({"systemctl": Finished(0, shown, "")}))
+    assert isinstance(unit, ProgramUnit)
+    assert unit.lasting == ("a.service",)
+
+
 def not_loaded(state: str) -> Callable[[], FakeRunner]:
     return lambda: systemd(Finished(0, f"Id={NAME}\nLoadState={state}\n", ""))
 
@@ -139,6 +198,17 @@ def test_a_boot_of_the_other_node_that_would_start_it_is_refused_there() -> None
         "node2: error: run: orders.service is enabled: every boot would start it."
         " Mend: systemctl disable orders.service"
     )
+
+
+def test_a_unit_that_differs_between_the_nodes_is_a_warning_of_both() -> None:
+    s = situation(application=replace(ORDERS, program=Unit(NAME)))
+    here, there = (ProgramUnit(NAME, source="/etc/orders.container", digest=each) for each in "ab")
+    plan = make_plan(replace(s, here=replace(s.here, unit=here), peer=replace(s.peer, unit=there)))
+    assert isinstance(plan, Plan)
+    assert [str(each).partition(",")[0] for each in plan.warnings] == [
+        "node1: warning: run: /etc/orders.container is not as on node2",
+        "node2: warning: run: /etc/orders.container is not as on node1",
+    ]
 
 
 @pytest.mark.parametrize(

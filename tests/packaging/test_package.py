@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from hapair.adapters.programs.commands import OWN_COMMANDS
 from hapair.core.plan import machine_checks
 from tools import build_package, package_tree
 
@@ -77,6 +78,11 @@ def test_it_brings_folder_group_and_units(tree: Path) -> None:
 def test_it_brings_what_the_kernel_calls(tree: Path) -> None:
     """DRBD's handlers name these files."""
     assert os.access(tree / "usr/lib/hapair/resync-target", os.X_OK)
+
+
+def test_it_brings_what_stands_before_other_commands(tree: Path) -> None:
+    for name in ("su", "runuser"):
+        assert os.access(tree / OWN_COMMANDS.removeprefix("/") / name, os.X_OK)
 
 
 def field(package: Path, name: str) -> set[str]:

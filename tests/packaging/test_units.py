@@ -78,6 +78,7 @@ def test_the_node_leaves_before_anything_that_leaving_needs_is_stopped() -> None
     assert {
         "hapaird.service", "hapair-apps.service", "network-online.target", "ssh.service",
         "dbus.service", "local-fs.target", "remote-fs.target", "drbd.service",
+        "resource-agents-deps.target",
     } <= words("hapair-node.service", "After")  # fmt: skip
 
 

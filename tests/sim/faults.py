@@ -23,8 +23,9 @@ from hapair.core.words.events import (
     Want,
 )
 from hapair.model.status import Standing
-from tests.sim import builds, hardships, holders, mounts
+from tests.sim import builds, by_hand, hardships, holders, mounts
 from tests.sim.builds import BuildApplication, Change, RemoveApplication
+from tests.sim.by_hand import ByHand
 from tests.sim.hardships import FailLooks, FullDisk, Hardship, LoseStream, Reconfigure
 from tests.sim.holders import HoldDevice, HoldMount
 from tests.sim.machine import Trouble
@@ -241,6 +242,7 @@ Fault: TypeAlias = (
     | HoldDevice
     | Unmount
     | MountOver
+    | ByHand
     | BreakDisk
     | WriteBehind
     | RemoveAddresses
@@ -295,7 +297,7 @@ class Faults:
                 troubles[do, application] = trouble
                 self.world.troubled = True
                 self._later(for_s, partial(troubles.pop, (do, application), None))
-            case HoldMount() | HoldDevice() | Unmount() | MountOver():
+            case HoldMount() | HoldDevice() | Unmount() | MountOver() | ByHand():
                 self._meddle(fault)
             case BreakDisk(node, resource, for_s):
                 self._break_disk(node, resource, for_s)
@@ -324,8 +326,10 @@ class Faults:
                 assert_never(never)
         self._begins = None
 
-    def _meddle(self, fault: HoldMount | HoldDevice | Unmount | MountOver) -> None:
-        if isinstance(fault, HoldMount | HoldDevice):
+    def _meddle(self, fault: HoldMount | HoldDevice | Unmount | MountOver | ByHand) -> None:
+        if isinstance(fault, ByHand):
+            by_hand.inflict(self.world, fault)
+        elif isinstance(fault, HoldMount | HoldDevice):
             holders.inflict(self.world, fault, self._later)
         else:
             mounts.inflict(self.world, fault, self._later)

@@ -335,6 +335,7 @@ class Hands:
         return Done()
 
     def _do_with_program(self, act: Act) -> Outcome:
+        self.machine.strays.discard(act.application)  # A start is one anew.
         if act.do is Do.START_PROGRAM:
             entry = self.machine.built.by_name.get(act.application)
             volumes = entry.volumes if entry is not None else ()

@@ -107,6 +107,7 @@ class Machine:
     # By application; None: some of it is there.
     addresses: dict[str, bool | None] = field(default_factory=dict)
     programs: dict[str, bool | None] = field(default_factory=dict)
+    strays: set[str] = field(default_factory=set)  # Programs that somebody started beside us.
     deferred: list[Callable[[], object]] = field(default_factory=list)  # While paused.
     # Faults.
     trouble: dict[tuple[Do, str], Trouble] = field(default_factory=dict)
@@ -180,5 +181,6 @@ class Machine:
         self.second.clear()
         self.addresses.clear()
         self.programs.clear()
+        self.strays.clear()
         self.deferred.clear()
         self.effects_until_crash = 0

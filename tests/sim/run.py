@@ -25,6 +25,7 @@ from tests.sim.schedule import (
     random_schedule,
     with_builds,
     with_clock_jumps,
+    with_deeds_by_hand,
     with_filters,
     with_foreign_writes,
     with_hardships,
@@ -76,6 +77,7 @@ def plan_of(seed: str) -> Plan:
     schedule = with_foreign_writes(schedule, Random(f"{seed}/foreign"), plan.shape)
     schedule = with_filters(schedule, Random(f"{seed}/filters"))
     schedule = with_taken_addresses(schedule, plan.shape, Random(f"{seed}/taken"))
+    schedule = with_deeds_by_hand(schedule, plan.shape, Random(f"{seed}/by-hand"))
     schedule = with_lost_mounts(schedule, plan.shape, Random(f"{seed}/mounts"))
     schedule = with_hardships(schedule, plan.shape, Random(f"{seed}/hardships"))
     schedule = with_late_holders(schedule, Random(f"{seed}/late holders"), plan.shape)

@@ -9,6 +9,7 @@ from hapair.core.words.events import Command, ConfirmPeerDown, Form, Halt, Leave
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from tests.sim.builds import BuildApplication, RemoveApplication
+from tests.sim.by_hand import ByHand, Deed
 from tests.sim.faults import (
     BreakDisk,
     ClockJump,
@@ -50,6 +51,7 @@ SECOND_HOLDERS: Final = 0.3  # In which something else opens a device.
 TEN_YEARS_S: Final = 10 * 365 * 86400.0
 FOREIGN_WRITES: Final = 0.3  # In which somebody writes behind DRBD.
 REMOVALS: Final = 0.3  # Share of the schedules in which somebody removes addresses.
+DEEDS_BY_HAND: Final = 0.3  # In which somebody types DRBD's own commands, or starts a program.
 LOST_MOUNTS: Final = 0.3  # In which somebody unmounts a volume, or mounts over it.
 TAKEN: Final = 0.1  # In which a stranger takes an address.
 FILTERS: Final = 0.5  # Share of the cuts in which only packets are lost.
@@ -142,6 +144,23 @@ def with_lost_mounts(
     unmount = Unmount(resource, every_s, for_s, lost=chance.random() < 0.3)
     fault: Fault = over if chance.random() < 0.3 else unmount
     return tuple(sorted((*schedule, Timed(at_s, fault)), key=lambda one: one.at_s))
+
+
+def with_deeds_by_hand(
+    schedule: tuple[Timed, ...], shape: Shape, chance: Random
+) -> tuple[Timed, ...]:
+    """Let somebody type what changes a volume or starts a program, beside the cluster."""
+    volumes = [v.resource for v in built_from(shape).volumes()]
+    if not volumes or chance.random() >= DEEDS_BY_HAND:
+        return schedule
+    deeds = [
+        Timed(
+            _seconds(chance, 0.0, schedule[-1].at_s + 1.0),
+            ByHand(chance.choice(NODES), chance.choice(volumes), chance.choice(tuple(Deed))),
+        )
+        for _ in range(chance.randint(1, 3))
+    ]
+    return tuple(sorted((*schedule, *deeds), key=lambda one: one.at_s))
 
 
 def with_filters(schedule: tuple[Timed, ...], chance: Random) -> tuple[Timed, ...]:

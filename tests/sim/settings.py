@@ -9,9 +9,9 @@ from typing import Final
 from hapair.model.application import (
     Application,
     FileSystem,
-    Script,
     ServiceAddress,
     TimeLimits,
+    Unit,
     Volume,
 )
 from hapair.model.built import Built, BuiltApplication
@@ -70,7 +70,7 @@ def application(
     return Application(
         name=name,
         preferred=preferred,
-        program=Script(f"/etc/cluster/{name}/run"),
+        program=Unit(f"{name}.service"),
         failback=failback,
         volume_groups=tuple(f"vg_{name}{index}" for index in range(volumes)),
         addresses=(ServiceAddress(PUBLIC, ip_interface(f"10.77.1.{number}/24")),),

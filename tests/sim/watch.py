@@ -71,7 +71,8 @@ class Watch:
         if act.despite_peer:
             self._may_take(machine, name)
         self._in_order(machine, state, act)
-        if act.do is Do.START_PROGRAM and machine.program(name) is True:
+        runs_already = machine.program(name) is True and name not in machine.strays
+        if act.do is Do.START_PROGRAM and runs_already:
             raise BrokenRuleError(f"R7: {machine.name} starts {name}, which runs already")
         runs = machine.program(name) is True and machine.address(name) is True
         if act.do not in STOPS or not runs:
@@ -197,7 +198,9 @@ class Watch:
             if machine.address(name) is not False or machine.program(name) is not False
         ]
         if record.wanted is Wanted.DOWN:
-            return f"{name} is halted and still up on {touched}" if touched else ""
+            # A person may work with what is halted.
+            ours = [node for node in touched if name not in self.world.machines[node].strays]
+            return f"{name} is halted and still up on {ours}" if ours else ""
         if serving != [record.owner] or touched != [record.owner]:
             return f"{name} belongs to {record.owner}, is up on {touched}, served by {serving}"
         return ""

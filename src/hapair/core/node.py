@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from hapair.core.applications import (
     brake,
+    elsewhere,
     endings,
     failures,
     hands,
@@ -286,6 +287,7 @@ def _settle(turn: Turn) -> None:
     trials.settle(turn)
     upkeep.settle(turn)
     unseen.settle(turn)
+    elsewhere.settle(turn)
     brake.settle(turn)
     reconnect.settle(turn)
     _finish_leaving(turn)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from hapair.model.agent import ProgramAgent
 from hapair.model.node_facts import PhysicalVolume
 from hapair.model.unit import ProgramUnit
 from hapair.model.words import Word
@@ -205,6 +206,7 @@ class NodeStorage:
         return next((each.version for each in self.releases if each.name == name), "")
 
     unit: ProgramUnit | None = None  # The application's program, where that is one.
+    agent: ProgramAgent | None = None  # The same of an OCF agent.
 
     def group(self, name: str) -> GroupStorage:
         """Return the facts of a group; one that does not exist when nothing is known of it."""

@@ -21,6 +21,15 @@ class ProgramUnit:
     file_state: str = ""  # Whether a boot starts it, e.g. "enabled" or "static".
     active: bool = False
     starters: tuple[Starter, ...] = ()
+    kind: str = ""  # The Type= of a service, e.g. "oneshot".
+    stays: bool = True  # A oneshot: it counts as active once it has ended well.
+    guessed: bool = False  # It forks, and systemd has to guess which process is the main one.
+    lasting: tuple[str, ...] = ()  # A target: what it starts and does not stop.
+    stopped_by: tuple[str, ...] = ()  # When one of these stops, or is restarted, so is this.
+    source: str = ""  # The file that it is made from.
+    digest: str = ""  # Of that file and what is added to it; empty: not known.
+    image: str = ""  # Of the container that it runs.
+    has_image: bool = True  # False: known not to be here.
 
 
 @dataclass(frozen=True, slots=True)

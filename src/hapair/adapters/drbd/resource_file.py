@@ -40,6 +40,10 @@ UNUSED_HANDLERS: Final = (
     "out-of-sync",
 )
 UNUSED_HANDLERS_OF_V9: Final = ("disconnected", "quorum-lost")
+# Where drbd.service is enabled, it would wait without an end for the other node at a boot, and
+# our daemon is started after it. No kernel is told of these.
+START_WAITS: Final = ("wfc-timeout", "degr-wfc-timeout", "outdated-wfc-timeout")
+START_WAITS_S: Final = 5
 NOTHING: Final = "true"
 # For proving the secret as well as for comparing copies: a kernel needs one algorithm, not two.
 DIGEST: Final = "sha256"
@@ -77,6 +81,7 @@ def resource_text(
         + _section("options", _options(dialect))
         + _section("handlers", _handlers(fence_peer, dialect))
         + _section("net", _net(drbd_timing(built.cluster.timing), dialect, secret))
+        + _section("startup", [f"{name} {START_WAITS_S}" for name in START_WAITS])
         + _section("disk", [*_disk(dialect, built.cluster.resync), *_order(built, volume)])
         + "".join(nodes)
         + "}\n"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hapair.adapters.programs.commands import OWN_COMMANDS
 from hapair.adapters.programs.grouped import GroupedPrograms
 from hapair.adapters.programs.units import Units
 from hapair.model.application import OcfAgent, Program, Script, Unit
@@ -18,14 +19,15 @@ class ApplicationPrograms:
         root: Path,
         notes: Path,
         log_folder: Path | None = None,
+        own_commands: str = OWN_COMMANDS,
     ) -> None:
         """Make control groups below ``root`` and notes of successful starts in ``notes``.
 
         ``notes`` must not survive a reboot. Output goes to the journal unless ``log_folder``
-        is given.
+        is given. ``own_commands`` is a folder that programs search for commands before all others.
         """
         self._units = Units(run)
-        self._grouped = GroupedPrograms(node, root, notes, log_folder)
+        self._grouped = GroupedPrograms(node, root, notes, log_folder, own_commands)
 
     async def start(self, application: str, program: Program, *, timeout_s: float) -> Outcome:
         match program:
@@ -46,7 +48,7 @@ class ApplicationPrograms:
             case Unit():
                 return await self._units.kill(program, timeout_s=timeout_s)
             case Script() | OcfAgent():
-                return await self._grouped.kill(application, timeout_s=timeout_s)
+                return await self._grouped.kill(application, program, timeout_s=timeout_s)
 
     async def running(self, application: str, program: Program) -> bool | None:
         match program:

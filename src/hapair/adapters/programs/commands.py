@@ -1,13 +1,15 @@
 """What is run for which kind of program. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from hapair.model import ocf
 from hapair.model.application import OcfAgent, Script, Unit
 
 Argv = tuple[str, ...]
 
-OCF_ROOT: Final = "/usr/lib/ocf"
+# Comes first in the search path of what we start: su and runuser that open no session of logind.
+OWN_COMMANDS: Final = "/usr/lib/hapair/commands"
 # The shell enters the application's control group, takes off what the daemon has for itself
 # (protection from the out-of-memory killer, a strict umask), and becomes the program. Where a disk
 # that hung lets it begin only when its daemon is gone, nobody wants it any more: the next daemon
@@ -37,8 +39,8 @@ def action(program: Script | OcfAgent, verb: str) -> Argv:
     match program:
         case Script(path):
             return (path, verb)
-        case OcfAgent(provider, kind):
-            return (f"{OCF_ROOT}/resource.d/{provider}/{kind}", verb)
+        case OcfAgent():
+            return (ocf.path(program), verb)
 
 
 def environment(
@@ -47,15 +49,7 @@ def environment(
     """Return what a script may rely on; agents get the variables of the OCF standard besides."""
     made = {**plain, "HAPAIR_APPLICATION": application, "HAPAIR_NODE": node}
     if isinstance(program, OcfAgent):
-        made |= {
-            "OCF_ROOT": OCF_ROOT,
-            "OCF_RA_VERSION_MAJOR": "1",
-            "OCF_RA_VERSION_MINOR": "1",
-            "OCF_RESOURCE_INSTANCE": application,
-            "OCF_RESOURCE_TYPE": program.kind,
-            "OCF_RESOURCE_PROVIDER": program.provider,
-        }
-        made |= {f"OCF_RESKEY_{name}": value for name, value in program.parameters}
+        made |= ocf.variables(program, application, node)
     return made
 
 
@@ -75,4 +69,18 @@ def unit_killed(program: Unit) -> Argv:
 
 
 def unit_state(program: Unit) -> Argv:
-    return ("systemctl", "show", "--property=LoadState,ActiveState,SubState", program.name)
+    return unit_shown(program.name, ("LoadState", "ActiveState", "SubState"))
+
+
+def unit_shown(unit: str, properties: Iterable[str]) -> Argv:
+    return ("systemctl", "show", f"--property={','.join(properties)}", unit)
+
+
+def unit_said(invocation: str) -> Argv:
+    """Print the last lines of what a unit said in one of its runs."""
+    of_it = f"_SYSTEMD_INVOCATION_ID={invocation}"
+    return ("journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=5", of_it)
+
+
+def jobs() -> Argv:
+    return ("systemctl", "list-jobs", "--no-legend", "--plain")

@@ -15,10 +15,11 @@ from hapair.adapters.shared.passing import passes
 from hapair.adapters.shared.process import (
     COMMAND_NOT_EXECUTABLE,
     COMMAND_NOT_FOUND,
+    SEARCH_PATH,
     plain_environment,
     run_apart,
 )
-from hapair.model import timing
+from hapair.model import ocf, timing
 from hapair.model.application import OcfAgent, Script
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.ports.programs import TimedOut
@@ -27,8 +28,6 @@ LEAVE_S: Final = 2.0  # After a stop the last processes may need a moment to be 
 TERM_SHARE: Final = 0.5  # Of the time limit of kill; then SIGKILL.
 STARTED: Final = "started"  # The start succeeded; nothing lived in the group afterwards.
 LIVES: Final = "lives"  # The start succeeded and processes live in the group.
-_OCF_RUNNING: Final = (0, 8)  # 8 is a promoted one.
-_OCF_STOPPED: Final = 7
 _NOT_ASKED: Final = (
     commands.GROUP_NOT_ENTERED, COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE,
 )  # fmt: skip
@@ -37,11 +36,19 @@ _NOT_ASKED: Final = (
 class GroupedPrograms:
     """Knows a program by its control group and by a note that a successful start leaves."""
 
-    def __init__(self, node: str, root: Path, notes: Path, log_folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        node: str,
+        root: Path,
+        notes: Path,
+        log_folder: Path | None = None,
+        own_commands: str = commands.OWN_COMMANDS,
+    ) -> None:
         self._node = node
         self._root = root
         self._notes = notes
         self._log_folder = log_folder
+        self._plain = plain_environment() | {"PATH": f"{own_commands}:{SEARCH_PATH}"}
 
     async def start(
         self, application: str, program: Script | OcfAgent, *, timeout_s: float
@@ -94,8 +101,13 @@ class GroupedPrograms:
         group.remove()
         return outcome
 
-    async def kill(self, application: str, *, timeout_s: float) -> Outcome:
-        """TERM, then KILL. Unknown names what even SIGKILL did not end."""
+    async def kill(
+        self, application: str, program: Script | OcfAgent, *, timeout_s: float
+    ) -> Outcome:
+        """TERM, then KILL. Unknown names what even SIGKILL did not end.
+
+        Unknown also when an agent still finds its program: it had another service start it.
+        """
         group = self._group(application)
         was = group.named()
         group.terminate()
@@ -103,6 +115,11 @@ class GroupedPrograms:
             group.kill()
             if not await group.emptied(timeout_s * (1 - TERM_SHARE)):
                 return Unknown(f"SIGKILL did not end {group.named()} of {application}")
+        if isinstance(program, OcfAgent) and await self._lives_elsewhere(application, program):
+            return Unknown(
+                f"{ocf.name(program)} says that {application} runs, and nothing of it is in its"
+                f" control group: systemd-cgls shows where it lives"
+            )
         self._note(application).unlink(missing_ok=True)
         group.remove()
         return Done(f"ended {was}" if was else "nothing lived")
@@ -118,6 +135,12 @@ class GroupedPrograms:
             return True
         return note == STARTED if note else None  # It was there, but was not whole.
 
+    async def _lives_elsewhere(self, application: str, program: OcfAgent) -> bool:
+        try:
+            return await self._monitored(application, program) is True
+        except OSError:  # TimeoutError for one: an agent that says nothing finds nothing.
+            return False
+
     async def _monitored(self, application: str, program: OcfAgent) -> bool | None:
         group = self._group(application)
         group.make()
@@ -129,9 +152,12 @@ class GroupedPrograms:
             raise TimeoutError(f"its monitor was not ready after {code.after_s:g} s")
         if code in _NOT_ASKED:
             raise OSError(f"its monitor could not be run (exit code {code})")
-        if code in _OCF_RUNNING:
+        if code in ocf.RUNNING:
             return True
-        return False if code == _OCF_STOPPED else None
+        # Some agents answer so whenever they cannot find their configuration or their commands:
+        # what lives in the group belies them. What is not installed may lie on the data.
+        absent = code in (ocf.Code.NOT_RUNNING, ocf.Code.NOT_INSTALLED)
+        return False if absent and not group.populated() else None
 
     async def _run(
         self, application: str, program: Script | OcfAgent, argv: commands.Argv, timeout_s: float
@@ -155,8 +181,10 @@ class GroupedPrograms:
         self, application: str, program: Script | OcfAgent, argv: commands.Argv, timeout_s: float
     ) -> int | TimedOut:
         environment: Mapping[str, str] = commands.environment(
-            plain_environment(), program, application, self._node
+            self._plain, program, application, self._node
         ) | commands.limit(program, timeout_s)
+        if isinstance(program, OcfAgent):
+            _make_state_folder()
         with output(application, self._log_folder) as descriptor:
             return await run_apart(
                 argv, environment=environment, output=descriptor, timeout_s=timeout_s
@@ -176,6 +204,14 @@ def _noted(note: Path, text: str) -> Done:
     except OSError as error:
         return Done(f"a new daemon will not know that it runs: {note}: {error.strerror}")
     return Done()
+
+
+def _make_state_folder() -> None:
+    """Make the folder of the agents' own notes, which only a boot makes otherwise."""
+    folder = Path(ocf.STATE_FOLDER)
+    with contextlib.suppress(OSError):  # The agent says itself what it cannot write.
+        folder.mkdir()
+        folder.chmod(ocf.STATE_FOLDER_MODE)  # Whatever the umask.
 
 
 def _is_empty(script: str) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 from typing import Final
 
 from hapair.adapters.programs import commands
+from hapair.adapters.programs.unit_words import why_failed
 from hapair.model.application import Unit
 from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
 from hapair.ports.programs import CommandRunner, Finished, NotStarted, TimedOut
@@ -16,14 +17,19 @@ class Units:
         self._run = run
 
     async def start(self, program: Unit, *, timeout_s: float) -> Outcome:
-        """Refused: the unit is down afterwards."""
-        outcome = await self._act(commands.unit("start", program), timeout_s)
+        """Refused: the unit is down afterwards.
+
+        It is started anew where it runs: whoever started it did so before its data was mounted.
+        """
+        outcome = await self._act(commands.unit("restart", program), timeout_s)
         if isinstance(outcome, NotNow):
             return outcome
         if isinstance(outcome, Unknown):
             with contextlib.suppress(OSError):
                 if await self.running(program) is False:
-                    return Refused(f"{outcome.why}; see journalctl -u {program.name}")
+                    said = await why_failed(self._run, program.name)
+                    told = f": {said}" if said else ""
+                    return Refused(f"{outcome.why}; see journalctl -u {program.name}{told}")
         return outcome
 
     async def stop(self, program: Unit, *, timeout_s: float) -> Outcome:

@@ -173,7 +173,8 @@ def _volume(
             Weight.ALARM,
             name,
             f"{volume.resource}: the disk of {node.node} is lost; {node.peer}'s copy serves",
-            f"replace the disk of {node.node}; until then {node.peer} must stay up",
+            f"replace the disk of {node.node}{_if_detached(volume.resource)};"
+            f" until then {node.peer} must stay up",
         )
     elif volume.behind and not volume.syncing:
         yield Finding(
@@ -183,15 +184,23 @@ def _volume(
             f"connect {node.node} with {node.peer}; it is completed by itself",
         )
     elif volume.peer_disk not in {"UpToDate", ""} and not volume.syncing and not lonely:
+        mend = f"look at the replication network and at the disk of {node.peer}"
+        if blocked:
+            mend = f"end on {node.peer} what is named here; it is tried again by itself"
+        elif volume.peer_disk == "Diskless":
+            mend = f"look at the disk of {node.peer}{_if_detached(volume.resource)}"
         yield Finding(
             Weight.WARNING,
             name,
             f"{volume.resource}: only {node.node} has a current copy"
             f" ({node.peer}: {blocked or volume.peer_disk})",
-            f"end on {node.peer} what is named here; it is tried again by itself"
-            if blocked
-            else f"look at the replication network and at the disk of {node.peer}",
+            mend,
         )
+
+
+def _if_detached(resource: str) -> str:
+    """Say what to do where no disk failed: the kernel does not tell why it has none."""
+    return f" (if somebody detached it, type there: drbdadm attach {resource})"
 
 
 def _is_told(status: Status, name: str) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import failures, items, mounts, unseen, upkeep
+from hapair.core.applications import elsewhere, failures, items, mounts, unseen, upkeep
 from hapair.core.applications.items import RETRY_S
 from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.layers import START, STARTS_FOREIGN
@@ -32,6 +32,9 @@ def absorb_looks(turn: Turn, answers: tuple[Looked, ...]) -> None:
         if (looked := by_effect.get(item_state.busy)) is None:
             continue
         program = item.layer is Layer.PROGRAM
+        if program and item_state.known is Is.DOWN:
+            elsewhere.absorb(turn, item, looked)
+            continue
         if program and looked.trouble:
             unseen.absorb(turn, item, looked.trouble)
             continue

@@ -100,6 +100,11 @@ def is_down(item_state: ItemState) -> bool:
     return item_state.known is Is.DOWN and item_state.doing is None
 
 
+def is_free(item_state: ItemState) -> bool:
+    """Tell whether the item can be started; a start waits for no look at what is down."""
+    return not item_state.busy or is_down(item_state)
+
+
 def is_released(state: NodeState) -> bool:
     """Tell whether nothing of any application is up, not even the replication."""
     return all(is_down(item_state) for _, item_state in state.every_item())

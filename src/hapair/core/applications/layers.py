@@ -59,7 +59,7 @@ def bring_up(turn: Turn, application: Application, top: Layer) -> None:
             if not _stays_up(i, s) or _is_attached_unasked(turn.state, i)
         ]
         for item, item_state in nesting.to_start(turn.state, waiting):
-            if not item_state.busy and item_state.retry_at_s <= turn.state.now_s:
+            if items.is_free(item_state) and item_state.retry_at_s <= turn.state.now_s:
                 _start(turn, application, item, item_state)
         if waiting:
             return

@@ -1,10 +1,19 @@
 """What clbuildapp would change: problems, or the steps that put an application under DRBD."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hapair.core.plan import demands, features, layers, overwriting
+from hapair.core.plan import (
+    agent_checks,
+    demands,
+    features,
+    layers,
+    overwriting,
+    programs,
+    unit_checks,
+)
 from hapair.core.plan.machine_checks import own_group
 from hapair.core.plan.mount_checks import (
     folders_to_make,
@@ -15,8 +24,7 @@ from hapair.core.plan.mount_checks import (
 )
 from hapair.core.plan.nesting import Nesting
 from hapair.core.plan.steps import Step, Work
-from hapair.core.plan.unit_checks import objections
-from hapair.model.application import Application, FileSystem, Unit, Volume, map_name
+from hapair.model.application import Application, FileSystem, OcfAgent, Unit, Volume, map_name
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.problem import Problem
 from hapair.model.storage import GroupStorage, NativeMount, NodeStorage
@@ -115,7 +123,7 @@ class _Planner:
             if storage.program_error:
                 mend = storage.program_mend or INSTALL_IT
                 self.refuse("run", storage.program_error, mend, node=storage.node)
-            self._check_unit(storage)
+            self._check_program(storage)
             for group in s.application.volume_groups:
                 self._check_group(storage.group(group), storage.node)
         others = tuple(each.application for each in s.built.applications)
@@ -125,13 +133,19 @@ class _Planner:
                 what = f"{volume.resource} is still replicated in {volume.volume_group}"
                 self.refuse("volumegroup", what, f"keep {volume.volume_group} in the file")
 
-    def _check_unit(self, storage: NodeStorage) -> None:
+    def _check_program(self, storage: NodeStorage) -> None:
         s = self.situation
-        runs_here = self.former is not None and s.owner == storage.node
-        if storage.unit is not None and isinstance(s.application.program, Unit):
-            asked = s.application.program.name
-            for what, mend in objections(asked, storage.unit, runs_here=runs_here):
-                self.refuse("run", what, mend, node=storage.node)
+        found: Iterable[tuple[str, str]] = ()
+        match s.application.program:
+            case Unit(asked) if storage.unit is not None:
+                runs_here = self.former is not None and s.owner == storage.node
+                found = unit_checks.objections(asked, storage.unit, runs_here=runs_here)
+            case OcfAgent() as agent if storage.agent is not None:
+                found = agent_checks.objections(agent, storage.agent)
+            case _:
+                pass
+        for what, mend in found:
+            self.refuse("run", what, mend, node=storage.node)
 
     def _check_group(self, group: GroupStorage, node: str) -> None:
         """Two copies need a group on each node, and each on a disk of that node's own."""
@@ -370,6 +384,7 @@ class _Planner:
             *ways_that_differ(added, s.here, s.peer),
             *hidden_there(added, s.here, s.peer),
             *owners_that_differ(added, s.here, s.peer),
+            *programs.warnings(s.application, s.here, s.peer),
         )
         steps = (*self._forget_former(added), *steps, *switch, *install)
         return Plan(built, steps, added, self._summary(added), warnings)

@@ -19,6 +19,7 @@ WHEN: Final = {
     "path": "when a file changes",
     "automount": "as soon as somebody looks at its folder",
 }
+QUADLETS: Final = (".container", ".kube", ".pod")  # Of those a service comes into being.
 Objection = tuple[str, str]  # What is so, and how to mend it.
 
 
@@ -33,9 +34,23 @@ def objections(asked: str, unit: ProgramUnit, *, runs_here: bool) -> Iterator[Ob
             f"{asked} is another name of {name}, and may be gone when that is disabled",
             f'write <unit name="{name}"/>',
         )
+    if unit.kind == "oneshot" and not unit.stays:
+        yield (
+            f"{name} is over when it has been started: nothing of it can be looked at or stopped",
+            f"systemctl edit {name}, and write there: [Service], and below: RemainAfterExit=yes",
+        )
+    for member in unit.lasting:
+        yield (
+            f"{name} starts {member}, which stays when it is stopped",
+            f"systemctl edit {member}, and write there: [Unit], and below: PartOf={name}",
+        )
     stray = unit.active and not runs_here
     wanted = any(not each.trigger for each in unit.starters)
-    if unit.file_state == ENABLED_ANEW:
+    if wanted and is_quadlet(unit):
+        what = f"{unit.source} has a section [Install]: every boot would start {name}"
+        end = f"; systemctl stop {name}" if stray else ""
+        yield what, f"take that section out of it, then: systemctl daemon-reload{end}"
+    elif unit.file_state == ENABLED_ANEW:
         what = f"{name} is enabled in /run, as a generator does at every boot"
         yield what, _manual(name, stray=stray)
     elif unit.file_state in ENABLED and (unit.file_state == "enabled" or wanted):
@@ -52,6 +67,31 @@ def objections(asked: str, unit: ProgramUnit, *, runs_here: bool) -> Iterator[Ob
             yield from _trigger(each, name, runs_here=runs_here)
 
 
+def is_quadlet(unit: ProgramUnit) -> bool:
+    """Tell whether Podman's generator makes the unit at each boot from a file of Quadlet's."""
+    return unit.source.endswith(QUADLETS)
+
+
+def warnings(unit: ProgramUnit, other: ProgramUnit | None, node: str) -> Iterator[Objection]:
+    """Say what may go wrong with a unit that can be used; ``other`` is the one of ``node``."""
+    name = unit.name
+    if unit.guessed:
+        yield (
+            f"{name} forks and names no PIDFile: systemd guesses what its main process is",
+            "let it stay in the foreground (Type=exec), or write PIDFile=",
+        )
+    for each in unit.stopped_by:
+        yield (
+            f"when {each} is stopped or restarted, so is {name}, and nobody asks the cluster",
+            f"nothing, if that is meant; else leave {each} out of its PartOf= and BindsTo=",
+        )
+    if not unit.has_image:
+        yield f"the image {unit.image} of {name} is not here", f"podman pull {unit.image}"
+    if other is not None and unit.digest and other.digest and unit.digest != other.digest:
+        what = f"{unit.source} is not as on {node}, or what is added to it"
+        yield what, f"make them alike: systemctl cat {name}"
+
+
 def given_back(unit: ProgramUnit, triggers: tuple[str, ...]) -> str:
     """Return what to type so that a unit runs, and is started by boots, without the cluster.
 
@@ -60,6 +100,11 @@ def given_back(unit: ProgramUnit, triggers: tuple[str, ...]) -> str:
     """
     name, lines = unit.name, []
     database = POSTGRESQL.fullmatch(name)
+    if is_quadlet(unit):
+        return (
+            f"write a section [Install] with WantedBy=multi-user.target into {unit.source};"
+            f" systemctl daemon-reload; systemctl start {name}"
+        )
     itself = unit.file_state in ENABLED_AGAIN and not database
     if enabled := (*triggers, name) if itself else triggers:
         lines.append(f"systemctl enable --now {' '.join(enabled)}")

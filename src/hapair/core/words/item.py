@@ -93,6 +93,14 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class StrayLook:
+    """Which program was last looked at that is to be down here, and when the next one is due."""
+
+    application: str = ""
+    again_at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Reconnects:
     """How often a resource that gave its peer up was told to try again."""
 

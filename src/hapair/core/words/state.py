@@ -6,7 +6,16 @@ from itertools import chain
 from typing import Final
 
 from hapair.core.words.events import Beat, Form, Leave, Move, PeerState, Run
-from hapair.core.words.item import Failed, Health, Item, ItemState, Learnt, Reconnects, Trial
+from hapair.core.words.item import (
+    Failed,
+    Health,
+    Item,
+    ItemState,
+    Learnt,
+    Reconnects,
+    StrayLook,
+    Trial,
+)
 from hapair.core.words.peer import FencingView, PeerView, WitnessView
 from hapair.core.words.stored import Stored
 from hapair.model.built import Built
@@ -17,6 +26,7 @@ NOT_HEARD: Final = PeerView()
 NOT_ASKED: Final = WitnessView()
 NOT_FENCED: Final = FencingView()
 NO_TRIAL: Final = Trial()
+NO_STRAY_LOOK: Final = StrayLook()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +119,7 @@ class NodeState:
     health: Mapping[str, Health] = field(default_factory=dict)
     maintained: Mapping[str, Learnt] = field(default_factory=dict)  # By what it is of.
     unsure: tuple[Item, ...] = ()  # To be looked at again as soon as nothing works on them.
+    stray_look: StrayLook = NO_STRAY_LOOK
     fresh: tuple[str, ...] = ()  # Not yet placed since this node was formed.
     moving: tuple[str, ...] = ()  # They stop here to start on the peer.
     trial: Trial = NO_TRIAL  # Before something is given to the peer.

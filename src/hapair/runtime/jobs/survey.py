@@ -11,7 +11,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
-from hapair.model.application import Application, OcfAgent, Program, Script, Unit
+from hapair.model import ocf
+from hapair.model.agent import ProgramAgent
+from hapair.model.application import Application, OcfAgent, Script, Unit
 from hapair.model.built import Built
 from hapair.model.nesting import enclosing
 from hapair.model.node_facts import Lvm
@@ -29,6 +31,7 @@ from hapair.ports.programs import CommandRunner, Finished
 from hapair.ports.storage import LogicalVolumes, NativeMounts
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.jobs.accounts import local_accounts
+from hapair.runtime.jobs.agents import agent_facts
 from hapair.runtime.jobs.units import unit_facts
 
 TOOLS: Final = (
@@ -72,7 +75,7 @@ async def survey(
         ]
         groups.append(replace(group, mounts=mounts, uses=uses, volumes=tuple(seen_volumes)))
     needed = TOOLS if application.volume_groups else ()
-    program = await _look_at(application.program, run)
+    program = await _look_at(application, node, run)
     return NodeStorage(
         node=node,
         groups=tuple(groups),
@@ -85,6 +88,7 @@ async def survey(
         kernel_options=_kernel_options(),
         wall_s=time.time(),
         unit=program if isinstance(program, ProgramUnit) else None,
+        agent=program if isinstance(program, ProgramAgent) else None,
     )
 
 
@@ -180,15 +184,18 @@ def ways_to(natives: NativeMounts, places: tuple[Place, ...]) -> tuple[Folder, .
     return tuple(dict.fromkeys(ways))
 
 
-async def _look_at(program: Program | None, run: CommandRunner) -> ProgramUnit | Unusable | None:
-    """Return a unit's facts, or why the program cannot be started; None when it can."""
-    match program:
+async def _look_at(
+    application: Application, node: str, run: CommandRunner
+) -> ProgramUnit | ProgramAgent | Unusable | None:
+    """Return a unit's or an agent's facts, or why it cannot be started; None: a script that can."""
+    match application.program:
         case None:
             return None
         case Script(path):
             return _unusable(Path(path))
-        case OcfAgent(provider, kind):
-            return _unusable(Path("/usr/lib/ocf/resource.d") / provider / kind)
+        case OcfAgent() as agent:
+            missing = _unusable(Path(ocf.path(agent)))
+            return missing or await agent_facts(agent, application.name, node, run)
         case Unit(name):
             return await unit_facts(name, run)
 

@@ -1,5 +1,9 @@
 """Ask systemd about the unit that is an application's program, and what else would start it."""
 
+import asyncio
+import hashlib
+import re
+from pathlib import Path
 from typing import Final
 
 from hapair.model.unit import ProgramUnit, Starter, Unusable
@@ -13,7 +17,17 @@ PULLED: Final = ("Wants", "Requires", "BindsTo")
 FOLLOWING: Final = ("ConsistsOf", "BoundBy")  # They stop with it.
 OF_EACH: Final = ("Id", "LoadState", "UnitFileState", "ActiveState")
 OF_A_TRIGGER: Final = ("Id", "Triggers")
-OF_THE_UNIT: Final = tuple(dict.fromkeys((*OF_EACH, TRIGGERS, *WANTING, *PULLED, *FOLLOWING)))
+STOPPING: Final = ("PartOf", "BindsTo")  # It stops with them.
+OF_ITSELF: Final = (
+    "Type", "RemainAfterExit", "PIDFile", "FragmentPath", "SourcePath", "DropInPaths",
+)  # fmt: skip
+OF_THE_UNIT: Final = tuple(
+    dict.fromkeys((*OF_EACH, TRIGGERS, *WANTING, *PULLED, *FOLLOWING, *STOPPING, *OF_ITSELF))
+)
+# What of others, when it stops, is nothing that somebody may do for another reason.
+NO_PROGRAMS: Final = (".device", ".mount", ".slice", ".target")
+PROGRAMS: Final = (".service", ".socket", ".timer", ".path")
+IMAGE: Final = re.compile(r"(?m)^\s*Image\s*=\s*(\S+)\s*$")
 # By patterns, so that systemd looks at no others: on a busy machine that takes it seconds.
 DISABLED: Final = ("systemctl", "list-unit-files", "--no-legend", "--plain", "--state=disabled",
                    "--", "*.socket", "*.timer", "*.path")  # fmt: skip
@@ -38,7 +52,22 @@ async def unit_facts(name: str, run: CommandRunner) -> ProgramUnit | Unusable:
     if len(others) != len(names):
         what = f"systemd gives no answer about {', '.join(names)}, which start {name}"
         return Unusable(what, NO_ANSWER)
+    source = unit.get("SourcePath") or unit.get("FragmentPath", "")
+    text = await asyncio.to_thread(_read, (source, *unit.get("DropInPaths", "").split()))
+    image = IMAGE.search(text) if source.endswith(".container") else None
+    kind = unit.get("Type", "")
     return ProgramUnit(
+        kind=kind,
+        stays=kind != "oneshot" or unit.get("RemainAfterExit") == "yes",
+        guessed=kind == "forking" and not unit.get("PIDFile"),
+        lasting=_lasting(unit),
+        stopped_by=tuple(
+            each for each in _all_of(unit, STOPPING) if not each.endswith(NO_PROGRAMS)
+        ),
+        source=source,
+        digest=hashlib.sha256(text.encode()).hexdigest() if text else "",
+        image=image[1] if image else "",
+        has_image=image is None or await _has_image(image[1], run),
         name=unit.get("Id", name),
         file_state=unit.get("UnitFileState", ""),
         active=_is_active(unit),
@@ -71,6 +100,29 @@ async def disabled_triggers(name: str, run: CommandRunner) -> tuple[str, ...] | 
     if len(shown) != len(names):
         return None
     return tuple(each["Id"] for each in shown if name in each.get("Triggers", "").split())
+
+
+def _read(files: tuple[str, ...]) -> str:
+    """Return the texts of a unit's files; nothing where one cannot be read."""
+    try:
+        return "\n".join(Path(file).read_text("utf-8", "replace") for file in files if file)
+    except OSError:
+        return ""
+
+
+def _lasting(unit: Properties) -> tuple[str, ...]:
+    """Return what a target starts, and leaves when it is stopped."""
+    if not unit.get("Id", "").endswith(".target"):
+        return ()
+    following = _all_of(unit, FOLLOWING)
+    pulled = (each for each in _all_of(unit, PULLED) if each.endswith(PROGRAMS))
+    return tuple(each for each in pulled if each not in following)
+
+
+async def _has_image(image: str, run: CommandRunner) -> bool:
+    """Tell whether Podman has an image; True as well where it does not tell."""
+    seen = await run(("podman", "image", "exists", image), timeout_s=LIMIT_S)
+    return not (isinstance(seen, Finished) and seen.exit_code == 1)
 
 
 def _not_loaded(name: str, state: str) -> Unusable:
