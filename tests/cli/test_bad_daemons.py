@@ -26,10 +26,16 @@ from tests.config.reference import BUILT
 # What is written for an option that takes a value, by its metavar.
 SAMPLES: Final = {
     "APP": "orders", "NODE": "node2", "TIME": "5s", "WHEN": "2h", "N": "3", "CODE": "7Q2M-9XKD",
-    "FILE": "cluster-20260801-101500-7.tar.gz", "STATEMENT": "peer-is-down",
+    "FILE": "cluster-20260801-101500-7.tar.gz", "STATEMENT": "peer-is-down", "ACTION": "history",
+    "WHAT": "answer", "TEXT": "why",
 }  # fmt: skip
 # What a command takes in another way than its parser alone tells.
 BESIDES: Final = {
+    "clalert": [
+        ("clalert", "answer", "7", "--for", "5s"),
+        ("clalert", "test", "admins"),
+        ("clalert", "test"),
+    ],
     "clconfirm": [
         ("clconfirm", "copy-is-good", "orders", "--yes", "node1"),
         ("clconfirm", "copy-is-good", "orders", "--plan"),
@@ -39,7 +45,7 @@ BESIDES: Final = {
 CONTENT_WITHOUT: Final = {"clevents", "clscan"}
 # They print until Ctrl-C, or until nobody reads it.
 ENDLESS: Final = ("--watch", "--follow")
-READING: Final = ("status", "events", "why", "loss", "split-look")
+READING: Final = ("alerts", "status", "events", "why", "loss", "split-look")
 STEPS: Final = ["a snapshot is kept", "the copies are connected"]
 
 
@@ -87,6 +93,9 @@ def teach(daemon: BadDaemon, line: tuple[str, ...]) -> None:
     daemon.answer("buildapp", told)
     daemon.answer("release", {"application": "orders", "steps": STEPS, "told": []})
     daemon.answer("abandon", {"steps": STEPS, "told": [], "aside": ""})
+    daemon.answer("alerts", {"boards": {"here": {}, "there": None}})
+    daemon.answer("alerts-answer", {"answered": [7]})
+    daemon.answer("alerts-test", {"receivers": [{"receiver": "admins", "error": ""}]})
     daemon.answer("split-look", looked())
     daemon.answer("split-resolve", told)
 

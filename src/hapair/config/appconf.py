@@ -26,7 +26,13 @@ from hapair.model.problem import Problem
 RESERVED_NAMES: Final = ("built", "keys", "secrets")
 # Stopping one of them stops the machine, or the cluster itself.
 OWN_UNITS: Final = frozenset(
-    {"hapaird.service", "hapair-apps.service", "hapair-node.service", "hapair-witness.service"}
+    {
+        "hapaird.service",
+        "hapair-alerts.service",
+        "hapair-apps.service",
+        "hapair-node.service",
+        "hapair-witness.service",
+    }
 )
 SPECIAL_TARGETS: Final = frozenset(
     {"basic", "ctrl-alt-del", "default", "emergency", "exit", "final", "getty", "graphical", "halt",

@@ -42,6 +42,9 @@ NEEDED: Final[dict[str, dict[str, type]]] = {
         verb: {"text": str}
         for verb in ("form", "leave", "run", "halt", "move", "confirm", "confirm-copy")
     },
+    "alerts": {"boards": dict},
+    "alerts-answer": {"answered": list},
+    "alerts-test": {"receivers": list},
     "abandon": {"steps": list, "told": list},
     "buildapp": {"application": str, "steps": list},
     "release": {"application": str, "steps": list, "told": list},

@@ -24,6 +24,7 @@ from hapair.model.built import Built
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.building.drift import DriftWatch
 from hapair.runtime.building.files import is_building
+from hapair.runtime.control.alert_desk import AlertDesk
 from hapair.runtime.control.commands import Commands
 from hapair.runtime.control.server import ControlServer
 from hapair.runtime.guardians.host_settings import HostSettings
@@ -91,6 +92,7 @@ class Daemon:
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     settings: HostSettings = field(init=False)
     commands: Commands = field(init=False)
+    alerts: AlertDesk = field(init=False)
     resolver: SplitBrainResolver = field(init=False)
     guardian: ResyncGuardian = field(init=False)
     options: RunningOptions = field(init=False)
@@ -108,6 +110,7 @@ class Daemon:
             self.settings.alarms,
         )
         wiring = self.wiring
+        self.alerts = AlertDesk(self.running_node, self.commands.status, self.journal, wiring.clock)
         side = LocalSide(self.running_node, wiring.repair, wiring.clock, self.places.looks)
         self.resolver = SplitBrainResolver(self.running_node, side, self.journal, wiring.clock)
         self.guardian = ResyncGuardian(self.running_node, wiring.repair, self.journal, wiring.clock)
@@ -148,6 +151,7 @@ class Daemon:
     async def run(self) -> None:
         """Serve until a signal or a bug ends it; what runs on this node is left alone."""
         verbs = self.commands.verbs() | self.resolver.verbs() | self.guardian.verbs()
+        verbs |= self.alerts.verbs()
         control = ControlServer(self.places.control_socket, verbs, self.journal)
         try:
             async with asyncio.TaskGroup() as group:
@@ -208,6 +212,7 @@ class Daemon:
             self.running_node, self.reload, self.places, self.journal, self.wiring.resource_files
         )
         asked = self.commands.for_peer() | catch_up.for_peer() | self.resolver.for_peer()
+        asked |= self.alerts.for_peer()
         for verb, handler in asked.items():
             node.peer.on_request(verb, handler)
         node.start()
