@@ -7,14 +7,13 @@ from typing import Final
 import pytest
 
 from hapair.adapters.files import FileStorage
-from hapair.alerts import process as rounds
 from hapair.alerts.memory import FILE
-from hapair.alerts.process import Process
+from hapair.alerts.process import BOARD_BYTES_MAX, Process
 from hapair.model.alerts import Alerts, Kind, Letter, Level, Method, Receiver
 from hapair.model.built import Built
 from hapair.model.timeline import Happening
 from hapair.rpc.history import happening_object
-from hapair.rpc.messages import DaemonDown, JsonObject
+from hapair.rpc.messages import DaemonDown, JsonObject, dump
 from tests.cli import situations
 from tests.config.reference import BUILT
 
@@ -305,4 +304,4 @@ def test_the_board_fits_into_one_request_of_the_daemon(world: World) -> None:
     ]
     world.status = status
     world.pass_rounds(20)
-    assert len(rounds.dump(world.board)) <= rounds.BOARD_BYTES_MAX
+    assert len(dump(world.board)) <= BOARD_BYTES_MAX

@@ -33,10 +33,15 @@ PAGE: Final = parsers.Page(
     examples=(
         parsers.Example("clalert", "what is open, and how the receivers are"),
         parsers.Example("clalert test admins", "try the receiver admins"),
-        parsers.Example("clalert answer 7 --for 8h --reason 'disk ordered'", "no reminder for 8 h"),
+        parsers.Example(
+            "clalert answer 40217 --for 8h --reason 'disk ordered'", "no reminder for 8 h"
+        ),
         parsers.Example("clalert answer", "answer everything that is open"),
     ),
-    files=(("/etc/cluster/clconf.xml", "the receivers: <alerts>"),),
+    files=(
+        ("/etc/cluster/clconf.xml", "the receivers: <alerts>"),
+        ("/usr/share/doc/hapair/alerts.md", "what is told, and how to set it up"),
+    ),
     see_also=("clstat(1)", "clevents(1)", "hapair-alerts(8)"),
 )
 

@@ -8,6 +8,7 @@ other one tells by itself: rather twice than never.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+from zlib import crc32
 
 from hapair.model.alerts import Kind, Level, Message
 
@@ -16,6 +17,7 @@ GRACE_S: Final = 15.0  # After which the second node tells what the first one se
 CLEAR_S: Final = 10.0  # What comes back within this was not over.
 OPEN_MAX: Final = 50  # More causes at once are told as one.
 MORE: Final = "more"
+FIRST_NUMBER: Final = 10_000
 FOR_EVER_S: Final = float(2**52)  # Until the cause is over.
 
 
@@ -35,7 +37,7 @@ class Open:
     """A cause that is there, or was told and is not told to be over. Times are wall clock."""
 
     cause: Cause
-    number: int
+    number: int  # Follows from the key: it is the same on both nodes, and when it comes back.
     since_s: float
     gone_s: float | None = None  # Since when it is not seen any more.
     told_by: str = ""  # A node; empty: nobody was told yet.
@@ -47,10 +49,6 @@ class Open:
 @dataclass(frozen=True, slots=True)
 class Book:
     opens: tuple[Open, ...] = ()
-    next_number: int = 1
-
-    def find(self, number: int) -> Open | None:
-        return next((each for each in self.opens if each.number == number), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +76,11 @@ def decide(book: Book, sight: Sight) -> tuple[Book, tuple[Message, ...]]:
         if kind is not Kind.OVER and not _is_dropped(each, sight):
             kept.append(each)
     return replace(noted, opens=tuple(kept)), tuple(told)
+
+
+def number_of(key: str) -> int:
+    """Return the five digits by which people answer a cause."""
+    return FIRST_NUMBER + crc32(key.encode()) % (9 * FIRST_NUMBER)
 
 
 def answered(book: Book, numbers: Sequence[int], until_s: float, answer: str) -> Book:
@@ -116,11 +119,8 @@ def _noted(book: Book, sight: Sight) -> Book:
         opens.append(
             replace(each, cause=cause or each.cause, told_s=told_s, since_s=since_s, gone_s=gone_s)
         )
-    number = book.next_number
-    for cause in seen.values():
-        opens.append(Open(cause, number, sight.now_s))
-        number += 1
-    return Book(tuple(opens), number)
+    opens += [Open(cause, number_of(cause.key), sight.now_s) for cause in seen.values()]
+    return Book(tuple(opens))
 
 
 def _merged(book: Book, sight: Sight) -> Book:
