@@ -56,6 +56,7 @@ async def test_a_process_that_begins_hears_of_nothing_that_was_before(tmp_path: 
     events = answer["events"]
     assert isinstance(events, list)
     assert [event["name"] for event in events] == ["bug"]
+    assert (await round_of(first, 10**6))["events"] == journal_of(pair["node1"]).since(0, 2000)
     assert (answer["node"], answer["status"]) == ("node1", {"local": "node1"})
     pair.end()
 

@@ -12,7 +12,7 @@ from hapair.alerts.postman import Begin, Postman
 from hapair.alerts.sight import BEGINNINGS, causes_of, last_steps, lines_of, opens_of
 from hapair.config.codec import encode
 from hapair.core.alerts.book import Book, Cause, Sight, decide
-from hapair.core.alerts.happened import Failover, follow, tell
+from hapair.core.alerts.happened import follow, tell
 from hapair.model.alerts import Letter, Level, Message
 from hapair.model.built import Built
 from hapair.ports.machine import Clock, Storage
@@ -24,6 +24,7 @@ IDLE_S: Final = 5.0  # How long the daemon may keep the answer while nothing hap
 SOON_S: Final = 1.0  # While something is held back, or on its way.
 ANSWER_S: Final = 15.0  # Beyond that a daemon does not answer.
 WATCH_S: Final = 0.05
+PACE_S: Final = 0.5  # Between two rounds, however much happens.
 DOWN_S: Final = 60.0  # Upgrades and restarts of the daemon take less.
 DOWN: Final = "daemon-down"
 BOARD_BYTES_MAX: Final = 48 * 1024  # The daemon reads no longer request than 64 KiB.
@@ -59,10 +60,11 @@ class Process:
         """Work until nobody is to be told any more."""
         while (built := self.built()) is not None:
             self.round(built)
+            self.pause(PACE_S)
             until_s = self.clock.monotonic_s() + SOON_S
             while self._is_busy() and self.clock.monotonic_s() < until_s:
-                self.pause(WATCH_S)
                 self._collect()
+                self.pause(WATCH_S)
 
     def round(self, built: Built) -> None:
         """Do everything once."""
@@ -149,7 +151,7 @@ class Process:
             self.memory,
             read_until=read_until,
             events=events,
-            failover=Failover() if failover.told and not failover.parts else failover,
+            failover=failover,
         )
         named = (replace(each, node=each.node or self.name) for each in of_events)
         return (*of_failovers, *named)
@@ -159,7 +161,7 @@ class Process:
         status = answer.get("status")
         if isinstance(status, dict):
             self._seen = causes_of(status)
-        elif not self._down_since_s:
+        elif self._down_since_s is None:
             return ()
         down = self._daemon_down()
         sight = Sight(

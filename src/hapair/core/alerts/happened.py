@@ -91,7 +91,9 @@ def follow(
         elif failover.parts and line.name in (*STEPS, *FAILED, WHY) and not failover.told:
             failover = replace(failover, parts=(*failover.parts, line)[:PARTS_MAX])
     found = _ended(failover, last, now_s, must=False)
-    return replace(failover, told=failover.told or bool(found)), (*messages, *found)
+    if found:
+        failover = Failover(failover.parts[:1], told=True)
+    return failover, (*messages, *found)
 
 
 def _ended(

@@ -71,11 +71,11 @@ class AlertDesk:
         self._take_answers(call.args.get("done"))
         since = int(call.number("since"))
         if since < 0:  # What happened before anybody was to be told of it is history.
-            newest = self.journal.since(0, 1)
-            return await self._news_of([], newest[0]["number"] if newest else 0)
+            return await self._news_of([])
+        if since > self.journal.newest:  # The history was lost, and is counted anew.
+            since = 0
         await self._wait(since, min(call.number("wait_s"), WAIT_MAX_S))
-        events = self.journal.since(since, EVENTS_MAX)
-        return await self._news_of(events, events[-1]["number"] if events else since)
+        return await self._news_of(self.journal.since(since, EVENTS_MAX))
 
     async def _order(self, what: str, call: Call) -> JsonObject:
         """Let the process carry out what clalert wants, and return its answer."""
@@ -121,7 +121,9 @@ class AlertDesk:
         finally:
             stop()
 
-    async def _news_of(self, events: list[JsonObject], newest: object) -> JsonObject:
+    async def _news_of(self, events: list[JsonObject]) -> JsonObject:
+        newest = self.journal.newest  # Before anything is waited for.
+        peer = await self._of_peer()
         status: JsonObject | None = None
         with suppress(RpcError):
             status = await self.status(Call())
@@ -132,7 +134,7 @@ class AlertDesk:
             "status": status,
             "events": list[object](events),
             "newest": newest,
-            "peer": await self._of_peer(),
+            "peer": peer,
             "orders": list[object](orders),
         }
 
