@@ -101,3 +101,11 @@ def test_a_configuration_that_cannot_be_read_leaves_the_former_one(tmp_path: Pat
     assert read() == built
     file.unlink()
     assert read() is None
+
+
+def test_it_loads_nothing_for_sending_before_it_sends() -> None:
+    """Its memory is spent on every node that has receivers, day and night."""
+    ask = "import sys, hapair.alerts.main; print(*sys.modules)"
+    loaded = subprocess.run((sys.executable, "-c", ask), capture_output=True, check=True, text=True)
+    heavy = {"asyncio", "smtplib", "ssl", "http.client", "email", "subprocess", "lxml"}
+    assert not heavy & set(loaded.stdout.split())

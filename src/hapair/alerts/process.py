@@ -110,8 +110,8 @@ class Process:
         return answer
 
     def _waits(self) -> bool:
-        parts = self.memory.failover.parts
-        return bool(parts) and not self.memory.failover.told
+        """Tell whether a failover goes on that somebody is to be told of."""
+        return any(part.name == "decided" for part in self.memory.failover.parts)
 
     def _board(self) -> JsonObject:
         """Return what others may know of it, as much as one request holds."""

@@ -72,8 +72,9 @@ def decide(book: Book, sight: Sight) -> tuple[Book, tuple[Message, ...]]:
         kind = _due(each, sight)
         if kind is not None:
             told.append(_message(each, kind, sight))
-            each = replace(each, told_by=sight.me, told_s=sight.now_s)  # noqa: PLW2901
-        if kind is not Kind.OVER and not _is_dropped(each, sight):
+        if kind in {Kind.BEGIN, Kind.REPEAT}:
+            kept.append(replace(each, told_by=sight.me, told_s=sight.now_s))
+        elif kind is None and not _is_dropped(each, sight):
             kept.append(each)
     return replace(noted, opens=tuple(kept)), tuple(told)
 
