@@ -64,6 +64,7 @@ def told(lab: Lab, words: str) -> list[str]:
     return sorted(each["way"] for each in map(json.loads, lines) if words in each["text"])
 
 
+@pytest.mark.long
 def test_each_receiver_is_told_once_of_a_failover_and_of_what_it_leaves(telling_lab: Lab) -> None:
     """F9. FAIL: a receiver hears nothing of the failover, or hears of it twice."""
     lab = telling_lab
