@@ -18,8 +18,8 @@ BOARD: JsonObject = {
         "opens": [
             opened(7),
             opened(8, told_by="", cause={"level": "warning", "about": "public", "text": "no link"}),
-            opened(9, answered_until_s=2.0**52, answer="disk ordered"),
-            opened(10, answered_until_s=1e9 + 3600),
+            opened(9, answer={"until_s": 2.0**52, "text": "disk ordered"}),
+            opened(10, answer={"until_s": 1e9 + 3600}),
         ]
     },
     "receivers": [

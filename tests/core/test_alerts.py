@@ -12,6 +12,7 @@ from hapair.core.alerts.book import (
     GRACE_S,
     HOLD_S,
     OPEN_MAX,
+    Answer,
     Book,
     Cause,
     Sight,
@@ -115,11 +116,24 @@ def test_an_answer_on_either_node_ends_the_repeating_until_it_expires() -> None:
     pair.pass_time(60, DISK)
     other = pair.nodes[1]
     number = pair.nodes[0].told[0].number  # What the letter says holds on both nodes.
-    other.book = answered(other.book, [number], pair.now_s + 5 * REPEAT_S, "disk ordered")
+    other.book = answered(
+        other.book, [number], Answer(pair.now_s, pair.now_s + 5 * REPEAT_S, "disk ordered")
+    )
     pair.pass_time(5 * REPEAT_S - 60, DISK, step_s=5.0)
     assert pair.kinds() == [Kind.BEGIN]
-    assert pair.nodes[0].book.opens[0].answer == "disk ordered"
+    assert pair.nodes[0].book.opens[0].answer.text == "disk ordered"
     pair.pass_time(120, DISK, step_s=5.0)
+    assert pair.kinds() == [Kind.BEGIN, Kind.REPEAT]
+
+
+def test_of_two_answers_the_later_one_counts_on_both_nodes() -> None:
+    pair = Pair()
+    pair.pass_time(60, DISK)
+    number = pair.nodes[0].told[0].number
+    for node, until_s in zip(pair.nodes, (FOR_EVER_S, pair.now_s + 60), strict=True):
+        node.book = answered(node.book, [number], Answer(pair.now_s, until_s))
+        pair.pass_time(10, DISK)
+    pair.pass_time(REPEAT_S, DISK, step_s=5.0)
     assert pair.kinds() == [Kind.BEGIN, Kind.REPEAT]
 
 
@@ -127,7 +141,7 @@ def test_an_answer_for_ever_lasts_until_it_is_over() -> None:
     pair = Pair()
     pair.pass_time(60, DISK)
     first = pair.nodes[0]
-    first.book = answered(first.book, [first.book.opens[0].number], FOR_EVER_S, "")
+    first.book = answered(first.book, [first.book.opens[0].number], Answer(pair.now_s, FOR_EVER_S))
     pair.pass_time(9 * REPEAT_S, DISK, step_s=30.0)
     pair.pass_time(60)
     assert pair.kinds() == [Kind.BEGIN, Kind.OVER]

@@ -5,7 +5,7 @@ from typing import Final
 
 from hapair.alerts.memory import Memory, Sent
 from hapair.alerts.postman import Begin
-from hapair.core.alerts.book import FOR_EVER_S, answered
+from hapair.core.alerts.book import FOR_EVER_S, Answer, answered
 from hapair.model.alerts import Alerts, Kind, Letter, Level, Message
 from hapair.ports.alerts import Sending
 from hapair.ports.machine import Clock
@@ -76,13 +76,12 @@ class Orders:
             error, mend = f"there is no alert {unknown[0]}", "list them with: clalert list"
             self.done.append({"id": order.get("id"), "error": error, "mend": mend})
             return memory
-        until_s = FOR_EVER_S
-        if isinstance(for_s, int | float):
-            until_s = self.clock.wall_s() + for_s
+        now_s = self.clock.wall_s()
+        until_s = now_s + for_s if isinstance(for_s, int | float) else FOR_EVER_S
         reason = str(order.get("reason", ""))[:REASON_MAX]
         chosen = numbers or known
         self.done.append({"id": order.get("id"), "answered": list[object](chosen)})
-        return replace(memory, book=answered(memory.book, chosen, until_s, reason))
+        return replace(memory, book=answered(memory.book, chosen, Answer(now_s, until_s, reason)))
 
     def _test(self, order: JsonObject, alerts: Alerts, letter: Letter) -> None:
         number, name = order.get("id"), order.get("receiver")

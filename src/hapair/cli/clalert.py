@@ -139,12 +139,13 @@ def _lines(board: JsonObject, paint: Paint, *, is_heard: bool) -> list[str]:
 def _state(each: Reader) -> str:
     told_by = each.text("told_by")
     state = f"told by {told_by}" if told_by else "not told yet"
-    until_s = each.number("answered_until_s") or 0.0
+    answer = each.inner("answer")
+    until_s = answer.number("until_s") or 0.0
     if until_s >= FOR_EVER_S:
         state += "; answered until it is over"
     elif until_s:
         state += f"; answered until {stamp(until_s)}"
-    reason = each.text("answer")
+    reason = answer.text("text")
     return f"{state}: {reason}" if reason else state
 
 

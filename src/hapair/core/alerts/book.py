@@ -33,6 +33,18 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """Somebody looks after it."""
+
+    at_s: float = 0.0  # Of two answers the later one counts.
+    until_s: float = 0.0
+    text: str = ""  # Who, and why.
+
+
+NO_ANSWER: Final = Answer()
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """A cause that is there, or was told and is not told to be over. Times are wall clock."""
 
@@ -42,8 +54,7 @@ class Open:
     gone_s: float | None = None  # Since when it is not seen any more.
     told_by: str = ""  # A node; empty: nobody was told yet.
     told_s: float = 0.0
-    answered_until_s: float = 0.0
-    answer: str = ""  # Who answered, and why.
+    answer: Answer = NO_ANSWER
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +95,12 @@ def number_of(key: str) -> int:
     return FIRST_NUMBER + crc32(key.encode()) % (9 * FIRST_NUMBER)
 
 
-def answered(book: Book, numbers: Sequence[int], until_s: float, answer: str) -> Book:
-    """Return the book in which these are answered until then: they are not repeated."""
+def answered(book: Book, numbers: Sequence[int], answer: Answer) -> Book:
+    """Return the book in which these are answered: they are not repeated for a while."""
     return replace(
         book,
         opens=tuple(
-            replace(each, answered_until_s=until_s, answer=answer)
-            if each.number in numbers
-            else each
-            for each in book.opens
+            replace(each, answer=answer) if each.number in numbers else each for each in book.opens
         ),
     )
 
@@ -135,8 +143,8 @@ def _merged(book: Book, sight: Sight) -> Book:
 
 def _merged_one(mine: Open, other: Open, sight: Sight) -> Open:
     """Take over what the other node did about it: that it told it, and that it was answered."""
-    if other.answered_until_s > mine.answered_until_s:
-        mine = replace(mine, answered_until_s=other.answered_until_s, answer=other.answer)
+    if other.answer.at_s > mine.answer.at_s:
+        mine = replace(mine, answer=other.answer)
     # Both told it while they heard nothing of each other: the first node goes on with it.
     yields = mine.told_by in {"", sight.me} and not (sight.first and mine.told_by)
     if other.told_by and yields:
@@ -153,7 +161,7 @@ def _due(each: Open, sight: Sight) -> Kind | None:
         return Kind.OVER if each.told_by and sight.now_s - each.gone_s >= CLEAR_S else None
     if not each.told_by:
         return Kind.BEGIN if sight.now_s - each.since_s >= HOLD_S else None
-    unanswered = each.answered_until_s <= sight.now_s
+    unanswered = each.answer.until_s <= sight.now_s
     return Kind.REPEAT if unanswered and sight.now_s - each.told_s >= sight.repeat_s else None
 
 
