@@ -171,6 +171,8 @@ def test_who_is_left_goes_on_with_what_the_other_one_told(lost: str) -> None:
     pair = Pair()
     pair.pass_time(60, DISK)
     pair.running = {"node1", "node2"} - {lost}
+    pair.pass_time(60, DISK)
+    assert pair.kinds() == [Kind.BEGIN]
     pair.pass_time(REPEAT_S + 60, DISK, step_s=5.0)
     pair.pass_time(60)
     (left,) = (node for node in pair.nodes if node.name in pair.running)
