@@ -43,7 +43,7 @@ class Pair:
 
     def __init__(self) -> None:
         self.nodes = (Node("node1"), Node("node2"))
-        self.now_s = 1000.0
+        self.now_s = 1e6
         self.together = True
         self.running = {"node1", "node2"}
 
