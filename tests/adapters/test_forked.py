@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.shared.forked import CRASHED, Ended, Forked, StillRuns, Write
+from hapair.adapters.shared.children import CRASHED, Write
+from hapair.adapters.shared.forked import Ended, Forked, StillRuns
 from hapair.adapters.shared.together import Together
 from tests.processes import PATIENCE_S
 

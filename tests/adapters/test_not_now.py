@@ -17,8 +17,9 @@ from hapair.adapters.drbd.backing import activate
 from hapair.adapters.filesystem.mounter import Target, not_mounted
 from hapair.adapters.lvm.adapter import LvmAdapter
 from hapair.adapters.programs.adapter import ApplicationPrograms
+from hapair.adapters.shared.children import CRASHED, Write
 from hapair.adapters.shared.exits import exit_of
-from hapair.adapters.shared.forked import CRASHED, Ended, Forked, StillRuns, Write
+from hapair.adapters.shared.forked import Ended, Forked, StillRuns
 from hapair.adapters.shared.passing import LVM_LOCKED
 from hapair.adapters.shared.process import ProcessRunner, run_apart
 from hapair.adapters.shared.together import Together

@@ -21,6 +21,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "runtime": {"model", "durable", "config", "core", "ports", "adapters", "rpc"},
     "lems": {"model", "config", "adapters"},
     "cli": {"model", "config", "core", "migrate", "rpc", "runtime"},
+    "alerts": {"model", "config", "core", "ports", "adapters", "rpc", "cli"},
     "web": {"model", "rpc"},
     "witness": {"model", "durable", "rpc", "cli"},
 }
@@ -29,7 +30,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
 FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "core": (
         ("words",),
-        ("copies",),
+        ("alerts", "copies"),
         ("right",),
         ("applications",),
         ("members",),
@@ -53,14 +54,16 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         ("pages",),
         ("sessions",),
         (
-            "clbuild", "clbuildapp", "clconfirm", "clevents", "clform", "clhalt", "clhaltapp",
-            "clmaintain", "clmoveapp", "clnewapp", "clresolve", "clrestore", "clrunapp", "clscan",
-            "clstartup", "clstat", "lemsctl",
+            "clalert", "clbuild", "clbuildapp", "clconfirm", "clevents", "clform", "clhalt",
+            "clhaltapp", "clmaintain", "clmoveapp", "clnewapp", "clresolve", "clrestore",
+            "clrunapp", "clscan", "clstartup", "clstat", "lemsctl",
         ),
     ),
 }  # fmt: skip
 # clwitness describes itself and ends as all commands do; it knows nothing of a node's commands.
 WITNESS_MAY_USE_OF_CLI: Final = {"main", "screen"}
+# What is told of is what clstat shows.
+ALERTS_MAY_USE_OF_CLI: Final = {"pages"}
 PURE: Final = {"model", "config", "core", "migrate"}
 # Clocks, chance, the outside world: their results come into the pure layers as data.
 IMPURE_MODULES: Final = {
@@ -69,7 +72,12 @@ IMPURE_MODULES: Final = {
     "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid",
 }  # fmt: skip
 IMPURE_CALLS: Final = {"breakpoint", "eval", "exec", "globals", "input", "open", "print"}
-MAY_NAME_ADAPTERS: Final = {"runtime/wiring.py", "runtime/building/wiring.py", "lems/main.py"}
+MAY_NAME_ADAPTERS: Final = {
+    "alerts/main.py",
+    "runtime/wiring.py",
+    "runtime/building/wiring.py",
+    "lems/main.py",
+}
 # The hands know nothing of each other; what several of them need has a place of its own.
 SHARED_BY_ADAPTERS: Final = {"shared"}
 # Nodes are servers: beyond Python's own library they need nothing, and use this where it is there.
@@ -118,6 +126,8 @@ def test_imports_point_downwards_only(file: Path) -> None:
     assert not {name for name in names if name.split(".")[0] == "hapair_lab"}
     if layer == "witness":
         assert {part[2] for part in ours if part[1] == "cli"} <= WITNESS_MAY_USE_OF_CLI
+    if layer == "alerts":
+        assert {part[2] for part in ours if part[1] == "cli"} <= ALERTS_MAY_USE_OF_CLI
     if layer in PURE:
         assert not {name.split(".")[0] for name in names} & IMPURE_MODULES
     if layer == "adapters":

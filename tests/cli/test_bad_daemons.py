@@ -26,12 +26,18 @@ from tests.config.reference import BUILT
 # What is written for an option that takes a value, by its metavar.
 SAMPLES: Final = {
     "APP": "orders", "NODE": "node2", "TIME": "5s", "WHEN": "2h", "N": "3", "CODE": "7Q2M-9XKD",
-    "FILE": "cluster-20260801-101500-7.tar.gz", "STATEMENT": "peer-is-down",
-    "TEXT": "upgrade", "WHAT": "status", "MONITOR": "list",  # Alone it stands where WHAT would.
+    "FILE": "cluster-20260801-101500-7.tar.gz", "STATEMENT": "peer-is-down", "ACTION": "history",
+    # Alone it stands where WHAT would.
+    "TEXT": "upgrade", "WHAT": "status", "MONITOR": "list",
     "UNIT|AGENT|FILE": "orders", "TOOL": "pacemaker", "NAME": "shop", "PLACE": "-",
 }  # fmt: skip
 # What a command takes in another way than its parser alone tells.
 BESIDES: Final = {
+    "clalert": [
+        ("clalert", "answer", "7", "--for", "5s"),
+        ("clalert", "test", "admins"),
+        ("clalert", "test"),
+    ],
     "clmaintain": [
         ("clmaintain", "on", "orders"),
         ("clmaintain", "on", "orders", "--for", "2h", "--plan"),
@@ -51,7 +57,7 @@ BESIDES: Final = {
 CONTENT_WITHOUT: Final = {"clevents", "clnewapp", "clscan"}
 # They print until Ctrl-C, or until nobody reads it.
 ENDLESS: Final = ("--watch", "--follow")
-READING: Final = ("status", "events", "why", "loss", "split-look", "monitors")
+READING: Final = ("alerts", "status", "events", "why", "loss", "split-look", "monitors")
 STEPS: Final = ["a snapshot is kept", "the copies are connected"]
 
 
@@ -103,6 +109,9 @@ def teach(daemon: BadDaemon, line: tuple[str, ...]) -> None:
     daemon.answer("monitors", about | {"node": "node1", "monitors": []})
     daemon.answer("monitor-change", about | {"text": "so it is"})
     daemon.answer("monitor-check", about | {"node": "node1", "state": "good"})
+    daemon.answer("alerts", {"boards": {"here": {}, "there": None}})
+    daemon.answer("alerts-answer", {"answered": [7]})
+    daemon.answer("alerts-test", {"receivers": [{"receiver": "admins", "error": ""}]})
     daemon.answer("split-look", looked())
     daemon.answer("split-resolve", told)
 

@@ -87,7 +87,7 @@ def test_editors_are_told_what_is_missing_misspelt_or_twice() -> None:
         ('"10.77.1.1/24"', '"10.77.1.1"'),
         ('name="node2"', 'name="node1"'),
         ('name="private"', 'name="public"'),
-        ("<arbitration", "<notify/><arbitration"),
+        ("<arbitration", "<alert/><arbitration"),
         ('by="paths"/>', 'by="witness"><witness kind="dice" at="x"/></arbitration>'),
         ('by="paths"/>', 'by="fencing"><method node="node1" agent="ipmilan"/></arbitration>'),
     ):

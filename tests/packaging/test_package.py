@@ -68,6 +68,8 @@ def test_it_brings_folder_group_and_units(tree: Path) -> None:
     units = {file.name for file in (tree / "usr/lib/systemd/system").iterdir()}
     assert units == {
         "hapaird.service",
+        "hapair-alerts.path",
+        "hapair-alerts.service",
         "hapair-apps.service",
         "hapair-lems.service",
         "hapair-node.service",

@@ -12,7 +12,10 @@ from hapair.config.appconf import OWN_UNITS
 UNITS: Final = Path(__file__).parents[2] / "packaging" / "systemd"
 WITNESS: Final = "hapair-witness.service"
 LEMS: Final = "hapair-lems.service"
-NAMES: Final = ("hapaird.service", "hapair-apps.service", LEMS, "hapair-node.service", WITNESS)
+NAMES: Final = (
+    "hapaird.service", "hapair-alerts.path", "hapair-alerts.service", "hapair-apps.service",
+    LEMS, "hapair-node.service", WITNESS,
+)  # fmt: skip
 # The commands are not installed where the tests run.
 EXPECTED_COMPLAINT: Final = "is not executable: No such file or directory"
 
@@ -32,7 +35,7 @@ def words(name: str, key: str) -> set[str]:
 
 
 def test_no_application_has_one_of_our_units_as_its_program() -> None:
-    assert {file.name for file in UNITS.iterdir()} == OWN_UNITS
+    assert {file.name for file in UNITS.glob("*.service")} == OWN_UNITS
 
 
 def test_systemd_understands_every_line() -> None:

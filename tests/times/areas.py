@@ -23,6 +23,7 @@ AREAS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "main-job": ("tests/lab/test_main_job.py", "tests/lab/test_versions.py"),
     "failures": (
+        "tests/lab/test_alerts.py",
         "tests/lab/test_failures.py",
         "tests/lab/test_full_disks.py",
         "tests/lab/test_hearts.py",

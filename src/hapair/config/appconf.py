@@ -29,6 +29,7 @@ RESERVED_NAMES: Final = ("built", "keys", "secrets")
 OWN_UNITS: Final = frozenset(
     {
         "hapaird.service",
+        "hapair-alerts.service",
         "hapair-apps.service",
         "hapair-lems.service",
         "hapair-node.service",

@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from hapair.config.codec import DamagedError, decode, encode, kept
 from hapair.config.codec import loads as loads_json
+from hapair.model.alerts import Alerts
 from hapair.model.built import Built
 
 FORMAT: Final = 1  # Grows when an older version could misread what a newer one wrote.
@@ -22,6 +23,8 @@ def dumps(built: Built) -> bytes:
         encoded = kept(Built, loads_json(built.read_from), encoded)
     if not built.secret_number:
         del encoded["secret_number"]
+    if built.cluster.alerts == Alerts():
+        del cast("dict[str, object]", encoded["cluster"])["alerts"]
     document = {"format": FORMAT, "built": encoded}
     return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from hapair.config import format_arbitration as arbitration_fmt
 from hapair.config import format_clconf as fmt
+from hapair.config.clconf_alerts import alerts_of
 from hapair.config.clconf_checks import check_cluster
 from hapair.config.clconf_timing import timing_of, watchdog_timeout_s
 from hapair.config.document import Node
@@ -61,6 +62,7 @@ def _build(root: Node) -> Cluster:
         window_s=value_of(arbitration, arbitration_fmt.ARBITRATION_WINDOW),
         watchdog=_watchdog(root, timing),
         resync=_resync(root),
+        alerts=alerts_of(root),
     )
 
 

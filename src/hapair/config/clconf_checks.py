@@ -4,6 +4,7 @@ from typing import Final
 
 from hapair.config import format_clconf as fmt
 from hapair.config.addresses import overlap, reserved_in
+from hapair.config.clconf_alerts import check_alerts
 from hapair.config.clconf_arbitration import check_arbitration, node_names
 from hapair.config.clconf_timing import check_durations
 from hapair.config.complaints import Complaints, did_you_mean
@@ -26,6 +27,7 @@ def check_cluster(root: Node, complaints: Complaints) -> None:
     _check_replication(root.named("network"), complaints)
     check_durations(root, complaints)
     check_arbitration(root, complaints)
+    check_alerts(root, complaints)
     if len(root.named("network")) == 1:
         complaints.warning(
             root.named("network")[0].line,

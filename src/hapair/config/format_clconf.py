@@ -3,8 +3,9 @@
 from typing import Final
 
 from hapair.config import addresses, kinds
+from hapair.config.format_alerts import ALERTS
 from hapair.config.format_arbitration import ARBITRATION
-from hapair.config.grammar import MANY, Attribute, Child, Element
+from hapair.config.grammar import Attribute, Child, Element
 from hapair.model.cluster import Timing, Watchdog
 
 NETWORKS_MAX: Final = 8
@@ -170,60 +171,6 @@ RESYNC: Final = Element(
     ),
     example='<resync rate="100M" order="orders mail"/>',
 )
-NOTIFY_FROM: Final = Attribute(
-    "from", kinds.choice("info", "warning", "alarm"), "The least severity.", default="warning"
-)
-NOTIFY: Final = Element(
-    "notify",
-    "Who is told what happens.",
-    children=(
-        Child(
-            Element(
-                "mail",
-                "Sends a mail.",
-                (NOTIFY_FROM, Attribute("to", kinds.text(), "The receiver.", required=True)),
-            ),
-            0,
-            MANY,
-        ),
-        Child(
-            Element(
-                "hook",
-                "Runs a program with the event as JSON on its standard input.",
-                (
-                    NOTIFY_FROM,
-                    Attribute("path", kinds.absolute_path(), "The program.", required=True),
-                ),
-            ),
-            0,
-            MANY,
-        ),
-        Child(
-            Element(
-                "webhook",
-                "Posts the event as JSON.",
-                (NOTIFY_FROM, Attribute("url", kinds.text(), "Where to.", required=True)),
-            ),
-            0,
-            MANY,
-        ),
-        Child(
-            Element(
-                "trap",
-                "Sends an SNMP trap.",
-                (
-                    NOTIFY_FROM,
-                    Attribute("to", kinds.text(), "The receiver: host:port.", required=True),
-                ),
-            ),
-            0,
-            MANY,
-        ),
-    ),
-    example='<notify> with <mail to="admin@example.net"/>',
-    later="clstat, clevents and the journal tell",
-)
-
 CLUSTER_NAME: Final = Attribute(
     "name", kinds.SIMPLE_NAME, "The cluster's name, shown everywhere.", required=True
 )
@@ -252,7 +199,7 @@ CLUSTER: Final = Element(
         Child(TIMING),
         Child(WATCHDOG),
         Child(RESYNC),
-        Child(NOTIFY),
+        Child(ALERTS),
     ),
     example='<cluster name="shop">',
 )

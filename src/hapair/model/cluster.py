@@ -12,6 +12,8 @@ from ipaddress import (
 )
 from typing import Final, TypeAlias
 
+from hapair.model.alerts import NO_ALERTS, Alerts
+
 Interface: TypeAlias = IPv4Interface | IPv6Interface
 Address: TypeAlias = IPv4Address | IPv6Address
 Subnet: TypeAlias = IPv4Network | IPv6Network
@@ -156,6 +158,7 @@ class Cluster:
     window_s: float | None = None  # Lead of the active node; None: see lead_s.
     watchdog: Watchdog | None = None
     resync: Resync = Resync()
+    alerts: Alerts = NO_ALERTS
 
     @property
     def lease_s(self) -> float:

@@ -28,9 +28,10 @@ def named_like_a_secret(parameter: str) -> bool:
 
 
 def secret_files(cluster: Cluster) -> tuple[str, ...]:
-    """Return the files that hold values of parameters, each once."""
+    """Return the files that hold values of parameters, or what receivers of alerts ask for."""
     values = [value for method in cluster.fence_methods for _, value in method.parameters]
-    return tuple(dict.fromkeys(file_of(value) for value in values if file_of(value)))
+    files = [*map(file_of, values), *(each.secret for each in cluster.alerts.receivers)]
+    return tuple(dict.fromkeys(file for file in files if file))
 
 
 def written_secrets(cluster: Cluster) -> tuple[tuple[FenceMethod, str], ...]:

@@ -24,6 +24,7 @@ from hapair.model.built import Built
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.building.drift import DriftWatch
 from hapair.runtime.building.files import is_building
+from hapair.runtime.control.alert_desk import AlertDesk
 from hapair.runtime.control.commands import Commands
 from hapair.runtime.control.monitors import MonitorCommands
 from hapair.runtime.control.server import ControlServer
@@ -96,6 +97,7 @@ class Daemon:
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     settings: HostSettings = field(init=False)
     commands: Commands = field(init=False)
+    alerts: AlertDesk = field(init=False)
     resolver: SplitBrainResolver = field(init=False)
     guardian: ResyncGuardian = field(init=False)
     options: RunningOptions = field(init=False)
@@ -118,6 +120,7 @@ class Daemon:
             watching=self.monitors.of_status,
         )
         wiring = self.wiring
+        self.alerts = AlertDesk(self.running_node, self.commands.status, self.journal, wiring.clock)
         side = LocalSide(self.running_node, wiring.repair, wiring.clock, self.places.looks)
         self.resolver = SplitBrainResolver(self.running_node, side, self.journal, wiring.clock)
         self.guardian = ResyncGuardian(self.running_node, wiring.repair, self.journal, wiring.clock)
@@ -186,6 +189,7 @@ class Daemon:
         verbs |= self.monitors.verbs()
         build = MonitorsBuilt(self.commands.builder.buildapp, self.kept, self.places)
         verbs["buildapp"] = Verb(build.buildapp, cancellable=True)
+        verbs |= self.alerts.verbs()
         control = ControlServer(self.places.control_socket, verbs, self.journal)
         place, clock = self.places.lems_socket, self.wiring.clock
         lems = LemsServer(place, self.lookout, self.journal, clock, self.wiring.grip)
@@ -251,6 +255,7 @@ class Daemon:
         )
         asked = self.commands.for_peer() | catch_up.for_peer() | self.resolver.for_peer()
         asked |= self.kept.for_peer() | self.monitors.for_peer()
+        asked |= self.alerts.for_peer()
         for verb, handler in asked.items():
             node.peer.on_request(verb, handler)
         node.start()

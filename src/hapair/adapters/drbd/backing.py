@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from hapair.adapters.drbd.writers import LIMIT_S, last_mount, writers_of
 from hapair.adapters.shared.apart import apart
-from hapair.adapters.shared.forked import Ended, Forked, Write
+from hapair.adapters.shared.children import Write
+from hapair.adapters.shared.forked import Ended, Forked
 from hapair.adapters.shared.passing import LVM_LOCKED, passes, refused
 from hapair.adapters.shared.together import Together
 from hapair.model.application import Volume

@@ -1,19 +1,17 @@
 """Parameters of an agent: read from where they are kept, and kept out of every text of ours."""
 
 import base64
-import os
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_plus
 
+from hapair.adapters.shared.secret_files import read_secret
 from hapair.model.cluster import FenceMethod
 from hapair.model.outcome import Refused
 from hapair.model.secret import IN_FILE, NOT_TO_BE_SET, file_of, named_like_a_secret
 
-SECRET_BYTES_MAX: Final = 4096
 HIDDEN: Final = "(hidden)"
 TEXT_MAX: Final = 400
 # A longer output is not shown at all: where it was cut, a part of a secret could remain.
@@ -51,7 +49,7 @@ def read_parameters(method: FenceMethod, *, owner: int) -> Parameters | Refused:
         if name.replace("-", "_") in NOT_TO_BE_SET or not name or not _plain(name):
             return Refused(f"parameter {name!r} of {method.agent} is not for clconf.xml: remove it")
         if written.startswith(IN_FILE):
-            value = _from_file(Path(file_of(written)), owner)
+            value = read_secret(Path(file_of(written)), owner)
             if isinstance(value, Refused):
                 return Refused(f"parameter {name} of {method.agent}: {value.why}")
             secrets.append(value)
@@ -75,32 +73,6 @@ def _plain(name: str) -> bool:
 def _passes(value: str) -> bool:
     """Tell whether an agent reads the value unchanged: it strips blanks and quotation marks."""
     return value == value.strip().strip('"') and value.isprintable()
-
-
-def _from_file(path: Path, owner: int) -> str | Refused:
-    """Read a secret; Refused when anybody but its owner could read it as well."""
-    if not path.is_absolute():
-        return Refused(f"{path} is no full path: write {IN_FILE}/etc/cluster/secrets/NAME")
-    try:
-        # Opening must not wait, whatever kind of file is there.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        return Refused(f"{path} cannot be read: {error.strerror}; make it on both nodes")
-    try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            return Refused(f"{path} is no ordinary file")
-        if facts.st_uid != owner or facts.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            return Refused(f"others may read {path}: chown root:root {path}; chmod 600 {path}")
-        content = os.read(descriptor, SECRET_BYTES_MAX + 1)
-    finally:
-        os.close(descriptor)
-    if not content.strip() or len(content) > SECRET_BYTES_MAX:
-        return Refused(f"{path} is to hold one line of at most {SECRET_BYTES_MAX} bytes")
-    try:
-        return content.decode().removesuffix("\n")
-    except UnicodeDecodeError:
-        return Refused(f"{path} holds bytes that are no UTF-8 text")
 
 
 def _forms(secrets: Iterable[str]) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from hapair.adapters.filesystem.folders import make_mount_point
 from hapair.adapters.filesystem.freeing import free, let_pass
 from hapair.adapters.filesystem.holders import holders, listed
 from hapair.adapters.filesystem.uses import Use
-from hapair.adapters.shared.forked import RESULT_BYTES_MAX, Ended, Forked, StillRuns, Write
+from hapair.adapters.shared.children import RESULT_BYTES_MAX, Write
+from hapair.adapters.shared.forked import Ended, Forked, StillRuns
 from hapair.adapters.shared.mounts import (
     Mount,
     MountTable,

@@ -4,19 +4,14 @@ The child is a fork without exec: it needs no program start. It must not touch t
 """
 
 import asyncio
-import fcntl
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NoReturn
 from weakref import WeakValueDictionary
 
+from hapair.adapters.shared.children import CRASHED, RESULT_BYTES_MAX, Write, start_child
 from hapair.adapters.shared.exits import exit_of
-
-RESULT_BYTES_MAX: Final = 1 << 16
-_OWN_DESCRIPTOR: Final = 3
-CRASHED: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +25,6 @@ class StillRuns:
     """It may hang in the kernel, where not even SIGKILL ends it."""
 
     after_s: float
-
-
-Write = Callable[[str], None]
 
 
 class Forked:
@@ -106,70 +98,3 @@ class _Child:
         os.close(self.output)
         code = self.exited.result()
         return Ended(code if code >= 0 else CRASHED, text)
-
-
-def start_child(
-    function: Callable[[Write], int], streams: Sequence[int | None] = ()
-) -> tuple[int, int]:
-    """Run the function in a child; return its number and the reading end of what it writes.
-
-    ``streams`` become the child's first descriptors, where None is an empty device; it has no
-    others of ours. A child that lacks descriptors for that writes why: its errno.
-
-    Raises:
-        OSError: there is no child.
-    """
-    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
-        # So whoever started us may have it: nobody would learn how a child ended.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    reading, writing = os.pipe()
-    try:
-        pid = os.fork()
-    except OSError:
-        os.close(reading)
-        os.close(writing)
-        raise
-    if pid == 0:
-        _run_as_child(function, writing, streams)
-    os.close(writing)
-    return pid, reading
-
-
-def _run_as_child(
-    function: Callable[[Write], int], writing: int, streams: Sequence[int | None]
-) -> NoReturn:
-    """Run the function and exit: no other code of the parent may run in the child."""
-    code = CRASHED
-    try:
-        try:
-            _keep_only(writing, streams)
-        except OSError as error:
-            os.write(writing, str(error.errno).encode())
-            raise
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-
-        def write(text: str) -> None:
-            os.write(_OWN_DESCRIPTOR, text.encode(errors="replace")[:RESULT_BYTES_MAX])
-
-        code = function(write)
-    finally:
-        os._exit(code)
-
-
-def _keep_only(writing: int, streams: Sequence[int | None]) -> None:
-    """A child that hangs must not keep the daemon's sockets open after the daemon ended."""
-    # Out of the way first: where the daemon has no standard streams, pipes have their numbers.
-    writing, *given = (
-        fcntl.fcntl(
-            os.open(os.devnull, os.O_RDWR) if each is None else each,
-            fcntl.F_DUPFD_CLOEXEC,
-            _OWN_DESCRIPTOR + 1,
-        )
-        for each in (writing, *streams)
-    )
-    for number, each in enumerate(given):
-        os.dup2(each, number)
-    os.dup2(writing, _OWN_DESCRIPTOR, inheritable=False)
-    os.closerange(_OWN_DESCRIPTOR + 1, os.sysconf("SC_OPEN_MAX"))

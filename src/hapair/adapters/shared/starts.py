@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from hapair.adapters.shared.children import Write, start_child
 from hapair.adapters.shared.exits import exit_of
-from hapair.adapters.shared.forked import Write, start_child
 from hapair.adapters.shared.limited import Limited
 from hapair.adapters.shared.pinned import is_pinned, unpin
 

@@ -13,15 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from hapair.adapters.shared.children import CRASHED, RESULT_BYTES_MAX, Write, start_child
 from hapair.adapters.shared.exits import exit_of
-from hapair.adapters.shared.forked import (
-    CRASHED,
-    RESULT_BYTES_MAX,
-    Ended,
-    StillRuns,
-    Write,
-    start_child,
-)
+from hapair.adapters.shared.forked import Ended, StillRuns
 
 THREADS_MAX: Final = 64  # Of one child.
 NICENESS: Final = -10  # Who waits for it goes before what others do about the same devices.

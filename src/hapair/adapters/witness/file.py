@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from hapair.adapters.shared.forked import Ended, Forked, StillRuns, Write
+from hapair.adapters.shared.children import Write
+from hapair.adapters.shared.forked import Ended, Forked, StillRuns
 from hapair.adapters.witness.words import (
     Asker,
     NoAnswer,

@@ -34,6 +34,7 @@ class Finding:
     about: str  # An application, a network, a node or the configuration.
     text: str
     to_do: str
+    name: str  # A stable word: of one name and about one thing there is one cause.
 
 
 def findings(status: Status) -> tuple[Finding, ...]:
@@ -61,7 +62,7 @@ def _alarms(status: Status) -> Iterator[Finding]:
             weight = Weight.WARNING if alarm.name in MILD else Weight.ALARM
             about = alarm.application or node.node
             to_do = advice_for(alarm.name, alarm.application, node.peer)
-            yield Finding(weight, about, disks.with_what_waits(status, alarm), to_do)
+            yield Finding(weight, about, disks.with_what_waits(status, alarm), to_do, alarm.name)
 
 
 def _members(status: Status) -> Iterator[Finding]:
@@ -73,6 +74,7 @@ def _members(status: Status) -> Iterator[Finding]:
             f"{local.peer} is silent and this node has no right to act alone",
             f"bring {local.peer} or the networks back; only if {local.peer} is surely off:"
             " clconfirm peer-is-down",
+            "cut",
         )
     if local.standing == "together" and status.remote is None:
         yield Finding(
@@ -80,6 +82,7 @@ def _members(status: Status) -> Iterator[Finding]:
             local.peer,
             f"{local.peer} is heard, but its daemon does not tell its status",
             f"on {local.peer}: clstat",
+            "no-status",
         )
 
 
@@ -91,6 +94,7 @@ def _networks(local: NodeStatus) -> Iterator[Finding]:
                 network.name,
                 f"no link on {local.node}'s card {' or '.join(network.cards)}",
                 "look at the cable and the switch",
+                "no-link",
             )
         elif local.standing == "together" and (
             network.heard_ago_s is None or network.heard_ago_s > NETWORK_SILENT_S
@@ -100,6 +104,7 @@ def _networks(local: NodeStatus) -> Iterator[Finding]:
                 network.name,
                 f"{local.peer} is not heard on this network, only on others",
                 f"look at the cards, cables and firewalls of network {network.name} on both nodes",
+                "not-heard",
             )
 
 
@@ -110,13 +115,14 @@ def _application(status: Status, name: str, *, alarmed: bool) -> Iterator[Findin
     node, application = view
     if _should_run(node, application) and not alarmed:
         because = f": {application.because}" if application.because else ""
-        yield Finding(Weight.ALARM, name, f"does not run{because}", f"clstat --why {name}")
+        yield Finding(Weight.ALARM, name, f"does not run{because}", f"clstat --why {name}", "down")
     if application.failed_on and application.phase == "running":
         yield Finding(
             Weight.WARNING,
             name,
             failed_text(application),
             f"see clevents --application {name}; mend it, then: clmoveapp {name}",
+            "failed-on",
         )
     alarms = (alarm for each in status.nodes() for alarm in each.alarms)
     acted = any(alarm.name == MONITOR_FAILED and alarm.application == name for alarm in alarms)
@@ -138,14 +144,16 @@ def _monitors(
     """Yield what its monitors find, unless an alarm tells that, and who was halted for long."""
     name = application.name
     for text in () if acted else bad_texts(application.monitors):
-        yield Finding(Weight.WARNING, name, f"monitor {text}", f"lemsctl {name} status")
+        yield Finding(Weight.WARNING, name, f"monitor {text}", f"lemsctl {name} status", "monitors")
     for each in application.monitors:
         since_wall_s = each.halted_wall_s
         if since_wall_s is None or node.wall_s - since_wall_s < HALTED_LONG_S:
             continue
         halted = span_text(node.wall_s - since_wall_s)
         text = f"monitor {each.name} has been halted for {halted}: nobody looks at that"
-        yield Finding(Weight.WARNING, name, text, f"lemsctl {name} resume {each.name}")
+        yield Finding(
+            Weight.WARNING, name, text, f"lemsctl {name} resume {each.name}", "monitor-halted"
+        )
 
 
 def _should_run(node: NodeStatus, application: ApplicationStatus) -> bool:
@@ -167,6 +175,7 @@ def _volume(
             f"{volume.resource}: the two copies refuse each other (StandAlone): writes reach"
             f" {node.node} alone",
             f"clresolve {name} --plan shows both sides; nothing is discarded until you decide",
+            "split",
         )
     elif volume.disk in {"Diskless", "Failed"}:
         yield Finding(
@@ -175,6 +184,7 @@ def _volume(
             f"{volume.resource}: the disk of {node.node} is lost; {node.peer}'s copy serves",
             f"replace the disk of {node.node}{_if_detached(volume.resource)};"
             f" until then {node.peer} must stay up",
+            "disk-lost",
         )
     elif volume.behind and not volume.syncing:
         yield Finding(
@@ -182,6 +192,7 @@ def _volume(
             name,
             f"{volume.resource}: the copy of {node.node} misses writes and is not used",
             f"connect {node.node} with {node.peer}; it is completed by itself",
+            "behind",
         )
     elif volume.peer_disk not in {"UpToDate", ""} and not volume.syncing and not lonely:
         mend = f"look at the replication network and at the disk of {node.peer}"
@@ -195,6 +206,7 @@ def _volume(
             f"{volume.resource}: only {node.node} has a current copy"
             f" ({node.peer}: {blocked or volume.peer_disk})",
             mend,
+            "one-copy",
         )
 
 
@@ -230,6 +242,7 @@ def _resyncs(node: NodeStatus, name: str) -> Iterator[Finding]:
                 " did not help",
                 "look at the replication network and both disks (dmesg); nothing starts from this"
                 " copy meanwhile",
+                "resync-stalled",
             )
         if volume.disk == "Inconsistent" and not volume.syncing:
             for kept in volume.kept:
@@ -240,6 +253,7 @@ def _resyncs(node: NodeStatus, name: str) -> Iterator[Finding]:
                     f" unusable, {kept_text(node, kept)} is the consistent state before it",
                     f"bring {node.peer} back, it is completed by itself; only if {node.peer} is"
                     " lost for good: /usr/share/doc/hapair/resync.md",
+                    "resync-interrupted",
                 )
 
 
@@ -251,6 +265,7 @@ def _configuration(status: Status) -> Iterator[Finding]:
                 "configuration",
                 f"clconf.xml on {node.node} {DRIFT_TEXTS.get(node.drift.clconf, 'differs')}",
                 DRIFT_TO_DO.get(node.drift.clconf, "clbuild"),
+                "clconf-differs",
             )
         if not node.authenticated and any(each.volumes for each in node.applications):
             yield Finding(
@@ -258,6 +273,7 @@ def _configuration(status: Status) -> Iterator[Finding]:
                 "configuration",
                 "DRBD's connections are not authenticated: an older version built this cluster",
                 "clbuild --force, when both nodes have the same version; applications go on",
+                "not-authenticated",
             )
         for name, word in sorted(node.drift.applications.items()):
             if word not in {"ok", ""}:
@@ -266,6 +282,7 @@ def _configuration(status: Status) -> Iterator[Finding]:
                     name,
                     f"appconf.xml on {node.node} {DRIFT_TEXTS.get(word, 'differs')}",
                     f"clbuildapp {name} --plan shows the difference, clbuildapp {name} accepts it",
+                    "appconf-differs",
                 )
 
 

@@ -63,14 +63,14 @@ def secret_files(situation: Situation) -> Problems:
                 yield Problem(
                     side.node,
                     path,
-                    "this file of a parameter is not there",
+                    "this file of a secret is not there",
                     on(side.node, f"umask 077; cat > {path}  (the value alone, in one line)"),
                 )
             elif not file.private:
                 yield Problem(
                     side.node,
                     path,
-                    "others than root can read this file of a parameter",
+                    "others than root can read this file of a secret",
                     on(side.node, f"chown root: {path}; chmod 600 {path}"),
                 )
 

@@ -139,6 +139,11 @@ class Journal:
         for follower in tuple(self._followers):
             follower(happening)
 
+    @property
+    def newest(self) -> int:
+        """Return the number of the last line; 0: there is none."""
+        return self._next - 1
+
     def since(self, number: int, limit: int) -> list[JsonObject]:
         """Return the newest ``limit`` lines whose number is greater than ``number``."""
         wanted = [happening for happening in self._remembered if happening.number > number]

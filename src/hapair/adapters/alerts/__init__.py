@@ -1,0 +1,1 @@
+"""Carries letters to their receivers, each in a child of its own."""

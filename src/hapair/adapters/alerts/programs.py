@@ -1,0 +1,64 @@
+"""Tell a letter by a program: the administrator's own, or snmptrap."""
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from hapair.adapters.alerts.means import Means, UndeliveredError
+from hapair.adapters.alerts.words import letter_object
+from hapair.model.alerts import Letter, Receiver
+
+SAID_MAX: Final = 200
+# net-snmp's netSnmpPlaypen, which everybody may use for private purposes.
+OID: Final = "1.3.6.1.4.1.8072.9999.9999"
+TEXT_MAX: Final = 400  # A trap is one datagram.
+
+
+def hook(receiver: Receiver, letter: Letter, means: Means) -> None:
+    """Run the program; return when it ended with 0. UndeliveredError."""
+    environment = {
+        **means.environment(),
+        "HAPAIR_SUBJECT": letter.subject,
+        "HAPAIR_LEVEL": letter.level,
+        "HAPAIR_KIND": letter.messages[0].kind,
+        "HAPAIR_NODE": letter.node,
+        "HAPAIR_CLUSTER": letter.cluster,
+    }
+    _run((receiver.to,), environment, json.dumps(letter_object(letter)).encode())
+
+
+def trap(receiver: Receiver, letter: Letter, means: Means) -> None:
+    """Send one trap; nobody tells whether it arrived. UndeliveredError."""
+    place = f"udp6:{receiver.to}" if receiver.to.startswith("[") else receiver.to
+    values = {
+        1: letter.cluster,
+        2: letter.node,
+        3: letter.level,
+        4: letter.messages[0].kind,
+        5: letter.subject,
+        6: "; ".join(letter.lines())[:TEXT_MAX],
+    }
+    bound = [word for n, text in values.items() for word in (f"{OID}.{n}", "s", text)]
+    with tempfile.TemporaryDirectory(prefix="hapair-trap-") as folder:
+        # A community or a password on the command line could be read by everybody.
+        who = () if receiver.secret else ("-v", "2c", "-c", "public")
+        if receiver.secret:
+            Path(folder, "snmp.conf").symlink_to(receiver.secret)
+        environment = {**means.environment(), "MIBS": "", "SNMPCONFPATH": folder}
+        _run(("snmptrap", *who, place, "", f"{OID}.0.1", *bound), environment, b"")
+
+
+def _run(argv: tuple[str, ...], environment: dict[str, str], given: bytes) -> None:
+    """Whoever started us ends it, with us, when it takes too long."""
+    try:
+        ended = subprocess.run(
+            argv, input=given, env=environment, capture_output=True, check=False, cwd="/"
+        )
+    except FileNotFoundError:
+        raise UndeliveredError(f"there is no {argv[0]}") from None
+    if ended.returncode:
+        said = (ended.stderr or ended.stdout).decode(errors="replace").split()
+        text = f"{argv[0]} ended with {ended.returncode}: {' '.join(said)[-SAID_MAX:]}"
+        raise UndeliveredError(text.rstrip(": "))

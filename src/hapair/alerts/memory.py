@@ -1,0 +1,66 @@
+"""What the process must remember over its own restart and that of the machine."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hapair.config.codec import DamagedError, decode, encode, loads
+from hapair.core.alerts.book import Book
+from hapair.core.alerts.happened import Failover, Told
+from hapair.core.alerts.outbox import Outbox, restored
+
+FILE: Final = "alerts.json"
+SENT_MAX: Final = 50
+UNREAD: Final = -1
+EMPTY: Final = Book()
+NO_FAILOVER: Final = Failover()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A letter that was tried, for people."""
+
+    at_s: float  # Wall clock.
+    receiver: str
+    subject: str
+    error: str = ""  # Empty: it was taken.
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    read_until: int = UNREAD  # The number of the last line of the history that was looked at.
+    book: Book = EMPTY
+    events: tuple[Told, ...] = ()
+    failover: Failover = NO_FAILOVER
+    outboxes: tuple[Outbox, ...] = ()
+    sent: tuple[Sent, ...] = ()
+
+    def outbox(self, receiver: str) -> Outbox:
+        found = (each for each in self.outboxes if each.receiver == receiver)
+        return next(found, Outbox(receiver))
+
+    def with_outbox(self, outbox: Outbox) -> "Memory":
+        others = tuple(each for each in self.outboxes if each.receiver != outbox.receiver)
+        return replace(self, outboxes=(*others, outbox))
+
+    def with_outboxes(self, outboxes: Sequence[Outbox]) -> "Memory":
+        return replace(self, outboxes=tuple(outboxes))
+
+    def with_sent(self, sent: Sequence[Sent]) -> "Memory":
+        return replace(self, sent=(*self.sent, *sent)[-SENT_MAX:])
+
+
+def dumps(memory: Memory) -> bytes:
+    return json.dumps(encode(memory, defaults=False), separators=(",", ":")).encode() + b"\n"
+
+
+def loads_memory(content: bytes | None) -> Memory:
+    """Return what was stored; what cannot be read is begun anew: rather twice than never."""
+    if content is None:
+        return Memory()
+    try:
+        memory = decode(Memory, loads(content))
+    except DamagedError:
+        return Memory()
+    return replace(memory, outboxes=tuple(restored(each) for each in memory.outboxes))

@@ -1,0 +1,307 @@
+"""The whole process by a clock of the test: what it tells whom, also when everything goes wrong."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from hapair.adapters.files import FileStorage
+from hapair.alerts.memory import FILE
+from hapair.alerts.process import BOARD_BYTES_MAX, Process
+from hapair.model.alerts import Alerts, Kind, Letter, Level, Method, Receiver
+from hapair.model.built import Built
+from hapair.model.timeline import Happening
+from hapair.rpc.history import happening_object
+from hapair.rpc.messages import DaemonDown, JsonObject, dump
+from tests.cli import situations
+from tests.config.reference import BUILT
+
+ADMINS: Final = Receiver("admins", Method.MAIL, "root")
+PAGER: Final = Receiver("pager", Method.HOOK, "/bin/pager", least=Level.ALARM)
+CONFIGURED: Final = replace(BUILT, cluster=replace(BUILT.cluster, alerts=Alerts((ADMINS, PAGER))))
+
+
+@dataclass
+class Clock:
+    now_s: float = 1000.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def boot_s(self) -> float:
+        return self.now_s
+
+    def wall_s(self) -> float:
+        return 1e9 + self.now_s
+
+
+@dataclass
+class Carried:
+    answer: str | None
+
+    def outcome(self) -> str | None:
+        return self.answer
+
+
+@dataclass
+class World:
+    """A daemon that answers what the test says, and receivers that take it or not."""
+
+    storage: FileStorage
+    clock: Clock = field(default_factory=Clock)
+    status: JsonObject = field(default_factory=situations.status)
+    lines: list[Happening] = field(default_factory=list)
+    orders: list[object] = field(default_factory=list)
+    there: object = None
+    down: bool = False
+    step_s: float = 1.0  # Of a round.
+    outcomes: dict[str, str | None] = field(default_factory=dict)
+    letters: list[tuple[str, Letter]] = field(default_factory=list)
+    done: list[object] = field(default_factory=list)
+    board: JsonObject = field(default_factory=dict)
+    process: Process = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        self.process = Process(
+            lambda: CONFIGURED,
+            self._ask,
+            self.storage,
+            self.clock,
+            self._begin,
+            "node1",
+            lambda _: None,
+        )
+
+    def _ask(self, verb: str, args: JsonObject, timeout_s: float) -> JsonObject:
+        assert (verb, timeout_s > 0) == ("alerts-round", True)
+        if self.down:
+            self.clock.now_s += timeout_s
+            raise DaemonDown("it does not answer", "start it")
+        since, done, board = args["since"], args["done"], args["board"]
+        assert isinstance(since, int)
+        assert isinstance(done, list)
+        assert isinstance(board, dict)
+        self.done += done
+        self.board = board
+        self.clock.now_s += self.step_s
+        fresh = [each for each in self.lines if each.number > since >= 0]
+        newest = max((each.number for each in self.lines), default=0)
+        orders, self.orders = self.orders, []
+        return {
+            "node": "node1",
+            "status": self.status,
+            "events": [happening_object(each) for each in fresh],
+            "newest": newest,
+            "peer": self.there,
+            "orders": orders,
+        }
+
+    def _begin(self, receiver: Receiver, letter: Letter) -> Carried:
+        self.letters.append((receiver.name, letter))
+        return Carried(self.outcomes.get(receiver.name, ""))
+
+    def pass_rounds(self, count: int, built: Built = CONFIGURED) -> None:
+        for _ in range(count):
+            self.process.round(built)
+
+    def happens(self, name: str, severity: str = "alarm", application: str = "") -> None:
+        number = len(self.lines) + 1
+        self.lines.append(
+            Happening(
+                number, self.clock.wall_s(), self.clock.now_s, "node1", name, f"{name} {number}",
+                application, severity,
+            )
+        )  # fmt: skip
+
+    def told(self, receiver: str) -> list[Kind]:
+        messages = (m for name, letter in self.letters if name == receiver for m in letter.messages)
+        return [message.kind for message in messages]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(FileStorage(tmp_path))
+
+
+def test_what_clstat_shows_is_told_once_and_that_it_is_over(world: World) -> None:
+    world.pass_rounds(5)
+    world.status = situations.peer_lost()
+    world.pass_rounds(60)
+    begun = world.told("admins")
+    assert set(begun) == {Kind.BEGIN}
+    world.status = situations.status()
+    world.pass_rounds(60)
+    assert world.told("admins") == begun + [Kind.OVER] * len(begun)
+
+
+def test_what_the_other_node_has_told_is_not_told_here(world: World, tmp_path: Path) -> None:
+    other = World(FileStorage(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    other.status = world.status = situations.failed()
+    other.pass_rounds(10)
+    assert other.told("admins")
+    second = replace(CONFIGURED, cluster=replace(CONFIGURED.cluster, nodes=("node2", "node1")))
+    world.there = other.board
+    for _ in range(60):
+        world.pass_rounds(1, second)
+    assert world.told("admins") == []
+
+
+def test_a_storm_of_a_thousand_alarms_is_a_few_letters_that_say_how_many(world: World) -> None:
+    world.pass_rounds(1)
+    for number in range(1000):
+        world.happens(f"kind{number}")
+    world.step_s = 20.0
+    world.pass_rounds(60)
+    assert 1 <= len([1 for name, _ in world.letters if name == "pager"]) <= 20
+    told = world.told("pager")
+    left_out = sum(letter.left_out for name, letter in world.letters if name == "pager")
+    # What is beyond counting one by one is told in a message of its own.
+    assert len(told) + left_out == 40 + 1
+    assert any("960 more events" in line for _, letter in world.letters for line in letter.lines())
+
+
+def test_a_receiver_that_fails_is_tried_again_and_the_other_one_does_not_wait(world: World) -> None:
+    world.outcomes["admins"] = "refused"
+    world.pass_rounds(1)
+    world.happens("bug")
+    world.pass_rounds(60)
+    assert world.told("pager") == [Kind.EVENT]
+    assert 3 <= len(world.told("admins")) <= 6
+    world.outcomes["admins"] = ""
+    tries = len(world.told("admins"))
+    world.step_s = 20.0
+    world.pass_rounds(40)
+    assert len(world.told("admins")) == tries + 1
+    assert world.board["receivers"] == [
+        {"receiver": name, "waiting": 0, "left_out": 0, "failures": 0, "error": ""}
+        for name in ("admins", "pager")
+    ]
+
+
+def test_a_receiver_that_hangs_keeps_its_letter_and_nobody_else_waits(world: World) -> None:
+    world.outcomes["admins"] = None
+    world.pass_rounds(1)
+    world.happens("bug")
+    world.happens("other")
+    world.step_s = 20.0
+    world.pass_rounds(40)
+    assert len([1 for name, _ in world.letters if name == "admins"]) == 1
+    assert world.told("pager") == [Kind.EVENT, Kind.EVENT]
+
+
+def test_what_was_not_sent_is_sent_after_a_restart_and_nothing_twice(world: World) -> None:
+    world.outcomes["admins"] = "refused"
+    world.status = situations.failed()
+    world.pass_rounds(1)
+    world.happens("bug")
+    world.pass_rounds(20)
+    told = world.told("pager")
+    world.letters.clear()
+    world.outcomes.clear()
+    world.start()
+    world.pass_rounds(60)
+    assert world.told("pager") == []
+    assert Kind.EVENT in world.told("admins")
+    assert len(world.told("admins")) >= len(told)
+
+
+def test_a_memory_that_cannot_be_read_or_written_keeps_nobody_from_being_told(
+    world: World, tmp_path: Path
+) -> None:
+    world.pass_rounds(1)
+    (tmp_path / FILE).write_bytes(b"{")
+    world.start()
+    world.pass_rounds(1)
+    (tmp_path / FILE).unlink(missing_ok=True)
+    (tmp_path / FILE).mkdir()  # Root may write everywhere, but not this.
+    world.happens("bug")
+    world.pass_rounds(5)
+    assert world.told("pager") == [Kind.EVENT]
+
+
+def test_a_failover_is_one_message_also_when_the_process_starts_again_meanwhile(
+    world: World,
+) -> None:
+    world.pass_rounds(1)
+    for name in ("silent", "detected", "granted"):
+        world.happens(name, "warning")
+    world.happens("decided", "warning", "orders")
+    world.pass_rounds(3)
+    world.start()
+    world.pass_rounds(3)
+    assert Kind.FAILOVER not in world.told("admins")
+    world.happens("started", "info", "orders")
+    world.pass_rounds(3)
+    world.start()
+    world.step_s = 20.0
+    world.pass_rounds(40)
+    assert world.told("admins").count(Kind.FAILOVER) == 1
+
+
+def test_a_daemon_that_is_gone_is_told_and_that_it_is_back(world: World) -> None:
+    world.status = situations.failed()
+    world.pass_rounds(20)
+    before = world.told("pager")
+    world.down = True
+    world.pass_rounds(2)
+    assert world.told("pager") == before
+    world.pass_rounds(10)
+    assert world.told("pager") == [*before, Kind.BEGIN]
+    assert "hapaird on node1 does not answer" in world.letters[-1][1].subject
+    world.down = False
+    world.pass_rounds(30)
+    assert world.told("pager") == [*before, Kind.BEGIN, Kind.OVER]
+
+
+def test_an_answer_keeps_reminders_away(world: World) -> None:
+    world.status = situations.failed()
+    world.pass_rounds(20)
+    begun = len(world.told("admins"))
+    world.orders = [{"id": 4, "order": "answer", "numbers": [99]}]
+    world.pass_rounds(2)
+    world.orders = [{"id": 5, "order": "answer", "numbers": [], "reason": "disk ordered"}]
+    world.pass_rounds(2)
+    first, second = world.done
+    assert isinstance(first, dict)
+    assert first["error"] == "there is no alert 99"
+    assert isinstance(second, dict)
+    assert second["id"] == 5
+    world.clock.now_s += 10 * 3600
+    world.pass_rounds(20)
+    assert len(world.told("admins")) == begun
+
+
+def test_a_test_goes_to_the_receivers_and_tells_what_came_of_it(world: World) -> None:
+    world.outcomes["pager"] = "no battery"
+    world.orders = [
+        {"id": 1, "order": "test", "receiver": ""},
+        {"id": 2, "order": "test", "receiver": "nobody"},
+        {"id": 3, "order": "dance"},
+    ]
+    world.pass_rounds(3)
+    assert world.told("admins") == world.told("pager") == [Kind.TEST]
+    errors = {each["id"]: each.get("error") for each in world.done if isinstance(each, dict)}
+    assert errors[2] == "there is no receiver nobody"
+    assert "dance" in str(errors[3])
+    (tested,) = (each for each in world.done if isinstance(each, dict) and each["id"] == 1)
+    assert tested["receivers"] == [
+        {"receiver": "admins", "error": ""},
+        {"receiver": "pager", "error": "no battery"},
+    ]
+
+
+def test_the_board_fits_into_one_request_of_the_daemon(world: World) -> None:
+    status = situations.failed()
+    nodes = status["nodes"]
+    assert isinstance(nodes, dict)
+    nodes["node1"]["alarms"] = [
+        {"name": "stuck", "text": "ü" * 3000, "application": f"app{n}"} for n in range(200)
+    ]
+    world.status = status
+    world.pass_rounds(20)
+    assert len(dump(world.board)) <= BOARD_BYTES_MAX

@@ -1,0 +1,100 @@
+"""Who is told of a failover: every receiver, by every way, once."""
+
+import json
+from typing import Final
+
+import pytest
+
+from hapair_lab import cluster
+from hapair_lab.lab import PATIENCE_S, Lab
+from hapair_lab.recipe import PAYLOAD
+from tests.lab.story import serving, wait_for_standing
+from tests.labs import LabFrom
+
+pytestmark = pytest.mark.lab(seconds=60)
+
+TOLD: Final = "/run/told"
+PROGRAM: Final = "/usr/local/lib/receivers.py"
+ALERTS: Final = """
+  <arbitration by="paths"/>
+  <alerts>
+    <mail name="admins" to="root@outside" server="10.77.1.254:25"/>
+    <webhook name="chat" url="http://10.77.1.254/alerts"/>
+    <syslog name="log" to="10.77.1.254:514"/>
+    <trap name="monitoring" to="10.77.1.254:162"/>
+    <hook name="pager" path="/etc/cluster/pager"/>
+  </alerts>
+"""
+WAYS: Final = ("hook", "mail", "syslog", "trap", "webhook")
+# What the program says goes to outside, as from a pager; and so it is with snmptrap's arguments.
+SEND: Final = """\
+#!/bin/sh
+exec python3 -c '
+import socket, sys
+text = {what}
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(text.encode(), ("10.77.1.254", {port}))
+' "$@"
+"""
+
+
+@pytest.fixture
+def telling_lab(lab_from: LabFrom) -> Lab:
+    """A formed cluster that tells ``outside`` by every way."""
+    lab = lab_from(cluster.formed_step())
+    lab.outside.put(PROGRAM, (PAYLOAD / "receivers.py").read_bytes())
+    lab.outside.check(f"systemd-run --unit=receivers python3 {PROGRAM} {TOLD}")
+    for node in lab.nodes:
+        hook = SEND.format(what="sys.stdin.read()", port=9002)
+        trap = SEND.format(what='" ".join(sys.argv[1:])', port=162)
+        node.put("/etc/cluster/pager", hook, mode=0o755)
+        node.put("/usr/local/bin/snmptrap", trap, mode=0o755)
+    cluster.arbitrate(lab, ALERTS)
+    for node in lab.nodes:
+        lab.wait_until(
+            f"{node.name} sends alerts",
+            lambda node=node: node.run("clalert").ok,  # type: ignore[misc]
+            timeout_s=PATIENCE_S,
+        )
+    return lab
+
+
+def told(lab: Lab, words: str) -> list[str]:
+    """Return by which ways these words came, sorted."""
+    lines = lab.outside.run(f"cat {TOLD}").stdout.splitlines()
+    return sorted(each["way"] for each in map(json.loads, lines) if words in each["text"])
+
+
+@pytest.mark.long
+def test_each_receiver_is_told_once_of_a_failover_and_of_what_it_leaves(telling_lab: Lab) -> None:
+    """F9. FAIL: a receiver hears nothing of the failover, or hears of it twice."""
+    lab = telling_lab
+    tried = lab.node1.check("clalert test", timeout_s=PATIENCE_S)
+    assert tried.count(": taken") == len(WAYS)
+    lab.wait_until(
+        "the tests came", lambda: told(lab, "this is a test") == list(WAYS), timeout_s=PATIENCE_S
+    )
+    with serving(lab) as story:
+        story.node1.power_off()
+        story.service_answers()
+        assert story.runs_on() == "node2"
+        lab.wait_until(
+            "everybody is told of the failover",
+            lambda: told(lab, "node2 has taken over orders") == list(WAYS),
+            timeout_s=PATIENCE_S,
+        )
+        lab.wait_until(
+            "everybody is told that node1 is not there",
+            lambda: set(told(lab, "node1 is not there")) == set(WAYS),
+            timeout_s=PATIENCE_S,
+        )
+        story.node2.check("clalert answer --reason 'power is being looked at'")
+        story.node1.power_on()
+        story.redundant_again()
+        wait_for_standing(lab, "together", *lab.nodes)
+        lab.wait_until(
+            "everybody is told that it is over",
+            lambda: told(lab, "node1 is not there") == sorted(2 * WAYS),
+            timeout_s=PATIENCE_S,
+        )
+        story.service_answers()
+    assert told(lab, "node2 has taken over orders") == list(WAYS)
