@@ -6,10 +6,11 @@ its control group watched every five seconds, or each of them several times; and
 until a daemon knows that a process was killed.
 """
 
-import os
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +24,8 @@ from tests.lems.place import group_of
 COUNTS: Final = ((1, 1), (20, 1), (20, 5), (200, 1))  # Applications; probes of each, in threes.
 MEASURED_S: Final = 30.0
 INTERVAL_S: Final = 5.0
+PORT: Final = socket.create_server(("127.0.0.1", 0), backlog=512)
 ENDS: Final = 50
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def watch(name: str, group: Path, port: int, rounds: int) -> dict[str, Any]:
@@ -50,9 +51,14 @@ def kilobytes(pid: int, *names: str) -> int:
     return sum(int(found[name].split()[0]) for name in names)
 
 
-def ticks(pid: int) -> int:
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(words[11]) + int(words[12])
+def used_s(pid: int) -> float:
+    """Return the time on a processor of its main thread; ticks would be too coarse."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def accept() -> None:
+    while True:
+        PORT.accept()[0].close()
 
 
 def measure(count: int, rounds: int, folder: Path) -> None:
@@ -64,9 +70,9 @@ def measure(count: int, rounds: int, folder: Path) -> None:
             talks = [fork(daemon, f"app{number}", group, rounds) for number in range(count)]
             pids = [int(talk.heard[0]["pid"]) for talk in talks]
             time.sleep(2 * INTERVAL_S)
-            before, begun_s = sum(map(ticks, pids)), time.monotonic()
+            before, begun_s = sum(map(used_s, pids)), time.monotonic()
             time.sleep(MEASURED_S)
-            used = (sum(map(ticks, pids)) - before) / TICKS / (time.monotonic() - begun_s)
+            used = (sum(map(used_s, pids)) - before) / (time.monotonic() - begun_s)
             tell(pids, parent.pid, used, 3 * rounds * count)
             for talk in talks:
                 talk.say({"end": True})
@@ -127,9 +133,7 @@ def tell(pids: list[int], parent: int, used: float, probes: int) -> None:
 
 
 if __name__ == "__main__":
-    import socket
-
-    PORT: Final = socket.create_server(("127.0.0.1", 0), backlog=512)
+    threading.Thread(target=accept, daemon=True).start()
     with tempfile.TemporaryDirectory() as made:
         for count, rounds in COUNTS:
             measure(count, rounds, Path(made))

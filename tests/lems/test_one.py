@@ -231,10 +231,11 @@ def test_a_port_is_watched(fork: Fork) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         probe = TcpProbe("127.0.0.1", server.getsockname()[1])
         lems = fork("orders")
-        lems.say(watch((Monitor("tcp", probe, QUICK_S),)))
+        lems.say(watch((Monitor("tcp", probe, interval_s=1.0),)))
         lems.findings(lambda found: not found)
     (found,) = lems.findings(bool)
     assert found["text"].endswith("Connection refused")
+    assert lems.state("tcp", lambda each: each["state"] == "failed")["last_s"] < 0.5
 
 
 def test_a_unit_that_systemd_does_not_know_is_no_failure(fork: Fork) -> None:

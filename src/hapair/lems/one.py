@@ -167,15 +167,17 @@ class Lems:
         hanging = watched if watched.busy else self._hanging.get(monitor.name)
         earlier = hanging.asking if hanging is not None else None
         if earlier is None:
-            watched.asking = Asking(
-                self.loop, watched.probe, monitor.timeout_s, lambda got: self._answer(watched, got)
-            )
+            begun_s = boot_s()  # It may have its answer at once.
+
+            def answered(answer: Answer) -> None:
+                self._answer(watched, answer, boot_s() - begun_s)
+
+            watched.asking = Asking(self.loop, watched.probe, monitor.timeout_s, answered)
         elif boot_s() - earlier.begun_s >= monitor.timeout_s:
             self._take(watched, earlier.hanging(), boot_s() - earlier.begun_s)
 
-    def _answer(self, watched: Watched, answer: Answer) -> None:
-        begun_s = watched.asking.begun_s if watched.asking is not None else boot_s()
-        self._take(watched, answer, boot_s() - begun_s)
+    def _answer(self, watched: Watched, answer: Answer, lasted_s: float) -> None:
+        self._take(watched, answer, lasted_s)
         self._let_go(watched)
         self._watch_living(watched, answer.living)
 
