@@ -28,7 +28,7 @@ from hapair.adapters.clock import SystemClock
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.adapters.network.addresses import ServiceAddresses
 from hapair.adapters.network.paths import NetworkPaths
-from hapair.core.words.effects import AnswerFence, Layer, Reply
+from hapair.core.words.effects import AnswerFence, Layer, Reply, Watch
 from hapair.core.words.events import Beat, PeerApplication, PeerState, PeerStated
 from hapair.core.words.item import Is
 from hapair.core.words.stored import Stored
@@ -223,10 +223,11 @@ async def running(built: Built, folder: Path) -> AsyncIterator[Bench]:
         Unknown,
     )
 
-    def forget(_: Reply | AnswerFence) -> None:
+    def forget(_: Reply | AnswerFence | Watch) -> None:
         return
 
-    node = Node(parts, Identity(NODES[0], BOOT, 1), built, stored, Listeners(forget, forget))
+    listeners = Listeners(forget, forget, forget)
+    node = Node(parts, Identity(NODES[0], BOOT, 1), built, stored, listeners)
     air.begin()
     node.start()
     spawn(agree(node, clock, partial(peer_state, built, records)))

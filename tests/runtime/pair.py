@@ -16,7 +16,7 @@ from hapair.core.words.stored import Stored
 from hapair.model.application import Program
 from hapair.model.built import Built, BuiltApplication
 from hapair.model.cluster import Cluster
-from hapair.model.outcome import Outcome, Unknown
+from hapair.model.outcome import Done, Outcome, Unknown
 from hapair.model.status import Phase, Standing, Wanted
 from hapair.ports.peer import HeardDatagram
 from hapair.runtime.history.journal_log import Journal
@@ -42,7 +42,7 @@ class Working(Machine):
 
     async def stop(self, application: str, program: Program, *, timeout_s: float) -> Outcome:
         outcome = await self._work("stop", application)
-        self.program_runs = False
+        self.program_runs = self.program_runs and not isinstance(outcome, Done)
         await self.done()
         return outcome
 

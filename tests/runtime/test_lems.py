@@ -1,21 +1,14 @@
 """The daemon and its Lems: told what to watch, heard, taken over, replaced, missed."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import count
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from hapair import __version__
-from hapair.core.words.effects import Watch
-from hapair.core.words.events import Event, Unwatched, Watched
-from hapair.model.built import Built
-from hapair.model.monitor import Finding, Monitor, Monitors, TcpProbe, Trouble
-from hapair.rpc.messages import ExitCode, JsonObject, RpcError
-from hapair.runtime.history.journal_log import Journal
+from hapair.core.words.events import Unwatched, Watched
+from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.lems.changes import Changes, Halted
 from hapair.runtime.lems.lookout import (
     BACK_OFF_S,
@@ -27,133 +20,16 @@ from hapair.runtime.lems.lookout import (
     LOST_MAX,
     SILENT_S,
     STAYS_S,
-    Lookout,
 )
-from hapair.runtime.lems.server import AT_ONCE_S, LINES_S, Budget, Caller, LemsServer
-from hapair.runtime.lems.wire import LINE_BYTES_MAX, MonitorState, States
-from tests.fakes.lems import FakeGrip, FakeLems
+from hapair.runtime.lems.wire import MonitorState, States
 from tests.runtime.conftest import eventually, names
-from tests.runtime.fakes import SetClock, built
-
-PORT = Monitor("port", TcpProbe("127.0.0.1", 5432))
-OUT = Finding("port", Trouble.PROGRAM, "refused")
-
-
-def configured() -> Built:
-    whole = built()
-    orders, plain = whole.applications
-    application = replace(
-        orders.application, volume_groups=("vg_orders",), monitors=Monitors(each=(PORT,))
-    )
-    return replace(whole, applications=(replace(orders, application=application), plain))
-
-
-@dataclass(slots=True)
-class House:
-    """The daemon's side, with a clock that a test sets."""
-
-    place: Path
-    clock: SetClock
-    journal: Journal
-    events: list[Event] = field(default_factory=list)
-    changes: dict[str, Changes] = field(default_factory=dict)
-    grips: list[FakeGrip] = field(default_factory=list)
-    built: Built = field(default_factory=configured)
-    user: int = 0
-    pid: int = 0  # Of who connects; 0: always another one.
-    pids: Iterator[int] = field(default_factory=lambda: count(1))
-    lemses: list[FakeLems] = field(default_factory=list)
-    lookout: Lookout = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lookout = Lookout(
-            self.clock,
-            self.journal,
-            self.events.append,
-            lambda: self.built,
-            lambda name: self.changes.get(name, Changes(name)),
-            lambda name: f"/groups/{name}",
-        )
-        self.journal.follow(self.lookout.noted)
-
-    def grip(self, pid: int) -> FakeGrip:
-        self.grips.append(FakeGrip(pid))
-        return self.grips[-1]
-
-    def server(self) -> LemsServer:
-        return LemsServer(
-            self.place,
-            self.lookout,
-            self.journal,
-            self.clock,
-            self.grip,
-            lambda _: Caller(self.user, self.pid or next(self.pids)),
-        )
-
-    async def connect(self) -> FakeLems:
-        self.lemses.append(await FakeLems.connect(self.place))
-        return self.lemses[-1]
-
-    async def parent(self, version: str = __version__) -> FakeLems:
-        made = await self.connect()
-        before = self.lookout.parent
-        made.says(hello="parent", version=version, pid=1)
-        await eventually(lambda: self.lookout.parent not in {None, before})
-        return made
-
-    async def lems(
-        self, application: str = "orders", run: int = 0, version: str = __version__
-    ) -> FakeLems:
-        made = await self.connect()
-        made.hello(application, run, version)
-        await eventually(lambda: self.has(application))
-        return made
-
-    def has(self, application: str = "orders") -> bool:
-        post = self.lookout.posts.get(application)
-        return post is not None and post.line is not None
-
-    def watch(self, run: int, application: str = "orders") -> None:
-        self.lookout.watch(Watch(application, run))
-
-    def later(self, span_s: float) -> None:
-        """Let time go by, with all the looks that belong to it."""
-        until_s = self.clock.now_s + span_s
-        while self.clock.now_s < until_s - 1e-9:
-            self.clock.now_s = min(until_s, self.clock.now_s + 1.0)
-            self.lookout.look()
-
-    async def watched(self, run: int = 1) -> FakeLems:
-        """Return the Lems that watches this run of orders."""
-        self.watch(run)
-        lems = await self.lems()
-        await eventually(lambda: bool(lems.words("watch")))
-        return lems
-
-    async def lose(self, lems: FakeLems) -> None:
-        """Let a Lems end by itself, and wait until that is known."""
-        await lems.close()
-        await eventually(lambda: not self.has())
+from tests.runtime.lems_house import OUT, House, opened, told, vars_of
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    clock = SetClock()
-    journal = Journal("node1", tmp_path / "events.jsonl", clock, show=lambda _: None)
-    made = House(tmp_path / "run/lems.sock", clock, journal)
-    server = made.server()
-    await server.open()
-    assert made.place.stat().st_mode & 0o777 == 0o600
-    yield made
-    await server.close()
-    for each in made.lemses:
-        await each.close()
-    journal.close()
-
-
-def told(word: object) -> JsonObject:
-    assert isinstance(word, dict)
-    return word
+    async with opened(tmp_path) as made:
+        yield made
 
 
 async def test_what_runs_here_gets_a_lems_that_is_told_all(house: House) -> None:
@@ -248,10 +124,6 @@ async def test_what_was_found_running_did_not_just_answer(house: House) -> None:
     lems.says(findings={"run": 1, "findings": []})
     await eventually(lambda: bool(house.events))
     assert "answers" not in names(house.journal)
-
-
-def vars_of(finding: Finding) -> JsonObject:
-    return {"monitor": finding.monitor, "trouble": finding.trouble, "text": finding.text}
 
 
 async def test_states_are_kept_and_told_in_the_history_when_they_are_bad(house: House) -> None:
@@ -447,60 +319,3 @@ async def test_a_check_of_what_nobody_watches_is_refused(house: House) -> None:
     with pytest.raises(RpcError) as caught:
         await house.lookout.check("orders", "port", 5.0)
     assert caught.value.exit_code is ExitCode.NOT_NOW
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"no JSON\n",
-        b"[]\n",
-        b'{"findings": {"run": "x", "findings": []}}\n',
-        b'{"findings": {"run": 1, "findings": [{"monitor": 1}]}}\n',
-        b'{"findings": {"run": 1, "findings": {}}}\n',
-        b'{"states": {"run": 1, "monitors": [{"state": "good"}]}}\n',
-        b'{"states": {"run": 1, "monitors": [{"name": "x", "text": 5}]}}\n',
-        b'{"hello": "lems", "run": 1}\n',
-        b"x" * (LINE_BYTES_MAX + 10) + b"\n",
-    ],
-)
-async def test_what_is_not_understood_is_one_warning(house: House, line: bytes) -> None:
-    for _ in range(3):
-        stranger = await house.connect()
-        stranger.raw(line)
-        await eventually(lambda each=stranger: each.ended)  # type: ignore[misc]
-        await stranger.close()
-    assert names(house.journal) == ["malformed"]
-
-
-async def test_words_of_another_version_are_passed_over(house: House) -> None:
-    lems = await house.watched()
-    lems.says(dances={"run": 1})
-    lems.says(findings={"run": 1, "findings": [], "more": 1}, more=2)
-    await eventually(lambda: bool(house.events))
-    assert "malformed" not in names(house.journal)
-
-
-async def test_only_root_may_speak(house: House) -> None:
-    house.user = os.geteuid() + 1000
-    stranger = await house.connect()
-    stranger.hello()
-    await eventually(lambda: stranger.ended)
-    assert not house.lookout.posts
-
-
-def test_who_says_too_much_is_listened_to_more_slowly() -> None:
-    budget = Budget()
-    waits = [budget.wait_s(100, 0.0) for _ in range(int(LINES_S * AT_ONCE_S) + 20)]
-    assert waits[0] == 0.0
-    assert waits[-1] == pytest.approx(1.0)
-    assert budget.wait_s(100, 100.0) == 0.0
-    assert Budget().wait_s(LINE_BYTES_MAX * 4, 0.0) > 1.0
-
-
-async def test_orders_that_are_not_understood_are_told_once(house: House) -> None:
-    lems = await house.watched()
-    for _ in range(2):
-        lems.says(refused="no application")
-    lems.says(findings={"run": 1, "findings": []})
-    await eventually(lambda: bool(house.events))
-    assert names(house.journal) == ["unwatched"]

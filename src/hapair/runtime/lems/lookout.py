@@ -181,7 +181,7 @@ class Lookout:
 
     def _came(self, line: Line, hello: Hello) -> None:
         post, now_s = self._post(hello.application), self.clock.boot_s()
-        line.version = hello.version
+        line.version, line.application = hello.version, hello.application
         former = post.line
         if former is not None and former is not line:
             if former.open and former.pid != line.pid:
@@ -379,7 +379,8 @@ class Lookout:
         return post
 
     def _of(self, line: Line) -> Post | None:
-        return next((post for post in self.posts.values() if post.line is line), None)
+        post = self.posts.get(line.application)
+        return post if post is not None and post.line is line else None
 
     def _built(self, application: str) -> BuiltApplication | None:
         built = self.built()

@@ -65,6 +65,7 @@ class Line:
         self._grip = grip
         self.heard_s = now_s  # When it said something for the last time.
         self.version = ""
+        self.application = ""  # Whose Lems it is.
         self.told_of: object = None  # From what it was told what to watch.
         self.found: Found | None = None  # What it found last, of whatever run.
         self.states: States | None = None
