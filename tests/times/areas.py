@@ -39,6 +39,7 @@ AREAS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/lab/test_real_site.py",
         "tests/lab/test_nested.py",
         "tests/lab/test_boot_uses.py",
+        "tests/lab/test_by_hand.py",
         "tests/lab/test_other_tools.py",
         "tests/lab/test_release.py",
         "tests/lab/test_resources_of_others.py",
