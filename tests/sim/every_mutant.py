@@ -7,6 +7,7 @@ from tests.sim.mutants_of_copies import MUTANTS_OF_COPIES
 from tests.sim.mutants_of_evidence import MUTANTS_OF_EVIDENCE
 from tests.sim.mutants_of_full_disks import MUTANTS_OF_FULL_DISKS
 from tests.sim.mutants_of_halted_peers import MUTANTS_OF_HALTED_PEERS
+from tests.sim.mutants_of_health import MUTANTS_OF_HEALTH
 from tests.sim.mutants_of_messages import MUTANTS_OF_MESSAGES
 from tests.sim.mutants_of_nesting import MUTANTS_OF_NESTING
 from tests.sim.mutants_of_others import MUTANTS_OF_OTHERS
@@ -23,6 +24,7 @@ EVERY: Final = (
     *MUTANTS_OF_EVIDENCE,
     *MUTANTS_OF_FULL_DISKS,
     *MUTANTS_OF_HALTED_PEERS,
+    *MUTANTS_OF_HEALTH,
     *MUTANTS_OF_MESSAGES,
     *MUTANTS_OF_NESTING,
     *MUTANTS_OF_OTHERS,

@@ -23,7 +23,7 @@ from hapair.core.words.events import (
     Want,
 )
 from hapair.model.status import Standing
-from tests.sim import builds, by_hand, hardships, holders, mounts
+from tests.sim import builds, by_hand, hardships, holders, mounts, sickness
 from tests.sim.builds import BuildApplication, Change, RemoveApplication
 from tests.sim.by_hand import ByHand
 from tests.sim.hardships import FailLooks, FullDisk, Hardship, LoseStream, Reconfigure
@@ -32,6 +32,7 @@ from tests.sim.machine import Trouble
 from tests.sim.mounts import MountOver, Unmount
 from tests.sim.networks import QUIET, Noise, Wire
 from tests.sim.settings import PUBLIC, other
+from tests.sim.sickness import LemsSilent, ProgramFails, Sickens, Sickness
 from tests.sim.sides import Side
 from tests.sim.world import World
 
@@ -250,6 +251,7 @@ Fault: TypeAlias = (
     | Reboot
     | Typed
     | Hardship
+    | Sickness
     | Change
 )
 
@@ -259,6 +261,7 @@ class Faults:
 
     def __init__(self, world: World, allows: Callable[[Fault], bool] = lambda _: True) -> None:
         self.world = world
+        world.on_watch = partial(sickness.watched, world)
         self.allows = allows  # Asked again when a crash that was planned for later is due.
         self.attended = True  # A person replaces broken disks.
         self.standing: dict[int, Fault] = {}  # What is not over yet.
@@ -320,6 +323,8 @@ class Faults:
                 self._disturb(fault)
             case FullDisk() | FailLooks() | LoseStream() | Reconfigure():
                 hardships.inflict(self.world, fault, self._later)
+            case ProgramFails() | Sickens() | LemsSilent():
+                sickness.inflict(self.world, fault, self._later)
             case BuildApplication() | RemoveApplication():
                 builds.inflict(self.world, fault)
             case _ as never:

@@ -10,6 +10,7 @@ from hapair.core.words.effects import Act, Do, Effect
 from hapair.core.words.events import Beat, Event, Heard, NotUnderstood, PeerState
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
+from hapair.model import monitor
 from hapair.model.built import Built
 from hapair.runtime.daemon import next_incarnation
 from hapair.runtime.node.beats import Listener
@@ -102,6 +103,10 @@ class Machine:
     mounted: Mounts = field(default_factory=Mounts)
     covered: set[str] = field(default_factory=set)  # Mounts over which a stranger mounted.
     held: set[str] = field(default_factory=set)  # Mounts that a stranger's process keeps busy.
+    sick: list[tuple[str, monitor.Trouble]] = field(
+        default_factory=list
+    )  # What monitors find here.
+    found: set[tuple[str, int]] = field(default_factory=set)  # Runs of which they found something.
     # What holds devices besides their mounts, by resource; none is listed without a holder.
     second: dict[str, tuple[Holder, ...]] = field(default_factory=dict)
     # By application; None: some of it is there.

@@ -7,6 +7,7 @@ trouble that was made stands on it. Who could for SERVES_WITHIN_S is waited for 
 
 from typing import Final
 
+from hapair.core.applications import failures, maintenance
 from hapair.core.applications.failures import PAUSE_MAX_S
 from hapair.core.copies import replication
 from hapair.core.words.effects import Do
@@ -20,6 +21,7 @@ from tests.sim.faults import Faults, RemoveAddresses, TakenAddress
 from tests.sim.machine import Daemon, Machine
 from tests.sim.mounts import Unmount
 from tests.sim.settings import NODES, PUBLIC, other
+from tests.sim.sickness import ProgramFails
 from tests.sim.watch import Watch
 from tests.sim.world import World
 
@@ -116,6 +118,10 @@ class Progress:
         sides = [self.world.resources[each].side(machine.name) for each in resources]
         holders = {*machine.held, *machine.second}
         hindered = {
+            "what its monitors find": any(sick[0] == name for sick in machine.sick),
+            "what makes it fail": self._stands(ProgramFails, name),
+            "a maintenance": bool(maintenance.holds(daemon.state, name)),
+            "a rest": _rests(daemon.state, name),
             "its disk": machine.store_s > 0,
             "its eyes": machine.blind or machine.streamless,
             "its actions": any(key[1] == name for key in machine.trouble),
@@ -130,7 +136,7 @@ class Progress:
         }
         return next((what for what, stands in hindered.items() if stands), "")
 
-    def _stands(self, kind: type[RemoveAddresses | TakenAddress], name: str) -> bool:
+    def _stands(self, kind: type[RemoveAddresses | TakenAddress | ProgramFails], name: str) -> bool:
         standing = self.faults.standing.values()
         return any(isinstance(each, kind) and each.application == name for each in standing)
 
@@ -202,6 +208,12 @@ class Progress:
         if theirs.given_up and resource in {*peer.held, *peer.second}:
             return "what holds the other one, whose disk was given up, does not end"
         return ""
+
+
+def _rests(state: NodeState, name: str) -> bool:
+    """Tell whether it failed on both nodes, by its monitors, and is tried later."""
+    record = state.record(name)
+    return record is not None and failures.gave_up(state, record)
 
 
 def _is_tried_later(state: NodeState, name: str) -> bool:

@@ -33,9 +33,18 @@ from tests.sim.schedule import (
     with_lost_mounts,
     with_removed_addresses,
     with_second_holders,
+    with_sickness,
     with_taken_addresses,
 )
-from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_others, with_resets
+from tests.sim.settings import (
+    NODES,
+    Shape,
+    random_shape,
+    with_clocks,
+    with_demands,
+    with_others,
+    with_resets,
+)
 from tests.sim.unattended import ends_by_itself, nobody_types
 from tests.sim.versions import with_versions
 from tests.sim.watch import Watch
@@ -82,6 +91,8 @@ def plan_of(seed: str) -> Plan:
     schedule = with_hardships(schedule, plan.shape, Random(f"{seed}/hardships"))
     schedule = with_late_holders(schedule, Random(f"{seed}/late holders"), plan.shape)
     schedule = with_builds(schedule, plan.shape, Random(f"{seed}/builds"))
+    schedule = with_sickness(schedule, plan.shape, Random(f"{seed}/sickness"))
+    plan = replace(plan, shape=with_demands(plan.shape, Random(f"{seed}/demands")))
     shape = with_others(with_clocks(plan.shape, chance), Random(f"{seed}/strangers"))
     return Plan(seed, shape, schedule)
 

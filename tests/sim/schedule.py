@@ -5,9 +5,20 @@ from random import Random
 from typing import Final
 
 from hapair.core.words.effects import Do
-from hapair.core.words.events import Command, ConfirmPeerDown, Form, Halt, Leave, Move, Run
+from hapair.core.words.events import (
+    Command,
+    ConfirmPeerDown,
+    Form,
+    Halt,
+    Leave,
+    Maintain,
+    Move,
+    Run,
+)
+from hapair.model import monitor
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
+from hapair.model.maintenance import Scope
 from tests.sim.builds import BuildApplication, RemoveApplication
 from tests.sim.by_hand import ByHand, Deed
 from tests.sim.faults import (
@@ -42,6 +53,7 @@ from tests.sim.machine import Trouble
 from tests.sim.mounts import MountOver, Unmount
 from tests.sim.networks import Noise
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, THIRD_PARTY, Shape, built_from
+from tests.sim.sickness import LemsSilent, ProgramFails, Sickens
 
 FAULTS_MAX: Final = 9
 PAUSE_BETWEEN_S: Final = 5.0  # On the average.
@@ -53,6 +65,7 @@ FOREIGN_WRITES: Final = 0.3  # In which somebody writes behind DRBD.
 REMOVALS: Final = 0.3  # Share of the schedules in which somebody removes addresses.
 DEEDS_BY_HAND: Final = 0.3  # In which somebody types DRBD's own commands, or starts a program.
 LOST_MOUNTS: Final = 0.3  # In which somebody unmounts a volume, or mounts over it.
+SICKNESS: Final = 0.4  # In which monitors find something, or somebody begins a maintenance.
 TAKEN: Final = 0.1  # In which a stranger takes an address.
 FILTERS: Final = 0.5  # Share of the cuts in which only packets are lost.
 BUILDS: Final = 0.25  # In which applications are built, grow or are removed.
@@ -196,6 +209,30 @@ def with_hardships(schedule: tuple[Timed, ...], shape: Shape, chance: Random) ->
         if isinstance(fault, Reconfigure) and chance.random() < 0.5:
             cut = Partition(NODES, _seconds(chance, 3.0, 20.0))
             timed.append(Timed(round(at_s + chance.uniform(0.0, 1.5 * fault.apart_s), 3), cut))
+    return tuple(sorted(timed, key=lambda one: one.at_s))
+
+
+def with_sickness(schedule: tuple[Timed, ...], shape: Shape, chance: Random) -> tuple[Timed, ...]:
+    """Let monitors find something, Lems fall silent, and somebody begin a maintenance."""
+    if chance.random() >= SICKNESS:
+        return schedule
+    timed = list(schedule)
+    for _ in range(chance.randint(1, 2)):
+        name, node = chance.choice(shape.applications).name, chance.choice(NODES)
+        nodes, for_s = chance.choice((NODES, (node,))), _seconds(chance, 1.0, 40.0)
+        scope, of = chance.choice(
+            ((Scope.NODE, node), (Scope.APPLICATION, name), (Scope.CLUSTER, ""))
+        )
+        fault: Fault = chance.choice(
+            (
+                ProgramFails(name, _seconds(chance, 1.0, 30.0), for_s, nodes),
+                ProgramFails(name, for_s, 1.0, nodes),
+                Sickens(name, nodes, chance.choice(tuple(monitor.Trouble)), for_s),
+                LemsSilent(node, name, for_s),
+                Typed(node, Maintain(scope, of, for_s=for_s)),
+            )
+        )
+        timed.append(Timed(_seconds(chance, 0.0, schedule[-1].at_s + 1.0), fault))
     return tuple(sorted(timed, key=lambda one: one.at_s))
 
 

@@ -27,6 +27,7 @@ from hapair.model.cluster import (
     Witness,
     WitnessKind,
 )
+from hapair.model.monitor import Monitors
 
 NODES: Final = ("node1", "node2")
 PUBLIC: Final = "public"
@@ -107,6 +108,21 @@ def volumes_of(wanted: Application) -> tuple[Volume, ...]:
         )
         for index, group in enumerate(wanted.volume_groups)
     )
+
+
+def with_demands(shape: Shape, chance: Random) -> Shape:
+    """Let monitors give up soon, and let some applications demand something of each other."""
+    soon = Monitors(restarts=chance.choice((0, 1, 2)), period_s=60.0)
+    first, *others = (replace(each, monitors=soon) for each in shape.applications)
+    demand = chance.choice(("", "", "after", "with_", "priority"))
+    if others and demand:
+        last, name = others[-1], (first.name,)
+        others[-1] = {
+            "after": replace(last, after=name),
+            "with_": replace(last, with_=name),
+            "priority": replace(last, priority=1),
+        }[demand]
+    return replace(shape, applications=(first, *others))
 
 
 def built_from(shape: Shape, generation: int = 1) -> Built:

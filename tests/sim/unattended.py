@@ -8,7 +8,7 @@ node that gave up, or says which copy is good. All the time what can be served m
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.words.events import Move, Run
+from hapair.core.words.events import Maintain, Move, Run
 from hapair.model.data import Connection
 from hapair.model.status import Standing
 from tests.checkers.rules import BrokenRuleError
@@ -29,7 +29,7 @@ def nobody_types(schedule: tuple[Timed, ...]) -> tuple[Timed, ...]:
 
     def is_left(timed: Timed) -> bool:
         typed = timed.fault
-        return not isinstance(typed, Typed) or isinstance(typed.command, Move | Run)
+        return not isinstance(typed, Typed) or isinstance(typed.command, Move | Run | Maintain)
 
     return tuple(replace(timed) for timed in schedule if is_left(timed))
 

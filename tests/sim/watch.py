@@ -3,6 +3,7 @@
 from math import inf
 from typing import Final
 
+from hapair.core.applications import runs as runs_of
 from hapair.core.applications.items import is_spent
 from hapair.core.words.effects import Act, Do, Layer
 from hapair.core.words.events import Halt, Leave, Move, Run
@@ -10,7 +11,7 @@ from hapair.core.words.item import Is, Item
 from hapair.core.words.state import NodeState
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
-from hapair.model.status import Standing, Wanted
+from hapair.model.status import Record, Standing, Wanted
 from tests.checkers.rules import BrokenRuleError, nothing_lost
 from tests.sim.machine import Machine
 from tests.sim.settings import NODES, other
@@ -22,6 +23,8 @@ STOPS: Final = (Do.STOP_PROGRAM, Do.KILL_PROGRAM, Do.REMOVE_ADDRESSES, Do.UNMOUN
 BRINGS: Final = (Do.PROMOTE, Do.ADD_ADDRESSES, Do.RESTORE_ADDRESSES, Do.START_PROGRAM)
 ACTION_TAKES_MAX_S: Final = 600.0
 LOOKS_EVERY_S: Final = 1.0
+STARTS_IN_A_MINUTE_MAX: Final = 25
+MOVES_IN_A_MINUTE_MAX: Final = 15
 # So long a command explains that an application stops; while a daemon waits for its disk, or hangs,
 # nothing can come of it.
 ASKED_FOR_S: Final = 150.0
@@ -32,6 +35,9 @@ class Watch:
         self.world = world
         self.asked_at_s: dict[str, float] = {}  # Applications, and "node1" for a leave.
         self.nothing_done_s: list[float] = []  # The seconds in which a daemon decided nothing.
+        self.newest: dict[str, Record] = {}
+        self.moves: dict[str, list[float]] = {}  # When each application changed its node, of late.
+        self.starts: dict[str, list[float]] = {}  # When each application was, of late.
         world.on_act = self._act
         world.on_command = self._command
         world.on_store = self._store
@@ -60,12 +66,28 @@ class Watch:
         With a witness a halted node has no use for the right that it kept: it asks before it
         forms alone.
         """
+        self._stays(machine)
         machines = (machine, self.world.machines[other(machine.name)])
         kinds = [m.built.cluster.arbitration for m in machines]
         asks_first = ArbitrationKind.WITNESS in kinds
         both = all(m.disk.holds_right and (m.disk.formed or not asks_first) for m in machines)
         if both and ArbitrationKind.OPERATOR not in kinds and not self.world.confirmed:
             raise BrokenRuleError("R1: both nodes have stored the right to act alone")
+
+    def _stays(self, machine: Machine) -> None:
+        """R9: no application goes to and fro without an end."""
+        now_s = self.world.clockwork.now_s
+        for record in machine.disk.records:
+            newest = self.newest.get(record.application, record)
+            if record.version < newest.version:
+                continue
+            self.newest[record.application] = record
+            if record.owner != newest.owner:
+                moves = self.moves.get(record.application, [])
+                lately = [at_s for at_s in moves if now_s - at_s < 60.0]
+                self.moves[record.application] = [*lately, now_s]
+                if len(lately) >= MOVES_IN_A_MINUTE_MAX:
+                    raise BrokenRuleError(f"R9: {record.application} goes to and fro")
 
     def _asked(self, what: str) -> bool:
         at_s = self.asked_at_s.get(what)
@@ -85,6 +107,7 @@ class Watch:
         if act.despite_peer:
             self._may_take(machine, name)
         self._in_order(machine, state, act)
+        self._is_bounded(act)
         runs_already = machine.program(name) is True and name not in machine.strays
         if act.do is Do.START_PROGRAM and runs_already:
             raise BrokenRuleError(f"R7: {machine.name} starts {name}, which runs already")
@@ -99,12 +122,24 @@ class Watch:
             or (failed and bool(self.world.troubled))
             or self._explained_by_silence(state)
             or is_spent(state, name)
+            or (name, runs_of.number(state, name)) in machine.found
+            or (name in state.moving and name in state.built.dependencies.together)
             or self._lost_a_mount(machine, state, name)
             or (record is not None and record.owner != machine.name)
             or (name in state.moving and (self._asked(name) or self._falls_back(state, name)))
         )
         if not explained:
             raise BrokenRuleError(f"R6/R7: {machine.name} stops {name} without a reason: {act}")
+
+    def _is_bounded(self, act: Act) -> None:
+        """R9: whatever fails, nothing is started, or goes to and fro, without an end."""
+        if act.do is not Do.START_PROGRAM:
+            return
+        now_s = self.world.clockwork.now_s
+        lately = [at_s for at_s in self.starts.get(act.application, ()) if now_s - at_s < 60.0]
+        self.starts[act.application] = [*lately, now_s]
+        if len(lately) >= STARTS_IN_A_MINUTE_MAX:
+            raise BrokenRuleError(f"R9: {act.application} is started again and again")
 
     @staticmethod
     def _lost_a_mount(machine: Machine, state: NodeState, name: str) -> bool:

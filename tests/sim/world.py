@@ -85,6 +85,7 @@ class World:
         self.troubled = False  # Some action was made to fail.
         self.on_act: Callable[[Machine, NodeState, Act], None] = _nothing
         self.on_store: Callable[[Machine], None] = _nothing
+        self.on_watch: Callable[[Machine, str], None] = _nothing
         self.on_command: Callable[[str, Command], None] = _nothing
         self.on_resync: Callable[[Side, Side], None] = _nothing
         self.faults_end: Callable[[], None] = _nothing
@@ -378,6 +379,7 @@ class World:
                 self.reset(machine, f"reset for {application}")
             case Watch(application, run):
                 daemon.watched[application] = run
+                self.on_watch(machine, application)
             case Reply(request_id):
                 self.replies[request_id] = as_answered(effect)
             case Note():

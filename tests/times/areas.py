@@ -60,7 +60,11 @@ AREAS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/lab/test_power_devices.py",
         "tests/lab/test_third_parties.py::test_a_silent_node",
     ),
-    "applications": ("tests/lab/test_applications.py", "tests/lab/test_second_holders.py"),
+    "applications": (
+        "tests/lab/test_applications.py",
+        "tests/lab/test_monitors.py",
+        "tests/lab/test_second_holders.py",
+    ),
     "split-brain": ("tests/lab/test_split_brain.py",),
     "soak": ("tests/lab/test_soak.py",),
     "lab": ("tests/lab/test_faults.py", "tests/lab/test_lab_itself.py"),
