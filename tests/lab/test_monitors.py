@@ -10,7 +10,7 @@ from hapair_lab.lab import PATIENCE_S, Lab
 from tests.lab.story import Story, notes, server_pid, serving
 from tests.labs import LabFrom
 
-pytestmark = pytest.mark.lab(seconds=60)
+pytestmark = pytest.mark.lab(seconds=45)
 
 RESTARTS = 3  # The default.
 

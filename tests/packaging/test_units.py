@@ -69,12 +69,12 @@ def test_stopping_or_losing_a_unit_kills_nothing_but_its_own_process(name: str) 
     assert settings(name)["StartLimitIntervalSec"] == ["0"]
 
 
-def test_an_upgrade_restarts_the_parent_of_the_lems_and_no_application() -> None:
+def test_an_upgrade_restarts_what_watches_and_tells_and_no_application() -> None:
     """A restart of hapair-apps.service or hapair-node.service would end or move them."""
     postinst = (UNITS.parent / "scripts" / "postinst").read_text()
     restarts = [line.split() for line in postinst.splitlines() if "invoke restart" in line]
     restarted = {word for line in restarts for word in line if word.endswith(".service")}
-    assert restarted == {"hapaird.service", LEMS, WITNESS}
+    assert restarted == {"hapaird.service", "hapair-alerts.service", LEMS, WITNESS}
 
 
 def test_the_node_leaves_before_anything_that_leaving_needs_is_stopped() -> None:

@@ -288,13 +288,9 @@ class Faults:
                 self.world.pause(node)
                 self._later(for_s, partial(self.world.resume, node))
             case SlowStore(node, store_s, for_s):
-                machine = self.world.machines[node]
-                machine.store_s = store_s
-                self._later(for_s, lambda: setattr(machine, "store_s", 0.0))
+                self._set(node, "store_s", store_s, for_s)
             case ClockJump(node, by_s, for_s):
-                machine = self.world.machines[node]
-                machine.wall_jump_s = by_s
-                self._later(for_s, lambda: setattr(machine, "wall_jump_s", 0.0))
+                self._set(node, "wall_jump_s", by_s, for_s)
             case FailActions(node, do, application, trouble, for_s):
                 troubles = self.world.machines[node].trouble
                 troubles[do, application] = trouble
@@ -330,6 +326,11 @@ class Faults:
             case _ as never:
                 assert_never(never)
         self._begins = None
+
+    def _set(self, node: str, name: str, value: float, for_s: float) -> None:
+        machine = self.world.machines[node]
+        setattr(machine, name, value)
+        self._later(for_s, partial(setattr, machine, name, 0.0))
 
     def _meddle(self, fault: HoldMount | HoldDevice | Unmount | MountOver | ByHand) -> None:
         if isinstance(fault, ByHand):
