@@ -63,7 +63,7 @@ ARBITRATION_ROWS: Final = {
     ),
     "no file of a password": Row(
         "node2",
-        "this file of a parameter is not there",
+        "this file of a secret is not there",
         f"on node2: umask 077; cat > {FILE}",
         first=secret(exists=True, private=True),
         second=secret(),
@@ -71,7 +71,7 @@ ARBITRATION_ROWS: Final = {
     ),
     "a file that was not looked for": Row(
         "node1",
-        "this file of a parameter is not there",
+        "this file of a secret is not there",
         "umask 077",
         first=INSTALLED,
         second=secret(exists=True, private=True),
