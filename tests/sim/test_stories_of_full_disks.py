@@ -17,6 +17,7 @@ from tests.sim.machine import Core
 from tests.sim.run import CORE
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape
 from tests.sim.stage import DATA, LONG_S, ONE_APPLICATION, WEB, WEB_TOO, Stage, with_kind
+from tests.sim.watch import ASKED_FOR_S
 
 each_kind = pytest.mark.parametrize("kind", ArbitrationKind)
 each_bound = pytest.mark.parametrize("kind", BOUND)
@@ -166,6 +167,18 @@ def test_nor_after_a_short_break_of_the_last_network_without_a_watchdog() -> Non
     stage.run_for(30.0)
     assert stage.runs_on(WEB) == ("node2",)
     stage.ends_well()
+
+
+@each_kind
+def test_what_was_typed_while_nothing_could_be_stored_is_done_afterwards(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(SlowStore("node1", inf, ASKED_FOR_S + 20.0))
+    stage.world.command("node1", Halt("orders"))
+    stage.run_for(ASKED_FOR_S)
+    assert stage.runs_on() == ("node1",)
+    stage.waits_for(lambda: stage.runs_on() == (), 60.0)
 
 
 @each_kind

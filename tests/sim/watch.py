@@ -21,17 +21,28 @@ STOPS: Final = (Do.STOP_PROGRAM, Do.KILL_PROGRAM, Do.REMOVE_ADDRESSES, Do.UNMOUN
 # Also what is put back after somebody removed it.
 BRINGS: Final = (Do.PROMOTE, Do.ADD_ADDRESSES, Do.RESTORE_ADDRESSES, Do.START_PROGRAM)
 ACTION_TAKES_MAX_S: Final = 600.0
-ASKED_FOR_S: Final = 150.0  # So long a command explains that an application stops.
+LOOKS_EVERY_S: Final = 1.0
+# So long a command explains that an application stops; while a daemon waits for its disk, or hangs,
+# nothing can come of it.
+ASKED_FOR_S: Final = 150.0
 
 
 class Watch:
     def __init__(self, world: World) -> None:
         self.world = world
         self.asked_at_s: dict[str, float] = {}  # Applications, and "node1" for a leave.
+        self.nothing_done_s: list[float] = []  # The seconds in which a daemon decided nothing.
         world.on_act = self._act
         world.on_command = self._command
         world.on_store = self._store
         world.on_resync = self._resync
+        world.clockwork.after(LOOKS_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        self.world.clockwork.after(LOOKS_EVERY_S, self._look)
+        daemons = [(m, m.daemon) for m in self.world.machines.values() if m.daemon is not None]
+        if any(daemon.storing or not machine.listens for machine, daemon in daemons):
+            self.nothing_done_s.append(self.world.clockwork.now_s)
 
     def _command(self, node: str, command: object) -> None:
         now_s = self.world.clockwork.now_s
@@ -58,7 +69,10 @@ class Watch:
 
     def _asked(self, what: str) -> bool:
         at_s = self.asked_at_s.get(what)
-        return at_s is not None and self.world.clockwork.now_s - at_s < ASKED_FOR_S
+        if at_s is None:
+            return False
+        waited_s = LOOKS_EVERY_S * sum(each > at_s for each in self.nothing_done_s)
+        return self.world.clockwork.now_s - at_s - waited_s < ASKED_FOR_S
 
     def _act(self, machine: Machine, state: NodeState, act: Act) -> None:
         """R1, R5: it is allowed and bounded. R6, R7: nothing is stopped without a reason."""
