@@ -3,6 +3,7 @@
 import pytest
 
 from hapair.core.words.effects import Do
+from hapair.core.words.events import Halt
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.sim.builds import BuildApplication, RemoveApplication
@@ -114,6 +115,20 @@ def test_a_build_of_which_the_last_answer_is_lost_is_taken_back_under_what_runs(
     stage.dies("node1")
     stage.takes_over("node2")
     stage.ends_well()
+
+
+@each_kind
+def test_an_owner_that_cannot_store_reads_late_that_a_build_was_taken_back(
+    kind: ArbitrationKind,
+) -> None:
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(BuildApplication(ORDERS, 1, APART_S, "node1", answered=False))
+    stage.waits_for(lambda: stage.world.machines["node1"].built.generation > 1, 10.0)
+    stage.suffers(FullDisk("node1", 20.0))
+    stage.world.command("node1", Halt(ORDERS))  # What it says waits for the disk.
+    stage.waits_for(lambda: is_taken_back(stage), 10.0)
+    assert stage.runs_on() == ("node1",)
+    stage.waits_for(lambda: stage.runs_on() == (), 40.0)
 
 
 @each_kind

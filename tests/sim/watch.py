@@ -116,7 +116,10 @@ class Watch:
             starts = act.do is Do.START_PROGRAM and act.application == name
             built = state.built.by_name.get(name)
             for volume in built.volumes if built is not None and (runs or starts) else ():
-                if not machine.mounted.shows(volume.resource) and not self.world.troubled:
+                # A daemon that waits for its disk reads late that a build was taken back.
+                installed = volume.resource in machine.built.by_resource
+                shown = machine.mounted.shows(volume.resource)
+                if installed and not shown and not self.world.troubled:
                     raise BrokenRuleError(f"order: {name} runs on {machine.name} without {volume}")
         if act.do not in (Do.MOUNT, Do.UNMOUNT, Do.END_HOLDERS):
             return
