@@ -8,6 +8,7 @@ from hapair.core.applications.items import RETRY_S
 from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.layers import START, STARTS_FOREIGN
 from hapair.core.copies import doubts
+from hapair.core.right import holding
 from hapair.core.words.effects import Do, Layer, Severity
 from hapair.core.words.events import Ended, Looked
 from hapair.core.words.item import UNHARMED, Is, Item, ItemState
@@ -117,13 +118,15 @@ def _start_ended(
     if outcome.why != item_state.last_error:
         text = f"{START[item.layer]} {item.resource} failed: {outcome.why}".replace("  ", " ")
         turn.note("start-failed", text, item.application, Severity.WARNING)
-    if item.layer is not Layer.ATTACHED and _means_nothing(turn.state, item_state, outcome):
+    if item.layer is not Layer.ATTACHED and _means_nothing(turn.state, item, item_state, outcome):
         turn.put_item(item, _waits(turn, failed))
     else:
         _start_failed(turn, item, replace(failed, waits=0), wall_s)
 
 
-def _means_nothing(state: NodeState, item_state: ItemState, outcome: Refused | Unknown) -> bool:
+def _means_nothing(
+    state: NodeState, item: Item, item_state: ItemState, outcome: Refused | Unknown
+) -> bool:
     """Tell whether it only has to be tried again: nothing was learnt about the application.
 
     A node that lacks the means for long cannot run it just now, whatever the reason.
@@ -131,6 +134,8 @@ def _means_nothing(state: NodeState, item_state: ItemState, outcome: Refused | U
     if isinstance(outcome, NotNow):
         return item_state.waits < START_WAITS_MAX
     waits = state.standing is Standing.ALONE and state.now_s < state.addresses_until_s
+    # What was begun before this time ended, and ends after it, is tried again in the other way.
+    waits = waits or holding.may_take_addresses(state, item.application)
     return waits and isinstance(outcome, HeldByPeer)
 
 
