@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hapair.core.right.fencing import HUNG_S
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from hapair.ports.peer import UNDECIDED_MAX_S
@@ -15,6 +16,7 @@ from tests.sim.stage import (
     LONG_S,
     ONE_APPLICATION,
     PATHS,
+    TAKES_OVER_WITHIN_S,
     WITNESS,
     Stage,
     with_kind,
@@ -65,7 +67,7 @@ def test_row_04b_without_a_watchdog_the_heart_falls_silent_in_the_end(
     assert stage.standing("node2") is Standing.CUT
     assert "kernel-answers" in stage.alarms("node2")
     if kind is FENCING:
-        stage.takes_over("node2", 65.0)
+        stage.takes_over("node2", HUNG_S + TAKES_OVER_WITHIN_S[FENCING])
         assert not stage.world.machines["node1"].powered
     else:
         stage.run_for(120.0)
