@@ -149,13 +149,14 @@ def test_the_old_word_of_a_node_that_decides_nothing_takes_no_right_away(
     """Its heart is heard again, and says that it is together with whom it has not heard since."""
     stage = Stage(with_kind(kind, UNWATCHED)).begin()
     stage.suffers(HangDaemon(node, 14.0, beats=True))
+    decides_again_s = stage.now_s + 14.0
     stage.run_for(0.5)
     stage.cuts_off(for_s=away_s)
     stage.run_for(3.2)
     if kind is ASK_OPERATOR.arbitration:
         stage.world.confirm(other(node))
     stage.waits_for(lambda: stage.standing(other(node)) is Standing.ALONE, 1.0)
-    while stage.now_s < 20.0:
+    while stage.now_s < decides_again_s - 0.2:
         stage.run_for(0.1)
         assert stage.standing(other(node)) is Standing.ALONE
     stage.waits_for(stage.is_together, 30.0)
