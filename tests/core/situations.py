@@ -117,6 +117,7 @@ FENCING: Final = {
 UNANSWERED: Final = Frozen(
     application=NAME,
     connected=False,
+    early=False,
     given_up=False,
     alone=False,
     doubtful=False,
@@ -126,6 +127,7 @@ UNANSWERED: Final = Frozen(
 )
 BRAKE: Final = {
     "not-ours": replace(UNANSWERED, application=None, alone=True),
+    "early": replace(UNANSWERED, connected=True, early=True, alone=True),
     "joined": replace(UNANSWERED, connected=True, alone=True),
     "given-up": replace(UNANSWERED, given_up=True, alone=True),
     "alone": replace(UNANSWERED, alone=True, gives_way=True),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hapair.core import explain
+from hapair.core.applications import brake
 from hapair.core.words.effects import AnswerFence, Do, FenceVerdict, SetBeat
 from hapair.core.words.events import FenceAsked, FenceAskerGone, Halt, Run
 from hapair.model import timing
@@ -111,6 +112,51 @@ def test_a_disk_is_kept_until_the_handler_that_was_told_to_go_on_has_ended() -> 
     assert Do.DETACH not in bench.acts()
     bench.wait(1.0, hearing=False)
     assert Do.DETACH in bench.acts()
+
+
+def asks_early(bench: Bench) -> None:
+    """Let the handler ask before the kernel's word that the connection ended was read."""
+    bench.running()
+    bench.do(FenceAsked(bench.now_s, 7, RESOURCE))
+    assert verdicts(bench) == []
+
+
+def test_a_handler_that_asks_before_the_loss_is_known_waits_for_the_kernels_word() -> None:
+    bench = Bench()
+    asks_early(bench)
+    assert brake.verdict(bench.state, RESOURCE).name == "early"
+    freeze_what_runs(bench)
+    assert verdicts(bench) == [], "that it asks does not let its writes go on"
+    bench.peer_says(behind=(RESOURCE,))
+    assert verdicts(bench) == [(7, FenceVerdict.PEER_OUTDATED)]
+    assert Do.RESUME not in bench.acts()
+
+
+def test_nothing_that_was_known_before_the_loss_answers_a_handler_that_asks_early() -> None:
+    bench = Bench()
+    bench.running()
+    bench.peer_says(behind=(RESOURCE,))
+    bench.do(FenceAsked(bench.now_s, 7, RESOURCE))
+    freeze_what_runs(bench)
+    assert verdicts(bench) == [], "the peer has not heard of this loss"
+
+
+def test_a_handler_that_asks_of_a_connection_that_stays_is_answered_in_the_end() -> None:
+    bench = Bench()
+    asks_early(bench)
+    bench.wait(timing.TOLD_S - BEAT_S)
+    assert verdicts(bench) == []
+    bench.wait(2 * BEAT_S)
+    assert verdicts(bench) == [(7, FenceVerdict.DENIED)]
+    assert bench.state.early_until_s == {}
+
+
+def test_a_handler_that_asked_early_is_answered_at_once_when_the_connection_is_back() -> None:
+    bench = Bench()
+    asks_early(bench)
+    freeze_what_runs(bench)
+    bench.data(facts(role=Role.PRIMARY))
+    assert verdicts(bench) == [(7, FenceVerdict.DENIED)]
 
 
 def test_a_connection_that_is_back_needs_no_verdict() -> None:

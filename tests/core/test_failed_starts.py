@@ -224,6 +224,19 @@ def test_a_peer_that_is_heard_again_has_its_addresses_until_it_had_time_to_stop(
     assert holding.may_take_addresses(bench.state, NAME)
 
 
+def test_a_try_that_outlasts_the_wait_for_an_address_is_no_failed_start() -> None:
+    bench = lone()
+    bench.deaf = {Do.ADD_ADDRESSES}
+    bench.wait(bench.state.addresses_until_s - bench.now_s + 0.5, hearing=False)
+    begun = adds(bench)[-1]
+    assert not begun.despite_peer
+    bench.deaf = set()
+    bench.do(Ended(bench.now_s, begun.effect_id, HELD))
+    assert bench.record.failed_on == ()
+    bench.wait(1.5, hearing=False)
+    assert adds(bench)[-1].despite_peer
+
+
 @pytest.mark.parametrize(
     ("kind", "watchdog", "until_s", "may"),
     [

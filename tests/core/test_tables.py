@@ -97,6 +97,7 @@ def test_frozen_writes_go_on_only_where_the_peer_can_never_use_an_older_copy(
 ) -> None:
     answer = first_match(brake.BRAKE, frozen).answer
     if answer in GO_ON:
+        assert not frozen.connected, "whoever asks early waits for the kernel's word"
         assert frozen.alone or frozen.peer_stored_it or frozen.operator
         assert frozen.alone or not frozen.gives_way
 

@@ -10,9 +10,11 @@ from hapair.core.right import fencing, holding, witness
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Halt, Run
 from hapair.core.words.turn import Turn
+from hapair.model import timing
 from tests.checkers.rules import BrokenRuleError
 from tests.sim import watchdog
 from tests.sim.faults import (
+    Cut,
     DeadStrip,
     FailActions,
     HangDaemon,
@@ -23,11 +25,12 @@ from tests.sim.faults import (
     SlowStore,
     Typed,
 )
+from tests.sim.hardships import LoseStream
 from tests.sim.machine import Core, Daemon, Trouble
 from tests.sim.mutants import Mutant, in_time, plan
 from tests.sim.mutants_of_rights import LOSER_WITHOUT_DATA
 from tests.sim.mutants_of_starts import FAILS_EVERYWHERE, LATER
-from tests.sim.settings import NODES
+from tests.sim.settings import NODES, PRIVATE
 from tests.sim.stage import (
     LONG_S,
     ONE_APPLICATION,
@@ -39,6 +42,7 @@ from tests.sim.stage import (
 )
 from tests.sim.test_stories_of_addresses import AHEAD_S, back_after_the_lease
 
+FROZEN_MAX_S: Final = 4.5  # As in test_stories_of_partitions.
 AN_HOUR_S: Final = 3600.0
 OFTEN: Final = 10**6
 
@@ -62,6 +66,14 @@ def the_strip_is_back_soon(core: Core) -> None:
     stage = Stage(WITH_FENCING, core=core).begin()
     stage.suffers(DeadStrip(20.0))
     the_other_one_takes_over(stage)
+
+
+def the_link_fails_without_a_stream(core: Core) -> None:
+    stage = Stage(WITH_WITNESS, "a", core).begin()
+    stage.suffers(LoseStream("node1", 20.0), Cut(PRIVATE, NODES, LONG_S))
+    stage.run_for(12.0)
+    if stage.outage_s() > FROZEN_MAX_S:
+        raise BrokenRuleError(f"R8: writes were frozen for {stage.outage_s():.1f} s")
 
 
 def a_daemon_hangs_for_a_moment(core: Core) -> None:
@@ -160,5 +172,11 @@ MUTANTS_OF_TIMES: Final = (
         "R8",
         plans=(REMOVED_AGAIN_AND_AGAIN,),
         values=((upkeep, "PAUSE_S", AN_HOUR_S),),
+    ),
+    Mutant(
+        "a handler that asks before the loss is known is denied at once",
+        "R8",
+        story=the_link_fails_without_a_stream,
+        values=((timing, "TOLD_S", 0.0),),
     ),
 )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hapair.core.right.fencing import HUNG_S
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Configured, Halt, Run
 from hapair.model.cluster import ArbitrationKind
@@ -29,6 +30,7 @@ from tests.sim.stage import (
     ONE_APPLICATION,
     ORDERS,
     PATHS,
+    TAKES_OVER_WITHIN_S,
     WITNESS,
     Stage,
     with_kind,
@@ -120,7 +122,7 @@ def test_row_04b_without_a_watchdog_only_fencing_ends_a_hung_node(kind: Arbitrat
     assert "kernel-answers" in stage.alarms("node2")
     assert stage.acts == [], "systemd gets the time to restart what is merely dead"
     if kind is FENCING:
-        stage.takes_over("node2", 15.0)
+        stage.takes_over("node2", HUNG_S + TAKES_OVER_WITHIN_S[FENCING] - 55.0)
         assert not stage.world.machines["node1"].powered
     else:
         stage.run_for(120.0)

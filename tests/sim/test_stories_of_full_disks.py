@@ -13,6 +13,7 @@ from hapair.model.data import Connection
 from hapair.model.status import Standing
 from hapair.runtime.node.guard import BOUND
 from tests.sim.faults import Cut, KillDaemon, LoseReference, Partition, SlowStore
+from tests.sim.holders import HoldDevice
 from tests.sim.machine import Core
 from tests.sim.run import CORE
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape
@@ -232,7 +233,8 @@ def test_a_restart_of_the_daemon_puts_off_no_reset(kind: ArbitrationKind, kills:
     stage = Stage(with_kind(kind, replace(ONE_APPLICATION, watched=BOUND))).begin()
     node, cluster = stage.world.machines["node1"], stage.world.built.cluster
     assert cluster.watchdog is not None
-    stage.suffers(full("node1"))
+    # With paths it stops by itself; what holds the device keeps it from that.
+    stage.suffers(full("node1"), HoldDevice("node1", DATA, ends=False, for_s=None))
     stage.run_for(20.0)
     boots, begin_s = node.boots, stage.now_s
     stage.suffers(LoseReference(("node1",), LONG_S), Partition(NODES, 100.0, arp=True))

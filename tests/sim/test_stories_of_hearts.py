@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hapair.core.right.fencing import HUNG_S
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from hapair.ports.peer import UNDECIDED_MAX_S
@@ -15,6 +16,7 @@ from tests.sim.stage import (
     LONG_S,
     ONE_APPLICATION,
     PATHS,
+    TAKES_OVER_WITHIN_S,
     WITNESS,
     Stage,
     with_kind,
@@ -65,7 +67,7 @@ def test_row_04b_without_a_watchdog_the_heart_falls_silent_in_the_end(
     assert stage.standing("node2") is Standing.CUT
     assert "kernel-answers" in stage.alarms("node2")
     if kind is FENCING:
-        stage.takes_over("node2", 65.0)
+        stage.takes_over("node2", HUNG_S + TAKES_OVER_WITHIN_S[FENCING])
         assert not stage.world.machines["node1"].powered
     else:
         stage.run_for(120.0)
@@ -147,13 +149,14 @@ def test_the_old_word_of_a_node_that_decides_nothing_takes_no_right_away(
     """Its heart is heard again, and says that it is together with whom it has not heard since."""
     stage = Stage(with_kind(kind, UNWATCHED)).begin()
     stage.suffers(HangDaemon(node, 14.0, beats=True))
+    decides_again_s = stage.now_s + 14.0
     stage.run_for(0.5)
     stage.cuts_off(for_s=away_s)
     stage.run_for(3.2)
     if kind is ASK_OPERATOR.arbitration:
         stage.world.confirm(other(node))
     stage.waits_for(lambda: stage.standing(other(node)) is Standing.ALONE, 1.0)
-    while stage.now_s < 20.0:
+    while stage.now_s < decides_again_s - 0.2:
         stage.run_for(0.1)
         assert stage.standing(other(node)) is Standing.ALONE
     stage.waits_for(stage.is_together, 30.0)

@@ -131,7 +131,7 @@ def test_a_daemon_that_dies_right_after_a_pause_has_no_more_time_than_one_that_d
     stage.suffers(KillDaemon("node1", 0.7))
     stage.waits_for(lambda: stage.standing("node1") is Standing.FORMING, 2.0)
     stage.waits_for(lambda: "node1" not in stage.runs_on(WEB), 5.0)
-    stage.waits_for(lambda: stage.served_by(WEB) == "node2", 10.0)
+    stage.waits_for(lambda: stage.served_by(WEB) == "node2", 12.0)
     stage.ends_well()
 
 

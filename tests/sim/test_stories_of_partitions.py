@@ -11,6 +11,7 @@ from hapair.model.status import Standing
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.drbd import Written
 from tests.sim.faults import Cut, DeadStrip, FailActions, LoseReference
+from tests.sim.hardships import LoseStream
 from tests.sim.machine import Trouble
 from tests.sim.settings import NODES, PRIVATE, PUBLIC
 from tests.sim.stage import (
@@ -104,6 +105,19 @@ def test_row_03_the_replication_link_alone_fails_and_comes_back(kind: Arbitratio
     stage.waits_for(lambda: stage.stored("node2").behind == (), 3.0)
     assert stage.acts == []
     assert stage.outage_s() < 3.0, "frozen until the peer has stored it, no longer"
+
+
+@each_kind
+@pytest.mark.parametrize("seed", ["a", "c", "e", "f"])
+def test_row_03_a_handler_that_asks_before_the_loss_is_known_loses_no_time(
+    kind: ArbitrationKind, seed: str
+) -> None:
+    stage = Stage(with_kind(kind), seed).begin()
+    stage.suffers(LoseStream("node1", 20.0), Cut(PRIVATE, NODES, 30.0))
+    stage.run_for(12.0)
+    assert stage.served_by() == "node1"
+    assert stage.outage_s() < 4.5, "the kernel notices it, and is read a second later"
+    stage.ends_well()
 
 
 @each_kind

@@ -121,6 +121,7 @@ def canonical(state: NodeState) -> NodeState:
         fencing=_fencing(state.fencing, shift_s),
         joined_from_s={k: _due_s(at_s, shift_s) for k, at_s in state.joined_from_s.items()},
         told_at_s={k: _past_s(at_s, shift_s) for k, at_s in state.told_at_s.items()},
+        early_until_s={k: _due_s(at_s, shift_s) for k, at_s in state.early_until_s.items()},
         resume_at_s={k: _due_s(at_s, shift_s) for k, at_s in state.resume_at_s.items()},
         items={
             name: {item: _item(each, shift_s) for item, each in items.items()}

@@ -8,6 +8,7 @@ REPLICATION_S: Final = 30.0
 ADDRESSES_S: Final = 10.0
 MONITOR_S: Final = 20.0  # Of one monitor action, as the OCF standard proposes.
 HANDLER_S: Final = 3.0  # Until DRBD's fence-peer handler has surely asked.
+TOLD_S: Final = 1.5  # Until what the kernel knows has been read, without its stream as well.
 RESUME_S: Final = 5.0  # Letting frozen writes go on.
 LEAVE_S: Final = 60.0  # Added to twice the longest stop limit.
 COMMAND_S: Final = 60.0  # Added to the application's own limits.

@@ -31,6 +31,7 @@ class Frozen:
 
     application: str | None  # The one that has the resource.
     connected: bool
+    early: bool  # Its handler asks, and the kernel's word that the connection ended may be late.
     given_up: bool  # The disk here is gone, or is being given up.
     alone: bool  # This node has the right to act alone.
     peer_stored_it: bool  # The peer stored that its copy is behind, and said so to this daemon.
@@ -45,6 +46,12 @@ BRAKE: Final[tuple[Rule[Frozen, Reply], ...]] = (
         lambda f: f.application is None,
         FenceVerdict.DENIED,
         "no application of this cluster has it",
+    ),
+    Rule(
+        "early",
+        lambda f: f.connected and f.early,
+        None,
+        "waiting for the kernel's word: it asked before it told that the connection ended",
     ),
     Rule("joined", lambda f: f.connected, FenceVerdict.DENIED, "the peer is connected again"),
     # To go on would crash the kernel: DRBD 8.4 then marks a new generation on the missing disk.
@@ -89,11 +96,11 @@ BRAKE: Final[tuple[Rule[Frozen, Reply], ...]] = (
 
 
 def frozen(state: NodeState, resource: str) -> Frozen:
-    facts = state.facts.get(resource)
     agreed = hearing.agreed(state)
     return Frozen(
         application=replication.application_of(state, resource),
-        connected=facts is not None and facts.kernel_answers,
+        connected=_is_connected(state, resource),
+        early=resource in state.early_until_s,
         given_up=_is_given_up(state, resource),
         alone=state.stored.holds_right and state.standing in (Standing.ALONE, Standing.LEAVING),
         peer_stored_it=hearing.peer_stored_it(state, resource),
@@ -101,6 +108,11 @@ def frozen(state: NodeState, resource: str) -> Frozen:
         gives_way=state.lost or state.isolated or hearing.superseded(state),
         operator=_only_a_person_decides(state) and not agreed,
     )
+
+
+def _is_connected(state: NodeState, resource: str) -> bool:
+    facts = state.facts.get(resource)
+    return facts is not None and facts.kernel_answers
 
 
 def _only_a_person_decides(state: NodeState) -> bool:
@@ -141,7 +153,12 @@ def may_promote(state: NodeState, resource: str) -> bool:
 
 
 def absorb_question(turn: Turn, request_id: int, resource: str) -> None:
-    turn.change(fence_asked={**turn.state.fence_asked, request_id: resource})
+    """Take in that a handler asks; the kernel starts it and tells of the loss by two ways."""
+    state = turn.state
+    turn.change(
+        fence_asked={**state.fence_asked, request_id: resource},
+        early_until_s={**state.early_until_s, resource: state.now_s + timing.TOLD_S},
+    )
 
 
 def forget_question(turn: Turn, request_id: int) -> None:
@@ -151,8 +168,21 @@ def forget_question(turn: Turn, request_id: int) -> None:
     )
 
 
+def _settle_early(turn: Turn) -> None:
+    """Wait no longer where the loss is known by now, or would be: from then on "joined" is so."""
+    state = turn.state
+    early = {
+        resource: until_s
+        for resource, until_s in state.early_until_s.items()
+        if state.now_s < until_s and _is_connected(state, resource)
+    }
+    if early != state.early_until_s:
+        turn.change(early_until_s=early)
+
+
 def settle(turn: Turn) -> None:
     """Answer the handlers that wait, and let writes go on that nobody asks for any more."""
+    _settle_early(turn)
     for request_id, resource in tuple(turn.state.fence_asked.items()):
         rule = verdict(turn.state, resource)
         if rule.answer is not None:

@@ -121,13 +121,15 @@ def _start_ended(
     if outcome.why != item_state.last_error:
         text = f"{START[item.layer]} {item.resource} failed: {outcome.why}".replace("  ", " ")
         turn.note("start-failed", text, item.application, Severity.WARNING)
-    if item.layer is not Layer.ATTACHED and _means_nothing(turn.state, item_state, outcome):
+    if item.layer is not Layer.ATTACHED and _means_nothing(turn.state, item, item_state, outcome):
         turn.put_item(item, _waits(turn, failed))
     else:
         _start_failed(turn, item, replace(failed, waits=0), wall_s)
 
 
-def _means_nothing(state: NodeState, item_state: ItemState, outcome: Refused | Unknown) -> bool:
+def _means_nothing(
+    state: NodeState, item: Item, item_state: ItemState, outcome: Refused | Unknown
+) -> bool:
     """Tell whether it only has to be tried again: nothing was learnt about the application.
 
     A node that lacks the means for long cannot run it just now, whatever the reason.
@@ -135,6 +137,8 @@ def _means_nothing(state: NodeState, item_state: ItemState, outcome: Refused | U
     if isinstance(outcome, NotNow):
         return item_state.waits < START_WAITS_MAX
     waits = state.standing is Standing.ALONE and holding.peer_may_have_addresses(state)
+    # What was begun before this time ended, and ends after it, is tried again in the other way.
+    waits = waits or holding.may_take_addresses(state, item.application)
     return waits and isinstance(outcome, HeldByPeer)
 
 
