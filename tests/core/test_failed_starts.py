@@ -210,6 +210,20 @@ def test_an_address_of_the_silent_peer_is_waited_for_and_then_taken() -> None:
     assert adds(bench)[-1].despite_peer
 
 
+def test_a_peer_that_is_heard_again_has_its_addresses_until_it_had_time_to_stop() -> None:
+    bench = lone()
+    bench.wait(60.0, hearing=False)
+    assert holding.may_take_addresses(bench.state, NAME)
+    bench.hear(incarnation=99, echo=0)
+    heard_s = bench.now_s
+    assert not holding.may_take_addresses(bench.state, NAME)
+    for _ in range(80):  # It goes on to be heard, and has no more time for that.
+        bench.wait(0.5, hearing=False)
+        bench.hear(incarnation=99, echo=0)
+    assert bench.now_s - heard_s < 60.0
+    assert holding.may_take_addresses(bench.state, NAME)
+
+
 @pytest.mark.parametrize(
     ("kind", "watchdog", "until_s", "may"),
     [

@@ -5,9 +5,11 @@ from math import inf
 from typing import Final
 
 from hapair.core.applications import endings, failures, upkeep
+from hapair.core.members import membership
 from hapair.core.right import fencing, holding, witness
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Halt, Run
+from hapair.core.words.turn import Turn
 from tests.checkers.rules import BrokenRuleError
 from tests.sim import watchdog
 from tests.sim.faults import (
@@ -26,7 +28,16 @@ from tests.sim.mutants import Mutant, in_time, plan
 from tests.sim.mutants_of_rights import LOSER_WITHOUT_DATA
 from tests.sim.mutants_of_starts import FAILS_EVERYWHERE, LATER
 from tests.sim.settings import NODES
-from tests.sim.stage import LONG_S, ONE_APPLICATION, ORDERS, WITH_FENCING, WITH_WITNESS, Stage
+from tests.sim.stage import (
+    LONG_S,
+    ONE_APPLICATION,
+    ORDERS,
+    WITH_FENCING,
+    WITH_WITNESS,
+    WITNESS,
+    Stage,
+)
+from tests.sim.test_stories_of_addresses import AHEAD_S, back_after_the_lease
 
 AN_HOUR_S: Final = 3600.0
 OFTEN: Final = 10**6
@@ -84,6 +95,17 @@ CANNOT_MOUNT: Final = plan(
     (10.0, Typed("node1", Run(ORDERS))),
     (130.0, LATER),
 )
+
+
+def is_heard_as_ever(turn: Turn, at_s: float) -> None:
+    turn.change_peer(alive_at_s=at_s)
+
+
+def a_peer_is_back_after_its_lease(core: Core) -> None:
+    for ahead_s in AHEAD_S:
+        back_after_the_lease(WITNESS, ahead_s, core)
+
+
 MUTANTS_OF_TIMES: Final = (
     Mutant(
         "a new daemon feeds the watchdog at once",
@@ -126,6 +148,12 @@ MUTANTS_OF_TIMES: Final = (
         "R1",
         plans=(LOSER_WITHOUT_DATA,),
         values=((holding, "_peer_lease_s", lambda _state: 0.0),),
+    ),
+    Mutant(
+        "a peer that stood still has no time to remove its addresses",
+        "R1",
+        story=a_peer_is_back_after_its_lease,
+        values=((membership, "_lives", is_heard_as_ever),),
     ),
     Mutant(
         "after a fight the addresses stay away for an hour",

@@ -1,5 +1,8 @@
 """Told stories: somebody removes the addresses of an application that runs."""
 
+from dataclasses import replace
+from typing import Final
+
 import pytest
 
 from hapair.core.applications.upkeep import AT_ONCE_MAX, PAUSE_DOUBLINGS_MAX, PAUSE_S
@@ -7,17 +10,35 @@ from hapair.core.words.effects import Do
 from hapair.core.words.events import Halt, Move
 from hapair.model.cluster import ArbitrationKind
 from hapair.runtime.node.survey import LOOK_AGAIN_S
-from tests.sim.faults import FailActions, KillDaemon, RemoveAddresses
+from tests.sim.faults import FailActions, KillDaemon, Pause, RemoveAddresses
 from tests.sim.hardships import FailLooks
-from tests.sim.machine import Trouble
-from tests.sim.stage import KINDS, LONG_S, ORDERS, Stage, with_kind
+from tests.sim.machine import Core, Trouble
+from tests.sim.run import CORE
+from tests.sim.settings import NODES
+from tests.sim.stage import KINDS, LONG_S, ORDERS, PATHS, WITNESS, Stage, with_kind
 
+BACK_S: Final = 45.0
+AHEAD_S: Final = (0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09)  # Which one counts depends on chance.
 ONCE = RemoveAddresses(ORDERS, LONG_S, 1.0)
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def restored(stage: Stage) -> int:
     return [do for _, do in stage.acts].count(Do.RESTORE_ADDRESSES)
+
+
+def back_after_the_lease(kind: ArbitrationKind, ahead_s: float, core: Core = CORE) -> Stage:
+    """node1 stands still for longer than its lease, without a watchdog.
+
+    So long before it goes on somebody removes the addresses of its successor.
+    """
+    stage = Stage(replace(with_kind(kind), watchdog=False), core=core).begin()
+    stage.suffers(Pause("node1", BACK_S))
+    stage.run_for(BACK_S - ahead_s)
+    assert stage.runs_on() == NODES
+    stage.suffers(ONCE)
+    stage.run_for(10.0)
+    return stage
 
 
 @each_kind
@@ -93,6 +114,14 @@ def test_a_new_daemon_brings_back_what_was_removed_while_there_was_none() -> Non
     stage.waits_for(lambda: stage.served_by() == "node1", 5.0)
     assert stage.runs_on() == ("node1",)
     stage.ends_well()
+
+
+@pytest.mark.parametrize("ahead_s", AHEAD_S)
+@pytest.mark.parametrize("kind", [WITNESS, PATHS])
+def test_a_peer_that_is_back_has_the_time_to_remove_its_addresses(
+    kind: ArbitrationKind, ahead_s: float
+) -> None:
+    back_after_the_lease(kind, ahead_s).ends_well()
 
 
 def test_what_a_start_could_not_complete_is_removed_before_the_peer_starts() -> None:

@@ -120,11 +120,22 @@ class Watch:
                 raise BrokenRuleError(f"order: {act.do} of {act.resource} with {inner} inside it")
 
     def _may_take(self, machine: Machine, name: str) -> None:
-        """R1: no address is taken from a node that does what it should and still has it."""
+        """R1: no address is taken from a node that does what it should and still has it.
+
+        Without a watchdog it may have stood still: nobody knows that it is back before it is heard.
+        """
         peer = self.world.machines[other(machine.name)]
         decides = peer.listens and (peer.store_s < inf or peer.guarded)
+        if decides and not peer.guarded and self._is_back_unheard(machine, peer):
+            return
         if decides and peer.address(name) is not False and not self.world.confirmed:
             raise BrokenRuleError(f"R1: {machine.name} takes the addresses of {name} too early")
+
+    @staticmethod
+    def _is_back_unheard(machine: Machine, peer: Machine) -> bool:
+        if machine.daemon is None or peer.daemon is None or not peer.daemon.state.stranger:
+            return False
+        return machine.daemon.state.peer.incarnation < peer.daemon.state.incarnation
 
     def _explained_by_silence(self, state: NodeState) -> bool:
         """Tell whether the node may stop what it runs because it is cut off, or was outvoted."""

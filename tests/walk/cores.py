@@ -59,6 +59,7 @@ def _peer(peer: PeerView, shift_s: float) -> PeerView:
         peer,
         heard_at_s={name: _past_s(at_s, shift_s) for name, at_s in peer.heard_at_s.items()},
         alive_at_s=_maybe_s(peer.alive_at_s, shift_s),
+        alive_from_s=_past_s(peer.alive_from_s, shift_s),
         not_understood_at_s=_maybe_s(peer.not_understood_at_s, shift_s),
         probed_at_s=_maybe_s(peer.probed_at_s, shift_s),
         answered_at_s=_maybe_s(peer.answered_at_s, shift_s),

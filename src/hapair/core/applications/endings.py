@@ -8,6 +8,7 @@ from hapair.core.applications.items import RETRY_S
 from hapair.core.applications.ladder import LADDER
 from hapair.core.applications.layers import START, STARTS_FOREIGN
 from hapair.core.copies import doubts
+from hapair.core.right import holding
 from hapair.core.words.effects import Do, Layer, Severity
 from hapair.core.words.events import Ended, Looked
 from hapair.core.words.item import UNHARMED, Is, Item, ItemState
@@ -130,7 +131,7 @@ def _means_nothing(state: NodeState, item_state: ItemState, outcome: Refused | U
     """
     if isinstance(outcome, NotNow):
         return item_state.waits < START_WAITS_MAX
-    waits = state.standing is Standing.ALONE and state.now_s < state.addresses_until_s
+    waits = state.standing is Standing.ALONE and holding.peer_may_have_addresses(state)
     return waits and isinstance(outcome, HeldByPeer)
 
 

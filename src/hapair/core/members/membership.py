@@ -17,6 +17,7 @@ from hapair.core.right.hearing import (
     is_said_since,
     last_heard_s,
     passes_over,
+    peer_alive,
     peer_unable,
     silence,
     silent_s,
@@ -54,16 +55,15 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
             fencing.doubt(turn)
             holding.lease_anew(turn)
             return
+    _lives(turn, at_s)
     if beat.echo == turn.state.incarnation:
-        heard = {**turn.state.peer.heard_at_s, network: at_s}
-        turn.change_peer(alive_at_s=at_s, heard_at_s=heard)
+        turn.change_peer(heard_at_s={**turn.state.peer.heard_at_s, network: at_s})
         _believe(turn, beat)
         if turn.state.relinked:
             turn.change(relinked=False)
         fencing.forget(turn)
         return
     # It does not hear this node; what it says of itself is believed if it did before.
-    turn.change_peer(alive_at_s=at_s)
     if beat.echo == 0 and turn.state.peer.beat is not None:
         _believe(turn, beat)
     fencing.doubt(turn)
@@ -77,8 +77,16 @@ def absorb_not_understood(turn: Turn, incarnation: int, at_s: float) -> None:
         forget_incarnation(turn, incarnation)
     if turn.state.confirmed:
         turn.change(confirmed=False)
-    turn.change_peer(alive_at_s=at_s, not_understood_at_s=at_s)
+    _lives(turn, at_s)
+    turn.change_peer(not_understood_at_s=at_s)
     fencing.doubt(turn)
+
+
+def _lives(turn: Turn, at_s: float) -> None:
+    """Take in that the peer decides: again, if nothing of the kind came for the detection time."""
+    if not peer_alive(turn.state):
+        turn.change_peer(alive_from_s=at_s)
+    turn.change_peer(alive_at_s=at_s)
 
 
 def _believe(turn: Turn, beat: Beat) -> None:

@@ -93,6 +93,18 @@ def wait_for_lease(turn: Turn) -> None:
         turn.change(leased=bare, lease_until_s=ends_s)
 
 
+def peer_may_have_addresses(state: NodeState) -> bool:
+    """Tell whether the peer had no time yet to remove the addresses of what was taken over.
+
+    Without a watchdog a machine may stand still for longer than its lease, or a disk keep its
+    daemon from deciding: from when it is heard again it has that time anew.
+    """
+    if not state.addresses_until_s:
+        return False  # It is off.
+    again_s = state.peer.alive_from_s + _peer_lease_s(state)
+    return state.now_s < max(state.addresses_until_s, again_s)
+
+
 def may_take_addresses(state: NodeState, application: str) -> bool:
     """Tell whether an address belongs to this node even if a card of the peer's has it.
 
@@ -101,7 +113,7 @@ def may_take_addresses(state: NodeState, application: str) -> bool:
     would be frozen there, a program may run on behind that address: then only a proof counts, or a
     lease that a watchdog enforces.
     """
-    if state.standing is not Standing.ALONE or state.now_s < state.addresses_until_s:
+    if state.standing is not Standing.ALONE or peer_may_have_addresses(state):
         return False
     ends = witness.uses_witness(state) and state.built.cluster.watchdog is not None
     proven = not state.addresses_until_s

@@ -13,6 +13,7 @@ class PeerView:
 
     heard_at_s: Mapping[str, float] = field(default_factory=dict)  # Per network, echoed beats only.
     alive_at_s: float | None = None  # Any beat, also one that does not echo this node.
+    alive_from_s: float = 0.0  # When any beat came after a silence of the detection time.
     not_understood_at_s: float | None = None  # Any beat whose content cannot be read.
     beat: Beat | None = None
     unable: Beat | None = None  # The last beat that said that it cannot store, believed or not.

@@ -78,7 +78,8 @@ class NodeState:
     # When it was last in touch, if it stood still while it was cut off: its lease began then.
     leased_from_s: float | None = None
     lease_until_s: float = 0.0  # When the silent peer can no longer run what is ``leased``.
-    # Until then the silent peer may rightly have the addresses of what was taken over.
+    # Until then the silent peer may rightly have the addresses of what was taken over, unless it
+    # is heard again; 0: it is off.
     addresses_until_s: float = 0.0
 
     # The copies of the data.
