@@ -5,10 +5,11 @@ from math import inf
 import pytest
 
 from hapair.core import explain
+from hapair.core.words.effects import Do
 from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Form, Leave
 from hapair.model.status import Standing
-from tests.sim.faults import KillDaemon, PullCable, SlowStore
-from tests.sim.machine import Core
+from tests.sim.faults import FailActions, KillDaemon, PullCable, SlowStore
+from tests.sim.machine import Core, Trouble
 from tests.sim.progress import SERVES_WITHIN_S, Progress
 from tests.sim.run import CORE
 from tests.sim.settings import PUBLIC
@@ -58,6 +59,20 @@ def test_or_a_person_says_that_it_does_not_matter(*, off: bool) -> None:
     said = stage.types("node2", ConfirmPeerDown() if off else ConfirmCopy(ORDERS))
     assert said.accepted
     stage.waits_for(lambda: stage.served_by() == "node2", 30.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("after_s", [0.0, 0.1])
+def test_what_it_had_given_before_its_daemon_died_is_served(after_s: float, seed: int) -> None:
+    """Its next daemon says that it left; until then it was out of sight, and wrote nothing."""
+    stage = Stage(ASK_OPERATOR, seed=f"given {seed}").begin()
+    stage.suffers(FailActions("node2", Do.PROMOTE, ORDERS, Trouble.REFUSED, 3.0))
+    stage.world.command("node1", Leave(handover=True))
+    stage.waits_for(lambda: stage.stored("node2").by_application[ORDERS].owner == "node2", 10.0)
+    stage.run_for(after_s)
+    stage.suffers(KillDaemon("node1", 1.5))
+    stage.waits_for(lambda: stage.served_by() == "node2", 20.0)
+    stage.ends_well()
 
 
 def died_before_it_formed(after_s: float) -> Stage:

@@ -140,12 +140,16 @@ def doubt_what_lost_its_disk(turn: Turn) -> None:
         turn.store(unproven=tuple(sorted(lost | set(turn.state.stored.unproven))))
 
 
-def distrust(turn: Turn, *, but_own: bool = False, away: bool = False) -> None:
+def distrust(
+    turn: Turn, *, but_own: bool = False, but_given: bool = False, away: bool = False
+) -> None:
     """Trust no local copy until it was connected to the peer's (rows 8, 9 and 14).
 
     DRBD takes a copy for UpToDate that was so when it was last attached, however long ago.
     The peer may have written alone since; only a connection, or the operator, can tell. With
-    ``but_own`` the copies of which this node is Primary are still trusted: nobody else wrote.
+    ``but_own`` the copies of which this node is Primary are still trusted: nobody else wrote. With
+    ``but_given`` also those of what belongs to this node, by the peer's newest word as well: it
+    gave them with every write, and whoever takes something over says that it belongs to it.
     With ``away`` the peer is not known to have had the right to write: then a copy is also trusted
     when the peer comes back without a newer epoch (``wrote_by_right``), or when a witness grants
     this node the next one.
@@ -154,7 +158,8 @@ def distrust(turn: Turn, *, but_own: bool = False, away: bool = False) -> None:
     named = {v.resource for built in turn.state.built.applications for v in built.volumes}
     proven = {name for name in named if replication.is_joined(turn.state, name)}
     own = {n for n in named if but_own and n in facts and facts[n].role is Role.PRIMARY}
-    doubtful = named - proven - own
+    given = {n for n in named if but_given and _is_owner(turn.state, n)}
+    doubtful = named - proven - own - given
     stored = turn.state.stored
     if away and not _needs_no_right(turn.state):
         turn.store(away=tuple(sorted(doubtful | set(stored.away))))

@@ -137,7 +137,8 @@ def inherit(turn: Turn) -> None:
     epoch = max(state.stored.epoch, theirs.epoch) + 1
     turn.store(holds_right=True, ceded=False, epoch=epoch)
     if state.standing is Standing.CUT and doubts.wrote_by_right(state, theirs.epoch):
-        doubts.distrust(turn)  # What it wrote while it was out of sight is not known.
+        # What it wrote of its own while it was out of sight is not known.
+        doubts.distrust(turn, but_given=True)
     text = f"{state.peer_name} left in order; this node may act alone in epoch {epoch}"
     turn.note("peer-left", text)
     if state.standing is not Standing.LEAVING:
