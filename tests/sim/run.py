@@ -34,7 +34,16 @@ from tests.sim.schedule import (
     with_second_holders,
     with_taken_addresses,
 )
-from tests.sim.settings import NODES, Shape, random_shape, with_clocks, with_others, with_resets
+from tests.sim.settings import (
+    NODES,
+    Shape,
+    other,
+    random_shape,
+    with_clocks,
+    with_others,
+    with_resets,
+)
+from tests.sim.sides import FULL_SYNC, compare
 from tests.sim.unattended import ends_by_itself, nobody_types
 from tests.sim.versions import with_versions
 from tests.sim.watch import Watch
@@ -227,10 +236,20 @@ def _is_doubted(state: NodeState, resource: str) -> bool:
     return not whole or resource in state.stored.doubtful
 
 
+def _wrote_alone(world: World, application: str, node: str) -> bool:
+    """Tell whether DRBD wrote to a volume here without the other node's copy."""
+    return any(
+        compare(resource.side(node), resource.side(other(node))) in (1, FULL_SYNC)
+        for name, resource in world.resources.items()
+        if name.startswith(f"{application}.")
+    )
+
+
 def _choose_copy(world: World, application: str) -> None:
     """Say of one copy that it is good, if no other one will ever replace it.
 
-    A person takes the one that is used, or that nobody wrote to, and none that misses writes.
+    A person takes the one that is used, or that nobody wrote to, and none that misses writes. The
+    word is about all volumes: one that DRBD wrote on the other node alone would be a split brain.
     """
     states = [state for node in NODES if (state := world.state(node)) is not None]
     serving = world.clients.serving(application)
@@ -245,6 +264,7 @@ def _choose_copy(world: World, application: str) -> None:
             NODES,
             key=lambda each: (
                 each not in serving,
+                _wrote_alone(world, application, other(each)),
                 not resource.side(each).meta.was_up_to_date,
                 each in written,
             ),

@@ -1,5 +1,7 @@
 """Told stories: somebody writes to a volume behind DRBD, while DRBD does not have it."""
 
+from dataclasses import replace
+
 import pytest
 
 from hapair.core.words.effects import Do
@@ -7,10 +9,10 @@ from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Form, Leave
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.sim.faults import FOREIGN_WRITE as FOREIGN
-from tests.sim.faults import FailActions, WriteBehind
+from tests.sim.faults import FailActions, PullCable, WriteBehind
 from tests.sim.machine import Trouble
-from tests.sim.settings import NODES
-from tests.sim.stage import DATA, FENCING, KINDS, ORDERS, WITNESS, Stage, with_kind
+from tests.sim.settings import NODES, PUBLIC, application
+from tests.sim.stage import DATA, FENCING, KINDS, LONG_S, ORDERS, WITNESS, Stage, with_kind
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 ALARM = "written-behind"
@@ -169,3 +171,23 @@ def test_a_daemon_that_dies_while_a_copy_is_made_anew_begins_anew() -> None:
     assert not seen_on(stage, "node2")
     assert not stage.stored("node2").foreign
     assert DATA not in stage.stored("node2").doubtful
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_two_volumes_each_written_on_another_node_those_are_taken_that_drbd_wrote_last(
+    seed: int,
+) -> None:
+    """The word of a person is about all volumes of a node: on node1 it would be a split brain."""
+    shape = replace(with_kind(WITNESS), applications=(application(ORDERS, volumes=2),))
+    stage = Stage(shape, seed=f"two volumes {seed}").begin()
+    stage.suffers(PullCable(PUBLIC, "node2", LONG_S))  # Clients are told nothing of what it writes.
+    stage.types("node1", Leave(handover=True))
+    stage.waits_for(lambda: stage.runs_on() == ("node2",), 20.0)
+    stage.suffers(WriteBehind("node1", f"{ORDERS}.data1"))
+    stage.suffers(FailActions("node1", Do.BRING_UP, ORDERS, Trouble.REFUSED, 20.0))
+    stage.types("node1", Form())
+    stage.types("node2", Leave(handover=True))
+    assert stage.standing("node1") is Standing.ALONE
+    stage.suffers(WriteBehind("node2", DATA))
+    stage.run_for(20.0)
+    stage.ends_well()
