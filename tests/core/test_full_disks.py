@@ -101,10 +101,18 @@ def test_a_peer_that_cannot_store_is_not_confirmed_to_be_down() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "lingers"), [(Standing.TOGETHER, True), (Standing.HALTED, False)]
+    ("standing", "idle", "lingers"),
+    [
+        (Standing.TOGETHER, False, True),
+        (Standing.TOGETHER, True, True),
+        (Standing.CUT, False, True),
+        (Standing.CUT, True, False),
+        (Standing.FORMING, True, False),
+        (Standing.HALTED, False, False),
+    ],
 )
 def test_what_has_no_data_is_left_to_a_peer_that_may_still_run_it(
-    standing: Standing, *, lingers: bool
+    standing: Standing, *, idle: bool, lingers: bool
 ) -> None:
     web = application("web", volumes=0)
     bench = Bench(built(application(NAME), web))
@@ -112,7 +120,7 @@ def test_what_has_no_data_is_left_to_a_peer_that_may_still_run_it(
     bench.peer_says(records=(record(), replace(record(PEER), application="web")))
     freeze_what_runs(bench)
     bench.do(FenceAsked(bench.now_s, 7, RESOURCE))
-    unable(bench, 60.0, standing=standing)
+    unable(bench, 60.0, standing=standing, idle=idle)
     assert bench.stands(Standing.ALONE)
     runs = ("program", "web", "") in bench.up
     assert runs is not lingers

@@ -16,7 +16,16 @@ from tests.sim.faults import Cut, KillDaemon, LoseReference, Partition, SlowStor
 from tests.sim.machine import Core
 from tests.sim.run import CORE
 from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape
-from tests.sim.stage import DATA, LONG_S, ONE_APPLICATION, WEB, WEB_TOO, Stage, with_kind
+from tests.sim.stage import (
+    DATA,
+    LONG_S,
+    ONE_APPLICATION,
+    WEB,
+    WEB_TOO,
+    WITNESS,
+    Stage,
+    with_kind,
+)
 
 each_kind = pytest.mark.parametrize("kind", ArbitrationKind)
 each_bound = pytest.mark.parametrize("kind", BOUND)
@@ -134,6 +143,23 @@ def test_what_was_written_alone_meanwhile_is_not_forgotten_for_what_was_said_las
     stage.ends_well()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_loser_that_runs_nothing_any_more_is_not_waited_for(seed: int) -> None:
+    """It had stopped before its disk was full, and is heard again before its lease is over."""
+    stage = Stage(with_kind(WITNESS, WEB_TOO), seed=f"idle {seed}").begin()
+    stage.types("node1", Move(WEB))
+    stage.waits_for(lambda: stage.served_by(WEB) == "node2", 30.0)
+    stage.loses_witness("node2", for_s=12.0)
+    stage.cuts_off(for_s=12.0)
+    stage.waits_for(lambda: stage.runs_on(WEB) == (), 12.0)
+    stage.run_for(0.5)
+    stage.suffers(full("node2"))
+    stage.waits_for(lambda: stage.served_by(WEB) == "node1", 40.0)
+    stage.run_for(60.0)
+    assert stage.runs_on(WEB) == ("node1",)
+    stage.ends_well()
+
+
 @each_kind
 @pytest.mark.parametrize("shape", [WEB_TOO, replace(WEB_TOO, watchdog=True)])
 def test_what_has_no_replicated_data_never_runs_twice(kind: ArbitrationKind, shape: Shape) -> None:
@@ -186,7 +212,10 @@ def test_a_node_that_cannot_store_is_reset_once_at_most(kind: ArbitrationKind) -
 @each_bound
 @pytest.mark.parametrize("kills", [1, 2, 3])
 def test_a_restart_of_the_daemon_puts_off_no_reset(kind: ArbitrationKind, kills: int) -> None:
-    """The kill itself feeds the device once more; no new daemon does, unheard on a full disk."""
+    """The kill itself feeds the device once more; no new daemon does, unheard on a full disk.
+
+    With paths nothing need be stored before this node stops: then it does so, and is not reset.
+    """
     stage = Stage(with_kind(kind, replace(ONE_APPLICATION, watched=BOUND))).begin()
     node, cluster = stage.world.machines["node1"], stage.world.built.cluster
     assert cluster.watchdog is not None
@@ -199,9 +228,9 @@ def test_a_restart_of_the_daemon_puts_off_no_reset(kind: ArbitrationKind, kills:
         stage.suffers(KillDaemon("node1", 0.5))
         stage.run_for(1.5)
     ends_s = begin_s + cluster.lease_s + cluster.watchdog.timeout_s
-    stage.waits_for(lambda: not node.powered, ends_s - stage.now_s)
+    stage.waits_for(lambda: "node1" not in stage.runs_on(), ends_s - stage.now_s)
     stage.run_for(60.0)
-    assert node.boots == boots + 1
+    assert node.boots == boots + 1 or (node.boots == boots and kind is ArbitrationKind.PATHS)
     stage.ends_well()
 
 

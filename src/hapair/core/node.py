@@ -353,6 +353,7 @@ def beat_of(state: NodeState) -> Beat:
         unprotected=replication.unprotected(state),
         losses=state.losses,
         protocol=PROTOCOL,
+        idle=items.runs_anything(state) is False,
     )
 
 

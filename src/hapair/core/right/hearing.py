@@ -76,9 +76,16 @@ def peer_unable(state: NodeState) -> bool:
 
 
 def peer_lingers(state: NodeState) -> bool:
-    """Tell whether a peer that cannot store may still run what it ran: it can stop nothing."""
+    """Tell whether a peer that cannot store may still run what it ran: it can stop nothing.
+
+    Idle and not agreed with anybody it runs nothing, and starts nothing either: it decides nothing
+    before it has stored, and then nothing without the right or without this node.
+    """
     unable = state.peer.unable
-    return peer_unable(state) and unable is not None and unable.standing is not Standing.HALTED
+    if unable is None or not peer_unable(state):
+        return False
+    idle = unable.idle and unable.standing in (Standing.FORMING, Standing.CUT)
+    return unable.standing is not Standing.HALTED and not idle
 
 
 def passes_over(state: NodeState) -> bool:

@@ -27,6 +27,7 @@ class Beat:
     losses: int = 0
     cannot_store: bool = False  # The sender's disk takes nothing: it can decide on nothing new.
     protocol: int = FORMER
+    idle: bool = False  # Nothing above the replication is up, or on its way, on the sender.
 
 
 @dataclass(frozen=True, slots=True)

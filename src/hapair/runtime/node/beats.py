@@ -43,6 +43,7 @@ class Spoken:
     pages: int = 1
     cannot_store: bool = False
     protocol: int = FORMER
+    idle: bool = False
 
 
 @cache_of_recent
@@ -54,7 +55,7 @@ def bodies(beat: Beat) -> tuple[bytes, ...]:
     names = beat.unprotected or ()
     empty = Spoken(beat.incarnation, beat.echo, beat.standing, beat.epoch, (), beat.losses,
                    digest_of(names), PAGES_MAX, PAGES_MAX, beat.cannot_store,
-                   beat.protocol)  # fmt: skip
+                   beat.protocol, beat.idle)  # fmt: skip
     pages = tuple(_pages(names, HEARTBEAT_BYTES_MAX - len(dumps(empty))))
     return tuple(
         dumps(replace(empty, unprotected=part, page=number, pages=len(pages)))
@@ -94,7 +95,7 @@ class Listener:
         if spoken.pages > 1:
             names = self._whole_list(spoken)
         return Beat(spoken.incarnation, spoken.echo, spoken.standing, spoken.epoch, names,
-                    spoken.losses, spoken.cannot_store, spoken.protocol)  # fmt: skip
+                    spoken.losses, spoken.cannot_store, spoken.protocol, spoken.idle)  # fmt: skip
 
     def _whole_list(self, spoken: Spoken) -> tuple[str, ...] | None:
         key = (spoken.digest, spoken.pages)
