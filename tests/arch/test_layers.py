@@ -14,12 +14,13 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "durable": set(),
     "config": {"model"},
     "core": {"model"},
+    "migrate": {"model", "config", "core"},
     "ports": {"model"},
     "adapters": {"model", "durable", "ports"},
     "rpc": {"model"},
     "runtime": {"model", "durable", "config", "core", "ports", "adapters", "rpc"},
     "lems": {"model", "ports", "adapters", "rpc"},
-    "cli": {"model", "config", "core", "rpc", "runtime"},
+    "cli": {"model", "config", "core", "migrate", "rpc", "runtime"},
     "web": {"model", "rpc"},
     "witness": {"model", "durable", "rpc", "cli"},
 }
@@ -53,13 +54,13 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         ("sessions",),
         (
             "clbuild", "clbuildapp", "clconfirm", "clevents", "clform", "clhalt", "clhaltapp",
-            "clmoveapp", "clresolve", "clrestore", "clrunapp", "clscan", "clstartup", "clstat",
+            "clmoveapp", "clnewapp", "clresolve", "clrestore", "clrunapp", "clscan", "clstartup", "clstat",
         ),
     ),
 }  # fmt: skip
 # clwitness describes itself and ends as all commands do; it knows nothing of a node's commands.
 WITNESS_MAY_USE_OF_CLI: Final = {"main", "screen"}
-PURE: Final = {"model", "config", "core"}
+PURE: Final = {"model", "config", "core", "migrate"}
 # Clocks, chance, the outside world: their results come into the pure layers as data.
 IMPURE_MODULES: Final = {
     "asyncio", "concurrent", "datetime", "fcntl", "glob", "io", "logging", "multiprocessing",

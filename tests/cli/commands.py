@@ -30,7 +30,7 @@ MODULES: Final = {
     if place.startswith("hapair.cli.")
 }
 # They change or look at the node by themselves, also while no daemon runs, and need more for it.
-BY_THEMSELVES: Final = {"clbuild", "clrestore", "clscan"}
+BY_THEMSELVES: Final = {"clbuild", "clnewapp", "clrestore", "clscan"}
 MAINS: Final[dict[str, Main]] = {
     name: module.main for name, module in MODULES.items() if name not in BY_THEMSELVES
 }

@@ -15,13 +15,11 @@ from hapair.model.problem import Problem
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 SHOWN_MAX: Final = 60  # Characters of the administrator's text in one message.
-ELEMENTS_MAX: Final = 4000  # An application with 1,000 addresses needs about 1,000.
 ATTRIBUTES_MAX: Final = 64  # Of one element.
 CONTEXT_BYTES: Final = 16
 # Where one of these words stands a password may stand anywhere, and a file that cannot be read
 # does not tell where: no message shows its text.
 PRIVATE: Final = re.compile(rb"<param|<method|agent|passw|secret", re.IGNORECASE)
-NESTING_MAX: Final = 12  # The formats need five.
 # An editor finds the schema by one of these; they say nothing about the cluster.
 SCHEMA_INSTRUCTION: Final = "xml-model"
 SCHEMA_ATTRIBUTES: Final = ("xmlns:xsi", "xsi:noNamespaceSchemaLocation")
@@ -30,6 +28,18 @@ WHITE_SPACE: Final = " \t\r\n"  # XML's own; Python's idea of it is wider.
 
 _UNREADABLE: Final = "this cannot be read as XML"
 _ATTRIBUTE: Final = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of a file is read."""
+
+    bytes_max: int = FILE_BYTES_MAX
+    elements_max: int = 4000  # An application with 1,000 addresses needs about 1,000.
+    nesting_max: int = 12  # The formats need five.
+
+
+OWN_FILES: Final = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +84,9 @@ class _Open:
 class _Builder:
     """Receives what expat sees. Raises _RefusedError at the first thing that may not be there."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, bounds: Bounds) -> None:
         self._content = content
+        self._bounds = bounds
         self._parser = expat.ParserCreate("UTF-8")
         self._parser.buffer_text = True
         self._parser.XmlDeclHandler = self._declaration
@@ -126,19 +137,20 @@ class _Builder:
             )
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if len(self._open) == NESTING_MAX:
+        if len(self._open) == self._bounds.nesting_max:
             raise _RefusedError(
                 self._line(),
                 f"<{shortened(name)}>",
-                f"elements are nested more than {NESTING_MAX} deep",
+                f"elements are nested more than {self._bounds.nesting_max} deep",
                 "compare the file with the sample: it needs five",
             )
         self._elements += 1
-        if self._elements > ELEMENTS_MAX or len(attributes) > ATTRIBUTES_MAX:
+        if self._elements > self._bounds.elements_max or len(attributes) > ATTRIBUTES_MAX:
             raise _RefusedError(
                 self._line(),
                 f"<{shortened(name)}>",
-                f"there are more than {ELEMENTS_MAX:,} elements, or {ATTRIBUTES_MAX} attributes",
+                f"there are more than {self._bounds.elements_max:,} elements, "
+                f"or {ATTRIBUTES_MAX} attributes",
                 "compare the file with the sample: one attribute is one name=...; "
                 "addresses in a row can be written as a range",
             )
@@ -223,21 +235,21 @@ class _Builder:
                 return f"{_UNREADABLE}: {message}", "look at this line and the one before it"
 
 
-def parse(content: bytes, *, file: str) -> Node | Problem:
+def parse(content: bytes, *, file: str, bounds: Bounds = OWN_FILES) -> Node | Problem:
     """Return the root element, or the one reason why this is no acceptable XML."""
     try:
-        _check_text(content)
-        return _Builder(content).build()
+        _check_text(content, bounds.bytes_max)
+        return _Builder(content, bounds).build()
     except _RefusedError as refused:
         return Problem(f"{file}:{refused.line}", refused.field, refused.what, refused.mend)
 
 
-def _check_text(content: bytes) -> None:
-    if len(content) > FILE_BYTES_MAX:
+def _check_text(content: bytes, bytes_max: int) -> None:
+    if len(content) > bytes_max:
         raise _RefusedError(
             1,
             "size",
-            f"the file has {len(content):,} bytes; at most {FILE_BYTES_MAX:,} are read",
+            f"the file has {len(content):,} bytes; at most {bytes_max:,} are read",
             "remove what does not belong here",
         )
     wrong = content.find(b"\0")  # By these expat would take the file for UTF-16, whatever we say.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from hapair.config.complaints import Complaints, did_you_mean, nearest
-from hapair.config.document import Node, shortened, shown
+from hapair.config.document import Node, collapsed, shortened, shown
 from hapair.config.kinds import Kind, Wrong
 
 T = TypeVar("T")
@@ -15,6 +15,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 MANY: Final = 1000  # More of one element is no configuration that anybody could review.
 LATER: Final = "is not available in this version"
+OPEN: Final = "CHANGE:"  # A value that begins so was left to the reader of a draft.
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def value_of(node: Node, attribute: Attribute[T]) -> T | None:
     written = node.attributes.get(attribute.name, attribute.default or None)
     if written is None:
         return None
-    value = attribute.kind.take(written)
+    value = _taken(attribute.kind, written)
     return None if isinstance(value, Wrong) else value
 
 
@@ -93,6 +94,13 @@ def check(node: Node, element: Element, complaints: Complaints) -> Node:
     return replace(node, children=tuple(kept))
 
 
+def _taken(kind: Kind[T], written: str) -> T | Wrong:
+    if (asked := collapsed(written)).startswith(OPEN):
+        what = shown(asked.removeprefix(OPEN).strip())
+        return Wrong(f"the draft leaves it open: {what}", f"write {kind.about}")
+    return kind.take(written)
+
+
 def _check_attributes(node: Node, element: Element, complaints: Complaints) -> None:
     known = {attribute.name: attribute for attribute in element.attributes}
     misspelt: set[str | None] = set()
@@ -106,7 +114,7 @@ def _check_attributes(node: Node, element: Element, complaints: Complaints) -> N
             complaints.error(line, field, "there is no such attribute", mend)
         elif attribute.later:
             complaints.error(line, field, f"it {LATER}", f"remove it; until then {attribute.later}")
-        elif isinstance(value := attribute.kind.take(written), Wrong):
+        elif isinstance(value := _taken(attribute.kind, written), Wrong):
             complaints.error(line, field, value.what, value.mend)
     for attribute in element.attributes:
         written_somehow = attribute.name in node.attributes or attribute.name in misspelt
@@ -126,7 +134,7 @@ def _check_text(node: Node, element: Element, complaints: Complaints) -> None:
             complaints.error(node.text_line, field, what, mend)
     elif node.children:
         pass  # The element in the place of the text was reported: that is enough.
-    elif isinstance(value := element.text.take(node.text), Wrong):
+    elif isinstance(value := _taken(element.text, node.text), Wrong):
         complaints.error(node.text_line or node.line, field, value.what, value.mend)
 
 

@@ -24,6 +24,8 @@ from hapair.runtime.building.node_side import NodeHands, NodeSide
 from hapair.runtime.places import Places
 
 if TYPE_CHECKING:
+    from hapair.model.service import SeenService
+    from hapair.model.unit import Unusable
     from hapair.runtime.building.scanning import NodeScan
     from hapair.runtime.building.seats import LocalSeat, RemoteSeat
     from hapair.runtime.building.witness_work import WitnessAccess
@@ -103,6 +105,17 @@ def node_scan(places: Places) -> "NodeScan":
 
 def node_side(places: Places) -> NodeSide:
     return NodeSide(places, ProcessRunner(), NodeHands(ask_daemon, resource_files))
+
+
+def command_runner() -> CommandRunner:
+    return ProcessRunner()
+
+
+async def look_at_service(asked: str) -> "SeenService | Unusable":
+    """Look at a unit, or at what an OCF agent would start, as it runs on this node."""
+    from hapair.adapters.services.look import look  # noqa: PLC0415
+
+    return await look(asked, ProcessRunner())
 
 
 class RealHands:

@@ -1,0 +1,1 @@
+"""Drafts of clconf.xml and appconf.xml from what a machine, or another tool, has already."""
