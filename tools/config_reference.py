@@ -35,6 +35,7 @@ An administrator writes two kinds of files, and may write a third:
   data safe (`clstat`, `clhalt`) always works, even when the file is gone. Comments and layout may
   be changed at any time.
 - Elements stand in any order. Unknown elements and attributes are refused, never ignored.
+- A value that begins with `CHANGE:` is what a draft of `clnewapp` leaves open: it is refused.
 - Durations have a unit: `400ms`, `2s`, `10m`, `1h`. Switches are `yes` or `no`.
 - Files are UTF-8 text of at most 1 MiB. Document types and entities are refused.
 - Commented samples are in `/usr/share/hapair/samples`, schemas for editors in

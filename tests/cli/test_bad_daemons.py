@@ -27,6 +27,7 @@ from tests.config.reference import BUILT
 SAMPLES: Final = {
     "APP": "orders", "NODE": "node2", "TIME": "5s", "WHEN": "2h", "N": "3", "CODE": "7Q2M-9XKD",
     "FILE": "cluster-20260801-101500-7.tar.gz", "STATEMENT": "peer-is-down",
+    "UNIT|AGENT|FILE": "orders", "TOOL": "pacemaker", "NAME": "shop", "PLACE": "-",
 }  # fmt: skip
 # What a command takes in another way than its parser alone tells.
 BESIDES: Final = {
@@ -36,7 +37,7 @@ BESIDES: Final = {
     ],
 }
 # They show what they know without the daemon too, and that is what they were asked for.
-CONTENT_WITHOUT: Final = {"clevents", "clscan"}
+CONTENT_WITHOUT: Final = {"clevents", "clnewapp", "clscan"}
 # They print until Ctrl-C, or until nobody reads it.
 ENDLESS: Final = ("--watch", "--follow")
 READING: Final = ("status", "events", "why", "loss", "split-look")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from hapair.migrate.blocks import Block, read_blocks
-from hapair.migrate.lines import Place, Source
+from hapair.migrate.lines import Place, Source, refuse_more
 from hapair.migrate.notes import Notes
 from hapair.migrate.words import FoundCluster, FoundNetwork
 
@@ -23,6 +23,7 @@ def read_corosync(source: Source, notes: Notes) -> FoundCluster:
     """Return what corosync.conf says of the cluster; UnreadableError."""
     root = _colons_away(read_blocks(source, comments="#"))
     members = [_member(node) for each in root.named("nodelist") for node in each.named("node")]
+    refuse_more(len(members), "nodes", root.place)
     name, detection_s, why = "", 0.0, {}
     for totem in root.named("totem"):
         name = totem.text("cluster_name")

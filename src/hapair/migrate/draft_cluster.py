@@ -94,8 +94,9 @@ def _network(network: FoundNetwork, found: Found, subnets: Subnets, *, asked: bo
     children = []
     for node, name in zip(nodes_of(found.cluster), names, strict=True):
         address, of = known.get(name, ""), name or "that node"
+        length = 64 if ":" in address else 24
         question = (
-            f"{address} with its prefix length, e.g. {address}/24"
+            f"{address} with its prefix length, e.g. {address}/{length}"
             if address
             else f"the address of {of} there, with its prefix length"
         )

@@ -12,7 +12,7 @@ from hapair.migrate.draft_cluster import cluster_tag, subnets_of
 from hapair.migrate.drbd import DrbdResource, read_drbd
 from hapair.migrate.heartbeat import found_in_heartbeat
 from hapair.migrate.keepalived import Include, found_in_keepalived
-from hapair.migrate.lines import Place, Source, UnreadableError
+from hapair.migrate.lines import Place, Source, UnreadableError, refuse_more
 from hapair.migrate.notes import Note, Notes
 from hapair.migrate.pacemaker import found_in_pacemaker
 from hapair.migrate.pacemaker_words import Pacemaker
@@ -55,9 +55,9 @@ def drafts_from(tool: str, sources: tuple[Source, ...], include: Include) -> Dra
             found = found_in_heartbeat(others, drbd, notes)
     ordered = notes.in_order()
     files = [_cluster(found, ordered)]
-    if len(found.applications) > APPLICATIONS_MAX:
-        what = f"these are {len(found.applications):,} applications"
-        raise UnreadableError(Place(sources[0].name, 1), what, f"at most {APPLICATIONS_MAX}")
+    refuse_more(
+        len(found.applications), "applications", Place(sources[0].name, 1), APPLICATIONS_MAX
+    )
     subnets = subnets_of(found)
     for each in found.applications:
         tag = application_tag(each, found, subnets)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair.migrate.blocks import Block, read_blocks
-from hapair.migrate.lines import Place, Source
+from hapair.migrate.lines import Place, Source, refuse_more
 from hapair.migrate.notes import Notes
 
 _VOLUME_GROUP: Final = re.compile("/dev/([^/]+)/([^/]+)")
@@ -49,6 +49,7 @@ def read_drbd(source: Source, notes: Notes) -> tuple[DrbdResource, ...]:
     """Return the resources of one file; UnreadableError."""
     root = read_blocks(source, comments="#", ended_by=";")
     found = []
+    refuse_more(len(root.inner), "resources", root.place)
     for each in root.inner:
         if each.name == "resource" and each.braced:
             found.append(_resource(each, notes))

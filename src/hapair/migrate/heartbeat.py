@@ -8,7 +8,7 @@ from hapair.config import kinds
 from hapair.migrate import times
 from hapair.migrate.draft_application import program_of_several
 from hapair.migrate.drbd import DrbdResource, group_of
-from hapair.migrate.lines import Line, Source, UnreadableError, lines_of, words_of
+from hapair.migrate.lines import Line, Source, UnreadableError, lines_of, refuse_more, words_of
 from hapair.migrate.notes import Notes
 from hapair.migrate.words import (
     Found,
@@ -74,6 +74,7 @@ def found_in_heartbeat(
         if not is_ha_cf(source):
             for line in lines_of(source, continued="\\"):
                 words = [each.text for each in words_of(line, comments="#")]
+                refuse_more(len(applications), "applications", line.place)
                 if words:
                     applications.append(_application(line, words, told, drbd, notes))
     nodes = tuple(dict.fromkeys([*told.nodes, *(each.preferred for each in applications)]))

@@ -7,7 +7,7 @@ from typing import Final
 from hapair.config import kinds
 from hapair.migrate import times
 from hapair.migrate.blocks import Block, read_blocks
-from hapair.migrate.lines import Place, Source, UnreadableError
+from hapair.migrate.lines import Place, Source, UnreadableError, refuse_more
 from hapair.migrate.notes import Notes
 from hapair.migrate.words import (
     Found,
@@ -72,6 +72,7 @@ def found_in_keepalived(sources: tuple[Source, ...], include: Include, notes: No
     if len(nodes) == 2 and nodes[0].name == nodes[1].name:  # noqa: PLR2004 - a pair
         nodes = [replace(each, name="") for each in nodes]
     for node in nodes:
+        refuse_more(len(node.root.inner), "statements", node.root.place)
         _say_the_rest(node.root, notes)
     first = nodes[0].root
     scripts = {each.value: each for each in first.named("vrrp_script")}
@@ -180,11 +181,8 @@ def _preferred(instance: Block, nodes: list[_Node], notes: Notes) -> str:
 
 def _address(each: Block, card: str, notes: Notes) -> FoundAddress:
     address, _, prefix = each.name.partition("/")
-    words = each.words
-    if "dev" in words[:-1]:
-        card = words[words.index("dev") + 1]
-    notes.took(each.place, " ".join(words), f"<address>{address}</address>")
-    return FoundAddress(address, prefix, card, f"{each.place}.")
+    notes.took(each.place, " ".join(each.words), f"<address>{address}</address>")
+    return FoundAddress(address, prefix, _card(each, card), f"{each.place}.")
 
 
 def _monitor(each: Block, script: Block | None, notes: Notes) -> Tag:
@@ -227,24 +225,35 @@ def _program(holder: Block, notes: Notes) -> Tag | None:
 
 
 def _networks(nodes: list[_Node], notes: Notes) -> tuple[FoundNetwork, ...]:
-    """Return a network for each card of VRRP, with addresses where unicast tells them."""
+    """Return a network for each card that has addresses; its own ones where unicast tells them."""
     found: dict[str, FoundNetwork] = {}
-    names = [each.name for each in nodes]
+    names = [*(each.name for each in nodes), ""]
     for instance in nodes[0].root.named("vrrp_instance"):
-        own = instance.text("unicast_src_ip")
-        peers = [each for each in instance.named("unicast_peer") for each in each.inner]
-        if not own or not peers:
-            continue
-        other = names[1] if len(names) > 1 else ""
-        place = next(instance.named("unicast_src_ip")).place
-        notes.took(place, f"unicast_src_ip {own}", f"<on> of the first node, {own}")
-        notes.took(peers[0].place, f"unicast_peer {peers[0].name}", "<on> of the second node")
         card = instance.text("interface")
-        cards = tuple((name, card) for name in names if card)
-        pairs = ((names[0], own), (other, peers[0].name))
-        why = f"unicast_src_ip of {place}."
-        found.setdefault(card, FoundNetwork(simple_name(f"net-{card}"), pairs, cards, why=why))
+        own = instance.text("unicast_src_ip")
+        peers = [each for holder in instance.named("unicast_peer") for each in holder.inner]
+        why = f"The interface {card} of {instance.place}."
+        pairs: tuple[tuple[str, str], ...] = ()
+        if own and peers:
+            place = next(instance.named("unicast_src_ip")).place
+            notes.took(place, f"unicast_src_ip {own}", f"<on> of the first node, {own}")
+            notes.took(peers[0].place, f"unicast_peer {peers[0].name}", "<on> of the second node")
+            pairs, why = ((names[0], own), (names[1], peers[0].name)), f"unicast_src_ip of {place}."
+        sections = instance.named("virtual_ipaddress", "virtual_ipaddress_excluded")
+        others = [_card(each, card) for section in sections for each in section.inner]
+        for each in dict.fromkeys((card, *others)):
+            cards = tuple((name, each) for name in names)
+            network = FoundNetwork(simple_name(f"net-{each}"), pairs, cards, why=why)
+            found.setdefault(each, network)
+            pairs = ()
+    found.pop("", None)
     return tuple(found.values())
+
+
+def _card(address: Block, card: str) -> str:
+    """Return the card of an address, which may differ from the one of its instance."""
+    words = address.words
+    return words[words.index("dev") + 1] if "dev" in words[:-1] else card
 
 
 def _say_the_rest(root: Block, notes: Notes) -> None:

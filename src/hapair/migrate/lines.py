@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from hapair.model.problem import Problem
+from hapair.model.text import shown
 
 FILE_BYTES_MAX: Final = 4 << 20
 LINES_MAX: Final = 100_000
 LINE_SIGNS_MAX: Final = 64 << 10
 NESTING_MAX: Final = 16
+STATEMENTS_MAX: Final = 2000  # Of one kind: resources, constraints, instances.
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _KEPT: Final = re.compile(r"\\(.)")
 
@@ -27,8 +29,15 @@ class UnreadableError(Exception):
     """A file that cannot be read as what it is said to be; nothing of it is used."""
 
     def __init__(self, place: Place, what: str, mend: str) -> None:
-        super().__init__(f"{place}: {what}")
-        self.problem = Problem(str(place), "draft", what, mend)
+        super().__init__(f"{place}: {shown(what)}")
+        self.problem = Problem(str(place), "draft", shown(what), mend)
+
+
+def refuse_more(count: int, what: str, place: Place, most: int = STATEMENTS_MAX) -> None:
+    """UnreadableError when there is more of something than anybody looks after."""
+    if count > most:
+        mend = "give the configuration of one cluster"
+        raise UnreadableError(place, f"there are more than {most:,} {what}", mend)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,10 @@ class Notes:
     found: dict[Note, None] = field(default_factory=dict)
 
     def took(self, place: Place, what: str, into: str) -> None:
-        self._add(Note(place, shown(what), into, taken=True))
+        self._add(Note(place, shown(what), shown(into), taken=True))
 
     def left(self, place: Place, what: str, way: str) -> None:
-        self._add(Note(place, shown(what), way, taken=False))
+        self._add(Note(place, shown(what), shown(way), taken=False))
 
     def _add(self, note: Note) -> None:
         if len(self.found) < NOTES_MAX:

@@ -6,10 +6,11 @@ from typing import Final
 
 from hapair.migrate import times
 from hapair.migrate.drbd import DrbdResource
+from hapair.migrate.lines import refuse_more
 from hapair.migrate.notes import Notes
 from hapair.migrate.pacemaker_parts import Parts, kind_of, score_of
 from hapair.migrate.pacemaker_resources import application_of
-from hapair.migrate.pacemaker_words import Location, Pacemaker, Primitive
+from hapair.migrate.pacemaker_words import Bond, Clone, Group, Location, Pacemaker, Primitive
 from hapair.migrate.words import (
     Found,
     FoundCluster,
@@ -47,6 +48,16 @@ def found_in_pacemaker(
     for extra in nodes[2:]:
         if extra in config.nodes:
             notes.left(config.nodes[extra], f"node {extra}", "hapair has two nodes")
+    holders: list[Primitive | Group | Clone] = [
+        *config.primitives.values(),
+        *config.groups.values(),
+        *config.clones.values(),
+    ]
+    constraints: list[Bond | Location] = [*config.colocations, *config.orders, *config.locations]
+    if holders:
+        refuse_more(len(holders), "resources", holders[-1].place)
+    if constraints:
+        refuse_more(len(constraints), "constraints", constraints[-1].place)
     parts = Parts(config, drbd)
     applications = []
     for members in parts.applications():

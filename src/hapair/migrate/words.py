@@ -96,13 +96,13 @@ def simple_name(text: str) -> str:
 
 def named_apart(found: Iterable[FoundApplication]) -> tuple[FoundApplication, ...]:
     """Give each application a name of its own."""
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     apart: list[FoundApplication] = []
     for each in found:
-        name, number = each.name, 1
+        name = each.name
         while name in taken:
-            number += 1
-            name = f"{each.name[: NAME_SIGNS_MAX - 5]}-{number}"
-        taken.add(name)
+            taken[each.name] += 1
+            name = f"{each.name[: NAME_SIGNS_MAX - 5]}-{taken[each.name]}"
+        taken[name] = 1
         apart.append(replace(each, name=name))
     return tuple(apart)
