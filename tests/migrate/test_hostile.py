@@ -78,39 +78,39 @@ def test_a_file_that_was_cut_or_changed_anywhere(sample: str, data: st.DataObjec
 
 
 LARGE = {
-    "words without end": ("haresources", b"a " + b"b::c " * 100_000),
-    "lines without end": ("haresources", b"a 10.0.0.1 b\n" * 90_000),
-    "a block that never ends": ("keepalived.conf", b"a {\n" * 100_000),
-    "a statement that never ends": ("r0.res", b"word\n" * 99_000),
-    "many resources": ("r0.res", b"resource r { on a { address 1.1.1.1:1; } }\n" * 50_000),
+    "words without end": ("haresources", b"a " + b"b::c " * 18_000),
+    "lines without end": ("haresources", b"a 10.0.0.1 b\n" * 18_000),
+    "a block that never ends": ("keepalived.conf", b"a {\n" * 18_000),
+    "a statement that never ends": ("r0.res", b"word\n" * 18_000),
+    "many resources": ("r0.res", b"resource r { on a { address 1.1.1.1:1; } }\n" * 9_000),
     "many primitives": (
         "x.crm",
         b"".join(b"primitive p%d IPaddr2 ip=10.%d.%d.1\n" % (n, n >> 8, n & 255)
-                 for n in range(40_000)),
+                 for n in range(9_000)),
     ),
     "one long chain": (
         "x.crm",
-        b"".join(b"primitive p%d Dummy\n" % n for n in range(20_000))
-        + b"".join(b"colocation c%d inf: p%d p%d\n" % (n, n + 1, n) for n in range(19_999)),
+        b"".join(b"primitive p%d Dummy\n" % n for n in range(4_000))
+        + b"".join(b"colocation c%d inf: p%d p%d\n" % (n, n + 1, n) for n in range(3_999)),
     ),
     "one large group": (
         "x.crm",
         b"".join(b"primitive p%d IPaddr2 ip=10.%d.%d.1 cidr_netmask=%d\n"
-                 % (n, n >> 8, n & 255, n % 32) for n in range(5_000))
-        + b"group g " + b" ".join(b"p%d" % n for n in range(5_000)) + b"\n",
+                 % (n, n >> 8, n & 255, n % 32) for n in range(1_500))
+        + b"group g " + b" ".join(b"p%d" % n for n in range(1_500)) + b"\n",
     ),
     "many locations": (
         "x.crm",
         b"".join(b"primitive p%d Dummy\n" % n for n in range(400))
-        + b"".join(b"location l%d p%d %d: a\n" % (n, n % 400, n) for n in range(40_000)),
+        + b"".join(b"location l%d p%d %d: a\n" % (n, n % 400, n) for n in range(9_000)),
     ),
     "a group in itself": ("x.crm", b"primitive a Dummy\ngroup g g a\nclone c g\nclone g c\n"),
-    "deep XML": ("cib.xml", b"<a>" * 100_000),
+    "deep XML": ("cib.xml", b"<a>" * 18_000),
     "wide XML": (
         "cib.xml",
         b"<cib><configuration><resources>"
         + b"".join(b'<primitive id="p%d" class="ocf" provider="heartbeat" type="Dummy"/>' % n
-                   for n in range(50_000))
+                   for n in range(9_000))
         + b"</resources></configuration></cib>",
     ),
     "more than anybody wrote": ("x.crm", b"# \n" * (3 << 20)),

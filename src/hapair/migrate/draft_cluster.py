@@ -88,7 +88,8 @@ def _network(network: FoundNetwork, found: Found, subnets: Subnets, *, asked: bo
         attributes.append(("replication", left_open("yes, or no and yes at another network")))
     there = (e for e in found.cluster.references if subnets.name_of(e) == network.name)
     if (reference := next(there, "")) and not network.replication:
-        attributes.append(("reference", reference))
+        answers = "something there that always answers pings"
+        attributes.append(("reference", settled(addresses.ADDRESS, reference, answers)))
     known, cards = dict(network.addresses), dict(network.cards)
     names = (*found.cluster.nodes, "", "")[:NODES]
     children = []

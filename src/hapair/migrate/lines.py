@@ -7,8 +7,8 @@ from typing import Final
 from hapair.model.problem import Problem
 from hapair.model.text import shown
 
-FILE_BYTES_MAX: Final = 4 << 20
-LINES_MAX: Final = 100_000
+FILE_BYTES_MAX: Final = 1 << 20
+LINES_MAX: Final = 20_000
 LINE_SIGNS_MAX: Final = 64 << 10
 NESTING_MAX: Final = 16
 STATEMENTS_MAX: Final = 2000  # Of one kind: resources, constraints, instances.

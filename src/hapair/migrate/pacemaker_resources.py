@@ -241,8 +241,10 @@ def _parameter(name: str, value: str) -> Tag:
     """Return a parameter; a secret is never copied into a draft."""
     if named_like_a_secret(name):
         value = left_open(f"the secret {name}")
+    elif not value.isprintable():
+        value = left_open(f"the value of {name}, which has several lines")
     title = settled(kinds.PARAMETER_NAME, name, "the parameter's name")
-    return Tag("parameter", (("name", title), ("value", value if value.isprintable() else "")))
+    return Tag("parameter", (("name", title), ("value", value)))
 
 
 def _monitors(each: Primitive, tag: Tag, *, several: bool) -> list[Tag]:

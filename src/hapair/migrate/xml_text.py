@@ -8,6 +8,7 @@ from typing import Final
 
 from hapair.config.grammar import OPEN
 from hapair.config.kinds import Kind, Wrong
+from hapair.model.text import shown
 
 WIDTH: Final = 100
 _ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
@@ -27,7 +28,7 @@ class Tag:
 
 def left_open(what: str) -> str:
     """Return a value that our own reader refuses with ``what`` is to be written in its place."""
-    return f"{OPEN} {what}"
+    return f"{OPEN} {shown(what)}"
 
 
 def settled(kind: Kind[object], value: str, what: str) -> str:
