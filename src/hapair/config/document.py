@@ -15,11 +15,13 @@ from hapair.model.problem import Problem
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 SHOWN_MAX: Final = 60  # Characters of the administrator's text in one message.
+ELEMENTS_MAX: Final = 4000  # An application with 1,000 addresses needs about 1,000.
 ATTRIBUTES_MAX: Final = 64  # Of one element.
 CONTEXT_BYTES: Final = 16
 # Where one of these words stands a password may stand anywhere, and a file that cannot be read
 # does not tell where: no message shows its text.
 PRIVATE: Final = re.compile(rb"<param|<method|agent|passw|secret", re.IGNORECASE)
+NESTING_MAX: Final = 12  # The formats need five.
 # An editor finds the schema by one of these; they say nothing about the cluster.
 SCHEMA_INSTRUCTION: Final = "xml-model"
 SCHEMA_ATTRIBUTES: Final = ("xmlns:xsi", "xsi:noNamespaceSchemaLocation")
@@ -35,8 +37,8 @@ class Bounds:
     """How much of a file is read."""
 
     bytes_max: int = FILE_BYTES_MAX
-    elements_max: int = 4000  # An application with 1,000 addresses needs about 1,000.
-    nesting_max: int = 12  # The formats need five.
+    elements_max: int = ELEMENTS_MAX
+    nesting_max: int = NESTING_MAX
 
 
 OWN_FILES: Final = Bounds()
