@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +14,12 @@ import pytest
 from hapair.adapters.services.look import look
 from hapair.adapters.services.ports import address_of
 from hapair.adapters.services.processes import in_group
+from hapair.adapters.services.units import Running, running_agent
+from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.service import SeenService
 from hapair.model.unit import Unusable
 from hapair.ports.programs import Finished
+from tests.processes import Started
 
 SERVER: Final = """
 import http.server, os, socket, sys, threading
@@ -50,7 +54,7 @@ web.serve_forever()
 class Machine:
     """Answers of systemd, and of ``ip``, as one wants them."""
 
-    def __init__(self, **units: dict[str, object]) -> None:
+    def __init__(self, **units: Mapping[str, object]) -> None:
         self.units = units
         self.instances = ""
 
@@ -68,19 +72,12 @@ class Machine:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+def server(tmp_path: Path) -> Iterator[tuple[Started, list[int]]]:
     (tmp_path / "inner").mkdir()
-    started = subprocess.Popen(
-        (sys.executable, "-c", SERVER, str(tmp_path)),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert started.stdout is not None
-    numbers = [int(each) for each in started.stdout.readline().split()]
-    yield started, numbers
-    started.kill()
-    started.communicate()
+    line = (sys.executable, "-c", SERVER, str(tmp_path))
+    with Started(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as started:
+        yield started, [int(each) for each in started.line().split()]
+        started.kill()
 
 
 def unit_of(pid: int) -> dict[str, object]:
@@ -103,7 +100,7 @@ def seen_by(machine: Machine, name: str = "shop.service") -> SeenService | Unusa
 
 
 def test_processes_files_and_ports_of_a_service_are_seen(
-    server: tuple[subprocess.Popen[str], list[int]], tmp_path: Path
+    server: tuple[Started, list[int]], tmp_path: Path
 ) -> None:
     started, (plain, web, udp, child) = server
     seen = seen_by(Machine(shop=unit_of(started.pid)))
@@ -138,6 +135,42 @@ def test_an_agent_that_is_not_there_is_named() -> None:
     seen = seen_by(Machine(), "ocf:heartbeat:no-such-agent")
     assert isinstance(seen, Unusable)
     assert "there is no OCF agent ocf:heartbeat:no-such-agent" in seen.what
+
+
+AGENT: Final = """#!/bin/sh
+[ "$1" = meta-data ] && echo '<resource-agent><parameters>
+<parameter name="datadir" required="1"/><parameter name="port" required="0"/>
+</parameters></resource-agent>'
+"""
+
+
+def test_an_agent_finds_its_one_process_and_refuses_to_choose(tmp_path: Path) -> None:
+    name = f"hapair-{os.getpid()}"  # The kernel keeps 15 signs of it.
+    agent = tmp_path / "ocf/resource.d/test" / name
+    agent.parent.mkdir(parents=True)
+    agent.write_text(AGENT)
+    agent.chmod(0o755)
+
+    def found() -> Running | Unusable:
+        agents = agent.parents[1]
+        return asyncio.run(running_agent(f"ocf:test:{name}", ProcessRunner(), agents))
+
+    absent = found()
+    assert isinstance(absent, Unusable)
+    assert absent.what == f"no process {name[:15]} runs"
+    program = tmp_path / name
+    shutil.copy(shutil.which("sleep") or "", program)
+    with Started((program, "600")) as one:
+        running = found()
+        with Started((program, "601")) as two:
+            several = found()
+            two.kill()
+        one.kill()
+    assert isinstance(running, Running)
+    assert [each.pid for each in running.processes] == [one.pid]
+    assert running.required == ("datadir",)
+    assert isinstance(several, Unusable)
+    assert several.what.startswith("2 instances run: ")
 
 
 def test_a_control_group_that_is_not_there_has_no_processes() -> None:

@@ -135,12 +135,14 @@ def _folders(told: dict[str, str]) -> tuple[str, ...]:
     return tuple(each for each in (*own, *others) if each.startswith("/"))
 
 
-async def running_agent(agent: str, run: CommandRunner) -> Running | Unusable:
+async def running_agent(
+    agent: str, run: CommandRunner, agents: Path = AGENTS
+) -> Running | Unusable:
     """Return what an OCF agent would find running, or why it cannot be looked at."""
     _, provider, kind = agent.split(":")
-    program = AGENTS / provider / kind
+    program = agents / provider / kind
     if not program.is_file():
-        mend = f"the package resource-agents brings most of them: ls {AGENTS}"
+        mend = f"the package resource-agents brings most of them: ls {agents}"
         return Unusable(f"there is no OCF agent {agent} ({program})", mend)
     names = {each[:NAME_SIGNS_MAX] for each in PROGRAMS.get(kind, (kind,))}
     found = named(names)
@@ -153,13 +155,13 @@ async def running_agent(agent: str, run: CommandRunner) -> Running | Unusable:
         listed = "; ".join(f"{each.pid}: {each.command[:60]}" for each in roots[:8])
         mend = f"name the unit of the one that is meant: systemctl status {roots[0].pid}"
         return Unusable(f"{len(roots)} instances run: {listed}", mend)
-    required = await _required(str(program), run)
+    required = await _required(program, run)
     return Running(None, tuple(every.values()), required=required)
 
 
-async def _required(program: str, run: CommandRunner) -> tuple[str, ...]:
+async def _required(program: Path, run: CommandRunner) -> tuple[str, ...]:
     """Return the parameters without which the agent does nothing, by its own description."""
-    argv = ("env", f"OCF_ROOT={AGENTS.parent}", program, "meta-data")
+    argv = ("env", f"OCF_ROOT={program.parents[2]}", str(program), "meta-data")
     answer = await run(argv, timeout_s=LIMIT_S)
     found: list[str] = []
 
