@@ -129,7 +129,8 @@ def test_a_first_address_stays_with_the_node_where_no_cluster_tells() -> None:
 
 
 def test_names_of_processes_cannot_leave_their_comment() -> None:
-    evil = SeenProcess(7, 1, "x", "--> <evil/> <!-- \x1b[31m ---", "root", 1.0)
+    evil = SeenProcess(7, 1, "x", "--><evil/><!--\x1b[31m--- --password=geheim", "root", 1.0)
     draft = draft_of_service(replace(POSTGRES, processes=(evil,)), Around(cluster()))
     assert wrong_with(draft) == []
     assert "\x1b" not in draft.text
+    assert "geheim" not in draft.text

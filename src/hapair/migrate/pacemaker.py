@@ -133,7 +133,7 @@ def _preferred(
         if value
     ]
     # Without stickiness Pacemaker moves it back by itself, as soon as the node is there again.
-    return best, bool(best) and (not sticky or max(sticky) < most)
+    return best, bool(best) and max(sticky, default=0.0) < most
 
 
 def _said(each: Location) -> str:

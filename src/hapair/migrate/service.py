@@ -103,7 +103,8 @@ def _before_data(seen: SeenService) -> Iterator[str]:
 def _seen_processes(seen: SeenService) -> Iterator[str]:
     yield f"Seen: {len(seen.processes)} processes."
     for each in seen.processes[:SHOWN_MAX]:
-        yield f"{each.pid} {each.name}, account {each.account}: {each.command[:70]}"
+        # What stands behind the program's path may be a password.
+        yield f"{each.pid} {each.name}, account {each.account}: {each.command.partition(' ')[0]}"
     for port in seen.ports:
         yield f"It listens at {port.protocol} {port.address} port {port.port} ({port.program})."
 
