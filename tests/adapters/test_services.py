@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from hapair.adapters.services.folders import logical_volume
 from hapair.adapters.services.look import look
 from hapair.adapters.services.ports import address_of
 from hapair.adapters.services.processes import in_group
@@ -175,6 +176,24 @@ def test_an_agent_finds_its_one_process_and_refuses_to_choose(tmp_path: Path) ->
 
 def test_a_control_group_that_is_not_there_has_no_processes() -> None:
     assert in_group("/system.slice/no-such.service") == ()
+
+
+@pytest.mark.parametrize(
+    ("uuid", "name", "volume"),
+    [
+        ("LVM-0123abcd", "vg_shop-data", ("vg_shop", "data")),
+        ("LVM-0123abcd", "vg--a-lv--b", ("vg-a", "lv-b")),
+        ("CRYPT-LUKS2-0123", "vg-lv", ("", "")),
+        ("LVM-0123abcd", "odd", ("", "")),
+    ],
+)
+def test_a_logical_volume_is_known_by_its_mapping(
+    uuid: str, name: str, volume: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "uuid").write_text(f"{uuid}\n")
+    (tmp_path / "name").write_text(f"{name}\n")
+    assert logical_volume(tmp_path) == volume
+    assert logical_volume(tmp_path / "no-mapping") == ("", "")
 
 
 @pytest.mark.parametrize(

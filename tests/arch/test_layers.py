@@ -54,7 +54,8 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         ("sessions",),
         (
             "clbuild", "clbuildapp", "clconfirm", "clevents", "clform", "clhalt", "clhaltapp",
-            "clmoveapp", "clnewapp", "clresolve", "clrestore", "clrunapp", "clscan", "clstartup", "clstat",
+            "clmoveapp", "clnewapp", "clresolve", "clrestore", "clrunapp", "clscan", "clstartup",
+            "clstat",
         ),
     ),
 }  # fmt: skip

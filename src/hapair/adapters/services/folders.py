@@ -135,13 +135,13 @@ def _seen(mount: Mount | None) -> SeenMount | None:
     major, minor = mount.device
     if major == 0 and (number := number_of(mount.source)) is not None:
         major, minor = number  # Of a file system with numbers of its own, like btrfs.
-    group, volume = _logical_volume(Path(f"/sys/dev/block/{major}:{minor}/dm"))
+    group, volume = logical_volume(Path(f"/sys/dev/block/{major}:{minor}/dm"))
     return SeenMount(
         mount.mount_point, mount.source, mount.kind, group, volume, drbd=major == DRBD_MAJOR
     )
 
 
-def _logical_volume(folder: Path) -> tuple[str, str]:
+def logical_volume(folder: Path) -> tuple[str, str]:
     """Return the group and the name of a logical volume; empty for any other device."""
     try:
         uuid = (folder / "uuid").read_text(encoding="ascii").strip()
