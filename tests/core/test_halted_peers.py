@@ -8,8 +8,9 @@ from hapair.core import explain
 from hapair.core.words.effects import Publish, Store
 from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown
 from hapair.model.cluster import ArbitrationKind
+from hapair.model.data import Connection
 from hapair.model.status import Standing, Wanted
-from tests.core.bench import NAME, PEER, RESOURCE, Bench, built, record
+from tests.core.bench import NAME, PEER, RESOURCE, Bench, built, facts, record
 from tests.core.test_membership import MEMBER
 
 
@@ -96,3 +97,13 @@ def test_who_holds_the_right_is_bound_to_nothing() -> None:
     bench.peer_says(standing=Standing.CUT)
     assert not bench.state.stored.ceded
     assert says_that_it_left(bench)
+
+
+def test_what_belongs_to_this_node_by_the_word_of_such_a_peer_too_is_not_doubted() -> None:
+    mine = record()
+    bench = Bench(stored=replace(MEMBER, records=(mine,)))
+    bench.data(facts(connection=Connection.CONNECTING))
+    bench.hear()
+    bench.peer_says(left=True, standing=Standing.HALTED, epoch=30, records=(mine,))
+    assert bench.stands(Standing.ALONE)
+    assert not bench.state.stored.unproven

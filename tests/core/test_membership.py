@@ -338,16 +338,6 @@ def test_the_right_of_a_peer_that_was_out_of_sight_comes_with_doubts() -> None:
     assert bench.state.stored.unproven == (RESOURCE,)
 
 
-def test_what_belongs_to_this_node_by_the_word_of_such_a_peer_too_is_not_doubted() -> None:
-    mine = record()
-    bench = Bench(stored=replace(MEMBER, records=(mine,)))
-    bench.data(facts(connection=Connection.CONNECTING))
-    bench.hear()
-    bench.peer_says(left=True, standing=Standing.HALTED, epoch=30, records=(mine,))
-    assert bench.stands(Standing.ALONE)
-    assert not bench.state.stored.unproven
-
-
 def test_a_peer_that_left_in_no_newer_epoch_wrote_nothing_alone() -> None:
     bench = Bench(stored=MEMBER)
     bench.data(facts(connection=Connection.CONNECTING))

@@ -7,14 +7,15 @@ number, and a step that was taken once is looked up when it is to be taken again
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from math import inf
 from operator import attrgetter
 from typing import Final, TypeVar
 
 from hapair.core.right.arbitration import UNANSWERED_MAX
 from hapair.core.right.witness import MISSED_MAX
-from hapair.core.words.effects import Effect, Note, Reply
+from hapair.core.words.effects import Effect, Note, Reply, Store, Watch
 from hapair.core.words.events import Event, PeerState
-from hapair.core.words.item import UNHARMED, ItemState, Upkeep
+from hapair.core.words.item import UNHARMED, ItemState, StrayLook, Upkeep
 from hapair.core.words.peer import FencingView, PeerView, WitnessView
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
@@ -25,6 +26,7 @@ from tests.walk.settings import LONG_AGO_S
 
 NOW_S: Final = 1000.0
 TRIES_MAX: Final = 4
+NO_STRAYS: Final = StrayLook(again_at_s=inf)  # Nobody starts anything beside the cluster.
 
 Key = tuple[Hashable, ...]
 MakeEvent = Callable[[float], Event]
@@ -135,6 +137,9 @@ def canonical(state: NodeState) -> NodeState:
             )
             for name, each in state.reconnects.items()
         },
+        stored=_with(state.stored, runs=()),
+        watched={},
+        stray_look=NO_STRAYS,
         reasons={},
         pending=(),
     )
@@ -257,4 +262,9 @@ class Cores:
 
 
 def _performed(effects: Sequence[Effect]) -> tuple[Effect, ...]:
-    return tuple(e for e in effects if not isinstance(e, Note | Reply))
+    """Leave out what only people and Lems are told, and which run of a program it is."""
+    kept = (each for each in effects if not isinstance(each, Note | Reply | Watch))
+    return tuple(
+        replace(each, stored=_with(each.stored, runs=())) if isinstance(each, Store) else each
+        for each in kept
+    )
