@@ -42,7 +42,7 @@ from tests.sim.stage import (
 )
 from tests.sim.test_stories_of_addresses import AHEAD_S, back_after_the_lease
 
-FROZEN_MAX_S: Final = 4.5  # As in test_stories_of_partitions.
+FROZEN_MAX_S: Final = 5.0  # As in test_stories_of_partitions.
 AN_HOUR_S: Final = 3600.0
 OFTEN: Final = 10**6
 
