@@ -140,7 +140,7 @@ def test_what_was_silent_and_is_heard_again_is_not_lost_afterwards(deaf_s: float
     stage.ends_well()
 
 
-@pytest.mark.parametrize("away_s", [3.5, 6.0, 11.0])
+@pytest.mark.parametrize("away_s", [4.5, 6.0, 11.0])
 @each_node
 @pytest.mark.parametrize("kind", [WITNESS, PATHS, ASK_OPERATOR.arbitration])
 def test_the_old_word_of_a_node_that_decides_nothing_takes_no_right_away(
