@@ -124,6 +124,17 @@ def test_a_node_is_reset_only_where_that_is_written(written: str, *, resets: boo
     assert application(text).resets_node is resets
 
 
+def test_what_an_application_demands_of_others_is_taken() -> None:
+    text = (
+        '<application name="orders" preferred="node1" priority="7"><volumegroup name="vg"/>'
+        '<after application="db"/><after application="mail"/><with application="db"/>'
+        '<apart-from application="test"/></application>'
+    )
+    read = application(text)
+    assert (read.after, read.with_) == (("db", "mail"), ("db",))
+    assert (read.apart_from, read.priority) == (("test",), 7)
+
+
 def test_an_application_without_program_is_data_and_addresses() -> None:
     text = '<application name="a" preferred="node1"><volumegroup name="vg"/></application>'
     assert application(text).program is None

@@ -93,6 +93,10 @@ APPLICATIONS: Final = st.builds(
     volume_groups=st.lists(WORDS, max_size=2).map(tuple),
     addresses=st.lists(st.builds(ServiceAddress, WORDS, INTERFACES), max_size=3).map(tuple),
     limits=st.builds(TimeLimits, SECONDS, SECONDS, SECONDS),
+    after=NAME_LISTS,
+    with_=NAME_LISTS,
+    apart_from=NAME_LISTS,
+    priority=st.integers(0, 1000),
 )
 
 

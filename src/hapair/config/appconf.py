@@ -78,6 +78,7 @@ def _check(root: Node, complaints: Complaints) -> None:
     _check_name(root, complaints)
     _check_addresses(root, complaints)
     _check_unit(root, complaints)
+    _check_others(root, complaints)
     monitors.check(root, complaints)
     if not root.named("run") and not root.named("volumegroup") and not root.named("network"):
         complaints.warning(
@@ -100,6 +101,16 @@ def _check_name(root: Node, complaints: Complaints) -> None:
         what = f"{shown(name)} lies in the folder {shown(complaints.folder)}"
         mend = "the folder has the application's name: rename one of the two"
         complaints.error(line, field, what, mend)
+
+
+def _check_others(root: Node, complaints: Complaints) -> None:
+    name = value_of(root, fmt.APPLICATION_NAME)
+    for demand in ("after", "with", "apart-from"):
+        for node in root.named(demand):
+            if name is not None and value_of(node, fmt.OTHER) == name:
+                what = f"{shown(name)} is this application itself"
+                field = f"<{demand}> application"
+                complaints.error(node.line, field, what, "write another one, or leave it out")
 
 
 def _check_unit(root: Node, complaints: Complaints) -> None:
@@ -151,7 +162,15 @@ def _build(root: Node) -> Application:
         limits=_limits(root),
         resets_node=any(value_of(when, fmt.STOP_HANGS) == "reset" for when in root.named("when")),
         monitors=monitors.build(root),
+        after=_others(root, "after"),
+        with_=_others(root, "with"),
+        apart_from=_others(root, "apart-from"),
+        priority=must(root, fmt.APPLICATION_PRIORITY),
     )
+
+
+def _others(root: Node, demand: str) -> tuple[str, ...]:
+    return tuple(must(node, fmt.OTHER) for node in root.named(demand))
 
 
 def _program(root: Node) -> Program | None:

@@ -9,6 +9,8 @@ from hapair.config.grammar import MANY, Attribute, Child, Element
 from hapair.model.application import TimeLimits
 
 LIMIT_MAX_S: Final = 3600.0
+PRIORITY_MAX: Final = 1000
+DEMANDS_MAX: Final = 64
 
 RAW: Final = Element(
     "raw",
@@ -165,6 +167,31 @@ WHEN: Final = Element(
     example='<when stop_hangs="reset"/>',
 )
 
+OTHER: Final = Attribute(
+    "application", kinds.SIMPLE_NAME, "Another application of the cluster.", required=True
+)
+AFTER: Final = Element(
+    "after",
+    "It starts after that application, wherever that is: it waits while that one is on its way up, "
+    "and not for one that is halted or failed. `clstat --why` says what it waits for.",
+    (OTHER,),
+    example='<after application="db"/>',
+)
+WITH: Final = Element(
+    "with",
+    "It runs on the same node as that application, and moves with it. Of several the one with the "
+    "highest priority leads; who cannot follow it runs apart.",
+    (OTHER,),
+    example='<with application="db"/>',
+)
+APART_FROM: Final = Element(
+    "apart-from",
+    "It never runs on the same node as that application: while only one node is left, the one of "
+    "the higher priority is started there. What runs is not stopped for it.",
+    (OTHER,),
+    example='<apart-from application="test"/>',
+)
+
 APPLICATION_NAME: Final = Attribute(
     "name",
     kinds.SIMPLE_NAME,
@@ -183,14 +210,29 @@ APPLICATION_FAILBACK: Final = Attribute(
     "Move it back by itself when the preferred node has returned and its data is UpToDate.",
     default="no",
 )
+APPLICATION_PRIORITY: Final = Attribute(
+    "priority",
+    kinds.whole(0, PRIORITY_MAX),
+    "The higher one is started first, and leads those that run on the same node.",
+    default="0",
+)
 APPLICATION: Final = Element(
     "application",
     "A service that runs on one node at a time, with its data and its addresses.",
-    (APPLICATION_NAME, APPLICATION_PREFERRED, APPLICATION_AUTOSTART, APPLICATION_FAILBACK),
+    (
+        APPLICATION_NAME,
+        APPLICATION_PREFERRED,
+        APPLICATION_AUTOSTART,
+        APPLICATION_FAILBACK,
+        APPLICATION_PRIORITY,
+    ),
     (
         Child(VOLUME_GROUP, 0, 64, VOLUME_GROUP_NAME),
         Child(NETWORK, 0, NETWORKS_MAX, NETWORK_NAME),
         Child(RUN),
+        Child(AFTER, 0, DEMANDS_MAX, OTHER),
+        Child(WITH, 0, DEMANDS_MAX, OTHER),
+        Child(APART_FROM, 0, DEMANDS_MAX, OTHER),
         Child(LIMITS),
         Child(MONITORS),
         Child(WHEN),
