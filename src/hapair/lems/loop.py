@@ -1,6 +1,6 @@
 """A loop for one process: descriptors, times, and calls that may block.
 
-Of asyncio each process would hold some 2 MB more for itself.
+Each process holds what it touches for itself, so it is no larger than that.
 """
 
 import _thread
