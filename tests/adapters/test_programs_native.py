@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hapair.adapters.programs import grouped
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.shared.process import ProcessRunner
@@ -222,6 +223,28 @@ async def test_kill_ends_what_ignores_term_and_nothing_else(place: Place) -> Non
     finally:
         bystander.kill()
         await bystander.wait()
+
+
+async def test_a_kill_also_ends_a_start_that_is_not_in_its_group_yet(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow machine it begins seconds after it was asked for, and would run on unseen."""
+    looks = grouped.apart
+
+    async def slow(what: str, look: Callable[[], bool]) -> bool:
+        await asyncio.sleep(0.5)
+        return await looks(what, look)
+
+    monkeypatch.setattr(grouped, "apart", slow)
+    script = place.script("sleep 1000 &")
+    starting = asyncio.create_task(place.programs.start("orders", script, timeout_s=PATIENCE_S))
+    await asyncio.sleep(0.1)
+    assert isinstance(await place.programs.kill("orders", script, timeout_s=PATIENCE_S), Done)
+    assert await place.programs.running("orders", script) is False
+    assert starting.done()
+    await starting
+    await asyncio.sleep(0.2)
+    assert await place.programs.running("orders", script) is False
 
 
 async def test_killing_what_does_not_live_is_done(place: Place) -> None:

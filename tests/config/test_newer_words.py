@@ -14,6 +14,7 @@ from hapair.core.words.events import Beat, PeerApplication, PeerState
 from hapair.core.words.stored import Stored
 from hapair.model.application import Application, Script, Unit
 from hapair.model.backing import ForeignWrites, Trust
+from hapair.model.monitor import Trouble
 from hapair.model.status import Phase, Record, Standing, Version, Wanted
 from hapair.model.words import Word
 from tests.config.reference import BUILT
@@ -34,6 +35,10 @@ def test_every_word_that_daemons_tell_each_other_has_a_safe_reading() -> None:
         assert kind.of_newer() is safe
     with pytest.raises(NotImplementedError):
         Word.of_newer()
+
+
+def test_a_trouble_of_a_newer_version_moves_nothing() -> None:
+    assert Trouble.of_newer() is Trouble.DATA
 
 
 def test_a_newer_word_is_read_as_the_safe_one() -> None:

@@ -369,6 +369,7 @@ HEALTH: Final = {
     "maintenance": sick(Trouble.DATA, run=4, seen=maintained(SICK.seen)),
     "not-up": sick(Trouble.DATA, run=4),
     "mended": sick(Trouble.DATA, counted=5),
+    "held-back": sick(Trouble.STORAGE, held_at_s=SICK.seen.state.now_s - 1.0),
     "travels": sick(Trouble.DATA),
     "storage": sick(Trouble.DATA, Trouble.STORAGE),
     "restart": sick(Trouble.DATA, Trouble.PROGRAM),

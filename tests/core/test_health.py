@@ -6,14 +6,15 @@ from typing import Final
 import pytest
 
 from hapair.core.applications.failures import EXPIRES_S, FALLS_BACK_AFTER_S
-from hapair.core.applications.health import SILENCE_LASTS_S
+from hapair.core.applications.health import HELD_S, SILENCE_LASTS_S
 from hapair.core.explain import alarms, report, why
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Clear, Halt, Introduce, Run, Unwatched
+from hapair.model.data import Role
 from hapair.model.monitor import NO_MONITORS, Finding, Monitors, Trouble
 from hapair.model.outcome import Refused, Unknown
 from hapair.model.status import Failure, Phase, Version, Wanted
-from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built
+from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built, facts
 from tests.sim.settings import application
 
 EXITED: Final = Finding("process", Trouble.PROGRAM, "the main process exited with 1")
@@ -50,6 +51,21 @@ def test_a_program_that_failed_is_restarted_here_and_nothing_else_stops() -> Non
     assert bench.record.failures == (Failure(ME, 1, runs=1),)
     assert bench.record.failed_on == ()
     assert "health-restart" in bench.notes()
+
+
+@pytest.mark.parametrize("found", [EXITED, HANGS])
+def test_while_its_writes_are_held_back_nothing_that_is_found_counts(found: Finding) -> None:
+    """What waits for a write that DRBD holds back looks like a disk or a program that hangs."""
+    bench = running()
+    bench.data(facts(role=Role.PRIMARY, suspended=True))
+    bench.finds(found)
+    bench.wait(200.0)
+    bench.data(facts(role=Role.PRIMARY))
+    bench.wait(HELD_S - 1.0)
+    assert bench.acts() == []
+    assert reason(bench) == "held-back"
+    bench.wait(2.0)
+    assert Do.STOP_PROGRAM in bench.acts()
 
 
 def test_a_word_about_another_run_says_nothing() -> None:

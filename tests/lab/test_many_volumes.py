@@ -21,7 +21,7 @@ pytestmark = pytest.mark.lab(seconds=110)
 VOLUMES: Final = 1 + MANY.further_volumes
 # Started on a node for each volume that is completed: DRBD's handlers are chains of four programs,
 # its snapshot is one, and LVM's tools start some of their own. By the square it would be eighty.
-PROGRAMS_PER_VOLUME: Final = 25
+PROGRAMS_PER_VOLUME: Final = 28
 OF_A_BOOT: Final = 2200  # Also without any resync, and with all volumes attached.
 TRIES: Final = 3
 

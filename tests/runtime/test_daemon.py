@@ -255,6 +255,7 @@ async def test_a_daemon_that_waits_for_a_full_disk_is_not_started_anew(
     house.places.built.write_bytes(dumps(built()))
     async with house.running(journal) as daemon:
         assert daemon.node is not None
+        await eventually(lambda: "WATCHDOG=1" in house.manager.heard)
         monkeypatch.setattr(Node, "decided_at_s", -1e9)  # It stands still.
         await asyncio.sleep(0.2)
         house.manager.heard.clear()

@@ -1,7 +1,12 @@
 """What is watched of an application, with what is watched where nobody wrote a monitor."""
 
+from typing import Final
+
 from hapair.model.application import Application
 from hapair.model.monitor import FileSystemProbe, Monitor, Probe, ProcessProbe
+
+# A file system that has much to write may let one write wait for long, and does not hang.
+HANGS_S: Final = 60.0
 
 
 def watched(application: Application) -> tuple[Monitor, ...]:
@@ -9,7 +14,7 @@ def watched(application: Application) -> tuple[Monitor, ...]:
     written = application.monitors.each
     always: list[Monitor] = []
     if application.volume_groups and not _has(written, FileSystemProbe):
-        always.append(Monitor("filesystem", FileSystemProbe()))
+        always.append(Monitor("filesystem", FileSystemProbe(), timeout_s=HANGS_S))
     if application.program is not None and not _has(written, ProcessProbe):
         always.append(Monitor("process", ProcessProbe()))
     return (*always, *written)

@@ -1,14 +1,17 @@
 """Scripts and OCF agents: everything that they start lives in the application's control group."""
 
+import asyncio
 import contextlib
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from hapair.adapters.programs import commands
-from hapair.adapters.programs.groups import Group
+from hapair.adapters.programs.groups import LOOK_INTERVAL_S, Group
 from hapair.adapters.programs.journal import identifier, output
 from hapair.adapters.shared.apart import apart
 from hapair.adapters.shared.passing import passes
@@ -48,12 +51,22 @@ class GroupedPrograms:
         self._root = root
         self._notes = notes
         self._log_folder = log_folder
+        self._starts = Counter[str]()  # Those that are under way, before they are in the group too.
         self._plain = plain_environment() | {"PATH": f"{own_commands}:{SEARCH_PATH}"}
 
     async def start(
         self, application: str, program: Script | OcfAgent, *, timeout_s: float
     ) -> Outcome:
         """Refused: it failed and nothing of it lives. Unknown: something of it may live."""
+        self._starts[application] += 1
+        try:
+            return await self._start(application, program, timeout_s)
+        finally:
+            self._starts[application] -= 1
+
+    async def _start(
+        self, application: str, program: Script | OcfAgent, timeout_s: float
+    ) -> Outcome:
         group, note = self._group(application), self._note(application)
         if isinstance(program, Script) and await apart(
             program.path, partial(_is_empty, program.path)
@@ -110,11 +123,11 @@ class GroupedPrograms:
         """
         group = self._group(application)
         was = group.named()
-        group.terminate()
-        if not await group.emptied(timeout_s * TERM_SHARE):
-            group.kill()
-            if not await group.emptied(timeout_s * (1 - TERM_SHARE)):
-                return Unknown(f"SIGKILL did not end {group.named()} of {application}")
+        term_s = timeout_s * TERM_SHARE
+        ended = await self._ended(application, group.terminate, term_s)
+        if not ended and not await self._ended(application, group.kill, timeout_s - term_s):
+            left = group.named() or "a start that has not begun yet"
+            return Unknown(f"SIGKILL did not end {left} of {application}")
         if isinstance(program, OcfAgent) and await self._lives_elsewhere(application, program):
             return Unknown(
                 f"{ocf.name(program)} says that {application} runs, and nothing of it is in its"
@@ -123,6 +136,18 @@ class GroupedPrograms:
         self._note(application).unlink(missing_ok=True)
         group.remove()
         return Done(f"ended {was}" if was else "nothing lived")
+
+    async def _ended(self, application: str, end: Callable[[], None], timeout_s: float) -> bool:
+        """End what lives in the group, also what a start that is under way lets in later."""
+        group, until_s = self._group(application), monotonic() + timeout_s
+        end()
+        while not await group.emptied(0.0) or self._starts[application]:
+            if monotonic() >= until_s:
+                return False
+            await asyncio.sleep(LOOK_INTERVAL_S)
+            if self._starts[application]:
+                end()
+        return True
 
     async def running(self, application: str, program: Script | OcfAgent) -> bool | None:
         if isinstance(program, OcfAgent):

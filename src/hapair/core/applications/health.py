@@ -11,6 +11,7 @@ from typing import Final
 
 from hapair.core.applications import dependencies, failures, goals, items, ladder, runs
 from hapair.core.applications.placement import View, view
+from hapair.core.copies import replication
 from hapair.core.words.effects import Layer, Severity
 from hapair.core.words.events import Unwatched, Watched
 from hapair.core.words.item import Health
@@ -22,6 +23,8 @@ from hapair.model.monitor import Trouble
 from hapair.model.status import Record
 
 SILENCE_LASTS_S: Final = 60.0  # Then a person should know that nobody watches.
+# What was found while writes were held back may be told, and stand, for so long after that.
+HELD_S: Final = 90.0
 NONE: Final = Health()
 
 
@@ -62,6 +65,10 @@ class Sick:
         return frozenset(each.trouble for each in self.health.findings)
 
     @property
+    def was_held(self) -> bool:
+        return self.seen.state.now_s - self.health.held_at_s < HELD_S
+
+    @property
     def may_restart(self) -> bool:
         monitors = self.seen.application.monitors
         left = failures.runs_here(self.seen.state, self.record) < monitors.restarts
@@ -91,6 +98,12 @@ HEALTH: Final[tuple[SickRule, ...]] = (
         lambda s: s.health.counted == s.health.run,
         Cure.NOTHING,
         "what they found was counted, and something is done about it",
+    ),
+    Rule(
+        "held-back",
+        lambda s: s.was_held,
+        Cure.NOTHING,
+        "DRBD holds its writes back, or did a moment ago: whatever waits for one seems to hang",
     ),
     Rule(
         "travels",
@@ -172,6 +185,7 @@ def judge(state: NodeState, application: Application) -> SickRule | None:
 def settle(turn: Turn) -> None:
     """Begin what the table says, once for each run, and say when a silence lasts."""
     for name in turn.state.health:
+        _note_held(turn, name)
         built = turn.state.built.by_name.get(name)
         rule = judge(turn.state, built.application) if built is not None else None
         if rule is None:
@@ -190,6 +204,13 @@ def _begin(turn: Turn, application: str, rule: SickRule) -> None:
     _put(turn, application, replace(health, counted=health.run, stops=KEEPS[rule.answer]))
     final = rule.answer is not Cure.RESTART
     failures.mark(turn, application, health.wall_s, ran=True, final=final)
+
+
+def _note_held(turn: Turn, application: str) -> None:
+    facts = replication.volume_facts(turn.state, application)
+    if any(each is not None and each.suspended for each in facts):
+        held = replace(of(turn.state, application), held_at_s=turn.state.now_s)
+        _put(turn, application, held)
 
 
 def _tell_silence(turn: Turn, application: str) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Final
 
 from hapair.core.words.effects import Do, Layer
@@ -74,6 +75,7 @@ class Health:
     silent: str = ""  # Why nobody watches it, although somebody should.
     silent_since_s: float = 0.0
     told: bool = False  # That the silence lasts.
+    held_at_s: float = -inf  # When its writes were last held back by DRBD.
 
 
 @dataclass(frozen=True, slots=True)
