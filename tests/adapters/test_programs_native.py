@@ -14,6 +14,7 @@ import pytest
 from hapair.adapters.programs import grouped
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
+from hapair.adapters.shared.apart import apart
 from hapair.adapters.shared.process import ProcessRunner
 from hapair.model.application import OcfAgent, Script
 from hapair.model.outcome import Done, Refused, Unknown
@@ -229,11 +230,9 @@ async def test_a_kill_also_ends_a_start_that_is_not_in_its_group_yet(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a slow machine it begins seconds after it was asked for, and would run on unseen."""
-    looks = grouped.apart
-
     async def slow(what: str, look: Callable[[], bool]) -> bool:
         await asyncio.sleep(0.5)
-        return await looks(what, look)
+        return await apart(what, look)
 
     monkeypatch.setattr(grouped, "apart", slow)
     script = place.script("sleep 1000 &")
