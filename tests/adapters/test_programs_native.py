@@ -230,6 +230,7 @@ async def test_a_kill_also_ends_a_start_that_is_not_in_its_group_yet(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a slow machine it begins seconds after it was asked for, and would run on unseen."""
+
     async def slow(what: str, look: Callable[[], bool]) -> bool:
         await asyncio.sleep(0.5)
         return await apart(what, look)
