@@ -141,12 +141,14 @@ class GroupedPrograms:
         """End what lives in the group, also what a start that is under way lets in later."""
         group, until_s = self._group(application), monotonic() + timeout_s
         end()
-        while not await group.emptied(0.0) or self._starts[application]:
+        starts = self._starts[application]
+        while not await group.emptied(0.0) or starts:
             if monotonic() >= until_s:
                 return False
             await asyncio.sleep(LOOK_INTERVAL_S)
-            if self._starts[application]:
+            if starts:  # Also what the start let in just before it ended.
                 end()
+            starts = self._starts[application]
         return True
 
     async def running(self, application: str, program: Script | OcfAgent) -> bool | None:
