@@ -1,8 +1,8 @@
 """What an agent says of itself: an XML text that is not trusted."""
 
-from dataclasses import dataclass, field
-from xml.parsers import expat
+from dataclasses import dataclass
 
+from hapair.model.meta_data import ROOT, Elements, elements
 from hapair.model.outcome import Refused
 
 
@@ -16,34 +16,15 @@ class MetaData:
         return name.replace("-", "_") in {known.replace("-", "_") for known in self.parameters}
 
 
-@dataclass(slots=True)
-class _Reader:
-    parameters: list[str] = field(default_factory=list)
-    actions: list[str] = field(default_factory=list)
-    root: str = ""
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        self.root = self.root or name
-        if name == "parameter" and "name" in attributes:
-            self.parameters.append(attributes["name"])
-        if name == "action" and "name" in attributes:
-            self.actions.append(attributes["name"])
-
-
 def parse(agent: str, text: str) -> MetaData | Refused:
     """Read the answer to ``action=metadata``. A text that declares entities is refused."""
-    reader = _Reader()
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = reader.start
-
-    def entity(*_: object) -> None:
-        raise ValueError
-
-    parser.EntityDeclHandler = entity
-    try:
-        parser.Parse(text, True)  # noqa: FBT003 - expat takes it by place only.
-    except (expat.ExpatError, ValueError):
+    found = elements(text)
+    if found is None:
         return Refused(f"{agent} describes itself in a form that cannot be read: is it an agent?")
-    if reader.root != "resource-agent":
+    if found[0][0] != ROOT:
         return Refused(f"{agent} does not describe itself as a fence agent does: is it one?")
-    return MetaData(tuple(reader.parameters), tuple(reader.actions))
+    return MetaData(_named(found, "parameter"), _named(found, "action"))
+
+
+def _named(found: Elements, kind: str) -> tuple[str, ...]:
+    return tuple(has["name"] for name, has in found if name == kind and "name" in has)

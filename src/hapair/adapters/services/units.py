@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from xml.parsers import expat
 
 from hapair.adapters.services.processes import in_group, named, seen, with_children
+from hapair.model.meta_data import elements
 from hapair.model.service import SeenProcess, SeenUnit
 from hapair.model.unit import Unusable
 from hapair.ports.programs import CommandRunner, Finished
@@ -163,16 +163,10 @@ async def _required(program: Path, run: CommandRunner) -> tuple[str, ...]:
     """Return the parameters without which the agent does nothing, by its own description."""
     argv = ("env", f"OCF_ROOT={program.parents[2]}", str(program), "meta-data")
     answer = await run(argv, timeout_s=LIMIT_S)
-    found: list[str] = []
-
-    def begun(name: str, attributes: dict[str, str]) -> None:
-        if name == "parameter" and attributes.get("required") in {"1", "true", "yes"}:
-            found.append(attributes.get("name", ""))
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = begun
-    try:
-        parser.Parse(answer.stdout if isinstance(answer, Finished) else "", True)  # noqa: FBT003
-    except expat.ExpatError:
-        return ()
-    return tuple(each for each in found if each)
+    found = elements(answer.stdout) if isinstance(answer, Finished) else None
+    required = (
+        has.get("name", "")
+        for name, has in found or ()
+        if name == "parameter" and has.get("required") in {"1", "true", "yes"}
+    )
+    return tuple(each for each in required if each)

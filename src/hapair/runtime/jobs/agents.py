@@ -3,13 +3,13 @@
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
-from xml.parsers import expat
 
 from hapair.model import ocf
 from hapair.model.agent import Action, Parameter, ProgramAgent
 from hapair.model.application import OcfAgent
+from hapair.model.meta_data import ROOT, elements
 from hapair.model.text import shown
 from hapair.model.unit import Unusable
 from hapair.ports.programs import CommandRunner, Finished, TimedOut
@@ -63,44 +63,25 @@ def _words(answer: Finished) -> str:
     return shown((reasons or lines or [""])[-1])[:SAID_SIGNS_MAX]
 
 
-@dataclass(slots=True)
-class _Reader:
-    parameters: list[Parameter] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
-    root: str = ""
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        self.root = self.root or name
+def parse(text: str) -> ProgramAgent | None:
+    """Read the answer to ``meta-data``; None when it is none."""
+    found = elements(text)
+    if found is None or found[0][0] != ROOT:
+        return None
+    parameters: list[Parameter] = []
+    actions: list[Action] = []
+    for name, attributes in found:
         named = attributes.get("name", "")
         match name:
             case "parameter" if named:
-                self.parameters.append(Parameter(named, required=_is_true(attributes)))
-            case "content" if self.parameters:
-                kind = attributes.get("type", "")
-                self.parameters[-1] = replace(self.parameters[-1], kind=kind)
+                parameters.append(Parameter(named, required=_is_true(attributes)))
+            case "content" if parameters:
+                parameters[-1] = replace(parameters[-1], kind=attributes.get("type", ""))
             case "action" if named:
-                self.actions.append(Action(named, _seconds(attributes.get("timeout", ""))))
+                actions.append(Action(named, _seconds(attributes.get("timeout", ""))))
             case _:
                 pass
-
-
-def parse(text: str) -> ProgramAgent | None:
-    """Read the answer to ``meta-data``; None when it is none. Entities are never resolved."""
-    reader = _Reader()
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = reader.start
-
-    def entity(*_: object) -> None:
-        raise ValueError
-
-    parser.EntityDeclHandler = entity
-    try:
-        parser.Parse(text, True)  # noqa: FBT003 - expat takes it by place only.
-    except (expat.ExpatError, ValueError):
-        return None
-    if reader.root != "resource-agent":
-        return None
-    return ProgramAgent(tuple(reader.parameters), tuple(reader.actions))
+    return ProgramAgent(tuple(parameters), tuple(actions))
 
 
 def _is_true(attributes: Mapping[str, str]) -> bool:
