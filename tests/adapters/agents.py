@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hapair.adapters.shared.process import SEARCH_PATH
+from hapair.model.environment import SEARCH_PATH
 from hapair_lab.folders import cache_folder
 from tests.adapters.namespaces import own_mounts
 

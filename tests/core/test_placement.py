@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hapair.core.applications.hands import HANDS
-from hapair.core.applications.placement import COMPARED_S, View
+from hapair.core.applications.placement import CONNECTION_WAIT_S, View
 from hapair.core.words.effects import Do, Layer
 from hapair.core.words.events import Form, Introduce, Leave, Move
 from hapair.core.words.item import Is, Item, ItemState
@@ -153,7 +153,7 @@ def test_after_a_start_nothing_is_given_away_before_the_kernels_compared_the_cop
     )
     young = replace(state, together_since_s=state.now_s - 1.0)
     assert first_match(HANDS, view(young)).name == ("stale-here" if gives else "stay")
-    late = replace(state, together_since_s=state.now_s - COMPARED_S)
+    late = replace(state, together_since_s=state.now_s - CONNECTION_WAIT_S)
     assert first_match(HANDS, view(late)).name == "stale-here"
 
 

@@ -9,9 +9,8 @@ from hapair.cli.common import ExitCode, ask, call, print_json, run
 from hapair.cli.screen import parsers
 from hapair.cli.screen.reading import Reader
 from hapair.cli.screen.terminal import Paint, Style, paint_for, stamp
+from hapair.core.alerts.book import FOR_EVER_S
 from hapair.rpc.messages import JsonObject, RpcError
-
-FOR_EVER_S: Final = 2.0**52
 
 PAGE: Final = parsers.Page(
     name="clalert",

@@ -13,9 +13,8 @@ from hapair.lems.line import Line, Message
 from hapair.lems.loop import Loop, Timer, boot_s
 from hapair.lems.record import Record
 from hapair.lems.watch import Agents, Watch, probe_of, read
-from hapair.model.monitor import Monitor
+from hapair.model.monitor import LIFE_S, Monitor
 
-LIFE_S: Final = 2.0
 ALONE_MAX_S: Final = 600.0  # With nobody to talk to.
 STATES_S: Final = 1.0  # Between two messages of what changed.
 COUNTS_S: Final = 10.0  # Between two that only bring counts.

@@ -132,6 +132,9 @@ class Monitors:
 NO_MONITORS: Final = Monitors()
 
 
+LIFE_S: Final = 2.0  # Between two signs of life of a Lems.
+
+
 class Trouble(Word):
     """Whose trouble a failed monitor found; this decides what can help."""
 

@@ -21,6 +21,7 @@ class Code(IntEnum):
     NOT_CONFIGURED = 6
     NOT_RUNNING = 7
     PROMOTED = 8
+    FAILED_PROMOTED = 9
     DEGRADED = 190  # It runs, and may fail soon.
     DEGRADED_PROMOTED = 191
 

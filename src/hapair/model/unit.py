@@ -1,6 +1,9 @@
 """What is seen of an application's program on a node, mostly of a unit. Facts only."""
 
 from dataclasses import dataclass
+from typing import Final
+
+UNIT_RUNS: Final = ("active", "reloading", "refreshing")  # Its ActiveState while it runs.
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Final
 
 from hapair.model import ocf
 from hapair.model.application import OcfAgent, Script, Unit
+from hapair.model.environment import SEARCH_PATH
 
 Argv = tuple[str, ...]
 
@@ -23,6 +24,10 @@ _BECOME: Final = _ENTER + 'shift 2; exec "$@"'
 # cannot be written, because /run is full for one, does not make it a failure.
 _START: Final = _ENTER + 'note=$3; shift 3; "$@" && { echo started >"$note" || :; }'
 GROUP_NOT_ENTERED: Final = 125
+
+
+def search_path(own_commands: str = OWN_COMMANDS) -> str:
+    return f"{own_commands}:{SEARCH_PATH}"
 
 
 def entering(entrance: str, daemon: int, argv: Argv) -> Argv:

@@ -18,7 +18,6 @@ from hapair.adapters.shared.passing import passes
 from hapair.adapters.shared.process import (
     COMMAND_NOT_EXECUTABLE,
     COMMAND_NOT_FOUND,
-    SEARCH_PATH,
     plain_environment,
     run_apart,
 )
@@ -52,7 +51,7 @@ class GroupedPrograms:
         self._notes = notes
         self._log_folder = log_folder
         self._starts = Counter[str]()  # Those that are under way, before they are in the group too.
-        self._plain = plain_environment() | {"PATH": f"{own_commands}:{SEARCH_PATH}"}
+        self._plain = plain_environment() | {"PATH": commands.search_path(own_commands)}
 
     async def start(
         self, application: str, program: Script | OcfAgent, *, timeout_s: float
@@ -142,7 +141,7 @@ class GroupedPrograms:
         group, until_s = self._group(application), monotonic() + timeout_s
         end()
         starts = self._starts[application]
-        while not await group.emptied(0.0) or starts:
+        while group.populated() or starts:
             if monotonic() >= until_s:
                 return False
             await asyncio.sleep(LOOK_INTERVAL_S)

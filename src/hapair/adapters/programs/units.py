@@ -7,6 +7,7 @@ from hapair.adapters.programs import commands
 from hapair.adapters.programs.unit_words import why_failed
 from hapair.model.application import Unit
 from hapair.model.outcome import Done, NotNow, Outcome, Refused, Unknown
+from hapair.model.unit import UNIT_RUNS
 from hapair.ports.programs import CommandRunner, Finished, NotStarted, TimedOut
 
 LOOK_S: Final = 10.0
@@ -65,7 +66,7 @@ class Units:
 def state(text: str) -> bool | None:
     """Read the properties that ``systemctl show`` printed; None while the unit is in between."""
     match dict(line.split("=", 1) for line in text.splitlines() if "=" in line).get("ActiveState"):
-        case "active" | "reloading" | "refreshing":
+        case runs if runs in UNIT_RUNS:
             return True
         case "inactive" | "failed":
             return False

@@ -9,6 +9,7 @@ from typing import Final
 
 from hapair.adapters.shared.passing import EXIT_CODE, passes, unstarted
 from hapair.adapters.shared.starts import Started, start
+from hapair.model.environment import PLAIN
 from hapair.ports.programs import Finished, TimedOut
 
 OUTPUT_BYTES_MAX: Final = 1 << 20  # What a program prints beyond this is read and forgotten.
@@ -20,12 +21,11 @@ FOLLOWED_START_S: Final = 60.0  # Until a program that is followed has begun.
 LINE_SIGNS_MAX: Final = 1 << 16  # A program that is followed and ends no line has gone wrong.
 COMMAND_NOT_FOUND: Final = 127  # The exit codes that a shell gives.
 COMMAND_NOT_EXECUTABLE: Final = EXIT_CODE
-SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def plain_environment() -> dict[str, str]:
     """Return an environment in which programs speak English and find only system commands."""
-    return {"PATH": SEARCH_PATH, "LC_ALL": "C", "LANG": "C", "HOME": "/root", "SHELL": "/bin/sh"}
+    return dict(PLAIN)
 
 
 class ProcessRunner:

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from hapair.core.applications import dependencies, failures
-from hapair.core.applications.placement import View, view
+from hapair.core.applications.placement import CONNECTION_WAIT_S, View, view
 from hapair.core.copies import replication
 from hapair.core.right import hearing
 from hapair.core.words.effects import Severity
@@ -14,7 +14,6 @@ from hapair.model.application import Application
 from hapair.model.status import Standing, Wanted
 
 PREFERRED_WAIT_S: Final = 15.0  # How long a cold start waits for the preferred node's copy.
-CONNECTION_WAIT_S: Final = 10.0  # Or for the connection of its copies.
 
 
 class Goal(StrEnum):

@@ -15,7 +15,7 @@ from hapair.model.data import Connection, Disk
 from hapair.model.maintenance import Maintenance
 from hapair.model.status import Phase, Record, Standing, Wanted
 
-COMPARED_S: Final = 10.0  # Within which the copies of two nodes that start are connected.
+CONNECTION_WAIT_S: Final = 10.0  # How long a cold start waits for its copies to be connected.
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class View:
         waited_s = self.state.now_s - self.state.together_since_s
         copies = items.at(self.state, self.application.name, Layer.ATTACHED)
         soon = (s.busy or (s.known is Is.UP and self._is_apart(i.resource)) for i, s in copies)
-        return self.fresh and waited_s < COMPARED_S and any(soon)
+        return self.fresh and waited_s < CONNECTION_WAIT_S and any(soon)
 
     def _is_apart(self, resource: str) -> bool:
         facts = self.state.facts.get(resource)

@@ -1,6 +1,6 @@
 """Copies that may miss writes, and of which only a person can say that they miss none."""
 
-from hapair.core.applications import goals
+from hapair.core.applications import placement
 from hapair.core.copies import replication
 from hapair.core.right import hearing
 from hapair.core.words.state import NodeState
@@ -21,7 +21,7 @@ def unprovable(state: NodeState, application: str) -> list[str]:
         return [n for n in names if n in doubted]
     if theirs is None or not hearing.agreed(state):
         return []
-    if state.now_s - state.together_since_s < goals.CONNECTION_WAIT_S:
+    if state.now_s - state.together_since_s < placement.CONNECTION_WAIT_S:
         return []
     dead = {name for name in names if replication.peer_has_no_disk(state, name)}
     dead |= set(theirs.behind)

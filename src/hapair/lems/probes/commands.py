@@ -21,18 +21,21 @@ from hapair.lems.answers import (
     unknown,
     warning,
 )
-from hapair.lems.environment import PLAIN
+from hapair.model.environment import PLAIN
 from hapair.model.monitor import CheckProbe, SqlProbe, Trouble
+from hapair.model.ocf import Code
 
 _CHECK_STATES: Final = {0: GOOD, 1: WARNING, 3: UNKNOWN}
 _PERF: Final = re.compile(r"('(?:[^']|'')*'|[^\s=']+)=(-?[0-9.,]+)([A-Za-z%]*)[^\s]*")
-_OCF_GOOD: Final = frozenset({0, 8})  # 8: promoted.
-_OCF_DEGRADED: Final = frozenset({190, 191})
-_OCF_UNIMPLEMENTED: Final = 3
-_OCF_WORDS: Final = {
-    1: "it failed", 2: "wrong parameters", 4: "not permitted", 5: "not installed",
-    6: "not configured", 7: "it does not run", 9: "it failed as promoted",
-}  # fmt: skip
+_OCF_WORDS: Final[Mapping[int, str]] = {
+    Code.ERROR: "it failed",
+    Code.WRONG_ARGUMENTS: "wrong parameters",
+    Code.NOT_PERMITTED: "not permitted",
+    Code.NOT_INSTALLED: "not installed",
+    Code.NOT_CONFIGURED: "not configured",
+    Code.NOT_RUNNING: "it does not run",
+    Code.FAILED_PROMOTED: "it failed as promoted",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +100,11 @@ def judge_ocf(finished: Finished) -> Answer:
     if finished.not_run:
         return unknown(f"the agent could not be run: {finished.not_run}")
     said = one_line(finished.output)
-    if finished.code in _OCF_GOOD:
+    if finished.code in (Code.SUCCESS, Code.PROMOTED):
         return good("the agent says that it runs")
-    if finished.code in _OCF_DEGRADED:
+    if finished.code in (Code.DEGRADED, Code.DEGRADED_PROMOTED):
         return warning(f"degraded: {said}")
-    if finished.code == _OCF_UNIMPLEMENTED:
+    if finished.code == Code.UNIMPLEMENTED:
         return unknown("the agent has no monitor")
     meaning = _OCF_WORDS.get(finished.code, "it failed")
     return failed(f"the agent ended with {finished.code}, {meaning}{said and f': {said}'}")

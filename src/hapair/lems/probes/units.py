@@ -15,11 +15,11 @@ from hapair.lems.answers import (
     unknown,
     warning,
 )
-from hapair.lems.environment import PLAIN
+from hapair.model.environment import PLAIN
 from hapair.model.monitor import Trouble, UnitProbe
+from hapair.model.unit import UNIT_RUNS
 
 PROPERTIES: Final = "ActiveState,SubState,MainPID,ControlGroup"
-_RUNNING: Final = frozenset({"active", "reloading", "refreshing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class UnitState:
 
     @property
     def running(self) -> bool:
-        return self.active in _RUNNING
+        return self.active in UNIT_RUNS
 
     def __str__(self) -> str:
         return f"{self.active} ({self.sub})"

@@ -16,7 +16,7 @@ from hapair import __version__
 from hapair.core.words.effects import Severity, Watch
 from hapair.core.words.events import Event, Unwatched, Watched
 from hapair.model.built import Built, BuiltApplication
-from hapair.model.monitor import Finding
+from hapair.model.monitor import LIFE_S, Finding
 from hapair.model.timeline import ANSWERS, Happening
 from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, RpcError
@@ -38,7 +38,6 @@ from hapair.runtime.lems.wire import (
     order,
 )
 
-LIFE_S: Final = 2.0  # Between two signs of life.
 SILENT_S: Final = 3 * LIFE_S
 LOOK_S: Final = 0.5
 STOOD_S: Final = 3.0  # This daemon did not look for so long: it stood still, and heard nobody.

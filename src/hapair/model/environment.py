@@ -1,11 +1,12 @@
-"""The environment of what a Lems runs."""
+"""The environment of what hapair runs."""
 
 from collections.abc import Mapping
 from typing import Final
 
+SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Programs speak English, and find only system commands.
 PLAIN: Final[Mapping[str, str]] = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PATH": SEARCH_PATH,
     "LC_ALL": "C",
     "LANG": "C",
     "HOME": "/root",
