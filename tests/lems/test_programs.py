@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from hapair.adapters.programs.commands import OWN_COMMANDS
 from hapair.lems.answers import Answer, Command, Finished
 from hapair.lems.main import agent
 from hapair.lems.probes import commands, units
@@ -91,6 +92,7 @@ def test_performance_data_of_plug_ins_is_read() -> None:
 def test_an_agent_gets_the_variables_of_the_standard(tmp_path: Path) -> None:
     argv, environment = agent(AGENT, "orders", "node1", 20.0)
     assert argv == ("/usr/lib/ocf/resource.d/heartbeat/pgsql", "monitor")
+    assert environment["PATH"].startswith(f"{OWN_COMMANDS}:"), "its su opens no session"
     names = (
         "OCF_ROOT", "OCF_RESOURCE_INSTANCE", "OCF_RESOURCE_TYPE", "OCF_RESOURCE_PROVIDER",
         "OCF_RESKEY_pgdata", "OCF_CHECK_LEVEL", "OCF_RESKEY_CRM_meta_timeout",

@@ -23,7 +23,8 @@ def agent(
     program: OcfAgent, application: str, node: str, timeout_s: float
 ) -> tuple[tuple[str, ...], Mapping[str, str]]:
     """Return what the monitor of an OCF agent is, and its variables."""
-    environment = commands.environment({}, program, application, node)
+    path = {"PATH": commands.search_path()}
+    environment = commands.environment(path, program, application, node)
     return commands.action(program, "monitor"), environment | commands.limit(program, timeout_s)
 
 
