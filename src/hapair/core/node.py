@@ -257,7 +257,8 @@ def _settle(turn: Turn) -> None:
     failures.settle(turn)
     health.settle(turn)
     turn.change(claims=())
-    for application, goal in hands.settle(turn):
+    reached = hands.settle(turn)
+    for application, goal in reached:
         stopped = items.is_stopped(turn.state, application.name)
         match goal:
             case _ if not stopped and items.is_spent(turn.state, application.name):
@@ -292,7 +293,7 @@ def _settle(turn: Turn) -> None:
     reconnect.settle(turn)
     _finish_leaving(turn)
     _forget_fresh(turn)
-    runs.settle(turn)
+    runs.settle(turn, {application.name: goal for application, goal in reached})
     commands.settle(turn)
 
 

@@ -107,8 +107,10 @@ def settle(turn: Turn) -> None:
     }
     turn.change(failures=known)
     for record in state.stored.records:
+        if record.owner != state.me or not _every(record):
+            continue
         after = _without_old(turn.state, record)
-        if record.owner == state.me and after != record:
+        if after != record:
             turn.put_record(replace(after, version=record.version.after(state.stored.epoch)))
 
 

@@ -5,10 +5,10 @@ new daemon finds running is the run that has the last number, and a word about a
 Lems that was left over, says nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import goals
 from hapair.core.applications.goals import Goal
 from hapair.core.applications.placement import view
 from hapair.core.words.effects import Watch
@@ -45,8 +45,11 @@ def forget(turn: Turn, application: str) -> None:
     turn.store(runs=tuple(left))
 
 
-def settle(turn: Turn) -> None:
-    """Say which run is to be watched where that has changed, or this daemon never said it."""
+def settle(turn: Turn, reached: Mapping[str, Goal]) -> None:
+    """Say which run is to be watched where that has changed, or this daemon never said it.
+
+    ``reached`` are the goals of this step, by application.
+    """
     by_name = turn.state.built.by_name
     for name in turn.state.watched:
         if name not in by_name:
@@ -57,16 +60,16 @@ def settle(turn: Turn) -> None:
         name = built.application.name
         if any(each.known is Is.UNKNOWN for each in turn.state.items_of(name).values()):
             continue  # A run that a former daemon began may go on.
-        run = number(turn.state, name) if _is_watched(turn.state, built.application) else NOBODY
+        wanted = reached[name] in WATCHED_WITH and _is_up(turn.state, built.application)
+        run = number(turn.state, name) if wanted else NOBODY
         if turn.state.watched.get(name) != run:
             _say(turn, name, run)
 
 
-def _is_watched(state: NodeState, application: Application) -> bool:
-    """Tell whether it is up, and to be up, also where nothing is done about what is found."""
+def _is_up(state: NodeState, application: Application) -> bool:
+    """Tell whether it is up here as a whole, also where nothing is done about what is found."""
     seen = view(state, application)
-    up = seen.mine and seen.wanted is Wanted.UP and seen.complete
-    return up and goals.goal(state, application).answer in WATCHED_WITH
+    return seen.mine and seen.wanted is Wanted.UP and seen.complete
 
 
 def _say(turn: Turn, application: str, run: int) -> None:
