@@ -110,8 +110,12 @@ def is_released(state: NodeState) -> bool:
     return all(is_down(item_state) for _, item_state in state.every_item())
 
 
-def all_up(state: NodeState, application: str, layer: Layer) -> bool:
-    return all(s.known is Is.UP for _, s in at(state, application, layer))
+def all_up(state: NodeState, application: str, *layers: Layer) -> bool:
+    return all(
+        item_state.known is Is.UP
+        for item, item_state in state.items_of(application).items()
+        if item.layer in layers
+    )
 
 
 def has_mounts(state: NodeState, application: str) -> bool:

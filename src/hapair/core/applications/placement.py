@@ -147,8 +147,7 @@ class View:
         """Everything that is wanted of it is up."""
         wanted = items.ORDER[:3] if self.wanted is Wanted.DATA else items.ORDER
         name = self.application.name
-        up = all(items.all_up(self.state, name, layer) for layer in wanted)
-        return up and items.has_mounts(self.state, name)
+        return items.all_up(self.state, name, *wanted) and items.has_mounts(self.state, name)
 
     @property
     def maintained(self) -> Maintenance | None:

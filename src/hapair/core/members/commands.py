@@ -436,5 +436,4 @@ def phase(state: NodeState, application: Application) -> Phase:
     if reached in goals.STOPPED:
         return Phase.STOPPING
     layers = items.ORDER[:3] if reached is goals.Goal.DATA else items.ORDER
-    complete = all(items.all_up(state, name, layer) for layer in layers)
-    return Phase.RUNNING if complete else Phase.STARTING
+    return Phase.RUNNING if items.all_up(state, name, *layers) else Phase.STARTING
