@@ -5,6 +5,7 @@ from hapair.config.format_monitors import EXPRESSION, EXPRESSION_MAX
 from hapair.config.kinds import Wrong
 from hapair.model.application import Application
 from hapair.model.monitor import (
+    HANGS_S,
     NO_MONITORS,
     CheckProbe,
     FileSystemProbe,
@@ -56,6 +57,12 @@ def test_how_they_are_asked() -> None:
             Monitor("ocf", OcfProbe()),
         ),
     )
+
+
+def test_a_file_system_has_more_time_whether_it_is_written_or_not() -> None:
+    written = monitors('<monitors><filesystem space_warn="80"/></monitors>').each
+    always = watched(Application("a", "node1", volume_groups=("vg",)))
+    assert [each.timeout_s for each in (*written, *always)] == [HANGS_S, HANGS_S]
 
 
 def test_a_monitor_of_each_kind_with_the_least_that_it_needs() -> None:

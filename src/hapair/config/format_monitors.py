@@ -9,7 +9,7 @@ from hapair.config.addresses import LOCAL_OR_REMOTE
 from hapair.config.document import shown
 from hapair.config.grammar import MANY, Attribute, Child, Element
 from hapair.config.kinds import Kind, Wrong
-from hapair.model.monitor import FileSystemProbe, Monitor, Monitors
+from hapair.model.monitor import HANGS_S, FileSystemProbe, Monitor, Monitors
 
 T = TypeVar("T")
 
@@ -90,6 +90,13 @@ TIMEOUT: Final = Attribute(
     "A check that takes longer failed; while it hangs no second one is begun.",
     default=kinds.duration_text(_STANDARD.timeout_s),
 )
+FILE_SYSTEM_TIMEOUT: Final = Attribute(
+    TIMEOUT.name,
+    TIMEOUT.kind,
+    "A file system that gives no answer for longer hangs. One that has much to write may let a "
+    "single write wait for long.",
+    default=kinds.duration_text(HANGS_S),
+)
 FAILURES: Final = Attribute(
     "failures", kinds.whole(1, 100), "So many in a row count as one failure.", default="1"
 )
@@ -117,7 +124,7 @@ FILE_SYSTEM: Final = Element(
     "filesystem",
     "The file systems are mounted from their devices, can be written, and answer in time. They are "
     "always watched; this changes how.",
-    (*_HOW, SPACE_WARN, INODES_WARN),
+    (NAME, INTERVAL, FILE_SYSTEM_TIMEOUT, FAILURES, DELAY, SPACE_WARN, INODES_WARN),
     example='<filesystem space_warn="80"/>',
 )
 PROCESS_MATCH: Final = Attribute("match", EXPRESSION, "Found in their command line.")

@@ -90,11 +90,12 @@ def build(root: Node) -> Monitors:
 
 
 def _monitor(node: Node) -> Monitor:
+    timeout = fmt.FILE_SYSTEM_TIMEOUT if node.name == fmt.FILE_SYSTEM.name else fmt.TIMEOUT
     return Monitor(
         _name(node),
         _PROBES[node.name](node),
         must(node, fmt.INTERVAL),
-        must(node, fmt.TIMEOUT),
+        must(node, timeout),
         must(node, fmt.FAILURES),
         must(node, fmt.DELAY),
     )

@@ -132,6 +132,8 @@ class Monitors:
 NO_MONITORS: Final = Monitors()
 
 
+# A file system that has much to write may let one write wait for long, and does not hang.
+HANGS_S: Final = 60.0
 LIFE_S: Final = 2.0  # Between two signs of life of a Lems.
 
 

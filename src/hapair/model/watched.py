@@ -1,12 +1,7 @@
 """What is watched of an application, with what is watched where nobody wrote a monitor."""
 
-from typing import Final
-
 from hapair.model.application import Application
-from hapair.model.monitor import FileSystemProbe, Monitor, Probe, ProcessProbe
-
-# A file system that has much to write may let one write wait for long, and does not hang.
-HANGS_S: Final = 60.0
+from hapair.model.monitor import HANGS_S, FileSystemProbe, Monitor, Probe, ProcessProbe
 
 
 def watched(application: Application) -> tuple[Monitor, ...]:
