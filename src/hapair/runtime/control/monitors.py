@@ -202,8 +202,7 @@ class MonitorCommands:
     def _resumed(self, application: Application, former: Changes, name: str) -> tuple[Changes, str]:
         """Watch it again, whether it was halted or removed."""
         if name in former.removed:
-            removed = tuple(each for each in former.removed if each != name)
-            return replace(former, removed=removed), f"{name} of {application.name} is back"
+            return former.without(name), f"{name} of {application.name} is back"
         found = self._find(application, name)
         if found.halted_wall_s is None:
             return former, f"{name} is not halted"
@@ -243,7 +242,8 @@ class MonitorCommands:
                     exit_code=ExitCode.USAGE,
                 )
         added = Added(found, kind, tuple(written_.items()))
-        new = replace(former.without(name), added=(*former.without(name).added, added))
+        others = former.without(name)
+        new = replace(others, added=(*others.added, added))
         return new, f"{name} of {application.name} is watched from now on"
 
     def _find(self, application: Application, name: str) -> Watchable:
