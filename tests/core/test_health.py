@@ -68,6 +68,17 @@ def test_while_its_writes_are_held_back_nothing_that_is_found_counts(found: Find
     assert Do.STOP_PROGRAM in bench.acts()
 
 
+def test_a_program_that_ended_while_writes_are_held_back_is_started_when_they_go_on() -> None:
+    bench = running()
+    bench.data(facts(role=Role.PRIMARY, suspended=True))
+    bench.finds(HANGS, replace(EXITED, certain=True))
+    bench.wait(20.0)
+    assert bench.acts() == []
+    bench.data(facts(role=Role.PRIMARY))
+    assert bench.acts() == [Do.STOP_PROGRAM, Do.START_PROGRAM]
+    assert "health-restart" in bench.notes()
+
+
 def test_a_word_about_another_run_says_nothing() -> None:
     bench = running()
     bench.finds(EXITED)

@@ -1,6 +1,7 @@
 """Places on this machine for tests of Lems."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,3 +22,14 @@ def group_of(name: str) -> Iterator[Path]:
         while "populated 1" in (group / "cgroup.events").read_text():
             pass
         group.rmdir()
+
+
+@contextmanager
+def living(group: Path, *argv: str, stdout: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Let a program run in a control group; without one given, one that sleeps."""
+    with subprocess.Popen(argv or ("sleep", "1000"), stdout=stdout) as process:
+        try:
+            (group / "cgroup.procs").write_text(str(process.pid))
+            yield process
+        finally:
+            process.kill()

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from hapair.lems.one import Lems
 from hapair.model.application import Application, Unit
 from hapair.model.monitor import CheckProbe, LogProbe, Monitor, ProcessProbe, TcpProbe
 from tests.lems.daemon import Daemon, Talk
-from tests.lems.place import group_of
+from tests.lems.place import group_of, living
 from tests.lems.running import parent, script, watch
 
 pytestmark = pytest.mark.native
@@ -28,12 +27,6 @@ PROCESS = Monitor("process", ProcessProbe())
 
 def check(path: str, name: str = "check", **how: float) -> Monitor:
     return Monitor(name, CheckProbe(path), interval_s=QUICK_S, **how)  # type: ignore[arg-type]
-
-
-def living(group: Path) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(("sleep", "1000"))
-    (group / "cgroup.procs").write_text(str(process.pid))
-    return process
 
 
 def test_it_says_who_it_is_and_that_it_lives(fork: Fork, daemon: Daemon) -> None:
@@ -56,7 +49,8 @@ def test_the_end_of_a_process_is_told_at_once(fork: Fork, group: Path) -> None:
         process.kill()
         (found,) = lems.findings(bool)
         assert time.monotonic() - killed_s < 1.0  # Its interval is ten.
-    assert found == {"monitor": "process", "trouble": "program", "text": "no processes"}
+    text = "no processes"
+    assert found == {"monitor": "process", "trouble": "program", "text": text, "certain": True}
 
 
 def test_failures_count_when_there_are_enough_in_a_row(fork: Fork, tmp_path: Path) -> None:
@@ -70,7 +64,8 @@ def test_failures_count_when_there_are_enough_in_a_row(fork: Fork, tmp_path: Pat
     (tmp_path / "bad").touch()
     before = len(tries.read_text().splitlines())
     (found,) = lems.findings(bool)
-    assert found == {"monitor": "check", "trouble": "program", "text": "it is bad"}
+    text = "it is bad"
+    assert found == {"monitor": "check", "trouble": "program", "text": text, "certain": False}
     assert len(tries.read_text().splitlines()) - before >= 3
     state = lems.state("check", lambda each: each["state"] == "failed")
     assert state["failures"] >= 3

@@ -3,8 +3,6 @@
 import os
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,24 +12,17 @@ from hapair.lems.probes.processes import Processes, has_ended, pids_in
 from hapair.lems.probes.resources import Resources
 from hapair.lems.probes.units import UnitState
 from hapair.model.monitor import ProcessProbe, ResourcesProbe
+from tests.lems.place import living
 from tests.lems.running import ask
-
-SLEEP = ("sleep", "1000")
-
-
-@contextmanager
-def living(group: Path, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(argv or SLEEP) as process:
-        (group / "cgroup.procs").write_text(str(process.pid))
-        yield process
-        process.kill()
 
 
 @pytest.mark.native
 def test_any_process_will_do_where_nothing_else_is_said(group: Path) -> None:
     asked = Processes(ProcessProbe(), str(group))
     assert ask(asked) == Answer("good", "the program left no process behind")
-    assert ask(Processes(ProcessProbe(), str(group), seen=True)) == failed("no processes")
+    assert ask(Processes(ProcessProbe(), str(group), seen=True)) == failed(
+        "no processes", certain=True
+    )
     with living(group) as process:
         answer = ask(asked)
         assert (answer.state, answer.text) == ("good", "1 processes")
@@ -40,7 +31,7 @@ def test_any_process_will_do_where_nothing_else_is_said(group: Path) -> None:
         process.kill()
         process.wait()
         assert has_ended(descriptor)
-        assert ask(asked) == failed("no processes")
+        assert ask(asked) == failed("no processes", certain=True)
     asked.close()
 
 
@@ -90,7 +81,7 @@ def test_numbers_have_limits(group: Path) -> None:
         assert answer(2, 2).state == "good"
         assert len(answer(2, 2).living) == 2
         assert len(answer(1, 0).living) == 1, "of those that may go none is watched"
-        assert answer(3, 0) == failed("2 processes sleep, fewer than 3")
+        assert answer(3, 0) == failed("2 processes sleep, fewer than 3", certain=True)
         assert answer(1, 1) == failed("2 processes sleep, more than 1")
 
 
@@ -109,10 +100,10 @@ def test_the_main_process_of_a_unit_is_watched(group: Path) -> None:
         assert (answer.text, len(answer.living)) == (f"process {process.pid} of a.service", 1)
         process.kill()
         process.wait()
-        assert asked.ask() == failed(f"process {process.pid} of a.service has ended")
+        assert asked.ask() == failed(f"process {process.pid} of a.service has ended", certain=True)
     assert isinstance(asked.ask(), Command), "now systemd is asked"
     down = asked._of_unit(UnitState("failed", "failed", 0, ""))  # noqa: SLF001
-    assert down == failed("a.service is failed (failed)")
+    assert down == failed("a.service is failed (failed)", certain=True)
 
 
 @pytest.mark.native
@@ -136,12 +127,10 @@ def test_memory_of_processes_counts_where_no_controller_counts_it(group: Path) -
     text = "import time; kept = bytearray(64 << 20); print(flush=True); time.sleep(1000)"
     asked = Resources(ResourcesProbe(memory_bytes=32 << 20), str(group))
     argv = ("/usr/bin/python3", "-c", text)
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
-        (group / "cgroup.procs").write_text(str(process.pid))
+    with living(group, *argv, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         answer = ask(asked)
-        process.kill()
     assert answer.state == "failed"
     assert int(answer.perf["memory"][:-1]) > 64 << 20
     assert answer.text.endswith("MiB in use, limit 32")

@@ -14,6 +14,7 @@ from hapair.lems.probes.commands import judge_check, judge_ocf, printed
 from hapair.lems.probes.units import UnitState
 from hapair.model.application import OcfAgent
 from hapair.model.monitor import CheckProbe, SqlProbe, UnitProbe
+from hapair.model.ocf import Code
 from tests.lems.running import ask, script, with_programs_of
 
 AGENT: Final = OcfAgent("heartbeat", "pgsql", (("pgdata", "/srv/db"),))
@@ -119,7 +120,8 @@ def test_an_agent_gets_the_variables_of_the_standard(tmp_path: Path) -> None:
     ],
 )
 def test_the_exit_code_of_an_agent_says_what_it_found(code: int, state: str, text: str) -> None:
-    assert judge_ocf(Finished(code, "gone\n")) == Answer(state, text)
+    found = judge_ocf(Finished(code, "gone\n"))
+    assert found == Answer(state, text, certain=code == Code.NOT_RUNNING)
 
 
 def test_an_agent_that_cannot_be_run_is_no_failure_of_the_application() -> None:
@@ -208,7 +210,8 @@ def unit(tmp_path: Path, told: str, code: int = 0) -> Answer:
 )
 def test_a_unit_is_as_systemd_says(tmp_path: Path, active: str, sub: str, state: str) -> None:
     told = f"MainPID=5\\nControlGroup=/a\\nActiveState={active}\\nSubState={sub}\\n"
-    assert unit(tmp_path, told) == Answer(state, f"a.service is {active} ({sub})")
+    text = f"a.service is {active} ({sub})"
+    assert unit(tmp_path, told) == Answer(state, text, certain=state == "failed")
     asked = (tmp_path / "asked").read_text()
     assert asked == "show --property=ActiveState,SubState,MainPID,ControlGroup -- a.service\n"
 

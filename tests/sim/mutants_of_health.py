@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, Final
 
-from hapair.core.applications import dependencies, failures, maintenance
+from hapair.core.applications import dependencies, failures, health, maintenance
 from hapair.core.applications.placement import View
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Event, Maintain, Unwatched, Watched
@@ -124,6 +124,32 @@ def both_nodes_know_of_maintenance(core: Core) -> None:
     demand(bool(starts(stage)), "R8: what failed in maintenance is not restarted after it")
 
 
+def with_held_writes(core: Core) -> Stage:
+    stage = Stage(shape(), core=core).begin()
+    stage.dies("node2")
+
+    def held() -> bool:
+        state = stage.world.state("node1")
+        return state is not None and health.is_held(state, ORDERS)
+
+    stage.waits_for(held, 10.0)
+    return stage
+
+
+def what_waits_for_a_write_is_not_sick(core: Core) -> None:
+    stage = with_held_writes(core)
+    stage.suffers(Sickens(ORDERS, NODES, Trouble.STORAGE, 10.0))
+    stage.run_for(9.0)
+    demand(not stage.acts, "R7: it is stopped because a write of it waited for the peer's loss")
+
+
+def what_ended_while_writes_waited_is_started(core: Core) -> None:
+    stage = with_held_writes(core)
+    stage.suffers(ProgramFails(ORDERS, 60.0, 1.0, NODES))
+    stage.run_for(20.0)
+    demand(stage.served_by() == "node1", "R8: what ended while writes waited is not started again")
+
+
 def a_follower_takes_nobody_along(core: Core) -> None:
     follower = web(with_=(ORDERS,), preferred="node2", failback=True)
     stage = Stage(shape(follower, failback=True), core=core).begin()
@@ -157,6 +183,13 @@ def takes_silence_for_death(state: NodeState, event: Event) -> Event:
     if isinstance(event, Unwatched):
         name, found = event.application, Finding("lems", Trouble.PROGRAM, event.why)
         return Watched(event.at_s, name, state.watched.get(name, 0), (found,))
+    return event
+
+
+def says_what_may_only_wait(_state: NodeState, event: Event) -> Event:
+    if isinstance(event, Watched):
+        found = tuple(replace(each, certain=False) for each in event.findings)
+        return replace(event, findings=found)
     return event
 
 
@@ -221,6 +254,18 @@ MUTANTS_OF_HEALTH: Final = (
         "R7",
         story=both_nodes_know_of_maintenance,
         values=((maintenance, "absorb", lambda *_: None),),
+    ),
+    Mutant(
+        "what waits for a write that is held back counts",
+        "R7",
+        story=what_waits_for_a_write_is_not_sick,
+        values=((health, "HELD_S", 0.0),),
+    ),
+    Mutant(
+        "the end of a program may be a write that waits",
+        "R8",
+        Broken(told=says_what_may_only_wait),
+        story=what_ended_while_writes_waited_is_started,
     ),
     Mutant(
         "a follower takes its group where it prefers to be",

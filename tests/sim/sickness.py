@@ -95,7 +95,7 @@ def _tell(world: World, machine: Machine, application: str) -> None:
         if name == application
     ]
     if machine.program(application) is False:
-        findings.append(Finding("process", Trouble.PROGRAM, "it exited"))
+        findings.append(Finding("process", Trouble.PROGRAM, "it exited", certain=True))
     if findings:
         machine.found.add((application, run))
 

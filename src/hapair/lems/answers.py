@@ -24,6 +24,7 @@ class Answer:
     text: str
     trouble: Trouble = Trouble.PROGRAM
     perf: Mapping[str, str] = field(default_factory=dict)  # Value with its unit, by label.
+    certain: bool = False  # Of a failure: no write that waits can look like it.
     living: tuple[int, ...] = ()  # Descriptors of the processes whose end makes it ask again.
 
 
@@ -39,8 +40,8 @@ def unknown(text: str) -> Answer:
     return Answer(UNKNOWN, text)
 
 
-def failed(text: str, trouble: Trouble = Trouble.PROGRAM) -> Answer:
-    return Answer(FAILED, text, trouble)
+def failed(text: str, trouble: Trouble = Trouble.PROGRAM, *, certain: bool = False) -> Answer:
+    return Answer(FAILED, text, trouble, certain=certain)
 
 
 def one_line(text: str) -> str:

@@ -1,7 +1,7 @@
 """What is known of one monitor: when its failures count, since when it is as it is. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hapair.lems.answers import FAILED, HALTED, UNKNOWN, WAITING, WARNING, Answer
 from hapair.model.monitor import Finding, Monitor
@@ -56,8 +56,9 @@ class Record:
             self._be(WARNING, told, wall_s)
             return
         self._be(FAILED, answer.text, wall_s)
-        if self.finding is None or self.finding.trouble != answer.trouble:
-            self.finding = Finding(self.monitor.name, answer.trouble, answer.text)
+        found = Finding(self.monitor.name, answer.trouble, answer.text, answer.certain)
+        if self.finding is None or replace(found, text=self.finding.text) != self.finding:
+            self.finding = found
 
     def _be(self, state: str, text: str, wall_s: float) -> None:
         if state != self.state or not self.since_s:

@@ -157,3 +157,4 @@ class Finding:
     monitor: str
     trouble: Trouble
     text: str  # What it found, for people.
+    certain: bool = False  # It is so whatever a write waits for, e.g. a process that has ended.

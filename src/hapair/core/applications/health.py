@@ -62,11 +62,15 @@ class Sick:
 
     @property
     def troubles(self) -> frozenset[Trouble]:
-        return frozenset(each.trouble for each in self.health.findings)
+        """Those that count: what may only wait for a write that was held back does not."""
+        was_held = self.seen.state.now_s - self.health.held_at_s < HELD_S
+        return frozenset(
+            each.trouble for each in self.health.findings if each.certain or not was_held
+        )
 
     @property
-    def was_held(self) -> bool:
-        return self.seen.state.now_s - self.health.held_at_s < HELD_S
+    def may_only_wait(self) -> bool:
+        return not self.troubles or is_held(self.seen.state, self.seen.application.name)
 
     @property
     def may_restart(self) -> bool:
@@ -101,7 +105,7 @@ HEALTH: Final[tuple[SickRule, ...]] = (
     ),
     Rule(
         "held-back",
-        lambda s: s.was_held,
+        lambda s: s.may_only_wait,
         Cure.NOTHING,
         "DRBD holds its writes back, or did a moment ago: whatever waits for one seems to hang",
     ),
@@ -206,9 +210,13 @@ def _begin(turn: Turn, application: str, rule: SickRule) -> None:
     failures.mark(turn, application, health.wall_s, ran=True, final=final)
 
 
+def is_held(state: NodeState, application: str) -> bool:
+    facts = replication.volume_facts(state, application)
+    return any(each is not None and each.suspended for each in facts)
+
+
 def _note_held(turn: Turn, application: str) -> None:
-    facts = replication.volume_facts(turn.state, application)
-    if any(each is not None and each.suspended for each in facts):
+    if is_held(turn.state, application):
         held = replace(of(turn.state, application), held_at_s=turn.state.now_s)
         _put(turn, application, held)
 

@@ -107,7 +107,8 @@ def judge_ocf(finished: Finished) -> Answer:
     if finished.code == Code.UNIMPLEMENTED:
         return unknown("the agent has no monitor")
     meaning = _OCF_WORDS.get(finished.code, "it failed")
-    return failed(f"the agent ended with {finished.code}, {meaning}{said and f': {said}'}")
+    text = f"the agent ended with {finished.code}, {meaning}{said and f': {said}'}"
+    return failed(text, certain=finished.code == Code.NOT_RUNNING)
 
 
 def sql(probe: SqlProbe, timeout_s: float) -> Run:

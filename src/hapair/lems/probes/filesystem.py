@@ -61,25 +61,27 @@ class FileSystems:
         place = mount.mount_point
         try:
             if Path(place).stat().st_dev != Path(mount.device).stat().st_rdev:
-                return failed(f"{place} is not mounted from {mount.device}", Trouble.STORAGE)
+                return failed(
+                    f"{place} is not mounted from {mount.device}", Trouble.STORAGE, certain=True
+                )
             told = os.statvfs(place)
             if told.f_flag & os.ST_RDONLY:
-                return failed(f"{place} is read-only", Trouble.STORAGE)
+                return failed(f"{place} is read-only", Trouble.STORAGE, certain=True)
             if boot_s() - self._written_s.get(place, -WRITE_INTERVAL_S) >= WRITE_INTERVAL_S:
                 _write(place)
                 self._written_s[place] = boot_s()
         except OSError as error:
             trouble = Trouble.DATA if error.errno in _OF_THE_DATA else Trouble.STORAGE
-            return failed(f"{error.filename or place}: {error.strerror}", trouble)
+            return failed(f"{error.filename or place}: {error.strerror}", trouble, certain=True)
         return self._room(place, told)
 
     def _room(self, place: str, told: os.statvfs_result) -> Answer:
         space = percent(told.f_blocks - told.f_bfree, told.f_bavail)
         inodes = percent(told.f_files - told.f_ffree, told.f_favail)
         if told.f_bavail == 0:
-            return failed(f"{place} is full", Trouble.DATA)
+            return failed(f"{place} is full", Trouble.DATA, certain=True)
         if told.f_files and told.f_favail == 0:
-            return failed(f"{place} has no inode left", Trouble.DATA)
+            return failed(f"{place} has no inode left", Trouble.DATA, certain=True)
         perf: Mapping[str, str] = {place: f"{space}%"}
         if space >= self.probe.space_warn_percent:
             return Answer("warning", f"{place} is {space} % full", perf=perf)

@@ -54,7 +54,7 @@ class Processes:
 
     def _of_unit(self, state: UnitState) -> Said:
         if not state.running:
-            return failed(f"{self.unit} is {state}")
+            return failed(f"{self.unit} is {state}", certain=True)
         if state.group:
             self.group = CGROUPS + state.group
         if self._any:
@@ -76,7 +76,7 @@ class Processes:
         if self._any and not self.seen:
             return good("the program left no process behind")
         fewer = f"{number} {self._words()}, fewer than {self.probe.least}"
-        return failed(fewer if number else f"no {self._words()}")
+        return failed(fewer if number else f"no {self._words()}", certain=True)
 
     def _found(self) -> list[int]:
         """Return those that match; of those that have to live each is watched by then."""
@@ -94,7 +94,7 @@ class Processes:
                 return self._good(f"process {pid} of {self.unit}")
         text = f"process {', '.join(map(str, self._living)) or '?'} of {self.unit} has ended"
         self._watch([])
-        return failed(text)
+        return failed(text, certain=True)
 
     def _good(self, text: str) -> Answer:
         return Answer("good", text, living=tuple(self._living.values()))

@@ -51,7 +51,8 @@ class Resources:
         memory, cpu = self._memory(pids), self._cpu()
         perf = {"memory": f"{memory}B", "cpu": f"{cpu}%"}
         if self._was_killed(gone) and self.probe.out_of_memory:
-            return Answer("failed", "the kernel killed a process for want of memory", perf=perf)
+            text = "the kernel killed a process for want of memory"
+            return Answer("failed", text, perf=perf, certain=True)
         if self.probe.memory_bytes and memory > self.probe.memory_bytes:
             limit = self.probe.memory_bytes // MEGABYTE
             return Answer("failed", f"{memory // MEGABYTE} MiB in use, limit {limit}", perf=perf)

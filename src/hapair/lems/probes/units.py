@@ -78,4 +78,4 @@ class Unit:
             return good(text)
         # Between two states; one that systemd starts again after a failure has failed.
         between = state.active in {"activating", "deactivating"} and state.sub != "auto-restart"
-        return warning(text) if between else failed(text)
+        return warning(text) if between else failed(text, certain=True)

@@ -4,7 +4,7 @@ A word that nobody knows is one of another version, and is passed over.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from hapair.model.monitor import Finding
@@ -131,7 +131,8 @@ def _listed(value: Mapping[str, object], name: str) -> list[object]:
 def _findings(found: JsonObject) -> tuple[Finding, ...]:
     findings = (decode(Finding, each) for each in _listed(found, "findings"))
     return tuple(
-        Finding(each.monitor[:NAME_MAX], each.trouble, each.text[:TEXT_MAX]) for each in findings
+        replace(each, monitor=each.monitor[:NAME_MAX], text=each.text[:TEXT_MAX])
+        for each in findings
     )
 
 
