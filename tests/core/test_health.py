@@ -5,7 +5,8 @@ from typing import Final
 
 import pytest
 
-from hapair.core.applications.failures import EXPIRES_S, FALLS_BACK_AFTER_S
+from hapair.core.applications import failures
+from hapair.core.applications.failures import EXPIRES_S
 from hapair.core.applications.health import HELD_S, SILENCE_LASTS_S
 from hapair.core.explain import alarms, report, why
 from hapair.core.words.effects import Do
@@ -269,15 +270,26 @@ def test_it_does_not_fall_back_soon_to_a_node_that_it_had_to_leave() -> None:
     assert bench.record.owner == PEER, "a person said that it is mended"
 
 
-def test_what_made_it_leave_is_forgotten_one_day() -> None:
+def test_what_made_it_leave_is_remembered_after_its_restarts_count_anew() -> None:
     bench = running()
     left = (Failure(ME, 3, runs=3, left=True),)
     bench.peer_says(records=(replace(bench.record, failures=left, version=Version(0, 50)),))
-    bench.wait(FALLS_BACK_AFTER_S / 4)
+    bench.wait(EXPIRES_S * 2)
     assert bench.record.failures == left
     bench.finds(EXITED)
-    assert bench.record.owner == ME, "its restarts count anew all the same"
+    assert bench.record.owner == ME
     assert bench.record.failures == (Failure(ME, 4, runs=1, left=True),)
+
+
+def test_what_made_it_leave_is_forgotten_one_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "FALLS_BACK_AFTER_S", EXPIRES_S + 100.0)
+    bench = running()
+    left = (Failure(ME, 3, runs=3, left=True),)
+    bench.peer_says(records=(replace(bench.record, failures=left, version=Version(0, 50)),))
+    bench.wait(EXPIRES_S + 99.0)
+    assert bench.record.failures == left
+    bench.wait(2.0)
+    assert bench.record.failures == ()
 
 
 # --- Storage and data ------------------------------------------------------------------------
