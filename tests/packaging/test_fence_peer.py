@@ -189,16 +189,18 @@ def test_arguments_that_are_wrong_leave_the_writes_frozen(place: Path) -> None:
     assert (run.returncode, run.stderr) == (FROZEN, b"")
 
 
-def test_it_imports_nothing_that_takes_long(place: Path) -> None:
-    """It is on the way of every failover: the interpreter's own parts and the socket are enough."""
-    run = subprocess.run(
-        ("python3", "-IS", "-X", "importtime", HANDLER, "0", place, place.with_name("log")),
-        env={"DRBD_RESOURCE": "orders.data0"},
-        capture_output=True,
-        text=True,
-        timeout=2 * PATIENCE_S,
-        check=False,
-    )
-    names = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
-    assert "_socket" in names
-    assert not names & {"os", "re", "json", "socket", "site", "collections", "typing"}
+@pytest.mark.parametrize("helper", ["fence-peer", "resync-target"])
+def test_it_loads_nothing_that_takes_long(helper: str) -> None:
+    """They are on the way of every failover and every return of a node, once for each volume."""
+    text = HANDLER.with_name(helper).read_text("utf-8")
+    assert re.findall(r"^\s*(?:use|require|do)\b.*$", text, re.MULTILINE) == ["use strict;"]
+
+
+@pytest.mark.parametrize("left", range(0, 4000, 97))
+def test_one_that_was_cut_off_never_lets_writes_go_on(place: Path, left: int) -> None:
+    """What a full disk or a power cut left of it: Perl ends with the last error of the system."""
+    part = place.with_name("part")
+    part.write_bytes(HANDLER.read_bytes()[:left])
+    argv = ("perl", part, "0", place, place.with_name("log"))
+    run = subprocess.run(argv, check=False, capture_output=True, timeout=PATIENCE_S)
+    assert run.returncode not in {GO_ON_FENCED, GO_ON_OUTDATED}
