@@ -9,8 +9,9 @@ from hapair.core.applications.endings import START_WAITS_MAX, STOP_WAITS_MAX
 from hapair.core.applications.failures import EXPIRES_S, PAUSE_MAX_S
 from hapair.core.invariants import BrokenInvariantError, check_step
 from hapair.core.right import holding
-from hapair.core.words.effects import Act, Do
+from hapair.core.words.effects import Act, Do, Layer
 from hapair.core.words.events import Ended, Halt, Introduce, Run, Tick
+from hapair.core.words.item import Is, Item, ItemState
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk, Role
 from hapair.model.outcome import HeldByPeer, NotNow, Outcome, Refused, Unknown
@@ -133,6 +134,22 @@ def test_a_new_daemon_waits_before_it_tries_again() -> None:
     bench = introduced(Do.START_PROGRAM, WHY)
     state, _ = node.begin(ME, "boot2", 9, built(), bench.state.stored, 50.0)
     assert state.failures[NAME, ME].at_s == 50.0
+
+
+def test_a_start_that_outlived_its_daemon_is_waited_for_whatever_failed_before() -> None:
+    bench = introduced(Do.START_PROGRAM, WHY)
+    item = Item(NAME, Layer.PROGRAM)
+    items = {**bench.state.items[NAME], item: ItemState(Is.PART)}
+    bench.state = replace(bench.state, items={**bench.state.items, NAME: items})
+    bench.in_part.add((Layer.PROGRAM, NAME, ""))
+    bench.forget_effects()
+    bench.wait(2.0)
+    assert bench.acts() == []
+    bench.in_part.clear()
+    bench.up.add((Layer.PROGRAM, NAME, ""))
+    bench.wait(2.0)
+    assert bench.acts() == []
+    assert said_phase(bench.state) is Phase.RUNNING
 
 
 # --- Not now ---------------------------------------------------------------------------------

@@ -66,11 +66,18 @@ def bring_up(turn: Turn, application: Application, top: Layer) -> None:
 
 
 def await_retry(turn: Turn, application: Application) -> None:
-    """Keep what is up until the start is tried again, and end what is left of a program."""
+    """Keep what is up until the start is tried again, and end what is left of a program.
+
+    What was found in part may be a start that outlived a former daemon: see ``_start``.
+    """
     bring_up(turn, application, Layer.ATTACHED)
-    for _, item_state in tuple(items.at(turn.state, application.name, Layer.PROGRAM)):
-        if item_state.known is Is.PART:
+    for item, item_state in tuple(items.at(turn.state, application.name, Layer.PROGRAM)):
+        if item_state.known is not Is.PART:
+            continue
+        if item_state.last_error:
             ladder.take_down(turn, application, Layer.ADDRESSED)
+        elif items.is_free(item_state) and item_state.retry_at_s <= turn.state.now_s:
+            _start(turn, application, item, item_state)
 
 
 def _look_around(turn: Turn, application: str) -> bool:
