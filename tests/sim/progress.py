@@ -22,6 +22,7 @@ from tests.sim.machine import Daemon, Machine
 from tests.sim.mounts import Unmount
 from tests.sim.settings import NODES, PUBLIC, other
 from tests.sim.sickness import ProgramFails
+from tests.sim.sides import SPLIT_BRAIN, compare
 from tests.sim.watch import Watch
 from tests.sim.world import World
 
@@ -195,6 +196,9 @@ class Progress:
         """
         peer = self.world.machines[other(machine.name)]
         theirs = self.world.resources[resource].side(peer.name)
+        mine = self.world.resources[resource].side(machine.name)
+        if self.world.confirmed and compare(mine, theirs) == SPLIT_BRAIN:
+            return "both were written apart, because a person gave writes of the other one away"
         operator = machine.built.cluster.arbitration is ArbitrationKind.OPERATOR
         theirs_state = self.world.state(peer.name)
         if operator and theirs_state is not None and theirs_state.standing is Standing.HALTED:
