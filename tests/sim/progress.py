@@ -179,6 +179,9 @@ class Progress:
             side = resource.side(machine.name)
             if side.disk is not Disk.UP_TO_DATE or side.connection is Connection.SYNC_TARGET:
                 return f"{each} is {side.disk}"
+            theirs = resource.other(machine.name)
+            if self.world.confirmed and compare(side, theirs) == SPLIT_BRAIN:
+                return f"a person gave writes to the other copy of {each} away, and chooses one"
             if side.foreign or each in state.stored.foreign_to:
                 return f"{each} was written behind DRBD"
             if each in state.stored.behind and self.world.machines[other(machine.name)].store_s > 0:
@@ -196,9 +199,6 @@ class Progress:
         """
         peer = self.world.machines[other(machine.name)]
         theirs = self.world.resources[resource].side(peer.name)
-        mine = self.world.resources[resource].side(machine.name)
-        if self.world.confirmed and compare(mine, theirs) == SPLIT_BRAIN:
-            return "both were written apart, because a person gave writes of the other one away"
         operator = machine.built.cluster.arbitration is ArbitrationKind.OPERATOR
         theirs_state = self.world.state(peer.name)
         if operator and theirs_state is not None and theirs_state.standing is Standing.HALTED:
