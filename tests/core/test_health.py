@@ -289,7 +289,7 @@ def test_what_made_it_leave_is_forgotten_one_day(monkeypatch: pytest.MonkeyPatch
     bench.wait(EXPIRES_S + 99.0)
     assert bench.record.failures == left
     bench.wait(2.0)
-    assert bench.record.failures == ()
+    assert not bench.record.failures
 
 
 # --- Storage and data ------------------------------------------------------------------------

@@ -87,3 +87,13 @@ def test_without_a_program_a_run_begins_with_the_addresses() -> None:
     bench.together()
     bench.command(Introduce(NAME, Wanted.UP))
     assert bench.watches() == [0, 1]
+
+
+def test_what_ran_before_anybody_counted_is_watched_as_the_first_run() -> None:
+    bench = Bench()
+    bench.running()
+    bench.state = replace(bench.state, stored=replace(bench.state.stored, runs=()))
+    bench.forget_effects()
+    bench.starts_daemon_anew()
+    bench.wait(5.0)
+    assert bench.watches()[-1] == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.lems.answers import Answer
+from hapair.lems.answers import Answer, failed
 from hapair.lems.probes.filesystem import WRITE_INTERVAL_S, FileSystems, Mounted, percent
 from hapair.model.monitor import FileSystemProbe, Trouble
 from tests.lems.running import ask
@@ -140,3 +140,17 @@ def test_the_share_in_use_is_that_of_df() -> None:
     assert percent(1, 999) == 1
     assert percent(50, 50) == 50
     assert percent(999, 1) == 100
+
+
+def test_what_another_node_may_mend_counts_before_what_travels_with_the_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = {
+        "/srv/full": failed("/srv/full is full", Trouble.DATA, certain=True),
+        "/srv/broken": failed("/srv/broken is read-only", Trouble.STORAGE, certain=True),
+    }
+    monkeypatch.setattr(FileSystems, "_one", lambda _, mount: found[mount.mount_point])
+    for places in (("/srv/full", "/srv/broken"), ("/srv/broken", "/srv/full"), ("/srv/full",)):
+        mounts = tuple(Mounted("/dev/drbd1", place) for place in places)
+        answer = FileSystems(FileSystemProbe(), mounts).look()
+        assert answer == found["/srv/broken" if "/srv/broken" in places else "/srv/full"]

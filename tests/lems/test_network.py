@@ -14,7 +14,7 @@ import pytest
 from hapair.lems.answers import Answer
 from hapair.lems.probes.http import Http, body
 from hapair.lems.probes.tcp import Tcp
-from hapair.model.monitor import HttpProbe, TcpProbe
+from hapair.model.monitor import HttpProbe, TcpProbe, Trouble
 from tests.lems.running import ask
 
 
@@ -149,7 +149,27 @@ def test_a_certificate_has_to_be_valid_for_so_many_more_days(
     with served(certificate(tmp_path, 10)) as port:
         url = f"https://127.0.0.1:{port}/"
         assert http(url, text="well").state == "good", "it is not looked at"
-        assert "certificate verify failed" in http(url, days=5).text, "nobody trusts it"
+        invalid = http(url, days=5)
+        assert "certificate verify failed" in invalid.text, "nobody trusts it"
+        assert (invalid.state, invalid.trouble) == ("failed", Trouble.DATA), "no restart mends it"
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate-10"))
         assert http(url, days=5).state == "good"
-        assert http(url, days=30).text == f"the certificate of {url} is valid for 9 more days"
+        early = http(url, days=30)
+        text = f"the certificate of {url} is valid for 9 more days"
+        assert (early.state, early.text) == ("warning", text)
+
+
+def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up = socket.getaddrinfo
+
+    def both(name: str, port: int, *, type: int) -> list[object]:  # noqa: A002 - the name there
+        assert name == "localhost"
+        return [each for one in ("::1", "127.0.0.1") for each in looked_up(one, port, type=type)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    with served() as port:
+        assert http(f"http://localhost:{port}/").state == "good"
+
+
+def test_a_name_that_nobody_knows_is_no_failure_of_the_application() -> None:
+    assert http("http://shop.invalid/").state == "unknown"

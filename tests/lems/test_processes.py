@@ -85,6 +85,18 @@ def test_numbers_have_limits(group: Path) -> None:
         assert answer(1, 1) == failed("2 processes sleep, more than 1")
 
 
+def test_an_empty_pid_file_names_no_process(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    (tmp_path / "pid").touch()
+    answer = ask(Processes(ProcessProbe(pid_file=str(tmp_path / "pid")), str(tmp_path)))
+    assert (answer.state, answer.text) == ("failed", f"no processes {tmp_path}/pid")
+
+
+def test_what_a_unit_uses_is_asked_of_systemd_first() -> None:
+    said = Resources(ResourcesProbe(memory_bytes=1), "", "a.service").ask()
+    assert isinstance(said, Command)
+
+
 @pytest.mark.native
 def test_the_main_process_of_a_unit_is_watched(group: Path) -> None:
     asked = Processes(ProcessProbe(), "", unit="a.service")
@@ -100,8 +112,15 @@ def test_the_main_process_of_a_unit_is_watched(group: Path) -> None:
         assert (answer.text, len(answer.living)) == (f"process {process.pid} of a.service", 1)
         process.kill()
         process.wait()
-        assert asked.ask() == failed(f"process {process.pid} of a.service has ended", certain=True)
-    assert isinstance(asked.ask(), Command), "now systemd is asked"
+        assert isinstance(asked.ask(), Command), "systemd may know another main process by now"
+        said = asked._of_unit(UnitState("active", "running", process.pid, "/a"))  # noqa: SLF001
+        assert said == failed(f"process {process.pid} of a.service has ended", certain=True)
+    with living(group) as successor:
+        said = asked._of_unit(UnitState("active", "running", successor.pid, "/a"))  # noqa: SLF001
+        assert callable(said)
+        answer = said()
+        assert isinstance(answer, Answer)
+        assert answer.text == f"process {successor.pid} of a.service"
     down = asked._of_unit(UnitState("failed", "failed", 0, ""))  # noqa: SLF001
     assert down == failed("a.service is failed (failed)", certain=True)
 

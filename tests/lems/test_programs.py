@@ -1,5 +1,6 @@
 """Checks as Nagios knows them, agents, clients of databases, units: what counts of it."""
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -7,13 +8,15 @@ from typing import Final
 import pytest
 
 from hapair.adapters.programs.commands import OWN_COMMANDS
-from hapair.lems.answers import Answer, Command, Finished
+from hapair.lems.answers import Answer, Command, Finished, Probe, one_line
 from hapair.lems.main import agent
-from hapair.lems.probes import commands, units
-from hapair.lems.probes.commands import judge_check, judge_ocf, printed
+from hapair.lems.probes import commands, tcp, units
+from hapair.lems.probes.commands import judge_check, judge_ocf, judge_sql, printed
+from hapair.lems.probes.processes import Processes
 from hapair.lems.probes.units import UnitState
 from hapair.model.application import OcfAgent
-from hapair.model.monitor import CheckProbe, SqlProbe, UnitProbe
+from hapair.model.environment import PLAIN
+from hapair.model.monitor import CheckProbe, ProcessProbe, SqlProbe, TcpProbe, UnitProbe
 from hapair.model.ocf import Code
 from tests.lems.running import ask, script, with_programs_of
 
@@ -55,7 +58,8 @@ def test_a_check_that_cannot_be_run_is_no_failure_of_the_application(tmp_path: P
 
 
 def test_a_check_that_is_ended_by_a_signal_or_prints_without_end(tmp_path: Path) -> None:
-    assert check(script(tmp_path / "dies", "kill -9 $$")).text == "it was ended by signal 9"
+    killed = check(script(tmp_path / "dies", "kill -9 $$"))
+    assert (killed.state, killed.text) == ("unknown", "it was ended by signal 9")
     endless = script(tmp_path / "endless", "head -c 1000000 /dev/zero | tr '\\0' x; exit 2")
     answer = check(endless)
     assert answer.state == "failed"
@@ -220,3 +224,61 @@ def test_a_systemd_that_does_not_tell_is_no_failure_of_the_application(tmp_path:
     answer = unit(tmp_path, "Failed to connect to bus", 1)
     assert answer == Answer("unknown", "systemd does not tell: Failed to connect to bus")
     assert str(UnitState("active", "running", 0, "")) == "active (running)"
+
+
+@pytest.mark.parametrize(
+    "probe", [units.Unit(UnitProbe("a.service")), Processes(ProcessProbe(), "", "a.service")]
+)
+def test_a_systemd_that_is_silent_is_no_failure_of_the_application(
+    probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(tmp_path / "systemctl", "sleep 30")
+    path = f"{tmp_path}:{PLAIN['PATH']}"
+    monkeypatch.setattr(units, "PLAIN", {**PLAIN, "PATH": path})
+    answer = ask(probe, timeout_s=0.3)
+    assert answer == Answer("unknown", "systemd gave no answer about it within 0.3 s")
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "text"), [(0, "good", ""), (2, "failed", "?CRITICAL"), (127, "failed", "?no")]
+)
+def test_a_plug_in_may_print_what_it_likes(
+    tmp_path: Path, code: int, state: str, text: str
+) -> None:
+    path = script(tmp_path / "check", f"printf '\\0{text[1:]}'; exit {code}")
+    answer = check(path)
+    if code == 127:  # What could not be run says so in this way.
+        assert (answer.state, answer.text) == ("unknown", "it could not be run: no")
+    else:
+        assert (answer.state, answer.text) == (state, text or "?")
+
+
+@pytest.mark.parametrize("letter", ["a", "'", "a=", "1", "a=1,"])
+def test_performance_data_without_end_is_read_at_once(letter: str) -> None:
+    """What tries each end for each beginning would not come back from so much."""
+    assert len(printed(f"x|{letter * 500_000}")[1]) <= 32
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ("FATAL:  sorry, too many clients already", "warning"),
+        ('FATAL:  role "x" does not exist', "warning"),
+        ("ERROR 1040 (HY000): Too many connections", "warning"),
+        ("ERROR 1045 (28000): Access denied for user", "warning"),
+        ("FATAL:  the database system is starting up", "failed"),
+        ("ERROR 2002 (HY000): Can't connect to local server through socket", "failed"),
+    ],
+)
+def test_a_database_that_refuses_this_client_lives(said: str, state: str) -> None:
+    assert judge_sql(Finished(2, said)) == Answer(state, one_line(said))
+
+
+def test_what_cannot_even_be_asked_ends_no_lems(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> socket.socket:
+        raise OSError(97, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", refuses)
+    answer = ask(tcp.Tcp(TcpProbe("::1", 80), 1.0))
+    assert answer.state == "unknown"
+    assert "Address family" in answer.text

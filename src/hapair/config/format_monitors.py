@@ -165,7 +165,7 @@ HTTP_TEXT: Final = Attribute(
 HTTP_DAYS: Final = Attribute(
     "certificate_days",
     kinds.whole(1, 3650),
-    "The certificate has to be valid, and for so many more days.",
+    "The certificate has to be valid; a warning where it is not for so many more days.",
     default_about="it is not looked at",
 )
 HTTP: Final = Element(

@@ -18,7 +18,7 @@ OUTPUT_BYTES_MAX: Final = 1 << 14  # What a program prints beyond this is read a
 CHUNK_BYTES: Final = 1 << 16
 NOT_RUN: Final = 127
 _STREAMS: Final = 3
-_NOT_RUN_SIGN: Final = b"\0"  # No program says this first.
+_NOT_RUN_SIGN: Final = b"\0"  # No program says this first, and ends so.
 _AS_USUAL: Final = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
@@ -30,7 +30,12 @@ class Program:
         self._printed = bytearray()
         self._reading, writing = os.pipe()
         os.set_blocking(self._reading, False)
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            os.close(self._reading)
+            os.close(writing)
+            raise
         if self._pid == 0:
             _become(command, writing)
         os.close(writing)
@@ -68,9 +73,11 @@ class Program:
             self._loop.unwatch(self._reading)
             os.close(self._reading)
         said = bytes(self._printed)
-        why = said[1:].decode() if said.startswith(_NOT_RUN_SIGN) else ""
-        text = said.decode("utf-8", "replace")
-        self.finished = Finished(os.waitstatus_to_exitcode(status), text, why)
+        code = os.waitstatus_to_exitcode(status)
+        text, why = said.decode("utf-8", "replace"), ""
+        if code == NOT_RUN and said.startswith(_NOT_RUN_SIGN):
+            why = text[1:]
+        self.finished = Finished(code, text, why)
         done(self.finished)
 
 

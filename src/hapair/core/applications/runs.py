@@ -32,8 +32,11 @@ def number(state: NodeState, application: str) -> int:
 def begin(turn: Turn, item: Item) -> None:
     """Give the next run its number, if it begins with the start of this item."""
     name = item.application
-    if item.layer is not list(turn.state.items_of(name))[-1].layer:
-        return
+    if item.layer is list(turn.state.items_of(name))[-1].layer:
+        _count(turn, name)
+
+
+def _count(turn: Turn, name: str) -> None:
     others = (each for each in turn.state.stored.runs if each.application != name)
     runs = (*others, RunCount(name, number(turn.state, name) + 1))
     turn.store(runs=tuple(sorted(runs, key=lambda each: each.application)))
@@ -61,6 +64,8 @@ def settle(turn: Turn, reached: Mapping[str, Goal]) -> None:
         if any(each.known is Is.UNKNOWN for each in turn.state.items_of(name).values()):
             continue  # A run that a former daemon began may go on.
         wanted = reached[name] in WATCHED_WITH and _is_up(turn.state, built.application)
+        if wanted and number(turn.state, name) == NOBODY:
+            _count(turn, name)  # Begun before anybody counted, or what was counted is lost.
         run = number(turn.state, name) if wanted else NOBODY
         if turn.state.watched.get(name) != run:
             _say(turn, name, run)

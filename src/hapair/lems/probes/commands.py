@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from hapair.lems.answers import (
@@ -26,7 +27,19 @@ from hapair.model.monitor import CheckProbe, SqlProbe, Trouble
 from hapair.model.ocf import Code
 
 _CHECK_STATES: Final = {0: GOOD, 1: WARNING, 3: UNKNOWN}
-_PERF: Final = re.compile(r"('(?:[^']|'')*'|[^\s=']+)=(-?[0-9.,]+)([A-Za-z%]*)[^\s]*")
+# It begins a word, and no part is without a bound: what plug-ins print is hostile at times.
+_PERF: Final = re.compile(
+    r"(?<!\S)('(?:[^']|''){0,64}'|[^\s=']{1,64})=(-?[0-9.,]{1,32})([A-Za-z%]{0,8})(?=\S*)"
+)
+# A server that says no for these reasons lives: connections or rights are wanting.
+_REFUSED: Final = re.compile(
+    r"too many (clients|connections)|remaining connection slots"
+    r"|(role|user|database) .* does not exist"
+    r"|authentication failed|no password supplied|no pg_hba\.conf entry"
+    r"|^ERROR (1040|1044|1045|1049|1129|1130|1203|1226|1698) ",
+    re.IGNORECASE,
+)
+_PERF_MAX: Final = 32  # More is not told.
 _OCF_WORDS: Final[Mapping[int, str]] = {
     Code.ERROR: "it failed",
     Code.WRONG_ARGUMENTS: "wrong parameters",
@@ -67,8 +80,8 @@ def judge_check(finished: Finished) -> Answer:
     if finished.not_run:
         return unknown(f"it could not be run: {finished.not_run}")
     text, perf = printed(finished.output)
-    if finished.code < 0:
-        return failed(f"it was ended by signal {-finished.code}")
+    if finished.code < 0:  # It found nothing, e.g. because the memory was used up.
+        return unknown(f"it was ended by signal {-finished.code}")
     said = text or (f"it ended with {finished.code}" if finished.code else "")
     return Answer(_CHECK_STATES.get(finished.code, FAILED), said, perf=perf)
 
@@ -79,8 +92,8 @@ def printed(output: str) -> tuple[str, dict[str, str]]:
     text, _, data = first.partition("|")
     _, _, more = "\n".join(rest).partition("|")
     perf = {
-        found[1].strip("'").replace("''", "'"): f"{found[2]}{found[3]}"
-        for found in _PERF.finditer(f"{data} {more}")
+        one_line(found[1].strip("'").replace("''", "'")): f"{found[2]}{found[3]}"
+        for found in islice(_PERF.finditer(f"{data} {more}"), _PERF_MAX)
     }
     return one_line(text), perf
 
@@ -141,4 +154,6 @@ def judge_sql(finished: Finished) -> Answer:
     if finished.not_run:
         return unknown(f"the client could not be run: {finished.not_run}")
     said = one_line(finished.output)
-    return good(f"answered {said}") if finished.code == 0 else failed(said)
+    if finished.code == 0:
+        return good(f"answered {said}")
+    return warning(said) if _REFUSED.search(said) else failed(said)

@@ -42,17 +42,22 @@ class FileSystems:
         """Keep nothing open: it would keep a file system from being unmounted."""
 
     def look(self) -> Answer:
-        """Look at each; the first that failed counts, then the first with a warning."""
+        """Look at each; what another node may mend counts before what travels with the data."""
+        full: Answer | None = None
         warnings: list[Answer] = []
         perf: dict[str, str] = {}
         for mount in self.mounts:
             self._at = mount.mount_point
             answer = self._one(mount)
-            if answer.state == "failed":
+            if answer.state == "failed" and answer.trouble is not Trouble.DATA:
                 return answer
+            if answer.state == "failed":
+                full = full or answer
             perf |= answer.perf
             if answer.state == "warning":
                 warnings.append(answer)
+        if full is not None:
+            return full
         if warnings:
             return Answer("warning", "; ".join(each.text for each in warnings), perf=perf)
         return good(f"{len(self.mounts)} mounted and writable", perf)

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hapair.lems.answers import Answer, Said, failed, good
+from hapair.lems.answers import Answer, Said, failed, good, unknown
 from hapair.lems.loop import boot_s
 from hapair.model.monitor import HttpProbe, Trouble
 
@@ -42,8 +42,13 @@ class Http:
             answer, days = self._answer(begun_s + self.timeout_s)
         except TimeoutError:
             return failed(f"{self.probe.url} gave no answer within {self.timeout_s:g} s")
+        except socket.gaierror as error:  # That is a name server's trouble.
+            return unknown(f"{self.probe.url}: {error.strerror or error}")
         except OSError as error:
-            return failed(f"{self.probe.url}: {error.strerror or error}")
+            # No restart and no move makes a certificate valid.
+            invalid = type(error).__name__ == "SSLCertVerificationError"
+            trouble = Trouble.DATA if invalid else Trouble.PROGRAM
+            return failed(f"{self.probe.url}: {error.strerror or error}", trouble)
         perf = {"time": f"{boot_s() - begun_s:.3f}s", "size": f"{len(answer)}B"}
         return self._judged(answer, days, perf)
 
@@ -57,7 +62,8 @@ class Http:
         if probe.text and probe.text.encode() not in body(answer):
             return failed(f'"{probe.text}" is not in the answer of {probe.url}')
         if days is not None and days < probe.certificate_days:
-            return failed(f"the certificate of {probe.url} is valid for {days} more days")
+            text = f"the certificate of {probe.url} is valid for {days} more days"
+            return Answer("warning", text, perf=perf)
         return good(f"{probe.url} answers {probe.status}", perf)
 
     def _answer(self, until_s: float) -> tuple[bytes, int | None]:
@@ -68,7 +74,7 @@ class Http:
         scheme, host, written, path = found.groups()
         port = int(written or {"http": 80, "https": 443}[scheme])
         name, days = host.strip("[]"), None
-        plain = _connected(_address(name, port), port, until_s - boot_s())
+        plain = _connected(name, port, until_s)
         with closing(plain):
             line: socket.socket = plain
             if scheme == "https":
@@ -91,20 +97,22 @@ class Http:
         return context
 
 
-def _connected(address: str, port: int, timeout_s: float) -> socket.socket:
-    """Return a connection; OSError. ``address`` is one of IPv4 or IPv6."""
-    made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    try:
-        made.settimeout(timeout_s)
-        made.connect((address, port))
-    except OSError:
-        made.close()
-        raise
-    return made
-
-
-def _address(name: str, port: int) -> str:
-    return str(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0][4][0])
+def _connected(name: str, port: int, until_s: float) -> socket.socket:
+    """Return a connection to the first address of the name that answers; OSError of the last."""
+    refused: OSError = OSError(f"{name} has no address")
+    for family, kind, _, _, place in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM):
+        if (left_s := until_s - boot_s()) <= 0:
+            raise TimeoutError
+        made = socket.socket(family, kind)
+        try:
+            made.settimeout(left_s)
+            made.connect(place)
+        except OSError as error:
+            made.close()
+            refused = error
+        else:
+            return made
+    raise refused
 
 
 def _days_left(line: "ssl.SSLSocket") -> int:

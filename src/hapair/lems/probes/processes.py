@@ -29,6 +29,7 @@ class Processes:
     seen: bool = False  # Something lived in the group.
     trouble: Trouble = Trouble.PROGRAM
     _living: dict[int, int] = field(default_factory=dict)  # Descriptor by number, oldest first.
+    _ended: frozenset[int] = frozenset()  # Of a unit: the main processes that ended last.
     _stale: list[int] = field(default_factory=list)  # Descriptors that the loop may still watch.
 
     def ask(self) -> Said:
@@ -60,10 +61,12 @@ class Processes:
         if self._any:
             if state.main == 0:
                 return good(f"{self.unit} is {state}, without a main process")
+            if state.main in self._ended:
+                return failed(f"process {state.main} of {self.unit} has ended", certain=True)
             self._watch([state.main])
         return self.look
 
-    def look(self) -> Answer:
+    def look(self) -> Said:
         if self.unit and self._any:
             return self._main()
         found = self._found()
@@ -88,13 +91,14 @@ class Processes:
                 return found
         return []
 
-    def _main(self) -> Answer:
+    def _main(self) -> Said:
+        """A unit may have another main process, e.g. after an upgrade without a break: ask."""
         for pid, descriptor in self._living.items():
             if not has_ended(descriptor):
                 return self._good(f"process {pid} of {self.unit}")
-        text = f"process {', '.join(map(str, self._living)) or '?'} of {self.unit} has ended"
+        self._ended = frozenset(self._living)
         self._watch([])
-        return failed(text, certain=True)
+        return ask_unit(self.unit, self._of_unit)
 
     def _good(self, text: str) -> Answer:
         return Answer("good", text, living=tuple(self._living.values()))
@@ -106,7 +110,7 @@ class Processes:
 
     def _matches(self, pid: int) -> bool:
         probe = self.probe
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, IndexError):  # A PID file may be empty for a moment.
             if probe.pid_file and int(read(probe.pid_file).split()[0]) != pid:
                 return False
             if probe.name and name_of(pid) != probe.name:

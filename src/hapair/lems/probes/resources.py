@@ -29,7 +29,7 @@ class Resources:
     _pids: frozenset[int] = field(default_factory=frozenset)
 
     def ask(self) -> Said:
-        if self.unit and not Path(self.group).is_dir():
+        if self.unit and not (self.group and Path(self.group).is_dir()):
             return ask_unit(self.unit, self._of_unit)
         return self.look()  # The kernel has all of it in memory.
 
