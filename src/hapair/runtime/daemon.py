@@ -28,6 +28,7 @@ from hapair.runtime.control.alert_desk import AlertDesk
 from hapair.runtime.control.commands import Commands
 from hapair.runtime.control.monitors import MonitorCommands
 from hapair.runtime.control.server import ControlServer
+from hapair.runtime.control.under_way import ProgramsUnderWay
 from hapair.runtime.guardians.host_settings import HostSettings
 from hapair.runtime.guardians.resync_guardian import ResyncGuardian
 from hapair.runtime.guardians.running_options import RunningOptions
@@ -108,6 +109,7 @@ class Daemon:
 
     def __post_init__(self) -> None:
         self._make_lookout()
+        wiring = self.wiring
         self.settings = HostSettings(self.running_node, self.wiring.as_configured, self.journal)
         self.commands = Commands(
             self.running_node,
@@ -118,8 +120,8 @@ class Daemon:
             self._builder(),
             self.settings.alarms,
             watching=self.monitors.of_status,
+            under_way=ProgramsUnderWay(self.running_node, wiring.unit_waits, wiring.clock).look,
         )
-        wiring = self.wiring
         self.alerts = AlertDesk(self.running_node, self.commands.status, self.journal, wiring.clock)
         side = LocalSide(self.running_node, wiring.repair, wiring.clock, self.places.looks)
         self.resolver = SplitBrainResolver(self.running_node, side, self.journal, wiring.clock)

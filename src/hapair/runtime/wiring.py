@@ -30,6 +30,7 @@ from hapair.adapters.network.paths import NetworkPaths
 from hapair.adapters.peerlink import LinkFiles, TlsPeerLink
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
+from hapair.adapters.programs.unit_words import waits_for
 from hapair.adapters.reset import not_a_machine, reset_machine
 from hapair.adapters.shared.names import NamesLoop
 from hapair.adapters.shared.process import ProcessRunner
@@ -82,6 +83,7 @@ class Wiring:
     repair: RepairTools
     as_configured: Callable[[str], Awaitable[NodeFacts | None]]
     grip: Callable[[int], Grip]
+    unit_waits: Callable[[str], Awaitable[str]]  # What the start or stop of a unit waits for.
     group: Callable[[str], str]  # The folder of an application's control group.
     loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
@@ -117,6 +119,7 @@ def wire(places: Places, *, protected: bool) -> Wiring:
         repair=make_repair_tools(places, run),
         as_configured=lambda me: as_configured(places, run, me),
         grip=PidGrip,
+        unit_waits=partial(waits_for, run),
         group=lambda application: str(root_of_applications() / application),
         loop=NamesLoop,
     )

@@ -14,7 +14,7 @@ from hapair.cli.pages.status import (
     Status,
     VolumeStatus,
 )
-from hapair.cli.pages.steps import blocks, next_step
+from hapair.cli.pages.steps import blocks, next_step, under_way_text
 from hapair.cli.screen.terminal import WIDTH, Paint, Style, columns, filled, size_text, span_text
 
 DETAILED_MAX: Final = 6  # With more applications, those without trouble get one line each.
@@ -260,6 +260,8 @@ def _details(page: Page, node: NodeStatus, application: ApplicationStatus) -> It
         rows.append(("monitors", f"{text} (lemsctl {application.name})"))
     if following := next_step(application):
         rows.append(("next", following))
+    if doing := under_way_text(application):
+        rows.append(("program", doing))
     rows += [("blocked", text) for text in blocks(application)]
     for label, text in rows:
         yield from filled(text, f"      {label:<10}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from hapair.cli.pages.status import ApplicationStatus, ItemStatus
-from hapair.cli.screen.terminal import stamp
+from hapair.cli.screen.terminal import span_text, stamp
 
 LAYERS: Final = ("attached", "promoted", "mounted", "addressed", "program")
 NEXT_UP: Final = {
@@ -48,6 +48,17 @@ def _named(items: list[ItemStatus], words: dict[str, str]) -> str:
     item = items[0]
     doing = " (under way)" if item.busy else ""
     return f"{words.get(item.layer, item.layer)} {item.resource}".strip() + doing
+
+
+def under_way_text(application: ApplicationStatus) -> str:
+    """Say how long its program has been started or stopped, and what that waits for."""
+    doing = application.under_way
+    if doing is None:
+        return ""
+    text = (
+        f"{doing.do} goes on for {span_text(doing.since_s)} of at most {span_text(doing.limit_s)}"
+    )
+    return f"{text}: {doing.waits}" if doing.waits else text
 
 
 def blocks(application: ApplicationStatus) -> Iterator[str]:

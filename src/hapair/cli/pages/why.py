@@ -9,7 +9,7 @@ from hapair.cli.pages.attention import owner_view
 from hapair.cli.pages.monitors import WatchStatus, bad_texts, summary
 from hapair.cli.pages.render_status import copies_text, state_text
 from hapair.cli.pages.status import ApplicationStatus, NodeStatus, Status
-from hapair.cli.pages.steps import blocks, next_step
+from hapair.cli.pages.steps import blocks, next_step, under_way_text
 from hapair.cli.screen.reading import Reader
 from hapair.cli.screen.terminal import filled
 from hapair.rpc.messages import JsonObject, RpcError
@@ -98,6 +98,8 @@ def reasons_by_node(answer: JsonObject, local: str) -> Iterator[tuple[str, tuple
 
 def _steps(node: NodeStatus, application: ApplicationStatus) -> Iterator[str]:
     yield from filled(next_step(application) or rest_text(node, application), "  next     ")
+    if doing := under_way_text(application):
+        yield from filled(doing, "  program  ")
     for text in blocks(application):
         yield from filled(text, "  blocked  ")
     for volume in application.volumes:
