@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from hapair.cli.pages.monitors import WatchStatus
 from hapair.cli.pages.status import ApplicationStatus, ItemStatus
 from hapair.cli.screen.terminal import span_text, stamp
 
@@ -81,3 +82,12 @@ def failed_text(application: ApplicationStatus) -> str:
         when = f" ({times}last {stamp(failure.wall_s)})" if failure and failure.wall_s else ""
         nodes.append(f"{node}{when}")
     return f"its last start failed on {' and '.join(nodes)}"
+
+
+def restarts_text(application: ApplicationStatus, watch: WatchStatus) -> str:
+    """Say how often it is restarted here before it moves, and how many of that are left."""
+    here = (each.runs for each in application.failures if each.node == application.owner)
+    left = watch.restarts - sum(here)
+    if watch.restarts == 0:
+        return "a failure moves it at once"
+    return f"{max(left, 0)} of {watch.restarts} restarts here are left before it moves"
