@@ -55,12 +55,17 @@ def dumps(memory: Memory) -> bytes:
     return json.dumps(encode(memory, defaults=False), separators=(",", ":")).encode() + b"\n"
 
 
+def read_memory(content: bytes) -> Memory:
+    """Read what was stored; DamagedError."""
+    return decode(Memory, loads(content))
+
+
 def loads_memory(content: bytes | None) -> Memory:
     """Return what was stored; what cannot be read is begun anew: rather twice than never."""
     if content is None:
         return Memory()
     try:
-        memory = decode(Memory, loads(content))
-    except DamagedError:
+        memory = read_memory(content)
+    except DamagedError:  # It was set aside.
         return Memory()
     return replace(memory, outboxes=tuple(restored(each) for each in memory.outboxes))
