@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hapair.alerts.overs import NONE as NO_OVERS
+from hapair.alerts.overs import Overs
 from hapair.config.codec import DamagedError, decode, encode, loads
 from hapair.core.alerts.book import Book
 from hapair.core.alerts.happened import Failover, Told
@@ -35,6 +37,7 @@ class Memory:
     failover: Failover = NO_FAILOVER
     outboxes: tuple[Outbox, ...] = ()
     sent: tuple[Sent, ...] = ()
+    overs: Overs = NO_OVERS
 
     def outbox(self, receiver: str) -> Outbox:
         found = (each for each in self.outboxes if each.receiver == receiver)
