@@ -22,11 +22,13 @@ from hapair.cli.pages.resync import rates
 from hapair.cli.pages.status import Status, read_status
 from hapair.cli.screen.output import NobodyReadsError, Output, print_on
 from hapair.cli.screen.terminal import HOME_AND_CLEAR, Paint, harmless, paint_for
+from hapair.model.timeline import Happening
 from hapair.rpc.client import call, not_understood, patience_s
 from hapair.rpc.messages import DaemonDown, JsonObject, Progress
 
 RETRY_S: Final = 1.0
 RATE_WINDOW_S: Final = 2.0
+TROUBLES_S: Final = 5.0
 
 Show = Callable[[str], None]
 
@@ -41,6 +43,8 @@ class Watcher:
     sampled: Status | None = None
     sampled_at_s: float = 0.0
     rates: dict[str, float] = field(default_factory=dict)
+    troubles: tuple[Happening, ...] = ()
+    asked_at_s: float = float("-inf")  # About what went wrong.
 
     def take(self, progress: Progress) -> None:
         if progress.status is not None:
@@ -60,8 +64,15 @@ class Watcher:
 
     def _lines(self, page: Page, paint: Paint) -> Iterator[str]:
         if self.name:
-            return one_lines(page, self.name, troubles_of(self.name), paint)
+            self._ask_troubles()
+            return one_lines(page, self.name, self.troubles, paint)
         return iter(page_lines(page, paint))
+
+    def _ask_troubles(self) -> None:
+        """Ask about the history now and then: it is long, and pages come twice a second."""
+        now_s = time.monotonic()
+        if now_s - self.asked_at_s >= TROUBLES_S:
+            self.troubles, self.asked_at_s = troubles_of(self.name), now_s
 
     def take_silence(self, down: DaemonDown) -> None:
         if self.as_json:
