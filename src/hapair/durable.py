@@ -1,7 +1,8 @@
 """Files that must survive a power cut; for every layer that writes some."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
@@ -38,3 +39,44 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def set_aside(file: Path) -> Path:
+    """Rename a file so that nothing takes it for what it was, or overwrites it; OSError.
+
+    Returns its new place.
+    """
+    stamp = time.strftime("%Y%m%d_%H%M%S")
+    aside = file.with_name(f"{file.name}.aside_{stamp}")
+    file.rename(aside)
+    sync_folder(file.parent)
+    return aside
+
+
+def set_aside_unreadable(
+    folder: Path, readers: Mapping[str, Callable[[bytes], object]], tell: Callable[[str], None]
+) -> None:
+    """Set aside, before anybody overwrites it, what its reader refuses with a ValueError.
+
+    ``readers`` has patterns of names. What is damaged, or of a newer version, may hold what only a
+    person knows how to mend. ``tell`` gets a text for each.
+    """
+    for pattern, read in readers.items():
+        for file in sorted(folder.glob(pattern)):
+            try:
+                read(file.read_bytes())
+            except OSError:  # Who needs it will find that out.
+                continue
+            except ValueError as error:
+                tell(f"{file} cannot be read ({error}): what it held is not used. {_kept(file)}")
+
+
+def _kept(file: Path) -> str:
+    try:
+        aside = set_aside(file)
+    except OSError as error:
+        return f"It cannot be renamed either ({error.strerror}): copy it before it is overwritten"
+    return (
+        f"It is kept as {aside}: where a newer version of hapair wrote it, install that one again,"
+        " stop its services and rename it back; else remove it"
+    )

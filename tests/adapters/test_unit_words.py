@@ -113,12 +113,24 @@ QUEUED: Final = (
         ),
         (STARTING.format("mounting", "", 0, ""), "orders.service waits (mounting)"),
         (QUEUED, "orders.service waits for srv-orders.mount"),
-        ("ActiveState=active\nJob=812\n", ""),
+        (
+            "ActiveState=deactivating\nSubState=stop\nType=notify\nControlPID=78\nJob=812\n",
+            "orders.service waits for its ExecStop=, process 78",
+        ),
+        (
+            "ActiveState=deactivating\nSubState=stop-sigterm\nStatusText=x\n",
+            "orders.service waits for its processes to end, which were sent SIGTERM; it says: x",
+        ),
+        (
+            "ActiveState=active\nJob=812\nAfter=basic.target\nBefore=srv-orders.mount\n",
+            "orders.service waits for srv-orders.mount",
+        ),
+        ("ActiveState=active\nJob=0\n", ""),
         ("ActiveState=inactive\nJob=0\n", ""),
         ("", ""),
     ],
 )
-async def test_what_a_start_waits_for_can_be_asked(shown: str, words: str) -> None:
+async def test_what_a_start_or_a_stop_waits_for_can_be_asked(shown: str, words: str) -> None:
     jobs = "811 srv-orders.mount start running\n812 orders.service start waiting\n"
     assert await waits_for(systemd(shown, jobs=jobs), NAME) == words
 

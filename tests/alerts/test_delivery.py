@@ -202,6 +202,42 @@ def test_no_error_shows_a_secret(means: Means, tmp_path: Path) -> None:
     assert server.posts == []
 
 
+def in_file(place: str, url: str) -> Receiver:
+    Path(place).write_text(f"{url}\n")
+    return Receiver("chat", Method.WEBHOOK, url_file=place)
+
+
+def test_a_url_can_stand_in_a_file(means: Means, tls: ssl.SSLContext, secret: str) -> None:
+    with web(tls) as server:
+        url = f"https://localhost:{server.server_port}/T0/B1/xyz?token=1"
+        assert outcome(in_file(secret, url), means) == ""
+        ((path, _, _),) = server.posts
+        assert path == "/T0/B1/xyz?token=1"
+        server.status = 403
+        assert "xyz" not in (said := outcome(in_file(secret, url), means))
+        assert "answered 403" in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://x/xyz", "https://xyz:xyz@x/", "https:///xyz", "https://x:99999/xyz", "https://[xyz/",
+     "https://x/xyz y", "https://x/xyzü", "xyz"],
+)  # fmt: skip
+def test_a_file_that_holds_no_url_of_https_is_named_and_not_shown(
+    url: str, means: Means, secret: str
+) -> None:
+    said = outcome(in_file(secret, url), means)
+    assert said == f"{secret} holds no URL of https, or a user's name in it"
+
+
+def test_a_file_of_a_url_that_others_may_read_is_not_used(means: Means, secret: str) -> None:
+    receiver = in_file(secret, "https://x/xyz")
+    Path(secret).chmod(0o640)
+    said = outcome(receiver, means)
+    assert "others may read" in said
+    assert "xyz" not in said
+
+
 def test_a_secret_that_others_may_read_is_not_used(means: Means, secret: str) -> None:
     Path(secret).chmod(0o644)
     receiver = mail(25, security=Security.TLS, user="me", secret=secret)

@@ -49,6 +49,7 @@ class World:
     """A daemon that answers what the test says, and receivers that take it or not."""
 
     storage: FileStorage
+    name: str = "node1"
     clock: Clock = field(default_factory=Clock)
     status: JsonObject = field(default_factory=situations.status)
     lines: list[Happening] = field(default_factory=list)
@@ -72,7 +73,7 @@ class World:
             self.storage,
             self.clock,
             self._begin,
-            "node1",
+            self.name,
             lambda _: None,
         )
 
@@ -92,7 +93,7 @@ class World:
         newest = max((each.number for each in self.lines), default=0)
         orders, self.orders = self.orders, []
         return {
-            "node": "node1",
+            "node": self.name,
             "status": self.status,
             "events": [happening_object(each) for each in fresh],
             "newest": newest,
@@ -136,6 +137,49 @@ def test_what_clstat_shows_is_told_once_and_that_it_is_over(world: World) -> Non
     world.status = situations.status()
     world.pass_rounds(60)
     assert world.told("admins") == begun + [Kind.OVER] * len(begun)
+
+
+def test_what_the_other_node_told_to_be_over_meanwhile_is_not_told_again(
+    world: World, tmp_path: Path
+) -> None:
+    """FAIL: the node that comes back from its reboot tells "over" once more."""
+    (tmp_path / "other").mkdir()
+    other = World(FileStorage(tmp_path / "other"), "node2")
+    world.status = other.status = situations.failed()
+    for _ in range(60):
+        world.pass_rounds(1)
+        other.there, world.there = world.board, other.board
+        other.pass_rounds(1)
+    begun = world.told("admins")
+    assert begun
+    assert other.told("admins") == []
+    other.there, other.status = None, situations.status()  # node1 is away, and it is over.
+    other.pass_rounds(60)
+    assert other.told("admins") == [Kind.OVER] * len(begun)
+    world.status, world.there = situations.status(), other.board
+    world.clock.now_s = other.clock.now_s
+    world.start()
+    for _ in range(60):
+        world.pass_rounds(1)
+        other.there, world.there = world.board, other.board
+        other.pass_rounds(1)
+    assert world.told("admins") == begun
+    world.status = situations.failed()  # And what comes back is told, and its end, too.
+    world.pass_rounds(60)
+    world.status = situations.status()
+    world.pass_rounds(60)
+    assert world.told("admins") == [*begun, *begun, *[Kind.OVER] * len(begun)]
+
+
+@pytest.mark.parametrize("there", [None, {}, {"overs": 7}, {"overs": {"each": [{"number": "x"}]}}])
+def test_who_hears_nothing_of_it_tells_that_it_is_over(world: World, there: object) -> None:
+    world.status = situations.failed()
+    world.pass_rounds(60)
+    begun = world.told("admins")
+    world.status, world.there = situations.status(), there
+    world.start()
+    world.pass_rounds(60)
+    assert world.told("admins") == [*begun, *[Kind.OVER] * len(begun)]
 
 
 def test_what_the_other_node_has_told_is_not_told_here(world: World, tmp_path: Path) -> None:

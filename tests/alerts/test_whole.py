@@ -91,6 +91,17 @@ def test_it_ends_at_once_where_nobody_is_named(tmp_path: Path) -> None:
         assert process.returncode == 0
 
 
+def test_a_memory_that_cannot_be_read_is_kept_and_told(tmp_path: Path) -> None:
+    memory = tmp_path / "var/lib/hapair"
+    memory.mkdir(parents=True)
+    (memory / "alerts.json").write_bytes(b'{"format": 99}')
+    with start(tmp_path) as process:
+        _, errors = process.ended()
+    assert [file.read_bytes() for file in memory.glob("alerts.json.aside_*")] == [b'{"format": 99}']
+    assert errors.startswith(f"hapair-alerts: {memory}/alerts.json cannot be read")
+    assert errors.count("\n") == 1
+
+
 def test_a_configuration_that_cannot_be_read_leaves_the_former_one(tmp_path: Path) -> None:
     built = configured("http://x/")
     file = lay(tmp_path, built)

@@ -45,7 +45,6 @@ REPLACES: Final = {
     "src/hapair/adapters/shared/reserved.py": "the same, with room kept for it",
     "src/hapair/durable.py": "the one way to do it",
     "src/hapair/runtime/history/journal_log.py": "the history, which is for people, is turned over",
-    "src/hapair/runtime/jobs/unfinished.py": "it is renamed, and the folder synchronised",
     "src/hapair/witness/tls.py": "openssl writes the files; they and the folder are synchronised",
 }
 WRITES: Final = {

@@ -21,7 +21,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "runtime": {"model", "durable", "config", "core", "ports", "adapters", "rpc"},
     "lems": {"model", "config", "adapters"},
     "cli": {"model", "config", "core", "migrate", "rpc", "runtime"},
-    "alerts": {"model", "config", "core", "ports", "adapters", "rpc", "cli"},
+    "alerts": {"model", "durable", "config", "core", "ports", "adapters", "rpc", "cli"},
     "web": {"model", "rpc"},
     "witness": {"model", "durable", "rpc", "cli"},
 }

@@ -249,6 +249,21 @@ def resync() -> JsonObject:
     )
 
 
+def starting() -> JsonObject:
+    """The program takes long to start."""
+    slow = application(
+        phase="starting",
+        items=items("addressed"),
+        under_way={
+            "do": "start",
+            "since_s": 12.4,
+            "limit_s": 300.0,
+            "waits": "orders.service waits for its ExecStartPre=, process 4711",
+        },
+    )
+    return status(node("node1", applications=[slow]))
+
+
 def stuck() -> JsonObject:
     """The application cannot be stopped."""
     held = application(
@@ -337,6 +352,7 @@ SITUATIONS = {
     "peer_lost": peer_lost,
     "cut": cut,
     "resync": resync,
+    "starting": starting,
     "stuck": stuck,
     "failed": failed,
     "drifted": drifted,

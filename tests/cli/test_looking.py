@@ -27,6 +27,7 @@ CODES = {
     "healthy": ExitCode.DONE,
     "resync": ExitCode.DONE,
     "many": ExitCode.DONE,
+    "starting": ExitCode.DONE,
     "halted": ExitCode.NOT_NOW,
 }
 

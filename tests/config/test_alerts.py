@@ -63,6 +63,13 @@ def test_what_is_written_otherwise_is_read_so() -> None:
     assert (mail.to, mail.server, mail.sender) == ("a@x.net b@y", "localhost:25", "h@z")
 
 
+def test_a_url_that_is_a_secret_stands_in_a_file_that_clbuild_looks_after() -> None:
+    told = with_alerts('<alerts><webhook name="a" url-file="/etc/hapair/chat.url"/></alerts>')
+    (receiver,) = told.alerts.receivers
+    assert (receiver.to, receiver.url_file) == ("", "/etc/hapair/chat.url")
+    assert secret_files(told) == ("/etc/hapair/chat.url",)
+
+
 def test_an_older_version_sees_nothing_of_alerts_as_long_as_nobody_uses_them() -> None:
     assert "alerts" not in json.loads(dumps(BUILT))["built"]["cluster"]
     used = replace(

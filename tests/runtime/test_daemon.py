@@ -70,6 +70,9 @@ class House:
         async def run(*_: object, **__: object) -> Finished | TimedOut:
             return Finished(127, "", "not in tests")
 
+        async def unit_waits(_: str) -> str:
+            return ""
+
         async def as_configured(_: str) -> NodeFacts | None:
             return None
 
@@ -93,6 +96,7 @@ class House:
             repair=RepairTools(FakeLogicalVolumes(), FakeConnections(), FakeLooks(), FakeFiles()),
             as_configured=as_configured,
             grip=FakeGrip,
+            unit_waits=unit_waits,
             group=lambda name: f"/groups/{name}",
         )
 

@@ -1,6 +1,7 @@
 """lemsctl on two daemons: what it changes holds on both, and is kept."""
 
 import asyncio
+import json
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,6 @@ from hapair.runtime.lems.changes import Changes
 from hapair.runtime.lems.kept import FILE, Kept, read_kept
 from hapair.runtime.lems.lookout import Lookout
 from hapair.runtime.verbs import Call
-from tests.runtime.conftest import names
 from tests.runtime.pair import Side, Two, formed, without_data
 from tests.runtime.virtual_time import virtually
 
@@ -59,7 +59,7 @@ def desk(side: Side) -> Desk:
         side.clock,
         journal,
         lambda: side.running.peer,
-        read_kept(side.stored.get(FILE), journal),
+        side.stored.get(FILE),
     )
     events: list[Event] = []
     lookout = Lookout(
@@ -109,9 +109,7 @@ async def test_what_is_changed_on_one_node_holds_on_both_and_is_kept(tmp_path: P
     assert await first.names() == await second.names() == ["process", "deep"]
     assert first.refreshed == second.refreshed == 3
     assert pair["node1"].stored[FILE] == pair["node2"].stored[FILE]
-    journal = pair["node1"].journal
-    assert journal is not None
-    assert read_kept(pair["node1"].stored[FILE], journal) == first.kept.each
+    assert read_kept(pair["node1"].stored[FILE]) == first.kept.each
     pair.end()
 
 
@@ -223,13 +221,29 @@ async def test_a_full_disk_refuses_a_change(tmp_path: Path) -> None:
 
 
 @virtually
-async def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+async def test_what_a_newer_version_knows_more_of_a_change_stays_in_the_file(
+    tmp_path: Path,
+) -> None:
     pair, first, _ = await desks(tmp_path)
-    journal = pair["node1"].journal
-    assert journal is not None
-    assert read_kept(b"no JSON", journal) == {}
-    assert names(journal)[-1] == "monitors-lost"
+    await first.change("halt", "port")
+    lies = json.loads(pair["node1"].stored[FILE])
+    lies["applications"][0]["novelty"] = "of tomorrow"
+    pair["node1"].stored[FILE] = json.dumps(lies).encode()
+    first = desk(pair["node1"])
+    await first.change("resume", "port")
+    (orders,) = json.loads(pair["node1"].stored[FILE])["applications"]
+    assert (orders["novelty"], orders["halted"]) == ("of tomorrow", [])
+    pair.end()
+
+
+@virtually
+async def test_a_file_that_cannot_be_read_counts_as_empty(tmp_path: Path) -> None:
+    pair, _, _ = await desks(tmp_path)
+    pair["node1"].stored[FILE] = b"no JSON"
+    first = desk(pair["node1"])
     assert first.kept.of("orders") == Changes("orders")
+    await first.change("halt", "port")
+    assert read_kept(pair["node1"].stored[FILE]) == first.kept.each
     pair.end()
 
 

@@ -17,9 +17,11 @@ from hapair.adapters.alerts.means import Means
 from hapair.adapters.alerts.sending import begin
 from hapair.adapters.clock import SystemClock
 from hapair.adapters.files import FileStorage
+from hapair.alerts.memory import FILE, read_memory
 from hapair.alerts.process import Process
 from hapair.config.built_json import loads
 from hapair.config.codec import DamagedError
+from hapair.durable import set_aside_unreadable
 from hapair.model.built import Built
 from hapair.rpc.client import ROOT_VARIABLE, call
 from hapair.rpc.messages import ExitCode, JsonObject
@@ -79,8 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         memory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        sys.stderr.write(f"hapair-alerts: {error.filename}: {error.strerror}; root starts it\n")
+        _tell(f"{error.filename}: {error.strerror}; root starts it")
         return int(ExitCode.REFUSED)
+    set_aside_unreadable(memory, {FILE: read_memory}, _tell)
     Process(
         Configuration(root / "etc/cluster/built/built.json"),
         ask,
@@ -90,6 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         socket.gethostname(),
     ).run()
     return int(ExitCode.DONE)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"hapair-alerts: {text}\n")
 
 
 if __name__ == "__main__":

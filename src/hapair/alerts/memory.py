@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hapair.alerts.overs import NONE as NO_OVERS
+from hapair.alerts.overs import Overs
 from hapair.config.codec import DamagedError, decode, encode, loads
 from hapair.core.alerts.book import Book
 from hapair.core.alerts.happened import Failover, Told
@@ -35,6 +37,7 @@ class Memory:
     failover: Failover = NO_FAILOVER
     outboxes: tuple[Outbox, ...] = ()
     sent: tuple[Sent, ...] = ()
+    overs: Overs = NO_OVERS
 
     def outbox(self, receiver: str) -> Outbox:
         found = (each for each in self.outboxes if each.receiver == receiver)
@@ -55,12 +58,17 @@ def dumps(memory: Memory) -> bytes:
     return json.dumps(encode(memory, defaults=False), separators=(",", ":")).encode() + b"\n"
 
 
+def read_memory(content: bytes) -> Memory:
+    """Read what was stored; DamagedError."""
+    return decode(Memory, loads(content))
+
+
 def loads_memory(content: bytes | None) -> Memory:
     """Return what was stored; what cannot be read is begun anew: rather twice than never."""
     if content is None:
         return Memory()
     try:
-        memory = decode(Memory, loads(content))
-    except DamagedError:
+        memory = read_memory(content)
+    except DamagedError:  # It was set aside.
         return Memory()
     return replace(memory, outboxes=tuple(restored(each) for each in memory.outboxes))

@@ -8,10 +8,11 @@ from typing import Final
 
 from hapair.alerts.memory import FILE, Memory, Sent, dumps, loads_memory
 from hapair.alerts.orders import Orders
+from hapair.alerts.overs import overs_of, without_told
 from hapair.alerts.postman import Begin, Postman
 from hapair.alerts.sight import BEGINNINGS, causes_of, last_steps, lines_of, opens_of
 from hapair.config.codec import encode
-from hapair.core.alerts.book import Book, Cause, Sight, decide
+from hapair.core.alerts.book import Book, Cause, Sight, decide, number_of
 from hapair.core.alerts.happened import follow, tell
 from hapair.model.alerts import Letter, Level, Message
 from hapair.model.built import Built
@@ -46,6 +47,7 @@ class Process:
     _orders: Orders = field(init=False)
     _stored: bytes = b""
     _seen: tuple[Cause, ...] = ()
+    _before: set[int] = field(default_factory=set)  # What an earlier process told, not seen since.
     _down_since_s: float | None = None
 
     def __post_init__(self) -> None:
@@ -53,6 +55,7 @@ class Process:
         with suppress(OSError):
             content = self.storage.load(FILE)
         self.memory = loads_memory(content)
+        self._before = {each.number for each in self.memory.book.opens if each.told_by}
         self._postman = Postman(self.begin, self.clock)
         self._orders = Orders(self.begin, self.clock)
 
@@ -126,6 +129,7 @@ class Process:
     def _board_of(self, book: Book, sent: tuple[Sent, ...]) -> JsonObject:
         return {
             "book": encode(book, defaults=False),
+            "overs": encode(self.memory.overs),
             "receivers": [
                 {
                     "receiver": each.receiver,
@@ -172,8 +176,10 @@ class Process:
             theirs=opens_of(answer.get("peer")),
             repeat_s=built.cluster.alerts.repeat_s,
         )
-        book, messages = decide(self.memory.book, sight)
-        self.memory = replace(self.memory, book=book)
+        self._before -= {number_of(cause.key) for cause in sight.seen}
+        known = without_told(self.memory.book, overs_of(answer.get("peer")), self._before)
+        book, messages = decide(known, sight)
+        self.memory = replace(self.memory, book=book, overs=self.memory.overs.with_told(messages))
         return messages
 
     def _known(self) -> tuple[Cause, ...]:

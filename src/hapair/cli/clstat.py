@@ -14,7 +14,7 @@ from hapair.cli.pages.resync import measured_rates
 from hapair.cli.pages.status import Status, read_status
 from hapair.cli.screen import parsers
 from hapair.cli.screen.terminal import paint_for
-from hapair.rpc.messages import DaemonDown, JsonObject
+from hapair.rpc.messages import DaemonDown, JsonObject, RpcError
 
 MEMBERS: Final = ("together", "alone", "cut")
 
@@ -30,6 +30,9 @@ PAGE: Final = parsers.Page(
         down, the page says so and shows what the files and the kernel tell. It needs neither an
         unchanged clconf.xml nor any at all. Root and the members of the group hapair may use it.
 
+        clstat APP shows one application alone, and more of it: all of its addresses, volumes and
+        monitors, how often it failed on each node, and what went wrong with it of late.
+
         --why explains one application: every table of decisions with the row that holds now,
         what happens next and what blocks it.
     """,
@@ -39,6 +42,7 @@ PAGE: Final = parsers.Page(
     ),
     examples=(
         parsers.Example("clstat", "the page, once"),
+        parsers.Example("clstat orders", "what is known of orders alone"),
         parsers.Example("clstat --watch", "the page, kept current until Ctrl-C"),
         parsers.Example("clstat --why orders", "why orders runs where it runs, or why it does not"),
         parsers.Example("clstat --json | jq .findings", "what needs a person, for monitoring"),
@@ -46,7 +50,7 @@ PAGE: Final = parsers.Page(
     exits=(
         (int(ExitCode.DONE), "the cluster is formed and nothing needs a person"),
         (int(ExitCode.REFUSED), "refused, for example because you are not in the group hapair"),
-        (int(ExitCode.USAGE), "wrong arguments, or there is no such application (--why)"),
+        (int(ExitCode.USAGE), "wrong arguments, or there is no such application"),
         (
             int(ExitCode.NOT_NOW),
             "the daemon does not answer, or this node is not in a formed cluster",
@@ -65,14 +69,10 @@ PAGE: Final = parsers.Page(
 
 def parser() -> argparse.ArgumentParser:
     made = parsers.make_parser(PAGE)
-    what = made.add_mutually_exclusive_group()
-    what.add_argument("--watch", action="store_true", help="keep the page current until Ctrl-C")
-    what.add_argument(
-        "--why",
-        dest="application",
-        metavar="APP",
-        help="explain the decisions about one application",
-    )
+    parsers.add_application(made, "show this application alone", optional=True)
+    made.add_argument("--watch", action="store_true", help="keep the page current until Ctrl-C")
+    made.add_argument("--why", action="store_true", help="explain the decisions about APP")
+    made.refuse_beside("--why", ("--watch",), "it explains once")
     parsers.add_json(made, "print the state as JSON; with --watch one object per line")
     return made
 
@@ -89,9 +89,8 @@ def exit_code(status: Status, found: tuple[Finding, ...]) -> int:
     return int(ExitCode.DONE if formed else ExitCode.NOT_NOW)
 
 
-def json_content(answer: JsonObject, status: Status) -> JsonObject:
+def json_content(answer: JsonObject, status: Status, found: tuple[Finding, ...]) -> JsonObject:
     """Return what --json prints; its fields are documented in docs/reference/json.md."""
-    found = findings(status)
     return {
         "daemon": "up",
         "exit_code": exit_code(status, found),
@@ -108,33 +107,61 @@ def json_content(answer: JsonObject, status: Status) -> JsonObject:
     }
 
 
-def show_page(*, as_json: bool) -> int:
+def show_page(name: str, *, as_json: bool) -> int:
+    """Show the page, of one application if it is named."""
     try:
         answer, status = ask_both()
     except DaemonDown as down:
         from hapair.cli.pages.offline import show_offline  # noqa: PLC0415 - only when it is needed
 
-        return show_offline(down, as_json=as_json)
+        return show_offline(down, name, as_json=as_json)
+    if name:
+        return show_one(answer, status, name, as_json=as_json)
     found = findings(status)
     if as_json:
-        print_json(json_content(answer, status))
+        print_json(json_content(answer, status, found))
         return exit_code(status, found)
-    rates = measured_rates(status, lambda: ask_both()[1])
-    page = Page(status, found, time.strftime("%Y-%m-%d %H:%M:%S"), rates)
+    page = made_page(status, found)
     print("\n".join(page_lines(page, paint_for(sys.stdout))))
     return exit_code(status, found)
 
 
+def made_page(status: Status, found: tuple[Finding, ...]) -> Page:
+    rates = measured_rates(status, lambda: ask_both()[1])
+    return Page(status, found, time.strftime("%Y-%m-%d %H:%M:%S"), rates)
+
+
+def show_one(answer: JsonObject, status: Status, name: str, *, as_json: bool) -> int:
+    from hapair.cli.pages import one_application as one  # noqa: PLC0415 - only when it is needed
+
+    found = one.findings_of(status, name)
+    troubles = one.troubles_of(name)
+    if as_json:
+        content = json_content(one.narrowed(answer, name), status, found)
+        print_json({**content, "history": one.history_objects(troubles)})
+    else:
+        lines = one.one_lines(made_page(status, found), name, troubles, paint_for(sys.stdout))
+        print("\n".join(lines))
+    return exit_code(status, found)
+
+
 def body(options: argparse.Namespace) -> int:
-    if options.application:
+    name = options.application or ""
+    if options.why:
         from hapair.cli.pages.why import show_why  # noqa: PLC0415 - only when it is needed
 
-        return show_why(options.application, as_json=options.json)
+        if not name:
+            raise RpcError(
+                "--why needs the application that it explains",
+                "for example: clstat --why orders; clstat lists them",
+                exit_code=ExitCode.USAGE,
+            )
+        return show_why(name, as_json=options.json)
     if options.watch:
         from hapair.cli.pages.watching import watch  # noqa: PLC0415 - only when it is needed
 
-        return watch(as_json=options.json)
-    return show_page(as_json=options.json)
+        return watch(name, as_json=options.json)
+    return show_page(name, as_json=options.json)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -41,6 +41,7 @@ SPECIAL_TARGETS: Final = frozenset(
      "kexec", "local-fs", "multi-user", "network", "poweroff", "reboot", "remote-fs", "rescue",
      "shutdown", "sleep", "soft-reboot", "suspend", "sysinit", "umount"}
 )  # fmt: skip
+DEMANDS: Final = ("after", "with", "apart-from")
 PREFERRED: Final = "preferred"  # A key of Reading.places, as are the ones that functions make.
 
 
@@ -63,6 +64,10 @@ def volume_group_key(name: str) -> str:
 
 def network_key(name: str) -> str:
     return f"network {name}"
+
+
+def demand_key(demand: str, name: str) -> str:
+    return f"{demand} {name}"
 
 
 def address_key(service: ServiceAddress) -> str:
@@ -212,6 +217,9 @@ def _places(root: Node) -> Mapping[str, int]:
         places[volume_group_key(must(node, fmt.VOLUME_GROUP_NAME))] = node.line
     for node in root.named("network"):
         places[network_key(must(node, fmt.NETWORK_NAME))] = node.line
+    for demand in DEMANDS:
+        for node in root.named(demand):
+            places[demand_key(demand, must(node, fmt.OTHER))] = node.line
     return places | {address_key(service): line for service, line in _addresses(root)}
 
 

@@ -44,6 +44,10 @@ def _check_mail(node: Node, complaints: Complaints) -> None:
 
 def _check_webhook(node: Node, complaints: Complaints) -> None:
     url = value_of(node, fmt.WEBHOOK_URL)
+    if ("url" in node.attributes) == ("url-file" in node.attributes):
+        what = "it has both a url and a url-file" if "url" in node.attributes else "it has no url"
+        mend = 'write either url="https://..." or url-file="/etc/hapair/chat.url"'
+        complaints.error(node.line, "<webhook> url", what, mend)
     if "secret" in node.attributes and url is not None and url.startswith("http:"):
         what = "the secret would cross the network readable for everybody"
         complaints.error(node.line_of("url"), "<webhook> url", what, "write https://")
@@ -73,6 +77,7 @@ def _receivers(alerts: Node) -> Iterator[Receiver]:
             security=Security(must(node, fmt.MAIL_SECURITY)) if of_mail else Security.NONE,
             user=value_of(node, fmt.MAIL_USER) or "",
             header=header,
+            url_file=value_of(node, fmt.WEBHOOK_URL_FILE) or "" if method is Method.WEBHOOK else "",
             carrier=Carrier(must(node, fmt.SYSLOG_CARRIER)) if of_syslog else Carrier.UDP,
         )
 
@@ -84,7 +89,7 @@ def _to(node: Node, method: Method) -> str:
         case Method.MAIL:
             return must(node, fmt.MAIL_TO)
         case Method.WEBHOOK:
-            return must(node, fmt.WEBHOOK_URL)
+            return value_of(node, fmt.WEBHOOK_URL) or ""
         case Method.SYSLOG:
             return value_of(node, fmt.SYSLOG_TO) or ""
         case Method.TRAP:

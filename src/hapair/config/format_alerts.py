@@ -106,7 +106,13 @@ MAIL: Final = Element(
     (NAME, MAIL_TO, MAIL_SERVER, MAIL_SENDER, MAIL_SECURITY, MAIL_USER, SECRET, FROM, TIMEOUT),
     example='<mail name="admins" to="admin@example.net"/>',
 )
-WEBHOOK_URL: Final = Attribute("url", URL, "Where to.", required=True)
+WEBHOOK_URL: Final = Attribute("url", URL, "Where to. Either this or `url-file`.")
+WEBHOOK_URL_FILE: Final = Attribute(
+    "url-file",
+    kinds.absolute_path(),
+    "A file that holds the URL, of https, where the URL itself is a secret; on both nodes, "
+    "readable by root only.",
+)
 WEBHOOK_HEADER: Final = Attribute(
     "header", HEADER_NAME, "The header whose value is the `secret`.", default="Authorization"
 )
@@ -114,7 +120,7 @@ WEBHOOK: Final = Element(
     "webhook",
     "Posts the letter as JSON. An answer 2xx: it is told; anything else: it is tried again. "
     "Redirections are not followed.",
-    (NAME, WEBHOOK_URL, WEBHOOK_HEADER, SECRET, FROM, TIMEOUT),
+    (NAME, WEBHOOK_URL, WEBHOOK_URL_FILE, WEBHOOK_HEADER, SECRET, FROM, TIMEOUT),
     example='<webhook name="chat" url="https://hooks.example.net/alerts"/>',
 )
 SYSLOG_TO: Final = Attribute(

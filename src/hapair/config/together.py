@@ -6,7 +6,14 @@ from ipaddress import ip_interface
 from typing import Final
 
 from hapair.config.addresses import reserved_in
-from hapair.config.appconf import PREFERRED, address_key, network_key, volume_group_key
+from hapair.config.appconf import (
+    DEMANDS,
+    PREFERRED,
+    address_key,
+    demand_key,
+    network_key,
+    volume_group_key,
+)
 from hapair.config.complaints import did_you_mean, nearest
 from hapair.config.document import shown
 from hapair.model.application import Application, ServiceAddress, Unit
@@ -65,6 +72,40 @@ def _mend_name(name: str, known: tuple[str, ...]) -> str:
     if near := nearest(name, known):
         return f'did you mean "{near}"?'
     return f"write /etc/cluster/{name}/appconf.xml first, or remove the name"
+
+
+def check_demands(
+    application: Application,
+    built: tuple[str, ...],
+    written: tuple[str, ...],
+    places: Mapping[str, str],
+) -> tuple[Problem, ...]:
+    """Warn of names of others that are not built: until they are, nothing is demanded of them.
+
+    ``written`` are the applications that have an appconf.xml; ``places`` is Reading.places.
+    """
+    each = (application.after, application.with_, application.apart_from)
+    return tuple(
+        Problem(
+            places.get(demand_key(demand, name), f"{application.name}/appconf.xml"),
+            f"<{demand}>",
+            f"no application {shown(name)} is built: until it is, this demands nothing",
+            _mend_demand(application.name, name, built, written),
+            warning=True,
+        )
+        for demand, names in zip(DEMANDS, each, strict=True)
+        for name in names
+        if name not in (*built, application.name)
+    )
+
+
+def _mend_demand(me: str, name: str, built: tuple[str, ...], written: tuple[str, ...]) -> str:
+    if name in written:
+        return f"build it as well: clbuildapp {name}"
+    others = tuple(each for each in dict.fromkeys((*built, *written)) if each != me)
+    if near := nearest(name, others):
+        return f'did you mean "{near}"?'
+    return f"write its name as in its appconf.xml (known: {', '.join(others) or 'none'})"
 
 
 def in_subnets(cluster: Cluster, application: Application) -> Application:

@@ -30,7 +30,11 @@ def named_like_a_secret(parameter: str) -> bool:
 def secret_files(cluster: Cluster) -> tuple[str, ...]:
     """Return the files that hold values of parameters, or what receivers of alerts ask for."""
     values = [value for method in cluster.fence_methods for _, value in method.parameters]
-    files = [*map(file_of, values), *(each.secret for each in cluster.alerts.receivers)]
+    told = cluster.alerts.receivers
+    files = [
+        *map(file_of, values),
+        *(file for each in told for file in (each.secret, each.url_file)),
+    ]
     return tuple(dict.fromkeys(file for file in files if file))
 
 

@@ -6,6 +6,7 @@ again, applications go on), 1 when it may not run here, 2 for wrong arguments.
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ from hapair.config.codec import DamagedError, NewerFormatError
 from hapair.core.words.effects import Severity, Watch
 from hapair.core.words.events import Command
 from hapair.core.words.stored import Stored
+from hapair.durable import set_aside_unreadable
 from hapair.model.built import Built
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.building.drift import DriftWatch
@@ -28,6 +30,7 @@ from hapair.runtime.control.alert_desk import AlertDesk
 from hapair.runtime.control.commands import Commands
 from hapair.runtime.control.monitors import MonitorCommands
 from hapair.runtime.control.server import ControlServer
+from hapair.runtime.control.under_way import ProgramsUnderWay
 from hapair.runtime.guardians.host_settings import HostSettings
 from hapair.runtime.guardians.resync_guardian import ResyncGuardian
 from hapair.runtime.guardians.running_options import RunningOptions
@@ -37,17 +40,17 @@ from hapair.runtime.jobs.catch_up import CatchUp
 from hapair.runtime.jobs.monitors import MonitorsBuilt
 from hapair.runtime.jobs.resolve import SplitBrainResolver
 from hapair.runtime.jobs.split_side import LocalSide
-from hapair.runtime.lems.kept import FILE, Kept, read_kept
+from hapair.runtime.lems.kept import FILE, Kept
 from hapair.runtime.lems.lookout import Lookout
 from hapair.runtime.lems.server import LemsServer
 from hapair.runtime.node.loop import aside, until_broken
 from hapair.runtime.node.node import Identity, Listeners, Node, Parts
 from hapair.runtime.node.state_file import STATE, load_state
 from hapair.runtime.only_one import claim
-from hapair.runtime.places import INCARNATION, INCARNATION_DIGITS, Places
+from hapair.runtime.places import INCARNATION, INCARNATION_DIGITS, Places, read_incarnation
 from hapair.runtime.priority import protect, settle_memory
 from hapair.runtime.verbs import Call, Verb
-from hapair.runtime.wiring import Wiring, wire
+from hapair.runtime.wiring import READERS, Wiring, wire
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 PEER_WAIT_S: Final = 60  # How long an interrupted job waits for the peer before it is undone.
@@ -65,8 +68,20 @@ def next_incarnation(stored: bytes | None, wall_s: float) -> int:
     The wall clock is a lower bound, so that a node whose disk was replaced is not taken for an
     old recording of itself; where the clock is wrong, the counter alone decides.
     """
-    before = int(stored) if stored is not None and stored.isdigit() else 0
+    before = 0
+    if stored is not None:
+        with contextlib.suppress(ValueError):
+            before = read_incarnation(stored)
     return max(before + 1, int(wall_s))
+
+
+def keep_unreadable(places: Places, journal: Journal) -> None:
+    """Tell, and keep from being overwritten, what this version cannot read of its memory."""
+    set_aside_unreadable(
+        places.memory,
+        READERS,
+        lambda text: journal.add("set-aside", text, severity=Severity.WARNING),
+    )
 
 
 def new_incarnation(wiring: Wiring, journal: Journal) -> int:
@@ -108,6 +123,7 @@ class Daemon:
 
     def __post_init__(self) -> None:
         self._make_lookout()
+        wiring = self.wiring
         self.settings = HostSettings(self.running_node, self.wiring.as_configured, self.journal)
         self.commands = Commands(
             self.running_node,
@@ -118,8 +134,8 @@ class Daemon:
             self._builder(),
             self.settings.alarms,
             watching=self.monitors.of_status,
+            under_way=ProgramsUnderWay(self.running_node, wiring.unit_waits, wiring.clock).look,
         )
-        wiring = self.wiring
         self.alerts = AlertDesk(self.running_node, self.commands.status, self.journal, wiring.clock)
         side = LocalSide(self.running_node, wiring.repair, wiring.clock, self.places.looks)
         self.resolver = SplitBrainResolver(self.running_node, side, self.journal, wiring.clock)
@@ -141,7 +157,7 @@ class Daemon:
             wiring.clock,
             journal,
             lambda: self.running_node().peer,
-            read_kept(wiring.storage.load(FILE), journal),
+            wiring.storage.load(FILE),
         )
         self.lookout = Lookout(
             wiring.clock,
@@ -439,6 +455,7 @@ def serve(places: Places, options: argparse.Namespace) -> int:
     if not options.unprotected:
         for failure in protect():
             journal.add("unprotected", f"not permitted: {failure}", severity=Severity.WARNING)
+    keep_unreadable(places, journal)
     incarnation = new_incarnation(wiring, journal)
     boot_id = BOOT_ID.read_text().strip()
     journal.add("daemon", f"hapaird {__version__} starts, incarnation {incarnation}")

@@ -123,3 +123,10 @@ class Places:
     @property
     def archives(self) -> Path:
         return self.root / "cmbackup"
+
+
+def read_incarnation(content: bytes) -> int:
+    """Read the number of a start; ValueError."""
+    if not content.isdigit():
+        raise ValueError("it is no number")
+    return int(content)

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from typing import Final
 
 from hapair.adapters.clock import SystemClock
 from hapair.adapters.drbd.adapter import Drbd
-from hapair.adapters.drbd.backing import KernelBackings
+from hapair.adapters.drbd.backing import KernelBackings, read_last_seen
 from hapair.adapters.drbd.connections import DrbdConnections
 from hapair.adapters.drbd.maker import DrbdMaker
 from hapair.adapters.drbd.own_files import OwnFiles
@@ -30,6 +30,7 @@ from hapair.adapters.network.paths import NetworkPaths
 from hapair.adapters.peerlink import LinkFiles, TlsPeerLink
 from hapair.adapters.programs.adapter import ApplicationPrograms
 from hapair.adapters.programs.groups import root_of_applications
+from hapair.adapters.programs.unit_words import waits_for
 from hapair.adapters.reset import not_a_machine, reset_machine
 from hapair.adapters.shared.names import NamesLoop
 from hapair.adapters.shared.process import ProcessRunner
@@ -46,19 +47,31 @@ from hapair.ports.programs import CommandRunner, Grip
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.building.files import NewFile, ResourceFiles
 from hapair.runtime.building.keys import replication_secret
+from hapair.runtime.codec import loads
 from hapair.runtime.guardians.snapshots import RepairTools
+from hapair.runtime.history.replication_memory import MEMORY, Remembered
 from hapair.runtime.jobs.workshop import Workshop
+from hapair.runtime.lems.kept import FILE as MONITORS
+from hapair.runtime.lems.kept import All
 from hapair.runtime.node.keeper import RIGHTS
-from hapair.runtime.node.lineage import PEER
+from hapair.runtime.node.lineage import PEER, KnownPeer
 from hapair.runtime.node.node import Wires
 from hapair.runtime.node.perform import Hands
 from hapair.runtime.node.state_file import STATE
-from hapair.runtime.places import INCARNATION, INCARNATION_DIGITS, Places
+from hapair.runtime.places import INCARNATION, INCARNATION_DIGITS, Places, read_incarnation
 from hapair.runtime.priority import HEART_PRIORITY, protect
 
 KEY_BYTES: Final = 32
 # What is stored on a full disk too: the right, whom it heard of, and the number of its start.
 RESERVED: Final = {STATE: ROOM_BYTES, PEER: 4096, INCARNATION: INCARNATION_DIGITS}
+# What is read as nothing, and then written anew, when it is damaged or of a newer version.
+READERS: Final[Mapping[str, Callable[[bytes], object]]] = {
+    INCARNATION: read_incarnation,
+    PEER: partial(loads, KnownPeer),
+    MEMORY: partial(loads, Remembered),
+    MONITORS: partial(loads, All),
+    "backing-*.json": read_last_seen,
+}
 BACKING_BYTES: Final = 4096  # What is remembered of a volume: without it no copy is attached.
 
 
@@ -82,6 +95,7 @@ class Wiring:
     repair: RepairTools
     as_configured: Callable[[str], Awaitable[NodeFacts | None]]
     grip: Callable[[int], Grip]
+    unit_waits: Callable[[str], Awaitable[str]]  # What the start or stop of a unit waits for.
     group: Callable[[str], str]  # The folder of an application's control group.
     loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
@@ -117,6 +131,7 @@ def wire(places: Places, *, protected: bool) -> Wiring:
         repair=make_repair_tools(places, run),
         as_configured=lambda me: as_configured(places, run, me),
         grip=PidGrip,
+        unit_waits=partial(waits_for, run),
         group=lambda application: str(root_of_applications() / application),
         loop=NamesLoop,
     )

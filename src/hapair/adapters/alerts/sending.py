@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -70,12 +70,7 @@ def begin(receiver: Receiver, letter: Letter, means: Means) -> Sending | str:
 
 
 def _deliver(receiver: Receiver, letter: Letter, means: Means) -> None:
-    secret = ""
-    if receiver.secret:
-        read = read_secret(Path(receiver.secret), means.owner)
-        if isinstance(read, Refused):
-            raise UndeliveredError(read.why)
-        secret = read
+    secret = _read(receiver.secret, means)
     # Only the child loads what it needs.
     match receiver.method:
         case Method.MAIL:
@@ -85,7 +80,8 @@ def _deliver(receiver: Receiver, letter: Letter, means: Means) -> None:
         case Method.WEBHOOK:
             from hapair.adapters.alerts import webhook  # noqa: PLC0415 - memory
 
-            webhook.send(receiver, letter, secret)
+            url = webhook.url_of(receiver, _read(receiver.url_file, means))
+            webhook.send(replace(receiver, to=url), letter, secret)
         case Method.SYSLOG:
             from hapair.adapters.alerts import syslog  # noqa: PLC0415 - memory
 
@@ -95,3 +91,11 @@ def _deliver(receiver: Receiver, letter: Letter, means: Means) -> None:
 
             tell = programs.hook if receiver.method is Method.HOOK else programs.trap
             tell(receiver, letter, means)
+
+
+def _read(file: str, means: Means) -> str:
+    """Return the secret in a file, if one is named; UndeliveredError."""
+    read = read_secret(Path(file), means.owner) if file else ""
+    if isinstance(read, Refused):
+        raise UndeliveredError(read.why)
+    return read

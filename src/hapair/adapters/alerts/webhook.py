@@ -13,6 +13,26 @@ from hapair.model.alerts import Letter, Receiver
 TAKEN: Final = range(200, 300)
 
 
+def url_of(receiver: Receiver, secret_url: str) -> str:
+    """Return where to post; UndeliveredError tells nothing of a URL that stands in a file."""
+    if not receiver.url_file:
+        return receiver.to
+    url = secret_url.strip()
+    if not _is_secure(url):
+        raise UndeliveredError(f"{receiver.url_file} holds no URL of https, or a user's name in it")
+    return url
+
+
+def _is_secure(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        names_host = bool(parts.hostname) and (parts.port or 1) > 0 and "@" not in parts.netloc
+    except ValueError:
+        return False
+    whole = url.isascii() and url.isprintable() and " " not in url
+    return whole and names_host and parts.scheme == "https"
+
+
 def send(receiver: Receiver, letter: Letter, secret: str) -> None:
     """Return when it was answered with 2xx; UndeliveredError."""
     url = urlsplit(receiver.to)

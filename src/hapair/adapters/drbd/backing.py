@@ -6,11 +6,11 @@ import hashlib
 import json
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hapair.adapters.drbd.writers import LIMIT_S, last_mount, writers_of
 from hapair.adapters.shared.apart import apart
@@ -145,13 +145,12 @@ class KernelBackings:
         name = _file(resource)
         try:
             content = await apart(name, lambda: self._storage.load(name))
-            known = json.loads(content) if content is not None else None
-            return _read_last_seen(known) if known else None
+            return read_last_seen(content) if content is not None else None
         except OSError as error:
             if passes(error):
                 raise
             return None
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except ValueError:
             return None
 
     async def remember(self, resource: str, seen: LastSeen | None) -> Outcome:
@@ -216,11 +215,18 @@ def _missing(devices: Path, volume: Volume) -> tuple[str, ...]:
     return tuple(f"{group}/{name}" for name in names if not (devices / group / name).exists())
 
 
-def _read_last_seen(known: Mapping[str, Any]) -> LastSeen:
-    """Read what any version remembered; what only a newer one looks at is passed over."""
+def read_last_seen(content: bytes) -> LastSeen:
+    """Read what any version remembered; what only a newer one looks at is passed over.
+
+    ValueError: it is damaged.
+    """
     names = {field.name for field in fields(Backing)}
-    backing = {name: each for name, each in known["backing"].items() if name in names}
-    return LastSeen(Backing(**backing), known["attached"])
+    try:
+        known = json.loads(content)
+        backing = {name: each for name, each in known["backing"].items() if name in names}
+        return LastSeen(Backing(**backing), known["attached"])
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"it is not what was written: {error!r}") from None
 
 
 def _file(resource: str) -> str:

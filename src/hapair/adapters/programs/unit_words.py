@@ -1,4 +1,4 @@
-"""Why a systemd unit failed, and what its start waits for, in words for people."""
+"""Why a systemd unit failed, and what its start or its stop waits for, in words for people."""
 
 from typing import Final
 
@@ -16,9 +16,18 @@ PHASES: Final = {
     "start-post": "for its ExecStartPost=",
     "condition": "for its ExecCondition=",
     "auto-restart": "for its next start (RestartSec=)",
-    "final-sigterm": "for what is left of its last start to end",
-    "final-sigkill": "for what is left of its last start to end",
+    "stop": "for its ExecStop=",
+    "stop-sigterm": "for its processes to end, which were sent SIGTERM",
+    "stop-sigkill": "for its processes to end, which were sent SIGKILL",
+    "stop-post": "for its ExecStopPost=",
+    "final-sigterm": "for what is left of its last run to end",
+    "final-sigkill": "for what is left of its last run to end",
 }
+ASKED: Final = (
+    "ActiveState", "SubState", "Type", "Job", "After", "Before", "StatusText", "ControlPID",
+)  # fmt: skip
+STARTING: Final = "activating"
+CHANGING: Final = (STARTING, "deactivating", "reloading")
 READY: Final = {
     "notify": "for it to say that it is ready (Type=notify)",
     "notify-reload": "for it to say that it is ready (Type=notify-reload)",
@@ -45,21 +54,22 @@ async def why_failed(run: CommandRunner, unit: str) -> str:
 
 
 async def waits_for(run: CommandRunner, unit: str) -> str:
-    """Return what the start of a unit waits for just now; empty when it is not being started."""
-    asked = ("ActiveState", "SubState", "Type", "Job", "After", "StatusText", "ControlPID")
-    told = await _show(run, unit, asked)
+    """Return what the start or the stop of a unit waits for just now; empty: for nothing known."""
+    told = await _show(run, unit, ASKED)
     state, phase = told.get("ActiveState", ""), told.get("SubState", "")
-    if state == "activating":
-        what = PHASES.get(phase) or READY.get(told.get("Type", ""), f"({phase})")
+    if state in CHANGING:
+        ready = READY.get(told.get("Type", "")) if state == STARTING else None
+        what = PHASES.get(phase) or ready or f"({phase})"
         pid = told.get("ControlPID", "0")
         process = f", process {pid}" if pid not in ("", "0") else ""
         said = f"; it says: {shown(status)}" if (status := told.get("StatusText")) else ""
         return f"{unit} waits {what}{process}{said}"[:SIGNS_MAX]
-    if state not in ("inactive", "failed") or told.get("Job", "0") in ("", "0"):
+    if told.get("Job", "0") in ("", "0"):
         return ""
     jobs = await run(commands.jobs(), timeout_s=LIMIT_S)
     listed = jobs.stdout.splitlines() if isinstance(jobs, Finished) else []
-    before = told.get("After", "").split()
+    # What runs is to be stopped: that is the other way round.
+    before = told.get("Before" if state == "active" else "After", "").split()
     others = [words[1] for line in listed if (words := line.split())[1:] and words[1] in before]
     return f"{unit} waits for {', '.join(others) or 'other jobs of systemd: systemctl list-jobs'}"
 

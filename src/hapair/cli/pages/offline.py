@@ -3,12 +3,13 @@
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from hapair.cli.common import ExitCode, places, print_json
 from hapair.cli.pages.history import line_of
+from hapair.cli.pages.one_application import unknown_application
 from hapair.cli.screen.reading import Reader
 from hapair.cli.screen.terminal import Paint, Style, filled, paint_for
 from hapair.config.built_json import loads
@@ -41,7 +42,34 @@ class Found:
     troubles: tuple[str, ...]
 
 
-def look(where: Places) -> Found:
+def look(where: Places, name: str = "") -> Found:
+    """Read what is there, of all applications or of one; one that is not built is a trouble."""
+    found = _look(where)
+    return _of_one(found, name) if name else found
+
+
+def _of_one(found: Found, name: str) -> Found:
+    built = found.built
+    if built is None:
+        return found
+    unknown = unknown_application(name, tuple(sorted(built.by_name)))
+    mine = tuple(each for each in built.applications if each.application.name == name)
+    records = [each.content for each in found.stored.inners("records")]
+    return replace(
+        found,
+        built=replace(built, applications=mine),
+        troubles=found.troubles if mine else (*found.troubles, f"{unknown.error}; {unknown.mend}"),
+        stored=Reader(
+            {
+                **found.stored.content,
+                "records": [r for r in records if r.get("application") == name],
+            }
+        ),
+        history=tuple(each for each in found.history if each.application == name),
+    )
+
+
+def _look(where: Places) -> Found:
     troubles: list[str] = []
     built: Built | None = None
     try:
@@ -108,9 +136,9 @@ def history_from_file(where: Places | None = None) -> tuple[Happening, ...]:
     return tuple(found)
 
 
-def show_offline(down: DaemonDown, *, as_json: bool) -> int:
+def show_offline(down: DaemonDown, name: str = "", *, as_json: bool) -> int:
     """Show the page that does not need the daemon; return clstat's exit code."""
-    found = look(places())
+    found = look(places(), name)
     if as_json:
         print_json(_content(found, down))
     else:

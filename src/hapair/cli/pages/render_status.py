@@ -14,7 +14,7 @@ from hapair.cli.pages.status import (
     Status,
     VolumeStatus,
 )
-from hapair.cli.pages.steps import blocks, next_step
+from hapair.cli.pages.steps import blocks, next_step, under_way_text
 from hapair.cli.screen.terminal import WIDTH, Paint, Style, columns, filled, size_text, span_text
 
 DETAILED_MAX: Final = 6  # With more applications, those without trouble get one line each.
@@ -177,15 +177,22 @@ def _applications(page: Page, paint: Paint) -> Iterator[str]:
         if view is None:
             continue
         node, application = view
-        style = PHASE_STYLES.get(application.phase, Style.WARNING)
-        state = paint(style, state_text(page.status, node, application))
-        if of_application(node.maintenance, name, node.node) is not None:
-            state += ", in maintenance"
-        data = data_summary(node, application)
-        text = f"{state}, {data}" if data else state
+        text = application_text(page.status, node, application, paint)
         yield from filled(text, f"  {name:<{width}}  ")
         if len(names) <= DETAILED_MAX or name in troubled or application.phase != "running":
-            yield from _details(page, node, application)
+            yield from details(page, node, application)
+
+
+def application_text(
+    status: Status, node: NodeStatus, application: ApplicationStatus, paint: Paint
+) -> str:
+    """Say on one line what an application does, and how good its data is."""
+    style = PHASE_STYLES.get(application.phase, Style.WARNING)
+    state = paint(style, state_text(status, node, application))
+    if of_application(node.maintenance, application.name, node.node) is not None:
+        state += ", in maintenance"
+    data = data_summary(node, application)
+    return f"{state}, {data}" if data else state
 
 
 def state_text(status: Status, node: NodeStatus, application: ApplicationStatus) -> str:
@@ -235,23 +242,31 @@ def data_summary(node: NodeStatus, application: ApplicationStatus) -> str:
     return "data UpToDate on one node only" if somewhere else "data not UpToDate"
 
 
-def _details(page: Page, node: NodeStatus, application: ApplicationStatus) -> Iterator[str]:
+def details(
+    page: Page, node: NodeStatus, application: ApplicationStatus, *, whole: bool = False
+) -> Iterator[str]:
+    """Yield what a page says of one application; ``whole``: also what is as it should be.
+
+    The page that is whole has its monitors elsewhere.
+    """
     rows: list[tuple[str, str]] = []
-    if application.because and application.phase != "running":
+    if application.because and (whole or application.phase != "running"):
         rows.append(("why", application.because))
     placed = application.phase == "running" and application.preferred
     if placed and application.preferred != node.node:
         rows.append(("prefers", f"{application.preferred} (clmoveapp {application.name})"))
     if application.addresses:
-        shown = ", ".join(bare(address) for address in application.addresses[:ADDRESSES_SHOWN])
-        more = len(application.addresses) - ADDRESSES_SHOWN
+        most = len(application.addresses) if whole else ADDRESSES_SHOWN
+        shown = ", ".join(bare(address) for address in application.addresses[:most])
+        more = len(application.addresses) - most
         rows.append(("addresses", f"{shown} and {more} more" if more > 0 else shown))
     rows += [("data", _volume(node, volume)) for volume in application.volumes]
     rows += [("resync", resync_text(v, page.rates)) for v in application.volumes if v.syncing]
     rows += [
         ("kept", kept_text(node, kept)) for volume in application.volumes for kept in volume.kept
     ]
-    rows += [("monitor", text) for text in bad_texts(application.monitors)]
+    if not whole:
+        rows += [("monitor", text) for text in bad_texts(application.monitors)]
     if application.watch is not None and not application.watch.answers:
         told = awaited(application.monitors) or "its Lems has not said anything yet"
         rows.append(("answers", f"not yet since its start; waits for {told}"))
@@ -260,6 +275,9 @@ def _details(page: Page, node: NodeStatus, application: ApplicationStatus) -> It
         rows.append(("monitors", f"{text} (lemsctl {application.name})"))
     if following := next_step(application):
         rows.append(("next", following))
+    program = filter(None, (application.program if whole else "", under_way_text(application)))
+    if told := "; ".join(program):
+        rows.append(("program", told))
     rows += [("blocked", text) for text in blocks(application)]
     for label, text in rows:
         yield from filled(text, f"      {label:<10}")

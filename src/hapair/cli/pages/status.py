@@ -77,6 +77,16 @@ class FailureStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class UnderWayStatus:
+    """What is being done to a program just now."""
+
+    do: str  # "start", "stop" or "kill".
+    since_s: float
+    limit_s: float
+    waits: str  # What systemd says that it waits for; empty: it is no unit, or not known.
+
+
+@dataclass(frozen=True, slots=True)
 class ApplicationStatus:
     name: str
     owner: str
@@ -94,6 +104,7 @@ class ApplicationStatus:
     monitors: tuple[MonitorStatus, ...] = ()
     changed: tuple[str, ...] = ()  # How the monitors differ from appconf.xml.
     watch: WatchStatus | None = None  # None: it does not run there, or an old version tells.
+    under_way: UnderWayStatus | None = None  # None: nothing is done to its program.
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +289,15 @@ def _application(reader: Reader) -> ApplicationStatus:
         monitors=read_monitors(reader),
         changed=reader.texts("changed"),
         watch=read_watch(reader.inner("watched")),
+        under_way=_under_way(reader.inner("under_way")),
     )
+
+
+def _under_way(reader: Reader) -> UnderWayStatus | None:
+    if not reader.content:
+        return None
+    since_s, limit_s = reader.number("since_s") or 0.0, reader.number("limit_s") or 0.0
+    return UnderWayStatus(reader.text("do"), since_s, limit_s, reader.text("waits"))
 
 
 def _volume(reader: Reader) -> VolumeStatus:

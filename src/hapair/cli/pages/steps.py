@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
+from hapair.cli.pages.monitors import WatchStatus
 from hapair.cli.pages.status import ApplicationStatus, ItemStatus
-from hapair.cli.screen.terminal import stamp
+from hapair.cli.screen.terminal import span_text, stamp
 
 LAYERS: Final = ("attached", "promoted", "mounted", "addressed", "program")
 NEXT_UP: Final = {
@@ -50,6 +51,17 @@ def _named(items: list[ItemStatus], words: dict[str, str]) -> str:
     return f"{words.get(item.layer, item.layer)} {item.resource}".strip() + doing
 
 
+def under_way_text(application: ApplicationStatus) -> str:
+    """Say how long its program has been started or stopped, and what that waits for."""
+    doing = application.under_way
+    if doing is None:
+        return ""
+    text = (
+        f"{doing.do} goes on for {span_text(doing.since_s)} of at most {span_text(doing.limit_s)}"
+    )
+    return f"{text}: {doing.waits}" if doing.waits else text
+
+
 def blocks(application: ApplicationStatus) -> Iterator[str]:
     """Yield what went wrong with each layer the last time it was tried."""
     for item in application.items:
@@ -70,3 +82,12 @@ def failed_text(application: ApplicationStatus) -> str:
         when = f" ({times}last {stamp(failure.wall_s)})" if failure and failure.wall_s else ""
         nodes.append(f"{node}{when}")
     return f"its last start failed on {' and '.join(nodes)}"
+
+
+def restarts_text(application: ApplicationStatus, watch: WatchStatus) -> str:
+    """Say how often it is restarted here before it moves, and how many of that are left."""
+    here = (each.runs for each in application.failures if each.node == application.owner)
+    left = watch.restarts - sum(here)
+    if watch.restarts == 0:
+        return "a failure moves it at once"
+    return f"{max(left, 0)} of {watch.restarts} restarts here are left before it moves"

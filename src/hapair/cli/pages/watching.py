@@ -11,16 +11,24 @@ from typing import Final
 from hapair.cli.common import JSON_FORMAT, ExitCode, places
 from hapair.cli.pages.attention import findings
 from hapair.cli.pages.offline import look, offline_lines
+from hapair.cli.pages.one_application import (
+    findings_of,
+    narrowed,
+    one_lines,
+    troubles_of,
+)
 from hapair.cli.pages.render_status import Page, page_lines
 from hapair.cli.pages.resync import rates
 from hapair.cli.pages.status import Status, read_status
 from hapair.cli.screen.output import NobodyReadsError, Output, print_on
-from hapair.cli.screen.terminal import HOME_AND_CLEAR, harmless, paint_for
+from hapair.cli.screen.terminal import HOME_AND_CLEAR, Paint, harmless, paint_for
+from hapair.model.timeline import Happening
 from hapair.rpc.client import call, not_understood, patience_s
 from hapair.rpc.messages import DaemonDown, JsonObject, Progress
 
 RETRY_S: Final = 1.0
 RATE_WINDOW_S: Final = 2.0
+TROUBLES_S: Final = 5.0
 
 Show = Callable[[str], None]
 
@@ -31,9 +39,12 @@ class Watcher:
 
     show: Show
     as_json: bool
+    name: str = ""  # Of the one application that is shown; empty: all are.
     sampled: Status | None = None
     sampled_at_s: float = 0.0
     rates: dict[str, float] = field(default_factory=dict)
+    troubles: tuple[Happening, ...] = ()
+    asked_at_s: float = float("-inf")  # About what went wrong.
 
     def take(self, progress: Progress) -> None:
         if progress.status is not None:
@@ -41,19 +52,33 @@ class Watcher:
 
     def take_status(self, answer: JsonObject) -> None:
         status = read_status(answer)
+        found = findings_of(status, self.name) if self.name else findings(status)
         self._measure(status)
         if self.as_json:
-            self.show(json.dumps({"format": JSON_FORMAT, "daemon": "up", **answer}))
+            told = narrowed(answer, self.name) if self.name else answer
+            self.show(json.dumps({"format": JSON_FORMAT, "daemon": "up", **told}))
             return
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        page = Page(status, findings(status), stamp, self.rates)
-        self.show("\n".join(page_lines(page, paint_for(sys.stdout))))
+        page = Page(status, found, stamp, self.rates)
+        self.show("\n".join(self._lines(page, paint_for(sys.stdout))))
+
+    def _lines(self, page: Page, paint: Paint) -> Iterator[str]:
+        if self.name:
+            self._ask_troubles()
+            return one_lines(page, self.name, self.troubles, paint)
+        return iter(page_lines(page, paint))
+
+    def _ask_troubles(self) -> None:
+        """Ask about the history now and then: it is long, and pages come twice a second."""
+        now_s = time.monotonic()
+        if now_s - self.asked_at_s >= TROUBLES_S:
+            self.troubles, self.asked_at_s = troubles_of(self.name), now_s
 
     def take_silence(self, down: DaemonDown) -> None:
         if self.as_json:
             self.show(json.dumps({"format": JSON_FORMAT, "daemon": "down", "error": down.error}))
             return
-        lines = offline_lines(look(places()), down, paint_for(sys.stdout))
+        lines = offline_lines(look(places(), self.name), down, paint_for(sys.stdout))
         self.show("\n".join(lines))
 
     def _measure(self, status: Status) -> None:
@@ -65,11 +90,11 @@ class Watcher:
             self.sampled, self.sampled_at_s = status, now_s
 
 
-def watch(*, as_json: bool) -> int:
+def watch(name: str = "", *, as_json: bool) -> int:
     """Show the page again whenever something changes, until Ctrl-C."""
     try:
         with _screen(plain=as_json or not sys.stdout.isatty()) as show:
-            watcher = Watcher(show, as_json)
+            watcher = Watcher(show, as_json, name)
             while True:
                 try:
                     call("watch", {}, watcher.take)

@@ -5,14 +5,14 @@ from typing import Final
 
 from hapair.cli.common import ExitCode, ask, print_json
 from hapair.cli.pages.asking import ask_status
-from hapair.cli.pages.attention import owner_view
 from hapair.cli.pages.monitors import WatchStatus, bad_texts, summary
+from hapair.cli.pages.one_application import the_application
 from hapair.cli.pages.render_status import copies_text, state_text
 from hapair.cli.pages.status import ApplicationStatus, NodeStatus, Status
-from hapair.cli.pages.steps import blocks, next_step
+from hapair.cli.pages.steps import blocks, next_step, restarts_text, under_way_text
 from hapair.cli.screen.reading import Reader
 from hapair.cli.screen.terminal import filled
-from hapair.rpc.messages import JsonObject, RpcError
+from hapair.rpc.messages import JsonObject
 
 TABLES: Final = {
     "goal": "what this node does with it",
@@ -26,19 +26,11 @@ TABLES: Final = {
 def show_why(name: str, *, as_json: bool) -> int:
     """Print the explanation; RpcError when there is no such application."""
     status = ask_status()
-    view = owner_view(status, name)
-    if view is None:
-        known = ", ".join(status.applications()) or "none is built"
-        raise RpcError(
-            f"there is no application {name}",
-            f"applications: {known}",
-            exit_code=ExitCode.USAGE,
-        )
+    node, application = the_application(status, name)
     answer = ask("why", {"application": name})
     if as_json:
         print_json(content(status, name, answer))
         return int(ExitCode.DONE)
-    node, application = view
     print(f"{name}: {state_text(status, node, application)}")
     for line in why_lines(status, name, answer):
         print(line)
@@ -98,6 +90,8 @@ def reasons_by_node(answer: JsonObject, local: str) -> Iterator[tuple[str, tuple
 
 def _steps(node: NodeStatus, application: ApplicationStatus) -> Iterator[str]:
     yield from filled(next_step(application) or rest_text(node, application), "  next     ")
+    if doing := under_way_text(application):
+        yield from filled(doing, "  program  ")
     for text in blocks(application):
         yield from filled(text, "  blocked  ")
     for volume in application.volumes:
@@ -115,12 +109,3 @@ def _monitors(application: ApplicationStatus, watch: WatchStatus) -> Iterator[st
     if application.changed:
         text = f"{', '.join(application.changed)}: differs from appconf.xml"
         yield from filled(text, "  monitors ")
-
-
-def restarts_text(application: ApplicationStatus, watch: WatchStatus) -> str:
-    """Say how often it is restarted here before it moves, and how many of that are left."""
-    here = (each.runs for each in application.failures if each.node == application.owner)
-    left = watch.restarts - sum(here)
-    if watch.restarts == 0:
-        return "a failure moves it at once"
-    return f"{max(left, 0)} of {watch.restarts} restarts here are left before it moves"

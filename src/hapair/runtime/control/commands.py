@@ -57,6 +57,11 @@ HINTS: Final = ("; type: ", "; see: ", ", see: ")
 OUTSIDE: Final = (Standing.HALTED, Standing.FORMING, Standing.LEAVING)
 
 
+async def nothing_under_way() -> dict[str, JsonObject]:
+    """Tell of no program that is being started or stopped."""
+    return {}
+
+
 def listed(value: object) -> list[object]:
     """Return what should be a list; anything else that a peer sent counts as an empty one."""
     return value if isinstance(value, list) else []
@@ -74,6 +79,7 @@ class Commands:
     builder: ApplicationBuilder
     of_machine: Callable[[], tuple[Alarm, ...]] = tuple
     watching: Callable[[str], JsonObject] = nothing_more  # What its monitors say.
+    under_way: Callable[[], Awaitable[dict[str, JsonObject]]] = nothing_under_way
     _number: int = 0
     _waiting: dict[int, asyncio.Future[Reply]] = field(default_factory=dict)
     _asking: dict[int, asyncio.Future[AnswerFence]] = field(default_factory=dict)
@@ -188,6 +194,7 @@ class Commands:
     async def status(self, call: Call) -> JsonObject:
         node = self.node()
         drifts = await self.drifts.look(node.built)
+        under_way = await self.under_way()
         mine = node_status(
             node.state,
             self.clock.boot_s(),
@@ -196,7 +203,7 @@ class Commands:
             node.remembered(),
             Besides(
                 (*node.keeper.alarms(), *self.builder.alarms(), *self.of_machine()),
-                self.watching,
+                lambda name: self.watching(name) | under_way.get(name, {}),
             ),
         )
         me = node.identity.me

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from hapair.config.built_json import loads as load_built
 from hapair.config.codec import DamagedError, encode
 from hapair.core.explain import Alarm
 from hapair.core.plan.steps import WITHOUT_VOLUME, Step
-from hapair.durable import sync_folder
+from hapair.durable import set_aside
 from hapair.ports.machine import Storage
 from hapair.rpc.messages import Malformed
 from hapair.runtime.codec import loads
@@ -80,11 +79,7 @@ class JobFile:
 
     def set_aside(self) -> Path:
         """Rename the note, so that nothing takes it for a job any more; return its new name."""
-        stamp = time.strftime("%Y%m%d_%H%M%S")
-        aside = self.place.with_name(f"{JOB}.aside_{stamp}")
-        self.place.rename(aside)
-        sync_folder(aside.parent)
-        return aside
+        return set_aside(self.place)
 
 
 def encode_job(job: Job, written: bytes | None = None) -> bytes:

@@ -3,7 +3,7 @@
 from hapair.config.appconf import examine_appconf
 from hapair.config.complaints import nearest
 from hapair.config.fingerprint import fingerprint
-from hapair.config.together import check_together, in_subnets
+from hapair.config.together import check_demands, check_together, in_subnets
 from hapair.model.application import Application
 from hapair.model.built import Built
 from hapair.model.problem import Problem
@@ -27,8 +27,7 @@ def written(
         text = read_written(path) if text is None else text
     except OSError as error:
         mend = "write it; samples: /usr/share/hapair/samples"
-        known = [file.parent.name for file in places.configuration.glob("*/appconf.xml")]
-        if near := nearest(name, tuple(sorted(known))):
+        if near := nearest(name, _known(places)):
             mend = f'did you mean "{near}"? Else {mend}'
         raise RpcError(f"{path}: {error.strerror}", mend, exit_code=ExitCode.USAGE) from None
     reading = examine_appconf(text, file=str(path))
@@ -37,7 +36,13 @@ def written(
     found = reading.value
     others = tuple(b.application for b in built.applications if b.application.name != found.name)
     together = check_together(built.cluster, (*others, found), places={found.name: reading.places})
-    problems = (*reading.problems, *together)
+    demands = check_demands(found, tuple(built.by_name), _known(places), reading.places)
+    problems = (*reading.problems, *together, *demands)
     if any(not problem.warning for problem in problems):
         raise refused(name, problems)
     return in_subnets(built.cluster, found), fingerprint(found), problems
+
+
+def _known(places: Places) -> tuple[str, ...]:
+    """Return the applications that have an appconf.xml."""
+    return tuple(sorted(each.parent.name for each in places.configuration.glob("*/appconf.xml")))

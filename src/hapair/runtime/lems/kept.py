@@ -1,15 +1,16 @@
 """The changes of lemsctl, kept on both nodes: they survive daemons, Lems and moves."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import InitVar, dataclass, field, replace
 from typing import Final
 
-from hapair.config.codec import DamagedError
-from hapair.core.words.effects import Severity
+from hapair.config import codec
 from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, JsonObject, Malformed, RpcError
-from hapair.runtime.codec import decode, dumps, encode, loads
+from hapair.runtime.codec import decode, encode, loads
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.lems.changes import Changes
 from hapair.runtime.node.peer import Peer
@@ -33,17 +34,9 @@ class All:
 Keep = Callable[[str, bytes], Awaitable[None]]
 
 
-def read_kept(content: bytes | None, journal: Journal) -> dict[str, Changes]:
-    """Read the file; one that cannot be read is told, and counts as empty."""
-    if content is None:
-        return {}
-    try:
-        read = loads(All, content)
-    except (Malformed, DamagedError) as error:
-        text = f"{FILE} cannot be read, so the monitors are those of appconf.xml: {error}"
-        journal.add("monitors-lost", text, severity=Severity.WARNING)
-        return {}
-    return {each.application: each for each in read.applications}
+def read_kept(content: bytes) -> dict[str, Changes]:
+    """Read the file; Malformed."""
+    return {each.application: each for each in loads(All, content).applications}
 
 
 @dataclass(slots=True)
@@ -54,10 +47,19 @@ class Kept:
     clock: Clock
     journal: Journal
     peer: Callable[[], Peer]  # RpcError while no cluster is built.
-    each: dict[str, Changes]
+    lies: InitVar[bytes | None]  # The file's content.
     changed: Callable[[], None] = lambda: None
     met: bool = False  # The peer knows all of this.
+    each: dict[str, Changes] = field(init=False)
+    _written: object = None  # What lies in the file, if that can be read.
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self, lies: bytes | None) -> None:
+        self.each = {}
+        if lies is not None:
+            with suppress(Malformed):  # What cannot be read was set aside.
+                self.each = read_kept(lies)
+                self._written = codec.loads(lies)
 
     def of(self, application: str) -> Changes:
         return self.each.get(application, Changes(application))
@@ -104,8 +106,11 @@ class Kept:
                 return
             # What is not a change any more is kept as well: else the peer's older one would win.
             all_ = dict(sorted((self.each | newer).items())[:APPLICATIONS_MAX])
-            await self.keep(FILE, dumps(All(tuple(all_.values()))))
-            self.each = all_
+            mine = encode(All(tuple(all_.values())))
+            # A newer version may have written more than is known here.
+            content = codec.kept(All, self._written, mine)
+            await self.keep(FILE, json.dumps(content, separators=(",", ":")).encode())
+            self.each, self._written = all_, content
         self.changed()
 
     async def _meet(self) -> None:

@@ -1,7 +1,7 @@
 """This node's part of a built cluster: the decision core and all that feeds and obeys it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import inf
@@ -41,7 +41,7 @@ from hapair.runtime.node.sources import Pulse, watch_data
 from hapair.runtime.node.state_file import STATE, StateFile
 from hapair.runtime.node.survey import Survey
 from hapair.runtime.node.third_parties import ThirdParties
-from hapair.runtime.node.views import LinkView
+from hapair.runtime.node.views import LinkView, UnderWay
 
 Watched: TypeAlias = Callable[[], tuple[tuple[KeptSnapshot, ...], tuple[Pace, ...]]]
 LOST: Final = "detected"  # The core's word for the beginning of a silence.
@@ -251,6 +251,10 @@ class Node:
             self._wires.heartbeats.rejected(),
             self._wires.heartbeats.older(),
         )
+
+    def programs_under_way(self) -> Mapping[str, UnderWay]:
+        """Return what is being done to programs just now, by application."""
+        return self._performer.programs
 
     def remembered(self) -> Remembered:
         """Return since when the copies are apart and the peer is silent, for people."""

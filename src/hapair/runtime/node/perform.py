@@ -1,8 +1,8 @@
 """Carry effects out: each Act answers exactly one Ended, each Look exactly one Looked."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 from weakref import WeakValueDictionary
@@ -51,6 +51,7 @@ from hapair.ports.programs import Programs
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.attachments import Attachments
 from hapair.runtime.node.turns import Turns
+from hapair.runtime.node.views import UnderWay
 
 # An adapter ends its work at the time-out; this much later it is given up on.
 GRACE_S: Final = 2.0
@@ -79,6 +80,7 @@ WAITS_FOR_NOBODY: Final = (
     Do.RESTORE_ADDRESSES,
 )
 
+OF_PROGRAMS: Final = (Do.START_PROGRAM, Do.STOP_PROGRAM, Do.KILL_PROGRAM)
 KILLED_BEFORE: Final = "it was killed before it began"
 
 Spawn: TypeAlias = Callable[[Coroutine[object, object, None]], object]
@@ -134,6 +136,7 @@ class Performer:
         self._to_start: dict[str, int] = {}  # By application: the start that has not begun yet.
         self._answers: list[Looked] = []  # Of looks that have just ended.
         self._ends: list[Ended] = []  # Of actions that have just ended.
+        self.programs: dict[str, UnderWay] = {}  # By application: what is being done to it.
         self.attachments = Attachments(hands.replication, hands.backing)
         self.built: Built | None = None  # What effects refer to by name.
 
@@ -188,12 +191,26 @@ class Performer:
         async with self._lock(act), self._turn(act):
             began_s = self._clock.boot_s()
             withdrawn = self._is_withdrawn(act)
-            outcome = Refused(KILLED_BEFORE) if withdrawn else await self._outcome(act)
+            with self._told_of(act, began_s):
+                outcome = Refused(KILLED_BEFORE) if withdrawn else await self._outcome(act)
         at_s = self._clock.boot_s()
         self._tell(act, outcome, at_s - began_s)
         if not self._ends:
             asyncio.get_running_loop().call_soon(self._tell_ends)
         self._ends.append(Ended(at_s, act.effect_id, outcome, self._clock.wall_s()))
+
+    @contextmanager
+    def _told_of(self, act: Act, began_s: float) -> Iterator[None]:
+        """Let a status tell what is being done to a program: the last that was begun."""
+        if act.do not in OF_PROGRAMS:
+            yield
+            return
+        mine = self.programs[act.application] = UnderWay(act.do, began_s, act.timeout_s)
+        try:
+            yield
+        finally:
+            if self.programs.get(act.application) is mine:
+                del self.programs[act.application]
 
     async def _outcome(self, act: Act) -> Outcome:
         try:

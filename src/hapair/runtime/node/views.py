@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hapair.core.words.effects import Do
+
 
 @dataclass(frozen=True, slots=True)
 class LinkView:
@@ -11,3 +13,12 @@ class LinkView:
     trouble: str = ""  # Why the last attempt to connect failed.
     rejected: int = 0  # Heartbeats that were forged, replayed or damaged.
     older: int = 0  # Those in a row that are the peer's own, of an incarnation before.
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What is being done to an application's program just now."""
+
+    do: Do
+    began_s: float  # Seconds since boot.
+    limit_s: float
