@@ -103,9 +103,14 @@ async def test_a_restarted_daemon_finds_what_runs(place: Place) -> None:
     script = place.script(STARTS)
     await place.programs.start("orders", script, timeout_s=PATIENCE_S)
     assert await place.anew().running("orders", script) is True
+    notes = place.folder / "notes"
+    assert grouped.left_processes(notes, "orders")
     os.kill(place.pids()[0], signal.SIGKILL)
     await place.holds(lambda: not place.pids())
     assert await place.anew().running("orders", script) is False
+    assert grouped.left_processes(notes, "orders"), "it is to be found that they ended"
+    await place.programs.stop("orders", script, timeout_s=PATIENCE_S)
+    assert not grouped.left_processes(notes, "orders")
 
 
 async def test_a_start_that_ends_after_the_daemon_died_counts(place: Place) -> None:

@@ -52,6 +52,7 @@ def watch(
     run: int = 1,
     application: Application = ORDERS,
     group: str = "/nowhere",
+    lives: bool = False,
     halted: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Return what the daemon tells a Lems; ``halted`` names monitors."""
@@ -61,6 +62,7 @@ def watch(
         "application": encode(application),
         "mounts": [],
         "group": group,
+        "lives": lives,
         "monitors": [{**encode(each), "halted": each.name in halted} for each in monitors],
     }
     return {"watch": told}

@@ -17,6 +17,7 @@ from hapair.runtime.lems.changes import Changes
 from hapair.runtime.lems.lookout import (
     Lookout,
 )
+from hapair.runtime.lems.orders import ProgramGroup
 from hapair.runtime.lems.server import Caller, LemsServer
 from tests.fakes.lems import FakeGrip, FakeLems
 from tests.runtime.conftest import eventually
@@ -59,7 +60,7 @@ class House:
             self.events.append,
             lambda: self.built,
             lambda name: self.changes.get(name, Changes(name)),
-            lambda name: f"/groups/{name}",
+            lambda name: ProgramGroup(f"/groups/{name}", lived=True),
         )
         self.journal.follow(self.lookout.noted)
 

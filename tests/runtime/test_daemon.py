@@ -25,6 +25,7 @@ from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.daemon import Daemon, new_incarnation, next_incarnation, own_name, parser
 from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.lems.orders import ProgramGroup
 from hapair.runtime.node.loop import until_broken
 from hapair.runtime.node.node import Node, Wires
 from hapair.runtime.node.perform import Hands
@@ -97,7 +98,7 @@ class House:
             as_configured=as_configured,
             grip=FakeGrip,
             unit_waits=unit_waits,
-            group=lambda name: f"/groups/{name}",
+            group=lambda name: ProgramGroup(f"/groups/{name}"),
         )
 
     def connect(self, cluster: Cluster, me: str) -> Wires:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from hapair import __version__
 from hapair.core.words.events import Unwatched, Watched
+from hapair.lems.watch import Watch as Told
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.lems.changes import Changes, Halted
 from hapair.runtime.lems.lookout import (
@@ -42,6 +44,8 @@ async def test_what_runs_here_gets_a_lems_that_is_told_all(house: House) -> None
     assert watch["run"] == 7
     assert watch["node"] == "node1"
     assert watch["group"] == "/groups/orders"
+    assert watch["lives"] is True
+    assert set(watch) == {each.name for each in fields(Told)}, "all that a Lems reads"
     assert told(watch["application"])["name"] == "orders"
     assert watch["mounts"] == [
         {"device": "/dev/drbd0", "mount_point": "/srv/orders", "file_system": "ext4"},

@@ -17,6 +17,7 @@ from hapair.runtime.control.monitors import MonitorCommands
 from hapair.runtime.lems.changes import Changes
 from hapair.runtime.lems.kept import FILE, Kept, read_kept
 from hapair.runtime.lems.lookout import Lookout
+from hapair.runtime.lems.orders import ProgramGroup
 from hapair.runtime.verbs import Call
 from tests.runtime.pair import Side, Two, formed, without_data
 from tests.runtime.virtual_time import virtually
@@ -68,7 +69,7 @@ def desk(side: Side) -> Desk:
         events.append,
         lambda: side.running.built,
         kept.of,
-        lambda name: f"/groups/{name}",
+        lambda name: ProgramGroup(f"/groups/{name}", lived=True),
     )
     made = Desk(side, kept, MonitorCommands(lambda: side.running, lookout, kept), events)
 

@@ -29,6 +29,7 @@ from hapair.adapters.network.addresses import ServiceAddresses
 from hapair.adapters.network.paths import NetworkPaths
 from hapair.adapters.peerlink import LinkFiles, TlsPeerLink
 from hapair.adapters.programs.adapter import ApplicationPrograms
+from hapair.adapters.programs.grouped import left_processes
 from hapair.adapters.programs.groups import root_of_applications
 from hapair.adapters.programs.unit_words import waits_for
 from hapair.adapters.reset import not_a_machine, reset_machine
@@ -53,6 +54,7 @@ from hapair.runtime.history.replication_memory import MEMORY, Remembered
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.lems.kept import FILE as MONITORS
 from hapair.runtime.lems.kept import All
+from hapair.runtime.lems.orders import ProgramGroup
 from hapair.runtime.node.keeper import RIGHTS
 from hapair.runtime.node.lineage import PEER, KnownPeer
 from hapair.runtime.node.node import Wires
@@ -96,7 +98,7 @@ class Wiring:
     as_configured: Callable[[str], Awaitable[NodeFacts | None]]
     grip: Callable[[int], Grip]
     unit_waits: Callable[[str], Awaitable[str]]  # What the start or stop of a unit waits for.
-    group: Callable[[str], str]  # The folder of an application's control group.
+    group: Callable[[str], ProgramGroup]  # Of an application.
     loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
 
@@ -132,7 +134,9 @@ def wire(places: Places, *, protected: bool) -> Wiring:
         as_configured=lambda me: as_configured(places, run, me),
         grip=PidGrip,
         unit_waits=partial(waits_for, run),
-        group=lambda application: str(root_of_applications() / application),
+        group=lambda application: ProgramGroup(
+            str(root_of_applications() / application), left_processes(places.started, application)
+        ),
         loop=NamesLoop,
     )
 

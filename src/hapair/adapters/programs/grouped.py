@@ -223,6 +223,14 @@ class GroupedPrograms:
         return self._notes / application
 
 
+def left_processes(notes: Path, application: str) -> bool:
+    """Tell whether the last start of an application, unless stopped, left processes behind."""
+    try:
+        return (notes / application).read_text() == LIVES
+    except OSError:
+        return False
+
+
 def _noted(note: Path, text: str) -> Done:
     """Note that a start succeeded; that it cannot be noted is no failure of the program."""
     try:

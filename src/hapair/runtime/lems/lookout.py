@@ -23,7 +23,7 @@ from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.history.repeats import Repeats
 from hapair.runtime.lems.changes import Changes, in_force
-from hapair.runtime.lems.orders import watch_order
+from hapair.runtime.lems.orders import ProgramGroup, watch_order
 from hapair.runtime.lems.server import Line
 from hapair.runtime.lems.wire import (
     Checked,
@@ -102,7 +102,7 @@ class Lookout:
     offer: Callable[[Event], None]
     built: Callable[[], Built | None]
     changes: Callable[[str], Changes]
-    group: Callable[[str], str]  # The folder of an application's control group.
+    group: Callable[[str], ProgramGroup]  # Of an application.
     posts: dict[str, Post] = field(default_factory=dict)
     parent: Line | None = None
     _checks: dict[int, asyncio.Future[Checked]] = field(default_factory=dict)

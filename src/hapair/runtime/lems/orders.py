@@ -1,5 +1,7 @@
 """What a Lems is told to watch: all of it, each time; the newest word replaces the former."""
 
+from dataclasses import dataclass
+
 from hapair.config.codec import encode
 from hapair.model.application import Unit
 from hapair.model.built import BuiltApplication
@@ -8,10 +10,22 @@ from hapair.runtime.lems.changes import Watchable
 from hapair.runtime.lems.wire import MONITORS_MAX, order
 
 
+@dataclass(frozen=True, slots=True)
+class ProgramGroup:
+    """The control group that the program of an application has, unless it is a unit."""
+
+    folder: str
+    lived: bool = False  # The last start left processes in it: where none is any more, it ended.
+
+
 def watch_order(
-    me: str, run: int, built: BuiltApplication, watchables: tuple[Watchable, ...], group: str
+    me: str,
+    run: int,
+    built: BuiltApplication,
+    watchables: tuple[Watchable, ...],
+    group: ProgramGroup,
 ) -> bytes:
-    """Write it; ``group`` is the folder of the control group that its program would have."""
+    """Write it: all that a Lems knows, also one that comes after the program has ended."""
     application = built.application
     mounts: list[JsonObject] = [
         {
@@ -30,7 +44,8 @@ def watch_order(
         "node": me,
         "application": encode(application),
         "mounts": mounts,
-        "group": "" if isinstance(application.program, Unit) else group,
+        "group": "" if isinstance(application.program, Unit) else group.folder,
+        "lives": group.lived,
         "monitors": monitors,
     }
     return order(watch=watch)
