@@ -119,8 +119,12 @@ class Play:
         self.lab.wait_until(
             "it was full for long", lambda: time.monotonic() > end_s, timeout_s=PATIENCE_S
         )
+        page = node.run("clstat").stdout
+        if page.count("ALARM") != 1:
+            raise LabError(f"{node.name} tells of a full file system, and of nothing else:\n{page}")
         freed_s = float(self.lab.outside.get("/proc/uptime").split()[0])
         node.check(["rm", flood])
+        node.check(f"clrunapp {self.application.name} --clear")  # As runbook 20 says.
         self.goes_well()
         back_s = next(a.at_s for a in self.client.record_so_far().acknowledged if a.at_s > freed_s)
         self._note("full, and freed", back_s - freed_s)
@@ -150,14 +154,14 @@ def short_story(lab: Lab, application: RealApplication) -> Play:
 
 
 def long_story(lab: Lab, application: RealApplication) -> Play:
-    """Play all: crash, hang, more crashes than are mended here, a full disk, a loss of power."""
+    """Play all: crash, hang, a full disk, more crashes than are mended here, a loss of power."""
     play = Play.begin(lab, application)
     play.befalls("kill -9", play.kill, back_on=lab.node1)
     play.befalls("hang", play.hang, back_on=lab.node1)
-    for _ in range(RESTARTS - 2):
+    play.fills_up()
+    for _ in range(RESTARTS):
         play.befalls("kill -9", play.kill, back_on=lab.node1)
     play.befalls("kill -9, moved", play.kill, back_on=lab.node2)
-    play.fills_up()
     play.befalls("power loss", lab.node2.power_off, back_on=lab.node1)
     play.ends()
     return play
