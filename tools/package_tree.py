@@ -139,7 +139,11 @@ def lay_files(tree: Path) -> None:
     own_commands = tree / OWN_COMMANDS.removeprefix("/")
     copy_files(packaging / "commands", "*", own_commands, mode=0o755)
     (own_commands / "runuser").symlink_to("su")
-    copy_files(packaging / "samples", "*", tree / "usr/share/hapair/samples")
+    samples = tree / "usr/share/hapair/samples"
+    copy_files(packaging / "samples", "*", samples)
+    for folder in (packaging / "examples").iterdir():
+        for file in folder.iterdir():
+            write(samples / folder.name / file.name, file.read_bytes(), mode=file.stat().st_mode)
     copy_files(PACKAGE, "**/*.xsd", tree / "usr/share/hapair/schema")
 
 

@@ -119,15 +119,17 @@ def make_storage(
     disk: str = "/dev/vdb",
     file_system: str = "ext4",
     size_mib: int = DATA_MIB,
+    mount_point: str = "",
 ) -> None:
     """Make the volume group on both nodes, and on node1 a mounted file system with some data."""
+    where = mount_point or f"/srv/{name}"
     for node in lab.nodes:
         node.check(f"vgcreate -q vg_{name} {disk}")
     lab.node1.check(
         f"lvcreate -q -L {size_mib}m -n data vg_{name} && "
         f"mkfs.{file_system} -q /dev/vg_{name}/data && "
-        f"mkdir -p /srv/{name} && mount /dev/vg_{name}/data /srv/{name} && "
-        f"echo precious > /srv/{name}/before-the-cluster"
+        f"mkdir -p {where} && mount /dev/vg_{name}/data {where} && "
+        f"echo precious > {where}/before-the-cluster"
     )
 
 

@@ -28,7 +28,22 @@ NAME_SPACE: Final = (
     "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER;"
     " where user name spaces are forbidden only root can build images"
 )
-LEFT_OUT: Final = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
+LEFT_OUT: Final = (
+    "/usr/share/man/*",
+    "/usr/share/locale/*",
+    "/usr/share/doc/*",
+    "/usr/share/i18n/*",
+    # PostgreSQL's compiler of queries is larger than all the rest of it, which works without.
+    "/usr/lib/*/libLLVM*",
+    "/usr/lib/*/libz3*",
+    "/usr/lib/postgresql/*/lib/bitcode/*",
+    "/usr/lib/postgresql/*/lib/llvmjit*",
+)
+# Before the packages: else a server's installation makes data that no scenario uses.
+NO_DATA: Final = (
+    'mkdir -p "$1/etc/postgresql-common/createcluster.d"; echo "create_main_cluster = false"'
+    ' >"$1/etc/postgresql-common/createcluster.d/lab.conf"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +82,7 @@ def _as_root(script: str, cwd: Path) -> None:
 
 def packages_tar(release: str) -> Path:
     """Return the tar of the release with its packages, fetched if it is not in the cache."""
-    digest = hashlib.sha256(repr((recipe.PACKAGES, LEFT_OUT)).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(repr((recipe.PACKAGES, LEFT_OUT, NO_DATA)).encode()).hexdigest()[:12]
     target = cache_folder() / f"packages-{release}-{digest}.tar"
     if target.exists():
         return target
@@ -92,6 +107,7 @@ def _fetch_packages(release: str, target: Path) -> Path:
             "--variant=minbase",
             "--format=tar",
             f"--include={','.join(recipe.PACKAGES)}",
+            f"--essential-hook={NO_DATA}",
             *(f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT),
             *(f"--aptopt={setting}" for setting in package_sources.host_settings()),
             release,

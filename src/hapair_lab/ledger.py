@@ -109,10 +109,14 @@ def install_server(machine: Machine) -> None:
 class NeverStoppingClient:
     """The client on ``outside``."""
 
-    def __init__(self, machine: Machine, address: str, port: int = PORT) -> None:
+    def __init__(
+        self, machine: Machine, address: str, port: int = PORT, speaks: str = "lines"
+    ) -> None:
+        """``speaks`` names one of the programs that ``client.py`` can write to."""
         self._machine = machine
         self._address = address
         self._port = port
+        self._speaks = speaks
 
     def start(self, *, pause_s: float = 0.05) -> None:
         """Let it begin to ask, and wait for the first acknowledgement."""
@@ -123,7 +127,7 @@ class NeverStoppingClient:
                 *("systemd-run", f"--unit={CLIENT_UNIT}", "--collect", "--"),
                 *("python3", "-I", "-S", CLIENT_PATH, "--log", CLIENT_LOG),
                 *("--address", self._address, "--port", str(self._port)),
-                *("--pause-s", str(pause_s)),
+                *("--speaks", self._speaks, "--pause-s", str(pause_s)),
             ]
         )
         self.wait_for_answers(1)

@@ -40,6 +40,7 @@ PACKAGES: Final = (
     "nftables",
     "openssh-server",
     "openssl",
+    "postgresql",
     "procps",
     "psmisc",
     "python3",
@@ -47,6 +48,7 @@ PACKAGES: Final = (
     "python3-lxml",
     "python3-pyroute2",
     "quota",
+    "redis-server",
     "systemd",
     "systemd-sysv",
     "tcpdump",
@@ -75,7 +77,9 @@ MASKED_UNITS: Final = (
     "nfs-blkmap.service",
     "nfs-client.target",
     "nfs-server.service",  # Until a scenario exports something.
+    "postgresql.service",  # The same; a cluster of PostgreSQL is made by who wants one.
     "proc-sys-fs-binfmt_misc.automount",
+    "redis-server.service",
     "rpcbind.service",
     "rpcbind.socket",
     "serial-getty@ttyS0.service",

@@ -2,8 +2,10 @@
 
     client.py --address 10.77.1.100 --port 7000 --log /var/tmp/client.log
 
-Every line is sent again, over a new connection, until it is acknowledged, so the noted numbers have
-no holes; the server may well have a line twice. The log has one line for each fact:
+A line to the lab's own server is sent again, over a new connection, until it is acknowledged, so
+the noted numbers have no holes; the server may well have a line twice. To another program
+(``--speaks``) each try has a number of its own, which it then must have once, whatever was cut off.
+The log has one line for each fact:
 
     begun MONOTONIC_S WALL_CLOCK_S
     ok NUMBER MONOTONIC_S
@@ -14,13 +16,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import TextIO
 
 ANSWER_MAX_BYTES = 256
+PASSWORD = "lab"  # noqa: S105 - of the lab's guests, which nobody else reaches.
 
 
 class Stopped(BaseException):
@@ -35,6 +40,8 @@ def stop(_signal: int, _frame: object) -> None:
 class Client:
     """One connection at a time, made anew whenever something is wrong with it."""
 
+    sends_again = True
+
     def __init__(self, address: tuple[str, int], connect_s: float, answer_s: float) -> None:
         self._address = address
         self._connect_s = connect_s
@@ -45,16 +52,25 @@ class Client:
         """Send a line; tell whether it was acknowledged in time."""
         try:
             if self._connection is None:
-                self._connection = socket.create_connection(self._address, self._connect_s)
-                self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._connection.settimeout(self._answer_s)
-            self._connection.sendall(f"{number} {time.time():.6f}\n".encode())
-            if self._connection.recv(ANSWER_MAX_BYTES) == f"ok {number}\n".encode():
+                self._connection = self.connect()
+                self._connection.settimeout(self._answer_s)
+            if self.write(self._connection, number):
                 return True
         except OSError:
             pass
         self.disconnect()
         return False
+
+    def connect(self) -> socket.socket:
+        """Return a new connection."""
+        made = socket.create_connection(self._address, self._connect_s)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    def write(self, connection: socket.socket, number: int) -> bool:
+        """Send one line over the connection; tell whether the answer is that it is stored."""
+        connection.sendall(f"{number} {time.time():.6f}\n".encode())
+        return connection.recv(ANSWER_MAX_BYTES) == f"ok {number}\n".encode()
 
     def disconnect(self) -> None:
         """Forget the connection, so that no late answer is taken for that to a later line."""
@@ -63,13 +79,72 @@ class Client:
             self._connection = None
 
 
+class Redis(Client):
+    """A list of numbers in Redis."""
+
+    sends_again = False
+
+    def connect(self) -> socket.socket:
+        """Return a new connection that has shown the password."""
+        made = super().connect()
+        made.settimeout(self._answer_s)
+        made.sendall(f"AUTH {PASSWORD}\r\n".encode())
+        made.recv(ANSWER_MAX_BYTES)
+        return made
+
+    def write(self, connection: socket.socket, number: int) -> bool:
+        """Append; the answer is the list's length."""
+        connection.sendall(f"RPUSH ledger {number}\r\n".encode())
+        return connection.recv(ANSWER_MAX_BYTES).startswith(b":")
+
+
+class Postgresql(Client):
+    """A table in PostgreSQL, through a ``psql`` that lives as long as its connection."""
+
+    sends_again = False
+    _psql: subprocess.Popen[bytes] | None = None
+
+    def connect(self) -> socket.socket:
+        """Return our end of psql's input and output."""
+        ours, its = socket.socketpair()
+        host, port = self._address
+        argv = f"psql -qAtX -v ON_ERROR_STOP=1 -h {host} -p {port} -U ledger -w ledger".split()
+        with its:
+            self._psql = subprocess.Popen(
+                argv,
+                env={**os.environ, "PGPASSWORD": PASSWORD},
+                stdin=its.fileno(),
+                stdout=its.fileno(),
+                stderr=subprocess.DEVNULL,
+            )
+        return ours
+
+    def write(self, connection: socket.socket, number: int) -> bool:
+        """Insert a row, which is a transaction; the answer comes after its commit."""
+        connection.sendall(b"INSERT INTO ledger VALUES (%d) RETURNING number;\n" % number)
+        return connection.recv(ANSWER_MAX_BYTES) == f"{number}\n".encode()
+
+    def disconnect(self) -> None:
+        """End psql at once: one that waits for an answer would wait for minutes."""
+        super().disconnect()
+        if self._psql is not None:
+            self._psql.kill()
+            self._psql.wait()
+            self._psql = None
+
+
+SPEAKS: dict[str, type[Client]] = {"lines": Client, "postgresql": Postgresql, "redis": Redis}
+
+
 def ask_for_ever(client: Client, log: TextIO, pause_s: float) -> None:
-    """Send one line after the other; a line that was not acknowledged is sent again at once."""
+    """Send one line after the other, without a pause for the one that was not acknowledged."""
     number = 1
     while True:
         begun_s = time.monotonic()
-        if client.try_once(number):
+        acknowledged = client.try_once(number)
+        if acknowledged:
             log.write(f"ok {number} {time.monotonic():.6f}\n")
+        if acknowledged or not client.sends_again:
             number += 1
         time.sleep(max(0.0, pause_s - (time.monotonic() - begun_s)))
 
@@ -80,11 +155,13 @@ def main() -> None:
     parser.add_argument("--address", required=True)
     parser.add_argument("--port", type=int, default=7000)
     parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--speaks", choices=sorted(SPEAKS), default="lines", help="to what program")
     parser.add_argument("--pause-s", type=float, default=0.05, help="between two lines")
     parser.add_argument("--connect-s", type=float, default=0.2, help="time for a connection")
     parser.add_argument("--answer-s", type=float, default=1.0, help="time for an answer")
     options = parser.parse_args()
-    client = Client((options.address, options.port), options.connect_s, options.answer_s)
+    address = (options.address, options.port)
+    client = SPEAKS[options.speaks](address, options.connect_s, options.answer_s)
     signal.signal(signal.SIGTERM, stop)
     with options.log.open("w", buffering=1) as log:
         log.write(f"begun {time.monotonic():.6f} {time.time():.6f}\n")

@@ -1,7 +1,8 @@
-"""The measurement of failovers refuses what would measure nothing, before it starts anything."""
+"""What measures refuses what would measure nothing, before it starts anything."""
 
 import pytest
 
+from bench import applications
 from bench.failover import parser
 
 
@@ -25,3 +26,13 @@ def test_wrong_use_is_refused_in_words(
 def test_runs_are_counted_and_guests_are_named() -> None:
     options = parser().parse_args(("--runs", "3", "--guests", "uml"))
     assert (options.runs, options.guests, options.native) == (3, "uml", False)
+
+
+def test_an_application_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [each.name for each in applications.parser().parse_args(["redis"]).applications] == [
+        "redis"
+    ]
+    assert applications.parser().parse_args([]).applications == []
+    with pytest.raises(SystemExit):
+        applications.parser().parse_args(["rediss"])
+    assert "'rediss' is none of postgresql, redis" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """What runs in the guests, run here: agent and channel, the server and its client."""
 
 import base64
+import io
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from hapair_lab.channel import Channel, GuestGoneError
 from hapair_lab.errors import LabError
 from hapair_lab.ledger import missing, parse_record
 from hapair_lab.payload.agent import Agent
+from hapair_lab.payload.client import SPEAKS, Client, Stopped, ask_for_ever
 from hapair_lab.payload.server import cut_torn_line
 from hapair_lab.recipe import PAYLOAD
 from tests.ports import free_port
@@ -191,6 +193,27 @@ def test_the_client_goes_on_when_the_server_is_killed_and_starts_again(tmp_path:
     assert record.numbers == tuple(range(1, len(record.numbers) + 1))
     assert len(record.numbers) >= 4 * LINES_WANTED
     assert missing(record, lines.read_text()) == ()
+
+
+@pytest.mark.parametrize(("speaks", "tried"), [("lines", [1, 2, 2, 3]), ("redis", [1, 2, 3, 4])])
+def test_only_to_the_own_server_a_line_is_sent_again(speaks: str, tried: list[int]) -> None:
+    """Else nobody could tell a write that is there twice from one that was asked for twice."""
+    sent: list[int] = []
+
+    class Answered(Client):
+        sends_again = SPEAKS[speaks].sends_again
+
+        def try_once(self, number: int) -> bool:
+            if len(sent) == len(tried):
+                raise Stopped
+            sent.append(number)
+            return len(sent) != 2
+
+    log = io.StringIO()
+    with pytest.raises(Stopped):
+        ask_for_ever(Answered(("", 0), 0.0, 0.0), log, 0.0)
+    assert sent == tried
+    assert [int(line.split()[1]) for line in log.getvalue().splitlines()] == tried[:1] + tried[2:]
 
 
 @pytest.fixture

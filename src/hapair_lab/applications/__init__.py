@@ -1,0 +1,13 @@
+"""Real applications from their Debian packages, made from the examples that our package brings.
+
+``play`` plays one story for each of ``ALL``: what befalls it, how long nobody could write, and
+whether every acknowledged write is there once.
+"""
+
+from typing import Final
+
+from hapair_lab.applications.application import RealApplication
+from hapair_lab.applications.postgresql import POSTGRESQL
+from hapair_lab.applications.redis import REDIS
+
+ALL: Final[dict[str, RealApplication]] = {each.name: each for each in (POSTGRESQL, REDIS)}
