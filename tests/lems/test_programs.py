@@ -166,6 +166,17 @@ def test_a_client_that_is_not_installed_is_no_failure_of_the_application(tmp_pat
     assert ask(run).text == "the client could not be run: mysql: No such file or directory"
 
 
+def test_mariadb_is_asked_by_its_client_where_that_has_no_other_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "SEARCH_PATH", f"/nonexistent:{tmp_path}")
+    for name in ("mariadb", "mysql"):  # The second one is there as well then.
+        script(tmp_path / name, f"echo {name}")
+        run = commands.sql(SqlProbe("mysql"), 5.0)
+        run = replace(run, command=with_programs_of(tmp_path, run.command))
+        assert ask(run) == Answer("good", f"answered {name}")
+
+
 @pytest.mark.native
 def test_a_client_runs_as_the_account_that_is_named(tmp_path: Path) -> None:
     for folder in (tmp_path, *tmp_path.parents):

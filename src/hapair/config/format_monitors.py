@@ -229,7 +229,11 @@ RESOURCES: Final = Element(
     (*_HOW, MEMORY, CPU, OUT_OF_MEMORY),
     example='<resources memory="4G"/>',
 )
-SQL_CLIENT: Final = _required("client", kinds.choice("psql", "mysql"), "The client program.")
+SQL_CLIENT: Final = _required(
+    "client",
+    kinds.choice("psql", "mysql"),
+    "The client program; for `mysql` also `mariadb`, where only that is installed.",
+)
 SQL_DATABASE: Final = Attribute("database", kinds.text(), "The database.")
 SQL_USER: Final = Attribute(
     "user",

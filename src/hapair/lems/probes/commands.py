@@ -1,5 +1,6 @@
 """What other programs say: checks as Nagios knows them, OCF agents, clients of databases."""
 
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from hapair.lems.answers import (
     unknown,
     warning,
 )
-from hapair.model.environment import PLAIN
+from hapair.model.environment import PLAIN, SEARCH_PATH
 from hapair.model.monitor import CheckProbe, SqlProbe, Trouble
 from hapair.model.ocf import Code
 
@@ -147,7 +148,15 @@ def _mysql(probe: SqlProbe) -> tuple[str, ...]:
     options = tuple(f"--{name}={value}" for name, value in given if value)
     database = (f"--database={probe.database}",) if probe.database else ()
     plain = ("--batch", "--skip-column-names")
-    return ("mysql", *plain, *options, *database, f"--execute={probe.statement}")
+    return (_mysql_client(), *plain, *options, *database, f"--execute={probe.statement}")
+
+
+def _mysql_client() -> str:
+    """Return the name that is installed: Debian 13 has MariaDB's under its own name alone."""
+    for name in ("mysql", "mariadb"):
+        if any(os.access(f"{folder}/{name}", os.X_OK) for folder in SEARCH_PATH.split(":")):
+            return name
+    return "mysql"
 
 
 def judge_sql(finished: Finished) -> Answer:
