@@ -48,7 +48,8 @@ def main() -> int:
     for number in range(1, options.runs + 1):
         for played in options.applications or ALL.values():
             print(f"run {number} of {options.runs}: {played.name}", file=sys.stderr, flush=True)
-            with snapshots.lab_from(cluster.formed_step(), kind) as lab:
+            formed = cluster.formed_step(booted=played.booted)
+            with snapshots.lab_from(formed, kind) as lab:
                 for what, seconds in long_story(lab, played).outages_s.items():
                     figures.add(f"{played.name}: {what}", seconds)
     print(figures.table())

@@ -19,7 +19,7 @@ from hapair_lab.ledger import PORT, SERVER_PATH, install_server
 from hapair_lab.machine import Machine
 from hapair_lab.packages import installed_step, package_file
 from hapair_lab.recipe import PAYLOAD
-from hapair_lab.snapshots import Rest, Step
+from hapair_lab.snapshots import OS_BOOTED, Rest, Step
 
 SERVICE_ADDRESS: Final = "10.77.1.50"
 MOUNT_POINT: Final = "/srv/orders"
@@ -210,14 +210,18 @@ def machine_is_redundant(machine: Machine) -> bool:
     )
 
 
-def formed_step(plan: ClusterPlan = REFERENCE) -> Step:
-    """The snapshot of a formed, settled cluster that runs ``orders`` on node1."""
+def formed_step(plan: ClusterPlan = REFERENCE, booted: Step = OS_BOOTED) -> Step:
+    """The snapshot of a formed, settled cluster that runs ``orders`` on node1.
+
+    ``booted`` is the link with the guests in which our package is installed for it.
+    """
     server = (PAYLOAD / "server.py").read_text()
     ingredients = (repr(plan), server, Path(__file__).read_text())
     many = f"-{1 + plan.further_volumes}-volumes" if plan.further_volumes else ""
-    name = f"{FORMED}-{plan.arbitration}-{plan.detection}{many}"
+    on = "" if booted is OS_BOOTED else f"-on-{booted.name}"
+    name = f"{FORMED}-{plan.arbitration}-{plan.detection}{many}{on}"
     rest = Rest(halt_cluster, wait_until_it_serves)
-    parent = installed_step(package_file())
+    parent = installed_step(package_file(), booted)
     return Step(name, parent, ingredients, lambda lab: form(lab, plan), rest=rest)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -101,3 +101,21 @@ def host_settings() -> tuple[str, ...]:
     """Return this host's apt settings that concern reaching the mirror."""
     dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
     return tuple(line for line in dump.stdout.splitlines() if line.startswith(PASSED_ON_SETTINGS))
+
+
+def apt_apart(work: Path, lines: Iterable[str]) -> tuple[str, ...]:
+    """Return an apt-get that knows these source lines only, and keeps in ``work`` what it gets.
+
+    What apt knows of this host stays untouched. Packages go to ``work/archives``.
+    """
+    for folder in ("lists/partial", "archives/partial"):
+        (work / folder).mkdir(parents=True)
+    (work / "sources.list").write_text("".join(f"{line}\n" for line in lines))
+    return (
+        "apt-get",
+        *("-o", f"Dir::Etc::sourcelist={work / 'sources.list'}"),
+        *("-o", "Dir::Etc::sourceparts=/dev/null", "-o", f"Dir::State::Lists={work / 'lists'}"),
+        *("-o", f"Dir::Cache={work}", "-o", f"Dir::Cache::archives={work / 'archives'}"),
+        *("-o", "Acquire::Languages=none", "-o", "APT::Sandbox::User=", "-q"),
+        *("-o", "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false"),
+    )

@@ -91,18 +91,9 @@ def fetched(suite: str) -> UmlKernel:
         raise LabError("this host's apt names no mirror of Debian")
     work = Path(tempfile.mkdtemp(prefix="build-uml-", dir=cache_folder()))
     try:
-        for folder in ("lists/partial", "archives/partial", "tree"):
-            (work / folder).mkdir(parents=True)
+        (work / "tree").mkdir()
         # Only the suite itself: unstable has neither updates nor a security archive.
-        (work / "sources.list").write_text(f"{sources[0]}\n")
-        apt = (
-            "apt-get",
-            *("-o", f"Dir::Etc::sourcelist={work / 'sources.list'}"),
-            *("-o", "Dir::Etc::sourceparts=/dev/null", "-o", f"Dir::State::Lists={work / 'lists'}"),
-            *("-o", f"Dir::Cache={work}", "-o", f"Dir::Cache::archives={work / 'archives'}"),
-            *("-o", "Acquire::Languages=none", "-o", "APT::Sandbox::User=", "-q"),
-            *("-o", "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false"),
-        )
+        apt = package_sources.apt_apart(work, sources[:1])
         run_tool(*apt, "update")
         run_tool(*apt, "download", *PACKAGES, cwd=work)
         for package in work.glob("*.deb"):

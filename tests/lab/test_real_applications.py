@@ -16,7 +16,7 @@ def test_one_that_crashes_is_back_here_and_one_that_loses_its_power_there(
     lab_from: LabFrom, name: str
 ) -> None:
     """FAIL: it moves for one crash, is not taken over, or an acknowledged write is missing."""
-    short_story(lab_from(cluster.formed_step()), ALL[name])
+    short_story(lab_from(cluster.formed_step(booted=ALL[name].booted)), ALL[name])
 
 
 @pytest.mark.long
@@ -24,4 +24,4 @@ def test_one_that_crashes_is_back_here_and_one_that_loses_its_power_there(
 @pytest.mark.parametrize("name", ALL)
 def test_everything_that_befalls_one(lab_from: LabFrom, name: str) -> None:
     """FAIL: a hang is not noticed, it moves for a full disk, or not when crashes do not end."""
-    long_story(lab_from(cluster.formed_step()), ALL[name])
+    long_story(lab_from(cluster.formed_step(booted=ALL[name].booted)), ALL[name])

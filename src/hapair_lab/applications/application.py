@@ -8,6 +8,7 @@ from typing import Final
 
 from hapair_lab.lab import Lab
 from hapair_lab.machine import Machine
+from hapair_lab.snapshots import OS_BOOTED, Step
 
 SAMPLES: Final = "/usr/share/hapair/samples"
 
@@ -30,6 +31,7 @@ class RealApplication:
     prepare: Callable[[Lab], None]
     numbers: Callable[[Machine], list[int]]
     check: Callable[[Machine], None]
+    booted: Step = OS_BOOTED  # Guests that have its packages.
 
     def main_process(self, node: Machine) -> int:
         """Return the number of its main process; 0 where it does not run."""

@@ -98,21 +98,22 @@ class Redis(Client):
         return connection.recv(ANSWER_MAX_BYTES).startswith(b":")
 
 
-class Postgresql(Client):
-    """A table in PostgreSQL, through a ``psql`` that lives as long as its connection."""
+class Database(Client):
+    """A table in a database, through its own client that lives as long as its connection."""
 
     sends_again = False
-    _psql: subprocess.Popen[bytes] | None = None
+    argv = ""
+    password = ""  # The variable that it is in.
+    _program: subprocess.Popen[bytes] | None = None
 
     def connect(self) -> socket.socket:
-        """Return our end of psql's input and output."""
+        """Return our end of the program's input and output."""
         ours, its = socket.socketpair()
         host, port = self._address
-        argv = f"psql -qAtX -v ON_ERROR_STOP=1 -h {host} -p {port} -U ledger -w ledger".split()
         with its:
-            self._psql = subprocess.Popen(
-                argv,
-                env={**os.environ, "PGPASSWORD": PASSWORD},
+            self._program = subprocess.Popen(
+                self.argv.format(host=host, port=port).split(),
+                env={**os.environ, self.password: PASSWORD},
                 stdin=its.fileno(),
                 stdout=its.fileno(),
                 stderr=subprocess.DEVNULL,
@@ -121,19 +122,38 @@ class Postgresql(Client):
 
     def write(self, connection: socket.socket, number: int) -> bool:
         """Insert a row, which is a transaction; the answer comes after its commit."""
-        connection.sendall(b"INSERT INTO ledger VALUES (%d) RETURNING number;\n" % number)
+        connection.sendall(b"INSERT INTO ledger (number) VALUES (%d) RETURNING number;\n" % number)
         return connection.recv(ANSWER_MAX_BYTES) == f"{number}\n".encode()
 
     def disconnect(self) -> None:
-        """End psql at once: one that waits for an answer would wait for minutes."""
+        """End the program at once: one that waits for an answer would wait for minutes."""
         super().disconnect()
-        if self._psql is not None:
-            self._psql.kill()
-            self._psql.wait()
-            self._psql = None
+        if self._program is not None:
+            self._program.kill()
+            self._program.wait()
+            self._program = None
 
 
-SPEAKS: dict[str, type[Client]] = {"lines": Client, "postgresql": Postgresql, "redis": Redis}
+class Mariadb(Database):
+    """MariaDB by ``mariadb``; it ends at the first error."""
+
+    argv = "mariadb --batch --skip-column-names --unbuffered -h {host} -P {port} -u ledger ledger"
+    password = "MYSQL_PWD"  # noqa: S105
+
+
+class Postgresql(Database):
+    """PostgreSQL by ``psql``."""
+
+    argv = "psql -qAtX -v ON_ERROR_STOP=1 -h {host} -p {port} -U ledger -w ledger"
+    password = "PGPASSWORD"  # noqa: S105
+
+
+SPEAKS: dict[str, type[Client]] = {
+    "lines": Client,
+    "mariadb": Mariadb,
+    "postgresql": Postgresql,
+    "redis": Redis,
+}
 
 
 def ask_for_ever(client: Client, log: TextIO, pause_s: float) -> None:

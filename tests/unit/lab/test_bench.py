@@ -4,6 +4,7 @@ import pytest
 
 from bench import applications
 from bench.failover import parser
+from hapair_lab.applications import ALL
 
 
 @pytest.mark.parametrize(
@@ -35,4 +36,4 @@ def test_an_application_that_nobody_knows_is_refused(capsys: pytest.CaptureFixtu
     assert applications.parser().parse_args([]).applications == []
     with pytest.raises(SystemExit):
         applications.parser().parse_args(["rediss"])
-    assert "'rediss' is none of postgresql, redis" in capsys.readouterr().err
+    assert f"'rediss' is none of {', '.join(ALL)}" in capsys.readouterr().err
