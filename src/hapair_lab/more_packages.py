@@ -22,9 +22,9 @@ from hapair_lab.progress import step
 from hapair_lab.snapshots import OS_BOOTED, Step
 from hapair_lab.tools import locked, run_tool
 
-PACKAGES: Final = ("mariadb-server",)
+PACKAGES: Final = ("apache2", "mariadb-server")
 # Until a scenario wants them.
-MASKED_UNITS: Final = ("mariadb.service",)
+MASKED_UNITS: Final = ("apache2.service", "apache-htcacheclean.service", "mariadb.service")
 KNOWN_AS_INSTALLED: Final = "./var/lib/dpkg/status"
 # Nothing is started while it is installed: what is not masked yet would be.
 NO_START: Final = "/usr/sbin/policy-rc.d"

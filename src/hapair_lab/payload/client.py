@@ -79,6 +79,24 @@ class Client:
             self._connection = None
 
 
+class Http(Client):
+    """A page of a web site that stores numbers."""
+
+    sends_again = False
+
+    def write(self, connection: socket.socket, number: int) -> bool:
+        """Ask for the page; it answers when the number is on the disk."""
+        host, _ = self._address
+        connection.sendall(f"GET /cgi/ledger?{number} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        answer = b""
+        while not answer.endswith(f"\nok {number}\n".encode()):
+            more = connection.recv(ANSWER_MAX_BYTES)
+            if not more:
+                return False
+            answer += more
+        return answer.startswith(b"HTTP/1.1 200 ")
+
+
 class Redis(Client):
     """A list of numbers in Redis."""
 
@@ -149,6 +167,7 @@ class Postgresql(Database):
 
 
 SPEAKS: dict[str, type[Client]] = {
+    "http": Http,
     "lines": Client,
     "mariadb": Mariadb,
     "postgresql": Postgresql,
