@@ -79,6 +79,12 @@ class Client:
             self._connection = None
 
 
+class Once(Client):
+    """The lab's own server, as if it were another program."""
+
+    sends_again = False
+
+
 class Http(Client):
     """A page of a web site that stores numbers."""
 
@@ -170,6 +176,7 @@ SPEAKS: dict[str, type[Client]] = {
     "http": Http,
     "lines": Client,
     "mariadb": Mariadb,
+    "once": Once,
     "postgresql": Postgresql,
     "redis": Redis,
 }
