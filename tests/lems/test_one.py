@@ -286,10 +286,7 @@ def test_what_hung_before_a_new_start_is_not_asked_a_second_time(
     lems.findings(lambda found: not found, since=since)
 
 
-def test_a_program_that_ended_while_nobody_watched_is_found_by_the_next_lems(
-    fork: Fork, group: Path
-) -> None:
-    fork("orders").say({"end": True})
+def test_a_lems_that_comes_after_the_program_has_ended_finds_that(fork: Fork, group: Path) -> None:
     lems = fork("orders")
     lems.say(watch((PROCESS,), group=str(group), lives=True))
     (found,) = lems.findings(bool)
