@@ -112,14 +112,15 @@ def passes_over(state: NodeState) -> bool:
 def _is_stuck_there(state: NodeState) -> bool:
     """Tell whether something of the peer's is on its way, up or down: it goes no further there."""
     theirs = state.peer.state
-    if theirs is None:
-        return False
-    for record in state.stored.records:
-        said = theirs.by_name.get(record.application)
-        wanted_there = record.owner != state.me and record.wanted is Wanted.UP
-        if wanted_there and said is not None and said.phase in (Phase.STARTING, Phase.STOPPING):
-            return True
-    return False
+    on_its_way = {
+        said.application
+        for said in (theirs.applications if theirs is not None else ())
+        if said.phase in (Phase.STARTING, Phase.STOPPING)
+    }
+    return any(
+        record.owner != state.me and record.wanted is Wanted.UP and record.application in on_its_way
+        for record in state.stored.records
+    )
 
 
 def not_understood(state: NodeState) -> bool:
