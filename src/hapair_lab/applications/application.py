@@ -31,6 +31,8 @@ class RealApplication:
     prepare: Callable[[Lab], None]
     numbers: Callable[[Machine], list[int]]
     check: Callable[[Machine], None]
+    # It ends at the first write that fails, and may fail to start before it is known why: it moves.
+    ends_when_full: bool = False
     booted: Step = OS_BOOTED  # Guests that have its packages.
 
     def main_process(self, node: Machine) -> int:

@@ -49,4 +49,5 @@ DAEMON: Final = RealApplication(
     prepare=prepare,
     numbers=numbers,
     check=check,
+    ends_when_full=True,
 )

@@ -168,7 +168,10 @@ def long_story(lab: Lab, application: RealApplication) -> Play:
     play = Play.begin(lab, application)
     play.befalls("kill -9", play.kill, back_on=lab.node1)
     play.befalls("hang", play.hang, back_on=lab.node1)
-    play.fills_up()
+    if application.ends_when_full:
+        lab.node1.check(f"clrunapp {application.name} --clear")  # What befell it so far.
+    else:
+        play.fills_up()
     for _ in range(RESTARTS):
         play.befalls("kill -9", play.kill, back_on=lab.node1)
     play.befalls("kill -9, moved", play.kill, back_on=lab.node2)
