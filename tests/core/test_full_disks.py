@@ -10,7 +10,7 @@ from hapair.core.words.effects import Do
 from hapair.core.words.events import Beat, ConfirmPeerDown, FenceAsked, Form, Move
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
-from hapair.model.status import Phase, Standing
+from hapair.model.status import Standing
 from tests.core.bench import BEAT_S, ME, NAME, PEER, RESOURCE, Bench, built, facts, record
 from tests.core.test_brake import freeze, freeze_what_runs, verdicts
 from tests.sim.settings import application
@@ -58,27 +58,6 @@ def test_what_it_has_stored_before_is_enough() -> None:
     bench.peer_says(behind=(RESOURCE,))
     unable(bench, 10.0)
     assert bench.stands(Standing.TOGETHER)
-
-
-@pytest.mark.parametrize(
-    ("phase", "standing"),
-    [
-        (Phase.STARTING, Standing.ALONE),
-        (Phase.STOPPING, Standing.ALONE),
-        (Phase.RUNNING, Standing.TOGETHER),
-        (Phase.STOPPED, Standing.TOGETHER),
-    ],
-)
-def test_what_is_on_its_way_there_does_not_wait_for_its_disk(
-    phase: Phase, standing: Standing
-) -> None:
-    bench = Bench()
-    bench.together()
-    bench.peer_says(records=(record(PEER),))
-    bench.peer_has(phase)
-    bench.data(facts(connection=Connection.CONNECTING))
-    unable(bench, 5.0)
-    assert bench.stands(standing)
 
 
 def test_what_it_has_stored_before_the_last_loss_is_not() -> None:

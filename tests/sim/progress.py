@@ -161,8 +161,8 @@ class Progress:
             return "it cannot be stopped where it is"
         if peer.daemon is not None and peer.daemon.spoilt & set(peer.daemon.under_way):
             return "an action there ends with its time-out only"
-        if peer.daemon is not None and peer.daemon.storing and replication.kernel_answers(state):
-            return "its owner waits for its disk, while its kernel answers (safety.md, limits)"
+        if peer.daemon is not None and peer.daemon.storing and self._waits_for_word(state):
+            return "its owner waits for its disk, and is heard (safety.md, limits)"
         if peer.blind:
             return "a look that failed said that it runs there"
         if peer.daemon is not None and _is_tried_later(peer.daemon.state, name):
@@ -170,6 +170,11 @@ class Progress:
         if not self.world.wires[PUBLIC].clients_reach(peer.name):
             return "clients do not reach its owner, which moves nothing"
         return ""
+
+    @staticmethod
+    def _waits_for_word(state: NodeState) -> bool:
+        """Tell whether nothing that is frozen here makes this node pass its peer over."""
+        return replication.kernel_answers(state) or not replication.unprotected(state)
 
     def _old_copy(self, machine: Machine, state: NodeState, name: str) -> str:
         """Return which copy here is not the newest one, whatever the core takes it for."""

@@ -18,7 +18,7 @@ from hapair.core.words.events import Event, PeerState
 from hapair.core.words.item import UNHARMED, ItemState, StrayLook, Upkeep
 from hapair.core.words.peer import FencingView, PeerView, WitnessView
 from hapair.core.words.state import NodeState
-from hapair.core.words.stored import Stored
+from hapair.core.words.stored import RunCount, Stored
 from hapair.model.built import Built
 from tests.sim.machine import Core
 from tests.walk.numbers import NOTHING, Pool
@@ -137,12 +137,17 @@ def canonical(state: NodeState) -> NodeState:
             )
             for name, each in state.reconnects.items()
         },
-        stored=_with(state.stored, runs=()),
+        stored=_with(state.stored, runs=_one_each(state.stored)),
         watched={},
         stray_look=NO_STRAYS,
         reasons={},
         pending=(),
     )
+
+
+def _one_each(stored: Stored) -> tuple[RunCount, ...]:
+    """Return the counts of runs as if each application had been started once."""
+    return tuple(RunCount(each.application, 1) for each in stored.runs)
 
 
 def renumbered(state: NodeState) -> NodeState:
@@ -265,6 +270,8 @@ def _performed(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """Leave out what only people and Lems are told, and which run of a program it is."""
     kept = (each for each in effects if not isinstance(each, Note | Reply | Watch))
     return tuple(
-        replace(each, stored=_with(each.stored, runs=())) if isinstance(each, Store) else each
+        replace(each, stored=_with(each.stored, runs=_one_each(each.stored)))
+        if isinstance(each, Store)
+        else each
         for each in kept
     )

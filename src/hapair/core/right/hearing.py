@@ -7,7 +7,7 @@ from hapair.core.right import fencing, witness
 from hapair.core.right.arbitration import Silence
 from hapair.core.words.events import Heard, HeardTogether, PeerState
 from hapair.core.words.state import NodeState
-from hapair.model.status import Phase, Standing, Wanted
+from hapair.model.status import Standing, Wanted
 
 ASKING_S: Final = 1.5  # What a question to the witness may take.
 REPROBE_S: Final = 1.0  # While the peer is silent, how often the references are asked again.
@@ -93,9 +93,8 @@ def passes_over(state: NodeState) -> bool:
 
     It can take nothing over, for that is stored first, but it cannot agree to anything either.
     Where its word is needed it counts as silent, and the third party decides: all that is true of
-    silence is true of it, because who is not heard is not echoed. While nothing waits for it,
-    also not to begin or to end something there, or while its kernel answers, it is as good as any
-    other peer. Who acts alone gives the right up
+    silence is true of it, because who is not heard is not echoed. While nothing waits for it, or
+    while its kernel answers, it is as good as any other peer. Who acts alone gives the right up
     only to one that can store.
     """
     if state.standing is Standing.ALONE:
@@ -104,23 +103,7 @@ def passes_over(state: NodeState) -> bool:
         return False
     if state.standing is not Standing.TOGETHER:
         return True
-    if _is_stuck_there(state):
-        return True
     return not all(peer_stored_it(state, name) for name in replication.unprotected(state))
-
-
-def _is_stuck_there(state: NodeState) -> bool:
-    """Tell whether something of the peer's is on its way, up or down: it goes no further there."""
-    theirs = state.peer.state
-    on_its_way = {
-        said.application
-        for said in (theirs.applications if theirs is not None else ())
-        if said.phase in (Phase.STARTING, Phase.STOPPING)
-    }
-    return any(
-        record.owner != state.me and record.wanted is Wanted.UP and record.application in on_its_way
-        for record in state.stored.records
-    )
 
 
 def not_understood(state: NodeState) -> bool:
