@@ -8,6 +8,7 @@ they waited for a processor. A guest that gets a part of one lets its first proc
 
 import contextlib
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -84,6 +85,7 @@ class Quiet:
     def disturbed(self) -> list[str]:
         """Return the pauses and silences that were the nodes' own; the host's are only shown."""
         late = {node.name: self._late(node) for node in self.lab.nodes}
+        bound_s = DETECTION_S if _host_is_busy() else PAUSE_S
         own, excused = [], 0
         for node in self.lab.nodes:
             for line in history(node):
@@ -96,10 +98,10 @@ class Quiet:
                 elif line["name"] == SILENT:
                     begun_s = at_s - 2 * DETECTION_S
                     theirs = sum(_host_s(each, begun_s, at_s) for each in late.values())
-                    ours_s = PAUSE_S if theirs < WORTH_S else 0.0
+                    ours_s = bound_s if theirs < WORTH_S else 0.0
                 else:
                     continue
-                if ours_s >= PAUSE_S and ours_s > theirs:
+                if ours_s >= bound_s and ours_s > theirs:
                     own.append(f"{node.name}: {text} (the host: {theirs:.1f} s)")
                 else:
                     excused += 1
@@ -110,6 +112,11 @@ class Quiet:
     def _late(self, node: Machine) -> tuple[Moments, Moments]:
         """Return when the guest stood still, and when it waited for a processor."""
         return _moments(node), self._waited.get(node.name, [])
+
+
+def _host_is_busy() -> bool:
+    """Tell whether guests run at half their speed: then only what makes a silence counts."""
+    return os.getloadavg()[1] > 2 * (os.cpu_count() or 1)
 
 
 def history(node: Machine) -> list[dict[str, Any]]:
