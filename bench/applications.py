@@ -52,9 +52,7 @@ def main() -> int:
             with snapshots.lab_from(formed, kind) as lab:
                 for what, seconds in long_story(lab, played).outages_s.items():
                     figures.add(f"{played.name}: {what}", seconds)
-    print(figures.table())
-    if options.json:
-        options.json.write_text(figures.as_json())
+    figures.tell(options.json)
     return 0
 
 

@@ -54,9 +54,7 @@ def main() -> int:
         guests.planned_move(figures, kind, plan)
     if not options.no_footprint:
         guests.footprint(figures, kind)
-    print(figures.table())
-    if options.json:
-        options.json.write_text(figures.as_json())
+    figures.tell(options.json)
     return 0
 
 

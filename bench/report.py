@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
 
@@ -22,6 +23,12 @@ class Figures:
             for name, v in self.values.items()
         ]
         return "\n".join(lines)
+
+    def tell(self, file: Path | None) -> None:
+        """Print the table, and write all values into ``file`` if there is one."""
+        print(self.table())
+        if file:
+            file.write_text(self.as_json())
 
     def as_json(self) -> str:
         summary = {

@@ -62,8 +62,14 @@ def nearest(word: str, known: tuple[str, ...]) -> str | None:
     return by_lower[near[0]] if near else None
 
 
+def meant(word: str, known: tuple[str, ...]) -> str:
+    """Return the question whether ``word`` was meant to be the nearest known one; else nothing."""
+    name = nearest(word, known)
+    return f'did you mean "{name}"?' if name else ""
+
+
 def did_you_mean(word: str, known: tuple[str, ...]) -> str:
     """Return the mend for a misspelt ``word``: the nearest known one, else all of them."""
-    if name := nearest(word, known):
-        return f'did you mean "{name}"?'
+    if question := meant(word, known):
+        return question
     return f"possible here: {', '.join(known)}" if known else "remove it"

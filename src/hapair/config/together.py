@@ -14,7 +14,7 @@ from hapair.config.appconf import (
     network_key,
     volume_group_key,
 )
-from hapair.config.complaints import did_you_mean, nearest
+from hapair.config.complaints import did_you_mean, meant
 from hapair.config.document import shown
 from hapair.model.application import Application, ServiceAddress, Unit
 from hapair.model.cluster import Address, Cluster, Network
@@ -69,8 +69,8 @@ def check_order(cluster: Cluster, known: tuple[str, ...], place: str) -> tuple[P
 
 
 def _mend_name(name: str, known: tuple[str, ...]) -> str:
-    if near := nearest(name, known):
-        return f'did you mean "{near}"?'
+    if question := meant(name, known):
+        return question
     return f"write /etc/cluster/{name}/appconf.xml first, or remove the name"
 
 
@@ -103,8 +103,8 @@ def _mend_demand(me: str, name: str, built: tuple[str, ...], written: tuple[str,
     if name in written:
         return f"build it as well: clbuildapp {name}"
     others = tuple(each for each in dict.fromkeys((*built, *written)) if each != me)
-    if near := nearest(name, others):
-        return f'did you mean "{near}"?'
+    if question := meant(name, others):
+        return question
     return f"write its name as in its appconf.xml (known: {', '.join(others) or 'none'})"
 
 

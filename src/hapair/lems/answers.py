@@ -68,7 +68,7 @@ class Command:
     environment: Mapping[str, str]
     judge: Callable[[Finished], "Said"]
     user: str = ""  # The account that it runs as; empty: root.
-    of_others: bool = False  # It asks another service, whose silence says nothing of ours.
+    asks: str = ""  # Another service, whose silence says nothing of the application.
 
 
 Call: TypeAlias = Callable[[], "Said"]  # May block, and runs in a thread of its own.

@@ -25,7 +25,7 @@ class Asking:
         self._answered: Callable[[Answer], object] | None = answered
         self._program: Program | None = None
         self._stages = 0
-        self._asks_others = False
+        self._asks = ""
         self._timeout_s = timeout_s
         self.begun_s = boot_s()
         self.over = False
@@ -39,8 +39,8 @@ class Asking:
     def hanging(self) -> Answer:
         """Return what it means that it still has not answered."""
         about = self._probe.asked()
-        if self._asks_others:
-            return unknown(f"systemd gave no answer about it within {self._timeout_s:g} s")
+        if self._asks:
+            return unknown(f"{self._asks} gave no answer about it within {self._timeout_s:g} s")
         return failed(f"{about} gave no answer within {self._timeout_s:g} s", self._probe.trouble)
 
     def drop(self) -> None:
@@ -52,7 +52,7 @@ class Asking:
 
     def _go_on(self, said: Said) -> None:
         self._stages += 1
-        self._asks_others = isinstance(said, Command) and said.of_others
+        self._asks = said.asks if isinstance(said, Command) else ""
         if isinstance(said, Answer):
             self._end(said)
         elif self._answered is None or self._stages > STAGES_MAX:

@@ -17,7 +17,7 @@ from hapair.cli.pages.render_status import (
 from hapair.cli.pages.status import ApplicationStatus, NodeStatus, Status
 from hapair.cli.pages.steps import restarts_text
 from hapair.cli.screen.terminal import Paint, Style, columns, filled, stamp
-from hapair.config.complaints import nearest
+from hapair.config.complaints import meant
 from hapair.model.timeline import Happening
 from hapair.rpc.history import happening_object
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
@@ -36,11 +36,9 @@ def the_application(status: Status, name: str) -> tuple[NodeStatus, ApplicationS
 
 
 def unknown_application(name: str, known: tuple[str, ...]) -> RpcError:
-    near = nearest(name, known)
-    mend = f'did you mean "{near}"? ' if near else ""
     return RpcError(
         f"there is no application {name}",
-        f"{mend}applications: {', '.join(known) or 'none is built'}",
+        f"{meant(name, known)} applications: {', '.join(known) or 'none is built'}".lstrip(),
         exit_code=ExitCode.USAGE,
     )
 

@@ -29,7 +29,6 @@ class Processes:
     seen: bool = False  # Something lived in the group.
     trouble: Trouble = Trouble.PROGRAM
     _living: dict[int, int] = field(default_factory=dict)  # Descriptor by number, oldest first.
-    _ended: frozenset[int] = frozenset()  # Of a unit: the main processes that ended last.
     _stale: list[int] = field(default_factory=list)  # Descriptors that the loop may still watch.
 
     def ask(self) -> Said:
@@ -61,9 +60,9 @@ class Processes:
         if self._any:
             if state.main == 0:
                 return good(f"{self.unit} is {state}, without a main process")
-            if state.main in self._ended:
-                return failed(f"process {state.main} of {self.unit} has ended", certain=True)
             self._watch([state.main])
+            if all(map(has_ended, self._living.values())):
+                return failed(f"process {state.main} of {self.unit} has ended", certain=True)
         return self.look
 
     def look(self) -> Said:
@@ -96,7 +95,6 @@ class Processes:
         for pid, descriptor in self._living.items():
             if not has_ended(descriptor):
                 return self._good(f"process {pid} of {self.unit}")
-        self._ended = frozenset(self._living)
         self._watch([])
         return ask_unit(self.unit, self._of_unit)
 

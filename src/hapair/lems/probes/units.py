@@ -39,7 +39,7 @@ class UnitState:
 
 def ask_unit(unit: str, then: Callable[[UnitState], Said]) -> Command:
     argv = ("systemctl", "show", f"--property={PROPERTIES}", "--", unit)
-    return Command(argv, PLAIN, lambda finished: _judged(finished, then), of_others=True)
+    return Command(argv, PLAIN, lambda finished: _judged(finished, then), asks="systemd")
 
 
 def _judged(finished: Finished, then: Callable[[UnitState], Said]) -> Said:

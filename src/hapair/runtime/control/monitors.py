@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Final
 
-from hapair.config.complaints import nearest
+from hapair.config.complaints import meant
 from hapair.config.kinds import Wrong
 from hapair.config.one_monitor import read_monitor
 from hapair.model.application import Application
@@ -252,11 +252,9 @@ class MonitorCommands:
             if found.monitor.name == name:
                 return found
         known = tuple(found.monitor.name for found in each)
-        near = nearest(name, known)
-        mend = f'did you mean "{near}"? ' if near else ""
         raise RpcError(
             f"{application.name} has no monitor {name}",
-            f"{mend}its monitors: {', '.join(known) or 'none'}",
+            f"{meant(name, known)} its monitors: {', '.join(known) or 'none'}".lstrip(),
             exit_code=ExitCode.USAGE,
         )
 

@@ -1,7 +1,7 @@
 """What an administrator wrote of an application, checked together with what is built."""
 
 from hapair.config.appconf import examine_appconf
-from hapair.config.complaints import nearest
+from hapair.config.complaints import meant
 from hapair.config.fingerprint import fingerprint
 from hapair.config.together import check_demands, check_together, in_subnets
 from hapair.model.application import Application
@@ -27,8 +27,8 @@ def written(
         text = read_written(path) if text is None else text
     except OSError as error:
         mend = "write it; samples: /usr/share/hapair/samples"
-        if near := nearest(name, _known(places)):
-            mend = f'did you mean "{near}"? Else {mend}'
+        if question := meant(name, _known(places)):
+            mend = f"{question} Else {mend}"
         raise RpcError(f"{path}: {error.strerror}", mend, exit_code=ExitCode.USAGE) from None
     reading = examine_appconf(text, file=str(path))
     if reading.value is None:
