@@ -113,6 +113,7 @@ class Bench:
         self.troubles: dict[tuple[str, str, str], str] = {}
         self.outcomes: dict[Do, Outcome] = {}
         self.deaf: set[Do] = set()
+        self.full: tuple[str, ...] = ()  # File systems that a start that fails finds full.
         self.effects: list[Effect] = []
         self.on_effect: Callable[[Effect], object] = _nothing
         self.attached = attached  # What the kernel says after a resource was brought up.
@@ -270,7 +271,9 @@ class Bench:
                         self._happen(effect)
                     facts_now = tuple(self.kernel.values())
                     self.events.append(DataChanged(self.now_s, facts_now))
-                    self.events.append(Ended(self.now_s, effect.effect_id, outcome))
+                    full = () if isinstance(outcome, Done) else self.full
+                    ended = Ended(self.now_s, effect.effect_id, outcome, full=full)
+                    self.events.append(ended)
                 case Look(effect_id, layer, name, resource):
                     item = (layer.value, name, resource)
                     found = None if item in self.in_part else item in self.up

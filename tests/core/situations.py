@@ -365,10 +365,10 @@ def sick(
 
 AT_ONCE: Final = Monitors(restarts=0)
 HEALTH: Final = {
-    "well": sick(counted=5),
+    "well": sick(begun=5),
     "maintenance": sick(Trouble.DATA, run=4, seen=maintained(SICK.seen)),
     "not-up": sick(Trouble.DATA, run=4),
-    "mended": sick(Trouble.DATA, counted=5),
+    "mended": sick(Trouble.DATA, begun=5),
     "held-back": sick(Trouble.STORAGE, held_at_s=SICK.seen.state.now_s - 1.0),
     "travels": sick(Trouble.DATA),
     "storage": sick(Trouble.DATA, Trouble.STORAGE),

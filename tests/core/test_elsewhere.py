@@ -8,11 +8,12 @@ import pytest
 from hapair.core.applications.elsewhere import APART_S, LOOK_S
 from hapair.core.applications.items import is_free
 from hapair.core.words.effects import Do, Effect, Layer, Look, Note, Severity
-from hapair.core.words.events import PeerStated
+from hapair.core.words.events import Maintain, PeerStated
 from hapair.core.words.item import Is, Item, ItemState
 from hapair.model.application import OcfAgent, Program, Script, Unit
+from hapair.model.maintenance import Scope
 from hapair.model.status import Phase
-from tests.core.bench import NAME, PEER, Bench, built, record
+from tests.core.bench import ME, NAME, PEER, Bench, built, record
 from tests.sim.settings import application
 
 PROGRAM: Final = ("program", NAME, "")
@@ -154,3 +155,21 @@ def test_an_answer_that_comes_when_the_peer_has_stopped_it_counts_for_nothing() 
 )
 def test_a_start_waits_for_no_look_at_what_is_down(item_state: ItemState, *, free: bool) -> None:
     assert is_free(item_state) is free
+
+
+@pytest.mark.parametrize(
+    ("scope", "name"), [(Scope.APPLICATION, NAME), (Scope.NODE, ME), (Scope.CLUSTER, "")]
+)
+def test_what_somebody_tries_in_a_maintenance_is_told_and_left_alone(
+    scope: Scope, name: str
+) -> None:
+    bench = passive()
+    bench.command(Maintain(scope, name))
+    bench.forget_effects()
+    bench.up.add(PROGRAM)
+    bench.wait(LOOK_S + 1)
+    assert bench.acts() == []
+    assert "runs-here-too" in bench.notes()
+    bench.command(Maintain(scope, name, on=False))
+    bench.wait(LOOK_S + 1)
+    assert PROGRAM not in bench.up

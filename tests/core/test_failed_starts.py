@@ -7,6 +7,7 @@ import pytest
 from hapair.core import node
 from hapair.core.applications.endings import START_WAITS_MAX, STOP_WAITS_MAX
 from hapair.core.applications.failures import EXPIRES_S, PAUSE_MAX_S
+from hapair.core.explain import alarms
 from hapair.core.invariants import BrokenInvariantError, check_step
 from hapair.core.right import holding
 from hapair.core.words.effects import Act, Do, Layer
@@ -150,6 +151,26 @@ def test_a_start_that_outlived_its_daemon_is_waited_for_whatever_failed_before()
     bench.wait(2.0)
     assert bench.acts() == []
     assert said_phase(bench.state) is Phase.RUNNING
+
+
+def test_a_start_that_fails_beside_a_full_file_system_moves_nothing() -> None:
+    """The other node has the same data (row 20)."""
+    bench = Bench()
+    bench.together()
+    bench.outcomes, bench.full = {Do.START_PROGRAM: WHY}, ("/srv/orders",)
+    bench.peer_has(current=True)
+    bench.command(Introduce(NAME, Wanted.UP))
+    bench.wait(120.0)
+    assert bench.record.owner == ME
+    assert bench.record.failed_on == ()
+    tries = bench.acts().count(Do.START_PROGRAM)
+    assert 4 <= tries <= 12
+    (alarm,) = (each for each in alarms(bench.state) if each.name == "no-room")
+    assert alarm.text.startswith("it cannot be started: no room is left on /srv/orders")
+    bench.outcomes.clear()
+    bench.wait(60.0)
+    assert said_phase(bench.state) is Phase.RUNNING
+    assert [each for each in alarms(bench.state) if each.name == "no-room"] == []
 
 
 # --- Not now ---------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from hapair.model.monitor import NO_MONITORS, Finding, Monitors, Trouble
 from hapair.model.outcome import Refused, Unknown
 from hapair.model.status import Failure, Phase, Version, Wanted
 from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built, facts
+from tests.core.test_lifecycle import said_phase
 from tests.sim.settings import application
 
 EXITED: Final = Finding("process", Trouble.PROGRAM, "the main process exited with 1")
@@ -332,7 +333,9 @@ def test_a_program_that_fails_on_a_full_file_system_is_restarted_but_not_moved()
     assert bench.acts() == [Do.STOP_PROGRAM, Do.START_PROGRAM]
     assert "restarted-in-vain" in bench.notes()
     bench.finds(EXITED)
-    assert bench.record.owner == PEER, "somebody made room"
+    assert bench.record.owner == ME, "somebody made room: what it did before counts for nothing"
+    assert bench.record.failed_on == ()
+    assert said_phase(bench.state) is Phase.RUNNING
 
 
 # --- What stops nothing ----------------------------------------------------------------------
@@ -394,3 +397,19 @@ def test_what_is_found_while_nobody_may_act_is_mended_later() -> None:
     bench.peer_says(accepted=bench.state.incarnation)
     assert bench.acts()[0] is Do.STOP_PROGRAM
     assert bench.acts()[-1] is Do.START_PROGRAM
+
+
+def test_one_run_counts_once_whatever_becomes_of_the_daemon() -> None:
+    bench = running(Monitors(restarts=1))
+    bench.outcomes = {
+        each: Unknown("it still stops") for each in (Do.STOP_PROGRAM, Do.KILL_PROGRAM)
+    }
+    bench.finds(EXITED)
+    assert bench.record.failures == (Failure(ME, 1, runs=1),)
+    bench.outcomes.clear()
+    bench.starts_daemon_anew()
+    bench.finds(EXITED)
+    bench.wait(5.0)
+    assert bench.record.owner == ME
+    assert bench.record.failures == (Failure(ME, 1, runs=1),)
+    assert said_phase(bench.state) is Phase.RUNNING

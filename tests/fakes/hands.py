@@ -83,6 +83,7 @@ class FakeFileSystems:
     mounts: set[str] = field(default_factory=set)  # Resources that are mounted.
     held_by: dict[str, str] = field(default_factory=dict)  # Resource -> name of its holder.
     missing: set[str] = field(default_factory=set)  # Resources without a device.
+    no_room: set[str] = field(default_factory=set)  # Resources that are full.
     seconds: dict[str, tuple[str, ...]] = field(default_factory=dict)  # Its other mounts.
     unanswered: bool = False
     callbacks: list[Callable[[], None]] = field(default_factory=list)
@@ -103,6 +104,10 @@ class FakeFileSystems:
 
     def mounted(self, volume: Volume) -> bool | None:
         return volume.resource in self.mounts
+
+    async def full(self, volume: Volume, *, timeout_s: float) -> bool:
+        del timeout_s
+        return volume.resource in self.no_room
 
     async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[Presence, ...]:
         return tuple(Presence(self.mounted(volume)) for volume in volumes)

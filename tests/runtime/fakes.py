@@ -166,6 +166,7 @@ class Machine:
     answering: set[str] = field(default_factory=set)
     at_step: Callable[[], Awaitable[None]] | None = None  # Called at each step of the daemon.
     address_trouble: str = ""
+    no_room: tuple[str, ...] = ()  # Mount points.
     mount_trouble: str = ""
     address_error: OSError | None = None
     link_callbacks: list[Callable[[str, bool], None]] = field(default_factory=list)
@@ -240,6 +241,9 @@ class Machine:
 
     def mounted(self, volume: Volume) -> bool | None:
         return self.is_mounted
+
+    async def full(self, volume: Volume, *, timeout_s: float) -> bool:
+        return volume.mount_point in self.no_room
 
     async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[Presence, ...]:
         return (Presence(self.is_mounted, self.mount_trouble),) * len(volumes)

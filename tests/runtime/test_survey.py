@@ -42,6 +42,9 @@ class Read(Machine):
         self.readings.append("addresses")
         return await Machine.present_each(self, wanted)
 
+    async def full(self, volume: Volume, *, timeout_s: float) -> bool:
+        return await Machine.full(self, volume, timeout_s=timeout_s)
+
     async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[Presence, ...]:
         self.readings.append("mounts")
         if self.hangs:

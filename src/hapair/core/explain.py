@@ -417,6 +417,14 @@ def _unprovable(state: NodeState, application: str) -> list[Alarm]:
     ]
 
 
+def _full(state: NodeState, name: str) -> list[Alarm]:
+    full = sorted({place for each in state.items_of(name).values() for place in each.full})
+    if not full:
+        return []
+    text = f"it cannot be started: no room is left on {', '.join(full)}, here and on the other node"
+    return [Alarm("no-room", text, name)]
+
+
 def _application_alarms(state: NodeState, application: Application) -> list[Alarm]:
     name = application.name
     found: list[Alarm] = []
@@ -441,6 +449,7 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     if state.reasons.get(f"{name}/owners") == "two-owners":
         text = "it was started on both nodes while they could not hear each other"
         found.append(Alarm("two-owners", text, name))
+    found += _full(state, name)
     found += _frozen(state, name)
     found += _frozen_by_hand(state, name)
     found += _differing(state, name)

@@ -140,6 +140,10 @@ class FileSystems(Protocol):
         """
         ...
 
+    async def full(self, volume: Volume, *, timeout_s: float) -> bool:
+        """Tell whether what is mounted has no block or no inode left; what hangs is not full."""
+        ...
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call ``callback()`` soon after something was mounted or unmounted, whoever did it."""
         ...

@@ -1,12 +1,16 @@
 """The port ``FileSystems``: the replicated file systems of applications."""
 
+import asyncio
+import os
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from hapair.adapters.filesystem import presence
 from hapair.adapters.filesystem.changes import MountChanges
 from hapair.adapters.filesystem.fstab import Fstab
 from hapair.adapters.filesystem.mounter import Mounter, Target
 from hapair.adapters.filesystem.uses import Use
+from hapair.adapters.shared.apart import apart
 from hapair.adapters.shared.mounts import MountTable, mount_info, mount_table, number_of
 from hapair.adapters.shared.readings import Readings
 from hapair.adapters.shared.spaces import UNIT_OF_APPLICATIONS
@@ -48,6 +52,14 @@ class MountedFileSystems:
             return Presence(None, presence.misplaced(target.device, target.mount_point, table))
         return Presence(mounted, presence.read_only(ours, table, target.options))
 
+    async def full(self, volume: Volume, *, timeout_s: float) -> bool:
+        place = volume.mount_point
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await apart(place, partial(_is_full, place))
+        except (TimeoutError, OSError):
+            return False
+
     async def mount(self, volume: Volume, *, timeout_s: float) -> Outcome:
         return await self._mounter.mount(_target(volume), timeout_s=timeout_s)
 
@@ -84,6 +96,11 @@ def _ends_with(own: BuiltApplication | None, fstab: Fstab) -> Callable[[Use], bo
         return use.export or (bool(use.by) and all(group in f"{each.unit}/" for each in use.by))
 
     return ends
+
+
+def _is_full(place: str) -> bool:
+    told = os.statvfs(place)
+    return told.f_bavail == 0 or (told.f_files > 0 and told.f_favail == 0)
 
 
 def _target(volume: Volume) -> Target:

@@ -7,6 +7,7 @@ data it writes into an empty folder, and clients may reach the wrong one.
 from dataclasses import replace
 from typing import Final
 
+from hapair.core.applications import maintenance
 from hapair.core.words.effects import Layer, Severity
 from hapair.core.words.events import Looked
 from hapair.core.words.item import Is, Item, StrayLook
@@ -71,12 +72,16 @@ def absorb(turn: Turn, item: Item, looked: Looked) -> None:
     found = looked.up is True and not looked.trouble
     if not found or not _runs_there(turn.state, application):
         return
-    turn.put_item(item, replace(item_state, known=Is.UP))
+    left_alone = maintenance.holds(turn.state, item.application) is not None
+    if not left_alone:
+        turn.put_item(item, replace(item_state, known=Is.UP))
+    done = "it is left alone until the maintenance is over" if left_alone else "it is stopped here"
     text = (
-        f"its program runs here too, although {state.peer_name} runs it; it is stopped here."
+        f"its program runs here too, although {state.peer_name} runs it; {done}."
         f" See what started it: {_who_starts(application)}"
     )
-    turn.note("runs-here-too", text, item.application, Severity.ALARM)
+    severity = Severity.WARNING if left_alone else Severity.ALARM
+    turn.note("runs-here-too", text, item.application, severity)
 
 
 def _who_starts(application: Application) -> str:

@@ -73,7 +73,7 @@ def absorb_ends(turn: Turn, ends: tuple[Ended, ...]) -> None:
             upkeep.absorb_end(turn, item, free, outcome)
         elif item_state.doing in (START[item.layer], *STARTS_FOREIGN):
             _foreign_ended(turn, item, item_state.doing, outcome)
-            _start_ended(turn, item, free, outcome, ended.wall_s)
+            _start_ended(turn, item, free, ended)
         else:
             _stop_ended(turn, item, free, item_state.doing, outcome)
     if not all(isinstance(ended.outcome, Done) for ended in ends):
@@ -99,9 +99,8 @@ def _doubt_mounts(turn: Turn, application: str) -> None:
         turn.put_item(item, replace(item_state, known=Is.UNKNOWN))
 
 
-def _start_ended(
-    turn: Turn, item: Item, item_state: ItemState, outcome: Outcome, wall_s: float
-) -> None:
+def _start_ended(turn: Turn, item: Item, item_state: ItemState, ended: Ended) -> None:
+    outcome = ended.outcome
     if isinstance(outcome, Done):
         kept = mounts.mounted(turn, item, item_state)
         turn.put_item(item, ItemState(known=Is.UP, upkeep=kept))
@@ -117,14 +116,16 @@ def _start_ended(
         known = Is.UNKNOWN  # What was there in part still is, and has to be taken down.
     if item.layer is Layer.PROGRAM:
         _doubt_mounts(turn, item.application)
-    failed = replace(item_state, known=known, last_error=outcome.why)
+    failed = replace(item_state, known=known, last_error=outcome.why, full=ended.full)
     if outcome.why != item_state.last_error:
         text = f"{START[item.layer]} {item.resource} failed: {outcome.why}".replace("  ", " ")
         turn.note("start-failed", text, item.application, Severity.WARNING)
     if item.layer is not Layer.ATTACHED and _means_nothing(turn.state, item, item_state, outcome):
         turn.put_item(item, _waits(turn, failed))
+    elif failed.full:
+        turn.put_item(item, _waits_for_room(turn, failed))
     else:
-        _start_failed(turn, item, replace(failed, waits=0), wall_s)
+        _start_failed(turn, item, replace(failed, waits=0), ended.wall_s)
 
 
 def _means_nothing(
@@ -145,6 +146,13 @@ def _means_nothing(
 def _waits(turn: Turn, item_state: ItemState) -> ItemState:
     retry_at_s = turn.state.now_s + RETRY_S
     return replace(item_state, waits=item_state.waits + 1, retry_at_s=retry_at_s)
+
+
+def _waits_for_room(turn: Turn, item_state: ItemState) -> ItemState:
+    """The other node has the same data: it is tried here again, ever more slowly."""
+    tries = item_state.tries + 1
+    slower = 2.0 ** min(tries, RETRY_DOUBLINGS_MAX)
+    return replace(item_state, tries=tries, retry_at_s=turn.state.now_s + RETRY_S * slower)
 
 
 def _start_failed(turn: Turn, item: Item, item_state: ItemState, wall_s: float) -> None:

@@ -63,6 +63,19 @@ def mark(
     )
 
 
+def count_anew(turn: Turn, application: str) -> None:
+    """Let what its monitors found on this node so far count for nothing."""
+    record = turn.state.record(application)
+    if record is None or record.owner != turn.state.me:
+        return
+    after = tuple(
+        replace(each, runs=0) if each.node == turn.state.me else each for each in record.failures
+    )
+    if after != record.failures:
+        version = record.version.after(turn.state.stored.epoch)
+        turn.put_record(replace(record, version=version, failures=after))
+
+
 def _is_recent(state: NodeState, application: str, node: str) -> bool:
     failed = state.failures.get((application, node))
     return failed is None or state.now_s - failed.at_s < expires_s(state, application)

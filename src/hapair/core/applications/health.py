@@ -73,9 +73,15 @@ class Sick:
         return not self.troubles or is_held(self.seen.state, self.seen.application.name)
 
     @property
+    def is_counted(self) -> bool:
+        """Tell whether this failure is counted already, perhaps by a daemon that died amid it."""
+        name = self.seen.application.name
+        return runs.last_failed(self.seen.state, name) == self.health.run
+
+    @property
     def may_restart(self) -> bool:
-        monitors = self.seen.application.monitors
-        left = failures.runs_here(self.seen.state, self.record) < monitors.restarts
+        before = failures.runs_here(self.seen.state, self.record) - self.is_counted
+        left = before < self.seen.application.monitors.restarts
         return left and self.seen.application.program is not None
 
 
@@ -99,9 +105,9 @@ HEALTH: Final[tuple[SickRule, ...]] = (
     ),
     Rule(
         "mended",
-        lambda s: s.health.counted == s.health.run,
+        lambda s: s.health.begun == s.health.run,
         Cure.NOTHING,
-        "what they found was counted, and something is done about it",
+        "something is done about what they found",
     ),
     Rule(
         "held-back",
@@ -157,11 +163,23 @@ def _put(turn: Turn, application: str, health: Health) -> None:
 
 
 def absorb_found(turn: Turn, event: Watched) -> None:
-    """Take in what was found, if it is about the run that is watched."""
-    if event.run == turn.state.watched.get(event.application, runs.NOBODY) != runs.NOBODY:
-        health = of(turn.state, event.application)
-        found = replace(health, run=event.run, findings=event.findings, wall_s=event.wall_s)
-        _put(turn, event.application, found)
+    """Take in what was found, if it is about the run that is watched.
+
+    What failed beside a full file system says nothing of this node once there is room: then its
+    restarts are counted anew.
+    """
+    if event.run != turn.state.watched.get(event.application, runs.NOBODY) or not event.run:
+        return
+    health = of(turn.state, event.application)
+    found = replace(health, run=event.run, findings=event.findings, wall_s=event.wall_s)
+    _put(turn, event.application, found)
+    ended = _has_data_trouble(health) and not _has_data_trouble(found)
+    if ended and health.run == event.run:
+        failures.count_anew(turn, event.application)
+
+
+def _has_data_trouble(health: Health) -> bool:
+    return any(each.trouble is Trouble.DATA for each in health.findings)
 
 
 def absorb_silence(turn: Turn, event: Unwatched) -> None:
@@ -205,9 +223,11 @@ def _begin(turn: Turn, application: str, rule: SickRule) -> None:
     health = of(turn.state, application)
     found = "; ".join(f"{each.monitor}: {each.text}" for each in health.findings)
     turn.note(f"health-{rule.name}", f"{rule.because} ({found})", application, Severity.WARNING)
-    _put(turn, application, replace(health, counted=health.run, stops=KEEPS[rule.answer]))
-    final = rule.answer is not Cure.RESTART
-    failures.mark(turn, application, health.wall_s, ran=True, final=final)
+    _put(turn, application, replace(health, begun=health.run, stops=KEEPS[rule.answer]))
+    if runs.last_failed(turn.state, application) != health.run:
+        runs.fail(turn, application, health.run)
+        final = rule.answer is not Cure.RESTART
+        failures.mark(turn, application, health.wall_s, ran=True, final=final)
 
 
 def is_held(state: NodeState, application: str) -> bool:

@@ -23,10 +23,24 @@ NOBODY: Final = 0  # The run that is watched where none is.
 WATCHED_WITH: Final = (Goal.UP, Goal.KEEP)
 
 
+def _of(state: NodeState, application: str) -> RunCount:
+    counts = (each for each in state.stored.runs if each.application == application)
+    return next(counts, RunCount(application, NOBODY))
+
+
 def number(state: NodeState, application: str) -> int:
     """Return the number of the present run, or of the last one; 0 before the first."""
-    counts = (each.number for each in state.stored.runs if each.application == application)
-    return next(counts, 0)
+    return _of(state, application).number
+
+
+def last_failed(state: NodeState, application: str) -> int:
+    """Return the last run whose failure was counted: also by a former daemon, but each once."""
+    return _of(state, application).failed
+
+
+def fail(turn: Turn, application: str, run: int) -> None:
+    """Remember that the failure of a run is counted."""
+    _put(turn, replace(_of(turn.state, application), failed=run))
 
 
 def begin(turn: Turn, item: Item) -> None:
@@ -37,9 +51,14 @@ def begin(turn: Turn, item: Item) -> None:
 
 
 def _count(turn: Turn, name: str) -> None:
-    others = (each for each in turn.state.stored.runs if each.application != name)
-    runs = (*others, RunCount(name, number(turn.state, name) + 1))
-    turn.store(runs=tuple(sorted(runs, key=lambda each: each.application)))
+    before = _of(turn.state, name)
+    _put(turn, replace(before, number=before.number + 1))
+
+
+def _put(turn: Turn, count: RunCount) -> None:
+    others = (each for each in turn.state.stored.runs if each.application != count.application)
+    runs = sorted((*others, count), key=lambda each: each.application)
+    turn.store(runs=tuple(runs))
 
 
 def forget(turn: Turn, application: str) -> None:

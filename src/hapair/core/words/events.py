@@ -326,6 +326,7 @@ class Ended:
     effect_id: int
     outcome: Outcome
     wall_s: float = 0.0  # For people: no clock on the wall decides anything.
+    full: tuple[str, ...] = ()  # Of a start that failed: its file systems without any room left.
 
 
 @dataclass(frozen=True, slots=True)

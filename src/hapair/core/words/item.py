@@ -61,6 +61,7 @@ class ItemState:
     last_error: str = ""
     spent: bool = False  # Its disk was given up by force: everything of it comes down first.
     upkeep: Upkeep = UNHARMED
+    full: tuple[str, ...] = ()  # Its start failed, and these file systems had no room left.
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Health:
     run: int = 0  # Which run the findings are about.
     findings: tuple[Finding, ...] = ()
     wall_s: float = 0.0  # When they came, for people.
-    counted: int = 0  # The last run whose failure was counted: each counts once.
+    begun: int = 0  # The last run about whose failure something was begun to be done.
     stops: Layer | None = None  # What lies above this layer comes down before it is started again.
     silent: str = ""  # Why nobody watches it, although somebody should.
     silent_since_s: float = 0.0

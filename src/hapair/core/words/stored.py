@@ -31,6 +31,7 @@ class RunCount:
 
     application: str
     number: int
+    failed: int = 0  # The last of them that failed, and was counted as such.
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ GRACE_S: Final = 2.0
 LOOK_TIMEOUT_S: Final = 10.0
 PROGRAM_LOOK_S: Final = timing.MONITOR_S + GRACE_S  # An agent's monitor has its time.
 HELD_LOOK_S: Final = 5.0
+FULL_LOOK_S: Final = 2.0
 # Each is a program that waits for the kernel, which waits for DRBD's handler. As many as there are:
 # udev's rules run for each that is done, and would go before those that are still to come.
 PROMOTED_AT_ONCE: Final = 32
@@ -193,11 +194,12 @@ class Performer:
             withdrawn = self._is_withdrawn(act)
             with self._told_of(act, began_s):
                 outcome = Refused(KILLED_BEFORE) if withdrawn else await self._outcome(act)
+                full = await self._full(act, outcome)
         at_s = self._clock.boot_s()
         self._tell(act, outcome, at_s - began_s)
         if not self._ends:
             asyncio.get_running_loop().call_soon(self._tell_ends)
-        self._ends.append(Ended(at_s, act.effect_id, outcome, self._clock.wall_s()))
+        self._ends.append(Ended(at_s, act.effect_id, outcome, self._clock.wall_s(), full))
 
     @contextmanager
     def _told_of(self, act: Act, began_s: float) -> Iterator[None]:
@@ -221,6 +223,16 @@ class Performer:
         except OSError as error:
             why = f"{act.do}: {error}"
             return NotNow(why) if error.errno in PASSING else Unknown(why)
+
+    async def _full(self, act: Act, outcome: Outcome) -> tuple[str, ...]:
+        """Return where a program that did not start may have found no room."""
+        built = self._application(act.application)
+        if act.do is not Do.START_PROGRAM or isinstance(outcome, Done) or built is None:
+            return ()
+        volumes = built[1].values()
+        asked = (self._hands.file_systems.full(each, timeout_s=FULL_LOOK_S) for each in volumes)
+        found = await asyncio.gather(*asked)
+        return tuple(v.mount_point for v, full in zip(volumes, found, strict=True) if full)
 
     def _tell_ends(self) -> None:
         """Tell together what ended together: each event is a decision about everything."""
