@@ -1,6 +1,7 @@
 """What every ``FileSystems`` promises; the real one on a loop device of this machine."""
 
 import asyncio
+import contextlib
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -28,6 +29,7 @@ class World:
     held: Callable[[], AbstractContextManager[object]]  # A process "sleep" holds the mount.
     vanish: Callable[[Volume], object]  # Somebody unmounts it.
     bind: Callable[[], str]  # Mount it a second time; returns where.
+    fill: Callable[[], object]  # Somebody takes all the room that it has.
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.native)])
@@ -46,7 +48,8 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             fake.seconds[volume.resource] = ("the mount on /export",)
             return "/export"
 
-        yield World(fake, volume, missing, noted, fake.vanish, second)
+        filled = lambda: fake.no_room.add(volume.resource)  # noqa: E731
+        yield World(fake, volume, missing, noted, fake.vanish, second, filled)
         return
     need_root()
 
@@ -64,10 +67,18 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         subprocess.run(("mount", "--bind", volume.mount_point, str(export)), check=True)
         return str(export)
 
+    def fill() -> None:
+        with (
+            contextlib.suppress(OSError),
+            Path(volume.mount_point, "all").open("wb", buffering=0) as file,
+        ):
+            while True:
+                file.write(bytes(1 << 20))
+
     with loop_device(make_image(tmp_path), Path(volume.device)), own_mounts():
         made = MountedFileSystems()
         vanish = lambda one: calls.unmount(one.mount_point)  # noqa: E731
-        yield World(made, volume, missing, held, vanish, bind)
+        yield World(made, volume, missing, held, vanish, bind, fill)
         made.close()
 
 
@@ -133,3 +144,13 @@ async def test_a_second_mount_is_told_until_the_holders_are_ended(world: World) 
     )
     assert not (await world.file_systems.held(world.volume, None, timeout_s=PATIENCE_S)).found
     assert world.file_systems.mounted(world.volume)
+
+
+async def test_it_is_full_once_nobody_finds_room_and_only_where_it_is_mounted(world: World) -> None:
+    file_systems, volume = world.file_systems, world.volume
+    assert isinstance(await file_systems.mount(volume, timeout_s=PATIENCE_S), Done)
+    assert not await file_systems.full(volume, timeout_s=PATIENCE_S)
+    world.fill()
+    assert await file_systems.full(volume, timeout_s=PATIENCE_S)
+    assert isinstance(await file_systems.unmount(volume, timeout_s=PATIENCE_S), Done)
+    assert not await file_systems.full(volume, timeout_s=PATIENCE_S)

@@ -107,7 +107,7 @@ class FakeFileSystems:
 
     async def full(self, volume: Volume, *, timeout_s: float) -> bool:
         del timeout_s
-        return volume.resource in self.no_room
+        return volume.resource in self.mounts & self.no_room
 
     async def mounted_each(self, volumes: Sequence[Volume]) -> tuple[Presence, ...]:
         return tuple(Presence(self.mounted(volume)) for volume in volumes)

@@ -102,11 +102,13 @@ class Stage:
         told = (event for event in self.events if isinstance(event, LookedTogether))
         return [answer for event in told for answer in event.answers]
 
-    def outcomes(self) -> dict[int, Outcome]:
+    def ends(self) -> tuple[Ended, ...]:
         together = (event for event in self.events if isinstance(event, EndedTogether))
         alone = (event for event in self.events if isinstance(event, Ended))
-        ends = (*alone, *(ended for event in together for ended in event.ends))
-        return {ended.effect_id: ended.outcome for ended in ends}
+        return (*alone, *(ended for event in together for ended in event.ends))
+
+    def outcomes(self) -> dict[int, Outcome]:
+        return {ended.effect_id: ended.outcome for ended in self.ends()}
 
 
 @pytest.fixture
@@ -172,6 +174,23 @@ async def test_what_the_port_says_is_what_the_core_hears(
     stage.machine.answers[DEEDS[do]] = outcome
     await stage.do(act(do))
     assert stage.outcomes() == {1: outcome}
+
+
+@pytest.mark.parametrize(
+    ("do", "outcome", "told"),
+    [
+        (Do.START_PROGRAM, Refused("exit code 1"), (VOLUME.mount_point,)),
+        (Do.START_PROGRAM, Done(), ()),
+        (Do.MOUNT, Refused("no"), ()),
+    ],
+)
+async def test_a_program_that_did_not_start_is_told_with_what_is_full(
+    stage: Stage, do: Do, outcome: Outcome, told: tuple[str, ...]
+) -> None:
+    stage.machine.no_room = (VOLUME.mount_point,)
+    stage.machine.answers[DEEDS[do]] = outcome
+    await stage.do(act(do))
+    assert [ended.full for ended in stage.ends()] == [told]
 
 
 @pytest.mark.parametrize("do", Do)

@@ -141,7 +141,10 @@ class FileSystems(Protocol):
         ...
 
     async def full(self, volume: Volume, *, timeout_s: float) -> bool:
-        """Tell whether what is mounted has no block or no inode left; what hangs is not full."""
+        """Tell whether the volume is mounted and has no block or no inode left.
+
+        What does not answer within the limit is not known to be full.
+        """
         ...
 
     def on_change(self, callback: Callable[[], None]) -> None:

@@ -53,6 +53,8 @@ class MountedFileSystems:
         return Presence(mounted, presence.read_only(ours, table, target.options))
 
     async def full(self, volume: Volume, *, timeout_s: float) -> bool:
+        if not self.mounted(volume):
+            return False  # What is full below the mount point is not the application's.
         place = volume.mount_point
         try:
             async with asyncio.timeout(timeout_s):
