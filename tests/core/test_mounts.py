@@ -11,6 +11,7 @@ from hapair.core.explain import alarms, report
 from hapair.core.words.effects import Act, Do, Layer, Look, Note, Severity
 from hapair.core.words.events import Halt, Introduce, LookAgain, Looked, LookedTogether, Run, Seen
 from hapair.core.words.item import Is, Item, Upkeep
+from hapair.model.monitor import Finding, Monitors, Trouble
 from hapair.model.outcome import Refused
 from hapair.model.status import Phase, Wanted
 from tests.core.bench import NAME, RESOURCE, Bench, built
@@ -59,6 +60,15 @@ def test_the_program_stops_before_it_is_mounted_again_and_runs_over_it(bench: Be
     assert ("mounted-again", Severity.WARNING) in severe(bench)
     assert alarmed(bench) == []
     assert report(bench.state, bench.now_s).applications[0].phase is Phase.RUNNING
+
+
+def test_what_was_lost_unseen_is_mounted_before_a_program_that_died_is_started_again() -> None:
+    bench = Bench(built(replace(application(NAME), monitors=Monitors(restarts=2))))
+    bench.running()
+    bench.forget_effects()
+    bench.up.discard(MOUNTED)
+    bench.finds(Finding("process", Trouble.PROGRAM, "the main process exited with 1"))
+    assert bench.acts() == MENDS
 
 
 def test_it_is_an_alarm_until_it_is_mounted(bench: Bench) -> None:

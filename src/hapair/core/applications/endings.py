@@ -93,12 +93,6 @@ def _foreign_ended(turn: Turn, item: Item, doing: Do, outcome: Outcome) -> None:
             pass
 
 
-def _doubt_mounts(turn: Turn, application: str) -> None:
-    """Look at the mounts before a program that failed is started again: one may be lost unseen."""
-    for item, item_state in items.at(turn.state, application, Layer.MOUNTED):
-        turn.put_item(item, replace(item_state, known=Is.UNKNOWN))
-
-
 def _start_ended(turn: Turn, item: Item, item_state: ItemState, ended: Ended) -> None:
     outcome = ended.outcome
     if isinstance(outcome, Done):
@@ -115,7 +109,7 @@ def _start_ended(turn: Turn, item: Item, item_state: ItemState, ended: Ended) ->
     elif item_state.known is Is.PART and item.layer in upkeep.LOOKED_AT:
         known = Is.UNKNOWN  # What was there in part still is, and has to be taken down.
     if item.layer is Layer.PROGRAM:
-        _doubt_mounts(turn, item.application)
+        mounts.doubt(turn, item.application)
     failed = replace(item_state, known=known, last_error=outcome.why, full=ended.full)
     if outcome.why != item_state.last_error:
         text = f"{START[item.layer]} {item.resource} failed: {outcome.why}".replace("  ", " ")

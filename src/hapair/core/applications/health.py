@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from hapair.core.applications import dependencies, failures, goals, items, ladder, runs
+from hapair.core.applications import dependencies, failures, goals, items, ladder, mounts, runs
 from hapair.core.applications.placement import View, view
 from hapair.core.copies import replication
 from hapair.core.words.effects import Layer, Severity
@@ -262,6 +262,7 @@ def stops(turn: Turn, application: Application) -> bool:
     those = turn.state.items_of(application.name).items()
     if all(items.is_down(item_state) for item, item_state in those if item.layer in above):
         _put(turn, application.name, replace(health, stops=None))
+        mounts.doubt(turn, application.name)
         return False
     ladder.take_down(turn, application, health.stops)
     return True

@@ -97,6 +97,12 @@ def adopt(turn: Turn, item: Item, item_state: ItemState, trouble: str) -> None:
         turn.note("mount-trouble", trouble, item.application, Severity.ALARM)
 
 
+def doubt(turn: Turn, application: str) -> None:
+    """Look at the mounts before a program that failed is started again: one may be lost unseen."""
+    for item, item_state in items.at(turn.state, application, Layer.MOUNTED):
+        turn.put_item(item, replace(item_state, known=Is.UNKNOWN))
+
+
 def mounted(turn: Turn, item: Item, before: ItemState) -> Upkeep:
     """Return what is remembered of an item that a start brought up."""
     upkeep = before.upkeep
