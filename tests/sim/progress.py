@@ -10,6 +10,7 @@ from typing import Final
 from hapair.core.applications import failures, maintenance
 from hapair.core.applications.failures import PAUSE_MAX_S
 from hapair.core.copies import replication
+from hapair.core.right import hearing
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Beat
 from hapair.core.words.state import NodeState
@@ -94,6 +95,7 @@ class Progress:
             self._without_right(state)
             or self._troubled(machine, daemon, name)
             or self._kept_by_peer(state, record)
+            or self._may_run_on(state, name)
             or self._old_copy(machine, state, name)
         )
 
@@ -169,6 +171,13 @@ class Progress:
             return "it is stuck there, and tried again later"
         if not self.world.wires[PUBLIC].clients_reach(peer.name):
             return "clients do not reach its owner, which moves nothing"
+        return ""
+
+    def _may_run_on(self, state: NodeState, name: str) -> str:
+        """Return why something without replicated data waits for a peer that decides nothing."""
+        bare = not any(each.startswith(f"{name}.") for each in self.world.resources)
+        if bare and state.standing is Standing.ALONE and hearing.peer_lingers(state):
+            return "the peer waits for its disk, and may run it on (safety.md, limits)"
         return ""
 
     @staticmethod

@@ -46,7 +46,7 @@ from tests.sim.settings import (
     with_others,
     with_resets,
 )
-from tests.sim.sides import FULL_SYNC, compare
+from tests.sim.sides import FULL_SYNC, SPLIT_BRAIN, compare
 from tests.sim.unattended import ends_by_itself, nobody_types
 from tests.sim.versions import with_versions
 from tests.sim.watch import Watch
@@ -264,7 +264,10 @@ def _choose_copy(world: World, application: str) -> None:
         lacking = [state.me for state in states if name in state.stored.behind]
         doubted = all(_is_doubted(state, name) for state in states)
         together = all(state.standing is Standing.TOGETHER for state in states)
-        if not (name.startswith(f"{application}.") and written and doubted and together):
+        # A person gave writes to one of them away, and then the chosen one was started anew.
+        apart = world.confirmed and compare(*map(resource.side, NODES)) == SPLIT_BRAIN
+        chooses = (written and doubted) or (apart and not serving)
+        if not (name.startswith(f"{application}.") and chooses and together):
             continue
         for node in sorted(
             NODES,
