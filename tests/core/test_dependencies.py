@@ -213,6 +213,15 @@ def test_a_follower_that_prefers_the_other_node_does_not_take_its_group_there() 
     assert (owner(bench, A), owner(bench, B)) == (ME, ME)
 
 
+def test_a_group_does_not_fall_back_to_where_one_of_it_failed() -> None:
+    """The follower that failed there, and is stuck, would take its leader along again at once."""
+    bench = pair(app(A), app(B, with_=(A,)))
+    leader = bench.built.application(A).application
+    assert demanded.leads(view(bench.state, leader))
+    bench.peer_says(records=(replace(belongs_there(B), failed_on=(PEER,)),))
+    assert not demanded.leads(view(bench.state, leader))
+
+
 # --- Another node ----------------------------------------------------------------------------
 
 
@@ -244,6 +253,27 @@ def test_of_two_that_run_on_one_node_the_one_with_the_later_turn_leaves(priority
         replace(CAN_RUN, state=RUNNING), apart_from=("web",), web_is=Is.UP, priority=priority
     )
     assert bool(demanded.keeps_apart(seen)) is (priority == 1)
+
+
+@pytest.mark.parametrize(("priority", "moves"), [(0, False), (1, True)])
+@pytest.mark.parametrize("there", [True, False])
+def test_what_is_more_important_and_could_be_on_neither_node_gets_one(
+    priority: int,
+    moves: bool,  # noqa: FBT001 - a parameter of the test
+    there: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """There: something on the other node keeps apart from it as well."""
+    important = app("x", apart_from=(A, B) if there else (A,), priority=priority)
+    bench = pair(app(A), app(B), important)
+    bench.command(Halt("x"))
+    bench.peer_says(records=(belongs_there(B), replace(belongs_there("x"), owner=ME)))
+    peer_runs(bench, B)
+    bench.peer_says(records=(replace(belongs_there("x", 60), owner=ME),))
+    if there:
+        assert (owner(bench, A) == PEER) is moves
+        assert ("x" in runs(bench)) is moves
+    else:
+        assert (owner(bench, A), owner(bench, "x")) == (ME, PEER)
 
 
 def test_where_its_leader_runs_is_told() -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from hapair.core.applications import dependencies, failures, health, maintenance
 from hapair.core.applications.placement import View
 from hapair.core.words.effects import Do
-from hapair.core.words.events import Event, Maintain, Unwatched, Watched
+from hapair.core.words.events import Event, Halt, Maintain, Run, Unwatched, Watched
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.maintenance import Scope
@@ -166,6 +166,21 @@ def who_keeps_apart_keeps_apart(core: Core) -> None:
     demand(not (up.get(ORDERS) and up.get(WEB)), "R7: two that keep apart run on one node")
 
 
+def what_is_shut_out_gets_a_node(core: Core) -> None:
+    important = replace(application("xxx", volumes=0), priority=9, apart_from=(ORDERS, WEB))
+    beside = web(preferred="node2", failback=True)
+    stage = Stage(shape(beside, important, failback=True), core=core).begin()
+    owner = stage.world.owner("xxx")
+    demand(owner is not None, "R8: nobody has it")
+    stage.types(str(owner), Halt("xxx"))
+    stage.run_for(60.0)
+    apart = {stage.served_by(ORDERS), stage.served_by(WEB)} == set(NODES)
+    demand(apart, "the two fall back, each to its node")
+    stage.world.command(str(stage.world.owner("xxx")), Run("xxx"))
+    stage.run_for(30.0)
+    demand(bool(stage.served_by("xxx")), "R8: what is most important is shut out for ever")
+
+
 def hears_every_word(state: NodeState, event: Event) -> Event:
     if isinstance(event, Watched):
         return replace(event, run=state.watched.get(event.application, 0))
@@ -278,5 +293,11 @@ MUTANTS_OF_HEALTH: Final = (
         "R7",
         story=who_keeps_apart_keeps_apart,
         values=((dependencies, "keeps_apart", lambda _: ""),),
+    ),
+    Mutant(
+        "nobody makes room for what could be on neither node",
+        "R8",
+        story=what_is_shut_out_gets_a_node,
+        values=((dependencies, "shut_out", lambda _: ""),),
     ),
 )

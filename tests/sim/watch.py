@@ -124,6 +124,7 @@ class Watch:
             or is_spent(state, name)
             or (name, runs_of.number(state, name)) in machine.found
             or (name in state.moving and name in state.built.dependencies.together)
+            or (name in state.moving and self._makes_room(machine, state, name))
             or self._lost_a_mount(machine, state, name)
             or (record is not None and record.owner != machine.name)
             or (name in state.moving and (self._asked(name) or self._falls_back(state, name)))
@@ -140,6 +141,14 @@ class Watch:
         self.starts[act.application] = [*lately, now_s]
         if len(lately) >= STARTS_IN_A_MINUTE_MAX:
             raise BrokenRuleError(f"R9: {act.application} is started again and again")
+
+    @staticmethod
+    def _makes_room(machine: Machine, state: NodeState, name: str) -> bool:
+        """Tell whether something of this node, that keeps apart from it, does not run."""
+        others = state.built.dependencies.apart.get(name, ())
+        records = [record for each in others if (record := state.record(each)) is not None]
+        mine = [r for r in records if r.owner == machine.name and r.wanted is Wanted.UP]
+        return any(machine.program(each.application) is not True for each in mine)
 
     @staticmethod
     def _lost_a_mount(machine: Machine, state: NodeState, name: str) -> bool:

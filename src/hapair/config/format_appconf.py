@@ -187,7 +187,8 @@ WITH: Final = Element(
 APART_FROM: Final = Element(
     "apart-from",
     "It never runs on the same node as that application: while only one node is left, the one of "
-    "the higher priority is started there. What runs is not stopped for it.",
+    "the higher priority is started there. What runs is not stopped for it; where it could be on "
+    "neither of two nodes, what has a lower priority and is on its node moves to the other one.",
     (OTHER,),
     example='<apart-from application="test"/>',
 )

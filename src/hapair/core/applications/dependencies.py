@@ -8,7 +8,7 @@ that keep apart the one that has its turn later gives way. What runs is never st
 from collections.abc import Iterator
 from typing import Final
 
-from hapair.core.applications import placement
+from hapair.core.applications import failures, placement
 from hapair.core.applications.placement import View
 from hapair.model.status import Phase, Wanted
 
@@ -75,9 +75,10 @@ def _led(v: View) -> View | None:
 
 
 def leads(v: View) -> bool:
-    """Tell whether it chooses the node: the others of its group follow."""
+    """Tell whether it chooses the node: the others of its group follow, and none failed there."""
     group = v.state.built.dependencies.together.get(v.application.name, ())
-    return group[:1] in ((), (v.application.name,))
+    first = group[:1] in ((), (v.application.name,))
+    return first and not any(each.failed_there for each in _others(v, group))
 
 
 def fellows(v: View) -> tuple[View, ...]:
@@ -89,6 +90,19 @@ def fellows(v: View) -> tuple[View, ...]:
 def peer_takes(v: View) -> bool:
     """Tell whether the peer can have it, with all that belong on its node."""
     return all(placement.peer_has_all(each) for each in (v, *fellows(v)))
+
+
+def shut_out(v: View) -> str:
+    """Return what is more important and down, because this group is here, and others are there."""
+    apart = v.state.built.dependencies.apart
+    barred = {name for each in (v, *fellows(v)) for name in apart.get(each.application.name, ())}
+    for each in _others(v, tuple(sorted(barred))):
+        waits = each.mine and each.state.reasons.get(f"{each.application.name}/goal") == "apart"
+        above = each.application.priority > v.application.priority
+        rests = each.record is not None and failures.gave_up(each.state, each.record)
+        if waits and above and not rests and not peer_takes(each):
+            return each.application.name
+    return ""
 
 
 def goes_along(v: View) -> bool:

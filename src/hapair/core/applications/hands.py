@@ -146,6 +146,18 @@ HANDS: Final[tuple[HandRule, ...]] = (
         "another application is here from which it has to keep apart",
     ),
     Rule(
+        "makes-room",
+        lambda v: (
+            not v.stopped
+            and not ladder.resistance(v.state, v.application.name)
+            and dependencies.leads(v)
+            and dependencies.peer_takes(v)
+            and bool(dependencies.shut_out(v))
+        ),
+        Hand.MOVE,
+        "another application, of higher priority, has to keep apart and could be on neither node",
+    ),
+    Rule(
         "preferred",
         lambda v: (
             v.fresh
