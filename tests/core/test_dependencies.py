@@ -213,13 +213,25 @@ def test_a_follower_that_prefers_the_other_node_does_not_take_its_group_there() 
     assert (owner(bench, A), owner(bench, B)) == (ME, ME)
 
 
-def test_a_group_does_not_fall_back_to_where_one_of_it_failed() -> None:
-    """The follower that failed there, and is stuck, would take its leader along again at once."""
+@pytest.mark.parametrize(
+    ("record", "phase", "returns"),
+    [
+        (belongs_there(B), Phase.RUNNING, True),  # It cannot follow, or was moved by hand.
+        (belongs_there(B), Phase.STOPPING, False),  # On its way here: it would take A along.
+        (replace(belongs_there(B), failed_on=(PEER,)), Phase.RUNNING, False),
+        (replace(belongs_there(B), owner=ME), Phase.STOPPED, True),
+    ],
+)
+def test_a_group_falls_back_when_it_is_here_and_none_of_it_failed_there(
+    record: Record,
+    phase: Phase,
+    returns: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
     bench = pair(app(A), app(B, with_=(A,)))
-    leader = bench.built.application(A).application
-    assert demanded.leads(view(bench.state, leader))
-    bench.peer_says(records=(replace(belongs_there(B), failed_on=(PEER,)),))
-    assert not demanded.leads(view(bench.state, leader))
+    peer_runs(bench, B, phase)
+    bench.peer_says(records=(record,))
+    seen = view(bench.state, bench.built.application(A).application)
+    assert demanded.may_return(seen) is returns
 
 
 # --- Another node ----------------------------------------------------------------------------

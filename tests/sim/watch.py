@@ -220,13 +220,16 @@ class Watch:
         return standing in (Standing.ALONE, Standing.LEAVING)
 
     def _falls_back(self, state: NodeState, name: str) -> bool:
-        """R6: allow a move back only if it was asked for, and once the data there is UpToDate."""
+        """R6: allow a move back only if it was asked for, and once the data there is UpToDate.
+
+        A volume that is still being built is not the application's yet.
+        """
         wanted = self.world.built.application(name).application
         peer = other(state.me)
         current = all(
             resource.side(peer).disk is Disk.UP_TO_DATE
             for resource_name, resource in self.world.resources.items()
-            if resource_name.startswith(f"{name}.")
+            if resource_name.startswith(f"{name}.") and resource_name in state.built.by_resource
         )
         return wanted.failback and wanted.preferred == peer and current
 

@@ -75,10 +75,26 @@ def _led(v: View) -> View | None:
 
 
 def leads(v: View) -> bool:
-    """Tell whether it chooses the node: the others of its group follow, and none failed there."""
+    """Tell whether it chooses the node: the others of its group follow."""
     group = v.state.built.dependencies.together.get(v.application.name, ())
-    first = group[:1] in ((), (v.application.name,))
-    return first and not any(each.failed_there for each in _others(v, group))
+    return group[:1] in ((), (v.application.name,))
+
+
+def may_return(v: View) -> bool:
+    """Tell whether its group, which it leads, is here as a whole, and had no cause to leave there.
+
+    One that failed there would take it along again at once, and so would one that is on its way.
+    """
+    group = v.state.built.dependencies.together.get(v.application.name, ())
+    those = (v, *_others(v, group))
+    return leads(v) and not any(
+        each.left_there or each.failed_there or (each.together and _is_leaving_there(each))
+        for each in those
+    )
+
+
+def _is_leaving_there(other: View) -> bool:
+    return not other.mine and (other.peer is None or other.peer.phase is not Phase.RUNNING)
 
 
 def fellows(v: View) -> tuple[View, ...]:

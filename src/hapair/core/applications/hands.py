@@ -150,7 +150,7 @@ HANDS: Final[tuple[HandRule, ...]] = (
         lambda v: (
             not v.stopped
             and not ladder.resistance(v.state, v.application.name)
-            and dependencies.leads(v)
+            and dependencies.may_return(v)
             and dependencies.peer_takes(v)
             and bool(dependencies.shut_out(v))
         ),
@@ -174,11 +174,10 @@ HANDS: Final[tuple[HandRule, ...]] = (
         lambda v: (
             v.application.failback
             and v.preferred_elsewhere
-            and not v.left_there
             and not v.stopped
             and not ladder.resistance(v.state, v.application.name)
             and v.current
-            and dependencies.leads(v)
+            and dependencies.may_return(v)
             and dependencies.peer_takes(v)
         ),
         Hand.MOVE,
