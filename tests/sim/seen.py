@@ -26,7 +26,12 @@ def kernel_seen(replication: Replication, built: Built, machine: Machine) -> Nod
 
 
 def _writes(built: Built, application: str, writable: tuple[str, ...]) -> bool:
-    """Tell whether a program can change anything; one with frozen data alone cannot."""
+    """Tell whether a program can change anything; one with frozen data alone cannot.
+
+    What was released, and was started by hand just before, is nobody's application.
+    """
+    if application not in built.by_name:
+        return False
     volumes = built.application(application).volumes
     return not volumes or any(volume.resource in writable for volume in volumes)
 
