@@ -15,7 +15,7 @@ from hapair.core.right.arbitration import UNANSWERED_MAX
 from hapair.core.right.witness import MISSED_MAX
 from hapair.core.words.effects import Effect, Note, Reply, Store, Watch
 from hapair.core.words.events import Event, PeerState
-from hapair.core.words.item import UNHARMED, ItemState, StrayLook, Upkeep
+from hapair.core.words.item import UNHARMED, Health, ItemState, StrayLook, Upkeep
 from hapair.core.words.peer import FencingView, PeerView, WitnessView
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import RunCount, Stored
@@ -26,6 +26,8 @@ from tests.walk.settings import LONG_AGO_S
 
 NOW_S: Final = 1000.0
 TRIES_MAX: Final = 4
+# Which run it is tells only whether what was found is about the present one.
+BEFORE, PRESENT = 1, 2
 NO_STRAYS: Final = StrayLook(again_at_s=inf)  # Nobody starts anything beside the cluster.
 
 Key = tuple[Hashable, ...]
@@ -137,17 +139,36 @@ def canonical(state: NodeState) -> NodeState:
             )
             for name, each in state.reconnects.items()
         },
-        stored=_with(state.stored, runs=_one_each(state.stored)),
-        watched={},
+        stored=_with(state.stored, runs=_runs(state.stored)),
+        watched={
+            name: _run(run, _present(state.stored, name)) for name, run in state.watched.items()
+        },
+        health={
+            name: _health(each, _present(state.stored, name)) for name, each in state.health.items()
+        },
         stray_look=NO_STRAYS,
         reasons={},
         pending=(),
     )
 
 
-def _one_each(stored: Stored) -> tuple[RunCount, ...]:
-    """Return the counts of runs as if each application had been started once."""
-    return tuple(RunCount(each.application, 1) for each in stored.runs)
+def _present(stored: Stored, name: str) -> int:
+    return next((each.number for each in stored.runs if each.application == name), 0)
+
+
+def _run(run: int, present: int) -> int:
+    return PRESENT if run == present else min(run, BEFORE)
+
+
+def _runs(stored: Stored) -> tuple[RunCount, ...]:
+    """Return the counts of runs as if each application had been started twice."""
+    return tuple(
+        RunCount(each.application, PRESENT, _run(each.failed, each.number)) for each in stored.runs
+    )
+
+
+def _health(health: Health, present: int) -> Health:
+    return _with(health, run=_run(health.run, present), begun=_run(health.begun, present))
 
 
 def renumbered(state: NodeState) -> NodeState:
@@ -270,7 +291,7 @@ def _performed(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """Leave out what only people and Lems are told, and which run of a program it is."""
     kept = (each for each in effects if not isinstance(each, Note | Reply | Watch))
     return tuple(
-        replace(each, stored=_with(each.stored, runs=_one_each(each.stored)))
+        replace(each, stored=_with(each.stored, runs=_runs(each.stored)))
         if isinstance(each, Store)
         else each
         for each in kept

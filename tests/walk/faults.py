@@ -9,6 +9,7 @@ from hapair.core.words.effects import Do
 from hapair.core.words.events import Command, ConfirmPeerDown, Form, Halt, Leave, Move, Run
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk
+from hapair.model.monitor import Trouble
 from hapair.model.status import Standing, Wanted
 from tests.sim.settings import NODES
 from tests.walk import hands, promise
@@ -42,6 +43,7 @@ def happenings(kind: Kind) -> tuple[Happening, ...]:
     for index in BOTH:
         every += [*_power(index), *_processes(index), *_commands(kind, index)]
         every += [*_one_way(index), *_cables(index), _removes(index)]
+        every += _finds(index, *(Trouble if kind.has_data else (Trouble.PROGRAM,)))
         if kind.has_data:
             every += _disks(index)
         for do, how in hands.TROUBLES:
@@ -181,6 +183,32 @@ def _removes(index: int) -> Happening:
         return moment.boxes[index].runs and moment.boxes[index].address
 
     return Happening(f"the addresses of {NODES[index]} are removed", 1, has, remove)
+
+
+def _finds(index: int, *troubles: Trouble) -> list[Happening]:
+    """Let the program end, its file system hang or be full; its monitors find that."""
+    node = NODES[index]
+
+    def begin(trouble: Trouble, moment: Moment) -> None:
+        moment.boxes[index].found = trouble
+        moment.outside.troubled = True
+        if trouble is Trouble.PROGRAM:
+            moment.boxes[index].program = False
+
+    def serves(moment: Moment) -> bool:
+        return moment.boxes[index].program is True and not moment.boxes[index].found
+
+    def is_full(moment: Moment) -> bool:
+        return moment.boxes[index].found == Trouble.DATA
+
+    def make_room(moment: Moment) -> None:
+        moment.boxes[index].found = ""
+
+    begins = [
+        Happening(f"monitors find {each} trouble on {node}", 1, serves, partial(begin, each))
+        for each in troubles
+    ]
+    return [*begins, Happening(f"there is room on {node} again", 0, is_full, make_room)]
 
 
 def _disks(index: int) -> list[Happening]:

@@ -4,6 +4,7 @@ from typing import Final
 
 from hapair.core.words.effects import Act, Do, Layer, Look
 from hapair.model.data import Role
+from hapair.model.monitor import Trouble
 from hapair.model.outcome import Done, HeldByPeer, Outcome, Refused, Unknown
 from tests.sim.fence import NEEDS_FENCE
 from tests.sim.hands import FAILED_LOOK
@@ -85,6 +86,7 @@ def do(moment: Moment, index: int, asked: Act) -> Outcome:
             if moment.copies is not None and not box.mounted:
                 return Refused("the data is not there")
             box.program = True
+            box.found = box.found if box.found == Trouble.DATA else ""
         case Do.STOP_PROGRAM | Do.KILL_PROGRAM | Do.END_HOLDERS:
             box.program = False
         case _:

@@ -84,6 +84,7 @@ class Box:
     late_epoch: int = 0  # The epoch that a slow witness will record.
     fences: bool = False  # It waits for a power strip that is slow.
     leaves: bool = False  # An operator asked it to leave.
+    found: str = ""  # What its monitors find, of whose trouble, until the next start.
     strange: int = 0  # Turns until it has noticed a pause that was too long, and has stopped.
 
     @property

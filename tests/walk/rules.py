@@ -7,6 +7,7 @@ from hapair.core.words.effects import Act, Do
 from hapair.core.words.state import NodeState
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk
+from hapair.model.monitor import Trouble
 from hapair.model.status import Standing, Wanted
 from tests.checkers.rules import BrokenRuleError, NodeSeen, nothing_lost, one_writer
 from tests.sim.settings import NODES
@@ -104,6 +105,7 @@ def _is_explained(moment: "Moment", index: int, state: NodeState) -> bool:
         or state.lost
         or outside.confirmed
         or _is_beaten(state)
+        or box.found in (Trouble.PROGRAM, Trouble.STORAGE)
         or is_spent(state, NAME)
         or (record is not None and record.owner != state.me)
         or (NAME in state.moving and (outside.commanded or _falls_back(moment, index)))

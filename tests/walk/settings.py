@@ -5,6 +5,7 @@ from typing import Final
 
 from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
+from hapair.model.monitor import Monitors
 from tests.sim.settings import Shape, application, built_from
 
 DETECTION_S: Final = 5.0
@@ -41,10 +42,13 @@ class Kind:
         return replace(built, cluster=replace(built.cluster, timing=timing))
 
 
-def _shape(arbitration: ArbitrationKind, volumes: int = 1, witnesses: int = 1) -> Shape:
+def _shape(
+    arbitration: ArbitrationKind, volumes: int = 1, witnesses: int = 1, restarts: int = 0
+) -> Shape:
+    wanted = application(NAME, volumes=volumes)
     return Shape(
         arbitration=arbitration,
-        applications=(application(NAME, volumes=volumes),),
+        applications=(replace(wanted, monitors=Monitors(restarts)),),
         detection_s=DETECTION_S,
         heartbeat_s=TURN_S / 2,
         witnesses=witnesses,
@@ -57,8 +61,8 @@ KINDS: Final = {
         Kind("witness", _shape(ArbitrationKind.WITNESS)),
         Kind("witness-no-data", _shape(ArbitrationKind.WITNESS, volumes=0)),
         Kind("witnesses", _shape(ArbitrationKind.WITNESS, witnesses=3)),
-        Kind("fencing", _shape(ArbitrationKind.FENCING)),
-        Kind("fencing-no-data", _shape(ArbitrationKind.FENCING, volumes=0)),
+        Kind("fencing", _shape(ArbitrationKind.FENCING, restarts=1)),
+        Kind("fencing-no-data", _shape(ArbitrationKind.FENCING, volumes=0, restarts=1)),
         Kind("paths", _shape(ArbitrationKind.PATHS)),
         Kind("operator", _shape(ArbitrationKind.OPERATOR), operator_confirms=True),
     )

@@ -23,6 +23,7 @@ CAUGHT: Final = (
     ("the right that was given up stays on the disk", "paths", TWO, POWER, "R1"),
     ("old copies are promoted", "paths", TWO, ("private cut", "1 loses power"), "R2"),
     (f"{OF_OTHERS}, beside the loser", "witness-no-data", ONE, ("all networks",), "R1"),
+    ("a full file system counts as a failed program", "fencing", ONE, ("monitors",), "R7"),
     ("the peer is told before it is stored", "paths", TWO, ("before the", "1 loses power"), "R1"),
 )
 

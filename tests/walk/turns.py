@@ -39,8 +39,10 @@ from hapair.core.words.events import (
     ReferencesProbed,
     Start,
     Tick,
+    Watched,
     WitnessAnswered,
 )
+from hapair.model.monitor import Finding, Trouble
 from hapair.model.outcome import Outcome, Unknown
 from hapair.model.witness import Answer, WitnessAnswer
 from tests.checkers.rules import BrokenRuleError
@@ -51,7 +53,7 @@ from tests.walk.cores import Key, MakeEvent
 from tests.walk.moment import Moment
 from tests.walk.numbers import NOTHING
 from tests.walk.place import DEAD, NETWORKS, SLOW, Asker, Dies, Process, Waits, other
-from tests.walk.settings import FORM_S, GAP_MAX, RESOURCE, STARVES, TURN_S
+from tests.walk.settings import FORM_S, GAP_MAX, NAME, RESOURCE, STARVES, TURN_S
 
 EVENTS_MAX: Final = 400
 MAIL_MAX: Final = 4
@@ -148,11 +150,21 @@ class Turn:
             self._put(("look again",), LookAgain)
         if box.fences:
             self._switch_off()
+        self._found()
         self._go_on()
         for command in self.commands:
             self._command(command)
         self._put(("tick",), Tick)
         self._work()
+
+    def _found(self) -> None:
+        """Let Lems say what it finds of the run that it watches; it says so to a new daemon too."""
+        found, run = self.box.found, self.moment.cores[self.box.core].watched.get(NAME, 0)
+        findings = (Finding("lems", Trouble(found), ""),) if found else ()
+        known = self.moment.cores[self.box.core].health.get(NAME)
+        if run and (findings or (known is not None and known.findings)):
+            told = ("found", run, found)
+            self._put(told, lambda at_s: Watched(at_s, NAME, run, findings))
 
     def _heard_meanwhile(self) -> None:
         """Decide on what the heart heard before anything else is read."""
