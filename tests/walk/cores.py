@@ -144,7 +144,8 @@ def canonical(state: NodeState) -> NodeState:
             name: _run(run, _present(state.stored, name)) for name, run in state.watched.items()
         },
         health={
-            name: _health(each, _present(state.stored, name)) for name, each in state.health.items()
+            name: _health(each, _present(state.stored, name), shift_s)
+            for name, each in state.health.items()
         },
         stray_look=NO_STRAYS,
         reasons={},
@@ -167,8 +168,15 @@ def _runs(stored: Stored) -> tuple[RunCount, ...]:
     )
 
 
-def _health(health: Health, present: int) -> Health:
-    return _with(health, run=_run(health.run, present), begun=_run(health.begun, present))
+def _health(health: Health, present: int, shift_s: float) -> Health:
+    """Forget writes that were held back long ago: here their time is over sooner than it is."""
+    held_at_s = health.held_at_s + shift_s
+    return _with(
+        health,
+        run=_run(health.run, present),
+        begun=_run(health.begun, present),
+        held_at_s=held_at_s if held_at_s > NOW_S - LONG_AGO_S else -inf,
+    )
 
 
 def renumbered(state: NodeState) -> NodeState:
