@@ -1,12 +1,15 @@
 """The event stream is followed, doubted and started again."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Final
 
 import pytest
 
-from hapair.adapters.drbd.events import DUMP_S, Events
+from hapair.adapters.drbd.events import CROSS_CHECK_S, DUMP_S, Events
 from hapair.model.data import Connection, Disk, Role, VolumeFacts
+from tests.runtime.virtual_time import virtually
 
 UP = (
     "exists resource name:r0 role:Secondary suspended:no",
@@ -272,7 +275,7 @@ async def test_a_stream_that_agrees_with_the_kernel_goes_on() -> None:
     kernel.proc = PROC.format("Secondary")
     told = await first(kernel.events(), 2)
     assert told[1] == ()  # The first run went to its end.
-    assert kernel.idle_s[3] == 10.0  # In peace it looks rarely.
+    assert kernel.idle_s[3] == CROSS_CHECK_S  # In peace it looks rarely.
 
 
 async def test_progress_of_a_resync_comes_from_the_kernel() -> None:
@@ -285,6 +288,52 @@ async def test_progress_of_a_resync_comes_from_the_kernel() -> None:
     ((facts,),) = await first(kernel.events(), 1)
     assert facts.sync_done == 0.425
     assert facts.out_of_sync_bytes == 2048 * 1024
+
+
+WAITS: Final = PROC.format("Primary") + (
+    "    ns:{ns} nr:0 dw:9 dr:9 al:8 bm:0 lo:{lo} pe:{pe} ua:0 ap:{ap} ep:1 wo:f oos:0\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("flows", "told"),
+    [
+        ([(5, 0, 2, 2)] * 5, [False, False, True, True, True]),
+        ([(5, 0, 2, 2)] * 4 + [(6, 0, 2, 2)], [False, False, True, True, False]),
+        ([(each, 0, 2, 2) for each in range(5)], [False] * 5),  # It goes on.
+        ([(5, 1, 2, 2)] * 5, [False] * 5),  # Our own disk hangs.
+        ([(5, 0, 0, 2)] * 5, [False] * 5),
+        ([(5, 0, 2, 0)] * 5, [False] * 5),  # A resync waits, no program.
+    ],
+)
+@virtually
+async def test_writes_that_wait_for_the_peer_alone_are_told(
+    flows: list[tuple[int, int, int, int]], told: list[bool]
+) -> None:
+    """Each look, a second later, finds one of the flows: ns, lo, pe and ap."""
+    found: list[bool] = []
+
+    class Flowing(Kernel):
+        async def _follow(
+            self, argv: tuple[str, ...], idle_s: Callable[[], float]
+        ) -> AsyncGenerator[tuple[str, ...]]:
+            del argv
+            for number, (ns, lo, pe, ap) in enumerate(flows):
+                self.proc = WAITS.format(ns=ns, lo=lo, pe=pe, ap=ap)
+                yield () if number else (*UP, "change resource name:r0 role:Primary", "exists -")
+                await asyncio.sleep(idle_s())  # What came is settled first.
+                yield ()
+                known = events.facts("r0")
+                assert known is not None
+                found.append(known.overdue)
+                await asyncio.sleep(1.0)
+
+    events = Flowing().events()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(len(flows) * 10.0):
+            async for _ in events.watch():
+                pass
+    assert found[: len(flows)] == told
 
 
 async def test_without_the_module_no_resource_exists() -> None:

@@ -335,6 +335,15 @@ HANDS: Final = {
     "goes-apart": beside(
         replace(CAN_RUN, state=RUNNING), apart_from=(WEB,), web_is=Is.UP, priority=1
     ),
+    "makes-room": with_state(
+        beside(
+            replace(CAN_RUN, state=RUNNING),
+            apart_from=(WEB,),
+            web_there=Phase.STARTING,
+            priority=1,
+        ),
+        reasons={f"{WEB}/goal": "apart"},
+    ),
     "preferred": with_state(ELSEWHERE, fresh=(NAME,)),
     "failback": replace(
         CAN_RUN, state=RUNNING, application=application(NAME, preferred=PEER, failback=True)

@@ -5,13 +5,14 @@ from typing import Final
 
 import pytest
 
-from hapair.core.applications import failures
+from hapair.core.applications import dependencies, failures
 from hapair.core.applications.failures import EXPIRES_S
 from hapair.core.applications.health import HELD_S, SILENCE_LASTS_S
+from hapair.core.applications.placement import view
 from hapair.core.explain import alarms, report, why
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Clear, Halt, Introduce, Run, Unwatched
-from hapair.model.data import Role
+from hapair.model.data import Role, VolumeFacts
 from hapair.model.monitor import NO_MONITORS, Finding, Monitors, Trouble
 from hapair.model.outcome import Refused, Unknown
 from hapair.model.status import Failure, Phase, Version, Wanted
@@ -56,10 +57,23 @@ def test_a_program_that_failed_is_restarted_here_and_nothing_else_stops() -> Non
 
 
 @pytest.mark.parametrize("found", [EXITED, HANGS])
-def test_while_its_writes_are_held_back_nothing_that_is_found_counts(found: Finding) -> None:
-    """What waits for a write that DRBD holds back looks like a disk or a program that hangs."""
+@pytest.mark.parametrize(
+    "waits",
+    [
+        replace(facts(role=Role.PRIMARY), suspended=True),
+        replace(facts(role=Role.PRIMARY), overdue=True),
+    ],
+)
+def test_while_its_writes_wait_for_the_peer_nothing_that_is_found_counts(
+    found: Finding, waits: VolumeFacts
+) -> None:
+    """What waits for a write that DRBD holds back looks like a disk or a program that hangs.
+
+    So does what waits for a stand-by whose disk hangs, for 42 s, with the connection in order.
+    """
     bench = running()
-    bench.data(facts(role=Role.PRIMARY, suspended=True))
+    bench.data(waits)
+    assert ("peer-overdue" in alarm_names(bench)) is waits.overdue
     bench.finds(found)
     bench.wait(200.0)
     bench.data(facts(role=Role.PRIMARY))
@@ -68,6 +82,14 @@ def test_while_its_writes_are_held_back_nothing_that_is_found_counts(found: Find
     assert reason(bench) == "held-back"
     bench.wait(2.0)
     assert Do.STOP_PROGRAM in bench.acts()
+
+
+def test_nothing_goes_where_the_disk_hangs() -> None:
+    bench = running()
+    wanted = bench.built.applications[0].application
+    assert dependencies.peer_takes(view(bench.state, wanted))
+    bench.data(replace(facts(role=Role.PRIMARY), overdue=True))
+    assert not dependencies.peer_takes(view(bench.state, wanted))
 
 
 def test_a_program_that_ended_while_writes_are_held_back_is_started_when_they_go_on() -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from hapair.core.applications import dependencies, failures, health, maintenance
 from hapair.core.applications.placement import View
+from hapair.core.copies import replication
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Event, Halt, Maintain, Run, Unwatched, Watched
 from hapair.core.words.state import NodeState
@@ -143,6 +144,17 @@ def what_waits_for_a_write_is_not_sick(core: Core) -> None:
     demand(not stage.acts, "R7: it is stopped because a write of it waited for the peer's loss")
 
 
+def what_waits_for_the_peers_disk_is_not_sick(core: Core) -> None:
+    stage = Stage(shape(), core=core).begin()
+    resource = stage.world.resources[f"{ORDERS}.data0"]
+    resource.side("node1").overdue = True
+    resource.on_change("node1")
+    stage.run_for(1.0)
+    stage.suffers(Sickens(ORDERS, NODES, Trouble.STORAGE, 10.0))
+    stage.run_for(9.0)
+    demand(not stage.acts, "R7: it is stopped because a write of it waited for the peer's disk")
+
+
 def what_ended_while_writes_waited_is_started(core: Core) -> None:
     stage = with_held_writes(core)
     stage.suffers(ProgramFails(ORDERS, 60.0, 1.0, NODES))
@@ -275,6 +287,12 @@ MUTANTS_OF_HEALTH: Final = (
         "R7",
         story=what_waits_for_a_write_is_not_sick,
         values=((health, "HELD_S", 0.0),),
+    ),
+    Mutant(
+        "what waits for the peer's disk counts",
+        "R7",
+        story=what_waits_for_the_peers_disk_is_not_sick,
+        values=((replication, "is_overdue", lambda *_: False),),
     ),
     Mutant(
         "the end of a program may be a write that waits",

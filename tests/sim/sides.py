@@ -76,6 +76,7 @@ class Side:
     peer_role: Role = Role.UNKNOWN
     peer_disk: Disk = Disk.UNKNOWN
     suspended: bool = False
+    overdue: bool = False  # The peer's disk hangs, and writes wait for it.
     crashed_primary: bool = False
     exposed: int = 0  # The identifier of the data that a diskless Primary has shown.
     unprotected_writes: int = 0
@@ -147,6 +148,7 @@ class Side:
             peer_disk=self.peer_disk,
             connection=self.connection,
             suspended=self.suspended,
+            overdue=self.overdue,
             out_of_sync_bytes=self.unprotected_writes * BLOCK_BYTES,
             sync_done=0.5 if syncing else None,
         )

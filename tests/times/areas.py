@@ -27,6 +27,7 @@ AREAS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/lab/test_failures.py",
         "tests/lab/test_full_disks.py",
         "tests/lab/test_hearts.py",
+        "tests/lab/test_hung_standby.py",
     ),
     "storage": (
         "tests/adapters/test_drbd_lab.py",

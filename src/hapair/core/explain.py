@@ -30,6 +30,7 @@ from hapair.core.words.state import NodeState
 from hapair.model.application import Application
 from hapair.model.backing import Trust
 from hapair.model.data import VolumeFacts
+from hapair.model.drbd_timing import SLOW_PEER_S
 from hapair.model.maintenance import Maintenance
 from hapair.model.status import Failure, Phase, Standing, Wanted
 
@@ -330,6 +331,19 @@ def _frozen_by_hand(state: NodeState, application: str) -> list[Alarm]:
     return found
 
 
+def _overdue(state: NodeState, application: str) -> list[Alarm]:
+    """Say whose writes wait for the peer's disk."""
+    facts = replication.volume_facts(state, application)
+    names = [each.resource for each in facts if each is not None and each.overdue]
+    if not names:
+        return []
+    text = (
+        f"writes of {few(names)} wait for the disk of {state.peer_name}, which answers none of"
+        f" them: after {round(SLOW_PEER_S)} s DRBD goes on without it"
+    )
+    return [Alarm("peer-overdue", text, application)]
+
+
 def _differing(state: NodeState, application: str) -> list[Alarm]:
     """Say which copies a comparison found to differ."""
     return [
@@ -452,6 +466,7 @@ def _application_alarms(state: NodeState, application: Application) -> list[Alar
     found += _full(state, name)
     found += _frozen(state, name)
     found += _frozen_by_hand(state, name)
+    found += _overdue(state, name)
     found += _differing(state, name)
     found += _vanished(state, name)
     found += _found(state, application)

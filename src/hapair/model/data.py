@@ -52,6 +52,7 @@ class VolumeFacts:
     sync_done: float | None = None  # 0.0 to 1.0 while a resync runs, else None.
     held: bool = False  # An administrator has frozen them (drbdadm suspend-io).
     waits: bool = False  # Its resync is held back, here or by the peer, while another one runs.
+    overdue: bool = False  # Writes are here, and the peer answers none of them: its disk hangs.
 
     @property
     def kernel_answers(self) -> bool:

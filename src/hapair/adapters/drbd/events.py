@@ -13,6 +13,7 @@ from typing import Final
 from hapair.adapters.drbd.argv import Argv
 from hapair.adapters.drbd.parse import (
     Picture,
+    ProcDevice,
     Resource,
     agrees,
     events_line,
@@ -28,6 +29,9 @@ SETTLE_S: Final = 0.005  # One change of the kernel is several lines; they come 
 SETTLE_MAX_S: Final = 0.05  # A kernel that never pauses is listened to this long at a time.
 PROGRESS_S: Final = 1.0  # While a resync runs its progress is read this often.
 CROSS_CHECK_S: Final = 10.0
+ACTIVE_S: Final = 2.0  # Where something is written, so that monitors do not see first who waits.
+AWAITED_S: Final = 1.0  # While a write waits for the peer it is looked so often how it goes on.
+OVERDUE_S: Final = 2.0  # Nothing goes on for so long: the peer is overdue.
 WITHOUT_STREAM_S: Final = 1.0  # While there is no stream, /proc/drbd is read this often.
 DUMP_S: Final = 60.0  # A program that has not told everything by then is started anew.
 DOUBT_S: Final = 0.5  # A second look, before the stream is called wrong.
@@ -61,6 +65,8 @@ class Events:
         self._picture = Picture()
         self._facts: dict[str, VolumeFacts] = {}
         self._led: Mapping[str, str] = {}  # Where connections led, by resource.
+        self._devices: Mapping[int, ProcDevice] = {}  # As they were at the last look.
+        self._still_s: dict[int, float] = {}  # Since when no write goes on, by minor.
 
     def facts(self, resource: str) -> VolumeFacts | None:
         return self._facts.get(resource)
@@ -179,7 +185,7 @@ class Events:
                     self._remember(facts)
                     yield facts
                 in_doubt = bool(doubted or (self.peer and self._picture.unknown()))
-                idle_s = _patience_s(facts, in_doubt=in_doubt)
+                idle_s = _patience_s(facts, in_doubt=in_doubt, waits=self._awaits_peer())
 
     async def _look_where_connections_lead(self) -> None:
         """Ask for those that are new; after a restart of the program the last answer counts."""
@@ -188,11 +194,12 @@ class Events:
         self._led = self._picture.known()
 
     def _compared(self, picture: Picture) -> tuple[Picture, frozenset[str]]:
-        """Return the picture with the progress of resyncs, and the resources that disagree.
+        """Return the picture with the progress of resyncs and writes, and those that disagree.
 
         Both come from /proc/drbd and so from DRBD 8.4 only; elsewhere nothing disagrees.
         """
-        devices = proc_devices(self._proc_text())
+        former, devices = self._devices, proc_devices(self._proc_text())
+        self._devices = devices
         resources: dict[str, Resource] = {}
         disagreeing: list[str] = []
         for name, resource in picture.resources.items():
@@ -201,11 +208,24 @@ class Events:
             if device is None:
                 continue
             resources[name] = replace(
-                resource, out_of_sync_bytes=device.out_of_sync_bytes, sync_done=device.sync_done
+                resource,
+                out_of_sync_bytes=device.out_of_sync_bytes,
+                sync_done=device.sync_done,
+                overdue=self._is_overdue(device, former.get(device.minor)),
             )
             if not agrees(resource, device):
                 disagreeing.append(name)
         return replace(picture, resources=resources), frozenset(disagreeing)
+
+    def _is_overdue(self, device: ProcDevice, before: ProcDevice | None) -> bool:
+        now_s = asyncio.get_running_loop().time()
+        if before is None or not device.stands(before):
+            self._still_s.pop(device.minor, None)
+            return False
+        return now_s - self._still_s.setdefault(device.minor, now_s) >= OVERDUE_S
+
+    def _awaits_peer(self) -> bool:
+        return any(device.awaits_peer for device in self._devices.values())
 
 
 def _after(picture: Picture, batch: tuple[str, ...]) -> Picture:
@@ -215,9 +235,13 @@ def _after(picture: Picture, batch: tuple[str, ...]) -> Picture:
     return picture
 
 
-def _patience_s(facts: Facts, *, in_doubt: bool) -> float:
+def _patience_s(facts: Facts, *, in_doubt: bool, waits: bool) -> float:
     if in_doubt:
         return DOUBT_S
+    if waits:
+        return AWAITED_S
     if any(fact.connection in SYNCING for fact in facts):
         return PROGRESS_S
+    if any(fact.role is Role.PRIMARY and fact.kernel_answers for fact in facts):
+        return ACTIVE_S
     return CROSS_CHECK_S

@@ -112,6 +112,7 @@ class Resource:
     paused_by: str = "no"  # Who holds the resync back: words of user, peer, dependency.
     out_of_sync_bytes: int = 0
     sync_done: float | None = None
+    overdue: bool = False  # The peer answers no write; see ``ProcDevice.stands``.
 
     def facts(self, name: str, peer: str = "") -> VolumeFacts:
         """Return what it says of the machine with the address ``peer``; empty: of any."""
@@ -139,6 +140,7 @@ class Resource:
             out_of_sync_bytes=self.out_of_sync_bytes,
             sync_done=self.sync_done if connection in SYNCING else None,
             waits=connection in SYNCING and not HELD_BACK.isdisjoint(self.paused_by.split(",")),
+            overdue=self.overdue and connection in REPLICATING,
         )
 
 
@@ -355,6 +357,18 @@ class ProcDevice:
     suspended: bool
     out_of_sync_bytes: int
     sync_done: float | None
+    flow: Mapping[str, int] = field(default_factory=dict)  # Its counters, by their letters.
+
+    @property
+    def awaits_peer(self) -> bool:
+        """Tell whether writes of programs are done here, and not yet by the peer."""
+        here = self.flow.get("lo", 0)
+        return not here and bool(self.flow.get("ap") and self.flow.get("pe"))
+
+    def stands(self, before: "ProcDevice") -> bool:
+        """Tell whether nothing was sent or answered since that look, though a program waits."""
+        waited = self.awaits_peer and before.awaits_peer
+        return waited and all(self.flow[each] == before.flow[each] for each in ("ns", "pe", "ap"))
 
 
 _PROC_DEVICE: Final = re.compile(
@@ -363,6 +377,7 @@ _PROC_DEVICE: Final = re.compile(
 )
 _PROC_MINOR: Final = re.compile(r"^ *([0-9]{1,20}): cs:(?!Unconfigured)", re.MULTILINE)
 _PROC_OUT_OF_SYNC: Final = re.compile(r"\boos:([0-9]{1,20})\b")
+_PROC_FLOW: Final = re.compile(r"\b(ns|lo|pe|ap):([0-9]{1,20})\b")
 _PROC_DONE: Final = re.compile(r"sync'ed:\s*([0-9.]+)%")
 _VERSION: Final = re.compile(r"version: (\d+\.\d+\.\d+)")
 
@@ -411,7 +426,8 @@ def proc_devices(text: str) -> dict[int, ProcDevice]:
 
 def _proc_details(device: ProcDevice, line: str) -> ProcDevice:
     if match := _PROC_OUT_OF_SYNC.search(line):
-        return replace(device, out_of_sync_bytes=int(match.group(1)) * KIB)
+        flow = {letters: int(count) for letters, count in _PROC_FLOW.findall(line)}
+        return replace(device, out_of_sync_bytes=int(match.group(1)) * KIB, flow=flow)
     if match := _PROC_DONE.search(line):
         return replace(device, sync_done=_share(match.group(1)))
     return device

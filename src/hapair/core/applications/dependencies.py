@@ -10,6 +10,7 @@ from typing import Final
 
 from hapair.core.applications import failures, placement
 from hapair.core.applications.placement import View
+from hapair.core.copies import replication
 from hapair.model.status import Phase, Wanted
 
 # Rows of the goal table with which it comes up in a moment, as far as one knows.
@@ -104,8 +105,10 @@ def fellows(v: View) -> tuple[View, ...]:
 
 
 def peer_takes(v: View) -> bool:
-    """Tell whether the peer can have it, with all that belong on its node."""
-    return all(placement.peer_has_all(each) for each in (v, *fellows(v)))
+    """Tell whether the peer, whose disks answer, can have it with all that belong on its node."""
+    group = (v, *fellows(v))
+    hangs = any(replication.is_overdue(v.state, each.application.name) for each in group)
+    return not hangs and all(placement.peer_has_all(each) for each in group)
 
 
 def shut_out(v: View) -> str:

@@ -113,7 +113,8 @@ HEALTH: Final[tuple[SickRule, ...]] = (
         "held-back",
         lambda s: s.may_only_wait,
         Cure.NOTHING,
-        "DRBD holds its writes back, or did a moment ago: whatever waits for one seems to hang",
+        "DRBD holds its writes back, or did a moment ago, or they wait for the peer's disk:"
+        " whatever waits for one seems to hang",
     ),
     Rule(
         "travels",
@@ -232,7 +233,8 @@ def _begin(turn: Turn, application: str, rule: SickRule) -> None:
 
 def is_held(state: NodeState, application: str) -> bool:
     facts = replication.volume_facts(state, application)
-    return any(each is not None and each.suspended for each in facts)
+    suspended = any(each is not None and each.suspended for each in facts)
+    return suspended or replication.is_overdue(state, application)
 
 
 def _note_held(turn: Turn, application: str) -> None:

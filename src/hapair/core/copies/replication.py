@@ -19,6 +19,11 @@ def volumes(state: NodeState, application: str) -> tuple[Volume, ...]:
     return built.volumes if built is not None else ()
 
 
+def is_overdue(state: NodeState, application: str) -> bool:
+    """Tell whether writes of it wait for the peer's disk, which answers none of them."""
+    return any(each is not None and each.overdue for each in volume_facts(state, application))
+
+
 def volume_facts(state: NodeState, application: str) -> tuple[VolumeFacts | None, ...]:
     return tuple(state.facts.get(v.resource) for v in volumes(state, application))
 
