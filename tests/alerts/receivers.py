@@ -43,6 +43,7 @@ class MailServer:
     context: ssl.SSLContext | None = None
     tls_at_once: bool = False
     answer: str = "250 taken"
+    to_sender: str = "250 fine"
     mails: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
 
@@ -71,6 +72,8 @@ class MailServer:
                         mail += lines.readline()
                     self.mails.append(mail.decode())
                     connection.sendall(f"{self.answer}\r\n".encode())
+                elif word == "MAIL":
+                    connection.sendall(f"{self.to_sender}\r\n".encode())
                 else:
                     code = "235 welcome" if word == "AUTH" else "250 fine"
                     connection.sendall(f"{CODES.get(word, code)}\r\n".encode())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -36,13 +37,18 @@ SECRET: Final = "a secret of mine"  # noqa: S105 - of the test
 
 
 def outcome(receiver: Receiver, means: Means) -> str:
-    sending = begin(receiver, LETTER, means)
+    return sent(receiver, means)[0]
+
+
+def sent(receiver: Receiver, means: Means, letter: Letter = LETTER) -> tuple[str, bool]:
+    """Return what came of it, and whether it was refused for good."""
+    sending = begin(receiver, letter, means)
     assert isinstance(sending, Sending)
     until_s = time.monotonic() + PATIENCE_S
     while (said := sending.outcome()) is None:
         assert time.monotonic() < until_s
         time.sleep(0.01)
-    return said
+    return said, sending.refused
 
 
 @pytest.fixture
@@ -133,6 +139,34 @@ def test_a_mail_server_that_refuses_is_quoted(means: Means) -> None:
         assert outcome(mail(port), means) == f"{LOOPBACK}:{port} answered 452 no room"
 
 
+@pytest.mark.parametrize(
+    ("answers", "is_refused"),
+    [
+        ({"answer": "552 5.3.4 too large"}, True),
+        ({"answer": "554 5.7.1 looks like spam"}, True),
+        ({"answer": "451 later"}, False),
+        ({"to_sender": "552 5.3.4 too large"}, True),
+        ({"to_sender": "550 who are you"}, False),
+    ],
+)
+def test_a_mail_that_is_refused_for_good_is_told_from_one_that_is_not_taken_now(
+    answers: dict[str, str],
+    is_refused: bool,  # noqa: FBT001 - parametrized
+    means: Means,
+) -> None:
+    server = MailServer(**answers)  # type: ignore[arg-type]
+    with listening(server.serve) as port:
+        said, refused = sent(mail(port), means)
+    assert (next(iter(answers.values())) in said, refused) == (True, is_refused)
+
+
+def test_what_no_mail_can_hold_is_refused_for_good(means: Means) -> None:
+    broken = replace(LETTER, messages=(replace(ALARM, text="half a sign: \udcff"),))
+    with listening(MailServer().serve) as port:
+        said, refused = sent(mail(port), means, broken)
+    assert refused, said
+
+
 def hangs(connection: socket.socket) -> None:
     while connection.recv(1 << 20):
         continue
@@ -188,6 +222,17 @@ def test_a_webhook_that_answers_otherwise_did_not_take_it(status: int, means: Me
         server.status = status
         url = f"http://{LOOPBACK}:{server.server_port}"
         assert f"answered {status}" in outcome(Receiver("chat", Method.WEBHOOK, url), means)
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 401, 404, 429, 503])
+def test_a_webhook_that_refuses_the_letter_is_told_from_one_that_fails(
+    status: int, means: Means
+) -> None:
+    with web() as server:
+        server.status = status
+        url = f"http://{LOOPBACK}:{server.server_port}"
+        _, refused = sent(Receiver("chat", Method.WEBHOOK, url), means)
+    assert refused == (status in {400, 403, 413})
 
 
 def test_no_error_shows_a_secret(means: Means, tmp_path: Path) -> None:
@@ -329,3 +374,18 @@ def test_a_hook_that_hangs_is_killed_with_what_it_started(means: Means, tmp_path
     while child.exists() and "Z" not in (child / "stat").read_text().split()[2]:
         assert time.monotonic() < until_s
         time.sleep(0.01)
+
+
+def test_a_hook_can_refuse_a_letter_for_good(means: Means, tmp_path: Path) -> None:
+    hook = program(tmp_path, "hook", "exit 65")
+    assert sent(Receiver("pager", Method.HOOK, str(hook)), means)[1]
+
+
+def test_a_letter_over_which_the_attempt_crashes_is_refused_for_good(
+    means: Means, tmp_path: Path
+) -> None:
+    hook = program(tmp_path, "hook", "exit 0")
+    broken = replace(LETTER, cluster="no\0environment")
+    assert sent(Receiver("pager", Method.HOOK, str(hook)), means, broken) == (
+        "the attempt crashed", True,
+    )  # fmt: skip

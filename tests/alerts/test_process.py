@@ -1,5 +1,6 @@
 """The whole process by a clock of the test: what it tells whom, also when everything goes wrong."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -7,9 +8,10 @@ from typing import Final
 import pytest
 
 from hapair.adapters.files import FileStorage
+from hapair.alerts.fit import BARE
 from hapair.alerts.memory import FILE
 from hapair.alerts.process import BOARD_BYTES_MAX, Process
-from hapair.model.alerts import Alerts, Kind, Letter, Level, Method, Receiver
+from hapair.model.alerts import Alerts, Kind, Letter, Level, Message, Method, Receiver
 from hapair.model.built import Built
 from hapair.model.timeline import Happening
 from hapair.rpc.history import happening_object
@@ -39,6 +41,7 @@ class Clock:
 @dataclass
 class Carried:
     answer: str | None
+    refused: bool = False
 
     def outcome(self) -> str | None:
         return self.answer
@@ -58,8 +61,11 @@ class World:
     down: bool = False
     step_s: float = 1.0  # Of a round.
     outcomes: dict[str, str | None] = field(default_factory=dict)
+    refuses: Callable[[Letter], bool] = lambda _: False  # For good, as pager does.
     letters: list[tuple[str, Letter]] = field(default_factory=list)
+    taken: list[Message] = field(default_factory=list)  # By pager.
     done: list[object] = field(default_factory=list)
+    given_up: list[object] = field(default_factory=list)
     board: JsonObject = field(default_factory=dict)
     process: Process = field(init=False)
 
@@ -87,6 +93,9 @@ class World:
         assert isinstance(done, list)
         assert isinstance(board, dict)
         self.done += done
+        given_up = args["given_up"]
+        assert isinstance(given_up, list)
+        self.given_up += given_up
         self.board = board
         self.clock.now_s += self.step_s
         fresh = [each for each in self.lines if each.number > since >= 0]
@@ -103,6 +112,9 @@ class World:
 
     def _begin(self, receiver: Receiver, letter: Letter) -> Carried:
         self.letters.append((receiver.name, letter))
+        if receiver == PAGER and self.refuses(letter):
+            return Carried("413 too large", refused=True)
+        self.taken += letter.messages if receiver == PAGER else ()
         return Carried(self.outcomes.get(receiver.name, ""))
 
     def pass_rounds(self, count: int, built: Built = CONFIGURED) -> None:
@@ -117,6 +129,12 @@ class World:
                 application, severity,
             )
         )  # fmt: skip
+
+    def receivers(self) -> dict[object, JsonObject]:
+        """Return how the receivers are, as the process says it."""
+        listed = self.board["receivers"]
+        assert isinstance(listed, list)
+        return {each["receiver"]: each for each in listed}
 
     def told(self, receiver: str) -> list[Kind]:
         messages = (m for name, letter in self.letters if name == receiver for m in letter.messages)
@@ -222,9 +240,107 @@ def test_a_receiver_that_fails_is_tried_again_and_the_other_one_does_not_wait(wo
     world.pass_rounds(40)
     assert len(world.told("admins")) == tries + 1
     assert world.board["receivers"] == [
-        {"receiver": name, "waiting": 0, "left_out": 0, "failures": 0, "error": ""}
+        {
+            "receiver": name,
+            "waiting": 0,
+            "left_out": 0,
+            "failures": 0,
+            "error": "",
+            "given_up": 0,
+            "given_up_s": 0.0,
+            "why": "",
+        }
         for name in ("admins", "pager")
     ]
+
+
+def test_what_takes_only_small_letters_gets_everything_in_small_ones(world: World) -> None:
+    """FAIL: a storm is refused as one letter, and nothing ever arrives again."""
+    world.refuses = lambda letter: len(letter.messages) > 4
+    world.pass_rounds(1)
+    for number in range(20):
+        world.happens(f"event-{number}")
+    world.step_s = 20.0
+    world.pass_rounds(40)
+    assert len(world.taken) == 20
+    assert world.given_up == []
+
+
+@pytest.mark.parametrize("method", ["its text", "in any form"])
+def test_a_letter_that_is_refused_for_good_keeps_no_other_one_back(
+    world: World, method: str
+) -> None:
+    """FAIL: a content filter refuses one message, and no alarm ever arrives again."""
+    word = "poison" if method == "its text" else "orders"
+    world.refuses = lambda letter: any(word in f"{m.about} {m.text}" for m in letter.messages)
+    world.pass_rounds(1)
+    world.happens("poison", application="orders")
+    world.happens("bug")
+    world.step_s = 20.0
+    world.pass_rounds(40)
+    world.happens("other")
+    world.pass_rounds(20)
+    told = [(message.about, message.text) for message in world.taken]
+    others = [("node1", "bug 2"), ("node1", "other 3")]
+    assert [each for each in told if each[0] != "orders"] == others
+    pager = world.receivers()["pager"]
+    if method == "its text":
+        assert ("orders", BARE) in told
+        assert world.given_up == []
+        assert pager["given_up"] == 0
+        return
+    assert world.given_up == [
+        "the receiver pager refuses for good what is told of orders: 413 too large"
+    ]
+    assert (pager["waiting"], pager["given_up"], pager["why"]) == (0, 1, "413 too large")
+    assert sum(letter.left_out for name, letter in world.letters if name == "pager") == 1
+
+
+def test_what_refuses_everything_is_told_of_once_until_it_takes_something(world: World) -> None:
+    world.refuses = lambda _: True
+    world.pass_rounds(1)
+    world.step_s = 120.0
+    for number in range(6):
+        world.happens(f"event-{number}")
+    world.pass_rounds(100)
+    assert len(world.given_up) == 1
+    pager = world.receivers()["pager"]
+    assert pager["given_up"] == 6
+    tries = [letter for name, letter in world.letters if name == "pager"]
+    assert len(tries) < 30
+    world.refuses = lambda _: False
+    world.happens("bug")
+    world.pass_rounds(40)
+    world.refuses = lambda letter: letter.messages[0].about == "orders"
+    world.happens("bug", application="orders")
+    world.pass_rounds(40)
+    assert len(world.given_up) == 2
+
+
+def test_what_is_given_up_while_the_daemon_is_down_is_told_to_it_later(world: World) -> None:
+    world.refuses = lambda _: True
+    world.pass_rounds(1)
+    world.happens("bug")
+    world.pass_rounds(1)
+    world.down = True
+    world.pass_rounds(10)
+    world.refuses = lambda _: False
+    assert world.given_up == []
+    world.down = False
+    world.pass_rounds(2)
+    assert len(world.given_up) == 1
+
+
+def test_a_receiver_that_is_gone_from_the_configuration_is_forgotten_with_its_letter(
+    world: World,
+) -> None:
+    world.refuses = lambda _: True
+    world.pass_rounds(1)
+    world.happens("bug")
+    world.pass_rounds(1)
+    alerts = replace(CONFIGURED.cluster.alerts, receivers=(ADMINS,))
+    world.pass_rounds(5, replace(CONFIGURED, cluster=replace(CONFIGURED.cluster, alerts=alerts)))
+    assert list(world.receivers()) == ["admins"]
 
 
 def test_a_receiver_that_hangs_keeps_its_letter_and_nobody_else_waits(world: World) -> None:

@@ -25,6 +25,7 @@ BOARD: JsonObject = {
     "receivers": [
         {"receiver": "admins", "waiting": 0, "error": ""},
         {"receiver": "pager", "waiting": 2, "error": "no battery"},
+        {"receiver": "chat", "given_up": 2, "given_up_s": 1e9, "why": "it answered 413"},
     ],
     "sent": [
         {"at_s": 1e9, "receiver": "admins", "subject": "[shop] alarm: orders", "error": ""},

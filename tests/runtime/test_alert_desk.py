@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
-from hapair.runtime.control.alert_desk import FRESH_S, ORDERS_MAX, AlertDesk
+from hapair.runtime.control.alert_desk import (
+    FRESH_S,
+    GIVEN_UP_MAX,
+    ORDERS_MAX,
+    TEXT_MAX,
+    AlertDesk,
+)
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.verbs import Call
 from tests.runtime.fakes import LoopClock
@@ -58,6 +64,20 @@ async def test_a_process_that_begins_hears_of_nothing_that_was_before(tmp_path: 
     assert [event["name"] for event in events] == ["bug"]
     assert (await round_of(first, 10**6))["events"] == journal_of(pair["node1"]).since(0, 2000)
     assert (answer["node"], answer["status"]) == ("node1", {"local": "node1"})
+    pair.end()
+
+
+@virtually
+async def test_what_a_receiver_refuses_for_good_stands_in_the_history(tmp_path: Path) -> None:
+    pair = await formed(tmp_path)
+    first, journal = desk_of(pair["node1"]), journal_of(pair["node1"])
+    since = journal.newest
+    await round_of(first, given_up=["chat refuses it", 7, "x" * 9999] + ["more"] * 99)
+    await round_of(first, given_up="nonsense")
+    lines = journal.since(since, 99)
+    assert [line["name"] for line in lines] == ["letter-given-up"] * GIVEN_UP_MAX
+    assert (lines[0]["text"], lines[0]["severity"]) == ("chat refuses it", "warning")
+    assert max(len(str(line["text"])) for line in lines) == TEXT_MAX
     pair.end()
 
 

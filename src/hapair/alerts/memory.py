@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hapair.alerts.fit import Fit
 from hapair.alerts.overs import NONE as NO_OVERS
 from hapair.alerts.overs import Overs
 from hapair.config.codec import DamagedError, decode, encode, loads
@@ -38,6 +39,7 @@ class Memory:
     outboxes: tuple[Outbox, ...] = ()
     sent: tuple[Sent, ...] = ()
     overs: Overs = NO_OVERS
+    fits: tuple[Fit, ...] = ()
 
     def outbox(self, receiver: str) -> Outbox:
         found = (each for each in self.outboxes if each.receiver == receiver)
@@ -48,7 +50,17 @@ class Memory:
         return replace(self, outboxes=(*others, outbox))
 
     def with_outboxes(self, outboxes: Sequence[Outbox]) -> "Memory":
-        return replace(self, outboxes=tuple(outboxes))
+        """Return it with these; what is known of other receivers is forgotten."""
+        fits = tuple(self.fit(each.receiver) for each in outboxes)
+        return replace(self, outboxes=tuple(outboxes), fits=fits)
+
+    def fit(self, receiver: str) -> Fit:
+        found = (each for each in self.fits if each.receiver == receiver)
+        return next(found, Fit(receiver))
+
+    def with_fit(self, fit: Fit) -> "Memory":
+        others = tuple(each for each in self.fits if each.receiver != fit.receiver)
+        return replace(self, fits=(*others, fit))
 
     def with_sent(self, sent: Sequence[Sent]) -> "Memory":
         return replace(self, sent=(*self.sent, *sent)[-SENT_MAX:])

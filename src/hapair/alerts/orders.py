@@ -107,6 +107,7 @@ class _Ended:
     """What could not even begin."""
 
     why: str
+    refused: bool = False
 
     def outcome(self) -> str:
         return self.why

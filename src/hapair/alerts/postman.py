@@ -1,8 +1,10 @@
 """What waits for each receiver, and what is on its way."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
+from hapair.alerts import fit as fits
 from hapair.alerts.memory import Memory, Sent
 from hapair.core.alerts import outbox as boxes
 from hapair.model.alerts import Letter, Message, Receiver
@@ -10,6 +12,7 @@ from hapair.ports.alerts import Sending
 from hapair.ports.machine import Clock
 
 Begin = Callable[[Receiver, Letter], Sending | str]
+GIVEN_UP_MAX: Final = 16  # Sentences that wait for the daemon.
 
 
 @dataclass(slots=True)
@@ -18,6 +21,7 @@ class Postman:
 
     begin: Begin
     clock: Clock
+    given_up: list[str] = field(default_factory=list)  # A sentence for each, for the history.
     _on_the_way: dict[str, tuple[Sending, Letter]] = field(default_factory=dict)
 
     @property
@@ -40,6 +44,8 @@ class Postman:
                 memory.outbox(each.name), self.clock.monotonic_s()
             )
             if messages:
+                messages = fits.cut(memory.fit(each.name), messages)
+                box = replace(box, sending=len(messages))
                 full = Letter(letter.cluster, letter.node, messages, left_out)
                 begun = self.begin(each, full)
                 if isinstance(begun, str):
@@ -56,11 +62,25 @@ class Postman:
             if outcome is None:
                 continue
             del self._on_the_way[name]
-            box = memory.outbox(name)
-            if outcome:
-                box = boxes.failed(box, self.clock.monotonic_s(), outcome)
+            box, fit = memory.outbox(name), memory.fit(name)
+            if not outcome:
+                memory = memory.with_outbox(boxes.sent(box)).with_fit(fits.taken(fit))
             else:
-                box = boxes.sent(box)
+                box = boxes.failed(box, self.clock.monotonic_s(), outcome)
+                memory = self._without(memory, box, letter, outcome, refused=sending.refused)
             told = Sent(self.clock.wall_s(), name, letter.subject, outcome)
-            memory = memory.with_outbox(box).with_sent((told,))
+            memory = memory.with_sent((told,))
         return memory
+
+    def _without(
+        self, memory: Memory, box: boxes.Outbox, letter: Letter, why: str, *, refused: bool
+    ) -> Memory:
+        """Note what was not taken; tell the history what is given up, unless all of it is."""
+        fit, count = memory.fit(box.receiver), len(letter.messages)
+        if not refused:
+            return memory.with_outbox(box).with_fit(fits.not_taken(fit, count))
+        less, box, lost = fits.refused(fit, box, count, why, self.clock.wall_s())
+        if lost and not fit.quiet:
+            text = f"the receiver {box.receiver} refuses for good what is told of {lost.about}"
+            self.given_up = [*self.given_up, f"{text}: {why}"][-GIVEN_UP_MAX:]
+        return memory.with_outbox(box).with_fit(less)

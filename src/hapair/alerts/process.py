@@ -100,6 +100,7 @@ class Process:
             "since": self.memory.read_until,
             "wait_s": wait_s,
             "done": list[object](done),
+            "given_up": list[object](self._postman.given_up),
         }
         began_s = self.clock.monotonic_s()
         try:
@@ -110,6 +111,7 @@ class Process:
             self.pause(SOON_S)
             return {}
         self._down_since_s = None
+        self._postman.given_up = []
         return answer
 
     def _waits(self) -> bool:
@@ -137,6 +139,9 @@ class Process:
                     "left_out": each.left_out,
                     "failures": each.failures,
                     "error": each.error,
+                    "given_up": self.memory.fit(each.receiver).given_up,
+                    "given_up_s": self.memory.fit(each.receiver).given_up_s,
+                    "why": self.memory.fit(each.receiver).why,
                 }
                 for each in self.memory.outboxes
             ],

@@ -129,6 +129,9 @@ def _lines(board: JsonObject, paint: Paint, *, is_heard: bool) -> list[str]:
         state = f"{waiting} wait" if waiting else "nothing waits"
         if error := receiver.text("error"):
             state += f"; the last try failed: {error}"
+        if given_up := receiver.whole("given_up"):
+            last = stamp(receiver.number("given_up_s") or 0.0)
+            state += f"; {given_up} given up, the last one {last}: {receiver.text('why')}"
         lines.append(f"receiver {receiver.text('receiver')}: {state}")
     if not is_heard:
         lines.append("the other node's process is not heard of: this node tells everything")

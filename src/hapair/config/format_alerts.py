@@ -79,7 +79,8 @@ HOOK_PATH: Final = Attribute("path", kinds.absolute_path(), "The program.", requ
 HOOK: Final = Element(
     "hook",
     "Runs a program as root, with the letter as JSON on its standard input and its subject in "
-    "`HAPAIR_SUBJECT`. Exit code 0: it is told; anything else: it is tried again.",
+    "`HAPAIR_SUBJECT`. Exit code 0: it is told; 65: it will never be taken; "
+    "anything else: it is tried again.",
     (NAME, HOOK_PATH, FROM, TIMEOUT),
     example='<hook name="pager" path="/etc/cluster/alert"/>',
 )
@@ -118,7 +119,8 @@ WEBHOOK_HEADER: Final = Attribute(
 )
 WEBHOOK: Final = Element(
     "webhook",
-    "Posts the letter as JSON. An answer 2xx: it is told; anything else: it is tried again. "
+    "Posts the letter as JSON. An answer 2xx: it is told; one that refuses this letter (as 413): "
+    "less is sent; anything else: it is tried again. "
     "Redirections are not followed.",
     (NAME, WEBHOOK_URL, WEBHOOK_URL_FILE, WEBHOOK_HEADER, SECRET, FROM, TIMEOUT),
     example='<webhook name="chat" url="https://hooks.example.net/alerts"/>',

@@ -4,6 +4,11 @@ from typing import Protocol
 
 
 class Sending(Protocol):
+    @property
+    def refused(self) -> bool:
+        """Tell whether what was not taken is refused for good: this very letter, as it is."""
+        ...
+
     def outcome(self) -> str | None:
         """Return an empty text when it was taken, why it was not, or None: nobody knows yet.
 

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from functools import partial
+from typing import Final
 
 from hapair.adapters.alerts.means import UndeliveredError, host_and_port
 from hapair.model.alerts import Letter, Receiver, Security
+
+PERMANENT: Final = range(500, 600)
+TOO_LARGE: Final = 552
 
 
 def send(receiver: Receiver, letter: Letter, secret: str) -> None:
@@ -29,13 +33,25 @@ def send(receiver: Receiver, letter: Letter, secret: str) -> None:
     except smtplib.SMTPResponseException as error:
         said = error.smtp_error
         text = said.decode(errors="replace") if isinstance(said, bytes) else said
-        raise UndeliveredError(f"{receiver.server} answered {error.smtp_code} {text}") from None
+        text = f"{receiver.server} answered {error.smtp_code} {text}"
+        raise UndeliveredError(text, refused=_is_of_the_letter(error)) from None
     except smtplib.SMTPRecipientsRefused as error:
         code, said = next(iter(error.recipients.values()))
         text = f"{receiver.server} answered {code} {said.decode(errors='replace')}"
         raise UndeliveredError(text) from None
     except smtplib.SMTPException as error:
         raise UndeliveredError(f"{receiver.server}: {error}") from None
+
+
+def _is_of_the_letter(error: smtplib.SMTPResponseException) -> bool:
+    """Tell a letter that is refused for good from a sender, a password or a moment that is."""
+    match error:
+        case smtplib.SMTPDataError():
+            return error.smtp_code in PERMANENT
+        case smtplib.SMTPSenderRefused():
+            return error.smtp_code == TOO_LARGE  # Its size is told beforehand.
+        case _:
+            return False
 
 
 def mail_of(receiver: Receiver, letter: Letter) -> EmailMessage:

@@ -5,7 +5,14 @@ from pathlib import Path
 
 
 class UndeliveredError(Exception):
-    """The receiver did not take it; the text says why, without any secret."""
+    """The receiver did not take it; the text says why, without any secret.
+
+    ``refused``: it is the letter that is refused, and as it is it will never be taken.
+    """
+
+    def __init__(self, text: str, *, refused: bool = False) -> None:
+        super().__init__(text)
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)

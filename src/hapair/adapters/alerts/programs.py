@@ -1,6 +1,7 @@
 """Tell a letter by a program: the administrator's own, or snmptrap."""
 
 import json
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,7 +18,10 @@ TEXT_MAX: Final = 400  # A trap is one datagram.
 
 
 def hook(receiver: Receiver, letter: Letter, means: Means) -> None:
-    """Run the program; return when it ended with 0. UndeliveredError."""
+    """Run the program; return when it ended with 0. UndeliveredError.
+
+    It ends with 65, which sysexits.h names EX_DATAERR, when it will never take this letter.
+    """
     environment = {
         **means.environment(),
         "HAPAIR_SUBJECT": letter.subject,
@@ -61,4 +65,4 @@ def _run(argv: tuple[str, ...], environment: dict[str, str], given: bytes) -> No
     if ended.returncode:
         said = (ended.stderr or ended.stdout).decode(errors="replace").split()
         text = f"{argv[0]} ended with {ended.returncode}: {' '.join(said)[-SAID_MAX:]}"
-        raise UndeliveredError(text.rstrip(": "))
+        raise UndeliveredError(text.rstrip(": "), refused=ended.returncode == os.EX_DATAERR)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from hapair.adapters.alerts.means import Means, UndeliveredError
-from hapair.adapters.shared.children import RESULT_BYTES_MAX, Write, start_child
+from hapair.adapters.shared.children import CRASHED, RESULT_BYTES_MAX, Write, start_child
 from hapair.adapters.shared.secret_files import read_secret
 from hapair.model.alerts import Letter, Method, Receiver
 from hapair.model.outcome import Refused
 
 DELIVERED: Final = ""
+NOT_TAKEN: Final = 1  # Exit codes of a child.
+REFUSED: Final = 2
 GRACE_S: Final = 2.0  # Beyond the receiver's limit: its own message says more.
 
 
@@ -27,6 +29,7 @@ class Sending:
     until_s: float
     limit_s: float
     killed: bool = False
+    refused: bool = False
 
     def outcome(self) -> str | None:
         """Return DELIVERED, why it was not, or None while it is on its way."""
@@ -41,6 +44,7 @@ class Sending:
             os.killpg(self.pid, signal.SIGKILL)
         if self.killed:
             return f"it was not taken within {self.limit_s:g} s"
+        self.refused = os.waitstatus_to_exitcode(status) in {REFUSED, CRASHED}
         return DELIVERED if status == 0 else text or "the attempt crashed"
 
     def kill(self) -> None:
@@ -59,7 +63,9 @@ def begin(receiver: Receiver, letter: Letter, means: Means) -> Sending | str:
             _deliver(receiver, letter, means)
         except (UndeliveredError, OSError, UnicodeError) as error:
             write(" ".join(str(error).split())[:RESULT_BYTES_MAX])
-            return 1
+            # Bytes that cannot be written so are in the letter.
+            refused = isinstance(error, UnicodeError) or getattr(error, "refused", False)
+            return REFUSED if refused else NOT_TAKEN
         return 0
 
     try:

@@ -11,6 +11,9 @@ from hapair.adapters.alerts.words import letter_object
 from hapair.model.alerts import Letter, Receiver
 
 TAKEN: Final = range(200, 300)
+# What is wrong with this letter. 403 is what filters of contents say, too; the other answers tell
+# of the receiver, or of another time.
+REFUSED: Final = frozenset({400, 403, 406, 413, 414, 415, 422, 431, 451})
 
 
 def url_of(receiver: Receiver, secret_url: str) -> str:
@@ -59,4 +62,5 @@ def send(receiver: Receiver, letter: Letter, secret: str) -> None:
     finally:
         connection.close()
     if answer.status not in TAKEN:
-        raise UndeliveredError(f"{host} answered {answer.status} {answer.reason}")
+        text = f"{host} answered {answer.status} {answer.reason}"
+        raise UndeliveredError(text, refused=answer.status in REFUSED)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from hapair.core.words.effects import Severity
 from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.history.journal_log import Journal
@@ -23,6 +24,8 @@ WAIT_MAX_S: Final = 10.0
 PEER_TIMEOUT_S: Final = 2.0
 EVENTS_MAX: Final = 2000
 ORDERS_MAX: Final = 32
+GIVEN_UP_MAX: Final = 16  # In one round.
+TEXT_MAX: Final = 500
 ORDER_TIMEOUT_S: Final = 330.0  # A test ends with the time limit of its receiver.
 NOBODY: Final = RpcError(
     "no process sends alerts on this node",
@@ -69,6 +72,10 @@ class AlertDesk:
         self._board = board if isinstance(board, dict) else None
         self._said_at_s = self.clock.boot_s()
         self._take_answers(call.args.get("done"))
+        given_up = call.args.get("given_up")
+        for each in given_up[:GIVEN_UP_MAX] if isinstance(given_up, list) else ():
+            text = str(each)[:TEXT_MAX]
+            self.journal.add("letter-given-up", text, severity=Severity.WARNING)
         since = int(call.number("since"))
         if since < 0:  # What happened before anybody was to be told of it is history.
             return await self._news_of([])
