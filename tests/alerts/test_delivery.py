@@ -376,6 +376,34 @@ def test_a_hook_that_hangs_is_killed_with_what_it_started(means: Means, tmp_path
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_a_hook_leaves_running_keeps_nobody_waiting(
+    code: int, means: Means, tmp_path: Path
+) -> None:
+    """FAIL: it has its standard output for a minute, so the letter counts as not taken."""
+    mark = tmp_path / "mark"
+    hook = program(tmp_path, "hook", f"echo well\nsleep 600 & echo $! >{mark}; exit {code}")
+    said = outcome(Receiver("pager", Method.HOOK, str(hook), timeout_s=PATIENCE_S), means)
+    left = int(mark.read_text())
+    if code:
+        assert said == f"{hook} ended with 1: well"
+        return
+    assert said == ""
+    os.kill(left, signal.SIGKILL)  # What it left may still be telling it, and goes on.
+
+
+def test_a_hook_that_says_much_and_reads_nothing_is_no_hook_that_hangs(
+    means: Means, tmp_path: Path
+) -> None:
+    hook = program(
+        tmp_path, "hook", "head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end; exit 3"
+    )
+    many = replace(LETTER, messages=20 * (replace(ALARM, text="x" * 20_000),))
+    said, refused = sent(Receiver("pager", Method.HOOK, str(hook)), means, many)
+    assert said.endswith("x end")
+    assert not refused
+
+
 def test_a_hook_can_refuse_a_letter_for_good(means: Means, tmp_path: Path) -> None:
     hook = program(tmp_path, "hook", "exit 65")
     assert sent(Receiver("pager", Method.HOOK, str(hook)), means)[1]

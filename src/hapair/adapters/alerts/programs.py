@@ -2,8 +2,10 @@
 
 import json
 import os
+import select
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,7 @@ from hapair.adapters.alerts.words import letter_object
 from hapair.model.alerts import Letter, Receiver
 
 SAID_MAX: Final = 200
+PIPE_BYTES: Final = 1 << 16  # What a pipe holds.
 # net-snmp's netSnmpPlaypen, which everybody may use for private purposes.
 OID: Final = "1.3.6.1.4.1.8072.9999.9999"
 TEXT_MAX: Final = 400  # A trap is one datagram.
@@ -56,13 +59,43 @@ def trap(receiver: Receiver, letter: Letter, means: Means) -> None:
 
 def _run(argv: tuple[str, ...], environment: dict[str, str], given: bytes) -> None:
     """Whoever started us ends it, with us, when it takes too long."""
-    try:
-        ended = subprocess.run(
-            argv, input=given, env=environment, capture_output=True, check=False, cwd="/"
-        )
-    except FileNotFoundError:
-        raise UndeliveredError(f"there is no {argv[0]}") from None
-    if ended.returncode:
-        said = (ended.stderr or ended.stdout).decode(errors="replace").split()
-        text = f"{argv[0]} ended with {ended.returncode}: {' '.join(said)[-SAID_MAX:]}"
-        raise UndeliveredError(text.rstrip(": "), refused=ended.returncode == os.EX_DATAERR)
+    with ExitStack() as stack:
+        # Not on a disk, which may be full, and no pipe, which somebody must read.
+        letter = stack.enter_context(os.fdopen(os.memfd_create("letter"), "w+b"))
+        letter.write(given)
+        letter.seek(0)
+        try:
+            program = subprocess.Popen(
+                argv,
+                stdin=letter,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd="/",
+            )
+        except FileNotFoundError:
+            raise UndeliveredError(f"there is no {argv[0]}") from None
+        said = _said_until_its_end(stack.enter_context(program)).decode(errors="replace").split()
+        code = program.wait()
+    if code:
+        text = f"{argv[0]} ended with {code}: {' '.join(said)[-SAID_MAX:]}"
+        raise UndeliveredError(text.rstrip(": "), refused=code == os.EX_DATAERR)
+
+
+def _said_until_its_end(program: subprocess.Popen[bytes]) -> bytes:
+    """Return the last of what it prints. What it leaves behind may hold the pipe for ever."""
+    output = program.stdout.fileno() if program.stdout else -1
+    exited = os.pidfd_open(program.pid)
+    watched = select.poll()
+    for each in (output, exited):
+        watched.register(each, select.POLLIN)
+    said, ready = b"", set[int]()
+    while exited not in ready:
+        ready = {each for each, _ in watched.poll()}
+        if output in ready:
+            content = os.read(output, PIPE_BYTES)
+            said = (said + content)[-PIPE_BYTES:]
+            if not content:
+                watched.unregister(output)
+    os.close(exited)
+    return said

@@ -40,12 +40,14 @@ class Sending:
             return None
         text = os.read(self.output, RESULT_BYTES_MAX).decode(errors="replace")
         os.close(self.output)
-        with suppress(ProcessLookupError):  # What a program left behind.
+        if status == 0:  # What a program left behind may still be telling it.
+            return DELIVERED
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         if self.killed:
             return f"it was not taken within {self.limit_s:g} s"
         self.refused = os.waitstatus_to_exitcode(status) in {REFUSED, CRASHED}
-        return DELIVERED if status == 0 else text or "the attempt crashed"
+        return text or "the attempt crashed"
 
     def kill(self) -> None:
         self.killed = True
