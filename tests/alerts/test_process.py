@@ -11,6 +11,7 @@ from hapair.adapters.files import FileStorage
 from hapair.alerts.fit import BARE
 from hapair.alerts.memory import FILE
 from hapair.alerts.process import BOARD_BYTES_MAX, Process
+from hapair.alerts.returns import REMEMBERED_S
 from hapair.model.alerts import Alerts, Kind, Letter, Level, Message, Method, Receiver
 from hapair.model.built import Built
 from hapair.model.timeline import Happening
@@ -182,6 +183,8 @@ def test_what_the_other_node_told_to_be_over_meanwhile_is_not_told_again(
         other.there, world.there = world.board, other.board
         other.pass_rounds(1)
     assert world.told("admins") == begun
+    world.clock.now_s += REMEMBERED_S
+    world.pass_rounds(1)
     world.status = situations.failed()  # And what comes back is told, and its end, too.
     world.pass_rounds(60)
     world.status = situations.status()
@@ -401,6 +404,26 @@ def test_a_failover_is_one_message_also_when_the_process_starts_again_meanwhile(
     world.step_s = 20.0
     world.pass_rounds(40)
     assert world.told("admins").count(Kind.FAILOVER) == 1
+
+
+def test_what_comes_and_goes_is_told_as_that_also_by_a_process_that_starts_anew(
+    world: World,
+) -> None:
+    world.status = situations.failed()
+    world.pass_rounds(20)
+    (begun,) = world.told("pager")
+    for _ in range(5):
+        world.status = situations.status()
+        world.pass_rounds(20)
+        world.start()
+        world.status = situations.failed()
+        world.pass_rounds(20)
+    assert world.told("pager") == [begun, Kind.OVER, Kind.BEGIN]
+    assert "it comes and goes: back once" in world.taken[-1].text
+    book = world.board["book"]
+    assert isinstance(book, dict)
+    (number,) = (each["number"] for each in book["opens"])
+    assert world.board["returns"] == [{"number": number, "returns": 5}]
 
 
 def test_a_daemon_that_is_gone_is_told_and_that_it_is_back(world: World) -> None:

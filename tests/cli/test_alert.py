@@ -22,6 +22,7 @@ BOARD: JsonObject = {
             opened(10, answer={"until_s": 1e9 + 3600}),
         ]
     },
+    "returns": [{"number": 8, "returns": 1}, {"number": 10, "returns": 3}],
     "receivers": [
         {"receiver": "admins", "waiting": 0, "error": ""},
         {"receiver": "pager", "waiting": 2, "error": "no battery"},

@@ -8,6 +8,8 @@ from typing import Final
 from hapair.alerts.fit import Fit
 from hapair.alerts.overs import NONE as NO_OVERS
 from hapair.alerts.overs import Overs
+from hapair.alerts.returns import NONE as NO_RETURNS
+from hapair.alerts.returns import Returns
 from hapair.config.codec import DamagedError, decode, encode, loads
 from hapair.core.alerts.book import Book
 from hapair.core.alerts.happened import Failover, Told
@@ -40,6 +42,7 @@ class Memory:
     sent: tuple[Sent, ...] = ()
     overs: Overs = NO_OVERS
     fits: tuple[Fit, ...] = ()
+    returns: Returns = NO_RETURNS
 
     def outbox(self, receiver: str) -> Outbox:
         found = (each for each in self.outboxes if each.receiver == receiver)

@@ -10,9 +10,10 @@ from hapair.alerts.memory import FILE, Memory, Sent, dumps, loads_memory
 from hapair.alerts.orders import Orders
 from hapair.alerts.overs import overs_of, without_told
 from hapair.alerts.postman import Begin, Postman
+from hapair.alerts.returns import decide_steadily
 from hapair.alerts.sight import BEGINNINGS, causes_of, last_steps, lines_of, opens_of
 from hapair.config.codec import encode
-from hapair.core.alerts.book import Book, Cause, Sight, decide, number_of
+from hapair.core.alerts.book import Book, Cause, Sight, number_of
 from hapair.core.alerts.happened import follow, tell
 from hapair.model.alerts import Letter, Level, Message
 from hapair.model.built import Built
@@ -132,6 +133,7 @@ class Process:
         return {
             "book": encode(book, defaults=False),
             "overs": encode(self.memory.overs),
+            "returns": self.memory.returns.counts(),
             "receivers": [
                 {
                     "receiver": each.receiver,
@@ -183,8 +185,9 @@ class Process:
         )
         self._before -= {number_of(cause.key) for cause in sight.seen}
         known = without_told(self.memory.book, overs_of(answer.get("peer")), self._before)
-        book, messages = decide(known, sight)
-        self.memory = replace(self.memory, book=book, overs=self.memory.overs.with_told(messages))
+        returns, book, messages = decide_steadily(self.memory.returns, known, sight)
+        overs = self.memory.overs.with_told(messages)
+        self.memory = replace(self.memory, returns=returns, book=book, overs=overs)
         return messages
 
     def _known(self) -> tuple[Cause, ...]:

@@ -22,7 +22,8 @@ PAGE: Final = parsers.Page(
 
         list shows what is open, with its number, and the receivers. test sends a letter to one
         receiver or to all, and waits for what comes of it. answer says that somebody looks after
-        what is open: it is not repeated until it is over, or for the time of --for. history shows
+        what is open: it is not repeated until it is over, or for the time of --for, also when it
+        comes back within an hour. history shows
         the letters that this node sent last.
     """,
     never=(
@@ -115,6 +116,9 @@ def _show(options: argparse.Namespace) -> int:
 
 def _lines(board: JsonObject, paint: Paint, *, is_heard: bool) -> list[str]:
     opens = Reader(board).inner("book").inners("opens")
+    returns = {
+        each.whole("number"): each.whole("returns") for each in Reader(board).inners("returns")
+    }
     lines = [] if opens else ["nothing is open"]
     for each in opens:
         cause = each.inner("cause")
@@ -123,7 +127,10 @@ def _lines(board: JsonObject, paint: Paint, *, is_heard: bool) -> list[str]:
             f"{each.whole('number'):>4} {paint(style, cause.text('level'))}"
             f" {cause.text('about')}: {cause.text('text')}"
         )
-        lines.append(f"     since {stamp(each.number('since_s') or 0.0)}; {_state(each)}")
+        state = _state(each)
+        if count := returns.get(each.whole("number")):
+            state += f"; it comes and goes: back {count} time{'s' if count > 1 else ''}"
+        lines.append(f"     since {stamp(each.number('since_s') or 0.0)}; {state}")
     for receiver in Reader(board).inners("receivers"):
         waiting = receiver.whole("waiting")
         state = f"{waiting} wait" if waiting else "nothing waits"
