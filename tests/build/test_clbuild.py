@@ -8,7 +8,7 @@ import pytest
 
 from hapair.cli.sessions.both_nodes import explained
 from hapair.config import built_json
-from hapair.model.node_facts import NodeFacts
+from hapair.model.node_facts import HookFile, NodeFacts
 from hapair.ports.programs import Finished
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.building.change import ChangeError
@@ -295,6 +295,56 @@ def test_a_stranger_is_told_that_it_is_none_of_the_nodes(world: World) -> None:
     world.hands.name, world.hands.addresses = "web7", ("192.0.2.7",)
     assert world.clbuild() == 2
     assert "this machine, web7, is none of the nodes node1 and node2" in world.err
+
+
+# --- Alerts --------------------------------------------------------------------------------------
+
+PAGER: Final = "/etc/cluster/pager"
+TOLD: Final = CLCONF.replace(
+    "</cluster>", f'<alerts>\n  <hook name="pager" path="{PAGER}"/>\n</alerts></cluster>'
+)
+FINE: Final = HookFile(PAGER, exists=True, executable=True, protected=True)
+
+
+def with_hooks(world: World, first: HookFile, second: HookFile) -> int:
+    for node, file in zip(world.nodes, (first, second), strict=True):
+        node.hurt = fact(hooks=(file,))
+    world.edit(TOLD)
+    return world.clbuild()
+
+
+@pytest.mark.parametrize(
+    ("hook", "words"),
+    [
+        (HookFile(PAGER), "there is no such file"),
+        (replace(FINE, executable=False), "is not executable"),
+        (replace(FINE, protected=False), "others than root can change it"),
+    ],
+)
+def test_a_hook_that_cannot_be_run_is_refused_with_its_line(
+    world: World, hook: HookFile, words: str
+) -> None:
+    assert with_hooks(world, hook, FINE) == ExitCode.REFUSED
+    line = TOLD[: TOLD.index(PAGER)].count("\n") + 1
+    told = " ".join(world.err.split())
+    assert "node1 error " + PAGER in told
+    assert words in told
+    assert f"clconf.xml:{line} names it" in told
+    assert "clbuild: error: 1 error; nothing was changed" in told
+    assert with_hooks(world, FINE, FINE) == 0
+
+
+def test_a_hook_may_come_to_the_other_node_later(world: World) -> None:
+    assert with_hooks(world, FINE, HookFile(PAGER)) == 0
+    assert f"node2 warning {PAGER}: there is no such file" in " ".join(world.err.split())
+    assert with_hooks(world, FINE, replace(FINE, executable=False)) == ExitCode.REFUSED
+
+
+def test_a_peer_that_does_not_look_for_hooks_is_no_peer_without_them(world: World) -> None:
+    world.nodes[0].hurt = fact(hooks=(FINE,))
+    world.nodes[1].hurt = fact(hooks=())
+    world.edit(TOLD)
+    assert world.clbuild() == 0
 
 
 # --- Arbitration ---------------------------------------------------------------------------------

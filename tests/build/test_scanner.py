@@ -1,9 +1,11 @@
 """The scanner on a machine made of files and captured answers."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -12,6 +14,7 @@ from hapair.adapters.scan.scanner import Scanner
 from hapair.adapters.ssh import SshMachine
 from hapair.model.node_facts import (
     BusyPort,
+    HookFile,
     Kernel,
     Protocols,
     ScanRequest,
@@ -22,6 +25,8 @@ from hapair.model.node_facts import (
 from hapair.ports.programs import Finished, TimedOut
 from tests.build.scanned import HEALTHY, Answers, says, write
 from tests.build.test_scan_parse import PROC_NET_TCP
+
+HOOK: Final = "/etc/cluster/pager"
 
 
 async def test_a_whole_scan(root: Path) -> None:
@@ -255,16 +260,52 @@ def test_a_secret_that_is_not_there(root: Path) -> None:
     assert not arbitration.secret_file(root, "/etc/folder").exists
 
 
+@pytest.mark.parametrize(
+    ("mode", "seen"),
+    [
+        (0o755, HookFile(HOOK, exists=True, executable=True, protected=True)),
+        (0o644, HookFile(HOOK, exists=True, protected=True)),
+        (0o757, HookFile(HOOK, exists=True, executable=True)),
+    ],
+)
+def test_what_a_program_that_tells_alerts_is_like(root: Path, mode: int, seen: HookFile) -> None:
+    write(root, HOOK.lstrip("/")).chmod(mode)
+    assert arbitration.hook_file(root, HOOK) == seen
+
+
+def test_a_program_of_a_foreign_group_or_owner_is_not_roots_own(root: Path) -> None:
+    file = write(root, HOOK.lstrip("/"))
+    file.chmod(0o775)
+    assert arbitration.hook_file(root, HOOK).protected
+    os.chown(file, -1, 4711)
+    assert not arbitration.hook_file(root, HOOK).protected
+    os.chown(file, 4711, 0)
+    assert not arbitration.hook_file(root, HOOK).protected
+
+
+def test_a_program_that_tells_alerts_is_a_file(root: Path) -> None:
+    assert arbitration.hook_file(root, HOOK) == HookFile(HOOK)
+    write(root, "usr/bin/pager").chmod(0o755)
+    (root / "etc/cluster").mkdir(parents=True)
+    (root / "etc/cluster/pager").symlink_to(root / "usr/bin/pager")
+    assert arbitration.hook_file(root, HOOK).executable
+    assert not arbitration.hook_file(root, "/etc/cluster").exists
+
+
 async def test_a_scan_looks_for_what_it_was_asked_for(root: Path) -> None:
     write(root, "usr/sbin/fence_x").chmod(0o755)
     write(root, "dev/watchdog")
     request = ScanRequest(
-        fence_agents=("fence_x",), watchdog="/dev/watchdog", secret_files=("/etc/secret",)
+        fence_agents=("fence_x",),
+        watchdog="/dev/watchdog",
+        secret_files=("/etc/secret",),
+        hooks=(HOOK,),
     )
     facts = await Scanner(Answers(HEALTHY), root).scan(request)
     assert facts.fence_agents == ("fence_x",)
     assert facts.watchdog.exists
     assert facts.secret_files == (SecretFile("/etc/secret"),)
+    assert facts.hooks == (HookFile(HOOK),)
 
 
 # --- Network -------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +74,7 @@ class House:
         async def unit_waits(_: str) -> str:
             return ""
 
-        async def as_configured(_: str) -> NodeFacts | None:
+        async def as_configured(_: str, __: Sequence[str]) -> NodeFacts | None:
             return None
 
         def workshop(_: Hands) -> object:

@@ -1,12 +1,14 @@
 """A change of what keeps other tools from replicated volumes is told until it is mended."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Final, cast
 
 import pytest
 
-from hapair.model.node_facts import Drbd, Lvm, NodeFacts
+from hapair.model.alerts import Alerts, Method, Receiver
+from hapair.model.node_facts import Drbd, HookFile, Lvm, NodeFacts
 from hapair.rpc.messages import RpcError
 from hapair.runtime.guardians.host_settings import HostSettings
 from hapair.runtime.history.journal_log import Journal
@@ -17,6 +19,7 @@ from tests.runtime.fakes import built
 
 OURS: Final = ("r|^/dev/drbd|",)
 FINE: Final = replace(healthy("node1"), lvm=Lvm(global_filter=OURS))
+HOOK: Final = "/etc/cluster/pager"
 GROUP: Final = built().applications[0].volumes[0].volume_group
 
 
@@ -34,10 +37,12 @@ class House:
         if self.trouble is not None:
             raise self.trouble
         identity = SimpleNamespace(me="node1")
-        return cast("Node", SimpleNamespace(identity=identity, built=built()))
+        alerts = Alerts((Receiver("pager", Method.HOOK, HOOK),))
+        with_hook = replace(built(), cluster=replace(built().cluster, alerts=alerts))
+        return cast("Node", SimpleNamespace(identity=identity, built=with_hook))
 
-    async def seen(self, me: str) -> NodeFacts | None:
-        assert me == "node1"
+    async def seen(self, me: str, hooks: Sequence[str]) -> NodeFacts | None:
+        assert (me, hooks) == ("node1", (HOOK,))
         return self.files
 
     async def told(self, files: NodeFacts | None) -> list[str]:
@@ -66,6 +71,7 @@ def house(journal: Journal) -> House:
         (replace(FINE, drbd=Drbd(units_at_boot=("drbd@a.target",))), "drbd@a.target: it is"),
         (replace(FINE, drbd=Drbd(common_disk=("size",))), '"size" of all resources'),
         (replace(FINE, scrubs_unmounted=True), "e2scrub: it regularly checks"),
+        (replace(FINE, hooks=(HookFile(HOOK),)), f"{HOOK}: there is no such file"),
     ],
 )
 async def test_what_somebody_changed_is_told_once_and_shown_until_it_is_mended(

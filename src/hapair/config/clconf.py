@@ -5,7 +5,7 @@ from typing import Final
 
 from hapair.config import format_arbitration as arbitration_fmt
 from hapair.config import format_clconf as fmt
-from hapair.config.clconf_alerts import alerts_of
+from hapair.config.clconf_alerts import alerts_of, hook_lines
 from hapair.config.clconf_checks import check_cluster
 from hapair.config.clconf_timing import timing_of, watchdog_timeout_s
 from hapair.config.document import Node
@@ -28,7 +28,9 @@ from hapair.model.cluster import (
 from hapair.model.problem import Problem
 from hapair.model.secret import IN_FILE
 
-ORDER: Final = "order"  # A key of Reading.places.
+# Keys of Reading.places.
+ORDER: Final = "order"
+HOOK: Final = "hook "  # With the path of the program.
 
 
 def read_clconf(text: bytes, *, file: str) -> Cluster | tuple[Problem, ...]:
@@ -135,7 +137,8 @@ def _resync(root: Node) -> Resync:
 
 def _places(root: Node) -> Mapping[str, int]:
     lines = [node.line_of("order") for node in root.named("resync")]
-    return {ORDER: lines[0]} if lines else {}
+    hooks = {HOOK + path: line for path, line in hook_lines(root).items()}
+    return ({ORDER: lines[0]} if lines else {}) | hooks
 
 
 _FORMAT: Final = Format(

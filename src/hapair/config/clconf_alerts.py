@@ -53,6 +53,12 @@ def _check_webhook(node: Node, complaints: Complaints) -> None:
         complaints.error(node.line_of("url"), "<webhook> url", what, "write https://")
 
 
+def hook_lines(root: Node) -> dict[str, int]:
+    """Return the line in which each program stands, by its path."""
+    hooks = (hook for alerts in root.named("alerts") for hook in alerts.named("hook"))
+    return {must(hook, fmt.HOOK_PATH): hook.line_of("path") for hook in hooks}
+
+
 def alerts_of(root: Node) -> Alerts:
     for node in root.named("alerts"):
         return Alerts(tuple(_receivers(node)), must(node, fmt.REPEAT))

@@ -55,6 +55,12 @@ class Alerts:
     receivers: tuple[Receiver, ...] = ()
     repeat_s: float = 3600.0  # How often what nobody has answered is told again.
 
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """Return the programs, each once."""
+        hooks = (each.to for each in self.receivers if each.method is Method.HOOK)
+        return tuple(dict.fromkeys(hooks))
+
 
 NO_ALERTS: Final = Alerts()
 SUBJECT_MAX: Final = 200

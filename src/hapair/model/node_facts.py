@@ -151,6 +151,16 @@ class SecretFile:
 
 
 @dataclass(frozen=True, slots=True)
+class HookFile:
+    """A program that root is to run to tell alerts."""
+
+    path: str
+    exists: bool = False  # As an ordinary file.
+    executable: bool = False
+    protected: bool = False  # It is root's, and nobody else can write to it.
+
+
+@dataclass(frozen=True, slots=True)
 class Keys:
     """Nothing secret: only digests, and certificates, which are public."""
 
@@ -213,6 +223,7 @@ class NodeFacts:
     fence_agents: tuple[str, ...] = ()  # Those that were looked for and found.
     watchdog: WatchdogFacts = WatchdogFacts()
     secret_files: tuple[SecretFile, ...] = ()
+    hooks: tuple[HookFile, ...] = ()
     configuration: Configuration = Configuration()
     daemon: Daemon = Daemon()
     building: bool = False  # Another clbuild or clrestore works on this node now.
@@ -235,3 +246,4 @@ class ScanRequest:
     fence_agents: tuple[str, ...] = ()
     watchdog: str = ""  # The device; empty: none is configured.
     secret_files: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()

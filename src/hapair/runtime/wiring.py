@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -95,7 +95,7 @@ class Wiring:
     watchdog: WatchdogDevice
     reset: Callable[[str], Refused | Unknown]
     repair: RepairTools
-    as_configured: Callable[[str], Awaitable[NodeFacts | None]]
+    as_configured: Callable[[str, Sequence[str]], Awaitable[NodeFacts | None]]
     grip: Callable[[int], Grip]
     unit_waits: Callable[[str], Awaitable[str]]  # What the start or stop of a unit waits for.
     group: Callable[[str], ProgramGroup]  # Of an application.
@@ -131,7 +131,7 @@ def wire(places: Places, *, protected: bool) -> Wiring:
         watchdog=KernelWatchdog(),
         reset=reset_machine if places.real else not_a_machine,
         repair=make_repair_tools(places, run),
-        as_configured=lambda me: as_configured(places, run, me),
+        as_configured=lambda me, hooks: as_configured(places, run, me, hooks),
         grip=PidGrip,
         unit_waits=partial(waits_for, run),
         group=lambda application: ProgramGroup(
@@ -148,11 +148,13 @@ def resource_files(built: Built, cluster_key: bytes) -> tuple[NewFile, ...]:
     return wiring.resource_files(built, cluster_key)
 
 
-async def as_configured(places: Places, run: CommandRunner, me: str) -> NodeFacts | None:
+async def as_configured(
+    places: Places, run: CommandRunner, me: str, hooks: Sequence[str]
+) -> NodeFacts | None:
     """Return what this node's files say of who touches volumes; None when that is not known."""
     from hapair.adapters.scan import scanner  # noqa: PLC0415 - memory
 
-    return await scanner.as_configured(run, places.root, me)
+    return await scanner.as_configured(run, places.root, me, hooks)
 
 
 def make_witnesses(places: Places, cluster: Cluster, me: str) -> Witnesses:

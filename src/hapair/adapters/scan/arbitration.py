@@ -1,4 +1,4 @@
-"""Fence agents, the watchdog device, and files that hold secrets. Nothing is opened."""
+"""Fence agents, the watchdog device, files that hold secrets, and hooks. Nothing is opened."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from typing import Final
 
 from hapair.adapters.scan.holders import holders
 from hapair.adapters.scan.software import FOLDERS
-from hapair.model.node_facts import SecretFile, WatchdogFacts
+from hapair.model.node_facts import HookFile, SecretFile, WatchdogFacts
 
 # The first device has two names, and only one of them can be open.
 FIRST: Final = ("/dev/watchdog", "/dev/watchdog0")
@@ -40,3 +40,18 @@ def secret_file(root: Path, path: str) -> SecretFile:
         return SecretFile(path)
     ours = status.st_uid in {0, os.geteuid()} and not status.st_mode & 0o077
     return SecretFile(path, exists=stat.S_ISREG(status.st_mode), private=ours)
+
+
+def hook_file(root: Path, path: str) -> HookFile:
+    try:
+        status = (root / path.lstrip("/")).stat()
+    except OSError:
+        return HookFile(path)
+    mode, group = status.st_mode, status.st_gid
+    others_write = mode & stat.S_IWOTH or (mode & stat.S_IWGRP and group not in {0, os.getegid()})
+    return HookFile(
+        path,
+        exists=stat.S_ISREG(mode),
+        executable=bool(mode & stat.S_IXUSR),
+        protected=status.st_uid in {0, os.geteuid()} and not others_write,
+    )

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from hapair import __version__
 from hapair.adapters.scan import arbitration, network, software, storage
 from hapair.adapters.scan.software import text_of
-from hapair.model.node_facts import Daemon, NodeFacts, ScanRequest, Space
+from hapair.model.node_facts import Daemon, HookFile, NodeFacts, ScanRequest, Space
 from hapair.ports.programs import CommandRunner
 
 SPACE_FOLDERS: Final = ("etc", "var/lib", "cmbackup")
@@ -65,12 +66,15 @@ class Scanner:
             secret_files=tuple(
                 arbitration.secret_file(root, path) for path in request.secret_files
             ),
+            hooks=_hooks(root, request.hooks),
             daemon=Daemon(running="hapaird" in active, enabled=enabled.result()),
             wall_ms=0,  # The caller reads the clock, at the end.
         )
 
 
-async def as_configured(run: CommandRunner, root: Path, node: str) -> NodeFacts | None:
+async def as_configured(
+    run: CommandRunner, root: Path, node: str, hooks: Sequence[str] = ()
+) -> NodeFacts | None:
     """Return what a node's files say of who touches volumes, cheaply; None when not all is known.
 
     Neither a disk nor the kernel's DRBD is asked: what hangs holds nobody up.
@@ -88,7 +92,12 @@ async def as_configured(run: CommandRunner, root: Path, node: str) -> NodeFacts 
         drbd=await software.drbd_as_configured(run, root),
         lvm=lvm,
         scrubs_unmounted=await asyncio.to_thread(software.scrubs_unmounted, root),
+        hooks=await asyncio.to_thread(_hooks, root, hooks),
     )
+
+
+def _hooks(root: Path, paths: Sequence[str]) -> tuple[HookFile, ...]:
+    return tuple(arbitration.hook_file(root, path) for path in paths)
 
 
 def _spaces(root: Path) -> list[Space]:

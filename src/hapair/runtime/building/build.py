@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hapair.config import built_json
@@ -18,7 +18,7 @@ from hapair.model.cluster import Cluster
 from hapair.model.leftover import Leftover
 from hapair.model.node_facts import NodeFacts
 from hapair.model.problem import Problem
-from hapair.runtime.building import keys
+from hapair.runtime.building import hooks, keys
 from hapair.runtime.building.archive import archive_name_now
 from hapair.runtime.building.change import Activated, Change, Parts, Say, activate, settle
 from hapair.runtime.building.files import PRIVATE_MODE, NewFile, digest, mode_for, to_bytes, to_text
@@ -82,7 +82,8 @@ class Builder:
 
     async def survey(self, *, force: bool, rotate_secret: bool = False) -> Survey | Problem:
         """Scan both nodes at once and decide; a Problem when one could not be scanned."""
-        request = scan_request(self._wanted.cluster)
+        cluster = self._wanted.cluster
+        request = replace(scan_request(cluster), hooks=cluster.alerts.hooks)
         self._say(f"scanning {self._local.node} and {self._remote.node}")
         found = await asyncio.gather(self._local.scan(request), self._remote.scan(request))
         sides = []
@@ -92,9 +93,9 @@ class Builder:
                     return Problem(seat.node, "scan", why, mend)
                 case NodeFacts():
                     sides.append(side_of(seat.node, facts))
-        first, second = sorted(sides, key=lambda side: self._wanted.cluster.nodes.index(side.node))
+        first, second = sorted(sides, key=lambda side: cluster.nodes.index(side.node))
         situation = Situation(
-            self._wanted.cluster,
+            cluster,
             self._wanted.fingerprint,
             self._wanted.me,
             (first, second),
@@ -102,7 +103,8 @@ class Builder:
             rotate_secret,
         )
         together = self._check_together(situation)
-        return Survey(situation, run_checks(situation), plan(situation), together)
+        checked = (*run_checks(situation), hooks.checked(situation, self._wanted.places))
+        return Survey(situation, checked, plan(situation), together)
 
     def _check_together(self, situation: Situation) -> tuple[Problem, ...]:
         built = situation.previous.applications if situation.previous else ()

@@ -1,11 +1,11 @@
-"""Sees when other tools are no longer kept away from replicated volumes, as clbuild left them.
+"""Sees when the machine's files are no longer as clbuild was content with them.
 
-A configuration management puts its own lvm.conf back, an upgrade enables a service: nothing is
-wrong at once, and the next boot or the next move finds it out.
+A configuration management puts its own lvm.conf back, an upgrade enables a service, somebody tidies
+a hook up: nothing is wrong at once, and the next boot, move or alert finds it out.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from hapair.core.plan.storage_checks import lost
 from hapair.core.words.effects import Severity
 from hapair.model.node_facts import NodeFacts
 from hapair.rpc.messages import RpcError
+from hapair.runtime.building import hooks
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.node import Node
 
@@ -27,7 +28,7 @@ class HostSettings:
     """``seen`` returns what this node's files say, or None when that is not known just now."""
 
     node: Callable[[], Node]
-    seen: Callable[[str], Awaitable[NodeFacts | None]]
+    seen: Callable[[str, Sequence[str]], Awaitable[NodeFacts | None]]
     journal: Journal
     _alarms: tuple[Alarm, ...] = ()
 
@@ -47,12 +48,15 @@ class HostSettings:
         except RpcError:
             return
         me = node.identity.me
-        facts = await self.seen(me)
+        facts = await self.seen(me, node.built.cluster.alerts.hooks)
         if facts is None:
             return
         found = tuple(
             Alarm(NAME, f"{problem.field}: {problem.what}")
-            for problem in lost(Side(me, facts, node.built))
+            for problem in (
+                *lost(Side(me, facts, node.built)),
+                *hooks.objections(me, facts, node.built.cluster.alerts),
+            )
         )
         for alarm in found:
             if alarm not in self._alarms:
