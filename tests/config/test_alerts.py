@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from hapair.config.built_json import dumps, loads
-from hapair.config.clconf import read_clconf
+from hapair.config.clconf import examine_clconf, read_clconf
 from hapair.model.alerts import Alerts, Carrier, Level, Method, Receiver, Security
 from hapair.model.cluster import Cluster
-from hapair.model.secret import secret_files
+from hapair.model.secret import for_root_only, secret_files
 from tests.config.reference import BUILT
 
 # ruff: noqa: S106 - the place of a secret is none.
@@ -68,6 +70,36 @@ def test_a_url_that_is_a_secret_stands_in_a_file_that_clbuild_looks_after() -> N
     (receiver,) = told.alerts.receivers
     assert (receiver.to, receiver.url_file) == ("", "/etc/hapair/chat.url")
     assert secret_files(told) == ("/etc/hapair/chat.url",)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_secret"),
+    [
+        ("hapair", False),
+        ("services/monitoring/incoming-webhook-of-the-cluster?to=me", False),
+        ("2026/11/30/12345678901234567890", False),
+        ("services/T0/B1/AbCdEfGh1jKlMnOpQrStUvWx", True),
+        ("api/webhooks/112233445566778899/a-Zk3_9sdfWERT4sdfgh3546GHJK", True),
+        ("webhook/3f2504e0-4f89-11d3-9a0c-0305e82c3301", True),
+        ("bot110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/sendMessage", True),
+        ("alert?room=7&token=abc", True),
+    ],
+)
+def test_a_secret_in_a_url_is_told_with_the_way_to_hide_it(
+    path: str,
+    is_secret: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    url = f"https://chat12345678901234567890.example.net/{path}"
+    written = url.replace("&", "&amp;")
+    text = SAMPLE.read_text().replace(
+        "</cluster>", f'<alerts><webhook name="a" url="{written}"/></alerts></cluster>'
+    )
+    found = examine_clconf(text.encode(), file="clconf.xml")
+    told = [problem for problem in found.problems if problem.field == "<webhook> url"]
+    assert [problem.warning for problem in told] == [True] * is_secret
+    assert all("url-file=" in each.mend and path not in str(each) for each in told)
+    assert found.value is not None
+    assert for_root_only(found.value)  # Whether it was recognized or not.
 
 
 def test_an_older_version_sees_nothing_of_alerts_as_long_as_nobody_uses_them() -> None:

@@ -7,6 +7,7 @@ from hapair.config.complaints import Complaints
 from hapair.config.document import Node, shown
 from hapair.config.grammar import must, value_of
 from hapair.model.alerts import Alerts, Carrier, Level, Method, Receiver, Security
+from hapair.model.secret import holds_secret
 
 
 def check_alerts(root: Node, complaints: Complaints) -> None:
@@ -51,6 +52,13 @@ def _check_webhook(node: Node, complaints: Complaints) -> None:
     if "secret" in node.attributes and url is not None and url.startswith("http:"):
         what = "the secret would cross the network readable for everybody"
         complaints.error(node.line_of("url"), "<webhook> url", what, "write https://")
+    if url is not None and holds_secret(url):
+        what = "it looks like a secret, which everybody sees who may read this file"
+        mend = (
+            "write it into a file for root only, on both nodes, and its name instead of it: "
+            'url-file="/etc/hapair/chat.url"'
+        )
+        complaints.warning(node.line_of("url"), "<webhook> url", what, mend)
 
 
 def hook_lines(root: Node) -> dict[str, int]:

@@ -1,7 +1,9 @@
-"""Parameters of fence agents: those that nobody else may read, those that are not to be set."""
+"""Parameters of fence agents, and URLs: what of them nobody else may read, or is not to be set."""
 
+import re
 from typing import Final
 
+from hapair.model.alerts import Method
 from hapair.model.cluster import Cluster, FenceMethod
 
 # In front of a parameter's value: the path of the file that holds it.
@@ -13,6 +15,11 @@ NOT_TO_BE_SET: Final = (
 _SECRETS: Final = (
     "passw", "passphrase", "pwd", "secret", "token", "key", "community", "credential",
 )  # fmt: skip
+# A token, or a UUID, as chat services give them; words and numbers alone are none.
+_TOKEN: Final = re.compile(
+    r"(?=[A-Za-z0-9]*[0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{16,}"
+    r"|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+)
 _PATHS: Final = ("file", "path", "script")  # The place of a secret is no secret.
 
 
@@ -51,6 +58,16 @@ def written_secrets(cluster: Cluster) -> tuple[tuple[FenceMethod, str], ...]:
 def for_root_only(cluster: Cluster) -> bool:
     """Tell whether files that hold this configuration must not be read by others.
 
-    Any parameter counts: its name need not tell that it is a secret.
+    Any parameter counts, and any URL: its name need not tell that it is a secret.
     """
-    return any(method.parameters for method in cluster.fence_methods)
+    urls = (each.to for each in cluster.alerts.receivers if each.method is Method.WEBHOOK)
+    return any(method.parameters for method in cluster.fence_methods) or any(urls)
+
+
+def holds_secret(url: str) -> bool:
+    """Tell whether something in a URL looks like a secret."""
+    _, _, beyond_host = url.partition("://")
+    _, _, path = beyond_host.partition("/")
+    _, _, query = path.partition("?")
+    names = (each.partition("=")[0] for each in query.split("&"))
+    return bool(_TOKEN.search(path)) or any(map(named_like_a_secret, names))
