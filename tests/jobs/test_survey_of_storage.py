@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from hapair.model.storage import (
 from hapair.ports.programs import Finished, TimedOut
 from hapair.runtime.jobs import survey as surveys
 from hapair.runtime.jobs.survey import survey
+from hapair.runtime.jobs.workshop import Workshop
 from tests.fakes.storage import FakeLogicalVolumes
 from tests.jobs.hosts import Natives
 from tests.jobs.troubles import tools
@@ -63,7 +65,8 @@ async def told(answer: Finished | TimedOut) -> NodeStorage:
     volumes = tuple(LogicalVolume(name, 1, in_use=name != "old") for name in NAMES)
     groups = {"vg": GroupStorage("vg", exists=True, volumes=volumes)}
     application = Application("x", "node1", volume_groups=("vg",))
-    return await survey("node1", application, Looked(groups), Stacked(), scan, run)
+    tools: list[Any] = [Looked(groups), Stacked(), scan, None, None, None]
+    return await survey("node1", application, Workshop(*tools), run)
 
 
 @pytest.mark.usefixtures("tools")

@@ -222,7 +222,7 @@ async def test_a_program_that_cannot_be_run_is_told_with_what_to_type(
         script.touch(mode)
     application = replace(ORDERS, program=Script(str(script)), volume_groups=())
     nobody = cast("Any", None)  # Nothing is asked about volumes where there are none.
-    seen = await survey("node2", application, nobody, nobody, nobody, FakeRunner())
+    seen = await survey("node2", application, nobody, FakeRunner())
     s = situation(application=application)
     found = make_plan(replace(s, peer=replace(seen, missing_tools=())))
     mends = [each.mend for each in found] if isinstance(found, tuple) else [""]

@@ -38,6 +38,7 @@ from hapair.runtime.jobs.answers import (
     result,
     somebody_builds,
 )
+from hapair.runtime.jobs.brought import must_be_packable, with_brought
 from hapair.runtime.jobs.job import (
     BACK,
     BACKWARDS,
@@ -48,7 +49,7 @@ from hapair.runtime.jobs.job import (
     run,
     take_back,
 )
-from hapair.runtime.jobs.parcel import Parcel, ParcelError, must_be_packable, pack, refusal, unpack
+from hapair.runtime.jobs.parcel import Parcel, ParcelError, pack, refusal, unpack
 from hapair.runtime.jobs.release import (
     WANTED_AGAIN,
     departure,
@@ -299,6 +300,10 @@ class ApplicationBuilder:
             },
             timeout_s=SURVEY_LIMIT_S,
         )
+        folder = self._around.places.appconf(application.name).parent
+        peer = await asyncio.to_thread(
+            with_brought, decode(NodeStorage, answer.get("storage")), here, application, folder
+        )
         record, is_built = state.record(application.name), application.name in state.built.by_name
         situation = Situation(
             built=state.built,
@@ -306,7 +311,7 @@ class ApplicationBuilder:
             fingerprint=print_,
             file=str(self._around.places.appconf(application.name)),
             here=here,
-            peer=decode(NodeStorage, answer.get("storage")),
+            peer=peer,
             owner=record.owner if record is not None and is_built else "",
             moving=application.name in state.moving,
             remembered=is_remembered(state, application.name),
@@ -315,7 +320,6 @@ class ApplicationBuilder:
         if not isinstance(plan, Plan):
             raise refused(application.name, plan)
         # It is carried over in the last step: what cannot be is seen before the first one.
-        folder = self._around.places.appconf(application.name).parent
         await asyncio.to_thread(must_be_packable, folder)
         return plan
 
@@ -328,14 +332,8 @@ class ApplicationBuilder:
         try:
             async with asyncio.timeout(SURVEY_LIMIT_S):
                 ways = await asyncio.to_thread(ways_to, workshop.natives, peers or ())
-                found = await survey(
-                    me,
-                    application,
-                    workshop.volumes,
-                    workshop.natives,
-                    workshop.scan,
-                    self._around.run,
-                )
+                away = (*kept, *(peers or ()))
+                found = await survey(me, application, workshop, self._around.run, away)
                 in_the_way = await asyncio.to_thread(
                     obstacles,
                     workshop.natives,

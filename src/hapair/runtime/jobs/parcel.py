@@ -14,7 +14,7 @@ from hapair.core.words.state import NodeState
 from hapair.model.built import Built
 from hapair.model.outcome import Done, Outcome, Refused, Unknown
 from hapair.model.status import Standing
-from hapair.rpc.messages import ExitCode, RpcError
+from hapair.rpc.messages import RpcError
 from hapair.runtime.building import archive
 from hapair.runtime.building.files import mode_for, write_durably
 from hapair.runtime.places import Places
@@ -64,15 +64,6 @@ def pack(folder: Path) -> tuple[ParcelFile, ...]:
         name = path.relative_to(folder).as_posix()
         files.append(ParcelFile(name, stat.S_IMODE(status.st_mode), text))
     return tuple(files)
-
-
-def must_be_packable(folder: Path) -> None:
-    """Raise RpcError where a folder holds what cannot be carried to the peer."""
-    try:
-        pack(folder)
-    except (ParcelError, OSError) as error:
-        mend = "move what is no configuration and no script of it to another folder"
-        raise RpcError(str(error), mend, exit_code=ExitCode.USAGE) from None
 
 
 def refusal(parcel: Parcel, me: str, standing: Standing) -> str:

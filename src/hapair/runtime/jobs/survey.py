@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -16,7 +16,6 @@ from hapair.model.agent import ProgramAgent
 from hapair.model.application import Application, OcfAgent, Script, Unit
 from hapair.model.built import Built
 from hapair.model.nesting import enclosing
-from hapair.model.node_facts import Lvm
 from hapair.model.storage import (
     Folder,
     GroupStorage,
@@ -28,11 +27,12 @@ from hapair.model.storage import (
 )
 from hapair.model.unit import ProgramUnit, Unusable
 from hapair.ports.programs import CommandRunner, Finished
-from hapair.ports.storage import LogicalVolumes, NativeMounts
+from hapair.ports.storage import NativeMounts
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.jobs.accounts import local_accounts
 from hapair.runtime.jobs.agents import agent_facts
 from hapair.runtime.jobs.units import unit_facts
+from hapair.runtime.jobs.workshop import Workshop
 
 TOOLS: Final = (
     "lvs", "vgs", "lvcreate", "lvremove", "blkid", "blockdev", "cmp", "drbdadm", "drbdsetup",
@@ -51,15 +51,19 @@ TOOL_LIMIT_S: Final = 10.0
 async def survey(
     node: str,
     application: Application,
-    volumes: LogicalVolumes,
-    natives: NativeMounts,
-    scan: Callable[[], Awaitable[Lvm]],
+    workshop: Workshop,
     run: CommandRunner,
+    away: Iterable[Place] = (),
 ) -> NodeStorage:
-    """Return the facts about an application's groups and program on this node; changes nothing."""
+    """Return the facts about an application's groups and program on this node; changes nothing.
+
+    ``away``: the places of its volumes that need not be mounted here.
+    """
     groups = []
-    disks = {seen.name: seen for seen in (await scan()).groups} if application.volume_groups else {}
+    seen_groups = (await workshop.scan()).groups if application.volume_groups else ()
+    disks = {seen.name: seen for seen in seen_groups}
     for name in application.volume_groups:
+        volumes, natives = workshop.volumes, workshop.natives
         group = await volumes.group(name)
         if seen := disks.get(name):
             below = seen.physical_volumes
@@ -75,7 +79,7 @@ async def survey(
         ]
         groups.append(replace(group, mounts=mounts, uses=uses, volumes=tuple(seen_volumes)))
     needed = TOOLS if application.volume_groups else ()
-    program = await _look_at(application, node, run)
+    program = await _look_at(application, node, run, [place.mount_point for place in away])
     return NodeStorage(
         node=node,
         groups=tuple(groups),
@@ -185,19 +189,23 @@ def ways_to(natives: NativeMounts, places: tuple[Place, ...]) -> tuple[Folder, .
 
 
 async def _look_at(
-    application: Application, node: str, run: CommandRunner
+    application: Application, node: str, run: CommandRunner, away: Sequence[str]
 ) -> ProgramUnit | ProgramAgent | Unusable | None:
     """Return a unit's or an agent's facts, or why it cannot be started; None: a script that can."""
     match application.program:
         case None:
             return None
         case Script(path):
-            return _unusable(Path(path))
+            return None if _comes_with_data(Path(path), away) else _unusable(Path(path))
         case OcfAgent() as agent:
             missing = _unusable(Path(ocf.path(agent)))
             return missing or await agent_facts(agent, application.name, node, run)
         case Unit(name):
             return await unit_facts(name, run)
+
+
+def _comes_with_data(path: Path, away: Sequence[str]) -> bool:
+    return not path.exists() and bool(enclosing(str(path), away))
 
 
 def _unusable(path: Path) -> Unusable | None:
