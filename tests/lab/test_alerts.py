@@ -98,3 +98,34 @@ def test_each_receiver_is_told_once_of_a_failover_and_of_what_it_leaves(telling_
         )
         story.service_answers()
     assert told(lab, "node2 has taken over orders") == list(WAYS)
+
+
+@pytest.mark.long
+def test_what_a_receiver_refuses_for_good_keeps_nothing_back(telling_lab: Lab) -> None:
+    """FAIL: a filter of contents refuses the failover, and nobody hears that node1 is gone."""
+    lab, outside = telling_lab, telling_lab.outside
+    outside.check("systemctl stop receivers")
+    outside.check(f"systemd-run --unit=refusing python3 {PROGRAM} {TOLD} 'taken over'")
+    with serving(lab) as story:
+        story.node1.power_off()
+        story.service_answers()
+        lab.wait_until(
+            "everybody is told that node1 is not there",
+            lambda: set(told(lab, "node1 is not there")) == set(WAYS),
+            timeout_s=PATIENCE_S,
+        )
+        lab.wait_until(
+            "who refuses the failover is told that there is something",
+            lambda: told(lab, "its text was refused") == ["mail", "webhook"],
+            timeout_s=PATIENCE_S,
+        )
+        assert told(lab, "node2 has taken over orders") == ["hook", "syslog", "trap"]
+        lab.wait_until(
+            "nothing waits any more",
+            lambda: story.node2.check("clalert").count(": nothing waits") == len(WAYS),
+            timeout_s=PATIENCE_S,
+        )
+        history = story.node2.check("clalert history")
+        assert "554 5.7.1 not this" in history
+        assert "answered 403" in history
+        story.service_answers()

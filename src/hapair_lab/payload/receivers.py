@@ -1,8 +1,9 @@
 """Receivers of alerts on ``outside``: a mail server, a web server, and ports for datagrams.
 
-    receivers.py /run/told
+    receivers.py /run/told ["words that are refused"]
 
-Each thing that comes is one line of JSON in that file: by which way, and what it says.
+Each thing that comes is one line of JSON in that file: by which way, and what it says. A mail or a
+post with those words is refused for good, as by a filter of contents.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ def note(told: Path, way: str, text: str) -> None:
         file.write(json.dumps({"way": way, "text": text}) + "\n")
 
 
+def refuses(text: str) -> bool:
+    return any(words in text for words in sys.argv[2:])
+
+
 def take_mail(client: socket.socket, told: Path) -> None:
     with client, client.makefile("rb") as lines:
         client.sendall(b"220 outside\r\n")
@@ -36,6 +41,9 @@ def take_mail(client: socket.socket, told: Path) -> None:
                 mail = b""
                 while not mail.endswith(b"\r\n.\r\n"):
                     mail += lines.readline()
+                if refuses(mail.decode()):
+                    client.sendall(b"554 5.7.1 not this\r\n")
+                    continue
                 note(told, "mail", mail.decode())
             client.sendall(b"221 bye\r\n" if word == "QUIT" else b"250 fine\r\n")
 
@@ -51,9 +59,10 @@ class Poster(BaseHTTPRequestHandler):
     told: ClassVar[Path]
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        note(self.told, "webhook", body.decode())
-        self.send_response(204)
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if not refuses(body):
+            note(self.told, "webhook", body)
+        self.send_response(403 if refuses(body) else 204)
         self.end_headers()
 
 
