@@ -1,5 +1,6 @@
 """Run one probe, or a real parent with its Lems."""
 
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from hapair.config.codec import encode
-from hapair.lems.answers import Answer, Command, Probe
+from hapair.lems.answers import Answer, Command, Probe, Said
 from hapair.lems.asking import Asking
 from hapair.lems.loop import Loop
 from hapair.model.application import Application, Script
 from hapair.model.monitor import Monitor
 
 ORDERS: Final = Application("orders", "node1", Script("/a"))
+STREAMS: Final = 3
 SOURCE: Final = Path(__file__).parents[2] / "src"
 
 
@@ -32,6 +34,23 @@ def ask(probe: Probe, timeout_s: float = 10.0) -> Answer:
     if asking.over:  # A thread that hangs will want to wake it.
         loop.close()
     return answers[0]
+
+
+def ask_without_descriptors(probe: Probe) -> Answer:
+    """Return what a probe answers while its process can open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    class Asked:
+        trouble, asked, close = probe.trouble, probe.asked, probe.close
+
+        def ask(self) -> Said:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (STREAMS, hard))
+            return probe.ask()
+
+    try:
+        return ask(Asked())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def with_programs_of(folder: Path, command: Command) -> Command:

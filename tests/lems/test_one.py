@@ -15,7 +15,7 @@ from hapair.lems.one import Lems
 from hapair.model.application import Application, Unit
 from hapair.model.monitor import CheckProbe, LogProbe, Monitor, ProcessProbe, TcpProbe
 from tests.lems.daemon import Daemon, Talk
-from tests.lems.place import group_of, living
+from tests.lems.place import group_of, hanging, living
 from tests.lems.running import parent, script, watch
 
 pytestmark = pytest.mark.native
@@ -87,25 +87,24 @@ def test_failures_soon_after_the_start_do_not_count(fork: Fork, tmp_path: Path) 
 
 
 def test_what_hangs_hurts_only_itself_and_is_not_begun_twice(fork: Fork, tmp_path: Path) -> None:
-    """A file that cannot be opened hangs in the kernel as a disk does."""
-    os.mkfifo(tmp_path / "log")
     lasting = script(tmp_path / "lasting", f"echo x >>{tmp_path}/tries; sleep 1000")
     fine = script(tmp_path / "fine", f"echo x >>{tmp_path}/fine-tries")
     lems = fork("orders")
-    lems.say(
-        watch((
-            Monitor("log", LogProbe(str(tmp_path / "log"), "x"), QUICK_S, timeout_s=0.5),
-            check(lasting, "lasting", timeout_s=0.5),
-            check(fine, "fine"),
-        ))
-    )  # fmt: skip
-    found = lems.findings(lambda found: len(found) == 2)
-    assert [each["monitor"] for each in found] == ["lasting", "log"]
-    assert found[1]["text"] == f"{tmp_path}/log gave no answer within 0.5 s"
-    while len((tmp_path / "fine-tries").read_text().split()) < 20:
-        time.sleep(QUICK_S)
-    threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
-    assert len(list(threads)) == 2, "one that hangs, and the loop"
+    with hanging() as disk:
+        lems.say(
+            watch((
+                Monitor("log", LogProbe(f"{disk}/log", "x"), QUICK_S, timeout_s=0.5),
+                check(lasting, "lasting", timeout_s=0.5),
+                check(fine, "fine"),
+            ))
+        )  # fmt: skip
+        found = lems.findings(lambda found: len(found) == 2)
+        assert [each["monitor"] for each in found] == ["lasting", "log"]
+        assert found[1]["text"] == f"{disk}/log gave no answer within 0.5 s"
+        while len((tmp_path / "fine-tries").read_text().split()) < 20:
+            time.sleep(QUICK_S)
+        threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
+        assert len(list(threads)) == 2, "one that hangs, and the loop"
     # A program is killed, so the next check may begin: one each half a second, not each interval.
     assert len((tmp_path / "tries").read_text().split()) < 10
 
@@ -265,24 +264,19 @@ def test_many_lems_at_once(fork: Fork) -> None:
             each.findings(bool)
 
 
-def test_what_hung_before_a_new_start_is_not_asked_a_second_time(
-    fork: Fork, tmp_path: Path
-) -> None:
-    os.mkfifo(tmp_path / "log")
-    monitor = Monitor("log", LogProbe(str(tmp_path / "log"), "x"), QUICK_S, timeout_s=0.3)
+def test_what_hung_before_a_new_start_is_not_asked_a_second_time(fork: Fork) -> None:
     lems = fork("orders")
-    lems.say(watch((monitor,)))
-    lems.findings(bool)
-    since = len(lems.heard)
-    lems.say(watch((monitor,), run=2))
-    told = lems.wait(lambda said: said.get("findings", {}).get("run") == 2, since=since)
-    assert told["findings"]["findings"][0]["text"].endswith("gave no answer within 0.3 s")
-    threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
-    assert len(list(threads)) == 2, "one that hangs, and the loop"
-    since = len(lems.heard)
-    (tmp_path / "log").rename(tmp_path / "former")
-    (tmp_path / "log").touch()
-    (tmp_path / "former").open("w").close()
+    with hanging() as disk:
+        monitor = Monitor("log", LogProbe(f"{disk}/log", "x"), QUICK_S, timeout_s=0.3)
+        lems.say(watch((monitor,)))
+        lems.findings(bool)
+        since = len(lems.heard)
+        lems.say(watch((monitor,), run=2))
+        told = lems.wait(lambda said: said.get("findings", {}).get("run") == 2, since=since)
+        assert told["findings"]["findings"][0]["text"].endswith("gave no answer within 0.3 s")
+        threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
+        assert len(list(threads)) == 2, "one that hangs, and the loop"
+        since = len(lems.heard)
     lems.findings(lambda found: not found, since=since)
 
 

@@ -200,7 +200,7 @@ OCF: Final = Element(
     (*_HOW, OCF_LEVEL),
     example='<ocf level="10"/>',
 )
-LOG_PATH: Final = _required("path", kinds.absolute_path(), "The file; it may be rotated.")
+LOG_PATH: Final = _required("path", kinds.absolute_path(), "A regular file; it may be rotated.")
 LOG_MATCH: Final = _required("match", EXPRESSION, "A new line in which this is found is a failure.")
 LOG: Final = Element(
     "log",

@@ -1,6 +1,5 @@
 """One question to its end: in a thread or by a program, within its time limit or hanging."""
 
-import os
 from collections.abc import Callable
 from typing import Final
 
@@ -30,11 +29,7 @@ class Asking:
         self.begun_s = boot_s()
         self.over = False
         self._limit: Timer = loop.at(self.begun_s + timeout_s, self._too_late)
-        try:
-            said = probe.ask()
-        except OSError as error:
-            said = unknown(f"it could not be asked: {error}")
-        self._go_on(said)
+        self._go_on(_said(probe.ask))
 
     def hanging(self) -> Answer:
         """Return what it means that it still has not answered."""
@@ -67,7 +62,7 @@ class Asking:
             self._go_on(said or unknown("asking failed: this is a bug, see the journal"))
 
         try:
-            self._loop.thread(call, done)
+            self._loop.thread(lambda: _said(call), done)
         except RuntimeError as error:
             self._end(unknown(f"it could not be asked: {error}"))
 
@@ -75,12 +70,12 @@ class Asking:
         try:
             program = self._program = Program(self._loop, command)
         except OSError as error:
-            self._end(unknown(f"it could not be asked: {os.strerror(error.errno or 0)}"))
+            self._end(_not_asked(error))
             return
 
         def done(finished: Finished) -> None:
             self._program = None
-            self._go_on(command.judge(finished))
+            self._go_on(_said(lambda: command.judge(finished)))
 
         program.follow(done)
 
@@ -97,3 +92,16 @@ class Asking:
             if self._program is not None:
                 self._program.kill()
             answered(self.hanging())
+
+
+def _said(ask: Callable[[], Said]) -> Said:
+    try:
+        return ask()
+    except OSError as error:
+        return _not_asked(error)
+
+
+def _not_asked(error: OSError) -> Answer:
+    """Say why nothing is known: a probe raises only what says nothing of the application."""
+    about = f"{error.filename}: " if error.filename else ""
+    return unknown(f"it could not be asked: {about}{error.strerror or error}")

@@ -39,7 +39,13 @@ class Program:
         if self._pid == 0:
             _become(command, writing)
         os.close(writing)
-        self._exit = os.pidfd_open(self._pid)
+        try:
+            self._exit = os.pidfd_open(self._pid)
+        except OSError:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            os.close(self._reading)
+            raise
         self.finished: Finished | None = None
 
     def follow(self, done: Callable[[Finished], object]) -> None:
