@@ -4,7 +4,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -38,17 +38,25 @@ def ask(probe: Probe, timeout_s: float = 10.0) -> Answer:
 
 def ask_without_descriptors(probe: Probe) -> Answer:
     """Return what a probe answers while its process can open nothing more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
 
-    class Asked:
-        trouble, asked, close = probe.trouble, probe.asked, probe.close
+        class Asked:
+            trouble, asked, close = probe.trouble, probe.asked, probe.close
 
-        def ask(self) -> Said:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (STREAMS, hard))
-            return probe.ask()
+            def ask(self) -> Said:
+                stack.enter_context(without_descriptors())
+                return probe.ask()
 
-    try:
         return ask(Asked())
+
+
+@contextmanager
+def without_descriptors() -> Iterator[None]:
+    """Let this process open nothing more until the end of the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (STREAMS, hard))
+    try:
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

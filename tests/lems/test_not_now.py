@@ -16,6 +16,7 @@ from hapair.lems.probes.processes import Processes
 from hapair.lems.probes.resources import Resources
 from hapair.lems.probes.tcp import Tcp
 from hapair.lems.probes.units import Unit
+from hapair.lems.programs import Strays
 from hapair.model.monitor import (
     CheckProbe,
     HttpProbe,
@@ -25,7 +26,13 @@ from hapair.model.monitor import (
     TcpProbe,
     UnitProbe,
 )
-from tests.lems.running import ask, ask_without_descriptors, script, with_programs_of
+from tests.lems.running import (
+    ask,
+    ask_without_descriptors,
+    script,
+    with_programs_of,
+    without_descriptors,
+)
 
 LOCAL = "127.0.0.1"
 
@@ -59,6 +66,11 @@ def test_without_a_descriptor_no_probe_finds_anything(group: Path) -> None:
         answer = ask_without_descriptors(probe)
         assert answer.state == "unknown", (probe, answer)
         assert "Too many open files" in answer.text
+
+
+def test_nor_are_strays_looked_for_then() -> None:
+    with without_descriptors():
+        Strays().end((), frozenset())
 
 
 def test_nor_is_what_was_killed_before_taken_for_killed_now(group: Path) -> None:

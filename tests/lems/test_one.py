@@ -109,6 +109,41 @@ def test_what_hangs_hurts_only_itself_and_is_not_begun_twice(fork: Fork, tmp_pat
     assert len((tmp_path / "tries").read_text().split()) < 10
 
 
+def test_what_programs_leave_behind_is_ended_and_what_runs_is_left_alone(
+    fork: Fork, tmp_path: Path
+) -> None:
+    """Each check would leave some more, until nobody on this machine can fork."""
+    stray = f"(setsid sleep 1002 & echo $! >>{tmp_path}/left) & wait $!"
+    leaving = script(tmp_path / "leaving", f"sleep 1000 & setsid sleep 1001 & {stray}")
+    used = f"setsid sh -c 'sleep 4; touch {tmp_path}/lasted'"
+    lasting = script(
+        tmp_path / "lasting", f"({used} &); sleep 5; [ -e {tmp_path}/lasted ] || exit 2"
+    )
+    hanging = script(tmp_path / "hanging", "setsid sleep 1003 & sleep 1000")
+    lems = fork("orders")
+    lems.say(
+        watch((
+            check(leaving, "leaving"),
+            Monitor("lasting", CheckProbe(lasting), interval_s=1000, timeout_s=30),
+            Monitor("hanging", CheckProbe(hanging), interval_s=1000, timeout_s=0.3),
+        ))
+    )  # fmt: skip
+    lems.state("lasting", lambda each: each["state"] == "good")
+    assert len((tmp_path / "left").read_text().split()) > 20
+    pid = lems.heard[0]["pid"]
+    lems.say(watch(()))
+    until_s = time.monotonic() + 20
+    while children_of(pid) and time.monotonic() < until_s:
+        time.sleep(QUICK_S)
+    assert children_of(pid) == []
+    for each in (tmp_path / "left").read_text().split():
+        assert not Path(f"/proc/{each}").exists()
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 def test_one_that_is_halted_finds_nothing(fork: Fork, tmp_path: Path) -> None:
     path = script(tmp_path / "check", "exit 2")
     lems = fork("orders")

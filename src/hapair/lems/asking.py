@@ -22,7 +22,7 @@ class Asking:
         self._loop = loop
         self._probe = probe
         self._answered: Callable[[Answer], object] | None = answered
-        self._program: Program | None = None
+        self.program: Program | None = None
         self._stages = 0
         self._asks = ""
         self._timeout_s = timeout_s
@@ -30,6 +30,10 @@ class Asking:
         self.over = False
         self._limit: Timer = loop.at(self.begun_s + timeout_s, self._too_late)
         self._go_on(_said(probe.ask))
+
+    @property
+    def awaited(self) -> bool:
+        return self._answered is not None
 
     def hanging(self) -> Answer:
         """Return what it means that it still has not answered."""
@@ -42,8 +46,8 @@ class Asking:
         """Nobody wants the answer any more; what hangs goes on hanging."""
         self._answered = None
         self._limit.cancel()
-        if self._program is not None and not self.over:
-            self._program.kill()
+        if self.program is not None and not self.over:
+            self.program.kill()
 
     def _go_on(self, said: Said) -> None:
         self._stages += 1
@@ -68,13 +72,13 @@ class Asking:
 
     def _run(self, command: Command) -> None:
         try:
-            program = self._program = Program(self._loop, command)
+            program = self.program = Program(self._loop, command)
         except OSError as error:
             self._end(_not_asked(error))
             return
 
         def done(finished: Finished) -> None:
-            self._program = None
+            self.program = None
             self._go_on(_said(lambda: command.judge(finished)))
 
         program.follow(done)
@@ -89,8 +93,8 @@ class Asking:
     def _too_late(self) -> None:
         if (answered := self._answered) is not None:
             self._answered = None
-            if self._program is not None:
-                self._program.kill()
+            if self.program is not None:
+                self.program.kill()
             answered(self.hanging())
 
 

@@ -11,6 +11,7 @@ from hapair.lems.answers import UNKNOWN, WARNING, Answer, Probe
 from hapair.lems.asking import Asking
 from hapair.lems.line import Line, Message
 from hapair.lems.loop import Loop, Timer, boot_s
+from hapair.lems.programs import Strays
 from hapair.lems.record import Record
 from hapair.lems.watch import Agents, Watch, probe_of, read
 from hapair.model.monitor import LIFE_S, Monitor
@@ -39,12 +40,19 @@ class Watched:
 
 class Lems:
     def __init__(
-        self, application: str, path: str, agents: Agents, *, alone_s: float = ALONE_MAX_S
+        self,
+        application: str,
+        path: str,
+        agents: Agents,
+        *,
+        alone_s: float = ALONE_MAX_S,
+        reaps: bool = False,  # All children of this process are its own, and what they left.
     ) -> None:
         self.loop = Loop()
         self._application = application
         self._agents = agents
         self._alone_s = alone_s
+        self._strays = Strays() if reaps else None
         self._watch: Watch | None = None
         self._each: dict[str, Watched] = {}
         self._hanging: dict[str, Watched] = {}  # Monitors that are not watched any more.
@@ -73,7 +81,15 @@ class Lems:
         self._line.say({"lives": True})
         if not self._line.connected and boot_s() - self._line.lost_s > self._alone_s:
             self.loop.ended = True
+        if self._strays is not None:
+            self._end_strays(self._strays)
         self.loop.after(LIFE_S, self._live)
+
+    def _end_strays(self, strays: Strays) -> None:
+        each = (*self._each.values(), *self._hanging.values())
+        asking = [one.asking for one in each if one.asking is not None]
+        programs = {one.program.pid: one.awaited for one in asking if one.program is not None}
+        strays.end(programs, frozenset(pid for pid, awaited in programs.items() if awaited))
 
     def _heard(self, message: Message) -> None:
         if "watch" in message:

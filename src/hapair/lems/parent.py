@@ -17,6 +17,7 @@ from hapair.lems.one import Lems
 from hapair.lems.watch import Agents, warm_up
 
 PR_SET_NAME: Final = 15
+PR_SET_CHILD_SUBREAPER: Final = 36
 NAME_BYTES_MAX: Final = 15
 M_ARENA_MAX: Final = -8  # mallopt(3): threads take their memory from where the others do.
 
@@ -65,8 +66,9 @@ class Parent:
             self._line.close()
             self._loop.close()
             self._libc.prctl(PR_SET_NAME, f"lems-{application}".encode()[:NAME_BYTES_MAX])
+            self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
             os.setsid()
-            Lems(application, self._path, self._agents).run()
+            Lems(application, self._path, self._agents, reaps=True).run()
             code = 0
         finally:
             if code:
