@@ -132,7 +132,7 @@ class MonitorCommands:
         """Let one monitor be asked now, where the application runs."""
         application = self._application(call.text("application"))
         name = application.name
-        found = self._find(application, call.text("monitor"))
+        found = _find(application, self.kept.of(name), call.text("monitor"))
         limit_s = found.monitor.timeout_s + 2 * CHECK_GRACE_S
         if (answer := await self._by_owner("monitor-check", call, name, limit_s)) is not None:
             return answer
@@ -161,11 +161,9 @@ class MonitorCommands:
     async def change(self, call: Call) -> JsonObject:
         """Handle {application, do, monitor}: it holds on both nodes, and is kept."""
         application = self._application(call.text("application"))
-        do, former = call.text("do"), self.kept.of(application.name)
-        new, text = self._changed(application, former, do, call)
-        both = True
-        if new != former:
-            both = await self.kept.change(new)
+        text, both = await self.kept.change(
+            application.name, lambda former: self._changed(application, former, call)
+        )
         peer = self.node().peer.name
         return {
             "application": application.name,
@@ -175,14 +173,15 @@ class MonitorCommands:
         }
 
     def _changed(
-        self, application: Application, former: Changes, do: str, call: Call
+        self, application: Application, former: Changes, call: Call
     ) -> tuple[Changes, str]:
+        do = call.text("do")
         if do == ADD:
             return self._added(application, former, call)
         name = call.text("monitor")
         if do == RESUME:
             return self._resumed(application, former, name)
-        found = self._find(application, name)
+        found = _find(application, former, name)
         if do == HALT:
             if found.halted_wall_s is not None:
                 return former, f"{name} is halted already"
@@ -203,7 +202,7 @@ class MonitorCommands:
         """Watch it again, whether it was halted or removed."""
         if name in former.removed:
             return former.without(name), f"{name} of {application.name} is back"
-        found = self._find(application, name)
+        found = _find(application, former, name)
         if found.halted_wall_s is None:
             return former, f"{name} is not halted"
         halted = tuple(each for each in former.halted if each.name != name)
@@ -246,18 +245,6 @@ class MonitorCommands:
         new = replace(others, added=(*others.added, added))
         return new, f"{name} of {application.name} is watched from now on"
 
-    def _find(self, application: Application, name: str) -> Watchable:
-        each = in_force(application, self.kept.of(application.name))
-        for found in each:
-            if found.monitor.name == name:
-                return found
-        known = tuple(found.monitor.name for found in each)
-        raise RpcError(
-            f"{application.name} has no monitor {name}",
-            f"{meant(name, known)} its monitors: {', '.join(known) or 'none'}".lstrip(),
-            exit_code=ExitCode.USAGE,
-        )
-
     def _application(self, name: str) -> Application:
         by_name = self.node().built.by_name
         if name not in by_name:
@@ -274,6 +261,19 @@ class MonitorCommands:
             _object(each, post, now_wall_s) | {"changed": _word(application, each)}
             for each in in_force(application, changes)
         ]
+
+
+def _find(application: Application, changes: Changes, name: str) -> Watchable:
+    each = in_force(application, changes)
+    for found in each:
+        if found.monitor.name == name:
+            return found
+    known = tuple(found.monitor.name for found in each)
+    raise RpcError(
+        f"{application.name} has no monitor {name}",
+        f"{meant(name, known)} its monitors: {', '.join(known) or 'none'}".lstrip(),
+        exit_code=ExitCode.USAGE,
+    )
 
 
 def _object(watchable: Watchable, post: Post | None, now_wall_s: float) -> JsonObject:
@@ -323,4 +323,5 @@ def differences(application: Application, changes: Changes) -> tuple[str, ...]:
         if _word(application, each)
     ]
     names = {monitor.name for monitor, _ in written(application)}
-    return (*told, *(f"removed {name}" for name in changes.removed if name in names))
+    told += [f"removed {name}" for name in changes.removed if name in names]
+    return (*told, *(f"added {each.name} (by a newer version)" for each in changes.strange))

@@ -50,7 +50,7 @@ class MonitorsBuilt:
         if how == DROP:
             told = f"drops what lemsctl changed: {_named(changes)}"
             if not call.flag("plan"):
-                await self.kept.change(Changes(changes.application))
+                await self._settle(changes)
             return _with(result, "summary", told, changed=not call.flag("plan"))
         told = (
             f"lemsctl changed its monitors ({_named(changes)}), and that stays: --take-monitors"
@@ -61,10 +61,8 @@ class MonitorsBuilt:
     async def _take(self, call: Call, changes: Changes) -> JsonObject:
         file = self.places.appconf(changes.application)
         former = await asyncio.to_thread(_read, file)
-        text = taken_over(former, changes)
-        told = (
-            f"writes into appconf.xml what lemsctl changed: {_named(replace(changes, halted=()))}"
-        )
+        text, taken = taken_over(former, changes), replace(changes, halted=(), strange=())
+        told = f"writes into appconf.xml what lemsctl changed: {_named(taken)}"
         if call.flag("plan") or text == former:
             result = await self.build(call, text)
         else:
@@ -76,12 +74,16 @@ class MonitorsBuilt:
                 if not result:  # What was not built is not written either.
                     _write(file, former)
         if not call.flag("plan"):
-            await self.kept.change(replace(changes, added=(), removed=()))
+            await self._settle(taken)
         if changes.halted:
             names = ", ".join(each.name for each in changes.halted)
             halted = f"{names} of it is still halted: lemsctl {changes.application} resume"
             result = _with(result, "warnings", halted)
         return _with(result, "summary", told)
+
+    async def _settle(self, settled: Changes) -> None:
+        """These are no changes any more; what lemsctl changed meanwhile stays."""
+        await self.kept.change(settled.application, lambda now: (now.settled(settled), ""))
 
 
 def taken_over(text: bytes, changes: Changes) -> bytes:
@@ -94,6 +96,7 @@ def taken_over(text: bytes, changes: Changes) -> bytes:
 def _named(changes: Changes) -> str:
     told = [f"halted {each.name}" for each in changes.halted]
     told += [f"added {each.monitor.name}" for each in changes.added]
+    told += [f"added {each.name} (by a newer version)" for each in changes.strange]
     return ", ".join([*told, *(f"removed {name}" for name in changes.removed)]) or "nothing"
 
 
