@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.model.monitor import Monitor, TcpProbe
+from hapair.model.monitor import MONITORS_MAX, Monitor, TcpProbe
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.jobs.monitors import MonitorsBuilt
@@ -90,6 +90,19 @@ async def test_without_a_flag_the_changes_stay_and_are_told(house: House) -> Non
     assert "--take-monitors" in warnings[1]
     assert house.kept.of("orders") == CHANGES
     assert house.written == TEXT
+
+
+async def test_more_than_can_be_watched_with_them_is_not_built(house: House) -> None:
+    checks = "".join(f'<check name="c{n}" path="/a"/>' for n in range(MONITORS_MAX)).encode()
+    file = house.places.appconf("orders")
+    file.write_bytes(TEXT.replace(b'<http url="http://127.0.0.1/"/>', checks))
+    with pytest.raises(RpcError) as caught:
+        await house.say()
+    assert "orders would have 257 monitors with what lemsctl changed" in caught.value.error
+    assert "--drop-monitors" in caught.value.mend
+    assert house.asked == []
+    await house.say("drop")
+    assert house.asked == [(False, None)]
 
 
 async def test_taken_over_they_are_in_the_file_and_changes_no_more(house: House) -> None:

@@ -10,8 +10,9 @@ import pytest
 from hapair import __version__
 from hapair.core.words.events import Unwatched, Watched
 from hapair.lems.watch import Watch as Told
+from hapair.model.monitor import MONITORS_MAX, Monitor, TcpProbe
 from hapair.rpc.messages import ExitCode, RpcError
-from hapair.runtime.lems.changes import Changes, Halted
+from hapair.runtime.lems.changes import Added, Changes, Halted
 from hapair.runtime.lems.lookout import (
     BACK_OFF_S,
     END_S,
@@ -71,6 +72,23 @@ async def test_what_is_changed_is_told_at_once(house: House) -> None:
     monitors = told(lems.words("watch")[1])["monitors"]
     assert isinstance(monitors, list)
     assert [each["name"] for each in monitors if each["halted"]] == ["port"]
+
+
+async def test_what_cannot_be_watched_is_named(house: House) -> None:
+    lems = await house.watched()
+    added = tuple(
+        Added(Monitor(f"m{number}", TcpProbe("127.0.0.1", 1)), "tcp")
+        for number in range(MONITORS_MAX)
+    )
+    house.changes["orders"] = Changes("orders", 1, added=added)
+    house.lookout.refresh()
+    house.lookout.refresh()
+    await eventually(lambda: len(lems.words("watch")) == 2)
+    monitors = told(lems.words("watch")[1])["monitors"]
+    assert isinstance(monitors, list)
+    assert len(monitors) == MONITORS_MAX
+    (line,) = [line for line in house.journal.since(0, 100) if line["name"] == "unwatched"]
+    assert line["text"] == "it has more than 256 monitors; not watched: m253, m254, m255"
 
 
 async def test_findings_of_this_run_reach_the_core_once_and_of_no_other(house: House) -> None:

@@ -9,7 +9,7 @@ from hapair.config.addresses import LOCAL_OR_REMOTE
 from hapair.config.document import shown
 from hapair.config.grammar import MANY, Attribute, Child, Element
 from hapair.config.kinds import Kind, Wrong
-from hapair.model.monitor import HANGS_S, FileSystemProbe, Monitor, Monitors
+from hapair.model.monitor import HANGS_S, MONITORS_MAX, FileSystemProbe, Monitor, Monitors
 
 T = TypeVar("T")
 
@@ -269,7 +269,8 @@ PERIOD: Final = Attribute(
 MONITORS: Final = Element(
     "monitors",
     "What is watched while the application runs, and how often it is restarted here before it "
-    "moves. Its file systems and its processes always are.",
+    "moves. Its file systems and its processes always are. With those, at most "
+    f"{MONITORS_MAX} monitors.",
     (RESTARTS, PERIOD),
     (
         Child(FILE_SYSTEM),

@@ -8,7 +8,7 @@ from typing import Final
 
 from hapair.lems.loop import Loop, boot_s
 
-LINE_BYTES_MAX: Final = 1 << 20
+HEARD_BYTES_MAX: Final = 16 << 20  # All monitors with all that may be written of them.
 WAITING_BYTES_MAX: Final = 4 << 20  # A daemon that takes nothing off the line is no daemon.
 CHUNK_BYTES: Final = 1 << 16
 TRY_FIRST_S: Final = 0.2
@@ -82,7 +82,7 @@ class Line:
             return
         *lines, rest = (self._in + content).split(b"\n")
         self._in = rest
-        if len(rest) > LINE_BYTES_MAX:
+        if len(rest) > HEARD_BYTES_MAX:
             self._lost()
             return
         for each in lines:

@@ -10,6 +10,7 @@ from hapair.config.kinds import Wrong
 from hapair.config.one_monitor import read_monitor
 from hapair.model.application import Application
 from hapair.model.monitor import (
+    MONITORS_MAX,
     CheckProbe,
     FileSystemProbe,
     HttpProbe,
@@ -23,7 +24,16 @@ from hapair.model.monitor import (
     UnitProbe,
 )
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
-from hapair.runtime.lems.changes import Added, Changes, Halted, Origin, Watchable, in_force, written
+from hapair.runtime.lems.changes import (
+    Added,
+    Changes,
+    Halted,
+    Origin,
+    Watchable,
+    in_force,
+    number_in_force,
+    written,
+)
 from hapair.runtime.lems.kept import Kept
 from hapair.runtime.lems.lookout import (
     CHECK_GRACE_S,
@@ -161,9 +171,13 @@ class MonitorCommands:
     async def change(self, call: Call) -> JsonObject:
         """Handle {application, do, monitor}: it holds on both nodes, and is kept."""
         application = self._application(call.text("application"))
-        text, both = await self.kept.change(
-            application.name, lambda former: self._changed(application, former, call)
-        )
+
+        def how(former: Changes) -> tuple[Changes, str]:
+            new, text = self._changed(application, former, call)
+            _check_number(application, former, new)
+            return new, text
+
+        text, both = await self.kept.change(application.name, how)
         peer = self.node().peer.name
         return {
             "application": application.name,
@@ -261,6 +275,16 @@ class MonitorCommands:
             _object(each, post, now_wall_s) | {"changed": _word(application, each)}
             for each in in_force(application, changes)
         ]
+
+
+def _check_number(application: Application, former: Changes, new: Changes) -> None:
+    """Refuse what has too many, but nothing that has no more than before."""
+    number, before = number_in_force(application, new), number_in_force(application, former)
+    if number > max(MONITORS_MAX, before):
+        raise RpcError(
+            f"{application.name} has {before} monitors, and at most {MONITORS_MAX} are possible",
+            f"first remove one: lemsctl {application.name} remove MONITOR",
+        )
 
 
 def _find(application: Application, changes: Changes, name: str) -> Watchable:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from hapair.config.appconf import examine_appconf
 from hapair.config.monitors_text import with_monitors
 from hapair.config.one_monitor import as_element
 from hapair.durable import replace_durably
+from hapair.model.monitor import MONITORS_MAX
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.building.files import mode_of, read_written
-from hapair.runtime.lems.changes import Changes
+from hapair.runtime.lems.changes import Changes, number_in_force
 from hapair.runtime.lems.kept import Kept
 from hapair.runtime.places import Places
 from hapair.runtime.verbs import Call
@@ -46,6 +48,8 @@ class MonitorsBuilt:
             return await self.build(call)
         if how == TAKE:
             return await self._take(call, changes)
+        if how != DROP:
+            await asyncio.to_thread(self._check_number, changes)
         result = await self.build(call)
         if how == DROP:
             told = f"drops what lemsctl changed: {_named(changes)}"
@@ -57,6 +61,19 @@ class MonitorsBuilt:
             " writes it into appconf.xml, --drop-monitors drops it"
         )
         return _with(result, "warnings", told)
+
+    def _check_number(self, changes: Changes) -> None:
+        """Refuse what would have too many with those that lemsctl added."""
+        file = self.places.appconf(changes.application)
+        written = examine_appconf(_read(file), file=str(file)).value
+        number = number_in_force(written, changes) if written is not None else 0
+        if number > MONITORS_MAX:
+            raise RpcError(
+                f"{changes.application} would have {number} monitors with what lemsctl changed, and"
+                f" at most {MONITORS_MAX} are possible",
+                f"remove some from {file}, or drop what lemsctl changed: --drop-monitors",
+                exit_code=ExitCode.USAGE,
+            )
 
     async def _take(self, call: Call, changes: Changes) -> JsonObject:
         file = self.places.appconf(changes.application)

@@ -127,3 +127,8 @@ def in_force(application: Application, changes: Changes | None) -> tuple[Watchab
     return tuple(
         Watchable(monitor, origin, changes.halted_since(monitor.name)) for monitor, origin in own
     )
+
+
+def number_in_force(application: Application, changes: Changes) -> int:
+    """Return how many are watched, also by the node that knows those of a newer version."""
+    return len(in_force(application, changes)) + len(changes.strange)

@@ -25,6 +25,7 @@ PEER_S: Final = 2.0
 LOOK_S: Final = 1.0
 APPLICATIONS_MAX: Final = 1000
 CHANGED_MAX: Final = 200  # Monitors that are added, removed or halted, of one application.
+KEPT_BYTES_MAX: Final = 4 << 20  # One message to the peer, and one to a Lems, hold it all.
 TRIES_MAX: Final = 5  # Of a change, while the other node changes the same application.
 
 
@@ -125,8 +126,14 @@ class Kept:
             wall_s=round(self.clock.wall_s(), 3),
             node=self.journal.node,
         )
+        entry = written_as(newer, self.each.get(new.application))
+        if len(dump_entries(self._with([entry]).values())) > KEPT_BYTES_MAX:
+            raise RpcError(
+                f"all that lemsctl changed would be more than {KEPT_BYTES_MAX >> 20} MiB",
+                "write some of it into an appconf.xml: clbuildapp APP --take-monitors",
+            )
         try:
-            await self._write([written_as(newer, self.each.get(new.application))])
+            await self._write([entry])
         except OSError as error:
             raise RpcError(
                 f"the change cannot be written: {error.strerror or error}",
@@ -136,11 +143,14 @@ class Kept:
 
     async def _write(self, newer: Iterable[Entry]) -> None:
         """Have it on the disk before anybody acts on it."""
-        # What is not a change any more is kept as well: else the peer's older one would win.
-        each = self.each | {entry.changes.application: entry for entry in newer}
-        each = dict(sorted(each.items())[:APPLICATIONS_MAX])
+        each = self._with(newer)
         await self.keep(FILE, dump_entries(each.values()))
         self.each = each
+
+    def _with(self, newer: Iterable[Entry]) -> dict[str, Entry]:
+        # What is not a change any more is kept as well: else the peer's older one would win.
+        each = self.each | {entry.changes.application: entry for entry in newer}
+        return dict(sorted(each.items())[:APPLICATIONS_MAX])
 
     async def _take(self, told: Iterable[Entry]) -> None:
         """Take over what is newer."""

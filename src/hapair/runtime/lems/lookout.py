@@ -16,13 +16,13 @@ from hapair import __version__
 from hapair.core.words.effects import Severity, Watch
 from hapair.core.words.events import Event, Unwatched, Watched
 from hapair.model.built import Built, BuiltApplication
-from hapair.model.monitor import LIFE_S, Finding
+from hapair.model.monitor import LIFE_S, MONITORS_MAX, Finding
 from hapair.model.timeline import ANSWERS, Happening
 from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.history.repeats import Repeats
-from hapair.runtime.lems.changes import Changes, in_force
+from hapair.runtime.lems.changes import Changes, Watchable, in_force
 from hapair.runtime.lems.orders import ProgramGroup, watch_order
 from hapair.runtime.lems.server import Line
 from hapair.runtime.lems.wire import (
@@ -316,7 +316,17 @@ class Lookout:
             return
         line.told_of = of
         watchables, group = in_force(built.application, changes), self.group(post.application)
-        line.send(watch_order(self.journal.node, post.run, built, watchables, group))
+        self._tell_beyond(post.application, watchables[MONITORS_MAX:])
+        these = watchables[:MONITORS_MAX]
+        line.send(watch_order(self.journal.node, post.run, built, these, group))
+
+    def _tell_beyond(self, application: str, beyond: tuple[Watchable, ...]) -> None:
+        """Name what is not watched, although clbuildapp and lemsctl refuse to have so many."""
+        if beyond:
+            names = ", ".join(each.monitor.name for each in beyond)
+            text = f"it has more than {MONITORS_MAX} monitors; not watched: {names}"
+            severity = Severity.WARNING
+            self.journal.add("unwatched", text, application=application, severity=severity)
 
     def _lost(self, post: Post, why: str) -> None:
         """Take note that its Lems is gone, and let the next one wait longer each time."""

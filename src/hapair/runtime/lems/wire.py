@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from hapair.model.monitor import Finding
+from hapair.model.monitor import MONITORS_MAX, Finding
 from hapair.rpc.messages import JsonObject, Malformed, dump, parse_object
 from hapair.runtime.codec import decode
 
 LINE_BYTES_MAX: Final = 1024 * 1024
-MONITORS_MAX: Final = 256  # Of one application.
 TEXT_MAX: Final = 500  # Signs of what a monitor says; plug-ins of others may say much more.
 NAME_MAX: Final = 64
 PERF_MAX: Final = 32
