@@ -86,6 +86,27 @@ def test_failures_soon_after_the_start_do_not_count(fork: Fork, tmp_path: Path) 
     assert time.monotonic() - begun_s >= 2.0
 
 
+def test_it_is_well_when_all_have_answered_and_one_was_good(fork: Fork, tmp_path: Path) -> None:
+    """Failures that do not count yet are no answer, and what cannot be asked is no good one."""
+    late = script(tmp_path / "late", f"[ -e {tmp_path}/up ] || exit 2")
+    fine, nowhere = script(tmp_path / "fine", "exit 0"), f"{tmp_path}/nowhere"
+    lems = fork("orders")
+    lems.say(watch((check(nowhere),)))
+    told = lems.wait(lambda said: "findings" in said)["findings"]
+    assert told == {"run": 1, "well": False, "findings": []}
+    since = len(lems.heard)
+    lems.say(watch((check(nowhere), check(fine, "fine"), check(late, "late", delay_s=60.0)), run=2))
+    lems.state("late", lambda each: each["checks"] > 3, since=since)
+    assert not [said for said in lems.heard[since:] if "findings" in said]
+    (tmp_path / "up").touch()
+    told = lems.wait(lambda said: "findings" in said, since=since)["findings"]
+    assert told == {"run": 2, "well": True, "findings": []}
+    since = len(lems.heard)
+    lems.say(watch((check(nowhere),), run=3, halted=("check",)))
+    told = lems.wait(lambda said: "findings" in said, since=since)["findings"]
+    assert told == {"run": 3, "well": True, "findings": []}
+
+
 def test_what_hangs_hurts_only_itself_and_is_not_begun_twice(fork: Fork, tmp_path: Path) -> None:
     lasting = script(tmp_path / "lasting", f"echo x >>{tmp_path}/tries; sleep 1000")
     fine = script(tmp_path / "fine", f"echo x >>{tmp_path}/fine-tries")

@@ -114,12 +114,23 @@ async def test_an_application_that_was_started_answers_once(house: House) -> Non
     lems = await house.watched()
     lems.says(findings={"run": 1, "findings": [vars_of(OUT)]})
     await eventually(lambda: len(house.events) == 1)
+    lems.says(findings={"run": 1, "well": False, "findings": []})
+    await eventually(lambda: len(house.events) == 2)
     assert "answers" not in names(house.journal)
     for _ in range(2):
         lems.says(findings={"run": 1, "findings": []})
         lems.says(findings={"run": 1, "findings": [vars_of(OUT)]})
     await eventually(lambda: len(house.events) == 5)
     assert names(house.journal).count("answers") == 1
+
+
+async def test_an_application_that_becomes_well_without_a_failure_answers(house: House) -> None:
+    house.journal.add("started", "layer program is up", application="orders")
+    lems = await house.watched()
+    lems.says(findings={"run": 1, "well": False, "findings": []})
+    lems.says(findings={"run": 1, "well": True, "findings": []})
+    await eventually(lambda: "answers" in names(house.journal))
+    assert len(house.events) == 1
 
 
 async def test_what_a_start_waits_for_is_told_once(house: House) -> None:

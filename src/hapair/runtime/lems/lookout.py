@@ -198,13 +198,13 @@ class Lookout:
 
     def _found(self, post: Post, found: Found) -> None:
         findings = found.findings
-        if findings == post.findings:
-            return
-        post.findings = findings
-        if post.awaited and not findings:
+        if post.awaited and found.well and not findings:
             post.awaited = False
             text = "its monitors find it well for the first time since its start"
             self.journal.add(ANSWERS, text, application=post.application)
+        if findings == post.findings:
+            return
+        post.findings = findings
         at_s, wall_s = self.clock.boot_s(), self.clock.wall_s()
         self.offer(Watched(at_s, post.application, found.run, findings, wall_s))
 

@@ -46,6 +46,7 @@ class Found:
 
     run: int
     findings: tuple[Finding, ...]
+    well: bool = True  # One was good already; an older version does not tell.
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def read_word(line: bytes) -> Word:
         case {"not-forked": str()}:
             return NotForked(_name(value, "not-forked"), _text(value, "why"))
         case {"findings": dict() as found}:
-            return Found(_whole(found.get("run")), _findings(found))
+            well = found.get("well") is not False
+            return Found(_whole(found.get("run")), _findings(found), well)
         case {"states": dict() as told}:
             return States(_whole(told.get("run")), _states(told))
         case {"checked": dict() as checked}:
