@@ -36,7 +36,9 @@ def test_it_says_who_it_is_and_that_it_lives(fork: Fork, daemon: Daemon) -> None
     assert daemon.talk("parent").heard[0]["hello"] == "parent"
     forked = daemon.talk("parent").wait(lambda said: "forked" in said)
     assert forked == {"forked": "orders", "pid": hello["pid"]}
-    lems.wait(lambda said: said == {"lives": True})
+    for each in (lems, daemon.talk("parent")):
+        since = len(each.heard)
+        each.wait(lambda said: said == {"lives": True}, since=since)
     assert Path(f"/proc/{hello['pid']}/stat").read_text().split()[1] == "(lems-orders)"
 
 

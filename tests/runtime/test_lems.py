@@ -21,6 +21,7 @@ from hapair.runtime.lems.lookout import (
     HISTORY_MAX,
     LATE_S,
     LOST_MAX,
+    PARENT_SILENT_S,
     SILENT_S,
     STAYS_S,
 )
@@ -336,6 +337,41 @@ async def test_a_parent_that_cannot_fork_says_why(house: House) -> None:
     (unwatched,) = house.events
     assert isinstance(unwatched, Unwatched)
     assert "no memory" in unwatched.why
+
+
+async def test_a_parent_that_hangs_is_ended_and_what_it_forked_goes_on(house: House) -> None:
+    parent, lems = await house.parent(), await house.watched()
+    house.watch(1, "plain")
+    house.lookout.look()
+    house.parent_hangs = True
+    line = house.lookout.parent
+    assert line is not None
+    for _ in range(int(PARENT_SILENT_S)):
+        house.later(1.0)
+        lems.says(lives=True)
+        post = house.lookout.posts["orders"]
+        await eventually(lambda p=post: p.line and p.line.heard_s == house.clock.now_s)  # type: ignore[misc]
+    assert house.lookout.parent is line
+    house.later(0.5)
+    assert house.lookout.parent is None
+    assert [grip.killed for grip in house.grips] == [True, False], "the parent, not the Lems"
+    await eventually(lambda: parent.ended)
+    assert names(house.journal).count("parent-silent") == 1
+    assert not [each for each in house.events if each.application == "orders"]
+    again = await house.parent()
+    house.later(FORK_S)
+    await eventually(lambda: again.words("fork") == ["plain"])
+    assert not lems.words("end")
+
+
+async def test_a_daemon_that_stood_still_does_not_take_the_parent_for_hanging(
+    house: House,
+) -> None:
+    await house.parent()
+    house.lookout.look()
+    house.clock.now_s += 1000.0
+    house.lookout.look()
+    assert house.lookout.parent is not None
 
 
 async def test_a_check_is_answered_by_its_lems(house: House) -> None:

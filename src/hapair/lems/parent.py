@@ -15,6 +15,7 @@ from hapair.lems.line import Line, Message
 from hapair.lems.loop import Loop
 from hapair.lems.one import Lems
 from hapair.lems.watch import Agents, warm_up
+from hapair.model.monitor import LIFE_S
 
 PR_SET_NAME: Final = 15
 PR_SET_CHILD_SUBREAPER: Final = 36
@@ -40,7 +41,12 @@ class Parent:
         # nobody.
         gc.collect()
         gc.freeze()
+        self._live()
         self._loop.run()
+
+    def _live(self) -> None:
+        self._line.say({"lives": True})
+        self._loop.after(LIFE_S, self._live)
 
     def _hello(self) -> None:
         said = {"hello": "parent", "version": __version__, "pid": os.getpid()}

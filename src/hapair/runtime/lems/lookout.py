@@ -39,6 +39,9 @@ from hapair.runtime.lems.wire import (
 )
 
 SILENT_S: Final = 3 * LIFE_S
+# It may have to read all that it needs from a disk that is slow; nothing waits for it but what has
+# no Lems.
+PARENT_SILENT_S: Final = 30.0
 LOOK_S: Final = 0.5
 STOOD_S: Final = 3.0  # This daemon did not look for so long: it stood still, and heard nobody.
 FORK_S: Final = 5.0  # From the order to fork until the Lems has connected.
@@ -243,6 +246,9 @@ class Lookout:
         """Look once at all posts; the time may have made something of them due."""
         now_s, before_s = self.clock.boot_s(), self._looked_s
         self._looked_s = now_s
+        if self.parent is not None and now_s - before_s > STOOD_S:
+            self.parent.heard_s = now_s
+        self._end_silent_parent(now_s)
         for post in tuple(self.posts.values()):
             if post.line is not None and now_s - before_s > STOOD_S:
                 post.line.heard_s = now_s  # Nobody listened: what they said still waits.
@@ -271,6 +277,19 @@ class Lookout:
             silent_s = now_s - post.line.heard_s
             post.line.kill()
             self._lost(post, f"it said nothing for {silent_s:.0f} s, and was ended")
+
+    def _end_silent_parent(self, now_s: float) -> None:
+        """End a parent that hangs: systemd starts another one, and what it forked goes on."""
+        parent = self.parent
+        if parent is None or now_s - parent.heard_s <= PARENT_SILENT_S:
+            return
+        self.parent = None
+        parent.kill()
+        text = (
+            f"hapair-lems.service said nothing for {PARENT_SILENT_S:.0f} s, and was ended: systemd"
+            " starts it anew; what watches applications goes on"
+        )
+        self.journal.add("parent-silent", text, severity=Severity.WARNING)
 
     def _tell_late(self, post: Post) -> None:
         """Say what keeps an application that was started from answering."""
