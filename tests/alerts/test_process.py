@@ -1,5 +1,6 @@
 """The whole process by a clock of the test: what it tells whom, also when everything goes wrong."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -355,6 +356,21 @@ def test_a_receiver_that_hangs_keeps_its_letter_and_nobody_else_waits(world: Wor
     world.pass_rounds(40)
     assert len([1 for name, _ in world.letters if name == "admins"]) == 1
     assert world.told("pager") == [Kind.EVENT, Kind.EVENT]
+
+
+def test_what_only_a_newer_version_remembers_stays_in_the_file(world: World) -> None:
+    world.outcomes["admins"] = "busy"
+    world.status = situations.peer_lost()
+    world.pass_rounds(5)
+    lies = json.loads(world.storage.load(FILE) or b"")
+    lies["novelty"] = lies["outboxes"][0]["novelty"] = {"a": 1}
+    world.storage.store(FILE, json.dumps(lies).encode())
+    world.start()
+    world.outcomes["admins"] = ""
+    world.pass_rounds(200)
+    after = json.loads(world.storage.load(FILE) or b"")
+    assert after["sent"] != lies.get("sent")
+    assert after["novelty"] == after["outboxes"][0]["novelty"] == {"a": 1}
 
 
 def test_what_was_not_sent_is_sent_after_a_restart_and_nothing_twice(world: World) -> None:

@@ -6,6 +6,7 @@ from hapair.config.kinds import Wrong
 from hapair.model.application import Application
 from hapair.model.monitor import (
     HANGS_S,
+    MONITORS_MAX,
     NO_MONITORS,
     CheckProbe,
     FileSystemProbe,
@@ -63,6 +64,29 @@ def test_a_file_system_has_more_time_whether_it_is_written_or_not() -> None:
     written = monitors('<monitors><filesystem space_warn="80"/></monitors>').each
     always = watched(Application("a", "node1", volume_groups=("vg",)))
     assert [each.timeout_s for each in (*written, *always)] == [HANGS_S, HANGS_S]
+
+
+def too_many(around: str, own: str, count: int) -> str | None:
+    checks = "".join(f'<check name="c{number}" path="/a"/>\n' for number in range(count))
+    text = f"{HEAD}{around}<monitors>\n{own}{checks}</monitors></application>"
+    read = read_appconf(text.encode(), file="appconf.xml")
+    if isinstance(read, Application):
+        assert len(watched(read)) <= MONITORS_MAX
+        return None
+    (problem,) = read
+    assert problem.mend == "remove some, or let one check ask about several things"
+    return f"{problem.where}: {problem.what}"
+
+
+def test_so_many_monitors_are_possible_with_those_that_are_always_there() -> None:
+    assert too_many("", "", MONITORS_MAX - 1) is None
+    assert too_many("", "", MONITORS_MAX) == (
+        "appconf.xml:257: 256 monitors are too many: at most 256 are possible with filesystem"
+    )
+    assert too_many(AGENT, "", MONITORS_MAX - 2) is None
+    assert "with filesystem and process" in str(too_many(AGENT, "", MONITORS_MAX - 1))
+    assert too_many(AGENT, "<process/><filesystem/>", MONITORS_MAX - 2) is None
+    assert str(too_many(AGENT, "<process/><filesystem/>", MONITORS_MAX - 1)).endswith("possible")
 
 
 def test_a_monitor_of_each_kind_with_the_least_that_it_needs() -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from hapair.model.monitor import Monitor, TcpProbe
+from hapair.model.monitor import MONITORS_MAX, Monitor, TcpProbe
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
-from hapair.runtime.codec import dumps
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.jobs.monitors import MonitorsBuilt
 from hapair.runtime.lems.changes import Added, Changes, Halted
-from hapair.runtime.lems.kept import FILE, All, Kept, read_kept
+from hapair.runtime.lems.entries import dump_entries, written_as
+from hapair.runtime.lems.kept import FILE, Kept, read_kept
 from hapair.runtime.node.peer import Peer
 from hapair.runtime.places import Places
 from hapair.runtime.verbs import Call
@@ -77,7 +77,7 @@ def house(tmp_path: Path) -> House:
         stored[name] = content
 
     peer = Peer("node2", clock, journal, lambda _: None, lambda _: None)
-    kept = Kept(keep, clock, journal, lambda: peer, dumps(All((CHANGES,))))
+    kept = Kept(keep, clock, journal, lambda: peer, dump_entries([written_as(CHANGES, None)]))
     return House(places, kept, stored)
 
 
@@ -92,6 +92,19 @@ async def test_without_a_flag_the_changes_stay_and_are_told(house: House) -> Non
     assert house.written == TEXT
 
 
+async def test_more_than_can_be_watched_with_them_is_not_built(house: House) -> None:
+    checks = "".join(f'<check name="c{n}" path="/a"/>' for n in range(MONITORS_MAX)).encode()
+    file = house.places.appconf("orders")
+    file.write_bytes(TEXT.replace(b'<http url="http://127.0.0.1/"/>', checks))
+    with pytest.raises(RpcError) as caught:
+        await house.say()
+    assert "orders would have 257 monitors with what lemsctl changed" in caught.value.error
+    assert "--drop-monitors" in caught.value.mend
+    assert house.asked == []
+    await house.say("drop")
+    assert house.asked == [(False, None)]
+
+
 async def test_taken_over_they_are_in_the_file_and_changes_no_more(house: House) -> None:
     result = await house.say("take")
     assert house.asked == [(False, NEW)]
@@ -100,7 +113,7 @@ async def test_taken_over_they_are_in_the_file_and_changes_no_more(house: House)
     assert house.places.appconf("orders").stat().st_mode & 0o777 == 0o640
     assert not house.kept.of("orders").any
     assert house.kept.of("orders").version == 4
-    assert not read_kept(house.stored[FILE])["orders"].any
+    assert not read_kept(house.stored[FILE])["orders"].changes.any
     assert result["summary"] == [
         "writes into appconf.xml what lemsctl changed: added port, removed http"
     ]
@@ -108,7 +121,7 @@ async def test_taken_over_they_are_in_the_file_and_changes_no_more(house: House)
 
 async def test_who_is_halted_stays_halted(house: House) -> None:
     halted = Changes("orders", 3, halted=(Halted("http", 5.0),))
-    house.kept.each["orders"] = halted
+    house.kept.each["orders"] = written_as(halted, None)
     result = await house.say("take")
     assert house.kept.of("orders").halted == halted.halted
     assert "lemsctl orders resume" in str(result["warnings"])

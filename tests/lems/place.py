@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,24 @@ def group_of(name: str) -> Iterator[Path]:
         while "populated 1" in (group / "cgroup.events").read_text():
             pass
         group.rmdir()
+
+
+@contextmanager
+def hanging() -> Iterator[Path]:
+    """Mount a file system on which everything hangs in the kernel until the end of the block.
+
+    It is one of FUSE whose server never answers; at the end whoever hangs gets an error.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        server = os.open("/dev/fuse", os.O_RDWR)
+        options = f"fd={server},rootmode=40000,user_id=0,group_id=0"
+        argv = ("mount", "--internal-only", "--types", "fuse", "--options", options, "hangs")
+        subprocess.run((*argv, folder), check=True, pass_fds=(server,))
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(("umount", "--lazy", folder), check=True)
+            os.close(server)
 
 
 @contextmanager

@@ -1,21 +1,23 @@
 """Run one probe, or a real parent with its Lems."""
 
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from hapair.config.codec import encode
-from hapair.lems.answers import Answer, Command, Probe
+from hapair.lems.answers import Answer, Command, Probe, Said
 from hapair.lems.asking import Asking
 from hapair.lems.loop import Loop
 from hapair.model.application import Application, Script
 from hapair.model.monitor import Monitor
 
 ORDERS: Final = Application("orders", "node1", Script("/a"))
+STREAMS: Final = 3
 SOURCE: Final = Path(__file__).parents[2] / "src"
 
 
@@ -32,6 +34,31 @@ def ask(probe: Probe, timeout_s: float = 10.0) -> Answer:
     if asking.over:  # A thread that hangs will want to wake it.
         loop.close()
     return answers[0]
+
+
+def ask_without_descriptors(probe: Probe) -> Answer:
+    """Return what a probe answers while its process can open nothing more."""
+    with ExitStack() as stack:
+
+        class Asked:
+            trouble, asked, close = probe.trouble, probe.asked, probe.close
+
+            def ask(self) -> Said:
+                stack.enter_context(without_descriptors())
+                return probe.ask()
+
+        return ask(Asked())
+
+
+@contextmanager
+def without_descriptors() -> Iterator[None]:
+    """Let this process open nothing more until the end of the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (STREAMS, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def with_programs_of(folder: Path, command: Command) -> Command:

@@ -11,7 +11,7 @@ import pytest
 from hapair.lems.answers import Answer, failed
 from hapair.lems.probes.filesystem import WRITE_INTERVAL_S, FileSystems, Mounted, percent
 from hapair.model.monitor import FileSystemProbe, Trouble
-from tests.lems.running import ask
+from tests.lems.running import ask, ask_without_descriptors
 
 SIZE_BYTES = 8 << 20
 
@@ -113,6 +113,13 @@ def test_one_without_inodes_is_the_trouble_of_the_data(mounted: Mounted) -> None
     while os.statvfs(place).f_favail:
         (place / f"file{os.statvfs(place).f_favail}").touch()
     assert ask(asked) == Answer("failed", f"{place} has no inode left", Trouble.DATA, certain=True)
+
+
+@pytest.mark.native
+def test_one_that_could_not_be_looked_at_is_not_one_that_failed(mounted: Mounted) -> None:
+    answer = ask_without_descriptors(probe(mounted))
+    assert (answer.state, answer.certain) == ("unknown", False)
+    assert answer.text.endswith("Too many open files")
 
 
 @pytest.mark.native

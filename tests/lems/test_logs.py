@@ -1,5 +1,7 @@
 """New lines of a file, however it is turned over."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,23 @@ def test_of_a_flood_the_last_is_read(log: Path, probe: Log) -> None:
     assert ask(probe).text == f"{log}: PANIC: kept"
 
 
-def test_a_place_that_is_no_file_tells_nothing(tmp_path: Path) -> None:
-    answer = ask(Log(LogProbe(str(tmp_path), "x")))
-    assert answer == Answer("unknown", f"{tmp_path}: Is a directory")
+def test_what_is_no_regular_file_is_not_waited_for_and_tells_nothing(tmp_path: Path) -> None:
+    """A FIFO hangs whoever opens it; and reading would take from who it is meant for."""
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+    for place in (tmp_path, tmp_path / "fifo", tmp_path / "socket", Path("/dev/null")):
+        answer = ask(Log(LogProbe(str(place), "x")), timeout_s=1.0)
+        told = f"{place}: this is no regular file, and cannot be read"
+        assert answer == Answer("unknown", told)
+
+
+def test_nor_is_what_came_in_the_place_of_a_log(log: Path, probe: Log) -> None:
+    add(log, "before\n")
+    ask(probe)
+    log.rename(log.with_suffix(".1"))
+    os.mkfifo(log)
+    assert ask(probe, timeout_s=1.0).state == "unknown"
+    log.unlink()
+    add(log, "PANIC: of the new\n")
+    assert ask(probe).text == f"{log}: PANIC: of the new"

@@ -15,7 +15,7 @@ from hapair.lems.one import Lems
 from hapair.model.application import Application, Unit
 from hapair.model.monitor import CheckProbe, LogProbe, Monitor, ProcessProbe, TcpProbe
 from tests.lems.daemon import Daemon, Talk
-from tests.lems.place import group_of, living
+from tests.lems.place import group_of, hanging, living
 from tests.lems.running import parent, script, watch
 
 pytestmark = pytest.mark.native
@@ -36,7 +36,9 @@ def test_it_says_who_it_is_and_that_it_lives(fork: Fork, daemon: Daemon) -> None
     assert daemon.talk("parent").heard[0]["hello"] == "parent"
     forked = daemon.talk("parent").wait(lambda said: "forked" in said)
     assert forked == {"forked": "orders", "pid": hello["pid"]}
-    lems.wait(lambda said: said == {"lives": True})
+    for each in (lems, daemon.talk("parent")):
+        since = len(each.heard)
+        each.wait(lambda said: said == {"lives": True}, since=since)
     assert Path(f"/proc/{hello['pid']}/stat").read_text().split()[1] == "(lems-orders)"
 
 
@@ -86,28 +88,83 @@ def test_failures_soon_after_the_start_do_not_count(fork: Fork, tmp_path: Path) 
     assert time.monotonic() - begun_s >= 2.0
 
 
+def test_it_is_well_when_all_have_answered_and_one_was_good(fork: Fork, tmp_path: Path) -> None:
+    """Failures that do not count yet are no answer, and what cannot be asked is no good one."""
+    late = script(tmp_path / "late", f"[ -e {tmp_path}/up ] || exit 2")
+    fine, nowhere = script(tmp_path / "fine", "exit 0"), f"{tmp_path}/nowhere"
+    lems = fork("orders")
+    lems.say(watch((check(nowhere),)))
+    told = lems.wait(lambda said: "findings" in said)["findings"]
+    assert told == {"run": 1, "well": False, "findings": []}
+    since = len(lems.heard)
+    lems.say(watch((check(nowhere), check(fine, "fine"), check(late, "late", delay_s=60.0)), run=2))
+    lems.state("late", lambda each: each["checks"] > 3, since=since)
+    assert not [said for said in lems.heard[since:] if "findings" in said]
+    (tmp_path / "up").touch()
+    told = lems.wait(lambda said: "findings" in said, since=since)["findings"]
+    assert told == {"run": 2, "well": True, "findings": []}
+    since = len(lems.heard)
+    lems.say(watch((check(nowhere),), run=3, halted=("check",)))
+    told = lems.wait(lambda said: "findings" in said, since=since)["findings"]
+    assert told == {"run": 3, "well": True, "findings": []}
+
+
 def test_what_hangs_hurts_only_itself_and_is_not_begun_twice(fork: Fork, tmp_path: Path) -> None:
-    """A file that cannot be opened hangs in the kernel as a disk does."""
-    os.mkfifo(tmp_path / "log")
     lasting = script(tmp_path / "lasting", f"echo x >>{tmp_path}/tries; sleep 1000")
     fine = script(tmp_path / "fine", f"echo x >>{tmp_path}/fine-tries")
     lems = fork("orders")
-    lems.say(
-        watch((
-            Monitor("log", LogProbe(str(tmp_path / "log"), "x"), QUICK_S, timeout_s=0.5),
-            check(lasting, "lasting", timeout_s=0.5),
-            check(fine, "fine"),
-        ))
-    )  # fmt: skip
-    found = lems.findings(lambda found: len(found) == 2)
-    assert [each["monitor"] for each in found] == ["lasting", "log"]
-    assert found[1]["text"] == f"{tmp_path}/log gave no answer within 0.5 s"
-    while len((tmp_path / "fine-tries").read_text().split()) < 20:
-        time.sleep(QUICK_S)
-    threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
-    assert len(list(threads)) == 2, "one that hangs, and the loop"
+    with hanging() as disk:
+        lems.say(
+            watch((
+                Monitor("log", LogProbe(f"{disk}/log", "x"), QUICK_S, timeout_s=0.5),
+                check(lasting, "lasting", timeout_s=0.5),
+                check(fine, "fine"),
+            ))
+        )  # fmt: skip
+        found = lems.findings(lambda found: len(found) == 2)
+        assert [each["monitor"] for each in found] == ["lasting", "log"]
+        assert found[1]["text"] == f"{disk}/log gave no answer within 0.5 s"
+        while len((tmp_path / "fine-tries").read_text().split()) < 20:
+            time.sleep(QUICK_S)
+        threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
+        assert len(list(threads)) == 2, "one that hangs, and the loop"
     # A program is killed, so the next check may begin: one each half a second, not each interval.
     assert len((tmp_path / "tries").read_text().split()) < 10
+
+
+def test_what_programs_leave_behind_is_ended_and_what_runs_is_left_alone(
+    fork: Fork, tmp_path: Path
+) -> None:
+    """Each check would leave some more, until nobody on this machine can fork."""
+    stray = f"(setsid sleep 1002 & echo $! >>{tmp_path}/left) & wait $!"
+    leaving = script(tmp_path / "leaving", f"sleep 1000 & setsid sleep 1001 & {stray}")
+    used = f"setsid sh -c 'sleep 4; touch {tmp_path}/lasted'"
+    lasting = script(
+        tmp_path / "lasting", f"({used} &); sleep 5; [ -e {tmp_path}/lasted ] || exit 2"
+    )
+    hanging = script(tmp_path / "hanging", "setsid sleep 1003 & sleep 1000")
+    lems = fork("orders")
+    lems.say(
+        watch((
+            check(leaving, "leaving"),
+            Monitor("lasting", CheckProbe(lasting), interval_s=1000, timeout_s=30),
+            Monitor("hanging", CheckProbe(hanging), interval_s=1000, timeout_s=0.3),
+        ))
+    )  # fmt: skip
+    lems.state("lasting", lambda each: each["state"] == "good")
+    assert len((tmp_path / "left").read_text().split()) > 20
+    pid = lems.heard[0]["pid"]
+    lems.say(watch(()))
+    until_s = time.monotonic() + 20
+    while children_of(pid) and time.monotonic() < until_s:
+        time.sleep(QUICK_S)
+    assert children_of(pid) == []
+    for each in (tmp_path / "left").read_text().split():
+        assert not Path(f"/proc/{each}").exists()
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def test_one_that_is_halted_finds_nothing(fork: Fork, tmp_path: Path) -> None:
@@ -265,24 +322,19 @@ def test_many_lems_at_once(fork: Fork) -> None:
             each.findings(bool)
 
 
-def test_what_hung_before_a_new_start_is_not_asked_a_second_time(
-    fork: Fork, tmp_path: Path
-) -> None:
-    os.mkfifo(tmp_path / "log")
-    monitor = Monitor("log", LogProbe(str(tmp_path / "log"), "x"), QUICK_S, timeout_s=0.3)
+def test_what_hung_before_a_new_start_is_not_asked_a_second_time(fork: Fork) -> None:
     lems = fork("orders")
-    lems.say(watch((monitor,)))
-    lems.findings(bool)
-    since = len(lems.heard)
-    lems.say(watch((monitor,), run=2))
-    told = lems.wait(lambda said: said.get("findings", {}).get("run") == 2, since=since)
-    assert told["findings"]["findings"][0]["text"].endswith("gave no answer within 0.3 s")
-    threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
-    assert len(list(threads)) == 2, "one that hangs, and the loop"
-    since = len(lems.heard)
-    (tmp_path / "log").rename(tmp_path / "former")
-    (tmp_path / "log").touch()
-    (tmp_path / "former").open("w").close()
+    with hanging() as disk:
+        monitor = Monitor("log", LogProbe(f"{disk}/log", "x"), QUICK_S, timeout_s=0.3)
+        lems.say(watch((monitor,)))
+        lems.findings(bool)
+        since = len(lems.heard)
+        lems.say(watch((monitor,), run=2))
+        told = lems.wait(lambda said: said.get("findings", {}).get("run") == 2, since=since)
+        assert told["findings"]["findings"][0]["text"].endswith("gave no answer within 0.3 s")
+        threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
+        assert len(list(threads)) == 2, "one that hangs, and the loop"
+        since = len(lems.heard)
     lems.findings(lambda found: not found, since=since)
 
 

@@ -92,6 +92,15 @@ def test_an_empty_pid_file_names_no_process(tmp_path: Path) -> None:
     assert (answer.state, answer.text) == ("failed", f"no processes {tmp_path}/pid")
 
 
+def test_a_pid_file_that_nobody_can_read_tells_nothing(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    os.mkfifo(tmp_path / "pid")
+    asked = Processes(ProcessProbe(pid_file=str(tmp_path / "pid")), str(tmp_path))
+    answer = ask(asked, timeout_s=1.0)
+    assert answer.state == "unknown"
+    assert answer.text.endswith("pid: this is no regular file, and cannot be read")
+
+
 def test_what_a_unit_uses_is_asked_of_systemd_first() -> None:
     said = Resources(ResourcesProbe(memory_bytes=1), "", "a.service").ask()
     assert isinstance(said, Command)

@@ -44,6 +44,22 @@ def test_what_could_not_be_asked_is_neither_better_nor_worse() -> None:
     assert one.finding == Finding("tcp", Trouble.PROGRAM, "c")
 
 
+def test_what_does_not_count_is_no_answer() -> None:
+    late, slow = record(counts_from_s=20.0), record(failures=3)
+    for one in (late, slow):
+        take(one, failed("refused"))
+        assert (one.answered, one.well) == (False, False)
+    take(late, failed("refused"), 20.0)
+    take(slow, warning("slow"))
+    assert (late.answered, late.well) == (True, False)
+    assert (slow.answered, slow.well) == (True, True)
+    slow.halt(halted=True, wall_s=0.0)
+    assert (slow.answered, slow.well) == (True, False)
+    strange = record()
+    take(strange, unknown("not installed"))
+    assert (strange.answered, strange.well) == (True, False)
+
+
 def test_failures_before_the_delay_count_for_nothing() -> None:
     one = record(failures=2, counts_from_s=20.0)
     assert [take(one, failed("a"), now_s) for now_s in (10.0, 19.9, 20.0, 21.0)] == [

@@ -48,6 +48,7 @@ class House:
     grips: list[FakeGrip] = field(default_factory=list)
     built: Built = field(default_factory=configured)
     user: int = 0
+    parent_hangs: bool = False
     pid: int = 0  # Of who connects; 0: always another one.
     pids: Iterator[int] = field(default_factory=lambda: count(1))
     lemses: list[FakeLems] = field(default_factory=list)
@@ -109,6 +110,8 @@ class House:
         until_s = self.clock.now_s + span_s
         while self.clock.now_s < until_s - 1e-9:
             self.clock.now_s = min(until_s, self.clock.now_s + 1.0)
+            if self.lookout.parent is not None and not self.parent_hangs:
+                self.lookout.parent.heard_s = self.clock.now_s
             self.lookout.look()
 
     async def watched(self, run: int = 1) -> FakeLems:

@@ -10,8 +10,9 @@ import pytest
 from hapair import __version__
 from hapair.core.words.events import Unwatched, Watched
 from hapair.lems.watch import Watch as Told
+from hapair.model.monitor import MONITORS_MAX, Monitor, TcpProbe
 from hapair.rpc.messages import ExitCode, RpcError
-from hapair.runtime.lems.changes import Changes, Halted
+from hapair.runtime.lems.changes import Added, Changes, Halted
 from hapair.runtime.lems.lookout import (
     BACK_OFF_S,
     END_S,
@@ -20,6 +21,7 @@ from hapair.runtime.lems.lookout import (
     HISTORY_MAX,
     LATE_S,
     LOST_MAX,
+    PARENT_SILENT_S,
     SILENT_S,
     STAYS_S,
 )
@@ -73,6 +75,23 @@ async def test_what_is_changed_is_told_at_once(house: House) -> None:
     assert [each["name"] for each in monitors if each["halted"]] == ["port"]
 
 
+async def test_what_cannot_be_watched_is_named(house: House) -> None:
+    lems = await house.watched()
+    added = tuple(
+        Added(Monitor(f"m{number}", TcpProbe("127.0.0.1", 1)), "tcp")
+        for number in range(MONITORS_MAX)
+    )
+    house.changes["orders"] = Changes("orders", 1, added=added)
+    house.lookout.refresh()
+    house.lookout.refresh()
+    await eventually(lambda: len(lems.words("watch")) == 2)
+    monitors = told(lems.words("watch")[1])["monitors"]
+    assert isinstance(monitors, list)
+    assert len(monitors) == MONITORS_MAX
+    (line,) = [line for line in house.journal.since(0, 100) if line["name"] == "unwatched"]
+    assert line["text"] == "it has more than 256 monitors; not watched: m253, m254, m255"
+
+
 async def test_findings_of_this_run_reach_the_core_once_and_of_no_other(house: House) -> None:
     lems = await house.watched(2)
     finding = {"monitor": "port", "trouble": "program", "text": "refused"}
@@ -96,12 +115,23 @@ async def test_an_application_that_was_started_answers_once(house: House) -> Non
     lems = await house.watched()
     lems.says(findings={"run": 1, "findings": [vars_of(OUT)]})
     await eventually(lambda: len(house.events) == 1)
+    lems.says(findings={"run": 1, "well": False, "findings": []})
+    await eventually(lambda: len(house.events) == 2)
     assert "answers" not in names(house.journal)
     for _ in range(2):
         lems.says(findings={"run": 1, "findings": []})
         lems.says(findings={"run": 1, "findings": [vars_of(OUT)]})
     await eventually(lambda: len(house.events) == 5)
     assert names(house.journal).count("answers") == 1
+
+
+async def test_an_application_that_becomes_well_without_a_failure_answers(house: House) -> None:
+    house.journal.add("started", "layer program is up", application="orders")
+    lems = await house.watched()
+    lems.says(findings={"run": 1, "well": False, "findings": []})
+    lems.says(findings={"run": 1, "well": True, "findings": []})
+    await eventually(lambda: "answers" in names(house.journal))
+    assert len(house.events) == 1
 
 
 async def test_what_a_start_waits_for_is_told_once(house: House) -> None:
@@ -307,6 +337,41 @@ async def test_a_parent_that_cannot_fork_says_why(house: House) -> None:
     (unwatched,) = house.events
     assert isinstance(unwatched, Unwatched)
     assert "no memory" in unwatched.why
+
+
+async def test_a_parent_that_hangs_is_ended_and_what_it_forked_goes_on(house: House) -> None:
+    parent, lems = await house.parent(), await house.watched()
+    house.watch(1, "plain")
+    house.lookout.look()
+    house.parent_hangs = True
+    line = house.lookout.parent
+    assert line is not None
+    for _ in range(int(PARENT_SILENT_S)):
+        house.later(1.0)
+        lems.says(lives=True)
+        post = house.lookout.posts["orders"]
+        await eventually(lambda p=post: p.line and p.line.heard_s == house.clock.now_s)  # type: ignore[misc]
+    assert house.lookout.parent is line
+    house.later(0.5)
+    assert house.lookout.parent is None
+    assert [grip.killed for grip in house.grips] == [True, False], "the parent, not the Lems"
+    await eventually(lambda: parent.ended)
+    assert names(house.journal).count("parent-silent") == 1
+    assert not [each for each in house.events if each.application == "orders"]
+    again = await house.parent()
+    house.later(FORK_S)
+    await eventually(lambda: again.words("fork") == ["plain"])
+    assert not lems.words("end")
+
+
+async def test_a_daemon_that_stood_still_does_not_take_the_parent_for_hanging(
+    house: House,
+) -> None:
+    await house.parent()
+    house.lookout.look()
+    house.clock.now_s += 1000.0
+    house.lookout.look()
+    assert house.lookout.parent is not None
 
 
 async def test_a_check_is_answered_by_its_lems(house: House) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class House:
     kept: dict[str, bytes] = field(default_factory=dict)
     connected: bool = True
     disk_full: bool = False
+    lies: bytes | None = None
 
     def __post_init__(self) -> None:
         self.bench.together()
@@ -43,7 +45,7 @@ class House:
             self.keep,
             self.state,
             lambda: self.connected,
-            KnownPeer(),
+            self.lies,
         )
 
     def state(self) -> NodeState:
@@ -167,6 +169,15 @@ async def test_the_highest_incarnation_outlives_the_daemon(house: House) -> None
         house.says(incarnation)
         await house.lineage.look()
     assert read_known(house.kept[PEER]) == KnownPeer(current=4, highest=9)
+
+
+async def test_what_only_a_newer_version_knows_of_it_stays_in_the_file(journal: Journal) -> None:
+    house = House(journal, lies=b'{"current": 4, "highest": 9, "novelty": [1]}')
+    for incarnation in (11, 12):
+        house.says(incarnation)
+        await house.lineage.look()
+        known = {"current": incarnation, "highest": incarnation, "novelty": [1]}
+        assert json.loads(house.kept[PEER]) == known
 
 
 async def test_a_full_disk_is_tried_again_and_hinders_nothing(house: House) -> None:

@@ -11,11 +11,11 @@ import pytest
 from hapair.core.words.effects import Watch
 from hapair.core.words.events import Event
 from hapair.model.built import Built
-from hapair.model.monitor import Monitor, Monitors, TcpProbe
+from hapair.model.monitor import MONITORS_MAX, Monitor, Monitors, TcpProbe
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.control.monitors import MonitorCommands
 from hapair.runtime.lems.changes import Changes
-from hapair.runtime.lems.kept import FILE, Kept, read_kept
+from hapair.runtime.lems.kept import CHANGED_MAX, FILE, KEPT_BYTES_MAX, Kept, read_kept
 from hapair.runtime.lems.lookout import Lookout
 from hapair.runtime.lems.orders import ProgramGroup
 from hapair.runtime.verbs import Call
@@ -167,6 +167,54 @@ async def test_what_cannot_be_done_is_refused_with_what_can(tmp_path: Path) -> N
     assert (await first.change("resume", "port"))["text"] == "port is not halted"
     await first.change("halt", "port")
     assert (await first.change("halt", "port"))["text"] == "port is halted already"
+    pair.end()
+
+
+@virtually
+async def test_more_monitors_than_can_be_watched_are_refused_when_they_are_added(
+    tmp_path: Path,
+) -> None:
+    pair, first, _ = await desks(tmp_path)
+    whole = first.side.running.built
+    (orders,) = whole.applications
+    written = tuple(
+        Monitor(f"m{number}", TcpProbe("127.0.0.1", 1 + number))
+        for number in range(MONITORS_MAX - 2)
+    )
+    application = replace(orders.application, monitors=Monitors(each=written))
+    for side in pair.sides.values():
+        await side.running.reconfigure(
+            replace(whole, generation=3, applications=(replace(orders, application=application),))
+        )
+    await first.change("remove", "m7")
+    for name in ("one", "two"):
+        await first.change("add", kind="check", keys={"name": name, "path": "/bin/true"})
+    assert len(await first.names()) == MONITORS_MAX
+    for saying in (
+        first.change("add", kind="check", keys={"name": "three", "path": "/bin/true"}),
+        first.change("resume", "m7"),
+    ):
+        error = await refused(saying)
+        assert error.error == f"orders has 256 monitors, and at most {MONITORS_MAX} are possible"
+        assert error.mend == "first remove one: lemsctl orders remove MONITOR"
+    await first.change("halt", "m8")
+    assert (await first.told())["changed"] == [
+        "halted m8", "added one", "added two", "removed m7",
+    ]  # fmt: skip
+    pair.end()
+
+
+@virtually
+async def test_more_than_one_message_holds_is_refused_as_well(tmp_path: Path) -> None:
+    pair, first, _ = await desks(tmp_path)
+    keys = {"path": "/bin/true", "arguments": "x" * 60_000}
+
+    async def add_all() -> None:
+        for number in range(CHANGED_MAX):
+            await first.change("add", kind="check", keys=keys | {"name": f"m{number}"})
+
+    assert (await refused(add_all())).error == "all that lemsctl changed would be more than 4 MiB"
+    assert len(pair["node2"].stored[FILE]) > KEPT_BYTES_MAX - 200_000
     pair.end()
 
 

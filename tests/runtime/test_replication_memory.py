@@ -1,6 +1,7 @@
 """Until when the copies were equal: remembered over restarts, for people."""
 
 import asyncio
+import json
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -53,7 +54,9 @@ class Disks:
 
 
 def memory(clock: SetClock, known: Remembered | None = None) -> ReplicationMemory:
-    return ReplicationMemory(Disks().keep, clock, known or Remembered())
+    made = ReplicationMemory(Disks().keep, clock)
+    made.known = known or made.known
+    return made
 
 
 def at(clock: SetClock, seconds: float) -> None:
@@ -191,6 +194,25 @@ class Asked:
         if self.answer is None:
             raise RpcError("node2 cannot be reached")
         return self.answer
+
+
+@virtually
+async def test_what_only_a_newer_version_knows_of_it_stays_in_the_file() -> None:
+    disk = Disks()
+    copies = [{"resource": NAME, "connected_until_wall_s": 5.0, "novelty": {"a": 1}}]
+    lies = json.dumps({"copies": copies, "novelty": [2]}).encode()
+    made = ReplicationMemory(disk.keep, LoopClock(), lies)
+    assert made.known.copy(NAME).connected_until_wall_s == 5.0
+    made.absorb((EQUAL,))
+    running = asyncio.ensure_future(made.run(node_state, Asked().ask))
+    await asyncio.sleep(LOOK_S * 3 + 1)
+    made.absorb((APART,))
+    await asyncio.sleep(LOOK_S + 1)
+    assert len(disk.stored) == 2
+    for content in map(json.loads, disk.stored):
+        assert (content["copies"][0]["novelty"], content["novelty"]) == ({"a": 1}, [2])
+        assert content["copies"][0]["connected_until_wall_s"] > 5.0
+    running.cancel()
 
 
 @virtually

@@ -18,7 +18,8 @@ from hapair.runtime.daemon import keep_unreadable
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.history.replication_memory import MEMORY, Remembered
 from hapair.runtime.lems.changes import Changes, Halted
-from hapair.runtime.lems.kept import FILE, All
+from hapair.runtime.lems.entries import dump_entries, written_as
+from hapair.runtime.lems.kept import FILE
 from hapair.runtime.node.lineage import PEER, KnownPeer
 from hapair.runtime.places import INCARNATION, Places
 from hapair.runtime.wiring import READERS
@@ -63,7 +64,8 @@ async def test_what_can_be_read_is_left_alone(places: Places, journal: Journal) 
     memory.store(INCARNATION, b"17")
     memory.store(PEER, dumps(KnownPeer(3, 4)))
     memory.store(MEMORY, dumps(Remembered()))
-    memory.store(FILE, dumps(All((Changes("orders", 1, halted=(Halted("port", 5.0),)),))))
+    changes = Changes("orders", 1, halted=(Halted("port", 5.0),))
+    memory.store(FILE, dump_entries([written_as(changes, None)]))
     backings = KernelBackings(FakeRunner({}), FileStorage(places.memory, each_bytes=4096))
     await backings.remember("orders.data", LastSeen(Backing("v", "a", 1, "s", 0), attached=True))
     before = {file.name: file.read_bytes() for file in places.memory.iterdir()}

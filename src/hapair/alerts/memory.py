@@ -1,6 +1,5 @@
 """What the process must remember over its own restart and that of the machine."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -10,7 +9,8 @@ from hapair.alerts.overs import NONE as NO_OVERS
 from hapair.alerts.overs import Overs
 from hapair.alerts.returns import NONE as NO_RETURNS
 from hapair.alerts.returns import Returns
-from hapair.config.codec import DamagedError, decode, encode, loads
+from hapair.config.codec import DamagedError, decode, loads
+from hapair.config.rewritten import Rewritten
 from hapair.core.alerts.book import Book
 from hapair.core.alerts.happened import Failover, Told
 from hapair.core.alerts.outbox import Outbox, restored
@@ -69,8 +69,15 @@ class Memory:
         return replace(self, sent=(*self.sent, *sent)[-SENT_MAX:])
 
 
-def dumps(memory: Memory) -> bytes:
-    return json.dumps(encode(memory, defaults=False), separators=(",", ":")).encode() + b"\n"
+class MemoryFile:
+    """Turns what is remembered into the file's content."""
+
+    def __init__(self, content: bytes | None) -> None:
+        """Take what lies there now; None: nothing."""
+        self._file = Rewritten(Memory, content, defaults=False)
+
+    def dump(self, memory: Memory) -> bytes:
+        return self._file.dump(memory) + b"\n"
 
 
 def read_memory(content: bytes) -> Memory:

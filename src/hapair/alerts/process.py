@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hapair.alerts.memory import FILE, Memory, Sent, dumps, loads_memory
+from hapair.alerts.memory import FILE, Memory, MemoryFile, Sent, loads_memory
 from hapair.alerts.orders import Orders
 from hapair.alerts.overs import overs_of, without_told
 from hapair.alerts.postman import Begin, Postman
@@ -44,6 +44,7 @@ class Process:
     name: str = ""  # Of this node, as the daemon has it.
     pause: Callable[[float], None] = time.sleep
     memory: Memory = field(init=False)
+    _file: MemoryFile = field(init=False)
     _postman: Postman = field(init=False)
     _orders: Orders = field(init=False)
     _stored: bytes = b""
@@ -55,7 +56,7 @@ class Process:
         content: bytes | None = None
         with suppress(OSError):
             content = self.storage.load(FILE)
-        self.memory = loads_memory(content)
+        self.memory, self._file = loads_memory(content), MemoryFile(content)
         self._before = {each.number for each in self.memory.book.opens if each.told_by}
         self._postman = Postman(self.begin, self.clock)
         self._orders = Orders(self.begin, self.clock)
@@ -206,7 +207,7 @@ class Process:
         return (Cause(f"{self.name} {DOWN}", Level.ALARM, self.name, text, to_do),)
 
     def _store(self) -> None:
-        content = dumps(self.memory)
+        content = self._file.dump(self.memory)
         if content != self._stored:
             with suppress(OSError):  # A full disk: what is known here is told all the same.
                 self.storage.store(FILE, content)

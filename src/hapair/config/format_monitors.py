@@ -9,7 +9,7 @@ from hapair.config.addresses import LOCAL_OR_REMOTE
 from hapair.config.document import shown
 from hapair.config.grammar import MANY, Attribute, Child, Element
 from hapair.config.kinds import Kind, Wrong
-from hapair.model.monitor import HANGS_S, FileSystemProbe, Monitor, Monitors
+from hapair.model.monitor import HANGS_S, MONITORS_MAX, FileSystemProbe, Monitor, Monitors
 
 T = TypeVar("T")
 
@@ -200,7 +200,7 @@ OCF: Final = Element(
     (*_HOW, OCF_LEVEL),
     example='<ocf level="10"/>',
 )
-LOG_PATH: Final = _required("path", kinds.absolute_path(), "The file; it may be rotated.")
+LOG_PATH: Final = _required("path", kinds.absolute_path(), "A regular file; it may be rotated.")
 LOG_MATCH: Final = _required("match", EXPRESSION, "A new line in which this is found is a failure.")
 LOG: Final = Element(
     "log",
@@ -269,7 +269,8 @@ PERIOD: Final = Attribute(
 MONITORS: Final = Element(
     "monitors",
     "What is watched while the application runs, and how often it is restarted here before it "
-    "moves. Its file systems and its processes always are.",
+    "moves. Its file systems and its processes always are. With those, at most "
+    f"{MONITORS_MAX} monitors.",
     (RESTARTS, PERIOD),
     (
         Child(FILE_SYSTEM),

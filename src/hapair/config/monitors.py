@@ -1,6 +1,6 @@
 """<monitors> of appconf.xml: what does not go together, and the values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from hapair.config import format_monitors as fmt
@@ -8,7 +8,7 @@ from hapair.config.complaints import Complaints
 from hapair.config.document import Node, shown
 from hapair.config.grammar import must, value_of
 from hapair.model import monitor
-from hapair.model.monitor import NO_MONITORS, Monitor, Monitors, Probe
+from hapair.model.monitor import MONITORS_MAX, NO_MONITORS, Monitor, Monitors, Probe
 
 # What a monitor needs that watches this; the words for people.
 _NEEDS: Final[Mapping[str, tuple[tuple[str, ...], str, str]]] = {
@@ -24,7 +24,9 @@ _ALWAYS: Final = ("filesystem", "process")
 def check(root: Node, complaints: Complaints) -> None:
     """Report what the grammar cannot know of the monitors of an application."""
     names: dict[str, Node] = {}
-    for node in (each for monitors in root.named("monitors") for each in monitors.children):
+    nodes = [each for monitors in root.named("monitors") for each in monitors.children]
+    _check_number(root, nodes, complaints)
+    for node in nodes:
         _check_name(node, names, complaints)
         if node.name in _NEEDS:
             path, what, mend = _NEEDS[node.name]
@@ -32,6 +34,17 @@ def check(root: Node, complaints: Complaints) -> None:
                 complaints.error(node.line, f"<{node.name}>", what, f"{mend}, or remove this one")
         if node.name in _CHECKS:
             _CHECKS[node.name](node, complaints)
+
+
+def _check_number(root: Node, nodes: Sequence[Node], complaints: Complaints) -> None:
+    kinds = {node.name for node in nodes}
+    always = [name for name in _ALWAYS if name not in kinds and _has(root, _NEEDS[name][0])]
+    written_max = MONITORS_MAX - len(always)
+    if len(nodes) > written_max:
+        with_them = f" with {' and '.join(always)}" if always else ""
+        what = f"{len(nodes)} monitors are too many: at most {MONITORS_MAX} are possible{with_them}"
+        mend = "remove some, or let one check ask about several things"
+        complaints.error(nodes[written_max].line, "<monitors>", what, mend)
 
 
 def _has(node: Node, path: tuple[str, ...]) -> bool:

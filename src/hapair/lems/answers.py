@@ -1,7 +1,8 @@
 """What a probe asks and answers."""
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
 
 from hapair.model.monitor import Trouble
@@ -16,6 +17,10 @@ WAITING: Final = (
 HALTED: Final = "halted"  # Of a monitor that an operator stopped.
 
 TEXT_MAX: Final = 400  # Characters of what a program or a server said.
+LABEL_MAX: Final = 64  # Characters of the label of a value.
+# In JSON, of one monitor: what all that an application may have find is one message.
+TEXT_BYTES_MAX: Final = 1600
+PERF_BYTES_MAX: Final = 1600
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,30 @@ def one_line(text: str) -> str:
     words = " ".join(text.split())
     printable = "".join(letter if letter.isprintable() else "?" for letter in words)
     return printable if len(printable) <= TEXT_MAX else printable[: TEXT_MAX - 3] + "..."
+
+
+def bounded(answer: Answer) -> Answer:
+    """Return an answer of which all that is told fits; values that do not are left out."""
+    text = _fitting(one_line(answer.text), TEXT_BYTES_MAX)
+    perf, left = dict[str, str](), PERF_BYTES_MAX
+    for label, value in answer.perf.items():
+        short = {label[:LABEL_MAX]: value[:LABEL_MAX]}
+        left -= len(json.dumps(short))
+        if left < 0:
+            break
+        perf |= short
+    return replace(answer, text=text, perf=perf)
+
+
+def _fitting(text: str, bytes_max: int) -> str:
+    left = bytes_max - len(json.dumps("..."))
+    if len(json.dumps(text)) <= bytes_max:
+        return text
+    for number, letter in enumerate(text):
+        left -= len(json.dumps(letter)) - len(json.dumps(""))
+        if left < 0:
+            return f"{text[:number]}..."
+    return text
 
 
 @dataclass(frozen=True, slots=True)

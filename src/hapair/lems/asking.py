@@ -1,6 +1,5 @@
 """One question to its end: in a thread or by a program, within its time limit or hanging."""
 
-import os
 from collections.abc import Callable
 from typing import Final
 
@@ -23,18 +22,18 @@ class Asking:
         self._loop = loop
         self._probe = probe
         self._answered: Callable[[Answer], object] | None = answered
-        self._program: Program | None = None
+        self.program: Program | None = None
         self._stages = 0
         self._asks = ""
         self._timeout_s = timeout_s
         self.begun_s = boot_s()
         self.over = False
         self._limit: Timer = loop.at(self.begun_s + timeout_s, self._too_late)
-        try:
-            said = probe.ask()
-        except OSError as error:
-            said = unknown(f"it could not be asked: {error}")
-        self._go_on(said)
+        self._go_on(_said(probe.ask))
+
+    @property
+    def awaited(self) -> bool:
+        return self._answered is not None
 
     def hanging(self) -> Answer:
         """Return what it means that it still has not answered."""
@@ -47,8 +46,8 @@ class Asking:
         """Nobody wants the answer any more; what hangs goes on hanging."""
         self._answered = None
         self._limit.cancel()
-        if self._program is not None and not self.over:
-            self._program.kill()
+        if self.program is not None and not self.over:
+            self.program.kill()
 
     def _go_on(self, said: Said) -> None:
         self._stages += 1
@@ -67,20 +66,20 @@ class Asking:
             self._go_on(said or unknown("asking failed: this is a bug, see the journal"))
 
         try:
-            self._loop.thread(call, done)
+            self._loop.thread(lambda: _said(call), done)
         except RuntimeError as error:
             self._end(unknown(f"it could not be asked: {error}"))
 
     def _run(self, command: Command) -> None:
         try:
-            program = self._program = Program(self._loop, command)
+            program = self.program = Program(self._loop, command)
         except OSError as error:
-            self._end(unknown(f"it could not be asked: {os.strerror(error.errno or 0)}"))
+            self._end(_not_asked(error))
             return
 
         def done(finished: Finished) -> None:
-            self._program = None
-            self._go_on(command.judge(finished))
+            self.program = None
+            self._go_on(_said(lambda: command.judge(finished)))
 
         program.follow(done)
 
@@ -94,6 +93,19 @@ class Asking:
     def _too_late(self) -> None:
         if (answered := self._answered) is not None:
             self._answered = None
-            if self._program is not None:
-                self._program.kill()
+            if self.program is not None:
+                self.program.kill()
             answered(self.hanging())
+
+
+def _said(ask: Callable[[], Said]) -> Said:
+    try:
+        return ask()
+    except OSError as error:
+        return _not_asked(error)
+
+
+def _not_asked(error: OSError) -> Answer:
+    """Say why nothing is known: a probe raises only what says nothing of the application."""
+    about = f"{error.filename}: " if error.filename else ""
+    return unknown(f"it could not be asked: {about}{error.strerror or error}")

@@ -8,13 +8,30 @@ from typing import Final
 
 from hapair.lems.loop import Loop, boot_s
 
-LINE_BYTES_MAX: Final = 1 << 20
+HEARD_BYTES_MAX: Final = 16 << 20  # All monitors with all that may be written of them.
 WAITING_BYTES_MAX: Final = 4 << 20  # A daemon that takes nothing off the line is no daemon.
+# The daemon listens ever more slowly to who says more. Of each of the long messages:
+SAID_BYTES_S: Final = 128 * 1024.0
+SAID_AT_ONCE_BYTES: Final = 128 * 1024
 CHUNK_BYTES: Final = 1 << 16
 TRY_FIRST_S: Final = 0.2
 TRY_LAST_S: Final = 2.0
 
 Message = Mapping[str, object]
+
+
+class Pace:
+    """How soon a long message may be said again."""
+
+    def __init__(self) -> None:
+        self._until_s = 0.0  # What was said is taken off the line by then.
+
+    def said(self, size_bytes: int) -> None:
+        self._until_s = max(self._until_s, boot_s()) + size_bytes / SAID_BYTES_S
+
+    @property
+    def wait_s(self) -> float:
+        return max(0.0, self._until_s - boot_s() - SAID_AT_ONCE_BYTES / SAID_BYTES_S)
 
 
 class Line:
@@ -52,12 +69,14 @@ class Line:
         self._loop.watch(made.fileno(), self._ready)
         self._hello()
 
-    def say(self, message: Message) -> None:
-        """Send a message, or forget it while there is no connection."""
+    def say(self, message: Message) -> int:
+        """Send a message, or forget it while there is no connection; return its bytes."""
         if self._socket is None:
-            return
-        self._out += json.dumps(message, separators=(",", ":")).encode() + b"\n"
+            return 0
+        said = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        self._out += said
         self._flush()
+        return len(said)
 
     def close(self) -> None:
         """Close it without another try."""
@@ -82,7 +101,7 @@ class Line:
             return
         *lines, rest = (self._in + content).split(b"\n")
         self._in = rest
-        if len(rest) > LINE_BYTES_MAX:
+        if len(rest) > HEARD_BYTES_MAX:
             self._lost()
             return
         for each in lines:

@@ -7,10 +7,11 @@ from typing import Final
 
 from hapair import __version__
 from hapair.config.codec import DamagedError, encode
-from hapair.lems.answers import UNKNOWN, WARNING, Answer, Probe
+from hapair.lems.answers import UNKNOWN, WARNING, Answer, Probe, bounded, one_line
 from hapair.lems.asking import Asking
-from hapair.lems.line import Line, Message
+from hapair.lems.line import Line, Message, Pace
 from hapair.lems.loop import Loop, Timer, boot_s
+from hapair.lems.programs import Strays
 from hapair.lems.record import Record
 from hapair.lems.watch import Agents, Watch, probe_of, read
 from hapair.model.monitor import LIFE_S, Monitor
@@ -39,16 +40,25 @@ class Watched:
 
 class Lems:
     def __init__(
-        self, application: str, path: str, agents: Agents, *, alone_s: float = ALONE_MAX_S
+        self,
+        application: str,
+        path: str,
+        agents: Agents,
+        *,
+        alone_s: float = ALONE_MAX_S,
+        reaps: bool = False,  # All children of this process are its own, and what they left.
     ) -> None:
         self.loop = Loop()
         self._application = application
         self._agents = agents
         self._alone_s = alone_s
+        self._strays = Strays() if reaps else None
         self._watch: Watch | None = None
         self._each: dict[str, Watched] = {}
         self._hanging: dict[str, Watched] = {}  # Monitors that are not watched any more.
         self._findings: object = None  # As they were told last.
+        self._telling: Timer | None = None  # It is told later.
+        self._tells, self._shows = Pace(), Pace()
         self._shown: object = None
         self._shown_s = 0.0
         self._showing: Timer | None = None
@@ -66,6 +76,7 @@ class Lems:
         said = {"hello": "lems", "application": self._application, "pid": os.getpid()}
         self._line.say({**said, "version": __version__, "run": run})
         self._findings = self._shown = None
+        self._tells, self._shows = Pace(), Pace()
         self._tell_findings()
         self._show_soon()
 
@@ -73,14 +84,22 @@ class Lems:
         self._line.say({"lives": True})
         if not self._line.connected and boot_s() - self._line.lost_s > self._alone_s:
             self.loop.ended = True
+        if self._strays is not None:
+            self._end_strays(self._strays)
         self.loop.after(LIFE_S, self._live)
+
+    def _end_strays(self, strays: Strays) -> None:
+        each = (*self._each.values(), *self._hanging.values())
+        asking = [one.asking for one in each if one.asking is not None]
+        programs = {one.program.pid: one.awaited for one in asking if one.program is not None}
+        strays.end(programs, frozenset(pid for pid, awaited in programs.items() if awaited))
 
     def _heard(self, message: Message) -> None:
         if "watch" in message:
             try:
                 self._begin(read(message["watch"]))
             except DamagedError as error:
-                self._line.say({"refused": str(error)})
+                self._line.say({"refused": one_line(str(error))})
         elif "rest" in message:
             self._rest()
         elif "check" in message:
@@ -181,6 +200,7 @@ class Lems:
         self._watch_living(watched, answer.living)
 
     def _take(self, watched: Watched, answer: Answer, lasted_s: float) -> None:
+        answer = bounded(answer)
         watched.record.take(answer, lasted_s, boot_s(), time.time())
         for asker in watched.asked_by:
             state = WARNING if answer.state == UNKNOWN else answer.state
@@ -219,16 +239,25 @@ class Lems:
 
     def _tell_findings(self) -> None:
         """Tell them when they changed, and first when each monitor has answered."""
-        watch, each = self._watch, self._each.values()
-        if watch is None:
+        watch, records = self._watch, [one.record for one in self._each.values()]
+        if watch is None or self._telling is not None:
             return
-        found = sorted(one.record.finding for one in each if one.record.finding is not None)
-        complete = all(one.record.answered for one in each)
-        if found == self._findings or not (found or complete):
+        found = sorted(one.finding for one in records if one.finding is not None)
+        complete = all(one.answered for one in records)
+        # Where all are halted nobody waits for one of them.
+        well = any(one.well for one in records) or all(one.halted for one in records)
+        if (found, well) == self._findings or not (found or complete):
             return
-        self._findings = found
-        told = {"run": watch.run, "findings": [encode(one) for one in found]}
-        self._line.say({"findings": told})
+        if (wait_s := self._tells.wait_s) > 0:
+            self._telling = self.loop.after(wait_s, self._tell_later)
+            return
+        self._findings = (found, well)
+        told = {"run": watch.run, "well": well, "findings": [encode(one) for one in found]}
+        self._tells.said(self._line.say({"findings": told}))
+
+    def _tell_later(self) -> None:
+        self._telling = None
+        self._tell_findings()
 
     def _show_soon(self) -> None:
         """Tell what people see, in a while when it changed; later when only counts did."""
@@ -241,13 +270,17 @@ class Lems:
             self._showing = self.loop.at(due_s, self._show)
 
     def _show(self) -> None:
+        if (wait_s := self._shows.wait_s) > 0:
+            self._showing = self.loop.after(wait_s, self._show)
+            return
         self._showing, self._shown_s = None, boot_s()
         if self._watch is None:
             return
         records = [watched.record for watched in self._each.values()]
         self._shown = [(one.state, one.text) for one in records]
         monitors = [one.shown() for one in records]
-        self._line.say({"states": {"run": self._watch.run, "monitors": monitors}})
+        told = {"run": self._watch.run, "monitors": monitors}
+        self._shows.said(self._line.say({"states": told}))
 
 
 def _same_run(before: Watch, now: Watch) -> bool:

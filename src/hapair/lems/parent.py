@@ -15,8 +15,10 @@ from hapair.lems.line import Line, Message
 from hapair.lems.loop import Loop
 from hapair.lems.one import Lems
 from hapair.lems.watch import Agents, warm_up
+from hapair.model.monitor import LIFE_S
 
 PR_SET_NAME: Final = 15
+PR_SET_CHILD_SUBREAPER: Final = 36
 NAME_BYTES_MAX: Final = 15
 M_ARENA_MAX: Final = -8  # mallopt(3): threads take their memory from where the others do.
 
@@ -39,7 +41,12 @@ class Parent:
         # nobody.
         gc.collect()
         gc.freeze()
+        self._live()
         self._loop.run()
+
+    def _live(self) -> None:
+        self._line.say({"lives": True})
+        self._loop.after(LIFE_S, self._live)
 
     def _hello(self) -> None:
         said = {"hello": "parent", "version": __version__, "pid": os.getpid()}
@@ -65,8 +72,9 @@ class Parent:
             self._line.close()
             self._loop.close()
             self._libc.prctl(PR_SET_NAME, f"lems-{application}".encode()[:NAME_BYTES_MAX])
+            self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
             os.setsid()
-            Lems(application, self._path, self._agents).run()
+            Lems(application, self._path, self._agents, reaps=True).run()
             code = 0
         finally:
             if code:

@@ -7,11 +7,12 @@ given the program.
 import os
 import pwd
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final, NoReturn
 
 from hapair.lems.answers import Command, Finished
+from hapair.lems.files import read
 from hapair.lems.loop import Loop
 
 OUTPUT_BYTES_MAX: Final = 1 << 14  # What a program prints beyond this is read and forgotten.
@@ -31,15 +32,21 @@ class Program:
         self._reading, writing = os.pipe()
         os.set_blocking(self._reading, False)
         try:
-            self._pid = os.fork()
+            self.pid = os.fork()
         except OSError:
             os.close(self._reading)
             os.close(writing)
             raise
-        if self._pid == 0:
+        if self.pid == 0:
             _become(command, writing)
         os.close(writing)
-        self._exit = os.pidfd_open(self._pid)
+        try:
+            self._exit = os.pidfd_open(self.pid)
+        except OSError:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            os.close(self._reading)
+            raise
         self.finished: Finished | None = None
 
     def follow(self, done: Callable[[Finished], object]) -> None:
@@ -49,8 +56,11 @@ class Program:
     def kill(self) -> None:
         """Kill it with its group; one that hangs in the kernel does not even end by this."""
         signal.pidfd_send_signal(self._exit, signal.SIGKILL)
+        self._kill_group()
+
+    def _kill_group(self) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(self._pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
 
     def _read(self) -> None:
         try:
@@ -64,12 +74,13 @@ class Program:
             self._reading = -1
 
     def _ended(self, done: Callable[[Finished], object]) -> None:
-        _, status = os.waitpid(self._pid, 0)
+        self._kill_group()  # What it left behind, as long as nobody else can have its number.
+        _, status = os.waitpid(self.pid, 0)
         self._loop.unwatch(self._exit)
         os.close(self._exit)
         if self._reading >= 0:
             self._read()
-        if self._reading >= 0:  # Somebody whom it left behind may still print.
+        if self._reading >= 0:  # Somebody who left its group may still print.
             self._loop.unwatch(self._reading)
             os.close(self._reading)
         said = bytes(self._printed)
@@ -79,6 +90,29 @@ class Program:
             why = text[1:]
         self.finished = Finished(code, text, why)
         done(self.finished)
+
+
+class Strays:
+    """What programs left behind, also what left their groups.
+
+    This process is their subreaper: they are its children, but no programs of its own.
+    """
+
+    def __init__(self) -> None:
+        self._beside: dict[int, frozenset[int]] = {}  # By stray: what ran when it was first seen.
+
+    def end(self, programs: Collection[int], running: frozenset[int]) -> None:
+        """End those that belong to none that runs; ``programs`` are all that have not ended."""
+        try:
+            children = read(f"/proc/self/task/{os.getpid()}/children").split()
+        except OSError:  # The next look will do.
+            return
+        strays = [pid for pid in map(int, children) if pid not in programs]
+        self._beside = {pid: self._beside.get(pid, running) for pid in strays}
+        for pid, beside in self._beside.items():
+            if not beside & running:
+                os.kill(pid, signal.SIGKILL)  # Nobody has buried it, so it is nobody else.
+                os.waitpid(pid, os.WNOHANG)  # Who is not dead yet is buried at the next look.
 
 
 def _become(command: Command, writing: int) -> NoReturn:

@@ -20,7 +20,8 @@ class Record:
     last_s: float = 0.0  # How long the last check took.
     perf: Mapping[str, str] = field(default_factory=dict)
     finding: Finding | None = None
-    answered: bool = False  # At least once, or it is halted.
+    answered: bool = False  # At least once so that it counts, or it is halted.
+    well: bool = False  # It was good at least once, perhaps with a warning.
     _in_a_row: int = 0
 
     def halt(self, *, halted: bool, wall_s: float) -> None:
@@ -28,7 +29,7 @@ class Record:
         if halted == self.halted:
             return
         self.halted = halted
-        self.finding, self._in_a_row, self.answered = None, 0, halted
+        self.finding, self._in_a_row, self.answered, self.well = None, 0, halted, False
         self._be(HALTED if halted else WAITING, "", wall_s)
 
     def take(self, answer: Answer, lasted_s: float, now_s: float, wall_s: float) -> None:
@@ -37,12 +38,13 @@ class Record:
             return
         self.checks += 1
         self.last_s, self.perf = lasted_s, answer.perf
-        self.answered = True
         if answer.state == UNKNOWN:
+            self.answered = True
             # What could not be asked is neither better nor worse than it was.
             self._be(WARNING if self.finding is None else FAILED, answer.text, wall_s)
             return
         if answer.state != FAILED:
+            self.answered = self.well = True
             self.finding, self._in_a_row = None, 0
             self._be(answer.state, answer.text, wall_s)
             return
@@ -55,6 +57,7 @@ class Record:
             told = f"failure {self._in_a_row} of {self.monitor.failures}: {answer.text}"
             self._be(WARNING, told, wall_s)
             return
+        self.answered = True
         self._be(FAILED, answer.text, wall_s)
         found = Finding(self.monitor.name, answer.trouble, answer.text, answer.certain)
         if self.finding is None or replace(found, text=self.finding.text) != self.finding:

@@ -132,6 +132,7 @@ class Monitors:
 NO_MONITORS: Final = Monitors()
 
 
+MONITORS_MAX: Final = 256  # Of one application, with those that are always there.
 # A file system that has much to write may let one write wait for long, and does not hang.
 HANGS_S: Final = 60.0
 LIFE_S: Final = 2.0  # Between two signs of life of a Lems.

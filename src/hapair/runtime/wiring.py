@@ -53,7 +53,7 @@ from hapair.runtime.guardians.snapshots import RepairTools
 from hapair.runtime.history.replication_memory import MEMORY, Remembered
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.lems.kept import FILE as MONITORS
-from hapair.runtime.lems.kept import All
+from hapair.runtime.lems.kept import read_kept
 from hapair.runtime.lems.orders import ProgramGroup
 from hapair.runtime.node.keeper import RIGHTS
 from hapair.runtime.node.lineage import PEER, KnownPeer
@@ -71,7 +71,7 @@ READERS: Final[Mapping[str, Callable[[bytes], object]]] = {
     INCARNATION: read_incarnation,
     PEER: partial(loads, KnownPeer),
     MEMORY: partial(loads, Remembered),
-    MONITORS: partial(loads, All),
+    MONITORS: read_kept,
     "backing-*.json": read_last_seen,
 }
 BACKING_BYTES: Final = 4096  # What is remembered of a volume: without it no copy is attached.

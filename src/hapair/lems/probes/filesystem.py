@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.lems.answers import Answer, Said, failed, good, warning
+from hapair.lems.files import NOT_NOW
 from hapair.lems.loop import boot_s
 from hapair.model.monitor import FileSystemProbe, Trouble
 
@@ -76,6 +77,8 @@ class FileSystems:
                 _write(place)
                 self._written_s[place] = boot_s()
         except OSError as error:
+            if error.errno in NOT_NOW:
+                raise
             trouble = Trouble.DATA if error.errno in _OF_THE_DATA else Trouble.STORAGE
             return failed(f"{error.filename or place}: {error.strerror}", trouble, certain=True)
         return self._room(place, told)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hapair.lems.answers import Answer, Said, failed, good, unknown
+from hapair.lems.files import NOT_NOW
 from hapair.lems.loop import boot_s
 from hapair.model.monitor import HttpProbe, Trouble
 
@@ -45,6 +46,8 @@ class Http:
         except socket.gaierror as error:  # That is a name server's trouble.
             return unknown(f"{self.probe.url}: {error.strerror or error}")
         except OSError as error:
+            if error.errno in NOT_NOW:
+                raise
             # No restart and no move makes a certificate valid.
             invalid = type(error).__name__ == "SSLCertVerificationError"
             trouble = Trouble.DATA if invalid else Trouble.PROGRAM

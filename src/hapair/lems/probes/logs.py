@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from hapair.lems.answers import Answer, Said, failed, good, one_line, unknown
+from hapair.lems.files import regular
 from hapair.model.monitor import LogProbe, Trouble
 
 READ_BYTES_MAX: Final = 1 << 20  # At one look; of more, the last.
@@ -49,18 +50,18 @@ class Log:
         return failed(f"{self.probe.path}: {one_line(matching[-1])}{more}")
 
     def _lines(self) -> list[str]:
-        with Path(self.probe.path).open("rb", buffering=0) as file:
-            told = os.fstat(file.fileno())
+        with regular(self.probe.path) as file:
+            told = os.fstat(file)
             rest = b""
             if self._inode == 0:
                 self._place = told.st_size
             elif told.st_ino != self._inode:
                 rest = self._rotated()
                 self._place = 0
-            elif told.st_size < self._place or not self._is_same(file.fileno()):
+            elif told.st_size < self._place or not self._is_same(file):
                 self._place = 0
             self._inode = told.st_ino
-            return [*_split(rest)[0], *self._new(file.fileno(), told.st_size)]
+            return [*_split(rest)[0], *self._new(file, told.st_size)]
 
     def _new(self, file: int, size: int) -> list[str]:
         self._place = max(self._place, size - READ_BYTES_MAX)
@@ -79,8 +80,8 @@ class Log:
         for entry in self._beside():
             with suppress(OSError):
                 if entry.inode() == self._inode:
-                    with Path(entry.path).open("rb", buffering=0) as file:
-                        return os.pread(file.fileno(), READ_BYTES_MAX, self._place)
+                    with regular(entry.path) as file:
+                        return os.pread(file, READ_BYTES_MAX, self._place)
         return b""
 
     def _beside(self) -> Iterator[os.DirEntry[str]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hapair.lems.answers import Answer, Said, failed, good
-from hapair.lems.files import read
+from hapair.lems.files import READ_BYTES_MAX, passing_over_what_is_gone, read, regular
 from hapair.lems.probes.units import UnitState, ask_unit
 from hapair.model.monitor import ProcessProbe, Trouble
 
@@ -108,9 +108,9 @@ class Processes:
 
     def _matches(self, pid: int) -> bool:
         probe = self.probe
-        with suppress(OSError, ValueError, IndexError):  # A PID file may be empty for a moment.
-            if probe.pid_file and int(read(probe.pid_file).split()[0]) != pid:
-                return False
+        if probe.pid_file and pid_written_in(probe.pid_file) != pid:
+            return False
+        with passing_over_what_is_gone(), suppress(ValueError):
             if probe.name and name_of(pid) != probe.name:
                 return False
             return not probe.match or re.search(probe.match, command_line(pid)) is not None
@@ -134,11 +134,18 @@ def has_ended(descriptor: int) -> bool:
 
 def pids_in(folder: str) -> Iterator[int]:
     """Yield the processes of a control group and of those below it, the oldest first in each."""
-    with suppress(OSError):
+    with passing_over_what_is_gone():
         yield from map(int, read(f"{folder}/cgroup.procs").split())
         below = [each.path for each in os.scandir(folder) if each.is_dir(follow_symlinks=False)]
         for each in below:
             yield from pids_in(each)
+
+
+def pid_written_in(place: str) -> int | None:
+    """Return the number in a PID file, which may be empty for a moment; OSError if unreadable."""
+    with suppress(FileNotFoundError, ValueError, IndexError), regular(place) as file:
+        return int(os.read(file, READ_BYTES_MAX).split()[0])
+    return None
 
 
 def name_of(pid: int) -> str:

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 
 from hapair.lems.answers import Answer, Said, failed, good
+from hapair.lems.files import NOT_NOW
 from hapair.model.monitor import TcpProbe, Trouble
 
 
@@ -42,6 +43,8 @@ class Tcp:
             return self._judged(made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
     def _judged(self, code: int) -> Answer:
+        if code in NOT_NOW:
+            raise OSError(code, os.strerror(code))
         if code:
             return failed(f"{self.asked()}: {os.strerror(code)}")
         return good(f"{self.asked()} accepts connections")

@@ -10,6 +10,7 @@ from hapair.config.kinds import Wrong
 from hapair.config.one_monitor import read_monitor
 from hapair.model.application import Application
 from hapair.model.monitor import (
+    MONITORS_MAX,
     CheckProbe,
     FileSystemProbe,
     HttpProbe,
@@ -23,7 +24,16 @@ from hapair.model.monitor import (
     UnitProbe,
 )
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
-from hapair.runtime.lems.changes import Added, Changes, Halted, Origin, Watchable, in_force, written
+from hapair.runtime.lems.changes import (
+    Added,
+    Changes,
+    Halted,
+    Origin,
+    Watchable,
+    in_force,
+    number_in_force,
+    written,
+)
 from hapair.runtime.lems.kept import Kept
 from hapair.runtime.lems.lookout import (
     CHECK_GRACE_S,
@@ -132,7 +142,7 @@ class MonitorCommands:
         """Let one monitor be asked now, where the application runs."""
         application = self._application(call.text("application"))
         name = application.name
-        found = self._find(application, call.text("monitor"))
+        found = _find(application, self.kept.of(name), call.text("monitor"))
         limit_s = found.monitor.timeout_s + 2 * CHECK_GRACE_S
         if (answer := await self._by_owner("monitor-check", call, name, limit_s)) is not None:
             return answer
@@ -161,11 +171,13 @@ class MonitorCommands:
     async def change(self, call: Call) -> JsonObject:
         """Handle {application, do, monitor}: it holds on both nodes, and is kept."""
         application = self._application(call.text("application"))
-        do, former = call.text("do"), self.kept.of(application.name)
-        new, text = self._changed(application, former, do, call)
-        both = True
-        if new != former:
-            both = await self.kept.change(new)
+
+        def how(former: Changes) -> tuple[Changes, str]:
+            new, text = self._changed(application, former, call)
+            _check_number(application, former, new)
+            return new, text
+
+        text, both = await self.kept.change(application.name, how)
         peer = self.node().peer.name
         return {
             "application": application.name,
@@ -175,14 +187,15 @@ class MonitorCommands:
         }
 
     def _changed(
-        self, application: Application, former: Changes, do: str, call: Call
+        self, application: Application, former: Changes, call: Call
     ) -> tuple[Changes, str]:
+        do = call.text("do")
         if do == ADD:
             return self._added(application, former, call)
         name = call.text("monitor")
         if do == RESUME:
             return self._resumed(application, former, name)
-        found = self._find(application, name)
+        found = _find(application, former, name)
         if do == HALT:
             if found.halted_wall_s is not None:
                 return former, f"{name} is halted already"
@@ -203,7 +216,7 @@ class MonitorCommands:
         """Watch it again, whether it was halted or removed."""
         if name in former.removed:
             return former.without(name), f"{name} of {application.name} is back"
-        found = self._find(application, name)
+        found = _find(application, former, name)
         if found.halted_wall_s is None:
             return former, f"{name} is not halted"
         halted = tuple(each for each in former.halted if each.name != name)
@@ -246,18 +259,6 @@ class MonitorCommands:
         new = replace(others, added=(*others.added, added))
         return new, f"{name} of {application.name} is watched from now on"
 
-    def _find(self, application: Application, name: str) -> Watchable:
-        each = in_force(application, self.kept.of(application.name))
-        for found in each:
-            if found.monitor.name == name:
-                return found
-        known = tuple(found.monitor.name for found in each)
-        raise RpcError(
-            f"{application.name} has no monitor {name}",
-            f"{meant(name, known)} its monitors: {', '.join(known) or 'none'}".lstrip(),
-            exit_code=ExitCode.USAGE,
-        )
-
     def _application(self, name: str) -> Application:
         by_name = self.node().built.by_name
         if name not in by_name:
@@ -274,6 +275,29 @@ class MonitorCommands:
             _object(each, post, now_wall_s) | {"changed": _word(application, each)}
             for each in in_force(application, changes)
         ]
+
+
+def _check_number(application: Application, former: Changes, new: Changes) -> None:
+    """Refuse what has too many, but nothing that has no more than before."""
+    number, before = number_in_force(application, new), number_in_force(application, former)
+    if number > max(MONITORS_MAX, before):
+        raise RpcError(
+            f"{application.name} has {before} monitors, and at most {MONITORS_MAX} are possible",
+            f"first remove one: lemsctl {application.name} remove MONITOR",
+        )
+
+
+def _find(application: Application, changes: Changes, name: str) -> Watchable:
+    each = in_force(application, changes)
+    for found in each:
+        if found.monitor.name == name:
+            return found
+    known = tuple(found.monitor.name for found in each)
+    raise RpcError(
+        f"{application.name} has no monitor {name}",
+        f"{meant(name, known)} its monitors: {', '.join(known) or 'none'}".lstrip(),
+        exit_code=ExitCode.USAGE,
+    )
 
 
 def _object(watchable: Watchable, post: Post | None, now_wall_s: float) -> JsonObject:
@@ -323,4 +347,5 @@ def differences(application: Application, changes: Changes) -> tuple[str, ...]:
         if _word(application, each)
     ]
     names = {monitor.name for monitor, _ in written(application)}
-    return (*told, *(f"removed {name}" for name in changes.removed if name in names))
+    told += [f"removed {name}" for name in changes.removed if name in names]
+    return (*told, *(f"added {each.name} (by a newer version)" for each in changes.strange))

@@ -7,9 +7,10 @@ that is known to about a minute.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from typing import Final
 
+from hapair.config.rewritten import Rewritten
 from hapair.core.copies.replication import built_ones
 from hapair.core.words.events import DataChanged, Event
 from hapair.core.words.state import NodeState
@@ -18,7 +19,7 @@ from hapair.model.data import Connection, Disk, VolumeFacts
 from hapair.model.divergence import KeptSnapshot
 from hapair.ports.machine import Clock
 from hapair.rpc.messages import JsonObject, Malformed, RpcError
-from hapair.runtime.codec import dumps, loads
+from hapair.runtime.codec import loads
 
 MEMORY: Final = "replication.json"
 LOOK_S: Final = 5.0
@@ -109,11 +110,16 @@ def _equal(facts: VolumeFacts) -> bool:
 class ReplicationMemory:
     keep: Keep
     clock: Clock
-    known: Remembered = Remembered()
+    lies: InitVar[bytes | None] = None  # The file's content.
+    known: Remembered = field(init=False)
+    _file: Rewritten[Remembered] = field(init=False)
     _facts: Mapping[str, VolumeFacts] = field(default_factory=dict)
     _behind: tuple[str, ...] = ()
     _dirty: bool = False
     _stored_at_s: float = float("-inf")
+
+    def __post_init__(self, lies: bytes | None) -> None:
+        self.known, self._file = read_remembered(lies), Rewritten(Remembered, lies)
 
     def feed(
         self, offer: Callable[[Event], None], built: Callable[[], Built]
@@ -213,7 +219,7 @@ class ReplicationMemory:
         self._dirty = False
         self._stored_at_s = self.clock.monotonic_s()
         try:
-            await self.keep(MEMORY, dumps(self.known))
+            await self.keep(MEMORY, self._file.dump(self.known))
         except OSError:
             self._dirty = True
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from hapair.config.appconf import examine_appconf
 from hapair.config.monitors_text import with_monitors
 from hapair.config.one_monitor import as_element
 from hapair.durable import replace_durably
+from hapair.model.monitor import MONITORS_MAX
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
 from hapair.runtime.building.files import mode_of, read_written
-from hapair.runtime.lems.changes import Changes
+from hapair.runtime.lems.changes import Changes, number_in_force
 from hapair.runtime.lems.kept import Kept
 from hapair.runtime.places import Places
 from hapair.runtime.verbs import Call
@@ -46,11 +48,13 @@ class MonitorsBuilt:
             return await self.build(call)
         if how == TAKE:
             return await self._take(call, changes)
+        if how != DROP:
+            await asyncio.to_thread(self._check_number, changes)
         result = await self.build(call)
         if how == DROP:
             told = f"drops what lemsctl changed: {_named(changes)}"
             if not call.flag("plan"):
-                await self.kept.change(Changes(changes.application))
+                await self._settle(changes)
             return _with(result, "summary", told, changed=not call.flag("plan"))
         told = (
             f"lemsctl changed its monitors ({_named(changes)}), and that stays: --take-monitors"
@@ -58,13 +62,24 @@ class MonitorsBuilt:
         )
         return _with(result, "warnings", told)
 
+    def _check_number(self, changes: Changes) -> None:
+        """Refuse what would have too many with those that lemsctl added."""
+        file = self.places.appconf(changes.application)
+        written = examine_appconf(_read(file), file=str(file)).value
+        number = number_in_force(written, changes) if written is not None else 0
+        if number > MONITORS_MAX:
+            raise RpcError(
+                f"{changes.application} would have {number} monitors with what lemsctl changed, and"
+                f" at most {MONITORS_MAX} are possible",
+                f"remove some from {file}, or drop what lemsctl changed: --drop-monitors",
+                exit_code=ExitCode.USAGE,
+            )
+
     async def _take(self, call: Call, changes: Changes) -> JsonObject:
         file = self.places.appconf(changes.application)
         former = await asyncio.to_thread(_read, file)
-        text = taken_over(former, changes)
-        told = (
-            f"writes into appconf.xml what lemsctl changed: {_named(replace(changes, halted=()))}"
-        )
+        text, taken = taken_over(former, changes), replace(changes, halted=(), strange=())
+        told = f"writes into appconf.xml what lemsctl changed: {_named(taken)}"
         if call.flag("plan") or text == former:
             result = await self.build(call, text)
         else:
@@ -76,12 +91,16 @@ class MonitorsBuilt:
                 if not result:  # What was not built is not written either.
                     _write(file, former)
         if not call.flag("plan"):
-            await self.kept.change(replace(changes, added=(), removed=()))
+            await self._settle(taken)
         if changes.halted:
             names = ", ".join(each.name for each in changes.halted)
             halted = f"{names} of it is still halted: lemsctl {changes.application} resume"
             result = _with(result, "warnings", halted)
         return _with(result, "summary", told)
+
+    async def _settle(self, settled: Changes) -> None:
+        """These are no changes any more; what lemsctl changed meanwhile stays."""
+        await self.kept.change(settled.application, lambda now: (now.settled(settled), ""))
 
 
 def taken_over(text: bytes, changes: Changes) -> bytes:
@@ -94,6 +113,7 @@ def taken_over(text: bytes, changes: Changes) -> bytes:
 def _named(changes: Changes) -> str:
     told = [f"halted {each.name}" for each in changes.halted]
     told += [f"added {each.monitor.name}" for each in changes.added]
+    told += [f"added {each.name} (by a newer version)" for each in changes.strange]
     return ", ".join([*told, *(f"removed {name}" for name in changes.removed)]) or "nothing"
 
 

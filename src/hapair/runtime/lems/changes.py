@@ -34,6 +34,14 @@ class Halted:
 
 
 @dataclass(frozen=True, slots=True)
+class Strange:
+    """A monitor that a newer version added: it is kept, and not watched by this one."""
+
+    name: str
+    written: str  # Its JSON.
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """How the monitors of one application differ from its appconf.xml."""
 
@@ -44,6 +52,7 @@ class Changes:
     halted: tuple[Halted, ...] = ()
     added: tuple[Added, ...] = ()
     removed: tuple[str, ...] = ()
+    strange: tuple[Strange, ...] = ()
 
     @property
     def age(self) -> tuple[int, float, str]:
@@ -52,7 +61,7 @@ class Changes:
 
     @property
     def any(self) -> bool:
-        return bool(self.halted or self.added or self.removed)
+        return bool(self.halted or self.added or self.removed or self.strange)
 
     def halted_since(self, name: str) -> float | None:
         return next((each.wall_s for each in self.halted if each.name == name), None)
@@ -64,6 +73,26 @@ class Changes:
             halted=tuple(each for each in self.halted if each.name != name),
             added=tuple(each for each in self.added if each.monitor.name != name),
             removed=tuple(each for each in self.removed if each != name),
+            strange=tuple(each for each in self.strange if each.name != name),
+        )
+
+    def holds_in(self, now: "Changes", former: "Changes") -> bool:
+        """Tell whether what these changed of the former ones is so now, whatever else is."""
+        before, made, there = former.items, self.items, now.items
+        return made - before <= there and not (before - made) & there
+
+    @property
+    def items(self) -> frozenset[object]:
+        return frozenset((*self.halted, *self.added, *self.removed, *self.strange))
+
+    def settled(self, settled: "Changes") -> "Changes":
+        """Return them without those that are not changes any more."""
+        return replace(
+            self,
+            halted=tuple(each for each in self.halted if each not in settled.halted),
+            added=tuple(each for each in self.added if each not in settled.added),
+            removed=tuple(each for each in self.removed if each not in settled.removed),
+            strange=tuple(each for each in self.strange if each not in settled.strange),
         )
 
 
@@ -98,3 +127,8 @@ def in_force(application: Application, changes: Changes | None) -> tuple[Watchab
     return tuple(
         Watchable(monitor, origin, changes.halted_since(monitor.name)) for monitor, origin in own
     )
+
+
+def number_in_force(application: Application, changes: Changes) -> int:
+    """Return how many are watched, also by the node that knows those of a newer version."""
+    return len(in_force(application, changes)) + len(changes.strange)

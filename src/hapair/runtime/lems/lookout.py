@@ -16,13 +16,13 @@ from hapair import __version__
 from hapair.core.words.effects import Severity, Watch
 from hapair.core.words.events import Event, Unwatched, Watched
 from hapair.model.built import Built, BuiltApplication
-from hapair.model.monitor import LIFE_S, Finding
+from hapair.model.monitor import LIFE_S, MONITORS_MAX, Finding
 from hapair.model.timeline import ANSWERS, Happening
 from hapair.ports.machine import Clock
 from hapair.rpc.messages import ExitCode, RpcError
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.history.repeats import Repeats
-from hapair.runtime.lems.changes import Changes, in_force
+from hapair.runtime.lems.changes import Changes, Watchable, in_force
 from hapair.runtime.lems.orders import ProgramGroup, watch_order
 from hapair.runtime.lems.server import Line
 from hapair.runtime.lems.wire import (
@@ -39,6 +39,9 @@ from hapair.runtime.lems.wire import (
 )
 
 SILENT_S: Final = 3 * LIFE_S
+# It may have to read all that it needs from a disk that is slow; nothing waits for it but what has
+# no Lems.
+PARENT_SILENT_S: Final = 30.0
 LOOK_S: Final = 0.5
 STOOD_S: Final = 3.0  # This daemon did not look for so long: it stood still, and heard nobody.
 FORK_S: Final = 5.0  # From the order to fork until the Lems has connected.
@@ -198,13 +201,13 @@ class Lookout:
 
     def _found(self, post: Post, found: Found) -> None:
         findings = found.findings
-        if findings == post.findings:
-            return
-        post.findings = findings
-        if post.awaited and not findings:
+        if post.awaited and found.well and not findings:
             post.awaited = False
             text = "its monitors find it well for the first time since its start"
             self.journal.add(ANSWERS, text, application=post.application)
+        if findings == post.findings:
+            return
+        post.findings = findings
         at_s, wall_s = self.clock.boot_s(), self.clock.wall_s()
         self.offer(Watched(at_s, post.application, found.run, findings, wall_s))
 
@@ -243,6 +246,9 @@ class Lookout:
         """Look once at all posts; the time may have made something of them due."""
         now_s, before_s = self.clock.boot_s(), self._looked_s
         self._looked_s = now_s
+        if self.parent is not None and now_s - before_s > STOOD_S:
+            self.parent.heard_s = now_s
+        self._end_silent_parent(now_s)
         for post in tuple(self.posts.values()):
             if post.line is not None and now_s - before_s > STOOD_S:
                 post.line.heard_s = now_s  # Nobody listened: what they said still waits.
@@ -271,6 +277,19 @@ class Lookout:
             silent_s = now_s - post.line.heard_s
             post.line.kill()
             self._lost(post, f"it said nothing for {silent_s:.0f} s, and was ended")
+
+    def _end_silent_parent(self, now_s: float) -> None:
+        """End a parent that hangs: systemd starts another one, and what it forked goes on."""
+        parent = self.parent
+        if parent is None or now_s - parent.heard_s <= PARENT_SILENT_S:
+            return
+        self.parent = None
+        parent.kill()
+        text = (
+            f"hapair-lems.service said nothing for {PARENT_SILENT_S:.0f} s, and was ended: systemd"
+            " starts it anew; what watches applications goes on"
+        )
+        self.journal.add("parent-silent", text, severity=Severity.WARNING)
 
     def _tell_late(self, post: Post) -> None:
         """Say what keeps an application that was started from answering."""
@@ -316,7 +335,17 @@ class Lookout:
             return
         line.told_of = of
         watchables, group = in_force(built.application, changes), self.group(post.application)
-        line.send(watch_order(self.journal.node, post.run, built, watchables, group))
+        self._tell_beyond(post.application, watchables[MONITORS_MAX:])
+        these = watchables[:MONITORS_MAX]
+        line.send(watch_order(self.journal.node, post.run, built, these, group))
+
+    def _tell_beyond(self, application: str, beyond: tuple[Watchable, ...]) -> None:
+        """Name what is not watched, although clbuildapp and lemsctl refuse to have so many."""
+        if beyond:
+            names = ", ".join(each.monitor.name for each in beyond)
+            text = f"it has more than {MONITORS_MAX} monitors; not watched: {names}"
+            severity = Severity.WARNING
+            self.journal.add("unwatched", text, application=application, severity=severity)
 
     def _lost(self, post: Post, why: str) -> None:
         """Take note that its Lems is gone, and let the next one wait longer each time."""

@@ -1,13 +1,14 @@
 """What a Lems is told to watch: all of it, each time; the newest word replaces the former."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hapair.config.codec import encode
 from hapair.model.application import Unit
 from hapair.model.built import BuiltApplication
+from hapair.model.monitor import NO_MONITORS
 from hapair.rpc.messages import JsonObject
 from hapair.runtime.lems.changes import Watchable
-from hapair.runtime.lems.wire import MONITORS_MAX, order
+from hapair.runtime.lems.wire import order
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,12 @@ def watch_order(
         for volume in built.volumes
     ]
     monitors = [
-        {**encode(each.monitor), "halted": each.halted_wall_s is not None}
-        for each in watchables[:MONITORS_MAX]
+        {**encode(each.monitor), "halted": each.halted_wall_s is not None} for each in watchables
     ]
     watch: JsonObject = {
         "run": run,
         "node": me,
-        "application": encode(application),
+        "application": encode(replace(application, monitors=NO_MONITORS)),
         "mounts": mounts,
         "group": "" if isinstance(application.program, Unit) else group.folder,
         "lives": group.lived,

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from hapair.model.monitor import Finding
+from hapair.model.monitor import MONITORS_MAX, Finding
 from hapair.rpc.messages import JsonObject, Malformed, dump, parse_object
 from hapair.runtime.codec import decode
 
 LINE_BYTES_MAX: Final = 1024 * 1024
-MONITORS_MAX: Final = 256  # Of one application.
 TEXT_MAX: Final = 500  # Signs of what a monitor says; plug-ins of others may say much more.
 NAME_MAX: Final = 64
 PERF_MAX: Final = 32
@@ -47,6 +46,7 @@ class Found:
 
     run: int
     findings: tuple[Finding, ...]
+    well: bool = True  # One was good already; an older version does not tell.
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,8 @@ def read_word(line: bytes) -> Word:
         case {"not-forked": str()}:
             return NotForked(_name(value, "not-forked"), _text(value, "why"))
         case {"findings": dict() as found}:
-            return Found(_whole(found.get("run")), _findings(found))
+            well = found.get("well") is not False
+            return Found(_whole(found.get("run")), _findings(found), well)
         case {"states": dict() as told}:
             return States(_whole(told.get("run")), _states(told))
         case {"checked": dict() as checked}:

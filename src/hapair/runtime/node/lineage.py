@@ -8,9 +8,10 @@ are taken for recorded ones. Its connection cannot be recorded: who speaks there
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import Final
 
+from hapair.config.rewritten import Rewritten
 from hapair.core.right import hearing
 from hapair.core.words.effects import Severity
 from hapair.core.words.events import Event, PeerState, PeerStated
@@ -18,7 +19,7 @@ from hapair.core.words.state import NodeState
 from hapair.ports.machine import Clock
 from hapair.ports.peer import Heartbeats
 from hapair.rpc.messages import Malformed
-from hapair.runtime.codec import dumps, loads
+from hapair.runtime.codec import loads
 from hapair.runtime.history.journal_log import Journal
 
 PEER: Final = "peer.json"
@@ -43,10 +44,15 @@ class Lineage:
     keep: Callable[[str, bytes], Awaitable[None]]
     state: Callable[[], NodeState]
     connected: Callable[[], bool]
-    known: KnownPeer
+    lies: InitVar[bytes | None]  # The file's content.
+    known: KnownPeer = field(init=False)
+    _file: Rewritten[KnownPeer] = field(init=False)
     _spoke: PeerState | None = None  # The newest word on the present connection.
     _heard: int = 0  # The incarnation that was heard when it came.
     _told: bool = False
+
+    def __post_init__(self, lies: bytes | None) -> None:
+        self.known, self._file = read_known(lies), Rewritten(KnownPeer, lies)
 
     def stated(self, stated: PeerStated) -> None:
         """Take a word that came over the connection, and hand it on."""
@@ -85,7 +91,7 @@ class Lineage:
         known = KnownPeer(incarnation, max(incarnation, self.known.highest))
         if known != self.known:
             with suppress(OSError):  # state.json tells of a disk that cannot be written.
-                await self.keep(PEER, dumps(known))
+                await self.keep(PEER, self._file.dump(known))
                 self.known = known
 
     def _tell(self) -> None:

@@ -29,11 +29,10 @@ from hapair.runtime.history.replication_memory import (
     Pace,
     Remembered,
     ReplicationMemory,
-    read_remembered,
 )
 from hapair.runtime.node.guard import Guard, may_wait
 from hapair.runtime.node.keeper import Keeper
-from hapair.runtime.node.lineage import PEER, Lineage, read_known
+from hapair.runtime.node.lineage import PEER, Lineage
 from hapair.runtime.node.loop import Loop
 from hapair.runtime.node.peer import Peer
 from hapair.runtime.node.perform import Hands, Outlets, Performer, Spawn
@@ -146,9 +145,7 @@ class Node:
         self._pulse.before = core.beat_of(state)
         self._pulse.cannot_store = lambda: self.keeper.cannot_store
         self._loop = Loop(core.step, state, performer)
-        self._memory = ReplicationMemory(
-            parts.keep, parts.clock, read_remembered(parts.load(MEMORY))
-        )
+        self._memory = ReplicationMemory(parts.keep, parts.clock, parts.load(MEMORY))
 
     def _make_guard(self, cluster: Cluster) -> Guard:
         return Guard(
@@ -172,7 +169,7 @@ class Node:
             parts.keep,
             lambda: self.state,
             lambda: self.peer.connected,
-            read_known(parts.load(PEER)),
+            parts.load(PEER),
         )
 
     def _make_outlets(self, listeners: Listeners) -> Outlets:

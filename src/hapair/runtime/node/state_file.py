@@ -4,6 +4,7 @@ import json
 from typing import Final
 
 from hapair.config import codec
+from hapair.config.rewritten import Rewritten
 from hapair.core.words.stored import Stored
 
 STATE: Final = "state.json"
@@ -13,13 +14,8 @@ class StateFile:
     """Turns what is stored into the file's content, and keeps what a newer version had there."""
 
     def __init__(self, content: bytes | None) -> None:
-        """Take what lies there now, which can be read; None: nothing."""
-        self._newer: object = None  # What lies there, if only a newer version knows all of it.
-        if content is not None:
-            written = codec.loads(content)
-            ours = codec.encode(codec.decode(Stored, written))
-            if codec.kept(Stored, written, ours) != ours:
-                self._newer = written
+        """Take what lies there now; None: nothing."""
+        self._file = Rewritten(Stored, content)
 
     def dump(self, stored: Stored) -> bytes:
         """Return the file's content, with what only a newer version knows of the present one.
@@ -27,10 +23,7 @@ class StateFile:
         What the previous version did not know is left out as long as there is nothing to say: that
         version can be installed again until then, and must not be afterwards.
         """
-        members = codec.encode(stored)
-        if self._newer is not None:
-            kept = codec.kept(Stored, self._newer, members)
-            self._newer = members = kept
+        members = self._file.members(stored)
         if not stored.foreign:
             members = {name: each for name, each in members.items() if name != "foreign"}
         return json.dumps(members, separators=(",", ":")).encode()
