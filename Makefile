@@ -34,12 +34,14 @@ ifneq ($(UNKNOWN),)
 $(error there is no task $(UNKNOWN); an area of the lab is named so: make lab AREA=$(UNKNOWN))
 endif
 # The soak: for how long, which faults, from which round on, how many rounds (0: until the time is
-# over), who grants the right (paths, operator or witness), and a file for its figures.
+# over), who grants the right (paths, operator or witness), what runs beside orders (bank or
+# postgresql), and a file for its figures.
 MINUTES ?= 60
 SEED ?= 1
 FIRST ?= 1
 ROUNDS ?= 0
 ARBITRATION ?= paths
+APPLICATION ?= bank
 JSON ?=
 # The version of the package; the default is the one in src/hapair/__init__.py.
 VERSION ?=
@@ -127,7 +129,8 @@ lab: area formed ## all scenarios on guests, or one area's: make lab AREA=networ
 .PHONY: soak
 soak: images ## random faults on guests while clients write: make soak MINUTES=60 SEED=1 GUESTS=uml
 	@$(PYTHON) -m hapair_lab.soak --minutes $(MINUTES) --seed $(SEED) --first $(FIRST) \
-		--rounds $(ROUNDS) --arbitration $(ARBITRATION) $(if $(JSON),--json $(JSON))
+		--rounds $(ROUNDS) --arbitration $(ARBITRATION) --application $(APPLICATION) \
+		$(if $(JSON),--json $(JSON))
 
 .PHONY: test
 test: ready-lab deb ## what continuous integration runs: all but the long scenarios of make lab, in half an hour

@@ -17,8 +17,8 @@ from hapair_lab.recipe import PAYLOAD
 
 SERVER_PATH: Final = "/usr/local/lib/hapair-lab/server.py"
 CLIENT_PATH: Final = "/usr/local/lib/hapair-lab/client.py"
-CLIENT_LOG: Final = "/var/tmp/hapair-lab-client.log"  # noqa: S108 - a path in a guest of ours.
-CLIENT_UNIT: Final = "lab-client"
+CLIENT: Final = "lab-client"  # The unit, and the name of its log.
+CLIENT_LOG: Final = "/var/tmp/{unit}.log"  # noqa: S108 - a path in a guest of ours.
 PORT: Final = 7000
 POLL_S: Final = 0.2
 
@@ -110,9 +110,19 @@ class NeverStoppingClient:
     """The client on ``outside``."""
 
     def __init__(
-        self, machine: Machine, address: str, port: int = PORT, speaks: str = "lines"
+        self,
+        machine: Machine,
+        address: str,
+        port: int = PORT,
+        speaks: str = "lines",
+        unit: str = CLIENT,
     ) -> None:
-        """``speaks`` names one of the programs that ``client.py`` can write to."""
+        """``speaks`` names one of the programs that ``client.py`` can write to.
+
+        Of several on one machine each has a ``unit`` of its own.
+        """
+        self.log = CLIENT_LOG.format(unit=unit)
+        self._unit = unit
         self._machine = machine
         self._address = address
         self._port = port
@@ -124,8 +134,8 @@ class NeverStoppingClient:
         self._machine.put(CLIENT_PATH, (PAYLOAD / "client.py").read_bytes(), mode=0o755)
         self._machine.check(
             [
-                *("systemd-run", f"--unit={CLIENT_UNIT}", "--collect", "--"),
-                *("python3", "-I", "-S", CLIENT_PATH, "--log", CLIENT_LOG),
+                *("systemd-run", f"--unit={self._unit}", "--collect", "--"),
+                *("python3", "-I", "-S", CLIENT_PATH, "--log", self.log),
                 *("--address", self._address, "--port", str(self._port)),
                 *("--speaks", self._speaks, "--pause-s", str(pause_s)),
             ]
@@ -143,14 +153,14 @@ class NeverStoppingClient:
 
     def answers(self) -> int:
         """Return how many lines have been acknowledged so far."""
-        finished = self._machine.run(["grep", "-c", "^ok", CLIENT_LOG])
+        finished = self._machine.run(["grep", "-c", "^ok", self.log])
         return int(finished.stdout.strip() or 0)
 
     def record_so_far(self) -> Record:
         """Return what it has noted up to now; it goes on asking."""
-        return parse_record(self._machine.get(CLIENT_LOG).decode())
+        return parse_record(self._machine.get(self.log).decode())
 
     def stop(self) -> Record:
         """End it and return what it noted."""
-        self._machine.check(["systemctl", "stop", CLIENT_UNIT])
-        return parse_record(self._machine.get(CLIENT_LOG).decode())
+        self._machine.check(["systemctl", "stop", self._unit])
+        return parse_record(self._machine.get(self.log).decode())

@@ -22,9 +22,28 @@ from hapair_lab.progress import step
 from hapair_lab.snapshots import OS_BOOTED, Step
 from hapair_lab.tools import locked, run_tool
 
-PACKAGES: Final = ("apache2", "mariadb-server")
+PACKAGES: Final = (
+    "apache2",
+    "dovecot-imapd",
+    "dovecot-lmtpd",
+    "mariadb-server",
+    "postfix",
+    "samba",
+    "smbclient",
+)
 # Until a scenario wants them.
-MASKED_UNITS: Final = ("apache2.service", "apache-htcacheclean.service", "mariadb.service")
+MASKED_UNITS: Final = (
+    "apache2.service",
+    "apache-htcacheclean.service",
+    "dovecot.service",
+    "dovecot.socket",
+    "mariadb.service",
+    "nmbd.service",
+    "postfix.service",
+    "postfix-resolvconf.path",
+    "samba-ad-dc.service",
+    "smbd.service",
+)
 KNOWN_AS_INSTALLED: Final = "./var/lib/dpkg/status"
 # Nothing is started while it is installed: what is not masked yet would be.
 NO_START: Final = "/usr/sbin/policy-rc.d"

@@ -27,3 +27,16 @@ def test_a_round_of_the_soak_survives_a_reset_and_a_cut_at_once(
     assert figures["two_writable_sides"] == figures["copies_that_differ"] == []
     assert figures["copies_compared"] == ["orders", "bank"]
     assert min(figures["acknowledged"].values()) > 0
+
+
+@pytest.mark.long
+@pytest.mark.lab(seconds=60)
+def test_a_round_beside_postgresql_finds_every_committed_row(tmp_path: Path) -> None:
+    """FAIL: the soak cannot play it, or a row that was acknowledged is missing."""
+    written = tmp_path / "figures.json"
+    options = ["--seed", "4", "--rounds", "1", "--application", "postgresql"]
+    assert main([*options, "--json", str(written)]) == 0
+    figures = json.loads(written.read_text())
+    assert figures["acknowledged_lost"] == 0
+    assert figures["copies_compared"] == ["orders", "postgresql"]
+    assert figures["acknowledged"]["postgresql"] > 0

@@ -114,7 +114,15 @@ class Play:
         """Let the main process and its children stand still."""
         node = self.runs_on()
         pid = self.application.main_process(node)
-        node.check(f"kill -STOP {pid}; pkill -STOP -P {pid}; true")
+        node.check(f"kill -STOP {pid}; pkill -STOP -P {pid}; {self.application.hang_is_felt}")
+
+    def move(self) -> None:
+        """Move it to the other node, as planned."""
+        node = self.runs_on()
+        self.application.across(
+            self.lab,
+            lambda: node.check(f"clmoveapp {self.application.name}", timeout_s=cluster.COMMAND_S),
+        )
 
     def fills_up(self) -> None:
         """Row 20: let its file system be full for a while; it has to stay where it is."""
@@ -164,10 +172,12 @@ def short_story(lab: Lab, application: RealApplication) -> Play:
 
 
 def long_story(lab: Lab, application: RealApplication) -> Play:
-    """Play all: crash, hang, a full disk, more crashes than are mended here, a loss of power."""
+    """Play all: crash, hang, planned moves, a full disk, too many crashes, a loss of power."""
     play = Play.begin(lab, application)
     play.befalls("kill -9", play.kill, back_on=lab.node1)
     play.befalls("hang", play.hang, back_on=lab.node1)
+    for node in (lab.node2, lab.node1):
+        play.befalls("planned move", play.move, back_on=node)
     if application.ends_when_full:
         lab.node1.check(f"clrunapp {application.name} --clear")  # What befell it so far.
     else:

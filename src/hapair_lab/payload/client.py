@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
+import fcntl
 import os
 import signal
 import socket
@@ -26,6 +28,8 @@ from typing import TextIO
 
 ANSWER_MAX_BYTES = 256
 PASSWORD = "lab"  # noqa: S105 - of the lab's guests, which nobody else reaches.
+NFS_FOLDER = "/mnt"
+SAMBA_FILE = "/etc/hostname"  # Its name stands in no answer that matters.
 
 
 class Stopped(BaseException):
@@ -103,6 +107,72 @@ class Http(Client):
         return answer.startswith(b"HTTP/1.1 200 ")
 
 
+class Mail(Client):
+    """A mail server: each number is a mail."""
+
+    sends_again = False
+
+    def connect(self) -> socket.socket:
+        """Return a new connection that was greeted."""
+        made = super().connect()
+        made.settimeout(self._answer_s)
+        self._is_told(made, b"220")
+        made.sendall(b"EHLO outside\r\n")
+        self._is_told(made, b"250")
+        return made
+
+    def write(self, connection: socket.socket, number: int) -> bool:
+        """Send a mail; it is accepted when it is on the disk."""
+        for line, code in (
+            ("MAIL FROM:<outside@example.net>", b"250"),
+            ("RCPT TO:<ledger@example.org>", b"250"),
+            ("DATA", b"354"),
+            (f"Subject: {number}\r\n\r\n.", b"250"),
+        ):
+            connection.sendall(f"{line}\r\n".encode())
+            if not self._is_told(connection, code):
+                return False
+        return True
+
+    @staticmethod
+    def _is_told(connection: socket.socket, code: bytes) -> bool:
+        """Read an answer; all its lines but the last one have a "-" behind the code."""
+        answer = b""
+        while not answer.endswith(b"\n") or answer.splitlines()[-1][3:4] == b"-":
+            more = connection.recv(ANSWER_MAX_BYTES)
+            if not more:
+                return False
+            answer += more
+        return answer.startswith(code)
+
+
+class Nfs(Client):
+    """A file on a mounted NFS server, opened and locked once: what is down only makes it wait."""
+
+    sends_again = False
+    _file: TextIO | None = None
+
+    def try_once(self, number: int) -> bool:
+        """Append to the file; only a full file system is an error, any other ends the client."""
+        if self._file is None:
+            self._file = self._open()
+        try:
+            print(f"<{number}>", file=self._file, flush=True)
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            return False
+        return True
+
+    def _open(self) -> TextIO:
+        host, _ = self._address
+        subprocess.run(["mount", "-t", "nfs4", f"{host}:/", NFS_FOLDER], check=True)
+        opened = Path(NFS_FOLDER, "ledger.txt").open("a")  # noqa: SIM115 - to the end.
+        fcntl.lockf(opened, fcntl.LOCK_EX)
+        return opened
+
+
 class Redis(Client):
     """A list of numbers in Redis."""
 
@@ -128,6 +198,7 @@ class Database(Client):
     sends_again = False
     argv = ""
     password = ""  # The variable that it is in.
+    stderr = subprocess.DEVNULL
     _program: subprocess.Popen[bytes] | None = None
 
     def connect(self) -> socket.socket:
@@ -140,7 +211,7 @@ class Database(Client):
                 env={**os.environ, self.password: PASSWORD},
                 stdin=its.fileno(),
                 stdout=its.fileno(),
-                stderr=subprocess.DEVNULL,
+                stderr=self.stderr,
             )
         return ours
 
@@ -165,6 +236,25 @@ class Mariadb(Database):
     password = "MYSQL_PWD"  # noqa: S105
 
 
+class Samba(Database):
+    """A share by ``smbclient``: each number is a file."""
+
+    argv = "smbclient //{host}/files -p {port} -U ledger"
+    password = "PASSWD"  # noqa: S105
+    stderr = subprocess.STDOUT
+
+    def write(self, connection: socket.socket, number: int) -> bool:
+        """Copy a file to the share; its rate is told when it is closed there."""
+        connection.sendall(f"put {SAMBA_FILE} {number}\n".encode())
+        answer = b""
+        while b"(average " not in answer or not answer.endswith(b"\n"):
+            more = connection.recv(ANSWER_MAX_BYTES)
+            answer += more
+            if not more or b"NT_STATUS_" in answer:
+                return False
+        return True
+
+
 class Postgresql(Database):
     """PostgreSQL by ``psql``."""
 
@@ -175,10 +265,13 @@ class Postgresql(Database):
 SPEAKS: dict[str, type[Client]] = {
     "http": Http,
     "lines": Client,
+    "mail": Mail,
     "mariadb": Mariadb,
+    "nfs": Nfs,
     "once": Once,
     "postgresql": Postgresql,
     "redis": Redis,
+    "samba": Samba,
 }
 
 

@@ -16,7 +16,6 @@ from hapair_lab import evidence, snapshots
 from hapair_lab.cluster import LINES_FILE, ClusterPlan
 from hapair_lab.errors import LabError
 from hapair_lab.lab import Lab
-from hapair_lab.ledger import CLIENT_LOG
 from hapair_lab.progress import say
 from hapair_lab.rules import BrokenRuleError
 from hapair_lab.soak.compare import copies_that_differ
@@ -24,15 +23,15 @@ from hapair_lab.soak.figures import Figures, RoundResult
 from hapair_lab.soak.play import Round
 from hapair_lab.soak.promise import REFUSED
 from hapair_lab.soak.schedule import RoundPlan, plan_round
-from hapair_lab.soak.stage import APPLICATIONS, BANK_FOLDER, soak_step
+from hapair_lab.soak.stage import BANK, BANK_FOLDER, ORDERS, soak_step
 from hapair_lab.soak.watch import Watcher
-from hapair_lab.soak.writers import TELLER_LOG, BankWriter, LineWriter, Writer
+from hapair_lab.soak.writers import BESIDE, TELLER_LOG, LineWriter, Writer
 
 EVIDENCE: Final = Path("build") / "soak"
 FAILED: Final = 1
 MINUTE_S: Final = 60.0
 # What was promised and what is there; a node that does not serve has none of it.
-LOGS: Final = (CLIENT_LOG, TELLER_LOG)
+LOGS: Final = (str(Path(TELLER_LOG).parent),)
 DATA: Final = (LINES_FILE, BANK_FOLDER)
 ARCHIVE: Final = "/run/hapair-lab-soak.tgz"
 SUM_NOTE: Final = "interrupted: the summary is that of the rounds so far"
@@ -53,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
         default=ArbitrationKind.PATHS.value,
         help="who grants the right to act alone (default: paths)",
     )
+    made.add_argument(
+        "--application",
+        choices=list(BESIDE),
+        default=BANK,
+        help="what runs beside orders (default: bank)",
+    )
     made.add_argument("--first", type=int, default=1, metavar="ROUND", help="begin with this round")
     made.add_argument("--rounds", type=int, default=0, help="how many rounds; 0: until the time")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
@@ -71,21 +76,23 @@ class Soak:
 
     def run(self) -> None:
         """Form the cluster, let the clients begin, and play."""
-        step = soak_step(ClusterPlan(arbitration=self.arbitration.value))
+        beside = self.options.application
+        applications = (ORDERS, beside)
+        step = soak_step(ClusterPlan(arbitration=self.arbitration.value), beside)
         with snapshots.lab_from(step) as lab:
             watcher = Watcher(
                 lab.nodes,
-                APPLICATIONS,
+                applications,
                 found=lambda text: say(f"two writable sides: {text}"),
             )
-            writers: tuple[Writer, ...] = (LineWriter(lab.outside), BankWriter(lab.outside))
+            writers: tuple[Writer, ...] = (LineWriter(lab.outside), BESIDE[beside](lab.outside))
             watcher.start()
             self._begun_s = time.monotonic()
             try:
                 self._play_rounds(lab, watcher, writers)
                 if self.figures.ok:
-                    self.figures.compared = APPLICATIONS
-                    self.figures.differ = copies_that_differ(lab)
+                    self.figures.compared = applications
+                    self.figures.differ = copies_that_differ(lab, applications)
             finally:
                 watcher.stop()
                 self.figures.took_s = time.monotonic() - self._begun_s
@@ -145,7 +152,7 @@ class Soak:
         options = self.options
         return (
             f"make soak SEED={options.seed} ARBITRATION={options.arbitration}"
-            f" FIRST={number} ROUNDS=1"
+            f" APPLICATION={options.application} FIRST={number} ROUNDS=1"
         )
 
     def _keep(self, lab: Lab, result: RoundResult) -> None:

@@ -29,6 +29,11 @@ READ_BYTES: Final = 65536
 DRBD: Final = "/proc/drbd"
 MOUNTS: Final = "/proc/mounts"
 PROGRAMS: Final = "/sys/fs/cgroup/hapair.slice/hapair-apps.service/{}/cgroup.procs"
+# A unit has its own group.
+UNITS: Final = {
+    "postgresql": "/sys/fs/cgroup/system.slice/system-postgresql.slice/"
+    "postgresql@15-main.service/cgroup.procs"
+}
 ALONE: Final = ("StandAlone", "WFConnection", "Unconnected", "NetworkFailure", "Disconnecting")
 DEVICE: Final = re.compile(
     # The letter of the protocol is missing while the connection is StandAlone.
@@ -36,6 +41,11 @@ DEVICE: Final = re.compile(
     r"+(?:[ABC] +)?(?P<flags>\S+)",
     re.MULTILINE,
 )
+
+
+def programs_of(application: str) -> str:
+    """Return the file with the numbers of the processes of an application."""
+    return UNITS.get(application, PROGRAMS.format(application))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +89,7 @@ def read_seen(
                 holds.add(folder.rpartition("/")[2])
             else:
                 mounted.append(folder)
-    running = (name for name in applications if texts.get(PROGRAMS.format(name), "").strip())
+    running = (name for name in applications if texts.get(programs_of(name), "").strip())
     return NodeSeen(
         node=node,
         primary=tuple(name for name in primary if name not in held),
@@ -216,7 +226,7 @@ class Watcher:
                         self._found(str(error))
 
     def _ask(self, node: Machine) -> Sample | None:
-        paths = (DRBD, MOUNTS, *(PROGRAMS.format(name) for name in self._applications))
+        paths = (DRBD, MOUNTS, *map(programs_of, self._applications))
         asked_s = time.monotonic()
         try:
             channel = node.channel()

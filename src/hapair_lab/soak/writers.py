@@ -1,7 +1,8 @@
 """The clients that never stop through the soak, and what they were promised.
 
 One writes numbered lines (``ledger``), the other one commits to a bank that writes as PostgreSQL
-does (``payload/bank.py``). Their logs are followed, not read anew each time.
+does (``payload/bank.py``), or to PostgreSQL itself. Their logs are followed, not read anew each
+time.
 """
 
 from __future__ import annotations
@@ -9,21 +10,31 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from hapair_lab import cluster
+from hapair_lab.applications import postgresql
 from hapair_lab.errors import LabError
-from hapair_lab.ledger import CLIENT_LOG, NeverStoppingClient
+from hapair_lab.ledger import NeverStoppingClient
 from hapair_lab.machine import Machine
 from hapair_lab.recipe import PAYLOAD
 from hapair_lab.rules import longest_gap_s, nothing_lost
-from hapair_lab.soak.stage import BANK_ADDRESS, BANK_FOLDER, BANK_PATH, BANK_PORT
+from hapair_lab.soak.stage import (
+    BANK,
+    BANK_ADDRESS,
+    BANK_FOLDER,
+    BANK_PATH,
+    BANK_PORT,
+    ORDERS,
+    REAL,
+)
 
 TELLER_PATH: Final = "/usr/local/lib/hapair-lab/teller.py"
 TELLER_LOG: Final = "/var/tmp/hapair-lab-tellers.log"  # noqa: S108 - a path in a guest of ours.
 TELLER_UNIT: Final = "lab-tellers"
+CLIENT: Final = "client"  # The only writer of an application but the bank.
 LINE_PAUSE_S: Final = 0.1
 FIRST_COMMIT_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.3
@@ -34,7 +45,8 @@ VERIFY_TIMEOUT_S: Final = 60.0
 class Acknowledged:
     """What one client was promised, and when (its monotonic clock)."""
 
-    last: dict[str, int] = field(default_factory=dict)  # The last number of each writer.
+    numbers: set[int] = field(default_factory=set)  # Of the client.
+    last: dict[str, int] = field(default_factory=dict)  # The last number of each teller.
     at_s: list[float] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)  # What the application itself said to be lost.
 
@@ -42,7 +54,7 @@ class Acknowledged:
         """Take in a line of the log of ``client.py`` or ``teller.py``."""
         match line.split():
             case ["ok", number, at_s]:
-                self.last["lines"] = int(number)
+                self.numbers.add(int(number))
                 self.at_s.append(float(at_s))
             case ["ok", teller, number, at_s]:
                 self.last[teller] = int(number)
@@ -58,6 +70,11 @@ class Acknowledged:
     def count(self) -> int:
         """How many writes were acknowledged."""
         return len(self.at_s)
+
+    def promised(self) -> dict[str, Collection[int]]:
+        """Return the numbers that were acknowledged, of each writer."""
+        tellers = {name: range(1, last + 1) for name, last in self.last.items()}
+        return {**tellers, CLIENT: self.numbers}
 
     def longest_gap_s(self, since: int) -> float:
         """Return the longest time between two acknowledgements from the ``since``-th on."""
@@ -102,16 +119,13 @@ class Writer(ABC):
         Raises:
             BrokenRuleError: an acknowledged write is not there.
         """
-        promised = dict(self.look().last)
+        promised = self.look().promised()
         present = self.present(node)
         self.lost = len(self.acknowledged.lost) + sum(
-            len(set(range(1, last + 1)) - present.get(writer, set()))
-            for writer, last in promised.items()
+            len(set(numbers) - present.get(writer, set())) for writer, numbers in promised.items()
         )
-        for writer, last in promised.items():
-            nothing_lost(
-                range(1, last + 1), present.get(writer, set()), f"{self.application} {node.name}"
-            )
+        for writer, numbers in promised.items():
+            nothing_lost(numbers, present.get(writer, set()), f"{self.application} {node.name}")
         nothing_lost(self.acknowledged.lost, (), f"{self.application}, as it says itself")
 
     @abstractmethod
@@ -123,19 +137,32 @@ class LineWriter(Writer):
     """Numbered lines, each flushed by itself."""
 
     def __init__(self, outside: Machine) -> None:
-        super().__init__("orders", outside, CLIENT_LOG)
-        NeverStoppingClient(outside, cluster.SERVICE_ADDRESS).start(pause_s=LINE_PAUSE_S)
+        client = NeverStoppingClient(outside, cluster.SERVICE_ADDRESS)
+        super().__init__(ORDERS, outside, client.log)
+        client.start(pause_s=LINE_PAUSE_S)
 
     def present(self, node: Machine) -> dict[str, set[int]]:
         lines = node.get(cluster.LINES_FILE).splitlines()
-        return {"lines": {int(line.split()[0]) for line in lines if line}}
+        return {CLIENT: {int(line.split()[0]) for line in lines if line}}
+
+
+class RowWriter(Writer):
+    """Rows in a table of PostgreSQL, each a transaction."""
+
+    def __init__(self, outside: Machine) -> None:
+        client = NeverStoppingClient(outside, REAL.address, REAL.port, REAL.speaks, "lab-rows")
+        super().__init__(REAL.name, outside, client.log)
+        client.start(pause_s=LINE_PAUSE_S)
+
+    def present(self, node: Machine) -> dict[str, set[int]]:
+        return {CLIENT: set(postgresql.numbers(node))}
 
 
 class BankWriter(Writer):
     """Commits in groups into a write-ahead log."""
 
     def __init__(self, outside: Machine) -> None:
-        super().__init__("bank", outside, TELLER_LOG)
+        super().__init__(BANK, outside, TELLER_LOG)
         outside.note(f"{outside.name}: the tellers begin to ask {BANK_ADDRESS}")
         outside.put(TELLER_PATH, (PAYLOAD / "teller.py").read_bytes(), mode=0o755)
         outside.put(TELLER_LOG, b"")
@@ -158,3 +185,6 @@ class BankWriter(Writer):
         )
         tellers = json.loads(text)["tellers"]
         return {str(name): set(range(1, int(last) + 1)) for name, last in tellers.items()}
+
+
+BESIDE: Final[dict[str, Callable[[Machine], Writer]]] = {BANK: BankWriter, REAL.name: RowWriter}

@@ -216,6 +216,37 @@ def test_only_to_the_own_server_a_line_is_sent_again(speaks: str, tried: list[in
     assert [int(line.split()[1]) for line in log.getvalue().splitlines()] == tried[:1] + tried[2:]
 
 
+@pytest.mark.parametrize(
+    ("speaks", "answers", "is_acknowledged"),
+    [
+        ("mail", ("250 2.1.0 Ok\n", "250 2.1.5 Ok\n", "354 End\n", "250 2.0.0 Ok: queued\n"), True),
+        ("mail", ("250-more\n250 2.1.0 Ok\n", "250 Ok\n", "354 End\n", "250 Ok\n"), True),
+        ("mail", ("452 4.3.1 Insufficient system storage\n",), False),
+        ("mail", ("250 Ok\n", "250 Ok\n", "354 End\n", "451 4.3.0 Error: queue file\n"), False),
+        ("mail", ("250 Ok\n", "250 Ok\n", "354 End\n", ""), False),
+        ("samba", ('Try "help"\nputting file a as \\7 (0.1 kb/s) (average 0.1 kb/s)\n',), True),
+        ("samba", ("putting file a as \\7 NT_STATUS_DISK_FULL closing remote file \\7\n",), False),
+        ("samba", ("putting file a as \\7 ",), False),
+    ],
+)
+def test_only_what_says_that_it_is_stored_is_an_acknowledgement(
+    speaks: str, answers: tuple[str, ...], *, is_acknowledged: bool
+) -> None:
+    ours, its = socket.socketpair()
+
+    def answer() -> None:
+        for said in answers:
+            its.recv(1000)
+            its.sendall(said.encode())
+        its.shutdown(socket.SHUT_WR)
+
+    server = threading.Thread(target=answer)
+    server.start()
+    with ours, its:
+        assert SPEAKS[speaks](("", 0), 1.0, 1.0).write(ours, 7) is is_acknowledged
+        server.join()
+
+
 @pytest.fixture
 def line() -> Iterator[socket.socket]:
     """A line to an agent, without a channel."""

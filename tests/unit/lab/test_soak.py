@@ -13,8 +13,17 @@ from hapair_lab.soak.menu import MENU
 from hapair_lab.soak.play import moments_of
 from hapair_lab.soak.promise import REFUSED, refusal
 from hapair_lab.soak.schedule import RoundPlan, deck, plan_round
-from hapair_lab.soak.watch import DRBD, MOUNTS, PROGRAMS, History, Sample, read_seen
+from hapair_lab.soak.watch import (
+    DRBD,
+    MOUNTS,
+    PROGRAMS,
+    History,
+    Sample,
+    programs_of,
+    read_seen,
+)
 from hapair_lab.soak.words import OF_THE_WITNESS, Fault, Kind, Role
+from hapair_lab.soak.writers import CLIENT, Acknowledged
 
 PATHS: Final = ArbitrationKind.PATHS
 WITNESS: Final = ArbitrationKind.WITNESS
@@ -104,6 +113,23 @@ def texts(
 def test_the_files_of_a_kernel_say_who_can_write() -> None:
     seen = read_seen("node1", texts(), ("orders", "bank"), held_by_kernel=False)
     assert seen == NodeSeen("node1", ("drbd0",), ("/srv/orders",), ("orders",))
+
+
+def test_a_unit_runs_where_its_own_group_has_processes() -> None:
+    assert programs_of("orders") == PROGRAMS.format("orders")
+    asked = texts() | {programs_of("postgresql"): "4711\n"}
+    seen = read_seen("node1", asked, ("orders", "postgresql"), held_by_kernel=False)
+    assert seen.programs == ("orders", "postgresql")
+
+
+def test_a_client_is_promised_what_was_acknowledged_and_nothing_between() -> None:
+    rows = Acknowledged()
+    for line in ("begun 1.0 2.0", "ok 1 1.5", "ok 4 1.9"):
+        rows.take(line)
+    assert rows.promised() == {CLIENT: {1, 4}}
+    tellers = Acknowledged()
+    tellers.take("ok 7 3 1.5")
+    assert tellers.promised() == {"7": range(1, 4), CLIENT: set()}
 
 
 @pytest.mark.parametrize(
