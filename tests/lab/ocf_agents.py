@@ -90,9 +90,11 @@ AGENTS: Final[dict[str, Tried]] = {
             "monitor_response": ADDRESS,
         },
         data=(
-            f"mkdir {DATA}/named && printf 'options {{ recursion no; }};\\n"
-            f'zone "shop.example" {{ type master; file "{DATA}/named/zone"; }};\\n\''
-            f" >{DATA}/named/named.conf && printf '$TTL 60\\n@ SOA ns root 1 60 60 60 60\\n"
+            f"mkdir {DATA}/named && printf '"
+            'options { directory "/var/cache/bind"; recursion no; };\\n'
+            f'zone "shop.example" {{ type master; file "{DATA}/named/zone"; }};\\n'
+            f"' >{DATA}/named/named.conf && printf '"
+            "$TTL 60\\n@ SOA ns root 1 60 60 60 60\\n"
             f"@ NS ns\\nns A {ADDRESS}\\nwww A {ADDRESS}\\n' >{DATA}/named/zone"
         ),
         answers=f"host -t A www.shop.example 127.0.0.1 | grep -q 'has address {ADDRESS}'",
@@ -101,7 +103,9 @@ AGENTS: Final[dict[str, Tried]] = {
     "nginx": Tried(
         parameters={"httpd": "/usr/sbin/nginx", "configfile": f"{DATA}/nginx.conf"},
         data=(
-            "printf 'pid /run/nginx-shop.pid;\\nevents {}\\nhttp {\\nserver {\\nlisten 8002;\\n"
+            # Debian's nginx has it keep the agent's pipe where nothing is said of its errors.
+            "printf 'pid /run/nginx-shop.pid;\\nerror_log /var/log/nginx/error.log;\\n"
+            "events {}\\nhttp {\\nserver {\\nlisten 8002;\\n"
             f"root {DATA}/nginx;\\n}}\\n}}\\n' >{DATA}/nginx.conf &&"
             f" mkdir {DATA}/nginx && echo precious >{DATA}/nginx/page"
         ),
