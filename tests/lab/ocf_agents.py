@@ -24,7 +24,7 @@ class Tried:
     parameters: dict[str, str] = field(default_factory=dict)
     settings: str = "true"
     data: str = "true"
-    processes: str = ""  # The name of its main process, for pgrep and pkill.
+    processes: str = ""  # The name of its main process, for pidof and pkill.
     fails: str = ""  # Empty: the oldest of its processes is killed.
     leftover: str = ""  # A file with which the agent starts no more where it failed, so it moves.
 

@@ -77,7 +77,8 @@ def probe(node: Machine, kind: str) -> str:
 def runs_on(lab: Lab, kind: str, where: Machine | None) -> None:
     """See that it serves on this node alone, and that a stop reaches all of its processes."""
     tried = AGENTS[kind]
-    each = f"$(pgrep -x '{tried.processes or '-'}')"
+    # Not by pgrep: the agents themselves are scripts, and some have the name of what they start.
+    each = f"$(pidof {tried.processes or '-'})"
     strays = f"for pid in {each}; do grep -L {GROUP} /proc/$pid/cgroup; done; true"
     for node in lab.nodes:
         assert probe(node, kind) == str(node is where), (kind, node.name)
