@@ -23,6 +23,7 @@ ONE_LAB_A_FILE: Final = (
     "tests/lab/test_drbd_model.py",
     "tests/lab/test_faults.py",
     "tests/lab/test_lab_itself.py",
+    "tests/lab/test_ocf_agents.py",
 )
 
 

@@ -3,6 +3,7 @@
 A test that fails leaves consoles, journals, DRBD's states and the timeline in one folder.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -120,22 +121,36 @@ def shared_labs() -> Iterator[list[Lab]]:
         lab.close()
 
 
-@pytest.fixture
-def shared_lab(request: pytest.FixtureRequest, shared_labs: list[Lab]) -> Iterator[Lab]:
-    """Three booted guests, for tests that leave them as they found them (power may be off).
+def shared(
+    request: pytest.FixtureRequest,
+    labs: list[Lab],
+    step: snapshots.Step,
+    prepare: Callable[[Lab], None] = lambda _: None,
+) -> Iterator[Lab]:
+    """Yield the lab in ``labs``, made from a link and prepared when none is there.
 
-    After a test that failed, the next one gets others.
+    After a test that failed, the next one gets another.
     """
-    if not shared_labs:
-        shared_labs.append(lab_for(request, snapshots.OS_BOOTED))
-    lab = shared_labs[0]
+    if not labs:
+        with contextlib.ExitStack() as unless_prepared:
+            made = unless_prepared.enter_context(lab_for(request, step))
+            prepare(made)
+            unless_prepared.pop_all()
+        labs.append(made)
+    lab = labs[0]
     for machine in lab.machines:
         if not machine.is_on():
             machine.power_on()
     yield lab
     if _keep_evidence(request.node, lab):
-        shared_labs.clear()
+        labs.clear()
         lab.close()
+
+
+@pytest.fixture
+def shared_lab(request: pytest.FixtureRequest, shared_labs: list[Lab]) -> Iterator[Lab]:
+    """Three booted guests, for tests that leave them as they found them (power may be off)."""
+    yield from shared(request, shared_labs, snapshots.OS_BOOTED)
 
 
 @pytest.fixture

@@ -48,58 +48,91 @@ KNOWN_AS_INSTALLED: Final = "./var/lib/dpkg/status"
 # Nothing is started while it is installed: what is not masked yet would be.
 NO_START: Final = "/usr/sbin/policy-rc.d"
 UNPACKED: Final = f"{FOLDER_IN_GUEST}/more"
-INSTALL_ALL: Final = (
-    f"mkdir {UNPACKED} && tar -C {UNPACKED} -xf {UNPACKED}.tar && "
-    f"printf '#!/bin/sh\\nexit 101\\n' >{NO_START} && chmod 755 {NO_START} && "
-    f"{INSTALL.format(path=f'{UNPACKED}/*.deb')} && "
-    f"systemctl -q mask {' '.join(MASKED_UNITS)} && rm -r {NO_START} {UNPACKED} {UNPACKED}.tar"
+# What the tried OCF agents start, besides. Not every name is a unit of each of Debian's releases.
+AGENT_PACKAGES: Final = (
+    "bind9",
+    "bind9-host",
+    "nginx-light",
+    "postfix",
+    "resource-agents",
+    "rsync",
+    "wget",
+)
+AGENT_UNITS: Final = (
+    "logd.service",
+    "named.service",
+    "nginx.service",
+    "postfix.service",
+    "postfix-resolvconf.path",
+    "rsync.service",
 )
 
 
-def archives(release: str = recipe.DEFAULT_RELEASE) -> Path:
+def command(masked: tuple[str, ...]) -> str:
+    """Return what installs the packages of the archive in a guest, and masks these units."""
+    return (
+        f"mkdir {UNPACKED} && tar -C {UNPACKED} -xf {UNPACKED}.tar && "
+        f"printf '#!/bin/sh\\nexit 101\\n' >{NO_START} && chmod 755 {NO_START} && "
+        f"{INSTALL.format(path=f'{UNPACKED}/*.deb')} && "
+        f"systemctl -q mask {' '.join(masked)} && rm -r {NO_START} {UNPACKED} {UNPACKED}.tar"
+    )
+
+
+def archives(release: str = recipe.DEFAULT_RELEASE, packages: tuple[str, ...] = PACKAGES) -> Path:
     """Return a tar of the packages that the image lacks, fetched if it is not in the cache."""
     base = packages_tar(release)
-    digest = hashlib.sha256(repr((PACKAGES, base.name)).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(repr((packages, base.name)).encode()).hexdigest()[:12]
     target = cache_folder() / f"packages-{release}-more-{digest}.tar"
     with locked(f"packages-{release}-more"):
         if not target.exists():
             work = Path(tempfile.mkdtemp(prefix="build-packages-", dir=cache_folder()))
             try:
-                _fetch(release, base, work, work / target.name)
+                _fetch(release, base, packages, work / target.name)
                 (work / target.name).rename(target)
             finally:
                 remove(work)
     return target
 
 
-def _fetch(release: str, base: Path, work: Path, target: Path) -> None:
+def _fetch(release: str, base: Path, packages: tuple[str, ...], target: Path) -> None:
     """Let apt find out what the image, whose packages are in ``base``, lacks."""
+    work = target.parent
     lines = package_sources.lines_for(release, tuple(package_sources.host_sources()))
     if not lines:
         raise LabError("this host's apt names no mirror of Debian")
-    with step(f"fetching {', '.join(PACKAGES)} and what they need"):
+    with step(f"fetching {', '.join(packages)} and what they need"):
         run_tool("tar", "-C", str(work), "-xf", str(base), KNOWN_AS_INSTALLED)
         apt = package_sources.apt_apart(work, lines)
         run_tool(*apt, "update")
         run_tool(
             *(*apt, "-o", f"Dir::State::status={work / KNOWN_AS_INSTALLED}"),
-            *("install", "-y", "--download-only", "--no-install-recommends", *PACKAGES),
+            *("install", "-y", "--download-only", "--no-install-recommends", *packages),
         )
         found = sorted(path.name for path in (work / "archives").glob("*.deb"))
         run_tool("tar", "-C", str(work / "archives"), "-cf", str(target), *found)
 
 
-def _install_on(machine: Machine, content: bytes) -> None:
-    machine.note(f"{machine.name}: installs {', '.join(PACKAGES)}")
-    machine.put(f"{UNPACKED}.tar", content)
-    machine.check(INSTALL_ALL, timeout_s=INSTALL_TIMEOUT_S)
+def booted_with(
+    name: str, parent: Step, packages: tuple[str, ...], masked: tuple[str, ...]
+) -> Step:
+    """Return the link of guests that have just booted with these packages, none of them started.
+
+    They are in all guests: clients of what they serve are on ``outside``.
+    """
+    install_all = command(masked)
+
+    def install(lab: Lab) -> None:
+        content = archives(packages=packages).read_bytes()
+
+        def install_on(machine: Machine) -> None:
+            machine.note(f"{machine.name}: installs {', '.join(packages)}")
+            machine.put(f"{UNPACKED}.tar", content)
+            machine.check(install_all, timeout_s=INSTALL_TIMEOUT_S)
+
+        in_parallel(install_on, lab.machines)
+
+    return Step(name, parent, (repr(packages), install_all), install)
 
 
-def install(lab: Lab) -> None:
-    """Install them in all guests: clients of what they serve are on ``outside``."""
-    content = archives().read_bytes()
-    in_parallel(lambda machine: _install_on(machine, content), lab.machines)
-
-
-# Guests that have just booted with these packages, none of which is started.
-MORE_BOOTED: Final = Step("more-booted", OS_BOOTED, (repr(PACKAGES), INSTALL_ALL), install)
+MORE_BOOTED: Final = booted_with("more-booted", OS_BOOTED, PACKAGES, MASKED_UNITS)
+AGENTS_BOOTED: Final = booted_with("agents-booted", MORE_BOOTED, AGENT_PACKAGES, AGENT_UNITS)

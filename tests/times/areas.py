@@ -64,6 +64,7 @@ AREAS: Final[Mapping[str, tuple[str, ...]]] = {
     "applications": (
         "tests/lab/test_applications.py",
         "tests/lab/test_monitors.py",
+        "tests/lab/test_ocf_agents.py",
         "tests/lab/test_real_applications.py",
         "tests/lab/test_second_holders.py",
     ),

@@ -52,6 +52,8 @@ def test_they_are_fetched_once_by_what_the_image_lacks(asked: list[tuple[str, ..
     count = len(asked)
     assert more_packages.archives("bookworm") == got
     assert len(asked) == count
+    assert more_packages.archives("bookworm", ("rsync",)) != got
+    assert asked[-2][-1] == "rsync"
     assert not list(got.parent.glob("build-*"))
 
 
@@ -65,7 +67,10 @@ def test_a_host_without_a_mirror_is_told(
 
 
 def test_no_image_has_them_and_none_is_started_by_a_boot() -> None:
-    assert not set(more_packages.PACKAGES) & set(recipe.PACKAGES)
+    further = (*more_packages.PACKAGES, *more_packages.AGENT_PACKAGES)
+    assert not set(further) & set(recipe.PACKAGES)
     assert set(more_packages.PACKAGES) == set(SERVICES)
     for service in filter(None, SERVICES.values()):
         assert f"{service}.service" in more_packages.MASKED_UNITS, "else a boot starts it"
+    for unit in more_packages.AGENT_UNITS:
+        assert f" {unit} " in more_packages.AGENTS_BOOTED.ingredients[1]
