@@ -53,7 +53,6 @@ AGENT_PACKAGES: Final = (
     "bind9",
     "bind9-host",
     "nginx-light",
-    "postfix",
     "resource-agents",
     "rsync",
     "wget",
