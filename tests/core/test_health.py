@@ -12,6 +12,7 @@ from hapair.core.applications.placement import view
 from hapair.core.explain import alarms, report, why
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Clear, Halt, Introduce, Run, Unwatched
+from hapair.core.words.turn import Turn
 from hapair.model.data import Role, VolumeFacts
 from hapair.model.monitor import NO_MONITORS, Finding, Monitors, Trouble
 from hapair.model.outcome import Refused, Unknown
@@ -361,6 +362,16 @@ def test_a_program_that_fails_on_a_full_file_system_is_restarted_but_not_moved()
 
 
 # --- What stops nothing ----------------------------------------------------------------------
+
+
+def test_the_record_of_what_the_peer_owns_is_the_peers_to_change() -> None:
+    bench = running()
+    bench.finds(EXITED)
+    theirs = replace(bench.record, owner=PEER, version=Version(5, 0))
+    bench.peer_says(records=(theirs,))
+    turn = Turn(bench.state)
+    failures.count_anew(turn, NAME)
+    assert turn.state.record(NAME) == theirs
 
 
 @pytest.mark.parametrize("outcome", [Refused("not running"), Unknown("ended with 5")])
