@@ -7,8 +7,17 @@ import pytest
 from hapair.core import node
 from hapair.core.applications.items import is_stopped
 from hapair.core.copies import doubts
-from hapair.core.words.effects import Do
-from hapair.core.words.events import DataChanged, Ended, Halt, Leave, Move
+from hapair.core.words.effects import Do, Look
+from hapair.core.words.events import (
+    Commanded,
+    DataChanged,
+    Ended,
+    Form,
+    Halt,
+    Leave,
+    Move,
+    Start,
+)
 from hapair.core.words.item import Is
 from hapair.core.words.stored import Stored
 from hapair.model.data import Connection, Disk, Role
@@ -210,3 +219,15 @@ def test_a_connection_that_a_new_daemon_finds_was_not_made_while_the_peer_was_si
     state, _ = node.begin(ME, "boot1", 1, bench.built, bench.state.stored, 100.0)
     state, _ = node.step(state, DataChanged(100.0, (facts(),)))
     assert not state.relinked
+
+
+def test_a_cold_start_compares_the_copies_also_where_looks_are_slow() -> None:
+    """Else a copy that misses writes, of which a full disk kept no note, is promoted."""
+    bench = Bench()
+    bench.running()
+    stored = replace(bench.state.stored, formed=False, joined_boot_id="boot1")
+    state, looks = node.begin(ME, "boot2", 9, built(), stored, 50.0)
+    assert [each for each in looks if isinstance(each, Look)], "they are not answered yet"
+    state, _ = node.step(state, Commanded(51.0, 1, Form(start=Start.BY_BOOT)))
+    assert state.standing is Standing.FORMING
+    assert state.fresh == (NAME,)

@@ -322,14 +322,18 @@ def _finish_leaving(turn: Turn) -> None:
 
 
 def _forget_fresh(turn: Turn) -> None:
-    """An application that ran once, here or there, is no longer placed as if all were new."""
+    """An application that ran once, here or there, is no longer placed as if all were new.
+
+    Nobody knows that of one that is still looked for: its looks may be slow at a boot.
+    """
     theirs = turn.state.peer.state
     said = theirs.applications if theirs is not None else ()
     runs_there = {a.application for a in said if a.phase in (Phase.STARTING, Phase.RUNNING)}
     fresh = tuple(
         name
         for name in turn.state.fresh
-        if items.is_stopped(turn.state, name) and name not in runs_there
+        if (items.is_stopped(turn.state, name) or items.is_unknown(turn.state, name))
+        and name not in runs_there
     )
     if fresh != turn.state.fresh:
         turn.change(fresh=fresh)

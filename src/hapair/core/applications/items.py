@@ -123,6 +123,11 @@ def has_mounts(state: NodeState, application: str) -> bool:
     return not any(s.upkeep.missing for _, s in at(state, application, Layer.MOUNTED))
 
 
+def is_unknown(state: NodeState, application: str) -> bool:
+    """Tell whether something of it is still to be looked at."""
+    return any(each.known is Is.UNKNOWN for each in state.items_of(application).values())
+
+
 def is_stopped(state: NodeState, application: str) -> bool:
     """Tell whether everything above the replication is known to be down.
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from hapair.core.applications import items
 from hapair.core.applications.goals import Goal
 from hapair.core.applications.placement import view
 from hapair.core.words.effects import Watch
-from hapair.core.words.item import Health, Is, Item
+from hapair.core.words.item import Health, Item
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import RunCount
 from hapair.core.words.turn import Turn
@@ -80,7 +81,7 @@ def settle(turn: Turn, reached: Mapping[str, Goal]) -> None:
             turn.change(watched=left)
     for built in turn.state.built.applications:
         name = built.application.name
-        if any(each.known is Is.UNKNOWN for each in turn.state.items_of(name).values()):
+        if items.is_unknown(turn.state, name):
             continue  # A run that a former daemon began may go on.
         wanted = reached[name] in WATCHED_WITH and _is_up(turn.state, built.application)
         if wanted and number(turn.state, name) == NOBODY:

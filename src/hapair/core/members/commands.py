@@ -24,7 +24,6 @@ from hapair.core.words.events import (
     Run,
     Want,
 )
-from hapair.core.words.item import Is
 from hapair.core.words.state import Held, NodeState, Pending
 from hapair.core.words.turn import Turn
 from hapair.model import timing
@@ -424,7 +423,7 @@ def _halted(state: NodeState, record: Record, name: str) -> tuple[bool, str] | N
 def phase(state: NodeState, application: Application) -> Phase:
     """Return what the application is doing on this node."""
     name = application.name
-    if any(item_state.known is Is.UNKNOWN for item_state in state.items_of(name).values()):
+    if items.is_unknown(state, name):
         return Phase.UNKNOWN
     if items.is_stopped(state, name):
         reached = goals.goal(state, application).answer
