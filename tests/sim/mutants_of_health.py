@@ -292,7 +292,7 @@ MUTANTS_OF_HEALTH: Final = (
         "what waits for the peer's disk counts",
         "R7",
         story=what_waits_for_the_peers_disk_is_not_sick,
-        values=((replication, "is_overdue", lambda *_: False),),
+        values=((replication, "overdue", lambda *_: ()),),
     ),
     Mutant(
         "the end of a program may be a write that waits",

@@ -333,8 +333,7 @@ def _frozen_by_hand(state: NodeState, application: str) -> list[Alarm]:
 
 def _overdue(state: NodeState, application: str) -> list[Alarm]:
     """Say whose writes wait for the peer's disk."""
-    facts = replication.volume_facts(state, application)
-    names = [each.resource for each in facts if each is not None and each.overdue]
+    names = replication.overdue(state, application)
     if not names:
         return []
     text = (

@@ -107,7 +107,7 @@ def fellows(v: View) -> tuple[View, ...]:
 def peer_takes(v: View) -> bool:
     """Tell whether the peer, whose disks answer, can have it with all that belong on its node."""
     group = (v, *fellows(v))
-    hangs = any(replication.is_overdue(v.state, each.application.name) for each in group)
+    hangs = any(replication.overdue(v.state, each.application.name) for each in group)
     return not hangs and all(placement.peer_has_all(each) for each in group)
 
 

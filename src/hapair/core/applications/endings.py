@@ -145,14 +145,18 @@ def _waits(turn: Turn, item_state: ItemState) -> ItemState:
 def _waits_for_room(turn: Turn, item_state: ItemState) -> ItemState:
     """The other node has the same data: it is tried here again, ever more slowly."""
     tries = item_state.tries + 1
-    slower = 2.0 ** min(tries, RETRY_DOUBLINGS_MAX)
-    return replace(item_state, tries=tries, retry_at_s=turn.state.now_s + RETRY_S * slower)
+    return replace(item_state, tries=tries, retry_at_s=_later_s(turn, tries))
+
+
+def _later_s(turn: Turn, doublings: int) -> float:
+    """Return when it is tried again, after a pause that was doubled so often."""
+    slower = 2.0 ** min(max(0, doublings), RETRY_DOUBLINGS_MAX)
+    return turn.state.now_s + RETRY_S * slower
 
 
 def _start_failed(turn: Turn, item: Item, item_state: ItemState, wall_s: float) -> None:
     tries = item_state.tries + 1
-    slower = 2.0 ** min(max(0, tries - START_TRIES_MAX), RETRY_DOUBLINGS_MAX)
-    retry_at_s = turn.state.now_s + RETRY_S * slower
+    retry_at_s = _later_s(turn, tries - START_TRIES_MAX)
     counts = item.layer in (Layer.PROGRAM, Layer.ADDRESSED) or tries >= START_TRIES_MAX
     counts = counts and item.layer is not Layer.ATTACHED
     turn.put_item(item, replace(item_state, tries=0 if counts else tries, retry_at_s=retry_at_s))

@@ -234,7 +234,7 @@ def _begin(turn: Turn, application: str, rule: SickRule) -> None:
 def is_held(state: NodeState, application: str) -> bool:
     facts = replication.volume_facts(state, application)
     suspended = any(each is not None and each.suspended for each in facts)
-    return suspended or replication.is_overdue(state, application)
+    return suspended or bool(replication.overdue(state, application))
 
 
 def _note_held(turn: Turn, application: str) -> None:

@@ -19,9 +19,10 @@ def volumes(state: NodeState, application: str) -> tuple[Volume, ...]:
     return built.volumes if built is not None else ()
 
 
-def is_overdue(state: NodeState, application: str) -> bool:
-    """Tell whether writes of it wait for the peer's disk, which answers none of them."""
-    return any(each is not None and each.overdue for each in volume_facts(state, application))
+def overdue(state: NodeState, application: str) -> tuple[str, ...]:
+    """Return the resources whose writes wait for the peer's disk, which answers none of them."""
+    facts = volume_facts(state, application)
+    return tuple(each.resource for each in facts if each is not None and each.overdue)
 
 
 def volume_facts(state: NodeState, application: str) -> tuple[VolumeFacts | None, ...]:
