@@ -5,12 +5,14 @@ import contextlib
 import os
 import shutil
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hapair.adapters.filesystem import uses
 from hapair.adapters.filesystem.adapter import MountedFileSystems
 from hapair.model.application import Volume
 from hapair.model.outcome import Done, Refused, Unknown
@@ -125,7 +127,7 @@ async def test_a_check_that_holds_the_device_is_asked_to_end_and_not_killed(
     try:
         assert check.stdout is not None
         await check.stdout.readline()
-        outcome = await file_systems.end_holders(volume, timeout_s=8)
+        outcome = await file_systems.end_holders(volume, timeout_s=20)
         assert isinstance(outcome, Unknown)
         assert "SIGTERM to fsck.ext4" in outcome.why
         held, _, _ = outcome.why.partition(" after: ")
@@ -134,6 +136,19 @@ async def test_a_check_that_holds_the_device_is_asked_to_end_and_not_killed(
     finally:
         check.kill()
         await check.communicate()
+
+
+async def test_what_was_done_to_holders_is_told_also_when_the_look_after_it_hangs(
+    volume: Volume, file_systems: MountedFileSystems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine with thousands of open files, where each look takes seconds."""
+    monkeypatch.setattr(uses, "in_kernel", lambda _ours: time.sleep(PATIENCE_S))
+    await file_systems.mount(volume, timeout_s=PATIENCE_S)
+    async with holder(READY, cwd=volume.mount_point) as inside:
+        outcome = await file_systems.end_holders(volume, timeout_s=4)
+        assert isinstance(outcome, Unknown)
+        assert "were not ended after 4 s: SIGTERM to" in outcome.why
+        assert f"({inside.pid}" in outcome.why
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hapair.adapters.shared.children import CRASHED, Write
+from hapair.adapters.shared.children import CRASHED, RESULT_BYTES_MAX, Write
 from hapair.adapters.shared.forked import Ended, Forked, StillRuns
 from hapair.adapters.shared.together import Together
 from tests.processes import PATIENCE_S
@@ -67,6 +67,30 @@ async def test_a_hanging_child_is_given_up_in_time_and_not_doubled(forked: Child
     assert asyncio.get_running_loop().time() - started_s < PATIENCE_S
     # The next one finds the first one gone and runs.
     assert await forked("key", lambda _write: 3, timeout_s=PATIENCE_S) == Ended(3, "")
+
+
+async def test_what_a_child_wrote_before_it_hung_is_not_lost() -> None:
+    forked = Forked()
+
+    def hang(write: Write) -> int:
+        write("begun; ")
+        write("still at it")
+        signal.pause()
+        return 0
+
+    assert await forked("key", hang, timeout_s=2) == StillRuns(2, "begun; still at it")
+
+
+async def test_a_child_that_writes_more_than_a_pipe_holds_ends_all_the_same() -> None:
+    forked = Forked()
+
+    def work(write: Write) -> int:
+        for _ in range(3):
+            write("x" * (RESULT_BYTES_MAX - 1))
+        return 4
+
+    ended = await forked("key", work, timeout_s=PATIENCE_S)
+    assert ended == Ended(4, "x" * RESULT_BYTES_MAX)
 
 
 async def test_a_cancelled_caller_ends_its_child(forked: Child) -> None:

@@ -52,8 +52,9 @@ def signal_feeder(node: Machine, name: str) -> None:
 
 
 def booted_at_s(node: Machine) -> float:
-    """Return when the guest's kernel began, on this machine's clock."""
-    return time.monotonic() - float(node.check("cat /proc/uptime").split()[0])
+    """Return when the guest's kernel began, on this machine's clock: at most too late."""
+    uptime_s = float(node.check("cat /proc/uptime").split()[0])
+    return time.monotonic() - uptime_s  # A slow answer must not make it too early.
 
 
 def test_a_node_switches_its_peer_off_and_on_by_an_agent(booted_lab: Lab) -> None:

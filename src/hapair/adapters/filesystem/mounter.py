@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -142,26 +143,33 @@ class Mounter:
         ours = _our_mount(target)
         if ours is None:
             return Done("there is no such device")
-        daemon = os.getpid()
+        daemon, until_s = os.getpid(), time.monotonic() + timeout_s
 
         def work(write: Write) -> int:
+            def tell(done: str) -> None:
+                write(f"{done}\n")  # At once: a look that takes too long must not hide it.
+
             spared = frozenset({daemon, os.getpid()})
-            term_s, kill_s = timeout_s * TERM_SHARE, timeout_s * KILL_SHARE
             let_pass(ours, spared)
-            told: list[str] = []
-            left = [*map(str, free(ours, spared, told.append, term_s=term_s, kill_s=kill_s))]
+            left_s = until_s - time.monotonic()
+            times = {"term_s": left_s * TERM_SHARE, "kill_s": left_s * KILL_SHARE}
+            left = [*map(str, free(ours, spared, tell, **times))]
             left += (each.what for each in (*uses.mounted(ours), *uses.in_kernel(ours)))
-            done = "; ".join(told)
-            write(f"still held by {', '.join(left)} after: {done or 'nothing'}" if left else done)
+            write(", ".join(left))
             return 1 if left else 0
 
         match await self._forked(f"end holders {target.device}", work, timeout_s=timeout_s):
-            case StillRuns(after_s):
-                return Unknown(f"holders of {target.device} were not ended after {after_s} s")
+            case StillRuns(after_s, text):
+                done = "; ".join(text.splitlines()) or "nothing"
+                return Unknown(
+                    f"holders of {target.device} were not ended after {after_s} s: {done}"
+                )
             case Ended(exit_code=0, text=text):
-                return Done(text)
+                return Done("; ".join(text.splitlines()))
             case Ended(text=text):
-                return Unknown(f"{target.device} is {text}")
+                *told, left = text.split("\n")
+                done = "; ".join(told) or "nothing"
+                return Unknown(f"{target.device} is still held by {left} after: {done}")
 
     async def held(
         self, target: Target, spared: Callable[[Use], bool], *, timeout_s: float

@@ -4,6 +4,7 @@ The child is a fork without exec: it needs no program start. It must not touch t
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -25,6 +26,7 @@ class StillRuns:
     """It may hang in the kernel, where not even SIGKILL ends it."""
 
     after_s: float
+    text: str = ""  # What the function wrote until then.
 
 
 class Forked:
@@ -65,7 +67,7 @@ class Forked:
         child = self._hanging[key] = _Child.start(function)
         try:
             if not await child.ends(until_s):
-                return StillRuns(timeout_s)
+                return StillRuns(timeout_s, child.wrote())
             del self._hanging[key]
             return child.ended()
         finally:
@@ -80,7 +82,7 @@ class _Child:
 
     @staticmethod
     def start(function: Callable[[Write], int]) -> "_Child":
-        pid, output = start_child(function)
+        pid, output = start_child(lambda write: function(_bounded(write)))
         return _Child(pid, exit_of(pid), output)
 
     def kill(self) -> None:
@@ -93,8 +95,28 @@ class _Child:
         await asyncio.wait({self.exited}, timeout=left_s)
         return self.exited.done()
 
+    def wrote(self) -> str:
+        """Return what it wrote since the last look; empty when nothing is there yet."""
+        os.set_blocking(self.output, False)
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self.output, RESULT_BYTES_MAX).decode("utf-8", "replace")
+        return ""
+
     def ended(self) -> Ended:
-        text = os.read(self.output, RESULT_BYTES_MAX).decode("utf-8", "replace")
+        text = self.wrote()
         os.close(self.output)
         code = self.exited.result()
         return Ended(code if code >= 0 else CRASHED, text)
+
+
+def _bounded(write: Write) -> Write:
+    """In all the child writes no more than its pipe holds: nobody may read before it ends."""
+    room = RESULT_BYTES_MAX
+
+    def bounded(text: str) -> None:
+        nonlocal room
+        data = text.encode(errors="replace")[:room]
+        room -= len(data)
+        write(data.decode(errors="ignore"))
+
+    return bounded
