@@ -50,7 +50,7 @@ def test_the_end_of_a_process_is_told_at_once(fork: Fork, group: Path) -> None:
         killed_s = time.monotonic()
         process.kill()
         (found,) = lems.findings(bool)
-        assert time.monotonic() - killed_s < 1.0  # Its interval is ten.
+        assert time.monotonic() - killed_s < 8.0  # Its interval is ten.
     text = "no processes"
     assert found == {"monitor": "process", "trouble": "program", "text": text, "certain": True}
 
@@ -287,7 +287,7 @@ def test_a_port_is_watched(fork: Fork) -> None:
         lems.findings(lambda found: not found)
     (found,) = lems.findings(bool)
     assert found["text"].endswith("Connection refused")
-    assert lems.state("tcp", lambda each: each["state"] == "failed")["last_s"] < 0.5
+    assert lems.state("tcp", lambda each: each["state"] == "failed")["last_s"] < 4.0  # Its limit is ten.
 
 
 def test_a_unit_that_systemd_does_not_know_is_no_failure(fork: Fork) -> None:
