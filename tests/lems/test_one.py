@@ -287,7 +287,8 @@ def test_a_port_is_watched(fork: Fork) -> None:
         lems.findings(lambda found: not found)
     (found,) = lems.findings(bool)
     assert found["text"].endswith("Connection refused")
-    assert lems.state("tcp", lambda each: each["state"] == "failed")["last_s"] < 4.0  # Its limit is ten.
+    failed = lems.state("tcp", lambda each: each["state"] == "failed")
+    assert failed["last_s"] < 4.0, "it waited for its limit of ten"
 
 
 def test_a_unit_that_systemd_does_not_know_is_no_failure(fork: Fork) -> None:

@@ -83,7 +83,8 @@ def _form(turn: Turn, request_id: int, command: Form) -> None:
     elif state.standing is Standing.FORMING:
         turn.change(form=command, form_until_s=until_s)
     elif state.standing is Standing.HALTED:
-        turn.store(formed=True, formed_boot_id=state.boot_id)
+        # It has left since it was a member: a daemon that is started anew forms anew, too.
+        turn.store(formed=True, formed_boot_id=state.boot_id, joined_boot_id="")
         if not state.stored.holds_right:
             doubts.distrust(turn, away=True)
         names = tuple(b.application.name for b in state.built.applications)
