@@ -1,10 +1,12 @@
 """Events of the history, and one message for each failover, whatever came of it."""
 
+import itertools
 from dataclasses import replace
 from typing import Final
 
 from hapair.core.alerts.happened import (
     KINDS_MAX,
+    QUIET_MAX_S,
     QUIET_S,
     UNFINISHED_S,
     Failover,
@@ -133,7 +135,23 @@ def test_what_happens_again_and_again_is_counted() -> None:
     assert texts(messages) == ["broken 0"]
     told, messages = tell(told, (), frozenset(), NOW_S + QUIET_S)
     assert texts(messages) == ["broken 999 (999 times more by now)"]
-    assert told == ()
+
+
+def test_what_goes_on_all_night_is_told_ever_more_rarely_and_forgotten_once_it_is_over() -> None:
+    told: tuple[Told, ...] = ()
+    at_s: list[float] = []
+    night_s = 12 * 3600
+    for passed_s in range(0, night_s, 60):
+        told, messages = tell(told, [line("bug")], frozenset(), NOW_S + passed_s)
+        at_s += [passed_s] * len(messages)
+    assert len(at_s) <= 8
+    waits = [after - before for before, after in itertools.pairwise(at_s)]
+    assert waits == sorted(waits)
+    assert max(waits) <= QUIET_MAX_S
+    told, messages = tell(told, (), frozenset(), NOW_S + night_s + QUIET_MAX_S)
+    assert len(messages) == 1, "what was counted is told at last"
+    told, messages = tell(told, (), frozenset(), NOW_S + night_s + 2 * QUIET_MAX_S)
+    assert (told, messages) == ((), ())
 
 
 def test_what_happened_once_is_told_once() -> None:

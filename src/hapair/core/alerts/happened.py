@@ -8,6 +8,7 @@ from hapair.model.alerts import Kind, Level, Message
 from hapair.model.timeline import CLOSING, OPENING, STEPS, Happening, timelines
 
 QUIET_S: Final = 600.0  # What is told is told again no sooner; meanwhile it is counted.
+QUIET_MAX_S: Final = 6 * 3600.0  # What goes on and on is told each time after twice as long.
 KINDS_MAX: Final = 40  # Of events that are remembered at once; they fit into an outbox.
 UNFINISHED_S: Final = 120.0  # A take-over that is not complete after this has failed so far.
 PARTS_MAX: Final = 2000
@@ -27,6 +28,7 @@ class Told:
     about: str
     text: str
     more: int = 0
+    quiet_s: float = QUIET_S  # From ``since_s`` on it is only counted.
 
 
 def tell(
@@ -50,11 +52,14 @@ def tell(
         else:
             untold += 1
     for each in tuple(known.values()):
-        if not 0 <= now_s - each.since_s < QUIET_S:
-            del known[each.key]
-            if each.more:
-                text = f"{each.text} ({each.more} times more by now)"
-                messages.append(_event(each, text, now_s, ""))
+        if 0 <= now_s - each.since_s < each.quiet_s:
+            continue
+        del known[each.key]
+        if each.more:
+            text = f"{each.text} ({each.more} times more by now)"
+            messages.append(_event(each, text, now_s, ""))
+            quiet_s = min(each.quiet_s * 2, QUIET_MAX_S)
+            known[each.key] = replace(each, since_s=now_s, more=0, quiet_s=quiet_s)
     if untold:
         text = f"{untold} more events are not told; see: clevents"
         messages.insert(0, Message(Kind.EVENT, Level.ALARM, "history", text, now_s, ""))
