@@ -113,21 +113,24 @@ def test_what_hangs_hurts_only_itself_and_is_not_begun_twice(fork: Fork, tmp_pat
     lasting = script(tmp_path / "lasting", f"echo x >>{tmp_path}/tries; sleep 1000")
     fine = script(tmp_path / "fine", f"echo x >>{tmp_path}/fine-tries")
     lems = fork("orders")
-    with hanging() as disk:
+    with hanging() as disk, group_of("hangs") as group, living(group):
         lems.say(
             watch((
                 Monitor("log", LogProbe(f"{disk}/log", "x"), QUICK_S, timeout_s=0.5),
+                Monitor("pid", ProcessProbe(pid_file=f"{disk}/pid"), QUICK_S, timeout_s=0.5),
                 check(lasting, "lasting", timeout_s=0.5),
                 check(fine, "fine"),
-            ))
+            ), group=str(group))
         )  # fmt: skip
-        found = lems.findings(lambda found: len(found) == 2)
-        assert [each["monitor"] for each in found] == ["lasting", "log"]
-        assert found[1]["text"] == f"{disk}/log gave no answer within 0.5 s"
+        (found,) = lems.findings(bool)
+        assert found["monitor"] == "lasting", "a disk that hangs says nothing of the program"
+        for name in ("log", "pid"):
+            told = lems.state(name, lambda each: each["state"] == "warning")
+            assert told["text"].endswith(" gave no answer within 0.5 s")
         while len((tmp_path / "fine-tries").read_text().split()) < 20:
             time.sleep(QUICK_S)
         threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
-        assert len(list(threads)) == 2, "one that hangs, and the loop"
+        assert len(list(threads)) == 3, "two that hang, and the loop"
     # A program is killed, so the next check may begin: one each half a second, not each interval.
     assert len((tmp_path / "tries").read_text().split()) < 10
 
@@ -328,11 +331,11 @@ def test_what_hung_before_a_new_start_is_not_asked_a_second_time(fork: Fork) -> 
     with hanging() as disk:
         monitor = Monitor("log", LogProbe(f"{disk}/log", "x"), QUICK_S, timeout_s=0.3)
         lems.say(watch((monitor,)))
-        lems.findings(bool)
+        lems.state("log", lambda each: each["state"] == "warning")
         since = len(lems.heard)
         lems.say(watch((monitor,), run=2))
-        told = lems.wait(lambda said: said.get("findings", {}).get("run") == 2, since=since)
-        assert told["findings"]["findings"][0]["text"].endswith("gave no answer within 0.3 s")
+        told = lems.state("log", lambda each: each["state"] == "warning", since=since)
+        assert told["text"].endswith("gave no answer within 0.3 s")
         threads = Path(f"/proc/{lems.heard[0]['pid']}/task").iterdir()
         assert len(list(threads)) == 2, "one that hangs, and the loop"
         since = len(lems.heard)

@@ -109,8 +109,8 @@ class Probe(Protocol):
     """Asks about one thing, again and again."""
 
     @property
-    def trouble(self) -> Trouble:
-        """Return whose trouble it is when there is no answer at all."""
+    def trouble(self) -> Trouble | None:
+        """Return whose trouble it is when there is no answer at all; None: that says nothing."""
 
     def ask(self) -> Said:
         """Return what to do to know how it is; called by the loop, so it must not block."""

@@ -37,10 +37,12 @@ class Asking:
 
     def hanging(self) -> Answer:
         """Return what it means that it still has not answered."""
-        about = self._probe.asked()
+        within = f"within {self._timeout_s:g} s"
         if self._asks:
-            return unknown(f"{self._asks} gave no answer about it within {self._timeout_s:g} s")
-        return failed(f"{about} gave no answer within {self._timeout_s:g} s", self._probe.trouble)
+            return unknown(f"{self._asks} gave no answer about it {within}")
+        text = f"{self._probe.asked()} gave no answer {within}"
+        trouble = self._probe.trouble
+        return unknown(text) if trouble is None else failed(text, trouble)
 
     def drop(self) -> None:
         """Nobody wants the answer any more; what hangs goes on hanging."""

@@ -20,7 +20,7 @@ SEEN_BYTES: Final = 64  # By these a file is known that was truncated and has gr
 @dataclass(slots=True)
 class Log:
     probe: LogProbe
-    trouble: Trouble = Trouble.PROGRAM
+    trouble: Trouble | None = None  # That its disk hangs tells nothing of what would be in it.
     _inode: int = 0  # 0: it has never been looked at.
     _place: int = 0
     _seen: bytes = b""  # The last ones before the place.

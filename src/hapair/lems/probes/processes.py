@@ -27,7 +27,7 @@ class Processes:
     group: str  # The folder of the control group; of a unit it is asked for.
     unit: str = ""
     seen: bool = False  # Something lived in the group.
-    trouble: Trouble = Trouble.PROGRAM
+    trouble: Trouble | None = None  # A disk hangs; that is for the monitor of the file systems.
     _living: dict[int, int] = field(default_factory=dict)  # Descriptor by number, oldest first.
     _stale: list[int] = field(default_factory=list)  # Descriptors that the loop may still watch.
 

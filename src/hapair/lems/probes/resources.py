@@ -22,7 +22,7 @@ class Resources:
     probe: ResourcesProbe
     group: str
     unit: str = ""
-    trouble: Trouble = Trouble.PROGRAM
+    trouble: Trouble | None = None
     _used: tuple[float, int] | None = None  # When, and microseconds of processors until then.
     _killed: int | None = None
     _counting: str = ""  # The group whose killed processes the kernel counts.
