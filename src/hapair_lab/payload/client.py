@@ -97,13 +97,16 @@ class Http(Client):
     def write(self, connection: socket.socket, number: int) -> bool:
         """Ask for the page; it answers when the number is on the disk."""
         host, _ = self._address
-        connection.sendall(f"GET /cgi/ledger?{number} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        page = f"/cgi-bin/ledger?{number}"
+        connection.sendall(f"GET {page} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         answer = b""
         while not answer.endswith(f"\nok {number}\n".encode()):
             more = connection.recv(ANSWER_MAX_BYTES)
             if not more:
                 return False
             answer += more
+        if b"\nConnection: close" in answer:
+            self.disconnect()
         return answer.startswith(b"HTTP/1.1 200 ")
 
 
