@@ -16,9 +16,7 @@ SITE: Final = "/srv/www"
 STORED: Final = f"{SITE}/ledger.txt"
 PAGE: Final = f"{SITE}/cgi/ledger"
 UNIT: Final = "apache2.service"
-SETTINGS: Final = (
-    f"ScriptAlias /cgi-bin/ {SITE}/cgi/\\n<Directory {SITE}/cgi>\\nRequire all granted\\n"
-)
+SETTINGS: Final = f"ScriptAlias /cgi/ {SITE}/cgi/\\n<Directory {SITE}/cgi>\\nRequire all granted\\n"
 
 
 def prepare(lab: Lab) -> None:
@@ -45,7 +43,7 @@ def numbers(node: Machine) -> list[int]:
 
 def check(node: Machine) -> None:
     """Its log goes on on the volume, wherever it was served."""
-    last = f"GET /cgi-bin/ledger?{max(numbers(node))} "
+    last = f"GET /cgi/ledger?{max(numbers(node))} "
     if last not in node.check(["tail", f"{SITE}/log/access.log"]):
         raise LabError(f"{node.name}: the log of the site lacks its last request, {last}")
 
