@@ -1,6 +1,7 @@
 """The data of a service in a container is found where this machine has it."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -44,6 +45,8 @@ def container(tmp_path: Path) -> Iterator[Started]:
         (*line, str(tmp_path)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as started:
         assert started.line()
+        while Path(f"/proc/{started.pid}/comm").read_text() != "cat\n":
+            time.sleep(0.01)
         yield started
         started.kill()
 

@@ -57,9 +57,9 @@ case "$*" in
 esac
 """
 LIBVIRTD: Final = """
-cd "$1" && mkfifo libvirtd && echo ready
-while read -r _ <libvirtd; do
-    bash -c 'exec -a "qemu-system-x86_64 -name guest=shop,debug-threads=on " sleep 1000' &
+cd "$1" && mkfifo libvirtd && exec 3<>libvirtd && echo ready  # Closed between, it loses orders.
+while read -r _ <&3; do
+    bash -c 'exec -a "qemu-system-x86_64 -name guest=shop,debug-threads=on " sleep 1000' 3<&- &
     echo $! >machine
 done
 """
