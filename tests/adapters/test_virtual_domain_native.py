@@ -32,9 +32,11 @@ NODES: Final = ("node1", "node2")
 LIMIT_S: Final = 60.0
 # The agent asks a guest to shut down until five seconds before the limit.
 STOP_S: Final = 8.0
-DOMAIN: Final = """\
+# The agent finds emulators of the whole machine by that name.
+GUEST: Final = f"shop{os.getpid()}"
+DOMAIN: Final = f"""\
 <domain>
-<name>shop</name>
+<name>{GUEST}</name>
 <devices>
 <emulator>/usr/bin/qemu-system-x86_64</emulator>
 </devices>
@@ -47,7 +49,7 @@ lives() { [ -s machine ] && grep -qs . "/proc/$(cat machine)/cmdline"; }  # No z
 [ ! -e hangs ] || exec sleep 1000
 [ ! -e down ] || { echo "error: failed to connect to the hypervisor" >&2; exit 1; }
 case "$*" in
-*domstate*) lives && echo running || { echo "error: failed to get domain 'shop'" >&2; exit 1; } ;;
+*domstate*) lives && echo running || { echo "error: failed to get domain" >&2; exit 1; } ;;
 *dumpxml*) lives && cat "$WORLD/domain.xml" ;;
 *create*) [ ! -e broken ] || { echo "error: no KVM" >&2; exit 1; }
     echo create >libvirtd; until lives; do sleep 0.05; done
@@ -59,7 +61,7 @@ esac
 LIBVIRTD: Final = """
 cd "$1" && mkfifo libvirtd && exec 3<>libvirtd && echo ready  # Closed between, it loses orders.
 while read -r _ <&3; do
-    bash -c 'exec -a "qemu-system-x86_64 -name guest=shop,debug-threads=on " sleep 1000' 3<&- &
+    bash -c 'exec -a "qemu-system-x86_64 -name guest='"$2"',debug-threads=on " sleep 1000' 3<&- &
     echo $! >machine
 done
 """
@@ -115,7 +117,7 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Hos
                 folder = tmp_path / node
                 folder.mkdir()
                 root.mkdir()
-                line = ("bash", str(tmp_path / "libvirtd"), str(folder))
+                line = ("bash", str(tmp_path / "libvirtd"), str(folder), GUEST)
                 services.append(
                     Started(line, stdout=subprocess.PIPE, text=True, start_new_session=True)
                 )
@@ -177,7 +179,7 @@ async def test_a_start_that_fails_says_why_and_leaves_nothing(hosts: tuple[Host,
     here.suffers("broken")
     outcome = await here.programs.start("shop", here.agent, timeout_s=LIMIT_S)
     assert isinstance(outcome, Refused)
-    assert "Failed to start virtual domain shop" in (here.folder / "shop.log").read_text()
+    assert f"Failed to start virtual domain {GUEST}" in (here.folder / "shop.log").read_text()
     assert await here.runs() is False
 
 
