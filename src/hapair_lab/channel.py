@@ -25,6 +25,7 @@ CONNECT_TIMEOUT_S: Final = 60.0
 RETRY_S: Final = 0.05
 HELLO_TIMEOUT_S: Final = 1.0
 AGAIN_S: Final = 5.0  # A serial line may have lost the request or its answer.
+STANDS_STILL_S: Final = 60.0  # So long a guest may take nothing, on a host that does much else.
 GRACE_S: Final = 20.0  # A guest that is slow to answer after the time limit of a command.
 
 Answer = Mapping[str, object]
@@ -87,6 +88,7 @@ class Channel:
         self._window_bytes = window_bytes
         self._is_on = is_on
         self._on_its_way_bytes = 0
+        self._probe: int | None = None  # The word that a guest which takes nothing was asked for.
         self._has_ended = False
         self._took = threading.Condition()
         self._waiting: dict[int, _Asked] = {}
@@ -138,6 +140,10 @@ class Channel:
             with self._took:
                 left = self._on_its_way_bytes - message["took_bytes"]
                 self._on_its_way_bytes = max(left, 0)  # Some may have come from an earlier host.
+                self._took.notify()
+        if message.get("id") == self._probe and "hello" in message:
+            with self._took:
+                self._on_its_way_bytes = 0
                 self._took.notify()
         # A serial line that nobody has made raw yet, as while a guest boots, echoes what it gets.
         is_echo = "do" in message
@@ -199,23 +205,44 @@ class Channel:
         if self._window_bytes is None:
             self._socket.sendall(data)
             return
-        for start in range(0, len(data), self._window_bytes):
-            part = data[start : start + self._window_bytes]
-            self._wait_for_room(len(part), self._window_bytes)
-            self._socket.sendall(part)
+        while not self._went_out(data, self._window_bytes):
+            data = b"\n" + data
 
-    def _wait_for_room(self, size_bytes: int, window_bytes: int) -> None:
-        """Wait until so much may be sent, which is then on its way."""
+    def _went_out(self, data: bytes, window_bytes: int) -> bool:
+        """Send all, a window at a time; False when the line was asked amid it what it took."""
+        for start in range(0, len(data), window_bytes):
+            part = data[start : start + window_bytes]
+            if not self._has_room(len(part), window_bytes):
+                return False
+            self._socket.sendall(part)
+        return True
+
+    def _has_room(self, size_bytes: int, window_bytes: int) -> bool:
+        """Wait until so much may be sent, which is then on its way.
+
+        A line that loses bytes loses what was said of them too, and the window would stay shut for
+        ever. So a guest that is quiet is asked for a word: with its answer, all that was sent
+        before it has been taken, or is lost. What was half sent is spoilt by that, and False.
+        """
 
         def may_go_on() -> bool:
             return self._has_ended or self._on_its_way_bytes + size_bytes <= window_bytes
 
+        until_s = time.monotonic() + STANDS_STILL_S
+        was_asked = False
         with self._took:
-            if not self._took.wait_for(may_go_on, GRACE_S):
-                raise TimeoutError(f"it takes nothing for {GRACE_S:.0f} s")
+            while not self._took.wait_for(may_go_on, AGAIN_S):
+                if time.monotonic() > until_s:
+                    raise TimeoutError(f"it takes nothing for {STANDS_STILL_S:.0f} s")
+                was_asked = True
+                self._probe = time.time_ns()
+                probe = {"id": self._probe, "do": "hello"}
+                self._socket.sendall(b"\n" + json.dumps(probe).encode() + b"\n")
             if self._has_ended:
                 raise ConnectionResetError("its line has ended")
-            self._on_its_way_bytes += size_bytes
+            if not was_asked:
+                self._on_its_way_bytes += size_bytes
+        return not was_asked
 
     def answer(self, request: Mapping[str, object], timeout_s: float) -> Answer:
         """Send a request and wait for its answer; LabError if the agent could not do it."""

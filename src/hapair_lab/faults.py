@@ -136,7 +136,11 @@ def mend_disk(machine: Machine, device: str) -> None:
     if machine.run(["test", "-e", kept]).ok:
         _exchange_table(machine, name, machine.get(kept).decode())
         machine.check(["rm", kept])
-    machine.check(["dmsetup", "resume", name])
+    # LVM of the node may resume it in the same moment: then there is nothing left to resume.
+    resumed = machine.run(["dmsetup", "resume", name])
+    shown = machine.check(["dmsetup", "info", "-c", "--noheadings", "-o", "suspended", name])
+    if shown.strip() != "Active":
+        raise LabError(f"{machine.name}: {device} cannot be resumed: {resumed.stderr.strip()}")
 
 
 def disk_unplug(machine: Machine, disk: str) -> None:

@@ -19,7 +19,7 @@ from hapair_lab.lab import Lab, in_parallel
 from hapair_lab.machine import Machine
 from hapair_lab.packages import FOLDER_IN_GUEST, INSTALL, INSTALL_TIMEOUT_S
 from hapair_lab.progress import step
-from hapair_lab.snapshots import OS_BOOTED, Step
+from hapair_lab.snapshots import OS_BOOTED, TRIXIE_BOOTED, Step
 from hapair_lab.tools import locked, run_tool
 
 PACKAGES: Final = (
@@ -64,6 +64,16 @@ AGENT_UNITS: Final = (
     "postfix.service",
     "postfix-resolvconf.path",
     "rsync.service",
+)
+SNMP_PACKAGES: Final = ("snmp", "snmptrapd")
+SNMP_UNITS: Final = ("snmpd.service", "snmptrapd.service", "snmptrapd.socket")
+# Podman with Quadlet, which Debian 12 has not.
+CONTAINER_PACKAGES: Final = ("catatonit", "netavark", "podman")
+CONTAINER_UNITS: Final = (
+    "podman.service",
+    "podman.socket",
+    "podman-auto-update.timer",
+    "podman-restart.service",
 )
 
 
@@ -112,26 +122,35 @@ def _fetch(release: str, base: Path, packages: tuple[str, ...], target: Path) ->
 
 
 def booted_with(
-    name: str, parent: Step, packages: tuple[str, ...], masked: tuple[str, ...]
+    name: str,
+    parent: Step,
+    packages: tuple[str, ...],
+    masked: tuple[str, ...],
+    release: str = recipe.DEFAULT_RELEASE,
 ) -> Step:
     """Return the link of guests that have just booted with these packages, none of them started.
 
-    They are in all guests: clients of what they serve are on ``outside``.
+    They are in all guests of the release: clients of what they serve are on ``outside``.
     """
     install_all = command(masked)
+    guests = [guest for guest, its in parent.first.releases if its == release]
 
     def install(lab: Lab) -> None:
-        content = archives(packages=packages).read_bytes()
+        content = archives(release, packages).read_bytes()
 
         def install_on(machine: Machine) -> None:
             machine.note(f"{machine.name}: installs {', '.join(packages)}")
             machine.put(f"{UNPACKED}.tar", content)
             machine.check(install_all, timeout_s=INSTALL_TIMEOUT_S)
 
-        in_parallel(install_on, lab.machines)
+        in_parallel(install_on, tuple(map(lab.machine, guests)))
 
     return Step(name, parent, (repr(packages), install_all), install)
 
 
 MORE_BOOTED: Final = booted_with("more-booted", OS_BOOTED, PACKAGES, MASKED_UNITS)
+SNMP_BOOTED: Final = booted_with("snmp-booted", OS_BOOTED, SNMP_PACKAGES, SNMP_UNITS)
+CONTAINERS_BOOTED: Final = booted_with(
+    "containers-booted", TRIXIE_BOOTED, CONTAINER_PACKAGES, CONTAINER_UNITS, "trixie"
+)
 AGENTS_BOOTED: Final = booted_with("agents-booted", MORE_BOOTED, AGENT_PACKAGES, AGENT_UNITS)

@@ -165,6 +165,29 @@ async def test_a_fork_that_fails_leaves_no_pipe_behind(monkeypatch: pytest.Monke
     assert _descriptors() == before
 
 
+async def test_the_pipe_of_one_that_hung_is_closed_once_though_no_other_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """FAIL: it is closed again at the next try, when somebody else may have its number."""
+
+    def no_process() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def hang(_write: Write) -> int:
+        signal.pause()
+        return 0
+
+    forked = Forked()
+    assert await forked("key", hang, timeout_s=0.05) == StillRuns(0.05)
+    with monkeypatch.context() as lacking:
+        lacking.setattr(os, "fork", no_process)
+        with pytest.raises(OSError, match="unavailable"):
+            await forked("key", lambda _write: 0, timeout_s=PATIENCE_S)
+    before = _descriptors()
+    assert await forked("key", lambda _write: 0, timeout_s=PATIENCE_S) == Ended(0, "")
+    assert _descriptors() == before
+
+
 def _programs(run: FakeRunner) -> ApplicationPrograms:
     return ApplicationPrograms(run, "node1", root=Path("/nowhere"), notes=Path("/nowhere"))
 

@@ -336,7 +336,9 @@ def test_a_trap_is_sent_by_snmptrap_and_its_secret_stands_on_no_command_line(
     means: Means, secret: str, tmp_path: Path
 ) -> None:
     said = tmp_path / "said"
-    program(tmp_path, "snmptrap", f'echo "$@" >>{said}; cat $SNMPCONFPATH/snmp.conf >>{said}')
+    program(
+        tmp_path, "snmptrap", f'echo "$@" >>{said}; cat ${{SNMPCONFPATH%%:*}}/snmp.conf >>{said}'
+    )
     assert "snmptrap ended with 1" in outcome(Receiver("nms", Method.TRAP, "nms:162"), means)
     assert said.read_text().startswith("-v 2c -c public nms:162  1.3.6.1.4.1.8072.9999.9999.0.1 ")
     said.unlink()
@@ -344,7 +346,12 @@ def test_a_trap_is_sent_by_snmptrap_and_its_secret_stands_on_no_command_line(
     command, conf = said.read_text().splitlines()
     assert command.startswith("udp6:[::1]:162  1.3.6.1.4.1.8072.9999.9999.0.1 ")
     assert "[shop] alarm: orders: the disk of node2 is lost" in command
+    assert "no link ?" in command, "receivers show what is not ASCII as numbers"
     assert conf == SECRET
+    said.unlink()
+    nms = Receiver("nms", Method.TRAP, "nms:162", secret=secret, inform=True)
+    assert outcome(nms, means) == ""
+    assert said.read_text().startswith("-Ci nms:162  ")
 
 
 def test_a_machine_without_snmptrap_is_told_so(means: Means) -> None:

@@ -56,13 +56,15 @@ def test_the_sample_holds_a_receiver_of_each_kind_once_its_comment_is_taken_away
 def test_what_is_written_otherwise_is_read_so() -> None:
     alerts = with_alerts(
         '<alerts repeat="10m"><syslog name="a" to="[fd77::9]:601" protocol="tcp" timeout="5s"/>'
-        '<syslog name="b"/><mail name="c" to="a@x.net b@y" sender="h@z"/></alerts>'
+        '<syslog name="b"/><mail name="c" to="a@x.net b@y" sender="h@z"/>'
+        '<trap name="d" to="nms:162" inform="yes"/></alerts>'
     ).alerts
     assert alerts.repeat_s == 600.0
-    there, here, mail = alerts.receivers
+    there, here, mail, trap = alerts.receivers
     assert (there.to, there.carrier, there.timeout_s) == ("[fd77::9]:601", Carrier.TCP, 5.0)
     assert here.to == ""
     assert (mail.to, mail.server, mail.sender) == ("a@x.net b@y", "localhost:25", "h@z")
+    assert trap.inform
 
 
 def test_a_url_that_is_a_secret_stands_in_a_file_that_clbuild_looks_after() -> None:

@@ -6,12 +6,12 @@ import pytest
 
 from hapair.core import explain
 from hapair.core.words.effects import Publish, Store
-from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown
+from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Form
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection
 from hapair.model.status import Standing, Wanted
 from tests.core.bench import NAME, PEER, RESOURCE, Bench, built, facts, record
-from tests.core.test_membership import MEMBER
+from tests.core.test_membership import MEMBER, SEPARATED
 
 
 def left_by() -> Bench:
@@ -107,3 +107,17 @@ def test_what_belongs_to_this_node_by_the_word_of_such_a_peer_too_is_not_doubted
     bench.peer_says(left=True, standing=Standing.HALTED, epoch=30, records=(mine,))
     assert bench.stands(Standing.ALONE)
     assert not bench.state.stored.unproven
+
+
+@pytest.mark.parametrize("holds_right", [False, True])
+def test_after_a_crash_amid_forming_a_node_that_was_a_member_before_it_left_forms_anew(
+    *, holds_right: bool
+) -> None:
+    """What it knew as a member is of no use: the peer may have gone on without it since."""
+    bench = Bench(stored=replace(MEMBER, formed=False, holds_right=holds_right))
+    bench.command(Form())
+    assert bench.stands(Standing.FORMING)
+    anew = Bench(stored=bench.state.stored)
+    anew.data(SEPARATED)
+    anew.wait(60.0, hearing=False)
+    assert anew.stands(Standing.FORMING), "silent networks and answers of references prove nothing"

@@ -48,20 +48,6 @@ def test_after_a_crash_of_the_daemon_the_node_goes_on_where_it_was(
     assert Bench(stored=stored).stands(standing)
 
 
-@pytest.mark.parametrize("holds_right", [False, True])
-def test_after_a_crash_amid_forming_a_node_that_was_a_member_before_it_left_forms_anew(
-    *, holds_right: bool
-) -> None:
-    """What it knew as a member is of no use: the peer may have gone on without it since."""
-    bench = Bench(stored=replace(MEMBER, formed=False, holds_right=holds_right))
-    bench.command(Form())
-    assert bench.stands(Standing.FORMING)
-    anew = Bench(stored=bench.state.stored)
-    anew.data(SEPARATED)
-    anew.wait(60.0, hearing=False)
-    assert anew.stands(Standing.FORMING), "silent networks and answers of references prove nothing"
-
-
 def test_the_nodes_are_together_when_each_has_accepted_the_other() -> None:
     bench = Bench()
     bench.command(Form())

@@ -135,6 +135,17 @@ async def test_a_container_of_quadlet_is_known_by_its_own_file(
     other = await unit_facts(NAME, run)
     assert isinstance(other, ProgramUnit)
     assert other.digest not in ("", unit.digest)
+    added = tmp_path / "orders.container.d" / "version.conf"
+    added.parent.mkdir()
+    added.write_text("[Container]\nImage=shop:3\n")
+    third = await unit_facts(NAME, run)
+    assert isinstance(third, ProgramUnit)
+    assert third.image == "shop:3", "systemd tells nothing of what is added to a file of Quadlet's"
+    assert third.digest not in ("", unit.digest, other.digest)
+    added.write_text("[Container]\nImage=shop.image\n")
+    brought = await unit_facts(NAME, run)
+    assert isinstance(brought, ProgramUnit)
+    assert (brought.image, brought.has_image) == ("", True), "a unit of its own pulls it"
     source.unlink()
     gone = await unit_facts(NAME, run)
     assert isinstance(gone, ProgramUnit)

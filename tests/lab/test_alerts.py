@@ -7,6 +7,8 @@ import pytest
 
 from hapair_lab import cluster
 from hapair_lab.lab import PATIENCE_S, Lab
+from hapair_lab.machine import Machine
+from hapair_lab.more_packages import SNMP_BOOTED
 from hapair_lab.recipe import PAYLOAD
 from tests.lab.story import serving, wait_for_standing
 from tests.labs import LabFrom
@@ -22,32 +24,54 @@ ALERTS: Final = """
     <webhook name="chat" url="http://10.77.1.254/alerts"/>
     <syslog name="log" to="10.77.1.254:514"/>
     <trap name="monitoring" to="10.77.1.254:162"/>
+    <trap name="safe" to="10.77.1.254:1162" inform="yes" secret="/etc/cluster/snmp.secret"/>
     <hook name="pager" path="/etc/cluster/pager"/>
   </alerts>
 """
-WAYS: Final = ("hook", "mail", "syslog", "trap", "webhook")
-# What the program says goes to outside, as from a pager; and so it is with snmptrap's arguments.
-SEND: Final = """\
-#!/bin/sh
-exec python3 -c '
+WAYS: Final = ("hook", "inform", "mail", "syslog", "trap", "webhook")
+# What it is told goes to outside, as from a pager.
+HOOK: Final = """\
+#!/usr/bin/python3
 import socket, sys
-text = {what}
-socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(text.encode(), ("10.77.1.254", {port}))
-' "$@"
+text = sys.stdin.read().encode()
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(text, ("10.77.1.254", 9002))
+"""
+# snmptrapd gives each trap that it has let in to a program.
+TAKE: Final = f"""\
+#!/usr/bin/python3
+import json, sys
+with open("{TOLD}", "a") as told:
+    told.write(json.dumps({{"way": sys.argv[1], "text": sys.stdin.read()}}) + "\\n")
+"""
+TRAPS: Final = {
+    "trap": (162, "authCommunity log,execute public"),
+    "inform": (
+        1162,
+        'createUser hapair SHA "of-the-lab" AES "of-the-lab"\nauthUser log,execute hapair',
+    ),
+}
+USER_OF_SNMP: Final = """\
+defVersion 3
+defSecurityName hapair
+defSecurityLevel authPriv
+defAuthType SHA
+defPrivType AES
+defPassphrase of-the-lab
 """
 
 
 @pytest.fixture
 def telling_lab(lab_from: LabFrom) -> Lab:
     """A formed cluster that tells ``outside`` by every way."""
-    lab = lab_from(cluster.formed_step())
+    lab = lab_from(cluster.formed_step(booted=SNMP_BOOTED))
     lab.outside.put(PROGRAM, (PAYLOAD / "receivers.py").read_bytes())
     lab.outside.check(f"systemd-run --unit=receivers python3 {PROGRAM} {TOLD}")
+    lab.outside.put("/usr/local/bin/take", TAKE, mode=0o755)
+    for way in TRAPS:
+        take_traps(lab.outside, way)
     for node in lab.nodes:
-        hook = SEND.format(what="sys.stdin.read()", port=9002)
-        trap = SEND.format(what='" ".join(sys.argv[1:])', port=162)
-        node.put("/etc/cluster/pager", hook, mode=0o755)
-        node.put("/usr/local/bin/snmptrap", trap, mode=0o755)
+        node.put("/etc/cluster/pager", HOOK, mode=0o755)
+        node.put("/etc/cluster/snmp.secret", USER_OF_SNMP, mode=0o600)
     cluster.arbitrate(lab, ALERTS)
     for node in lab.nodes:
         lab.wait_until(
@@ -56,6 +80,16 @@ def telling_lab(lab_from: LabFrom) -> Lab:
             timeout_s=PATIENCE_S,
         )
     return lab
+
+
+def take_traps(outside: Machine, way: str) -> None:
+    """Let net-snmp's own receiver take what comes by this way."""
+    port, who = TRAPS[way]
+    outside.put(f"/etc/{way}.conf", f"{who}\ntraphandle default /usr/local/bin/take {way}\n")
+    outside.check(
+        f"systemd-run --unit={way}s --setenv=SNMP_PERSISTENT_DIR=/run/{way}s "
+        f"snmptrapd -f -Lo -On -m '' -C -c /etc/{way}.conf udp:{port}"
+    )
 
 
 def told(lab: Lab, words: str) -> list[str]:
@@ -74,9 +108,21 @@ def test_each_receiver_is_told_once_of_a_failover_and_of_what_it_leaves(telling_
         "the tests came", lambda: told(lab, "this is a test") == list(WAYS), timeout_s=PATIENCE_S
     )
     with serving(lab) as story:
+        lab.outside.check("systemctl stop informs")
         story.node1.power_off()
         story.service_answers()
         assert story.runs_on() == "node2"
+        lab.wait_until(
+            "who is asked for no answer is told of the failover",
+            lambda: "trap" in told(lab, "node2 has taken over orders"),
+            timeout_s=PATIENCE_S,
+        )
+        lab.wait_until(
+            "the other one is seen not to answer",
+            lambda: "Timeout" in story.node2.check("clalert"),
+            timeout_s=PATIENCE_S,
+        )
+        take_traps(lab.outside, "inform")
         lab.wait_until(
             "everybody is told of the failover",
             lambda: told(lab, "node2 has taken over orders") == list(WAYS),
@@ -119,7 +165,7 @@ def test_what_a_receiver_refuses_for_good_keeps_nothing_back(telling_lab: Lab) -
             lambda: told(lab, "its text was refused") == ["mail", "webhook"],
             timeout_s=PATIENCE_S,
         )
-        assert told(lab, "node2 has taken over orders") == ["hook", "syslog", "trap"]
+        assert told(lab, "node2 has taken over orders") == ["hook", "inform", "syslog", "trap"]
         lab.wait_until(
             "nothing waits any more",
             lambda: story.node2.check("clalert").count(": nothing waits") == len(WAYS),

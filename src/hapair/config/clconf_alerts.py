@@ -93,6 +93,7 @@ def _receivers(alerts: Node) -> Iterator[Receiver]:
             header=header,
             url_file=value_of(node, fmt.WEBHOOK_URL_FILE) or "" if method is Method.WEBHOOK else "",
             carrier=Carrier(must(node, fmt.SYSLOG_CARRIER)) if of_syslog else Carrier.UDP,
+            inform=method is Method.TRAP and must(node, fmt.TRAP_INFORM),
         )
 
 

@@ -148,10 +148,17 @@ TRAP_SECRET: Final = Attribute(
     "on both nodes, readable by root only.",
     default_about="version 2c with the community `public`",
 )
+TRAP_INFORM: Final = Attribute(
+    "inform",
+    kinds.flag(),
+    "`yes`: the receiver has to acknowledge it (InformRequest), so one that does not come is sent "
+    "again. With SNMPv3 a trap that it need not acknowledge is hardly ever taken.",
+    default="no",
+)
 TRAP: Final = Element(
     "trap",
     "Sends an SNMP trap by `snmptrap` (package `snmp`).",
-    (NAME, TRAP_TO, TRAP_SECRET, FROM, TIMEOUT),
+    (NAME, TRAP_TO, TRAP_INFORM, TRAP_SECRET, FROM, TIMEOUT),
     example='<trap name="monitoring" to="nms.example.net:162"/>',
 )
 REPEAT: Final = Attribute(

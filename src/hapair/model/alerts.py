@@ -47,6 +47,7 @@ class Receiver:
     user: str = ""
     header: str = ""  # Of a webhook: its name; the value is the secret.
     carrier: Carrier = Carrier.UDP
+    inform: bool = False  # Of a trap: it is one that the receiver has to answer.
     url_file: str = ""  # Of a webhook: the file that holds its URL, which is a secret then.
 
 

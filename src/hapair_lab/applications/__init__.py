@@ -8,6 +8,7 @@ from typing import Final
 
 from hapair_lab.applications.apache import APACHE
 from hapair_lab.applications.application import RealApplication
+from hapair_lab.applications.container import CONTAINER
 from hapair_lab.applications.daemon import DAEMON
 from hapair_lab.applications.mail import MAIL
 from hapair_lab.applications.mariadb import MARIADB
@@ -17,5 +18,6 @@ from hapair_lab.applications.redis import REDIS
 from hapair_lab.applications.samba import SAMBA
 
 ALL: Final[dict[str, RealApplication]] = {
-    each.name: each for each in (APACHE, DAEMON, MAIL, MARIADB, NFS, POSTGRESQL, REDIS, SAMBA)
+    each.name: each
+    for each in (APACHE, CONTAINER, DAEMON, MAIL, MARIADB, NFS, POSTGRESQL, REDIS, SAMBA)
 }

@@ -45,5 +45,5 @@ class RealApplication:
         elif self.main.endswith(".service"):
             command = f"systemctl show --value --property=MainPID {self.main}"
         else:
-            command = f"pidof -s {self.main}; true"
+            command = f"pgrep -o -x {self.main}; true"
         return int(node.run(command).stdout.strip() or 0)

@@ -93,18 +93,28 @@ class Http(Client):
     """A page of a web site that stores numbers."""
 
     sends_again = False
+    folder = "/cgi"
 
     def write(self, connection: socket.socket, number: int) -> bool:
         """Ask for the page; it answers when the number is on the disk."""
         host, _ = self._address
-        connection.sendall(f"GET /cgi/ledger?{number} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        page = f"{self.folder}/ledger?{number}"
+        connection.sendall(f"GET {page} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         answer = b""
         while not answer.endswith(f"\nok {number}\n".encode()):
             more = connection.recv(ANSWER_MAX_BYTES)
             if not more:
                 return False
             answer += more
+        if b"\nConnection: close" in answer:
+            self.disconnect()
         return answer.startswith(b"HTTP/1.1 200 ")
+
+
+class CgiBin(Http):
+    """The same where the server says in which folder programs lie."""
+
+    folder = "/cgi-bin"
 
 
 class Mail(Client):
@@ -263,6 +273,7 @@ class Postgresql(Database):
 
 
 SPEAKS: dict[str, type[Client]] = {
+    "cgi-bin": CgiBin,
     "http": Http,
     "lines": Client,
     "mail": Mail,

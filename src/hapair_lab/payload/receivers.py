@@ -18,7 +18,7 @@ from typing import ClassVar
 
 MAIL_PORT = 25
 WEB_PORT = 80
-DATAGRAM_PORTS = {"syslog": 514, "trap": 162, "hook": 9002}
+DATAGRAM_PORTS = {"syslog": 514, "hook": 9002}
 TURN = threading.Lock()
 
 

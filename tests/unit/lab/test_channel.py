@@ -133,7 +133,8 @@ def test_more_credit_than_was_used_opens_the_window_no_wider(guest: Guest) -> No
 def test_a_guest_that_takes_nothing_is_given_up(
     guest: Guest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "GRACE_S", 2 * QUIET_S)
+    monkeypatch.setattr(module, "AGAIN_S", QUIET_S)
+    monkeypatch.setattr(module, "STANDS_STILL_S", 2 * QUIET_S)
     with pytest.raises(GuestGoneError, match="takes nothing"):
         guest.channel.ask(LARGE).result(0)
     assert guest.channel.is_open(), "it may take something later"
@@ -143,11 +144,29 @@ def test_what_was_half_sent_does_not_spoil_the_next_request(
     guest: Guest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as impatient:
-        impatient.setattr(module, "GRACE_S", 2 * QUIET_S)
+        impatient.setattr(module, "AGAIN_S", QUIET_S)
+        impatient.setattr(module, "STANDS_STILL_S", 2 * QUIET_S)
         guest.channel.ask(LARGE)
-    half = guest.hears_exactly(WINDOW_BYTES)
+    half = guest.hears()  # And the words that it was asked for.
     guest.says({"took_bytes": len(half)})
-    assert answered(guest, SMALL, said=half)
+    assert answered(guest, SMALL, said=half.rstrip(b"\n"))
+
+
+def test_a_line_that_lost_what_was_said_of_it_goes_on(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The window of a line that loses bytes, or the word of them, does not stay shut for ever."""
+    monkeypatch.setattr(module, "AGAIN_S", QUIET_S)
+    asked = guest.asked(LARGE)
+    guest.hears_exactly(WINDOW_BYTES)
+    guest.line.settimeout(PATIENCE_S)
+    word = json.loads(guest.line.recv(WINDOW_BYTES))
+    assert word["do"] == "hello"
+    guest.says({"id": word["id"], "hello": "node1"})
+    sent = json.loads(whole_line(guest))
+    assert sent["data"] == LARGE["data"], "it is sent whole once more"
+    guest.says({"id": sent["id"], "written": True})
+    assert asked.result(PATIENCE_S).result(PATIENCE_S)["written"] is True
 
 
 def test_who_waits_for_room_is_told_at_once_when_the_guest_loses_power(guest: Guest) -> None:
@@ -155,7 +174,7 @@ def test_who_waits_for_room_is_told_at_once_when_the_guest_loses_power(guest: Gu
     guest.hears_exactly(WINDOW_BYTES)
     guest.line.close()
     with pytest.raises(GuestGoneError):
-        asked.result(module.GRACE_S / 2).result(0)
+        asked.result(module.AGAIN_S).result(0)
 
 
 def test_a_guest_that_is_gone_before_it_is_asked_is_an_answer_and_no_bug(guest: Guest) -> None:

@@ -72,5 +72,7 @@ def test_no_image_has_them_and_none_is_started_by_a_boot() -> None:
     assert set(more_packages.PACKAGES) == set(SERVICES)
     for service in filter(None, SERVICES.values()):
         assert f"{service}.service" in more_packages.MASKED_UNITS, "else a boot starts it"
+    assert "podman" not in recipe.PACKAGES
+    assert "snmptrapd" not in recipe.PACKAGES
     for unit in more_packages.AGENT_UNITS:
         assert f" {unit} " in more_packages.AGENTS_BOOTED.ingredients[1]

@@ -18,6 +18,8 @@ PIPE_BYTES: Final = 1 << 16  # What a pipe holds.
 # net-snmp's netSnmpPlaypen, which everybody may use for private purposes.
 OID: Final = "1.3.6.1.4.1.8072.9999.9999"
 TEXT_MAX: Final = 400  # A trap is one datagram.
+# There snmptrap keeps who it is; a receiver of SNMPv3 has to know that.
+KEPT_OF_SNMP: Final = "/var/lib/snmp"
 
 
 def hook(receiver: Receiver, letter: Letter, means: Means) -> None:
@@ -37,7 +39,7 @@ def hook(receiver: Receiver, letter: Letter, means: Means) -> None:
 
 
 def trap(receiver: Receiver, letter: Letter, means: Means) -> None:
-    """Send one trap; nobody tells whether it arrived. UndeliveredError."""
+    """Send one trap; nobody tells whether it arrived, unless it is an inform. UndeliveredError."""
     place = f"udp6:{receiver.to}" if receiver.to.startswith("[") else receiver.to
     values = {
         1: letter.cluster,
@@ -47,14 +49,21 @@ def trap(receiver: Receiver, letter: Letter, means: Means) -> None:
         5: letter.subject,
         6: "; ".join(letter.lines())[:TEXT_MAX],
     }
-    bound = [word for n, text in values.items() for word in (f"{OID}.{n}", "s", text)]
+    # Receivers show anything but ASCII as numbers.
+    plain = {n: text.encode("ascii", "replace").decode() for n, text in values.items()}
+    bound = [word for n, text in plain.items() for word in (f"{OID}.{n}", "s", text)]
+    kind = ("-Ci",) if receiver.inform else ()
     with tempfile.TemporaryDirectory(prefix="hapair-trap-") as folder:
         # A community or a password on the command line could be read by everybody.
         who = () if receiver.secret else ("-v", "2c", "-c", "public")
         if receiver.secret:
             Path(folder, "snmp.conf").symlink_to(receiver.secret)
-        environment = {**means.environment(), "MIBS": "", "SNMPCONFPATH": folder}
-        _run(("snmptrap", *who, place, "", f"{OID}.0.1", *bound), environment, b"")
+        environment = {
+            **means.environment(),
+            "MIBS": "",
+            "SNMPCONFPATH": f"{folder}:{KEPT_OF_SNMP}",
+        }
+        _run(("snmptrap", *kind, *who, place, "", f"{OID}.0.1", *bound), environment, b"")
 
 
 def _run(argv: tuple[str, ...], environment: dict[str, str], given: bytes) -> None:

@@ -86,9 +86,13 @@ class GroupedPrograms:
         outcome = await self._run(application, program, argv, timeout_s)
         if isinstance(outcome, Done):
             return _noted(note, LIVES if group.populated() else STARTED)
-        if isinstance(outcome, Unknown) and not group.populated():
-            return Refused(outcome.why)
-        return outcome
+        if not isinstance(outcome, Unknown) or group.populated():
+            return outcome
+        # What an agent has asked another service to start may come up later.
+        elsewhere = isinstance(program, OcfAgent) and await self._lives_elsewhere(
+            application, program, unless_told=True
+        )
+        return outcome if elsewhere else Refused(outcome.why)
 
     async def stop(
         self, application: str, program: Script | OcfAgent, *, timeout_s: float
@@ -127,7 +131,9 @@ class GroupedPrograms:
         if not ended and not await self._ended(application, group.kill, timeout_s - term_s):
             left = group.named() or "a start that has not begun yet"
             return Unknown(f"SIGKILL did not end {left} of {application}")
-        if isinstance(program, OcfAgent) and await self._lives_elsewhere(application, program):
+        if isinstance(program, OcfAgent) and await self._lives_elsewhere(
+            application, program, unless_told=False
+        ):
             return Unknown(
                 f"{ocf.name(program)} says that {application} runs, and nothing of it is in its"
                 f" control group: systemd-cgls shows where it lives"
@@ -161,11 +167,14 @@ class GroupedPrograms:
             return True
         return note == STARTED if note else None  # It was there, but was not whole.
 
-    async def _lives_elsewhere(self, application: str, program: OcfAgent) -> bool:
+    async def _lives_elsewhere(
+        self, application: str, program: OcfAgent, *, unless_told: bool
+    ) -> bool:
+        """Ask the agent; ``unless_told`` is the answer where it says nothing in its time."""
         try:
             return await self._monitored(application, program) is True
-        except OSError:  # TimeoutError for one: an agent that says nothing finds nothing.
-            return False
+        except OSError:  # TimeoutError for one.
+            return unless_told
 
     async def _monitored(self, application: str, program: OcfAgent) -> bool | None:
         group = self._group(application)

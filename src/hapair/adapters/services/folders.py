@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from hapair.adapters.services.containers import in_containers, volumes_of
 from hapair.adapters.shared.mounts import Mount, MountTable, mount_table, number_of
 from hapair.adapters.shared.spaces import PROC
 from hapair.model.service import SeenFolder, SeenMount, SeenProcess
@@ -20,6 +21,9 @@ NO_DATA: Final = (
     "/dev", "/proc", "/sys", "/run", "/var/run", "/var/log", "/var/lock",
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/boot", "/etc", "/root", "/var/cache",
     "/var/lib/systemd", "/home",
+    # What containers are made of, but not their volumes.
+    "/var/lib/containers/storage/overlay", "/var/lib/containers/storage/overlay-containers",
+    "/var/lib/docker/overlay2", "/var/lib/docker/containers",
     "/tmp", "/var/tmp",  # noqa: S108 - nothing is written there
 )  # fmt: skip
 # Folders that are nobody's alone: what lies directly in them is.
@@ -49,10 +53,13 @@ def folders_of(
 
     ``told`` are those that the unit names; below ``no_data`` there is none.
     """
+    contained = in_containers(processes)
+    plain = tuple(each for each in processes if each not in contained)
     every = [
         *((each, "the unit names it") for each in told),
-        *(each for process in processes for each in (*_opened(process), *_working(process))),
-        *_configured(processes),
+        *(each for process in plain for each in (*_opened(process), *_working(process))),
+        *_configured(plain),
+        *(each for process in contained for each in volumes_of(process)),
     ]
     found: dict[str, str] = {}
     for place, why in every:

@@ -63,6 +63,8 @@ class Forked:
         if (hanging := self._hanging.get(key)) is not None:
             if not await hanging.ends(until_s):
                 return StillRuns(timeout_s)
+            # First: where no further child can be started, nobody closes its pipe a second time.
+            del self._hanging[key]
             hanging.ended()
         child = self._hanging[key] = _Child.start(function)
         try:

@@ -14,6 +14,8 @@ from hapair.model.monitor import FileSystemProbe, Trouble
 
 # The kernel answers all other questions from memory, also when the disk has gone.
 WRITE_INTERVAL_S: Final = 10.0
+# After so long the next look goes on: several that are slow are not one that hangs.
+WRITING_S: Final = 1.0
 WRITTEN: Final = b"hapair" * 64
 # What travels with the data.
 _OF_THE_DATA: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EUCLEAN})
@@ -57,6 +59,10 @@ class FileSystems:
             perf |= answer.perf
             if answer.state == "warning":
                 warnings.append(answer)
+        failure = self._write_in_turn()
+        if failure is not None and failure.trouble is not Trouble.DATA:
+            return failure
+        full = full or failure
         if full is not None:
             return full
         if warnings:
@@ -73,15 +79,34 @@ class FileSystems:
             told = os.statvfs(place)
             if told.f_flag & os.ST_RDONLY:
                 return failed(f"{place} is read-only", Trouble.STORAGE, certain=True)
-            if boot_s() - self._written_s.get(place, -WRITE_INTERVAL_S) >= WRITE_INTERVAL_S:
-                _write(place)
-                self._written_s[place] = boot_s()
         except OSError as error:
-            if error.errno in NOT_NOW:
-                raise
-            trouble = Trouble.DATA if error.errno in _OF_THE_DATA else Trouble.STORAGE
-            return failed(f"{error.filename or place}: {error.strerror}", trouble, certain=True)
+            return _failed(place, error)
         return self._room(place, told)
+
+    def _write_in_turn(self) -> Answer | None:
+        """Write to those whose turn it is; return the failure that counts, if there is one."""
+        full: Answer | None = None
+        begun_s = boot_s()
+        places = dict.fromkeys(each.mount_point for each in self.mounts)
+        for place in sorted(places, key=self._last_written_s):
+            if boot_s() - self._last_written_s(place) < WRITE_INTERVAL_S:
+                break
+            self._at = place
+            try:
+                _write(place)
+            except OSError as error:
+                answer = _failed(place, error)
+                if answer.trouble is not Trouble.DATA:
+                    return answer
+                full = full or answer
+            else:
+                self._written_s[place] = boot_s()
+            if boot_s() - begun_s >= WRITING_S:
+                break
+        return full
+
+    def _last_written_s(self, place: str) -> float:
+        return self._written_s.get(place, -WRITE_INTERVAL_S)
 
     def _room(self, place: str, told: os.statvfs_result) -> Answer:
         space = percent(told.f_blocks - told.f_bfree, told.f_bavail)
@@ -101,6 +126,14 @@ class FileSystems:
 def percent(used: int, free: int) -> int:
     """Return the share that is in use, as ``df`` rounds it: up."""
     return -(-100 * used // (used + free)) if used + free else 0
+
+
+def _failed(place: str, error: OSError) -> Answer:
+    """Return whose trouble it is; what says nothing of the file system is raised again."""
+    if error.errno in NOT_NOW:
+        raise error
+    trouble = Trouble.DATA if error.errno in _OF_THE_DATA else Trouble.STORAGE
+    return failed(f"{error.filename or place}: {error.strerror}", trouble, certain=True)
 
 
 def _write(place: str) -> None:

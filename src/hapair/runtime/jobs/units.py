@@ -28,6 +28,7 @@ OF_THE_UNIT: Final = tuple(
 NO_PROGRAMS: Final = (".device", ".mount", ".slice", ".target")
 PROGRAMS: Final = (".service", ".socket", ".timer", ".path")
 IMAGE: Final = re.compile(r"(?m)^\s*Image\s*=\s*(\S+)\s*$")
+BROUGHT: Final = (".image", ".build")  # By another unit of Quadlet's, whose file says which.
 # By patterns, so that systemd looks at no others: on a busy machine that takes it seconds.
 DISABLED: Final = ("systemctl", "list-unit-files", "--no-legend", "--plain", "--state=disabled",
                    "--", "*.socket", "*.timer", "*.path")  # fmt: skip
@@ -53,8 +54,9 @@ async def unit_facts(name: str, run: CommandRunner) -> ProgramUnit | Unusable:
         what = f"systemd gives no answer about {', '.join(names)}, which start {name}"
         return Unusable(what, NO_ANSWER)
     source = unit.get("SourcePath") or unit.get("FragmentPath", "")
-    text = await asyncio.to_thread(_read, (source, *unit.get("DropInPaths", "").split()))
-    image = IMAGE.search(text) if source.endswith(".container") else None
+    text = await asyncio.to_thread(_read, source, unit.get("DropInPaths", "").split())
+    images = IMAGE.findall(text) if source.endswith(".container") else []
+    image = "" if not images or images[-1].endswith(BROUGHT) else images[-1]
     kind = unit.get("Type", "")
     return ProgramUnit(
         kind=kind,
@@ -66,8 +68,8 @@ async def unit_facts(name: str, run: CommandRunner) -> ProgramUnit | Unusable:
         ),
         source=source,
         digest=hashlib.sha256(text.encode()).hexdigest() if text else "",
-        image=image[1] if image else "",
-        has_image=image is None or await _has_image(image[1], run),
+        image=image,
+        has_image=not image or await _has_image(image, run),
         name=unit.get("Id", name),
         file_state=unit.get("UnitFileState", ""),
         active=_is_active(unit),
@@ -102,10 +104,16 @@ async def disabled_triggers(name: str, run: CommandRunner) -> tuple[str, ...] | 
     return tuple(each["Id"] for each in shown if name in each.get("Triggers", "").split())
 
 
-def _read(files: tuple[str, ...]) -> str:
-    """Return the texts of a unit's files; nothing where one cannot be read."""
+def _read(source: str, added: list[str]) -> str:
+    """Return the texts of a unit's files; nothing where one cannot be read.
+
+    Quadlet's files have additions of their own, of which systemd knows nothing.
+    """
+    files = dict.fromkeys(
+        (Path(source), *sorted(Path(f"{source}.d").glob("*.conf")), *map(Path, added))
+    )
     try:
-        return "\n".join(Path(file).read_text("utf-8", "replace") for file in files if file)
+        return "\n".join(file.read_text("utf-8", "replace") for file in files) if source else ""
     except OSError:
         return ""
 
