@@ -163,7 +163,18 @@ def answered(answer: Answer, **stored: Any) -> NodeState:  # noqa: ANN401 - the 
     )
 
 
+HALTED_PEER: Final = PeerView(
+    heard_at_s={"public": 199.5},
+    beat=Beat(7, 3, Standing.HALTED, 4),
+    state=PeerState(7, 0, Standing.HALTED, 4, 1, (), (), left=True),
+)
+BESIDE_HALTED: Final = replace(
+    FORMING, peer=HALTED_PEER, stored=replace(FORMING.stored, holds_right=True)
+)
 FORMATION: Final = {
+    "peer-halted-yet": replace(BESIDE_HALTED, form_until_s=201.0),
+    "left-to-this-node": BESIDE_HALTED,
+    "peer-halted": replace(FORMING, peer=HALTED_PEER),
     "new-terms": answered(Answer.GRANTED, terms=Terms(("paths",), since=2, shared=False)),
     "peer-ahead": answered(Answer.GRANTED, records=(Record(NAME, PEER, Version(5, 0), Wanted.UP),)),
     "promised": answered(Answer.GRANTED, ceded=True),

@@ -6,7 +6,8 @@ import pytest
 
 from hapair.core import explain
 from hapair.core.words.effects import Publish, Store
-from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Form
+from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Form, Leave, Tick
+from hapair.core.words.stored import Stored
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection
 from hapair.model.status import Standing, Wanted
@@ -121,3 +122,105 @@ def test_after_a_crash_amid_forming_a_node_that_was_a_member_before_it_left_form
     anew.data(SEPARATED)
     anew.wait(60.0, hearing=False)
     assert anew.stands(Standing.FORMING), "silent networks and answers of references prove nothing"
+
+
+# --- What ends with a leave ---------------------------------------------------------------------
+
+
+def test_what_was_agreed_while_forming_ends_with_a_leave() -> None:
+    bench = Bench()
+    bench.command(Form())
+    bench.hear()
+    bench.peer_says(standing=Standing.FORMING)
+    assert bench.state.accepted == bench.peer.incarnation
+    bench.command(Leave(handover=True))
+    assert bench.stands(Standing.HALTED)
+    assert bench.state.accepted == 0
+
+
+@pytest.mark.parametrize("kind", list(ArbitrationKind))
+def test_nobody_acts_together_with_a_peer_that_is_halted(kind: ArbitrationKind) -> None:
+    """It may have been halted at once, in the moment in which both agreed."""
+    bench = Bench(built(kind=kind), stored=Stored(records=(record(PEER),)))
+    bench.together()
+    bench.hear(standing=Standing.HALTED)
+    bench.peer_says(standing=Standing.HALTED)
+    assert bench.stands(Standing.CUT), "so the peer leaves everything to this node"
+
+
+def test_a_confirmation_ends_with_a_leave_and_with_a_pause() -> None:
+    for ends in (Leave(handover=True), None):
+        bench = Bench(built(kind=ArbitrationKind.OPERATOR), stored=MEMBER)
+        bench.data(SEPARATED)
+        bench.command(ConfirmPeerDown())
+        assert bench.state.confirmed
+        if ends is None:
+            bench.do(Tick(bench.now_s + 3600.0))
+        else:
+            bench.command(ends)
+            bench.wait(40.0, hearing=False)
+        assert not bench.state.confirmed
+
+
+def test_a_silence_after_a_leave_is_told_anew() -> None:
+    bench = Bench(built(kind=ArbitrationKind.OPERATOR))
+    bench.running()
+    bench.disconnect()
+    bench.wait(5.0, hearing=False)
+    assert "ask-operator" in bench.notes()
+    bench.command(Leave(handover=True))
+    bench.wait(100.0, hearing=False)
+    assert bench.stands(Standing.HALTED)
+    assert "arbitration" not in bench.state.reasons
+
+
+# --- A node that forms beside a halted peer -----------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", list(ArbitrationKind))
+def test_who_holds_the_right_goes_on_without_a_halted_peer(kind: ArbitrationKind) -> None:
+    bench = Bench(built(kind=kind), stored=replace(MEMBER, formed=False, holds_right=True))
+    bench.command(Form(timeout_s=10.0, allow_single_node=True))
+    bench.hear(standing=Standing.HALTED)
+    bench.peer_says(standing=Standing.HALTED, left=True)
+    assert bench.stands(Standing.FORMING), "it may be formed in a moment"
+    for _ in range(22):
+        bench.wait(0.5)
+        bench.hear(standing=Standing.HALTED)
+    assert bench.stands(Standing.ALONE)
+
+
+@pytest.mark.parametrize("changes", [{"epoch": 9}, {"holds_right": True}, {}])
+def test_beside_a_halted_peer_that_may_be_ahead_a_person_is_called(
+    changes: dict[str, object],
+) -> None:
+    holds = bool(changes)
+    bench = Bench(stored=replace(MEMBER, formed=False, holds_right=holds))
+    bench.command(Form(timeout_s=1.0, allow_single_node=True))
+    bench.hear(standing=Standing.HALTED)
+    bench.peer_says(standing=Standing.HALTED, left=True, **changes)
+    for _ in range(6):
+        bench.wait(0.5)
+        bench.hear(standing=Standing.HALTED)
+    assert bench.stands(Standing.FORMING)
+    assert "type there: clform" in bench.replies()[-1][1]
+
+
+# --- A peer that acts alone, of which a daemon heard that is no more ----------------------------
+
+
+@pytest.mark.parametrize("echo", [0, 1])
+def test_that_the_peer_acts_alone_is_known_to_the_next_daemon_too(echo: int) -> None:
+    bench = Bench(stored=replace(MEMBER, records=(record(PEER, Wanted.UP),)))
+    bench.data(SEPARATED)
+    bench.hear(standing=Standing.ALONE, epoch=MEMBER.epoch + 1, echo=echo)
+    assert bench.state.stored.unproven == (RESOURCE,)
+    anew = Bench(stored=bench.state.stored)
+    anew.data(SEPARATED)
+    anew.wait(60.0, hearing=False)
+    assert anew.stands(Standing.CUT)
+    assert anew.state.reasons["arbitration"] == "peer-ahead"
+    anew.command(ConfirmPeerDown())
+    anew.wait(1.0, hearing=False)
+    assert anew.stands(Standing.ALONE)
+    assert anew.state.stored.epoch > MEMBER.epoch + 1

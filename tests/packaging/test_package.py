@@ -67,6 +67,7 @@ def test_it_brings_folder_group_and_units(tree: Path) -> None:
     assert "g hapair" in (tree / "usr/lib/sysusers.d/hapair.conf").read_text()
     units = {file.name for file in (tree / "usr/lib/systemd/system").iterdir()}
     assert units == {
+        "hapair.slice",
         "hapaird.service",
         "hapair-alerts.path",
         "hapair-alerts.service",

@@ -149,7 +149,7 @@ def _advance_clock(turn: Turn, at_s: float) -> None:
     cut_off = state.standing is Standing.CUT and not replication.kernel_answers(state)
     if cut_off and state.leased_from_s is None:
         turn.change(leased_from_s=hearing.in_touch_until_s(state))
-    turn.change(quiet_since_s=at_s, incarnation=incarnation, accepted=0)
+    turn.change(quiet_since_s=at_s, incarnation=incarnation, accepted=0, confirmed=False)
     replication.doubt_connections(turn, state.joined_from_s)
     turn.change_peer(heard_at_s={})
     if state.standing in (Standing.TOGETHER, Standing.CUT):
@@ -317,7 +317,7 @@ def _finish_leaving(turn: Turn) -> None:
         return
     peer_took_over = theirs is not None and theirs.holds_right
     if state.stored.holds_right or peer_gone or peer_took_over or late:
-        turn.change(standing=Standing.HALTED, leave=None, accepted=0, form=None, lost=False)
+        membership.halted(turn)
         turn.note("halted", "this node left the cluster in order")
 
 

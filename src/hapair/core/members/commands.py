@@ -105,7 +105,7 @@ def _leave(turn: Turn, request_id: int, command: Leave) -> None:
     limit_s = stop_s * 2 + timing.LEAVE_S
     if state.standing in (Standing.HALTED, Standing.FORMING):
         turn.store(formed=False)
-        turn.change(standing=Standing.HALTED, form=None)
+        membership.halted(turn)
     elif state.standing is not Standing.LEAVING:
         turn.change(standing=Standing.LEAVING, leave=command, leave_until_s=state.now_s + limit_s)
         word = "hands its applications over" if command.handover else "stops its applications"

@@ -3,6 +3,7 @@
 from typing import Final
 
 from hapair.core.copies import replication
+from hapair.core.members import membership
 from hapair.core.right import hearing, witness
 from hapair.core.right.arbitration import Verdict
 from hapair.core.right.holding import grant
@@ -20,7 +21,43 @@ def _form_is_allowed(state: NodeState) -> bool:
     return state.form is not None and state.form.allow_single_node
 
 
+def _peer_is_halted(state: NodeState) -> bool:
+    """Tell whether the peer is heard and left in order: it starts nothing before it is formed."""
+    beat, theirs = state.peer.beat, state.peer.state
+    halted = beat is not None and beat.standing is Standing.HALTED
+    return state.peer_heard and halted and theirs is not None and theirs.left
+
+
+def _waits_for_halted(state: NodeState) -> bool:
+    return _peer_is_halted(state) and state.now_s < state.form_until_s
+
+
+def _has_the_last_word(state: NodeState) -> bool:
+    """Tell whether this node holds the right, and the peer has none that is as new."""
+    theirs = state.peer.state
+    older = theirs is not None and not theirs.holds_right and theirs.epoch <= state.stored.epoch
+    return state.stored.holds_right and older and state.stored.terms.shared
+
+
 FORMATION: Final[tuple[FormRule, ...]] = (
+    Rule(
+        "peer-halted-yet",
+        _waits_for_halted,
+        Verdict.WAIT,
+        "the peer is halted; waiting for it to be formed as well",
+    ),
+    Rule(
+        "left-to-this-node",
+        lambda s: _peer_is_halted(s) and _form_is_allowed(s) and _has_the_last_word(s),
+        Verdict.GRANT,
+        "the peer is halted and left everything to this node, which held the right to act alone",
+    ),
+    Rule(
+        "peer-halted",
+        _peer_is_halted,
+        Verdict.ALARM,
+        "the peer is halted, and may have newer data; type there: clform",
+    ),
     Rule("peer-heard", lambda s: s.peer_heard, Verdict.WAIT, "the peer answers; agreeing with it"),
     Rule(
         "kernel-answers",
@@ -109,8 +146,8 @@ def settle(turn: Turn) -> None:
     theirs = state.peer.state
     running = theirs is not None and theirs.standing in (Standing.ALONE, Standing.TOGETHER)
     if form.start is Start.BY_BOOT and not form.join_existing_cluster and running:
-        turn.change(standing=Standing.HALTED, form=None)
         turn.store(formed=False)
+        membership.halted(turn)
         text = "the peer runs the cluster and clstart.xml says not to join; type: clform"
         turn.note("not-joining", text, severity=Severity.WARNING)
         return

@@ -21,6 +21,7 @@ from hapair.core.right.hearing import (
     peer_unable,
     silence,
     silent_s,
+    supersedes,
 )
 from hapair.core.words.effects import ProbeReferences, Severity
 from hapair.core.words.events import Beat, PeerState
@@ -36,6 +37,7 @@ ACTIVE: Final = (
     Standing.ALONE,
     Standing.LEAVING,
 )
+SILENCE: Final = ("arbitration", "formation")  # What is told once in each silence.
 CALLS_A_PERSON: Final = (Verdict.ALARM, Verdict.YIELD)
 REFERENCE_TIMEOUT_SHARE: Final = 0.4  # Of the detection time.
 
@@ -49,6 +51,7 @@ def absorb_beat(turn: Turn, network: str, beat: Beat, at_s: float) -> None:
         forget_incarnation(turn, beat.incarnation)
     if turn.state.confirmed:
         turn.change(confirmed=False)  # Whoever sends heartbeats is not down.
+    _mind_who_is_ahead(turn, beat)
     if beat.cannot_store:
         turn.change_peer(unable=beat, unable_at_s=at_s)
         if passes_over(turn.state):
@@ -87,6 +90,18 @@ def _lives(turn: Turn, at_s: float) -> None:
     if not peer_alive(turn.state):
         turn.change_peer(alive_from_s=at_s)
     turn.change_peer(alive_at_s=at_s)
+
+
+def _mind_who_is_ahead(turn: Turn, beat: Beat) -> None:
+    """Store that the peer acts alone: the next daemon of this node may hear nobody any more.
+
+    That counts whether or not the peer hears this node.
+    """
+    state = turn.state
+    waits = state.standing in (Standing.CUT, Standing.FORMING)
+    if waits and supersedes(state, beat) and beat.epoch > state.stored.ahead:
+        turn.store(ahead=beat.epoch)
+        doubts.distrust(turn)
 
 
 def _believe(turn: Turn, beat: Beat) -> None:
@@ -179,6 +194,21 @@ def settle(turn: Turn) -> None:
         case Standing.LEAVING:
             holding.inherit(turn)
             _mind_the_lease(turn)
+
+
+def halted(turn: Turn) -> None:
+    """End this node's membership, and with it all that was agreed, confirmed or at stake in it."""
+    reasons = {key: row for key, row in turn.state.reasons.items() if key not in SILENCE}
+    turn.change(
+        standing=Standing.HALTED,
+        form=None,
+        leave=None,
+        accepted=0,
+        confirmed=False,
+        isolated=False,
+        lost=False,
+        reasons=reasons,
+    )
 
 
 def has_left(state: NodeState) -> bool:
@@ -306,6 +336,10 @@ def _together(turn: Turn) -> None:
         _lose_peer(turn)
     elif theirs.left:
         holding.inherit(turn)
+    elif theirs.standing not in ACTIVE:
+        # It was halted at once, and waits for a peer that asks for everything to leave it.
+        turn.change(standing=Standing.CUT, accepted=0)
+        turn.note("peer-withdrew", f"{state.peer_name} is {theirs.standing}")
     elif theirs.accepted != state.incarnation or theirs.epoch != state.stored.epoch:
         turn.change(standing=Standing.CUT, accepted=0)
         turn.note("peer-withdrew", f"{state.peer_name} no longer agrees with this node")

@@ -5,7 +5,7 @@ from typing import Final
 from hapair.core.copies import doubts, replication
 from hapair.core.right import fencing, witness
 from hapair.core.right.arbitration import Silence
-from hapair.core.words.events import Heard, HeardTogether, PeerState
+from hapair.core.words.events import Beat, Heard, HeardTogether, PeerState
 from hapair.core.words.state import NodeState
 from hapair.model.status import Standing, Wanted
 
@@ -19,7 +19,12 @@ def superseded(state: NodeState) -> bool:
     While it leaves, it may still run what it took over.
     """
     beat = state.peer.beat
-    if beat is None or beat.epoch <= state.stored.epoch:
+    return beat is not None and supersedes(state, beat)
+
+
+def supersedes(state: NodeState, beat: Beat) -> bool:
+    """Tell whether it is said by a peer that acts alone in an epoch that this node never saw."""
+    if beat.epoch <= state.stored.epoch:
         return False
     return beat.standing in (Standing.ALONE, Standing.LEAVING, Standing.UNKNOWN)
 
@@ -27,10 +32,12 @@ def superseded(state: NodeState) -> bool:
 def peer_ahead(state: NodeState) -> bool:
     """Tell whether the peer is known to have acted alone since the two were last together.
 
-    It said so, or an application has a record of an epoch in which this node took no part.
+    It says so, or has said so, to a former daemon of this node too, or an application has a record
+    of an epoch in which this node took no part.
     """
-    epoch = state.stored.epoch
-    return superseded(state) or any(r.version.epoch > epoch for r in state.stored.records)
+    stored = state.stored
+    known = max((each.version.epoch for each in stored.records), default=0)
+    return superseded(state) or max(stored.ahead, known) > stored.epoch
 
 
 def last_heard_s(state: NodeState) -> float:

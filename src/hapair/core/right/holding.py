@@ -8,7 +8,6 @@ from hapair.core.right.hearing import (
     ASKING_S,
     in_touch_until_s,
     peer_lingers,
-    superseded,
     was_member,
 )
 from hapair.core.words.effects import Severity
@@ -23,14 +22,14 @@ CONFIRMED_AHEAD: Final = 1000
 def grant(turn: Turn, because: str) -> None:
     """Take the right to act alone: a new epoch, on disk before anything relies on it."""
     state = turn.state
-    epoch, beat = witness.claimed(state), state.peer.beat
+    epoch = witness.claimed(state)
     if witness.granted(state) or (witness.uses_witness(state) and state.stored.tie.waiver):
         turn.store(away=())  # Nobody has acted alone since this node was last a member.
     if witness.uses_witness(state) and not witness.granted(state):
         # A person, an agent or a promise is the reason: outrank what the witness may have given.
         epoch = max(epoch, state.witness.newest + 1)
-    if beat is not None and superseded(state) and not witness.uses_witness(state):
-        epoch = beat.epoch + 1  # The peer is off, and was ahead.
+    if not witness.uses_witness(state):
+        epoch = max(epoch, state.stored.ahead + 1)  # The peer is off, and was ahead.
     if state.confirmed:
         epoch += CONFIRMED_AHEAD
     turn.store(epoch=epoch, holds_right=True, ceded=False, joined_boot_id=state.boot_id)

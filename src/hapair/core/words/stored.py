@@ -42,6 +42,7 @@ class Stored:
     formed_boot_id: str = ""  # The boot in which it was told so.
     joined_boot_id: str = ""  # The boot in which it last acted together or with a right.
     epoch: int = 0
+    ahead: int = 0  # The newest epoch in which the peer said to act alone.
     holds_right: bool = False  # This node may act alone: nobody can be ahead of it.
     records: tuple[Record, ...] = ()
     behind: tuple[str, ...] = ()  # Resources whose local copy is known to miss writes.
