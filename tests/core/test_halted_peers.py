@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from hapair.core import explain
-from hapair.core.words.effects import Publish, Store
-from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Form, Leave, Tick
+from hapair.core.words.effects import Act, Do, Publish, Store
+from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Ended, Form, Leave, Tick
 from hapair.core.words.stored import Stored
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection
+from hapair.model.outcome import Done
 from hapair.model.status import Standing, Wanted
 from tests.core.bench import NAME, PEER, RESOURCE, Bench, built, facts, record
 from tests.core.test_membership import MEMBER, SEPARATED
@@ -70,24 +71,25 @@ def says_that_it_left(bench: Bench) -> bool:
     return [e.state for e in bench.effects if isinstance(e, Publish)][-1].left
 
 
-@pytest.mark.parametrize("waits", [Standing.CUT, Standing.LEAVING])
-def test_who_booted_leaves_all_to_a_peer_that_waits_and_is_bound_by_it(waits: Standing) -> None:
+def test_who_booted_leaves_all_to_a_peer_that_waits_and_is_bound_by_it() -> None:
     bench = Bench(stored=replace(MEMBER, formed_boot_id="boot0"))
     assert bench.stands(Standing.HALTED)
     assert not says_that_it_left(bench)
-    bench.hear(standing=waits)
+    bench.hear(standing=Standing.CUT)
     assert not bench.state.stored.ceded
-    bench.peer_says(standing=waits)
-    bench.hear(standing=waits)
+    bench.peer_says(standing=Standing.CUT)
+    bench.hear(standing=Standing.CUT)
     assert says_that_it_left(bench)
     stores = [e for e in bench.effects if isinstance(e, Store)]
     assert stores[-1].stored.ceded
 
 
-def test_nobody_has_to_leave_anything_to_a_peer_that_acts_alone() -> None:
+@pytest.mark.parametrize("peer", [Standing.ALONE, Standing.LEAVING])
+def test_nobody_leaves_anything_to_a_peer_that_acts_alone_or_leaves(peer: Standing) -> None:
+    """Of two that have left everything to each other, none would go on without a person."""
     bench = Bench(stored=replace(MEMBER, formed_boot_id="boot0"))
-    bench.hear(standing=Standing.ALONE)
-    bench.peer_says(standing=Standing.ALONE)
+    bench.hear(standing=peer)
+    bench.peer_says(standing=peer)
     assert not bench.state.stored.ceded
     assert not says_that_it_left(bench)
 
@@ -108,6 +110,37 @@ def test_what_belongs_to_this_node_by_the_word_of_such_a_peer_too_is_not_doubted
     bench.peer_says(left=True, standing=Standing.HALTED, epoch=30, records=(mine,))
     assert bench.stands(Standing.ALONE)
     assert not bench.state.stored.unproven
+
+
+@pytest.mark.parametrize("standing", [Standing.FORMING, Standing.HALTED])
+@pytest.mark.parametrize("leave", [Leave(handover=True, shutdown=True), Leave(False, last=True)])
+@pytest.mark.parametrize("kind", list(ArbitrationKind))
+def test_who_leaves_waits_for_nobody_that_was_started_anew(
+    kind: ArbitrationKind, leave: Leave, standing: Standing
+) -> None:
+    """A reboot that met one of the other node hung for twice the limit of a stop and a minute."""
+    bench = Bench(built(kind=kind))
+    bench.running()
+    bench.deaf = {Do.STOP_PROGRAM}
+    bench.command(leave)
+    (stop,) = [e for e in bench.effects if isinstance(e, Act) and e.do is Do.STOP_PROGRAM]
+    bench.peer_says(incarnation=bench.peer.incarnation + 1, accepted=0, standing=standing)
+    bench.wait(5.0)
+    assert bench.stands(Standing.LEAVING), "its program is being stopped"
+    bench.do(Ended(bench.now_s, stop.effect_id, Done()))
+    bench.wait(1.0)
+    assert bench.stands(Standing.HALTED)
+
+
+def test_who_leaves_gives_a_peer_that_has_just_agreed_its_time() -> None:
+    bench = Bench()
+    bench.command(Form())
+    bench.hear()
+    bench.peer_says(accepted=bench.state.incarnation, standing=Standing.FORMING)
+    assert bench.stands(Standing.TOGETHER)
+    bench.command(Leave(handover=True))
+    bench.wait(5.0)
+    assert bench.stands(Standing.LEAVING), "it is about to take over"
 
 
 @pytest.mark.parametrize("holds_right", [False, True])

@@ -307,7 +307,7 @@ def _finish_leaving(turn: Turn) -> None:
     stopped = all(items.is_stopped(state, name) for name in names)
     late = state.now_s >= state.leave_until_s
     theirs = state.peer.state
-    peer_gone = not state.peer_heard or theirs is None or theirs.left
+    peer_gone = membership.takes_nothing_over(state)
     if trials.waits(state):
         return  # What is handed over has not been given yet.
     if stopped and state.stored.formed and (not leave.last or peer_gone or late):

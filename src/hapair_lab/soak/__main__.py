@@ -145,6 +145,7 @@ class Soak:
             },
             redundant_after_s=round(redundant_after_s, 1),
             broken=broken,
+            reset_again=tuple(one.reset_again),
         )
 
     def replay(self, number: int) -> str:

@@ -23,6 +23,7 @@ class RoundResult:
     outages_s: Mapping[str, float]  # Of each application.
     redundant_after_s: float  # After the last mend.
     broken: str = ""  # What went wrong; empty: nothing.
+    reset_again: tuple[str, ...] = ()  # Whom the lab did not reach: their outage is the lab's.
 
     @property
     def outage_s(self) -> float:
@@ -37,7 +38,8 @@ class RoundResult:
         end = f"redundant after {self.redundant_after_s:.0f} s"
         if self.broken:
             end = f"FAILED: {self.broken.splitlines()[0]}"
-        return f"{begin} outage {outages:<28} {end}  {self.plan}"
+        again = f" (the lab reset once more: {', '.join(self.reset_again)})"
+        return f"{begin} outage {outages:<28} {end}  {self.plan}{again if self.reset_again else ''}"
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from hapair.model.cluster import ArbitrationKind
 from hapair_lab import cluster, faults
@@ -25,8 +25,10 @@ from hapair_lab.soak.writers import Writer
 PATIENCE_S: Final = 300.0  # Emulated guests are slow, and slower when the host is busy.
 POLL_S: Final = 1.0
 # A serial line of User Mode Linux may stand still for ever at a boot: the guest runs, and only the
-# lab does not reach it. After so long it is reset once more.
+# lab does not reach it. After so long it is reset once more, unless the other node hears that it
+# has not left the cluster yet: then it does not end its shutdown, and that is our fault.
 STANDS_STILL_S: Final = 150.0
+LATELY_S: Final = 5.0
 ANSWERS: Final = 10  # Of each application, before it counts as back.
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 TYPED_TIMEOUT_S: Final = 60.0
@@ -73,6 +75,7 @@ class Round:
     writers: tuple[Writer, ...]
     arbitration: ArbitrationKind
     struck: list[Kind] = field(default_factory=list)
+    reset_again: list[str] = field(default_factory=list)  # By the lab, which did not reach them.
     _hits: dict[Fault, Hit] = field(default_factory=dict)
     _boots: dict[str, str] = field(default_factory=dict)  # Nodes that are to have booted since.
 
@@ -196,8 +199,7 @@ class Round:
             nonlocal resets_at_s
             if time.monotonic() > resets_at_s:
                 resets_at_s = inf
-                node.note(f"{node.name}: nothing comes through its line")
-                node.reset(wait=False)
+                self._reset_again(node)
             try:
                 if not node.channel().answers_hello():
                     node.close_channel()  # The boot may have cut an answer short: connect anew.
@@ -208,6 +210,13 @@ class Round:
 
         self._wait(f"{node.name} has booted", has_booted, begun_s)
         node.wait_until_booted()
+
+    def _reset_again(self, node: Machine) -> None:
+        if any(hears_leaving(other) for other in self.lab.nodes if other is not node):
+            raise LabError(f"{node.name} has not left the cluster after {STANDS_STILL_S:.0f} s")
+        node.note(f"{node.name}: nothing comes through its line")
+        node.reset(wait=False)
+        self.reset_again.append(node.name)
 
     def _is_redundant(self) -> bool:
         with contextlib.suppress(GuestGoneError):
@@ -220,11 +229,23 @@ class Round:
 
 def standing(node: Machine) -> str:
     """Return what the node's daemon says of its place; empty when it does not answer."""
+    return str(_said(node).get("standing", ""))
+
+
+def hears_leaving(node: Machine) -> bool:
+    """Tell whether the node's daemon hears just now that its peer leaves the cluster."""
+    seen = _said(node).get("peer_view", {})
+    heard_ago_s = seen.get("heard_ago_s")
+    lately = heard_ago_s is not None and heard_ago_s < LATELY_S
+    return lately and seen.get("standing") == "leaving"
+
+
+def _said(node: Machine) -> dict[str, Any]:
+    """Return what the node's daemon says; nothing when it does not answer."""
     try:
-        status = json.loads(node.run("clstat --json").stdout)
-        return str(status["nodes"][node.name]["standing"])
+        return dict(json.loads(node.run("clstat --json").stdout)["nodes"][node.name])
     except (LabError, ValueError, KeyError, TypeError):
-        return ""
+        return {}
 
 
 def _only_power(plan: RoundPlan) -> bool:

@@ -217,13 +217,27 @@ def has_left(state: NodeState) -> bool:
     return state.standing is Standing.HALTED and items.is_released(state) and binds
 
 
+def takes_nothing_over(state: NodeState) -> bool:
+    """Tell whether the peer cannot take over what this node leaves, however long it is waited for.
+
+    It is silent or has left; or it was started anew, so that it would first have to be together
+    with this node, which leaves.
+    """
+    theirs = state.peer.state
+    if not state.peer_heard or theirs is None or theirs.left:
+        return True
+    forms_anew = theirs.standing is Standing.FORMING and theirs.incarnation != state.accepted
+    return forms_anew or theirs.standing is Standing.HALTED
+
+
 def _cede(turn: Turn) -> None:
     """Leave everything to a peer that waits, as in order: a boot alone binds to nothing.
 
-    This node may be formed in a moment, hear nobody, and ask the witness for the same epoch.
+    This node may be formed in a moment, hear nobody, and ask the witness for the same epoch. Who
+    leaves waits for nobody that was started anew: bound to each other, neither would go on alone.
     """
     state, theirs = turn.state, turn.state.peer.state
-    waits = theirs is not None and theirs.standing in (Standing.CUT, Standing.LEAVING)
+    waits = theirs is not None and theirs.standing is Standing.CUT
     bound = state.stored.ceded or state.stored.holds_right
     if waits and state.peer_heard and not bound and items.is_released(state):
         turn.store(ceded=True)
