@@ -7,7 +7,7 @@ trouble that was made stands on it. Who could for SERVES_WITHIN_S is waited for 
 
 from typing import Final
 
-from hapair.core.applications import failures, maintenance
+from hapair.core.applications import failures, items, maintenance, trials
 from hapair.core.applications.failures import PAUSE_MAX_S
 from hapair.core.copies import replication
 from hapair.core.right import hearing
@@ -17,6 +17,7 @@ from hapair.core.words.state import NodeState
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Record, Standing, Wanted
+from hapair.model.timing import TAKE_OVER_S
 from tests.checkers.rules import BrokenRuleError
 from tests.sim.faults import Faults, RemoveAddresses, TakenAddress
 from tests.sim.machine import Daemon, Machine
@@ -29,6 +30,7 @@ from tests.sim.world import World
 
 LOOKS_EVERY_S: Final = 1.0
 SERVES_WITHIN_S: Final = 60.0
+LEAVES_WITHIN_S: Final = TAKE_OVER_S + 5.0
 ANSWERS_WITHIN_S: Final = 3.0  # Clients write twice in a second.
 # A peer that cannot store is waited for, until heartbeats say that it cannot.
 SAYS_CANNOT_STORE: Final = hasattr(Beat, "cannot_store")
@@ -44,6 +46,7 @@ class Progress:
         self.watch = watch
         self.faults = faults
         self.could_s: dict[tuple[str, str], float] = {}  # Since when, by node and application.
+        self._emptied_s: dict[str, float] = {}  # Since when a node that leaves runs nothing.
         self._lives: dict[str, Daemon] = {}
         world.clockwork.after(LOOKS_EVERY_S, self._look)
 
@@ -54,6 +57,8 @@ class Progress:
             served = self.is_served(name)
             for node in NODES:
                 self._ask(node, name, served=served)
+        for node in NODES:
+            self._ask_who_leaves(node)
         self._lives = {m.name: m.daemon for m in self.world.machines.values() if m.daemon}
 
     def _ask(self, node: str, name: str, *, served: bool) -> None:
@@ -68,6 +73,28 @@ class Progress:
         if waited_s > SERVES_WITHIN_S + (PAUSE_MAX_S if failed else 0.0):
             text = f"R8: {node} could serve {name} since {waited_s:.0f} s, and nobody does"
             raise BrokenRuleError(text)
+
+    def _ask_who_leaves(self, node: str) -> None:
+        """A node that has stopped everything waits only for a peer that takes over in a moment."""
+        now_s = self.world.clockwork.now_s
+        if not self._has_only_to_leave(node):
+            self._emptied_s.pop(node, None)
+            return
+        waited_s = now_s - self._emptied_s.setdefault(node, now_s)
+        if waited_s > LEAVES_WITHIN_S:
+            text = f"R5: {node} runs nothing since {waited_s:.0f} s, and does not leave"
+            raise BrokenRuleError(text)
+
+    def _has_only_to_leave(self, node: str) -> bool:
+        both = self.world.machines[node], self.world.machines[other(node)]
+        for machine in both:
+            daemon = machine.daemon
+            if daemon is None or not machine.listens or machine.store_s > 0 or machine.blind:
+                return False
+        state = self.world.state(node)
+        assert state is not None
+        leaves = state.standing is Standing.LEAVING and items.is_released(state)
+        return leaves and not trials.waits(state)
 
     def is_served(self, name: str) -> bool:
         """Tell whether a client was answered a moment ago."""

@@ -67,6 +67,7 @@ from hapair.core.words.protocol import OURS, PROTOCOL
 from hapair.core.words.state import NodeState
 from hapair.core.words.stored import Stored
 from hapair.core.words.turn import Turn
+from hapair.model import timing
 from hapair.model.application import Application
 from hapair.model.built import Built
 from hapair.model.status import Phase, Standing
@@ -315,6 +316,9 @@ def _finish_leaving(turn: Turn) -> None:
         return
     if state.stored.formed or not items.is_released(state):
         return
+    # From now on the peer hears that all is left to it; one that stood still takes nothing over.
+    until_s = min(state.leave_until_s, state.now_s + timing.TAKE_OVER_S)
+    turn.change(leave_until_s=until_s)
     peer_took_over = theirs is not None and theirs.holds_right
     if state.stored.holds_right or peer_gone or peer_took_over or late:
         membership.halted(turn)
