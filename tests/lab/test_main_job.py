@@ -1,5 +1,7 @@
 """The main job on real kernels: what users must not notice, or only for a moment."""
 
+from typing import Final
+
 import pytest
 
 from hapair_lab import cluster, faults, snapshots
@@ -17,6 +19,8 @@ from tests.lab.story import (
 from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=10)
+
+LEAVES_WITHIN_S: Final = 60.0  # Far below twice the limit of a stop and a minute.
 
 
 @pytest.fixture
@@ -98,6 +102,23 @@ def test_what_is_edited_and_not_built_starts_nothing_and_stops_all(formed_lab: L
             assert standing(node1) == "halted"
         node1.check("mv /root/clconf.xml /etc/cluster/clconf.xml")
         node1.check("clform", timeout_s=PATIENCE_S)
+        story.service_answers()
+
+
+@pytest.mark.long
+@pytest.mark.lab(seconds=60)
+def test_a_node_leaves_although_its_peer_was_reset_meanwhile(formed_lab: Lab) -> None:
+    """FAIL: each of the two waits for the other one until a multiple of the stop limit is over."""
+    with serving(formed_lab) as story:
+        story.node2.reset(wait=False)
+        story.node1.begin("clhalt --node local --shutdown", timeout_s=PATIENCE_S)
+        story.node2.wait_until_booted()
+        formed_lab.wait_until(
+            "node1 has left", lambda: standing(story.node1) == "halted", timeout_s=LEAVES_WITHIN_S
+        )
+        story.node1.check("clform --node node1", timeout_s=PATIENCE_S)
+        wait_for_standing(formed_lab, "together", *formed_lab.nodes)
+        story.redundant_again()
         story.service_answers()
 
 

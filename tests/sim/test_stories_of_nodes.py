@@ -291,6 +291,47 @@ def test_row_25_a_node_whose_new_kernel_lacks_drbd_joins_and_disturbs_nobody(
     stage.ends_well()
 
 
+def leaves_slowly(kind: ArbitrationKind) -> Stage:
+    """node1 is about to leave, and its program does not end before the limit of a stop (10 s)."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(FailActions("node1", Do.STOP_PROGRAM, ORDERS, Trouble.HANGS, 60.0))
+    return stage
+
+
+@every_kind
+def test_a_reboot_in_order_does_not_wait_for_a_standby_that_was_started_anew(
+    kind: ArbitrationKind,
+) -> None:
+    """That one takes nothing over: it was not together with a node that leaves."""
+    stage = leaves_slowly(kind)
+    stage.suffers(Reboot("node1"))
+    stage.run_for(0.3)
+    stage.suffers(PowerOff("node2", 3.0))
+    stage.run_for(10.0)
+    stage.waits_for(lambda: stage.served_by() == "node1", 20.0)
+    stage.ends_well()
+
+
+def test_a_standby_that_was_started_anew_asks_the_witness_when_the_other_one_is_off() -> None:
+    """Nothing binds it to a node that left: of two that are bound none would go on alone."""
+    stage = leaves_slowly(WITNESS)
+    stage.world.command("node1", Leave(handover=True, shutdown=True))
+    stage.run_for(0.3)
+    stage.suffers(PowerOff("node2", 3.0))
+    stage.waits_for(lambda: stage.standing("node1") is Standing.HALTED, 20.0)
+    stage.dies("node1")
+    stage.takes_over("node2", 70.0)
+    stage.ends_well()
+
+
+def test_a_reboot_in_order_does_not_wait_for_long_for_a_standby_that_stood_still() -> None:
+    stage = leaves_slowly(PATHS)
+    stage.suffers(Reboot("node1"))
+    stage.suffers(Pause("node2", 5.0))
+    stage.waits_for(lambda: stage.served_by() == "node1", 60.0)
+    stage.ends_well()
+
+
 def test_a_halt_of_one_node_without_hand_over_stops_its_applications() -> None:
     stage = Stage().begin()
     assert stage.types("node1", Leave(handover=False)).accepted
