@@ -8,6 +8,7 @@ from hapair.core import explain
 from hapair.core.words.effects import Act, Do, Publish, Store
 from hapair.core.words.events import ConfirmCopy, ConfirmPeerDown, Ended, Form, Leave, Tick
 from hapair.core.words.stored import Stored
+from hapair.model import timing
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection
 from hapair.model.outcome import Done
@@ -113,7 +114,9 @@ def test_what_belongs_to_this_node_by_the_word_of_such_a_peer_too_is_not_doubted
 
 
 @pytest.mark.parametrize("standing", [Standing.FORMING, Standing.HALTED])
-@pytest.mark.parametrize("leave", [Leave(handover=True, shutdown=True), Leave(False, last=True)])
+@pytest.mark.parametrize(
+    "leave", [Leave(handover=True, shutdown=True), Leave(handover=False, last=True)]
+)
 @pytest.mark.parametrize("kind", list(ArbitrationKind))
 def test_who_leaves_waits_for_nobody_that_was_started_anew(
     kind: ArbitrationKind, leave: Leave, standing: Standing
@@ -141,6 +144,17 @@ def test_who_leaves_gives_a_peer_that_has_just_agreed_its_time() -> None:
     bench.command(Leave(handover=True))
     bench.wait(5.0)
     assert bench.stands(Standing.LEAVING), "it is about to take over"
+
+
+def test_who_leaves_gives_its_peer_half_a_minute_whatever_the_limit_of_a_stop_is() -> None:
+    """One that stood still is not a member any more, and takes nothing over."""
+    bench = Bench()
+    bench.running()
+    bench.command(Leave(handover=True))
+    bench.wait(timing.TAKE_OVER_S - 1.0)
+    assert bench.stands(Standing.LEAVING)
+    bench.wait(2.0)
+    assert bench.stands(Standing.HALTED)
 
 
 @pytest.mark.parametrize("holds_right", [False, True])

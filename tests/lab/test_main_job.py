@@ -20,6 +20,7 @@ from tests.labs import LabFrom
 
 pytestmark = pytest.mark.lab(seconds=10)
 
+UNTIL_TOLD: Final = "until [ -e /run/go-on ]; do sleep 0.2; done"
 LEAVES_WITHIN_S: Final = 60.0  # Far below twice the limit of a stop and a minute.
 
 
@@ -109,10 +110,14 @@ def test_what_is_edited_and_not_built_starts_nothing_and_stops_all(formed_lab: L
 @pytest.mark.lab(seconds=60)
 def test_a_node_leaves_although_its_peer_was_reset_meanwhile(formed_lab: Lab) -> None:
     """FAIL: each of the two waits for the other one until a multiple of the stop limit is over."""
+    slow = cluster.run_script().replace("stop) ", f"stop) {UNTIL_TOLD}; ")
+    formed_lab.node1.put("/etc/cluster/orders/run", slow, mode=0o755)
     with serving(formed_lab) as story:
-        story.node2.reset(wait=False)
         story.node1.begin("clhalt --node local --shutdown", timeout_s=PATIENCE_S)
-        story.node2.wait_until_booted()
+        wait_for_standing(formed_lab, "leaving", story.node1)
+        story.node2.reset()
+        wait_for_standing(formed_lab, "forming", story.node2)
+        story.node1.check("touch /run/go-on")
         formed_lab.wait_until(
             "node1 has left", lambda: standing(story.node1) == "halted", timeout_s=LEAVES_WITHIN_S
         )

@@ -26,7 +26,7 @@ PATIENCE_S: Final = 300.0  # Emulated guests are slow, and slower when the host 
 POLL_S: Final = 1.0
 # A serial line of User Mode Linux may stand still for ever at a boot: the guest runs, and only the
 # lab does not reach it. After so long it is reset once more, unless the other node hears that it
-# has not left the cluster yet: then it does not end its shutdown, and that is our fault.
+# has not left the cluster yet: then it does not end its shutdown.
 STANDS_STILL_S: Final = 150.0
 LATELY_S: Final = 5.0
 ANSWERS: Final = 10  # Of each application, before it counts as back.
@@ -199,7 +199,7 @@ class Round:
             nonlocal resets_at_s
             if time.monotonic() > resets_at_s:
                 resets_at_s = inf
-                self._reset_again(node)
+                self.reset_lost(node)
             try:
                 if not node.channel().answers_hello():
                     node.close_channel()  # The boot may have cut an answer short: connect anew.
@@ -211,7 +211,8 @@ class Round:
         self._wait(f"{node.name} has booted", has_booted, begun_s)
         node.wait_until_booted()
 
-    def _reset_again(self, node: Machine) -> None:
+    def reset_lost(self, node: Machine) -> None:
+        """Reset a machine that the lab does not reach; LabError if it does not end its shutdown."""
         if any(hears_leaving(other) for other in self.lab.nodes if other is not node):
             raise LabError(f"{node.name} has not left the cluster after {STANDS_STILL_S:.0f} s")
         node.note(f"{node.name}: nothing comes through its line")

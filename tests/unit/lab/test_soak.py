@@ -1,16 +1,20 @@
 """What the soak draws, what it holds against the cluster, and what it says in the end."""
 
 import json
-from typing import Final
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, Final
 
 import pytest
 
 from hapair.model.cluster import ArbitrationKind
+from hapair_lab.channel import Finished
+from hapair_lab.errors import LabError
 from hapair_lab.rules import BrokenRuleError, NodeSeen
 from hapair_lab.soak.__main__ import main
 from hapair_lab.soak.figures import Figures, RoundResult
 from hapair_lab.soak.menu import MENU
-from hapair_lab.soak.play import moments_of
+from hapair_lab.soak.play import Round, moments_of
 from hapair_lab.soak.promise import REFUSED, refusal
 from hapair_lab.soak.schedule import RoundPlan, deck, plan_round
 from hapair_lab.soak.watch import (
@@ -227,6 +231,51 @@ def test_a_lab_that_could_not_go_on_proved_nothing() -> None:
     figures = Figures(3, "paths", [result(1, outage_s=4.0)], ended_by="node1 does not boot")
     assert not figures.ok
     assert figures.summary().endswith("SOMETHING WENT WRONG")
+
+
+class Node:
+    """What the soak asks of a machine that it does not reach, and of the other one."""
+
+    def __init__(self, name: str, hears: str = "", heard_ago_s: float | None = None) -> None:
+        self.name = name
+        self.done: list[str] = []
+        said = {"peer_view": {"standing": hears, "heard_ago_s": heard_ago_s}}
+        self._said = json.dumps({"nodes": {name: said}})
+
+    def run(self, _: str) -> Finished:
+        return Finished(0, self._said, "")
+
+    def note(self, what: str) -> None:
+        self.done.append(what)
+
+    def reset(self, *, wait: bool) -> None:
+        self.done.append(f"reset, {wait=}")
+
+
+def not_reached(hears: str, heard_ago_s: float | None) -> tuple[Round, Any]:
+    nodes = (Node("node1", hears, heard_ago_s), Node("node2"))
+    lab: Any = SimpleNamespace(nodes=nodes)
+    watcher: Any = None
+    return Round(lab, watcher, (), WITNESS), nodes[1]
+
+
+@pytest.mark.parametrize(("hears", "ago_s"), [("", None), ("forming", 0.1), ("leaving", 90.0)])
+def test_a_machine_that_the_lab_does_not_reach_is_reset_and_named(
+    hears: str, ago_s: float | None
+) -> None:
+    played, lost = not_reached(hears, ago_s)
+    played.reset_lost(lost)
+    assert lost.done == ["node2: nothing comes through its line", "reset, wait=False"]
+    told = replace(result(1, outage_s=173.0), reset_again=tuple(played.reset_again))
+    assert told.line().endswith("(the lab reset once more: node2)")
+    assert "once more" not in result(1, outage_s=173.0).line()
+
+
+def test_one_that_does_not_end_its_shutdown_is_a_failure() -> None:
+    played, lost = not_reached("leaving", 0.1)
+    with pytest.raises(LabError, match="node2 has not left the cluster"):
+        played.reset_lost(lost)
+    assert lost.done == []
 
 
 def test_what_befalls_and_what_mends_come_in_the_order_of_their_times() -> None:
