@@ -16,6 +16,8 @@ from hapair.config.codec import encode
 from hapair.core.plan.application import Plan, make_plan
 from hapair.core.plan.steps import Step, Work
 from hapair.core.words.events import Command
+from hapair.core.words.state import NodeState
+from hapair.core.words.stored import Stored
 from hapair.model.application import Volume
 from hapair.model.built import Built
 from hapair.model.cluster import FenceMethod
@@ -28,7 +30,7 @@ from hapair.runtime.building.archive import listed
 from hapair.runtime.building.files import PUBLIC_MODE, write_durably
 from hapair.runtime.jobs.buildapp import ApplicationBuilder, Surroundings
 from hapair.runtime.jobs.job import Job
-from hapair.runtime.jobs.parcel import Parcel, ParcelFile
+from hapair.runtime.jobs.parcel import Parcel, ParcelFile, unpack
 from hapair.runtime.jobs.unfinished import encode_job
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.node.node import Node
@@ -76,7 +78,7 @@ def builder(
     places: Places, bench: Bench, standing: Standing = Standing.TOGETHER
 ) -> ApplicationBuilder:
     places.memory.mkdir(parents=True)
-    state = SimpleNamespace(me="node1", built=BUILT, standing=standing)
+    state = NodeState("node1", "boot", 1, BUILT, Stored(), standing=standing)
     node = cast("Node", SimpleNamespace(state=state))
     memory = FileStorage(places.memory)
     around = Surroundings(
@@ -245,8 +247,31 @@ async def test_a_node_that_acts_alone_takes_no_configuration_from_its_peer(tmp_p
     places = Places(tmp_path)
     write_durably(places.built, dumps(BUILT), PUBLIC_MODE)
     install = builder(places, Bench(), Standing.ALONE).for_peer()["build-install"]
-    answer = await install(Call({"parcel": encode(Parcel("orders", dumps(BUILT).decode(), ()))}))
+    built = dumps(a_job().built).decode()
+    answer = await install(Call({"parcel": encode(Parcel("orders", built, ()))}))
     assert "acts alone by now" in str(answer["refused"])
-    names = Parcel("orders", dumps(a_job().built).decode(), (ParcelFile("../run", 0o755, ""),))
+    names = Parcel("orders", built, (ParcelFile("../run", 0o755, ""),))
     assert "points out" in str((await install(Call({"parcel": encode(names)})))["refused"])
+    assert places.built.read_bytes() == dumps(BUILT)
+    former = Parcel("orders", dumps(BUILT).decode(), ())
+    assert await install(Call({"parcel": encode(former)})) == {}, "it has that already"
+
+
+async def test_what_speaks_against_it_while_it_is_written_keeps_it_from_being_used(
+    tmp_path: Path,
+) -> None:
+    """FAIL: the application came here while a slow disk took what it would lose, or lack."""
+    places, parcel = Places(tmp_path), Parcel("orders", dumps(a_job().built).decode(), ())
+    write_durably(places.built, dumps(BUILT), PUBLIC_MODE)
+    state, said = NodeState("node2", "boot", 1, BUILT, Stored()), iter(["", "it is here by now"])
+    used: list[str] = []
+
+    async def reload() -> None:
+        used.append("reloaded")
+
+    outcome = await unpack(parcel, state, places, reload, lambda: next(said))
+    assert outcome == Refused("it is here by now")
+    assert used == []
+    former = Parcel("orders", dumps(BUILT).decode(), ())
+    assert await unpack(former, state, places, reload, lambda: "") == Done()
     assert places.built.read_bytes() == dumps(BUILT)

@@ -176,7 +176,7 @@ class Job:
 
     def _switch(self) -> None:
         """Mount over DRBD what was mounted natively, once the copies are connected."""
-        if self._is_lost(CONNECTS_WITHIN_S):
+        if self._is_lost(CONNECTS_WITHIN_S) or self._has_departed():
             self._take_back()
         elif not (self.here.listens and self._are_linked()):
             self._goes_on(self._switch)
@@ -186,7 +186,7 @@ class Job:
             self._take_back()
 
     def _install_here(self) -> None:
-        if self._is_lost(CONNECTS_WITHIN_S):
+        if self._is_lost(CONNECTS_WITHIN_S) or self._has_departed():
             self._take_back()
             return
         _install(self.world, self.here, self.built)
@@ -203,18 +203,37 @@ class Job:
         return True
 
     def _install_there(self) -> None:
-        if self._is_lost(PEER_IS_BACK_WITHIN_S):
+        if self._is_lost(PEER_IS_BACK_WITHIN_S) or self._has_departed():
             self._take_back()
         elif not _are_reached(self.world):
             self._goes_on(self._install_there)
-        elif self._is_alone():
-            self._take_back()  # It refuses: it was given the right meanwhile.
+        elif self._is_alone() or self._owns(self.there):
+            self._take_back()  # It refuses: it was given the right, or the application, meanwhile.
         else:
             _install(self.world, self.there, self.built)
             if self.change.answered:
                 self._is_built()
             else:
                 self._goes_on(self._take_back)
+
+    def _has_departed(self) -> bool:
+        """Tell whether it left, or is leaving, the node that was to build it."""
+        name, state = self.change.name, self.world.state(self.here.name)
+        if state is None or state.record(name) is None or name not in self.before.by_name:
+            return False
+        return name in state.moving or not self._owns(self.here)
+
+    def _owns(self, machine: Machine) -> bool:
+        """Tell whether an application that was built before belongs to a node as it knows."""
+        state = self.world.state(machine.name)
+        record = state.record(self.change.name) if state is not None else None
+        built = self.change.name in self.before.by_name
+        return built and record is not None and record.owner == machine.name
+
+    def _is_in_use(self) -> bool:
+        """Tell whether the other node keeps what is new: it would lose what it wrote there."""
+        new = self.there.built == self.built
+        return new and (self._is_alone() or (bool(self.added) and self._owns(self.there)))
 
     def _is_alone(self) -> bool:
         state = self.world.state(self.there.name)
@@ -238,8 +257,14 @@ class Job:
 
     def _take_back(self) -> None:
         """Install the former configuration, then take down what it does not know."""
-        installed = self.there.built == self.built and self._is_alone()
-        if not _are_reached(self.world) or installed:
+        both_have_it = self.here.built == self.there.built == self.built
+        if not _are_reached(self.world):
+            self._goes_on(self._take_back)
+            return
+        if both_have_it and self._owns(self.there) and not self._owns(self.here):
+            self._is_built()  # Only the answer was missing.
+            return
+        if self._is_in_use():
             self._goes_on(self._take_back)
             return
         for machine in (self.there, self.here):

@@ -3,7 +3,7 @@
 import pytest
 
 from hapair.core.words.effects import Do
-from hapair.core.words.events import Halt
+from hapair.core.words.events import Halt, Move
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.sim.builds import BuildApplication, RemoveApplication
@@ -27,10 +27,10 @@ def is_taken_back(stage: Stage) -> bool:
     return not stage.world.building and generations == {1}
 
 
-def half_built(kind: ArbitrationKind, name: str = ORDERS) -> Stage:
+def half_built(kind: ArbitrationKind, apart_s: float = APART_S, *, answered: bool = True) -> Stage:
     """node1 has the new configuration, node2 not yet."""
     stage = Stage(with_kind(kind)).begin()
-    stage.suffers(BuildApplication(name, 1, APART_S, "node1"))
+    stage.suffers(BuildApplication(ORDERS, 1, apart_s, "node1", answered=answered))
     stage.waits_for(lambda: stage.world.machines["node1"].built.generation > 1, 10.0)
     assert stage.world.machines["node2"].built.generation == 1
     return stage
@@ -98,6 +98,41 @@ def test_a_build_that_ends_between_its_two_nodes_is_taken_back(
         stage.takes_over("node2")
     stage.waits_for(lambda: is_taken_back(stage), 60.0)
     assert set(stage.world.resources) == {DATA}
+    stage.ends_well()
+
+
+@each_kind
+def test_an_application_that_goes_to_the_other_node_meanwhile_does_not_stop_there(
+    kind: ArbitrationKind,
+) -> None:
+    """FAIL: it is given a volume there, of which it has no copy yet, below a running program."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(BuildApplication(ORDERS, 1, APART_S, "node1"))
+    stage.world.command("node1", Move(ORDERS))
+    stage.takes_over("node2", 20.0)
+    stage.waits_for(lambda: is_taken_back(stage), 20.0)
+    assert set(stage.world.resources) == {DATA}
+    stage.acts.clear()
+    stage.run_for(20.0)
+    assert stage.acts == []
+    assert stage.runs_on() == ("node2",)
+    stage.ends_well()
+
+
+@each_kind
+def test_a_build_that_its_taker_over_has_already_is_not_taken_back(kind: ArbitrationKind) -> None:
+    """FAIL: what was written on node2 is removed, and the data of before is mounted on node1."""
+    stage = half_built(kind, 12.0, answered=False)
+    stage.waits_for(stage.is_redundant, 10.0)
+    second = stage.world.machines["node2"]
+    stage.waits_for(lambda: second.built.generation > 1, 15.0)
+    stage.suffers(PowerOff("node1", 20.0))
+    stage.takes_over("node2")
+    written = stage.acknowledged("orders.data1")
+    stage.waits_for(lambda: is_built(stage), 60.0)
+    stage.run_for(5.0)
+    assert stage.served_by() == "node2"
+    assert stage.acknowledged("orders.data1") > written
     stage.ends_well()
 
 

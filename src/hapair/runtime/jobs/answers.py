@@ -11,6 +11,7 @@ from hapair.model.built import Built, BuiltApplication
 from hapair.model.outcome import Done, Outcome
 from hapair.model.problem import Problem
 from hapair.rpc.messages import ExitCode, JsonObject, RpcError
+from hapair.runtime.jobs.job import Job, JobFailedError
 
 
 def as_text(built: Built, application: Application) -> str:
@@ -55,6 +56,15 @@ def somebody_builds(node: str) -> RpcError:
         "clstat says what becomes of it",
         exit_code=ExitCode.NOT_NOW,
     )
+
+
+def failed(job: Job, error: JobFailedError) -> RpcError:
+    """Return what is said when a job did not come to its end."""
+    mend = "everything was taken back; mend the cause and type it again"
+    if left := "; ".join(error.not_undone):
+        mend = f"this could not be taken back: {left}; it is tried again by itself, and"
+        mend += f" first of all when you type: {job.command}"
+    return RpcError(str(error), mend)
 
 
 def refused(name: str, problems: tuple[Problem, ...]) -> RpcError:

@@ -33,6 +33,7 @@ from hapair.runtime.jobs.abandon import Leaving, remnants
 from hapair.runtime.jobs.answers import (
     as_answer,
     as_text,
+    failed,
     refused,
     released,
     result,
@@ -76,6 +77,7 @@ from hapair.runtime.jobs.unfinished import (
     told_taken_back,
     told_unreadable,
 )
+from hapair.runtime.jobs.whose import departed, is_complete
 from hapair.runtime.jobs.workshop import Workshop
 from hapair.runtime.jobs.written import written
 from hapair.runtime.node.node import Node
@@ -205,6 +207,8 @@ class ApplicationBuilder:
             return (self._told.text,)
         if job is None:
             return ()
+        if is_complete(self._state, job):
+            job = replace(job, begun=0)  # Nothing of it is taken back.
         say, retry_s = self._saying(call, job), self._around.retry_s
         left = await take_back(job, self._do, self._keep, say, me=self._state.me, retry_s=retry_s)
         self._told = told_left(job, left) if left else None
@@ -361,17 +365,12 @@ class ApplicationBuilder:
         except JobFailedError as error:
             if error.not_undone:
                 self._told = told_left(job, error.not_undone)
-                left = "; ".join(error.not_undone)
-                mend = (
-                    f"this could not be taken back: {left}; it is tried again by itself, and"
-                    f" first of all when you type: {job.command}"
-                )
-            else:
-                mend = "everything was taken back; mend the cause and type it again"
-            raise RpcError(str(error), mend) from None
+            raise failed(job, error) from None
 
     async def _do(self, step: Step, work: Work, job: Job) -> Outcome:
         me = self._state.me
+        if work is step.work and (why := departed(self._state, job)):
+            return Refused(why)
         built = job.before if work is Work.INSTALL_FORMER else job.built
         if work in (Work.INSTALL, Work.INSTALL_FORMER):
             return await self._install(step.node, job.application, built)
@@ -431,9 +430,10 @@ class ApplicationBuilder:
             return await self._unpack(replace(parcel, files=()))
         return await self._ask_peer("build-install", {"parcel": encode(parcel)})
 
-    async def _unpack(self, parcel: Parcel) -> Outcome:
+    async def _unpack(self, parcel: Parcel, why_not: Callable[[], str] = lambda: "") -> Outcome:
+        around = self._around
         async with self._for_peer:
-            return await unpack(parcel, self._state, self._around.places, self._around.reload)
+            return await unpack(parcel, self._state, around.places, around.reload, why_not)
 
     async def _keep(self, job: Job | None) -> None:
         """Store the job, or forget it: clbuild refuses while there is one."""
@@ -493,6 +493,4 @@ class ApplicationBuilder:
 
     async def _answer_install(self, call: Call) -> JsonObject:
         parcel = decode(Parcel, call.args.get("parcel"))
-        if why := refusal(parcel, self._state.me, self._state.standing):
-            return {"refused": why}
-        return as_answer(await self._unpack(parcel))
+        return as_answer(await self._unpack(parcel, lambda: refusal(parcel, self._state)))

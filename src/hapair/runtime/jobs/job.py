@@ -145,11 +145,22 @@ async def _undo_all(job: Job, do: Do, say: Say, me: str) -> tuple[tuple[str, ...
             if not isinstance(outcome, Done):
                 failed.append(f"{step.undone(work)}: {outcome.why}")
                 obstacles.append(step)
+                if _is_in_use(step, outcome, job):
+                    return tuple(failed), replace(job, steps=tuple(steps))
                 break
         else:
             if step.work is Work.HALT:
                 steps[number - 1] = replace(step, undo=())
     return tuple(failed), replace(job, steps=tuple(steps))
+
+
+def _is_in_use(step: Step, outcome: Outcome, job: Job) -> bool:
+    """Tell whether a node keeps what was built: the copies go apart if it is taken from the other.
+
+    One that cannot be asked bars only its own part. What is released is on no node any more.
+    """
+    refuses = step.work is Work.INSTALL and isinstance(outcome, Refused)
+    return refuses and job.application in job.built.by_name
 
 
 def _bars(failed: Step, earlier: Step, me: str) -> bool:

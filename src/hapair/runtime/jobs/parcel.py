@@ -66,17 +66,26 @@ def pack(folder: Path) -> tuple[ParcelFile, ...]:
     return tuple(files)
 
 
-def refusal(parcel: Parcel, me: str, standing: Standing) -> str:
-    """Return why the node ``me`` does not install what its peer sent; empty: it may.
+def refusal(parcel: Parcel, state: NodeState) -> str:
+    """Return why a node does not install what its peer sent; empty: it may.
 
     One that acts alone was given the right after the peer had begun: what it runs is not changed
-    by a peer that it has not met since.
+    by a peer that it has not met since. Nor is what the peer no longer owns.
     """
     if not is_inside(parcel.application) or not all(is_inside(file.name) for file in parcel.files):
         return "a file's name points out of the application's folder"
-    if standing is Standing.ALONE:
-        return f"{me} acts alone by now, so it takes no other configuration; see: clstat"
-    return ""
+    built = load_built(parcel.built.encode())
+    if built == state.built:
+        return ""
+    if state.standing is Standing.ALONE:
+        return f"{state.me} acts alone by now, so it takes no other configuration; see: clstat"
+    entry, record = state.built.by_name.get(parcel.application), state.record(parcel.application)
+    if entry is None or record is None or record.owner != state.me:
+        return ""
+    if built.generation > state.built.generation:
+        return f"{parcel.application} belongs to {state.me} by now"
+    lost = [each.resource for each in entry.volumes if each.resource not in built.by_resource]
+    return f"{parcel.application} uses {', '.join(lost)} on {state.me} by now" if lost else ""
 
 
 def is_inside(name: str) -> bool:
@@ -86,9 +95,19 @@ def is_inside(name: str) -> bool:
 
 
 async def unpack(
-    parcel: Parcel, state: NodeState, places: Places, reload: Callable[[], Awaitable[None]]
+    parcel: Parcel,
+    state: NodeState,
+    places: Places,
+    reload: Callable[[], Awaitable[None]],
+    why_not: Callable[[], str],
 ) -> Outcome:
-    """Write the files, then built.json, then use it; as far as that is not so yet."""
+    """Write the files, then built.json, then use it; as far as that is not so yet.
+
+    ``why_not`` says what is against it; it is asked again once all is written, which takes time.
+    Whoever sent it takes back what is written and not used.
+    """
+    if why := why_not():
+        return Refused(why)
     built = load_built(parcel.built.encode())
     before = await asyncio.to_thread(_on_disk, places)
     if before not in (None, built) and abs(before.generation - built.generation) != 1:
@@ -100,6 +119,8 @@ async def unpack(
         return Refused(f"{error.filename}: {error.strerror}")
     if state.built == built:
         return Done()
+    if why := why_not():
+        return Refused(why)
     try:
         await reload()
     except RpcError as error:
