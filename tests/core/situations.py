@@ -67,6 +67,7 @@ COMMON: Final = {
     "peer-heard": replace(SILENT, peer_heard=True),
     "not-understood": replace(SILENT, peer_alive=True, not_understood=True),
     "peer-alive": replace(SILENT, peer_alive=True),
+    "kernel-untold": replace(SILENT, long_enough=False, lease_over=True, same_terms=False),
     "listening": replace(SILENT, long_enough=False),
     "kernel-answers": replace(SILENT, kernel_answers=True),
     "confirmed": replace(SILENT, confirmed=True, was_together=False),
@@ -87,6 +88,9 @@ OPERATOR: Final = {**COMMON, "ask-operator": SILENT}
 WITNESS: Final = {
     "peer-heard": replace(SILENT, peer_heard=True, granted=True),
     "outstayed": replace(SILENT, outstayed=True, long_enough=False),
+    "kernel-untold": replace(
+        SILENT, kind=ArbitrationKind.WITNESS, long_enough=False, lease_over=True
+    ),
     "listening": replace(SILENT, long_enough=False, granted=True),
     "kernel-answers": replace(SILENT, kernel_answers=True, granted=True),
     "confirmed": replace(SILENT, confirmed=True, denied=True),
@@ -103,6 +107,7 @@ WITNESS: Final = {
 FENCING: Final = {
     "peer-heard": replace(SILENT, peer_heard=True, fenced=True),
     "not-understood": replace(SILENT, not_understood=True, fenced=True, methods=True),
+    "kernel-untold": replace(SILENT, long_enough=False, lease_over=True, same_terms=False),
     "listening": replace(SILENT, long_enough=False, fenced=True),
     "kernel-answers": replace(SILENT, kernel_answers=True),
     "kernel-lingers": replace(SILENT, kernel_answers=True, fenced=True),
@@ -267,6 +272,7 @@ def beside(
 
 
 THERE: Final = Record(WEB, PEER, Version(0, 1), Wanted.UP)
+BARE: Final = built(application(NAME, volumes=0))
 STALE: Final = {RESOURCE: facts(connection=Connection.SYNC_TARGET)}
 GOALS: Final = {
     "halted": with_state(CAN_RUN, standing=Standing.HALTED),
@@ -299,6 +305,14 @@ GOALS: Final = {
     "stale-data": with_state(CAN_RUN, facts=STALE),
     "peer-primary": with_state(CAN_RUN, facts={RESOURCE: facts(peer_role=Role.PRIMARY)}),
     "peer-lease": with_state(CAN_RUN, leased=(NAME,), lease_until_s=201.0),
+    "peer-back": with_state(
+        replace(CAN_RUN, application=BARE.applications[0].application),
+        built=BARE,
+        items=items_of(BARE),
+        standing=Standing.ALONE,
+        addresses_until_s=150.0,
+        peer=PeerView(alive_from_s=199.0),
+    ),
     "peer-runs": replace(CAN_RUN, peer=replace(STOPPED_THERE, phase=Phase.STOPPING)),
     "awaits-connection": with_state(
         CAN_RUN,

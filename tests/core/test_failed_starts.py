@@ -11,11 +11,12 @@ from hapair.core.explain import alarms
 from hapair.core.invariants import BrokenInvariantError, check_step
 from hapair.core.right import holding
 from hapair.core.words.effects import Act, Do, Layer
-from hapair.core.words.events import Ended, Halt, Introduce, Run, Tick
+from hapair.core.words.events import Ended, Halt, Introduce, PeerApplication, Run, Tick
 from hapair.core.words.item import Is, Item, ItemState
+from hapair.model.built import Built
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Disk, Role
-from hapair.model.outcome import HeldByPeer, NotNow, Outcome, Refused, Unknown
+from hapair.model.outcome import Done, HeldByPeer, NotNow, Outcome, Refused, Unknown
 from hapair.model.status import Failure, Phase, Standing, Version, Wanted
 from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, built, facts
 from tests.core.test_lifecycle import said_phase
@@ -222,8 +223,8 @@ def test_a_stop_that_cannot_be_begun_climbs_no_rung_at_once() -> None:
 HELD = HeldByPeer("10.77.1.20 answers from a card of node2")
 
 
-def lone() -> Bench:
-    bench = Bench()
+def lone(what: Built | None = None) -> Bench:
+    bench = Bench(what)
     bench.running()
     bench.alone()
     bench.outcomes[Do.ADD_ADDRESSES] = HELD
@@ -291,6 +292,66 @@ def test_without_data_to_freeze_only_a_proof_or_a_watchdog_takes_an_address(
     state = Bench(built_from(shape)).state
     state = replace(state, standing=Standing.ALONE, addresses_until_s=until_s)
     assert holding.may_take_addresses(state, "web") is may
+
+
+def beside_a_peer_that_is_back(*deaf: Do) -> Bench:
+    """Nothing froze there what this node took over: it removes its address, then ends it."""
+    bench = lone(built(application(NAME, volumes=0)))
+    bench.outcomes.clear()
+    bench.deaf = {*deaf}
+    if deaf:
+        bench.wait(1.5, hearing=False)
+    bench.forget_effects()
+    bench.peer = replace(bench.peer, incarnation=99, standing=Standing.CUT, accepted=0)
+    bench.hear()
+    return bench
+
+
+def test_a_program_without_data_is_started_when_a_peer_that_is_back_says_that_it_ended_it() -> None:
+    bench = beside_a_peer_that_is_back()
+    bench.wait(1.5)
+    bench.peer_has(Phase.STOPPING)
+    bench.wait(1.5)
+    assert bench.acts() == []
+    assert bench.state.reasons[f"{NAME}/goal"] == "peer-back"
+    bench.peer_has(Phase.STOPPED)
+    bench.wait(1.5)
+    assert bench.acts() == [Do.ADD_ADDRESSES, Do.START_PROGRAM]
+
+
+def test_what_it_said_before_it_heard_of_the_right_does_not_count() -> None:
+    bench = beside_a_peer_that_is_back()
+    stopped = PeerApplication(NAME, Phase.STOPPED, data_current=True)
+    bench.peer_says(applications=(stopped,), seen_losses=bench.state.losses - 1)
+    bench.wait(1.5)
+    assert bench.acts() == []
+
+
+@pytest.mark.parametrize("said", [(), None])
+def test_a_word_that_does_not_come_is_not_waited_for_for_ever(said: tuple[()] | None) -> None:
+    """It does not hear this node, say; one that does not know the application runs none."""
+    bench = beside_a_peer_that_is_back()
+    if said is not None:
+        bench.peer_says(applications=said)
+    bench.wait(10.0 if said is None else 1.5)
+    assert (bench.acts() == []) is (said is None)
+    bench.wait(5.0)
+    assert bench.acts() == [Do.ADD_ADDRESSES, Do.START_PROGRAM]
+
+
+def test_a_start_that_was_under_way_when_it_came_back_waits_as_well() -> None:
+    bench = beside_a_peer_that_is_back(Do.ADD_ADDRESSES)
+    begun = bench.state.next_effect_id - 1
+    bench.deaf = set()
+    bench.peer_has(Phase.STOPPING)
+    bench.peer_says(accepted=bench.state.incarnation)
+    bench.peer_says(standing=Standing.TOGETHER, epoch=bench.state.stored.epoch)
+    assert bench.stands(Standing.TOGETHER)
+    bench.do(Ended(bench.now_s, begun, Done()))
+    bench.wait(1.5)
+    assert Do.START_PROGRAM not in bench.acts()
+    bench.peer_has(Phase.STOPPED)
+    assert Do.START_PROGRAM in bench.acts()
 
 
 def test_together_with_the_peer_an_address_of_its_is_a_conflict() -> None:

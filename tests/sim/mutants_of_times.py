@@ -5,6 +5,7 @@ from math import inf
 from typing import Final
 
 from hapair.core.applications import endings, failures, upkeep
+from hapair.core.applications.placement import View
 from hapair.core.members import membership
 from hapair.core.right import fencing, holding, witness
 from hapair.core.words.effects import Do
@@ -35,12 +36,14 @@ from tests.sim.stage import (
     LONG_S,
     ONE_APPLICATION,
     ORDERS,
+    PATHS,
     WITH_FENCING,
     WITH_WITNESS,
     WITNESS,
     Stage,
 )
 from tests.sim.test_stories_of_addresses import AHEAD_S, back_after_the_lease
+from tests.sim.test_stories_of_leases import TENTHS, goes_on_beside_its_successor
 
 FROZEN_MAX_S: Final = 5.0  # As in test_stories_of_partitions.
 AN_HOUR_S: Final = 3600.0
@@ -120,6 +123,11 @@ def a_peer_is_back_after_its_lease(core: Core) -> None:
         back_after_the_lease(WITNESS, ahead_s, core)
 
 
+def a_peer_goes_on(core: Core) -> None:
+    for tenths in TENTHS:
+        goes_on_beside_its_successor(PATHS, tenths, core)
+
+
 MUTANTS_OF_TIMES: Final = (
     Mutant(
         "a new daemon feeds the watchdog at once",
@@ -168,6 +176,12 @@ MUTANTS_OF_TIMES: Final = (
         "R1",
         story=a_peer_is_back_after_its_lease,
         values=((membership, "_lives", is_heard_as_ever),),
+    ),
+    Mutant(
+        "a peer that is heard again has no time to end a program",
+        "R1",
+        story=a_peer_goes_on,
+        values=((View, "may_double", False),),
     ),
     Mutant(
         "after a fight the addresses stay away for an hour",

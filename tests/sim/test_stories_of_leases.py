@@ -14,17 +14,20 @@ from tests.sim.faults import (
     FailActions,
     HangDaemon,
     KillDaemon,
+    LoseReference,
     MakeNoise,
     Pause,
     SlowStore,
     SlowWitness,
 )
-from tests.sim.machine import Trouble
+from tests.sim.machine import Core, Trouble
 from tests.sim.networks import Noise
-from tests.sim.settings import NODES, PRIVATE, PUBLIC, application
+from tests.sim.run import CORE
+from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, application
 from tests.sim.stage import (
     LONG_S,
     ORDERS,
+    PATHS,
     WEB,
     WEB_TOO,
     WITH_WITNESS,
@@ -34,7 +37,32 @@ from tests.sim.stage import (
 )
 
 FORMING_ANEW, LEAVING_SLOWLY = "forming anew", "leaving slowly"
+HUNG_S = {WITNESS: 20.0, PATHS: 4.0}  # Until only its address keeps the other node from a start.
+TENTHS = range(10)  # One cycle of its tries.
+KILL_TAKES_LONG = (Do.KILL_PROGRAM, WEB, Trouble.HAPPENS_LATE, LONG_S)
 WITHOUT_WATCHDOG = replace(WITH_WITNESS, watchdog=False)
+
+
+def goes_on_beside_its_successor(
+    kind: ArbitrationKind, tenths: int, core: Core = CORE, *, deaf: bool = False
+) -> Stage:
+    """node1 hangs without a watchdog. When it goes on its address goes at once, its program later.
+
+    node2, which has the right, tries to add the address about once a second.
+    """
+    shape = Shape(kind, (application(WEB, volumes=0),), watchdog=False)
+    stage = Stage(shape, f"back/{tenths}", core).begin()
+    for_s = HUNG_S[kind] + tenths / 10
+    stage.suffers(HangDaemon("node1", for_s), FailActions("node1", *KILL_TAKES_LONG))
+    stage.run_for(for_s - 0.01)
+    assert stage.standing("node2") is Standing.ALONE
+    assert stage.runs_on(WEB) == ("node1",)
+    if deaf:
+        stage.loses_witness("node1")
+        stage.suffers(LoseReference(("node1",), LONG_S))
+        stage.cuts_off("node1")
+    stage.run_for(6.0)
+    return stage
 
 
 def test_what_has_no_replicated_data_waits_for_the_lease_of_the_loser() -> None:
@@ -48,6 +76,22 @@ def test_what_has_no_replicated_data_waits_for_the_lease_of_the_loser() -> None:
     stage.waits_for(lambda: stage.served_by(WEB) == "node2", 20.0)
     lease_s = stage.world.built.cluster.lease_s + stage.world.shape.detection_s
     assert stage.now_s - begin_s > lease_s - stage.world.shape.heartbeat_s
+    stage.ends_well()
+
+
+@pytest.mark.parametrize("tenths", TENTHS)
+@pytest.mark.parametrize("kind", HUNG_S)
+def test_a_peer_that_is_heard_again_has_the_time_to_end_a_program(
+    kind: ArbitrationKind, tenths: int
+) -> None:
+    goes_on_beside_its_successor(kind, tenths).ends_well()
+
+
+@pytest.mark.parametrize("kind", HUNG_S)
+def test_but_not_for_ever_if_it_cannot_say_so(kind: ArbitrationKind) -> None:
+    """Nothing arrives at it any more. Its lease is over, or no reference address answers."""
+    stage = goes_on_beside_its_successor(kind, 0, deaf=True)
+    stage.waits_for(lambda: stage.served_by(WEB) == "node2", 20.0)
     stage.ends_well()
 
 

@@ -13,6 +13,7 @@ from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Record, Standing, Wanted
 from tests.checkers.rules import BrokenRuleError, nothing_lost
+from tests.sim import watchdog
 from tests.sim.machine import Machine
 from tests.sim.settings import NODES, other
 from tests.sim.sides import Side
@@ -185,10 +186,12 @@ class Watch:
         """R1: no address is taken from a node that does what it should and still has it.
 
         Without a watchdog it may have stood still: nobody knows that it is back before it is heard.
+        Nor does anything end what it has while its disk takes nothing, so that it decides nothing.
         """
         peer = self.world.machines[other(machine.name)]
-        decides = peer.listens and (peer.store_s < inf or peer.guarded)
-        if decides and not peer.guarded and self._is_back_unheard(machine, peer):
+        guarded = watchdog.is_guarded(self.world, peer)
+        decides = peer.listens and (peer.store_s < inf or guarded)
+        if decides and not guarded and self._is_back_unheard(machine, peer):
             return
         if decides and peer.address(name) is not False and not self.world.confirmed:
             raise BrokenRuleError(f"R1: {machine.name} takes the addresses of {name} too early")

@@ -46,6 +46,11 @@ def may_go_on(daemon: Daemon, *, waits_rightly: bool) -> bool:
     return waits_rightly or daemon.disk_works
 
 
+def is_guarded(world: "World", machine: Machine) -> bool:
+    """Tell whether a device runs: the core asks for one whether or not any is configured."""
+    return machine.guarded and world.built.cluster.watchdog is not None
+
+
 def let_go(world: "World", machine: Machine, daemon: Daemon) -> None:
     """Let the kernel close it behind a daemon that was killed, which feeds it once more."""
     watchdog = world.built.cluster.watchdog

@@ -20,6 +20,7 @@ ON_ITS_WAY: Final = (
     "peer-primary",
     "peer-runs",
     "peer-lease",
+    "peer-back",
     "awaits-connection",
     "preferred-elsewhere",
 )

@@ -6,7 +6,7 @@ from typing import Final
 from hapair.core.applications import dependencies, failures
 from hapair.core.applications.placement import CONNECTION_WAIT_S, View, view
 from hapair.core.copies import replication
-from hapair.core.right import hearing
+from hapair.core.right import hearing, holding
 from hapair.core.words.effects import Severity
 from hapair.core.words.rules import Rule, first_match
 from hapair.core.words.state import NodeState
@@ -41,6 +41,11 @@ def _awaits_connection(v: View) -> bool:
     facts = replication.volume_facts(v.state, v.application.name)
     apart = any(each is not None and not each.kernel_answers for each in facts)
     return v.fresh and apart and waited_s < CONNECTION_WAIT_S
+
+
+def _awaits_stop(v: View) -> bool:
+    alone = v.state.standing is Standing.ALONE
+    return alone and v.may_double and holding.peer_stops_yet(v.state, v.application.name)
 
 
 GoalRule = Rule[View, Goal]
@@ -130,8 +135,14 @@ GOALS: Final[tuple[GoalRule, ...]] = (
         "it has no replicated data that would stop the silent peer: waiting for the peer's lease",
     ),
     Rule(
+        "peer-back",
+        _awaits_stop,
+        Goal.STANDBY,
+        "the peer is heard again, and has not said yet that it stopped it",
+    ),
+    Rule(
         "peer-runs",
-        lambda v: v.together and v.stopped and not v.peer_stopped,
+        lambda v: v.together and (v.stopped or v.may_double) and not v.peer_stopped,
         Goal.STANDBY,
         "it still stops on the peer",
     ),

@@ -60,6 +60,13 @@ class View:
         return items.is_stopped(self.state, self.application.name)
 
     @property
+    def may_double(self) -> bool:
+        """Its program does not run here yet, and no data of its own would freeze the peer's."""
+        programs = items.at(self.state, self.application.name, Layer.PROGRAM)
+        bare = not replication.volumes(self.state, self.application.name)
+        return bare and bool(programs) and all(items.is_down(each) for _, each in programs)
+
+    @property
     def promotable(self) -> bool:
         """Every copy is Primary here already, or current."""
         copies = items.at(self.state, self.application.name, Layer.PROMOTED)

@@ -72,6 +72,19 @@ NOT_UNDERSTOOD: Final[SilenceRule] = Rule(
     "the peer sends heartbeats that this version of hapair does not understand: it is not down; "
     "install the same version on both nodes",
 )
+# Where others rely on the lease, it ends although nobody can tell yet whether a kernel answers.
+UNTOLD: Final[SilenceRule] = Rule(
+    "kernel-untold",
+    lambda s: (
+        s.lease_over
+        and not s.long_enough
+        and (s.kind is ArbitrationKind.WITNESS or not s.same_terms)
+        and not (s.granted or s.confirmed or s.waiver)
+    ),
+    Verdict.YIELD,
+    "the peer is silent, and this node's kernel has told nothing since its daemon was started: the "
+    "peer may run everything by now; see what drbdsetup waits for, or start the peer",
+)
 LISTENING: Final[SilenceRule] = Rule(
     "listening", lambda s: not s.long_enough, Verdict.WAIT, "listening for the peer"
 )
@@ -109,6 +122,7 @@ COMMON: Final[tuple[SilenceRule, ...]] = (
         Verdict.ALARM,
         "the peer sends heartbeats but does not hear this node: it is not down",
     ),
+    UNTOLD,
     LISTENING,
     KERNEL_ANSWERS,
     CONFIRMED,
@@ -186,6 +200,7 @@ WITNESS: Final[tuple[SilenceRule, ...]] = (
         Verdict.LOST,
         "its lease ended while this node stood still: the peer may run everything by now",
     ),
+    UNTOLD,
     LISTENING,
     KERNEL_ANSWERS,
     CONFIRMED,
@@ -240,6 +255,7 @@ WITNESS: Final[tuple[SilenceRule, ...]] = (
 FENCING: Final[tuple[SilenceRule, ...]] = (
     HEARD,
     NOT_UNDERSTOOD,
+    UNTOLD,
     LISTENING,
     Rule(
         "kernel-answers",

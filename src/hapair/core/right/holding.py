@@ -7,13 +7,14 @@ from hapair.core.right import witness
 from hapair.core.right.hearing import (
     ASKING_S,
     in_touch_until_s,
+    is_said_since,
     peer_lingers,
     was_member,
 )
 from hapair.core.words.effects import Severity
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
-from hapair.model.status import Standing
+from hapair.model.status import Phase, Standing
 
 # What a person decided outranks every epoch that the peer can have reached by itself meanwhile.
 CONFIRMED_AHEAD: Final = 1000
@@ -102,6 +103,23 @@ def peer_may_have_addresses(state: NodeState) -> bool:
         return False  # It is off.
     again_s = state.peer.alive_from_s + _peer_lease_s(state)
     return state.now_s < max(state.addresses_until_s, again_s)
+
+
+def peer_stops_yet(state: NodeState, application: str) -> bool:
+    """Tell whether a peer that is heard again has not said that it stopped what was taken over.
+
+    It removes the address, which kept this node from starting, before it ends the program. Its
+    word is waited for as long as it may have the address: it may not come through.
+    """
+    again_s = state.peer.alive_from_s + _peer_lease_s(state)
+    is_back = 0.0 < state.addresses_until_s < again_s  # It was silent when the right was granted.
+    theirs = state.peer.state
+    if not is_back or state.now_s >= again_s:
+        return False
+    if theirs is None or not is_said_since(state, theirs):
+        return True
+    said = theirs.by_name.get(application)
+    return said is not None and said.phase is not Phase.STOPPED
 
 
 def may_take_addresses(state: NodeState, application: str) -> bool:
