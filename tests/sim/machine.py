@@ -99,6 +99,7 @@ class Machine:
     boots: int = 0
     booted_at_s: float = 0.0
     paused: bool = False
+    woke_at_s: float = float("-inf")  # When it last went on after that.
     daemon: Daemon | None = None
     mounted: Mounts = field(default_factory=Mounts)
     covered: set[str] = field(default_factory=set)  # Mounts over which a stranger mounted.

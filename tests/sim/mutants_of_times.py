@@ -36,7 +36,6 @@ from tests.sim.stage import (
     LONG_S,
     ONE_APPLICATION,
     ORDERS,
-    PATHS,
     WITH_FENCING,
     WITH_WITNESS,
     WITNESS,
@@ -125,7 +124,7 @@ def a_peer_is_back_after_its_lease(core: Core) -> None:
 
 def a_peer_goes_on(core: Core) -> None:
     for tenths in TENTHS:
-        goes_on_beside_its_successor(PATHS, tenths, core)
+        goes_on_beside_its_successor(tenths, core)
 
 
 MUTANTS_OF_TIMES: Final = (

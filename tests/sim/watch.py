@@ -185,7 +185,8 @@ class Watch:
     def _may_take(self, machine: Machine, name: str) -> None:
         """R1: no address is taken from a node that does what it should and still has it.
 
-        Without a watchdog it may have stood still: nobody knows that it is back before it is heard.
+        It may have stood still, and its watchdog with it, or it has none: nobody knows that it is
+        back before it is heard.
         Nor does anything end what it has while its disk takes nothing, so that it decides nothing.
         """
         peer = self.world.machines[other(machine.name)]

@@ -47,8 +47,15 @@ def may_go_on(daemon: Daemon, *, waits_rightly: bool) -> bool:
 
 
 def is_guarded(world: "World", machine: Machine) -> bool:
-    """Tell whether a device runs: the core asks for one whether or not any is configured."""
-    return machine.guarded and world.built.cluster.watchdog is not None
+    """Tell whether a device ends a lease in time.
+
+    The core asks for one whether or not any is configured. It stands still with its machine, and
+    begins anew with that.
+    """
+    cluster = world.built.cluster
+    if cluster.watchdog is None or not machine.guarded:
+        return False
+    return world.clockwork.now_s - machine.woke_at_s > cluster.lease_s + cluster.watchdog.timeout_s
 
 
 def let_go(world: "World", machine: Machine, daemon: Daemon) -> None:

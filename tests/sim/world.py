@@ -259,6 +259,7 @@ class World:
             return
         self.say(node, "machine resumes")
         machine.paused = False
+        machine.woke_at_s = self.clockwork.now_s
         machine.wake()
         if machine.daemon is not None:
             self._work(machine, machine.daemon)

@@ -29,6 +29,8 @@ ADVICE: Final = {
     "denied": "mend this node's networks; it joins by itself and is completed by the peer",
     "lease-over": "mend this node's networks; it goes on by itself when the witness answers",
     "outstayed": "it asks again by itself; find out why it stood still: clevents --since 1h",
+    "kernel-untold": "see what drbdsetup waits for: ps, dmesg; it goes on by itself when the kernel"
+    " tells something, or {peer} is heard",
     "new-terms": f"bring {{peer}} back: they agree by themselves; {CONFIRM}",
     "promised": f"bring {{peer}} back; {CONFIRM}",
     "witness-lost": "look at the witness: clbuild --check-witness tries it",
