@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core import explain
+from hapair.core import explain, node
 from hapair.core.right.witness import LOOK_S
 from hapair.core.words.effects import AskWitnesses, Do, Guard, Note, Severity, Store
 from hapair.core.words.events import (
     Configured,
     ConfirmPeerDown,
+    DataChanged,
     Form,
     Leave,
     Tick,
@@ -23,7 +24,7 @@ from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection, Disk
 from hapair.model.status import Phase, Standing
 from hapair.model.witness import Answer, WitnessAnswer
-from tests.core.bench import NAME, PEER, RESOURCE, Bench, facts, record
+from tests.core.bench import ME, NAME, PEER, RESOURCE, Bench, facts, record
 from tests.core.test_membership import MEMBER, SEPARATED
 from tests.sim.settings import Shape, application, built_from
 
@@ -260,6 +261,22 @@ def test_a_node_that_stood_still_when_its_lease_ended_stops_at_once() -> None:
     assert bench.state.lost
     assert bench.state.reasons["arbitration"] == "outstayed"
     assert Do.REMOVE_ADDRESSES in bench.acts()
+
+
+def test_a_new_daemon_minds_its_lease_although_the_kernel_has_told_it_nothing() -> None:
+    bench = Bench(by_witness())
+    cut_off(bench)
+    state, _ = node.begin(ME, "boot1", 9, bench.built, bench.state.stored, bench.now_s)
+    state, _ = node.step(state, Tick(state.now_s + 1.9))
+    state, _ = node.step(state, Tick(state.now_s + 1.5))
+    assert state.reasons["arbitration"] == "listening"
+    assert not state.lost
+    state, _ = node.step(state, Tick(state.now_s + 0.2))
+    assert state.reasons["arbitration"] == "kernel-untold"
+    assert state.lost
+    state, _ = node.step(state, DataChanged(state.now_s, (facts(),)))
+    assert state.reasons["arbitration"] == "kernel-answers"
+    assert not state.lost
 
 
 def test_a_daemon_that_comes_back_waits_for_the_whole_lease_of_the_peer() -> None:

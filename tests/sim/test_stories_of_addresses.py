@@ -124,6 +124,18 @@ def test_a_peer_that_is_back_has_the_time_to_remove_its_addresses(
     back_after_the_lease(kind, ahead_s).ends_well()
 
 
+@pytest.mark.parametrize("ahead_s", AHEAD_S)
+def test_a_watchdog_that_stood_still_with_its_machine_ends_no_lease_in_time(ahead_s: float) -> None:
+    """node1 has its short lease, unheard, when node2 puts its addresses back."""
+    stage = Stage(with_kind(WITNESS)).begin()
+    stage.suffers(Pause("node1", BACK_S))
+    stage.run_for(BACK_S - ahead_s)
+    stage.cuts_off()
+    stage.suffers(ONCE)
+    stage.waits_for(lambda: stage.runs_on() == ("node2",), 15.0)
+    stage.ends_well()
+
+
 def test_what_a_start_could_not_complete_is_removed_before_the_peer_starts() -> None:
     """A new daemon cannot look, so the addresses count as there in part; they all are."""
     stage = Stage().begin()

@@ -16,11 +16,12 @@ from tests.sim.faults import Cut, KillDaemon, LoseReference, Partition, SlowStor
 from tests.sim.holders import HoldDevice
 from tests.sim.machine import Core
 from tests.sim.run import CORE
-from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape
+from tests.sim.settings import NODES, PRIVATE, PUBLIC, Shape, application
 from tests.sim.stage import (
     DATA,
     LONG_S,
     ONE_APPLICATION,
+    ORDERS,
     WEB,
     WEB_TOO,
     WITNESS,
@@ -193,6 +194,19 @@ def test_nor_after_a_short_break_of_the_last_network_without_a_watchdog() -> Non
     stage.suffers(Cut(PUBLIC, NODES, 5.0))
     stage.run_for(30.0)
     assert stage.runs_on(WEB) == ("node2",)
+    stage.ends_well()
+
+
+def test_without_a_watchdog_it_keeps_the_addresses_of_what_its_kernel_froze() -> None:
+    web = application(WEB, preferred="node2")
+    stage = Stage(replace(ONE_APPLICATION, applications=(application(ORDERS), web))).begin()
+    stage.waits_for(lambda: stage.served_by(WEB) == "node2", 20.0)
+    stage.suffers(full("node2", 100.0))
+    stage.world.command("node2", Halt(WEB))  # It waits for its disk from now on.
+    stage.run_for(10.0)
+    stage.suffers(Cut(PRIVATE, NODES, 100.0))
+    stage.waits_for(lambda: stage.runs_on(WEB) == NODES, 30.0)
+    stage.run_for(10.0)
     stage.ends_well()
 
 
