@@ -7,7 +7,7 @@ from typing import Final
 from hapair.core.applications import endings, failures, upkeep
 from hapair.core.applications.placement import View
 from hapair.core.members import membership
-from hapair.core.right import fencing, holding, witness
+from hapair.core.right import arbitration, fencing, holding, witness
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Halt, Run
 from hapair.core.words.turn import Turn
@@ -42,7 +42,11 @@ from tests.sim.stage import (
     Stage,
 )
 from tests.sim.test_stories_of_addresses import AHEAD_S, back_after_the_lease
-from tests.sim.test_stories_of_leases import TENTHS, goes_on_beside_its_successor
+from tests.sim.test_stories_of_leases import (
+    TENTHS,
+    cut_off_and_told_nothing,
+    goes_on_beside_its_successor,
+)
 
 FROZEN_MAX_S: Final = 5.0  # As in test_stories_of_partitions.
 AN_HOUR_S: Final = 3600.0
@@ -127,6 +131,15 @@ def a_peer_goes_on(core: Core) -> None:
         goes_on_beside_its_successor(tenths, core)
 
 
+def is_told_nothing(core: Core) -> None:
+    cut_off_and_told_nothing(core)
+
+
+LISTENS_FOR_EVER: Final = {
+    kind: tuple(row for row in rows if row is not arbitration.UNTOLD)
+    for kind, rows in arbitration.TABLES.items()
+}
+
 MUTANTS_OF_TIMES: Final = (
     Mutant(
         "a new daemon feeds the watchdog at once",
@@ -181,6 +194,12 @@ MUTANTS_OF_TIMES: Final = (
         "R1",
         story=a_peer_goes_on,
         values=((View, "may_double", False),),
+    ),
+    Mutant(
+        "a lease waits until the kernel has told something",
+        "R1",
+        story=is_told_nothing,
+        values=((arbitration, "TABLES", LISTENS_FOR_EVER),),
     ),
     Mutant(
         "after a fight the addresses stay away for an hour",

@@ -43,6 +43,16 @@ KILL_TAKES_LONG = (Do.KILL_PROGRAM, WEB, Trouble.HAPPENS_LATE, LONG_S)
 WITHOUT_WATCHDOG = replace(WITH_WITNESS, watchdog=False)
 
 
+def cut_off_and_told_nothing(core: Core = CORE) -> Stage:
+    """Nobody on node1 can tell whether the peer's kernel answers. It does not: the peer goes on."""
+    stage = Stage(with_kind(WITNESS, WEB_TOO), core=core).begin()
+    stage.suffers(LoseStream("node1", 60.0), KillDaemon("node1", 0.5))
+    stage.waits_for(stage.is_together, 10.0)
+    stage.cuts_off()
+    stage.waits_for(lambda: stage.runs_on(WEB) == ("node2",), 25.0)
+    return stage
+
+
 def goes_on_beside_its_successor(tenths: int, core: Core = CORE, *, deaf: bool = False) -> Stage:
     """node1 hangs for a while. When it goes on its address goes at once, its program later.
 
@@ -210,12 +220,7 @@ def test_a_stop_that_takes_its_time_does_not_outlive_the_lease(command: Move | L
 
 
 def test_a_lease_ends_although_the_kernel_has_told_a_new_daemon_nothing() -> None:
-    """Nobody can tell whether the peer's kernel answers; it does not, and the peer goes on."""
-    stage = Stage(with_kind(WITNESS, WEB_TOO)).begin()
-    stage.suffers(LoseStream("node1", 60.0), KillDaemon("node1", 0.5))
-    stage.waits_for(stage.is_together, 10.0)
-    stage.cuts_off()
-    stage.waits_for(lambda: stage.runs_on(WEB) == ("node2",), 25.0)
+    stage = cut_off_and_told_nothing()
     assert "kernel-untold" in stage.alarms("node1")
     stage.ends_well()
 
