@@ -41,6 +41,7 @@ SILENT: Final = Silence(
     answering=1,
     unanswered=0,
 )
+SILENT_KERNEL: Final = replace(SILENT, untold=True, long_enough=False, lease_over=True)
 LET_GO: Final = Backing("LVM-data", "first boot", 100, "blocks")
 AFTER_BOOT: Final = replace(LET_GO, activation="second boot", written_sectors=0)
 BACKING: Final = {
@@ -67,7 +68,7 @@ COMMON: Final = {
     "peer-heard": replace(SILENT, peer_heard=True),
     "not-understood": replace(SILENT, peer_alive=True, not_understood=True),
     "peer-alive": replace(SILENT, peer_alive=True),
-    "kernel-untold": replace(SILENT, long_enough=False, lease_over=True, same_terms=False),
+    "kernel-untold": replace(SILENT_KERNEL, same_terms=False),
     "listening": replace(SILENT, long_enough=False),
     "kernel-answers": replace(SILENT, kernel_answers=True),
     "confirmed": replace(SILENT, confirmed=True, was_together=False),
@@ -88,9 +89,7 @@ OPERATOR: Final = {**COMMON, "ask-operator": SILENT}
 WITNESS: Final = {
     "peer-heard": replace(SILENT, peer_heard=True, granted=True),
     "outstayed": replace(SILENT, outstayed=True, long_enough=False),
-    "kernel-untold": replace(
-        SILENT, kind=ArbitrationKind.WITNESS, long_enough=False, lease_over=True
-    ),
+    "kernel-untold": replace(SILENT_KERNEL, kind=ArbitrationKind.WITNESS),
     "listening": replace(SILENT, long_enough=False, granted=True),
     "kernel-answers": replace(SILENT, kernel_answers=True, granted=True),
     "confirmed": replace(SILENT, confirmed=True, denied=True),
@@ -107,7 +106,7 @@ WITNESS: Final = {
 FENCING: Final = {
     "peer-heard": replace(SILENT, peer_heard=True, fenced=True),
     "not-understood": replace(SILENT, not_understood=True, fenced=True, methods=True),
-    "kernel-untold": replace(SILENT, long_enough=False, lease_over=True, same_terms=False),
+    "kernel-untold": replace(SILENT_KERNEL, same_terms=False),
     "listening": replace(SILENT, long_enough=False, fenced=True),
     "kernel-answers": replace(SILENT, kernel_answers=True),
     "kernel-lingers": replace(SILENT, kernel_answers=True, fenced=True),

@@ -22,7 +22,7 @@ from hapair.core.words.stored import RunCount, Stored
 from hapair.model.built import Built
 from tests.sim.machine import Core
 from tests.walk.numbers import NOTHING, Pool
-from tests.walk.settings import LONG_AGO_S
+from tests.walk.settings import LEASES_AGO_S, LONG_AGO_S
 
 NOW_S: Final = 1000.0
 TRIES_MAX: Final = 4
@@ -63,7 +63,7 @@ def _peer(peer: PeerView, shift_s: float) -> PeerView:
         peer,
         heard_at_s={name: _past_s(at_s, shift_s) for name, at_s in peer.heard_at_s.items()},
         alive_at_s=_maybe_s(peer.alive_at_s, shift_s),
-        alive_from_s=_past_s(peer.alive_from_s, shift_s),
+        alive_from_s=max(peer.alive_from_s + shift_s, NOW_S - LEASES_AGO_S),
         not_understood_at_s=_maybe_s(peer.not_understood_at_s, shift_s),
         probed_at_s=_maybe_s(peer.probed_at_s, shift_s),
         answered_at_s=_maybe_s(peer.answered_at_s, shift_s),

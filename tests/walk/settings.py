@@ -14,6 +14,7 @@ LEASE_S: Final = 10.0
 FORM_S: Final = 10.0  # How long a node that boots waits for its peer.
 # A moment longer ago than this is as good as any other: the lease, and what a cold start waits.
 LONG_AGO_S: Final = 15.0
+LEASES_AGO_S: Final = 27.5  # Longer than a peer that is heard again has time to stop anything.
 KERNEL_NOTICES: Final = 2  # At which of its turns a kernel notices, at the latest, a lost peer.
 STARVES: Final = 2  # Turns without food until the watchdog device resets its node.
 GAP_MAX: Final = 3  # Turns that a daemon was away; more of them change nothing.

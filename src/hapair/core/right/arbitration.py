@@ -53,6 +53,7 @@ class Silence:
     ahead: bool = False  # The peer's last word is that it acts alone in a newer epoch.
     not_understood: bool = False  # It sends heartbeats that this version cannot read.
     same_terms: bool = True  # The peer has this kind of arbitration, and these witnesses, too.
+    untold: bool = False  # The kernel has told this daemon nothing yet.
     hung: bool = False  # Only its kernel has answered for so long that nothing restarts its daemon.
 
 
@@ -76,8 +77,8 @@ NOT_UNDERSTOOD: Final[SilenceRule] = Rule(
 UNTOLD: Final[SilenceRule] = Rule(
     "kernel-untold",
     lambda s: (
-        s.lease_over
-        and not s.long_enough
+        s.untold
+        and s.lease_over
         and (s.kind is ArbitrationKind.WITNESS or not s.same_terms)
         and not (s.granted or s.confirmed or s.waiver)
     ),

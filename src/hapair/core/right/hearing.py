@@ -173,6 +173,7 @@ def silence(state: NodeState) -> Silence:
         peer_alive=peer_alive(state),
         not_understood=not_understood(state),
         long_enough=silent_s(state) >= state.detection_s and state.facts_read,
+        untold=not state.facts_read,
         kernel_answers=replication.kernel_answers(state),
         was_together=was_member(state),
         confirmed=state.confirmed,
