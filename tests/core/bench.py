@@ -32,6 +32,7 @@ from hapair.core.words.events import (
     DataChanged,
     Ended,
     Event,
+    FenceAskerGone,
     Form,
     Heard,
     Introduce,
@@ -97,7 +98,8 @@ def _nothing(_: Effect) -> None:
 class Bench:
     """Plays events into one core and answers its actions at once.
 
-    ``outcomes`` says how an action ends where that is not Done; ``deaf`` actions never end.
+    ``outcomes`` says how an action ends where that is not Done; ``deaf`` actions never end. A
+    handler hears at once what it is told, unless the disk is ``slow``.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Bench:
         self.troubles: dict[tuple[str, str, str], str] = {}
         self.outcomes: dict[Do, Outcome] = {}
         self.deaf: set[Do] = set()
+        self.slow = False
         self.full: tuple[str, ...] = ()  # File systems that a start that fails finds full.
         self.effects: list[Effect] = []
         self.on_effect: Callable[[Effect], object] = _nothing
@@ -283,6 +286,8 @@ class Bench:
                     self.events.append(self.references_answer())
                 case Act() | Store() | Publish() | SetBeat() | Reply() | Note() | Watch():
                     pass
+                case AnswerFence(request_id) if not self.slow:
+                    self.events.append(FenceAskerGone(self.now_s, request_id))
                 case AskWitnesses() | FencePeer() | AnswerFence() | Guard() | ResetNode():
                     pass  # A test answers in its own words.
 

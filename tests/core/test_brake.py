@@ -218,6 +218,34 @@ def test_a_mount_that_stays_busy_because_writes_are_frozen_costs_the_disk() -> N
     assert acts.index(Do.END_HOLDERS) < acts.index(Do.DETACH)
 
 
+def test_no_disk_is_given_up_before_a_handler_that_was_told_to_go_on_has_ended() -> None:
+    """The answer waited for the disk, and what came meanwhile is dated before it was given."""
+    bench = Bench()
+    bench.slow = True
+    bench.outcomes[Do.UNMOUNT] = Unknown("target is busy")
+    bench.deaf = {Do.RESUME}
+    freeze(bench)
+    bench.peer_says(behind=(RESOURCE,))
+    assert verdicts(bench) == [(7, FenceVerdict.PEER_OUTDATED)]
+    bench.command(Halt(NAME))
+    bench.wait(4 * timing.HANDLER_S)
+    assert Do.END_HOLDERS in bench.acts()
+    assert Do.DETACH not in bench.acts(), "nobody knows yet when it was told"
+    bench.do(FenceAskerGone(bench.now_s, 7))
+    bench.wait(timing.HANDLER_S - BEAT_S)
+    assert Do.DETACH not in bench.acts(), "it takes its time to tell the kernel"
+    bench.wait(60.0)
+    assert Do.DETACH in bench.acts()
+
+
+def test_a_handler_that_was_told_no_keeps_no_disk() -> None:
+    bench = Bench()
+    bench.running()
+    bench.slow = True
+    bench.do(FenceAsked(bench.now_s, 8, "other.data"))
+    assert bench.state.going_on == {}
+
+
 def alarms(bench: Bench) -> dict[str, str]:
     return {alarm.name: alarm.text for alarm in explain.alarms(bench.state)}
 

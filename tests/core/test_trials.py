@@ -2,10 +2,11 @@
 
 from hapair.core.applications import trials
 from hapair.core.words.effects import Publish, Reply, Store
-from hapair.core.words.events import Leave, Move
+from hapair.core.words.events import Introduce, Leave, Move
 from hapair.core.words.protocol import OURS, UNSAID
-from hapair.model.status import Standing
-from tests.core.bench import ME, NAME, PEER, Bench
+from hapair.model.status import Standing, Wanted
+from tests.core.bench import ME, NAME, PEER, Bench, built
+from tests.sim.settings import application
 
 
 def moving() -> Bench:
@@ -72,6 +73,39 @@ def test_nor_is_it_waited_for() -> None:
     bench.peer_says(speaks=UNSAID)
     assert bench.record.owner == PEER
     assert asked(bench) == 0
+
+
+def falling_back() -> Bench:
+    """The application runs here, and its preferred node is back with current data."""
+    bench = Bench(built(application(NAME, preferred=PEER, failback=True)))
+    bench.together()
+    bench.peer_has(current=False)
+    bench.command(Introduce(NAME, Wanted.UP))
+    bench.wait(20.0)
+    bench.peer_says(speaks=OURS, stored_for=7)
+    bench.forget_effects()
+    bench.peer_has()
+    return bench
+
+
+def test_nothing_that_nobody_asked_for_is_stopped_before_the_peer_has_stored_it() -> None:
+    bench = falling_back()
+    assert asked(bench) == 8
+    assert bench.acts() == []
+    bench.peer_says(stored_for=8)
+    assert "failback" in bench.notes()
+    assert not bench.up
+    assert asked(bench) == 9, "the answer of before the stop says little after it"
+    bench.peer_says(stored_for=9)
+    assert bench.record.owner == PEER
+
+
+def test_nor_for_a_peer_that_died_a_moment_ago() -> None:
+    bench = falling_back()
+    bench.wait(bench.state.detection_s + 1.0, hearing=False)
+    bench.wait(trials.ANSWERS_WITHIN_S, hearing=False)
+    assert bench.acts() == []
+    assert ("program", NAME, "") in bench.up
 
 
 def test_what_the_peer_asks_for_is_stored_once() -> None:

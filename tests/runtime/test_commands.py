@@ -10,7 +10,7 @@ import pytest
 
 from hapair.config.fingerprint import Drift
 from hapair.core.explain import Alarm
-from hapair.core.words.events import Form
+from hapair.core.words.events import Event, FenceAskerGone, Form
 from hapair.model.built import Built
 from hapair.model.status import Standing
 from hapair.rpc.messages import ExitCode, JsonObject, Progress, RpcError
@@ -355,6 +355,14 @@ async def test_the_handler_of_drbd_gets_the_verdict_of_the_core(tmp_path: Path) 
     pair = await formed(tmp_path)
     here = desk(pair["node1"])
     pair["node1"].on_fence = here.commands.fence_answered
+    node, events = pair["node1"].running, list[Event]()
+    offer = node.offer
+
+    def offered(event: Event) -> None:
+        events.append(event)
+        offer(event)
+
+    node.offer = offered  # type: ignore[method-assign]
     for _ in range(12):  # DRBD asks again after each attempt at a connection.
         assert await here.say("fence-peer", resource="nobody.data") == {"verdict": "denied"}
     asked = [line for line in here.commands.journal.since(0, 100) if line["name"] == "fence-peer"]
@@ -362,6 +370,8 @@ async def test_the_handler_of_drbd_gets_the_verdict_of_the_core(tmp_path: Path) 
         "nobody.data: no application of this cluster has it",
         "nobody.data: no application of this cluster has it (10 times by now)",
     ]
+    gone = [each.request_id for each in events if isinstance(each, FenceAskerGone)]
+    assert gone == list(range(1, 13)), "the core has to know when each was told"
 
 
 @virtually

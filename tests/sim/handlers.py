@@ -61,9 +61,8 @@ class Handlers:
             return
         asked = handler.daemon is not None and machine.daemon is handler.daemon
         if self.clockwork.now_s >= handler.until_s and machine.runs:
-            if asked and machine.daemon is not None:
-                gone = partial(parcels.fence_asker_gone, handler.number)
-                self.deliver(machine, machine.daemon, gone)
+            if asked:
+                self._waits_no_more(handler)
             self._end(handler, NO_VERDICT)
             return
         if not asked and machine.listens and machine.daemon is not None:
@@ -79,6 +78,13 @@ class Handlers:
         handler = self._waiting.pop(answer.request_id, None)
         if handler is not None and not handler.ended:
             self._end(handler, EXIT_CODES[answer.verdict])
+            # Behind what else was decided together with the answer.
+            self.clockwork.after(0.0, partial(self._waits_no_more, handler))
+
+    def _waits_no_more(self, handler: Handler) -> None:
+        if handler.daemon is not None:
+            gone = partial(parcels.fence_asker_gone, handler.number)
+            self.deliver(handler.machine, handler.daemon, gone)
 
     def _end(self, handler: Handler, exit_code: int) -> None:
         """Tell the kernel a little later: two programs and a shell must end first."""

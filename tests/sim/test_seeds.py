@@ -35,6 +35,8 @@ FOUND = {
     15559: "who promised to yield stops what it runs when its lease is over",
     20495: "a peer that does not hear this node is not heard",
     46128: "the lease of a node that is cut off goes on while it stands still",
+    687862: "nothing falls back to a node that died a moment ago",
+    692760: "no disk is given up whose handler hears late that it may go on",
 }
 TRACE_LINES_MAX = 400
 

@@ -29,6 +29,7 @@ from hapair.core.words.events import (
     DataChanged,
     Ended,
     FenceAsked,
+    FenceAskerGone,
     Fenced,
     Form,
     Heard,
@@ -345,6 +346,7 @@ class Turn:
 
     def _answer(self, answer: AnswerFence) -> None:
         """End the handler with the verdict, so that the kernel goes on."""
+        self._put(("asker gone",), lambda at_s: FenceAskerGone(at_s, REQUEST))
         copies = self.moment.copies
         assert copies is not None
         if self.box.asker is not Asker.WAITS:

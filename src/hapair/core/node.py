@@ -199,7 +199,7 @@ def _absorb(turn: Turn, event: Event) -> None:
         case FenceAsked(_, request_id, resource):
             brake.absorb_question(turn, request_id, resource)
         case FenceAskerGone(_, request_id):
-            brake.forget_question(turn, request_id)
+            brake.absorb_gone(turn, request_id)
         case Ended():
             endings.absorb_ends(turn, (event,))
         case EndedTogether(_, ends):

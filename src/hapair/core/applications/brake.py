@@ -161,7 +161,28 @@ def absorb_question(turn: Turn, request_id: int, resource: str) -> None:
     )
 
 
-def forget_question(turn: Turn, request_id: int) -> None:
+def absorb_gone(turn: Turn, request_id: int) -> None:
+    """Take in that a handler waits no more: from now on it tells the kernel what it was told."""
+    state = turn.state
+    _forget_question(turn, request_id)
+    if (resource := state.going_on.get(request_id)) is not None:
+        left = {number: name for number, name in state.going_on.items() if number != request_id}
+        turn.change(going_on=left, told_at_s={**state.told_at_s, resource: state.now_s})
+
+
+def may_go_on(state: NodeState, resource: str) -> bool:
+    """Tell whether a handler that was told to go on may not have ended: it has its time.
+
+    What it is told waits for the disk, and what is decided meanwhile is dated before that. So the
+    time counts from when the answer was given, and until that is known there is no end to it.
+    """
+    if resource in state.going_on.values():
+        return True
+    told_s = state.told_at_s.get(resource)
+    return told_s is not None and state.now_s < told_s + timing.HANDLER_S
+
+
+def _forget_question(turn: Turn, request_id: int) -> None:
     asked = turn.state.fence_asked
     turn.change(
         fence_asked={number: name for number, name in asked.items() if number != request_id}
@@ -186,10 +207,9 @@ def settle(turn: Turn) -> None:
     for request_id, resource in tuple(turn.state.fence_asked.items()):
         rule = verdict(turn.state, resource)
         if rule.answer is not None:
-            forget_question(turn, request_id)
+            _forget_question(turn, request_id)
             if rule.answer in GO_ON:
-                told = {**turn.state.told_at_s, resource: turn.state.now_s}
-                turn.change(told_at_s=told)
+                turn.change(going_on={**turn.state.going_on, request_id: resource})
             turn.effects.append(AnswerFence(request_id, rule.answer, rule.because))
     asked = tuple(turn.state.fence_asked.values())
     still: dict[str, float] = {}

@@ -200,7 +200,7 @@ def settle(turn: Turn) -> list[tuple[Application, goals.Goal]]:
             _take_over(turn, application)
         seen = view(turn.state, application)
         rule = first_match(HANDS, seen)
-        gives = rule.answer is Hand.GIVE
+        gives = rule.answer in (Hand.GIVE, Hand.MOVE)
         if seen.record is not None and not (gives and not trials.passed(turn)):
             _apply(turn, seen.record, rule)
         if turn.state is not seen.state:

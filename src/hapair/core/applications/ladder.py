@@ -3,12 +3,11 @@
 from dataclasses import replace
 from typing import Final
 
-from hapair.core.applications import items, nesting, unseen
+from hapair.core.applications import brake, items, nesting, unseen
 from hapair.core.words.effects import Do, Layer
 from hapair.core.words.item import Is, Item, ItemState
 from hapair.core.words.state import NodeState
 from hapair.core.words.turn import Turn
-from hapair.model import timing
 from hapair.model.application import Application
 
 # The stop ladder: what is tried, rung by rung, before the item is called stuck.
@@ -76,9 +75,8 @@ def _give_up_frozen(turn: Turn, application: Application) -> None:
     for item, item_state in items.at(turn.state, application.name, Layer.ATTACHED):
         facts = turn.state.facts.get(item.resource)
         frozen = facts is not None and facts.suspended and not facts.held and not item_state.spent
-        told_s = turn.state.told_at_s.get(item.resource)
-        if told_s is not None and turn.state.now_s < told_s + timing.HANDLER_S:
-            continue  # The handler was told to go on: its kernel must not find the disk gone.
+        if brake.may_go_on(turn.state, item.resource):
+            continue  # The kernel must not find the disk gone when it goes on.
         if frozen and not item_state.busy and item_state.retry_at_s <= turn.state.now_s:
             turn.act(item, Do.DETACH, items.stop_limit_s(application, item.layer))
 

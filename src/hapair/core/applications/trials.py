@@ -1,4 +1,4 @@
-"""Nothing is given to a node that cannot take note of it.
+"""Nothing is given to a node that cannot take note of it, nor stopped for that unasked.
 
 A disk that takes nothing is found by a store; an idle node stores once in 45 s. So whoever gives an
 application away has the peer store something just before: a number, which the peer says when it

@@ -312,7 +312,7 @@ class FenceAsked:
 
 @dataclass(frozen=True, slots=True)
 class FenceAskerGone:
-    """The handler of this request gave up waiting."""
+    """The handler of this request has just been given its answer, or gave up waiting."""
 
     at_s: float
     request_id: int

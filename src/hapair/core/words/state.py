@@ -111,6 +111,7 @@ class NodeState:
     fence_asked: Mapping[int, str] = field(default_factory=dict)  # Request -> resource.
     # By resource: until when a handler may know of a loss of which the kernel has not told here.
     early_until_s: Mapping[str, float] = field(default_factory=dict)
+    going_on: Mapping[int, str] = field(default_factory=dict)  # Decided, and not yet told.
     # By resource: when its fence-peer handler was told to go on, and when its frozen writes may.
     told_at_s: Mapping[str, float] = field(default_factory=dict)
     resume_at_s: Mapping[str, float] = field(default_factory=dict)

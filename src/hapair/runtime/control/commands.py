@@ -145,7 +145,7 @@ class Commands:
     async def fence_peer(self, call: Call) -> JsonObject:
         """Ask the core whether a resource may be written without the peer, for DRBD's handler.
 
-        It waits until the verdict is final; a handler that gives up is forgotten.
+        It waits until the verdict is final; the core hears when a handler waits no more.
         """
         node, resource = self.node(), call.text("resource")
         self._number += 1
@@ -156,8 +156,8 @@ class Commands:
         try:
             answer = await waiting
         finally:
-            if self._asking.pop(number, None) is not None:
-                node.offer(FenceAskerGone(self.clock.boot_s(), number))
+            self._asking.pop(number, None)
+            node.offer(FenceAskerGone(self.clock.boot_s(), number))
         # DRBD asks up to four times for a promotion, and after each attempt at a connection that
         # ends, which can be every second.
         if line := self._asked.told(f"{resource}: {answer.because}", self.clock.boot_s()):
