@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hapair.core import explain
+from hapair.core import explain, node
 from hapair.core.right import hearing
 from hapair.core.words.effects import Do
 from hapair.core.words.events import Beat, ConfirmPeerDown, FenceAsked, Form, Move
@@ -225,3 +225,53 @@ def test_a_move_is_given_up_when_the_peer_can_store_no_more() -> None:
     unable(bench, 1.0)
     assert "cannot-move" in bench.notes()
     assert bench.record.owner == ME
+
+
+def begun_anew(kind: ArbitrationKind = ArbitrationKind.PATHS) -> Bench:
+    """A new daemon, whose predecessor ended while the disk took nothing."""
+    bench = Bench(built(kind=kind))
+    bench.running()
+    stored = bench.state.stored
+    state, _ = node.begin(ME, "boot1", 2, bench.built, stored, bench.now_s)
+    bench.state = node.forgetful(state)
+    return bench
+
+
+@pytest.mark.parametrize("kind", [ArbitrationKind.PATHS, ArbitrationKind.OPERATOR])
+def test_a_daemon_that_may_have_missed_something_takes_nothing_over_by_silence(
+    kind: ArbitrationKind,
+) -> None:
+    bench = begun_anew(kind)
+    assert bench.state.forgot
+    bench.data(facts(connection=Connection.CONNECTING, peer_disk=Disk.UNKNOWN))
+    assert not bench.state.forgot
+    assert bench.state.stored.joined_boot_id == ""
+    bench.wait(60.0, hearing=False)
+    assert bench.stands(Standing.CUT)
+    assert "never-joined" in names(bench)
+    assert bench.notes().count("forgotten") == 1
+    bench.command(ConfirmPeerDown())
+    assert bench.stands(Standing.ALONE)
+
+
+def test_it_trusts_its_copies_no_more_than_after_a_pause() -> None:
+    bench = begun_anew()
+    bench.data(facts(connection=Connection.CONNECTING, peer_disk=Disk.UNKNOWN))
+    assert bench.state.stored.away == (RESOURCE,)
+
+
+def test_a_peer_that_is_met_tells_all_that_was_missed() -> None:
+    bench = begun_anew()
+    bench.hear()
+    bench.peer_says(accepted=2, standing=Standing.CUT)
+    bench.peer_says(standing=Standing.TOGETHER)
+    assert bench.stands(Standing.TOGETHER)
+    assert not bench.state.forgot
+    assert bench.state.stored.joined_boot_id == "boot1"
+
+
+def test_a_right_that_was_stored_is_none_that_was_missed() -> None:
+    bench = begun_anew()
+    stored = replace(bench.state.stored, holds_right=True)
+    state, _ = node.begin(ME, "boot1", 3, bench.built, stored, bench.now_s)
+    assert node.forgetful(state) == state

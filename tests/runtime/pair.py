@@ -97,6 +97,10 @@ class Side:
     at_step: Callable[[], Awaitable[None]] | None = None  # Called at each step of the daemon.
 
     @property
+    def mark(self) -> Path:
+        return self.folder / f"{self.name}.not-stored"
+
+    @property
     def running(self) -> Node:
         assert self.node is not None
         return self.node
@@ -154,6 +158,7 @@ class Side:
             self.strip,
             self.device,
             self.reset,
+            not_stored=self.mark,
         )
         identity = Identity(self.name, "boot", self.incarnation)
         listeners = Listeners(self.replied, self.fence_answered, self.watched.append)

@@ -17,6 +17,7 @@ from hapair.model.status import Standing, Wanted
 from hapair.runtime.history.journal_log import Journal
 from hapair.runtime.node.guard import BOUND, may_wait
 from hapair.runtime.node.keeper import NO_ROOM, NOT_STORED, SAY_AFTER_S, TRIAL, Keeper
+from hapair.runtime.node.mark import Mark
 from hapair.runtime.node.state_file import STATE, StateFile, load_state
 from tests.fakes.third_parties import DeviceSeen
 from tests.runtime.conftest import names
@@ -38,6 +39,7 @@ class Disk:
     error: int = 0
     only: str = ""  # Which file the error hits; empty: each.
     hangs: asyncio.Event | None = None
+    mark: Path | None = None
 
     async def keep(self, name: str, content: bytes) -> None:
         await asyncio.sleep(0.002)
@@ -50,7 +52,9 @@ class Disk:
 
 @asynccontextmanager
 async def keeping(disk: Disk, journal: Journal) -> AsyncIterator[Keeper]:
-    keeper = Keeper(disk.keep, LoopClock(), journal, "/var/lib/hapair", Stored(), StateFile(None))
+    memory = "/var/lib/hapair"
+    mark = Mark(disk.mark, lambda: False)
+    keeper = Keeper(disk.keep, LoopClock(), journal, memory, Stored(), StateFile(None), mark)
     work = asyncio.ensure_future(keeper.run())
     try:
         yield keeper
@@ -227,6 +231,62 @@ async def test_a_node_that_is_cut_off_as_well_is_fed_for_its_lease_only(tmp_path
     assert first.device.done.count("feed") > before
     await asyncio.sleep(TIMEOUT_S / 2)  # It bites at the end of the lease.
     assert not await fed(first, 2 * TIMEOUT_S)
+    pair.end()
+
+
+@virtually
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_the_next_daemon_of_the_boot_hears_of_a_disk_that_takes_nothing(
+    journal: Journal, tmp_path: Path, *, hangs: bool
+) -> None:
+    disk = Disk(mark=tmp_path / "not-stored")
+    async with keeping(disk, journal) as keeper:
+        await asyncio.sleep(1.0)
+        assert not keeper.mark.is_set
+        disk.error, disk.hangs = errno.EROFS, asyncio.Event() if hangs else None
+        storing = asyncio.ensure_future(keeper.store(LATER))
+        await asyncio.sleep(SAY_AFTER_S + 0.1)
+        assert disk.mark is not None
+        assert disk.mark.exists()
+        assert Mark(disk.mark, lambda: True).is_set
+        disk.error = 0
+        if disk.hangs is not None:
+            disk.hangs.set()
+        await storing
+        assert not disk.mark.exists()
+
+
+def test_a_mark_stays_until_what_it_says_is_stored(tmp_path: Path) -> None:
+    place = tmp_path / "not-stored"
+    place.touch()
+    mark = Mark(place, lambda: True)
+    mark.stored()
+    assert place.exists()
+    mark.is_needed = lambda: False
+    mark.stored()
+    assert not place.exists()
+
+
+def test_who_cannot_even_leave_a_mark_goes_on(tmp_path: Path) -> None:
+    mark = Mark(tmp_path / "nowhere/not-stored", lambda: False)
+    mark.set()
+    mark.stored()
+    assert not mark.is_set
+
+
+@virtually
+async def test_a_daemon_that_finds_the_mark_asks_its_peer_first(tmp_path: Path) -> None:
+    pair = await watched(tmp_path)
+    first = pair["node1"]
+    stored = first.running.state.stored
+    first.die()
+    first.mark.touch()
+    first.start(WATCHED, stored)
+    assert first.running.state.forgot
+    pair.connect()
+    await asyncio.sleep(5.0)
+    assert first.standing is Standing.TOGETHER
+    assert not first.mark.exists()
     pair.end()
 
 

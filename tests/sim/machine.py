@@ -95,6 +95,7 @@ class Machine:
     storing: Stored | None = None  # On its way to the disk: no fsync has returned yet.
     incarnation: int = 0
     # What a power loss ends.
+    forgot: bool = False  # A daemon ended while the disk took nothing: see runtime.node.mark.
     powered: bool = False
     boots: int = 0
     booted_at_s: float = 0.0
@@ -180,6 +181,7 @@ class Machine:
     def lose_power(self) -> None:
         """Forget everything that is not on the disk."""
         self.powered = self.paused = self.guarded = False
+        self.forgot = False
         self.daemon = None
         self.mounted.clear()
         self.covered.clear()

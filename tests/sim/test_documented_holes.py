@@ -6,6 +6,7 @@ proof.
 """
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -14,12 +15,22 @@ from hapair.core.words.events import Halt, Run
 from hapair.model.cluster import ArbitrationKind
 from hapair.model.status import Standing
 from tests.checkers.rules import BrokenRuleError
-from tests.sim.faults import BreakDisk, Cut, FailActions, HangDaemon, Pause
+from tests.sim.by_hand import ByHand, Deed
+from tests.sim.faults import (
+    BreakDisk,
+    Cut,
+    FailActions,
+    HangDaemon,
+    KillDaemon,
+    Pause,
+    SlowStore,
+)
 from tests.sim.hardships import FailLooks, LoseStream, Reconfigure
 from tests.sim.machine import Trouble
 from tests.sim.settings import NODES, PRIVATE, PUBLIC
 from tests.sim.stage import (
     ASK_OPERATOR,
+    DATA,
     FENCING,
     KINDS,
     LONG_S,
@@ -112,6 +123,16 @@ def test_who_held_the_right_does_not_know_of_a_statement_on_the_other_node(
     stage.world.power_on("node1")
     with pytest.raises(BrokenRuleError, match="R2: "):
         stage.run_for(100.0)
+
+
+def test_paths_a_right_that_waits_for_its_disk_is_taken_although_the_peer_is_back() -> None:
+    """node1's daemon was away, and the copies kept apart by hand: both decide by the same paths."""
+    stage = Stage().begin()
+    stage.suffers(ByHand("node1", DATA, Deed.DISCONNECT), KillDaemon("node1", 12.0))
+    stage.run_for(1.0)
+    stage.suffers(SlowStore("node2", inf, 25.0))
+    with pytest.raises(BrokenRuleError, match="R1: both nodes have stored the right"):
+        stage.run_for(60.0)
 
 
 def test_a_disk_that_fails_while_no_daemon_stores_it_looks_complete_after_a_power_loss() -> None:

@@ -37,6 +37,7 @@ FOUND = {
     46128: "the lease of a node that is cut off goes on while it stands still",
     687862: "nothing falls back to a node that died a moment ago",
     692760: "no disk is given up whose handler hears late that it may go on",
+    722615: "what a daemon could not store is not forgotten by the next one",
 }
 TRACE_LINES_MAX = 400
 

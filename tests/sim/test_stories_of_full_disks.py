@@ -12,6 +12,7 @@ from hapair.model.cluster import ArbitrationKind
 from hapair.model.data import Connection
 from hapair.model.status import Standing
 from hapair.runtime.node.guard import BOUND
+from tests.sim.by_hand import ByHand, Deed
 from tests.sim.faults import Cut, KillDaemon, LoseReference, Partition, SlowStore
 from tests.sim.holders import HoldDevice
 from tests.sim.machine import Core
@@ -323,4 +324,39 @@ def test_an_active_node_that_cannot_store_goes_on_when_its_stand_by_can(
     stage.run_for(40.0)
     assert stage.served_by() in NODES
     assert goes_on(stage)
+    stage.ends_well()
+
+
+@each_kind
+def test_what_could_not_be_stored_is_not_forgotten_by_the_next_daemon(
+    kind: ArbitrationKind,
+) -> None:
+    """node2 heard that node1 acts alone, which its disk did not take; then it hears nobody."""
+    stage = Stage(with_kind(kind)).begin()
+    stage.suffers(full("node2"), ByHand("node2", DATA, Deed.DISCONNECT))
+    stage.waits_for(lambda: goes_on(stage), 30.0)
+    stage.run_for(8.0)
+    stage.suffers(KillDaemon("node2", 0.5))
+    stage.run_for(0.2)
+    stage.dies("node1")
+    stage.run_for(20.0)
+    stage.world.machines["node2"].store_s = 0.0
+    stage.run_for(60.0)
+    assert stage.served_by() == ""
+    if kind in (ArbitrationKind.PATHS, ArbitrationKind.OPERATOR):
+        assert "never-joined" in stage.alarms("node2")
+    stage.ends_well()
+
+
+def test_nor_does_it_keep_two_nodes_apart_that_hear_each_other() -> None:
+    stage = Stage(with_kind(ArbitrationKind.PATHS)).begin()
+    stage.suffers(full("node2"))
+    stage.run_for(20.0)
+    stage.suffers(KillDaemon("node2", 0.5))
+    stage.run_for(10.0)
+    stage.world.machines["node2"].store_s = 0.0
+    stage.waits_for(stage.is_together, 10.0)
+    assert not stage.world.machines["node2"].forgot
+    stage.dies("node1")
+    stage.takes_over("node2")
     stage.ends_well()

@@ -5,6 +5,7 @@ from functools import partial
 from random import Random
 from typing import Final, assert_never
 
+from hapair.core.node import forgetful
 from hapair.core.words.effects import (
     Act,
     AnswerFence,
@@ -31,7 +32,7 @@ from tests.sim import boots, parcels, watchdog
 from tests.sim.beats import Beats
 from tests.sim.client import Clients
 from tests.sim.clockwork import Clockwork
-from tests.sim.disks import Disks, when_stored
+from tests.sim.disks import Disks, cannot_store, when_stored
 from tests.sim.drbd import Resource
 from tests.sim.handlers import Handlers
 from tests.sim.hands import Hands
@@ -200,7 +201,7 @@ class World:
             as_kept(machine.disk),
             machine.clock_s(self.clockwork.now_s),
         )
-        daemon = machine.daemon = Daemon(state)
+        daemon = machine.daemon = Daemon(forgetful(state) if machine.forgot else state)
         when_stored(self.clockwork, machine, lambda: setattr(daemon, "disk_works", True))
         self._perform(machine, daemon, effects)
         self._facts_changed(node)
@@ -217,6 +218,7 @@ class World:
             return
         self.say(node, "daemon killed")
         machine.daemon = None
+        machine.forgot |= cannot_store(machine, self.clockwork.now_s)
         watchdog.let_go(self, machine, daemon)
         self._interrupt_store(machine)
         self.hands[node].orphan(daemon)
@@ -353,6 +355,7 @@ class World:
         match effect:
             case Store(stored):
                 machine.disk, machine.storing = stored, None
+                machine.forgot &= daemon.state.forgot
                 self.on_store(machine)
             case Publish(state):
                 daemon.newest = state

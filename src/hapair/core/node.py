@@ -116,6 +116,14 @@ def begin(
     return _finish(state, turn)
 
 
+def forgetful(begun: NodeState) -> NodeState:
+    """Return it for a daemon whose predecessor in this boot ended while the disk took nothing.
+
+    What that one had heard, e.g. that the peer acts alone, may not be stored.
+    """
+    return replace(begun, forgot=begun.standing is Standing.CUT)
+
+
 def step(state: NodeState, event: Event) -> Step:
     """Return the next state and the effects that the event asks for.
 
@@ -154,9 +162,7 @@ def _advance_clock(turn: Turn, at_s: float) -> None:
     replication.doubt_connections(turn, state.joined_from_s)
     turn.change_peer(heard_at_s={})
     if state.standing in (Standing.TOGETHER, Standing.CUT):
-        turn.store(joined_boot_id="")
-        turn.change(stranger=True)
-        doubts.distrust(turn, but_own=True, away=True)
+        membership.miss(turn)
     elif state.standing in (Standing.FORMING, Standing.LEAVING):
         turn.change(stranger=True)
     if state.standing is Standing.TOGETHER:

@@ -262,6 +262,7 @@ class Daemon:
             self.wiring.reset,
             self.wiring.storage.load,
             str(self.places.memory),
+            self.places.not_stored,
         )
         identity = Identity(me, self.boot_id, self.incarnation)
         listeners = Listeners(self.commands.answered, self.commands.fence_answered, self._watch)

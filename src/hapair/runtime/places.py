@@ -98,6 +98,11 @@ class Places:
         return self.run / "cards-before"
 
     @property
+    def not_stored(self) -> Path:
+        """Left by a daemon while its disk takes nothing, for the next one of this boot."""
+        return self.run / "not-stored"
+
+    @property
     def claim(self) -> Path:
         """Locked by the running daemon."""
         return self.run / "hapaird.lock"

@@ -38,6 +38,10 @@ ACTIVE: Final = (
     Standing.LEAVING,
 )
 SILENCE: Final = ("arbitration", "formation")  # What is told once in each silence.
+FORGOTTEN: Final = (
+    "the disk took nothing when the former daemon ended, and what that had heard is not known: "
+    "as after a pause, the peer is asked first"
+)
 CALLS_A_PERSON: Final = (Verdict.ALARM, Verdict.YIELD)
 REFERENCE_TIMEOUT_SHARE: Final = 0.4  # Of the detection time.
 
@@ -177,6 +181,9 @@ def settle(turn: Turn) -> None:
         case Standing.TOGETHER:
             _together(turn)
         case Standing.CUT:
+            if turn.state.forgot and turn.state.facts_read:
+                miss(turn)
+                turn.note("forgotten", FORGOTTEN, severity=Severity.WARNING)
             _accept(turn)
             _cut(turn)
             if turn.state.standing is Standing.CUT:
@@ -194,6 +201,13 @@ def settle(turn: Turn) -> None:
         case Standing.LEAVING:
             holding.inherit(turn)
             _mind_the_lease(turn)
+
+
+def miss(turn: Turn) -> None:
+    """Take in that the peer may have said, or done, what this node does not know of."""
+    turn.store(joined_boot_id="")
+    turn.change(stranger=True, forgot=False)
+    doubts.distrust(turn, but_own=True, away=True)
 
 
 def halted(turn: Turn) -> None:
@@ -311,6 +325,7 @@ def _accept(turn: Turn) -> None:
             isolated=False,
             lost=False,
             stranger=False,
+            forgot=False,
             leased_from_s=None,
             leased=(),
         )

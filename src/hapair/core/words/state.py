@@ -84,6 +84,7 @@ class NodeState:
     accepted: int = 0  # Incarnation of the peer that this node acts together with.
     isolated: bool = False  # Neither the peer nor a reference address answers.
     lost: bool = False  # The other side has the right, or nobody can be asked for it.
+    forgot: bool = False  # The disk may lack what the former daemon heard; not yet acted upon.
     stranger: bool = False  # Came back from a pause or a restart: its lease is short.
     # When it was last in touch, if it stood still while it was cut off: its lease began then.
     leased_from_s: float | None = None

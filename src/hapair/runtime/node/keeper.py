@@ -12,6 +12,7 @@ from hapair.core.words.effects import Severity
 from hapair.core.words.stored import Stored
 from hapair.ports.machine import Clock
 from hapair.runtime.history.journal_log import Journal
+from hapair.runtime.node.mark import Mark
 from hapair.runtime.node.state_file import STATE, StateFile
 
 TRIAL: Final = "trial.json"  # Written only to see whether the disk takes a new file.
@@ -44,6 +45,7 @@ class Keeper:
     folder: str  # For people.
     stored: Stored  # What is on the disk.
     file: StateFile
+    mark: Mark
     waits: bool = False  # The core waits for a store: it decides nothing until then.
     works: asyncio.Event = field(default_factory=asyncio.Event)  # Something was stored.
     _begun_at_s: float | None = None  # When the store that has not succeeded yet was begun.
@@ -99,6 +101,7 @@ class Keeper:
         self._begun_at_s = None
         self.stored = stored
         self.works.set()
+        self.mark.stored()
         self._end(NOT_STORED, f"{self.folder}/{STATE} is written again")
 
     async def _try_room(self) -> None:
@@ -117,6 +120,7 @@ class Keeper:
         work = asyncio.ensure_future(self.keep(name, content))
         done, _ = await asyncio.wait({work}, timeout=SAY_AFTER_S)
         if not done:
+            self.mark.set()
             text = f"nothing can be decided: {self.folder}/{name} has been written to for more than"
             self._tell(NOT_STORED, f"{text} {SAY_AFTER_S:g} s: the disk hangs")
         try:
@@ -126,6 +130,7 @@ class Keeper:
         return None
 
     def _tell_not_stored(self, error: OSError) -> None:
+        self.mark.set()
         text = f"nothing can be decided: {self.folder}/{STATE} cannot be written: "
         self._tell(NOT_STORED, text + _meaning(error))
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import inf
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from hapair.core import node as core
@@ -34,6 +35,7 @@ from hapair.runtime.node.guard import Guard, may_wait
 from hapair.runtime.node.keeper import Keeper
 from hapair.runtime.node.lineage import PEER, Lineage
 from hapair.runtime.node.loop import Loop
+from hapair.runtime.node.mark import Mark
 from hapair.runtime.node.peer import Peer
 from hapair.runtime.node.perform import Hands, Outlets, Performer, Spawn
 from hapair.runtime.node.sources import Pulse, watch_data
@@ -80,6 +82,7 @@ class Parts:
     reset: Callable[[str], Refused | Unknown]
     load: Callable[[str], bytes | None] = _nothing  # What ``keep`` stored.
     folder: str = "/var/lib/hapair"  # Where, for people.
+    not_stored: Path | None = None  # Lies there while the disk takes nothing; see ``Mark``.
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,10 @@ class Node:
         self.watched: Watched = _nothing_watched  # What the guardian of resyncs sees.
         self._parts = parts
         file = StateFile(parts.load(STATE))
-        self.keeper = Keeper(parts.keep, parts.clock, parts.journal, parts.folder, stored, file)
+        mark = Mark(parts.not_stored, lambda: self.state.forgot)
+        self.keeper = Keeper(
+            parts.keep, parts.clock, parts.journal, parts.folder, stored, file, mark
+        )
         self._wires = parts.connect(built.cluster, identity.me)
         self._hands = parts.hands(built.cluster, identity.me)
         self._lineage = self._make_lineage()
@@ -142,6 +148,8 @@ class Node:
             stored,
             parts.clock.boot_s(),
         )
+        if mark.is_set:
+            state = core.forgetful(state)
         self._pulse.before = core.beat_of(state)
         self._pulse.cannot_store = lambda: self.keeper.cannot_store
         self._loop = Loop(core.step, state, performer)
