@@ -253,6 +253,18 @@ def test_beside_a_halted_peer_that_may_be_ahead_a_person_is_called(
     assert "type there: clform" in bench.replies()[-1][1]
 
 
+def test_a_peer_that_booted_and_is_not_formed_is_named_too() -> None:
+    """It has left nothing to anybody: both machines booted, and only this one was formed."""
+    bench = Bench(stored=replace(MEMBER, formed=False))
+    bench.command(Form(timeout_s=1.0, allow_single_node=True))
+    bench.hear(standing=Standing.HALTED)
+    bench.peer_says(standing=Standing.HALTED)
+    for _ in range(6):
+        bench.wait(0.5)
+    assert bench.stands(Standing.FORMING)
+    assert "peer-halted" in {alarm.name for alarm in explain.alarms(bench.state)}
+
+
 # --- A peer that acts alone, of which a daemon heard that is no more ----------------------------
 
 

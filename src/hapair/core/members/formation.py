@@ -22,10 +22,9 @@ def _form_is_allowed(state: NodeState) -> bool:
 
 
 def _peer_is_halted(state: NodeState) -> bool:
-    """Tell whether the peer is heard and left in order: it starts nothing before it is formed."""
-    beat, theirs = state.peer.beat, state.peer.state
-    halted = beat is not None and beat.standing is Standing.HALTED
-    return state.peer_heard and halted and theirs is not None and theirs.left
+    """Tell whether the peer is heard and halted: it starts nothing before it is formed."""
+    beat = state.peer.beat
+    return state.peer_heard and beat is not None and beat.standing is Standing.HALTED
 
 
 def _waits_for_halted(state: NodeState) -> bool:
@@ -33,9 +32,11 @@ def _waits_for_halted(state: NodeState) -> bool:
 
 
 def _has_the_last_word(state: NodeState) -> bool:
-    """Tell whether this node holds the right, and the peer has none that is as new."""
+    """Tell whether this node holds the right, and the peer left in order with none as new."""
     theirs = state.peer.state
-    older = theirs is not None and not theirs.holds_right and theirs.epoch <= state.stored.epoch
+    if theirs is None or not theirs.left or theirs.holds_right:
+        return False
+    older = theirs.epoch <= state.stored.epoch
     return state.stored.holds_right and older and state.stored.terms.shared
 
 
