@@ -65,6 +65,7 @@ BACKING: Final = {
 }
 # In every situation all rows above could hold too, were it not for what is named here.
 COMMON: Final = {
+    "peer-halted": replace(SILENT, peer_heard=True, left=True),
     "peer-heard": replace(SILENT, peer_heard=True),
     "not-understood": replace(SILENT, peer_alive=True, not_understood=True),
     "peer-alive": replace(SILENT, peer_alive=True),
@@ -87,6 +88,7 @@ PATHS: Final = {
 }
 OPERATOR: Final = {**COMMON, "ask-operator": SILENT}
 WITNESS: Final = {
+    "peer-halted": replace(SILENT, peer_heard=True, left=True),
     "peer-heard": replace(SILENT, peer_heard=True, granted=True),
     "outstayed": replace(SILENT, outstayed=True, long_enough=False),
     "kernel-untold": replace(SILENT_KERNEL, kind=ArbitrationKind.WITNESS),
@@ -104,6 +106,7 @@ WITNESS: Final = {
     "ask-witness": SILENT,
 }
 FENCING: Final = {
+    "peer-halted": replace(SILENT, peer_heard=True, left=True),
     "peer-heard": replace(SILENT, peer_heard=True, fenced=True),
     "not-understood": replace(SILENT, not_understood=True, fenced=True, methods=True),
     "kernel-untold": replace(SILENT_KERNEL, same_terms=False),

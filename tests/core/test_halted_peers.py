@@ -171,6 +171,21 @@ def test_after_a_crash_amid_forming_a_node_that_was_a_member_before_it_left_form
     assert anew.stands(Standing.FORMING), "silent networks and answers of references prove nothing"
 
 
+@pytest.mark.parametrize("kind", list(ArbitrationKind))
+def test_who_stood_still_while_its_peer_left_calls_a_person(kind: ArbitrationKind) -> None:
+    """It is no member any more, so it takes nothing over, and the peer does nothing by itself."""
+    bench = Bench(built(kind=kind))
+    bench.together()
+    bench.do(Tick(bench.now_s + 100.0))
+    bench.hear(standing=Standing.HALTED)
+    bench.peer_says(standing=Standing.HALTED, left=True)
+    bench.wait(2.0)
+    assert bench.stands(Standing.CUT)
+    assert "peer-halted" in {alarm.name for alarm in explain.alarms(bench.state)}
+    bench.peer_says(standing=Standing.FORMING, left=False, accepted=bench.state.incarnation)
+    assert bench.stands(Standing.TOGETHER), "it was formed"
+
+
 # --- What ends with a leave ---------------------------------------------------------------------
 
 

@@ -54,6 +54,7 @@ class Silence:
     not_understood: bool = False  # It sends heartbeats that this version cannot read.
     same_terms: bool = True  # The peer has this kind of arbitration, and these witnesses, too.
     untold: bool = False  # The kernel has told this daemon nothing yet.
+    left: bool = False  # The peer is halted in order, which is of no use to this node.
     hung: bool = False  # Only its kernel has answered for so long that nothing restarts its daemon.
 
 
@@ -62,6 +63,14 @@ UNANSWERED_MAX: Final = 3
 
 SilenceRule = Rule[Silence, Verdict]
 
+# Neither does anything by itself any more.
+HALTED: Final[SilenceRule] = Rule(
+    "peer-halted",
+    lambda s: s.peer_heard and s.left,
+    Verdict.ALARM,
+    "the peer left while this node stood still or did not know of it, so what this node knows may "
+    "be old; type there: clform",
+)
 HEARD: Final[SilenceRule] = Rule(
     "peer-heard", lambda s: s.peer_heard, Verdict.WAIT, "the peer still answers"
 )
@@ -115,6 +124,7 @@ FENCED: Final[SilenceRule] = Rule(
 )
 
 COMMON: Final[tuple[SilenceRule, ...]] = (
+    HALTED,
     HEARD,
     NOT_UNDERSTOOD,
     Rule(
@@ -194,6 +204,7 @@ OPERATOR: Final[tuple[SilenceRule, ...]] = (
 # A peer that does not hear this node, or is not understood, is treated like a silent one: the third
 # party decides, and one of the two goes on.
 WITNESS: Final[tuple[SilenceRule, ...]] = (
+    HALTED,
     HEARD,
     Rule(
         "outstayed",
@@ -254,6 +265,7 @@ WITNESS: Final[tuple[SilenceRule, ...]] = (
 )
 
 FENCING: Final[tuple[SilenceRule, ...]] = (
+    HALTED,
     HEARD,
     NOT_UNDERSTOOD,
     UNTOLD,

@@ -207,8 +207,19 @@ def _third_party(state: NodeState) -> dict[str, bool]:
         "methods": fencing.has_method(state),
         "fenced": state.fencing.proven,
         "ahead": peer_ahead(state),
+        "left": _left_in_vain(state),
         "hung": silent >= fencing.HUNG_S + lead_s,
     }
+
+
+def _left_in_vain(state: NodeState) -> bool:
+    """Tell whether the peer is halted in order, and this node cannot take the right over from it.
+
+    It is no member: it stood still, or its former daemon forgot what it had heard.
+    """
+    beat = state.peer.beat
+    halted = beat is not None and beat.standing is Standing.HALTED and peer_left(state)
+    return halted and not was_member(state) and not state.stored.holds_right
 
 
 def _lead_s(state: NodeState) -> float:
