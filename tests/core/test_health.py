@@ -57,6 +57,16 @@ def test_a_program_that_failed_is_restarted_here_and_nothing_else_stops() -> Non
     assert "health-restart" in bench.notes()
 
 
+def test_what_has_no_data_is_restarted_beside_a_peer_that_cannot_tell_whether_it_runs_it() -> None:
+    """The looks of its new daemon hang, say, for ever."""
+    bench = Bench(built(replace(application(NAME, volumes=0), monitors=TWICE)))
+    bench.running()
+    bench.peer_has(Phase.UNKNOWN)
+    bench.forget_effects()
+    bench.finds(EXITED)
+    assert bench.acts() == [Do.STOP_PROGRAM, Do.START_PROGRAM]
+
+
 @pytest.mark.parametrize("found", [EXITED, HANGS])
 @pytest.mark.parametrize(
     "waits",

@@ -11,7 +11,7 @@ from hapair.core.words.effects import Severity
 from hapair.core.words.rules import Rule, first_match
 from hapair.core.words.state import NodeState
 from hapair.model.application import Application
-from hapair.model.status import Standing, Wanted
+from hapair.model.status import Phase, Standing, Wanted
 
 PREFERRED_WAIT_S: Final = 15.0  # How long a cold start waits for the preferred node's copy.
 
@@ -46,6 +46,17 @@ def _awaits_connection(v: View) -> bool:
 def _awaits_stop(v: View) -> bool:
     alone = v.state.standing is Standing.ALONE
     return alone and v.may_double and holding.peer_stops_yet(v.state, v.application.name)
+
+
+def _peer_runs(v: View) -> bool:
+    """Tell whether the peer has not ended it yet.
+
+    What is only restarted here waits no longer for a peer that cannot tell, e.g. because its looks
+    hang, than for the word of one that is back.
+    """
+    if v.stopped or v.peer is None or v.peer.phase is not Phase.UNKNOWN:
+        return (v.stopped or v.may_double) and not v.peer_stopped
+    return v.may_double and holding.peer_stops_yet(v.state, v.application.name)
 
 
 GoalRule = Rule[View, Goal]
@@ -142,7 +153,7 @@ GOALS: Final[tuple[GoalRule, ...]] = (
     ),
     Rule(
         "peer-runs",
-        lambda v: v.together and (v.stopped or v.may_double) and not v.peer_stopped,
+        lambda v: v.together and _peer_runs(v),
         Goal.STANDBY,
         "it still stops on the peer",
     ),
