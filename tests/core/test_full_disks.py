@@ -270,6 +270,15 @@ def test_a_peer_that_is_met_tells_all_that_was_missed() -> None:
     assert bench.state.stored.joined_boot_id == "boot1"
 
 
+def test_nothing_was_missed_of_a_peer_that_left() -> None:
+    """The right is given back to it later on: that is no reason to ask who is ahead."""
+    bench = begun_anew()
+    bench.hear(standing=Standing.HALTED)
+    bench.peer_says(standing=Standing.HALTED, left=True)
+    assert bench.stands(Standing.ALONE)
+    assert not bench.state.forgot
+
+
 def test_a_right_that_was_stored_is_none_that_was_missed() -> None:
     bench = begun_anew()
     stored = replace(bench.state.stored, holds_right=True)

@@ -159,4 +159,4 @@ def inherit(turn: Turn) -> None:
     text = f"{state.peer_name} left in order; this node may act alone in epoch {epoch}"
     turn.note("peer-left", text)
     if state.standing is not Standing.LEAVING:
-        turn.change(standing=Standing.ALONE, accepted=0, isolated=False, lost=False)
+        turn.change(standing=Standing.ALONE, accepted=0, isolated=False, lost=False, forgot=False)
