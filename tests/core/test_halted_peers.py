@@ -298,3 +298,26 @@ def test_that_the_peer_acts_alone_is_known_to_the_next_daemon_too(echo: int) -> 
     anew.wait(1.0, hearing=False)
     assert anew.stands(Standing.ALONE)
     assert anew.state.stored.epoch > MEMBER.epoch + 1
+
+
+def test_who_acts_together_knows_of_nobody_ahead() -> None:
+    """The peer may have lost what it had stored: both go on from what they agree on."""
+    bench = Bench(stored=replace(MEMBER, ahead=MEMBER.epoch + 5))
+    bench.together()
+    assert bench.state.stored.ahead == 0
+    bench.data(SEPARATED)
+    bench.wait(20.0, hearing=False)
+    assert bench.stands(Standing.ALONE)
+
+
+def test_a_right_of_before_the_peer_acted_alone_is_not_enough_beside_a_halted_peer() -> None:
+    stored = replace(MEMBER, formed=False, holds_right=True, ahead=MEMBER.epoch + 5)
+    bench = Bench(stored=stored)
+    bench.command(Form(timeout_s=1.0, allow_single_node=True))
+    bench.hear(standing=Standing.HALTED)
+    bench.peer_says(standing=Standing.HALTED, left=True)
+    for _ in range(6):
+        bench.wait(0.5)
+        bench.hear(standing=Standing.HALTED)
+    assert bench.stands(Standing.FORMING)
+    assert "type there: clform" in bench.replies()[-1][1]

@@ -36,8 +36,8 @@ def _has_the_last_word(state: NodeState) -> bool:
     theirs = state.peer.state
     if theirs is None or not theirs.left or theirs.holds_right:
         return False
-    older = theirs.epoch <= state.stored.epoch
-    return state.stored.holds_right and older and state.stored.terms.shared
+    newest = theirs.epoch <= state.stored.epoch and not hearing.peer_ahead(state)
+    return state.stored.holds_right and newest and state.stored.terms.shared
 
 
 FORMATION: Final[tuple[FormRule, ...]] = (

@@ -317,7 +317,7 @@ def _accept(turn: Turn) -> None:
     # What was said before a node stood still can be read after it: the epochs must be one.
     agreed = both and theirs.epoch == turn.state.stored.epoch
     if agreed and not theirs.holds_right:
-        turn.store(joined_boot_id=state.boot_id, ceded=False)
+        turn.store(joined_boot_id=state.boot_id, ceded=False, ahead=0)
         turn.change(
             standing=Standing.TOGETHER,
             together_since_s=state.now_s,
