@@ -14,7 +14,7 @@ from hapair.adapters.witness.join import join
 from hapair.model.cluster import Witness
 from hapair.model.outcome import Done, Refused
 from hapair.model.witness import Answer, WitnessAnswer
-from hapair.witness.server import Limits
+from hapair.witness.server import Limits, network_of
 from hapair.witness.service import Running, running
 from hapair.witness.wire import LINE_BYTES_MAX
 from tests.runtime.conftest import WAIT_S
@@ -251,6 +251,41 @@ async def test_who_connects_and_says_nothing_is_dropped_and_blocks_no_member(
         assert (await newcomer.look(witness, timeout_s=TIMEOUT_S)).epoch == 1
         newcomer.close()
         clients.close()
+
+
+async def test_strangers_who_take_every_place_keep_no_member_out(
+    tmp_path: Path, certificates: Path
+) -> None:
+    """They come from as many addresses as they need, one of them the member's own."""
+    limits = Limits(handshake_s=WAIT_S, stranger_s=WAIT_S, strangers=12, strangers_per_source=4)
+    async with running(settings(tmp_path, limits)) as run:
+        witness = await joined(run, tmp_path, certificates)
+        silent = [
+            await asyncio.open_connection("127.0.0.1", run.port, local_addr=(source, 0))
+            for source in ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
+            for _ in range(limits.strangers_per_source)
+        ]
+        for node in (*NODES, *NODES):  # Who was cut off has to dial.
+            member = asker(certificates, node)
+            assert (await member.look(witness, timeout_s=TIMEOUT_S)).answer is Answer.SEEN
+            member.close()
+        for _, writer in silent:
+            writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("2001:db8:1:2::3", "2001:db8:1:2:ffff::4", True),
+        ("2001:db8:1:2::3", "2001:db8:1:3::3", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("192.0.2.1", "192.0.2.2", False),
+    ],
+)
+def test_strangers_are_counted_by_what_one_of_them_has(one: str, other: str, alike: bool) -> None:  # noqa: FBT001
+    assert (network_of(one) == network_of(other)) is alike
 
 
 async def test_a_stranger_who_speaks_tls_and_then_falls_silent_is_dropped(

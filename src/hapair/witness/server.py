@@ -7,9 +7,10 @@ import socket
 import ssl
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from hapair.rpc.messages import Malformed
@@ -29,6 +30,7 @@ from hapair.witness.wire import (
 ACCEPT_RETRY_S: Final = 0.2
 CLOSE_TIMEOUT_S: Final = 2.0
 BACKLOG: Final = 4096
+HOST_BITS: Final = 64  # Of an IPv6 address: whoever has one has all of these.
 KEEP_ALIVE: Final = (  # A node that vanished is noticed after about two minutes.
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
@@ -46,8 +48,8 @@ class Limits:
     handshake_s: float = 5.0
     stranger_s: float = 5.0  # For all that somebody without a known certificate may do.
     reply_s: float = 5.0  # For a member to take its reply.
-    strangers: int = 512  # Handshakes included.
-    strangers_per_source: int = 64
+    strangers: int = 512  # Handshakes included. Beyond that the oldest one goes.
+    strangers_per_source: int = 64  # The same.
     connections: int = 50_000
     connections_per_certificate: int = 4  # The oldest one goes.
 
@@ -75,7 +77,7 @@ class Server:
     commits: Commits
     context: ssl.SSLContext
     limits: Limits = field(default_factory=Limits)
-    _strangers: Counter[str] = field(default_factory=Counter)
+    _strangers: dict[asyncio.Task[None], str] = field(default_factory=dict)  # The oldest first.
     _members: dict[str, deque[_Caller]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     turned_away: int = 0
@@ -88,7 +90,7 @@ class Server:
         """Take connections from this socket until ``close``."""
         listening.settimeout(0.0)
         listening.listen(BACKLOG)
-        self._spawn(self._keep_accepting(listening))
+        _ = self._spawn(self._keep_accepting(listening))
 
     async def close(self) -> None:
         tasks = tuple(self._tasks)
@@ -97,10 +99,11 @@ class Server:
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT_S)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _keep_accepting(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -113,19 +116,29 @@ class Server:
                     await asyncio.sleep(ACCEPT_RETRY_S)
                     continue
                 source = str(address[0])
-                if self._full(source):
+                if self.connections >= self.limits.connections:
                     self.turned_away += 1
                     incoming.close()
                     continue
-                self._strangers[source] += 1
-                self._spawn(self._serve(incoming, source))
+                self._make_room(network_of(source))
+                self._strangers[self._spawn(self._serve(incoming, source))] = network_of(source)
+                await asyncio.sleep(0)  # Each begins before it may be the oldest one.
 
-    def _full(self, source: str) -> bool:
-        return (
-            self._strangers[source] >= self.limits.strangers_per_source
-            or self._strangers.total() >= self.limits.strangers
-            or self.connections >= self.limits.connections
-        )
+    def _make_room(self, network: str) -> None:
+        """Turn the oldest stranger away where there are too many.
+
+        A member needs one moment to be none any more; who only waits must not keep it out.
+        """
+        alike = [task for task, its in self._strangers.items() if its == network]
+        if len(alike) >= self.limits.strangers_per_source:
+            oldest = alike[0]
+        elif len(self._strangers) >= self.limits.strangers:
+            oldest = next(iter(self._strangers))
+        else:
+            return
+        self.turned_away += 1
+        del self._strangers[oldest]
+        oldest.cancel()
 
     async def _serve(self, incoming: socket.socket, source: str) -> None:
         """Serve a connection: as a stranger's until a known certificate was seen."""
@@ -138,16 +151,12 @@ class Server:
         except OSError:  # It went away, or its time was over.
             pass
         finally:
-            self._forget_stranger(source)
+            if (task := asyncio.current_task()) is not None:
+                self._strangers.pop(task, None)
             if caller is not None and not caller.fingerprint:
                 caller.hang_up()
         if caller is not None and caller.fingerprint:
             await self._serve_member(caller)
-
-    def _forget_stranger(self, source: str) -> None:
-        self._strangers[source] -= 1
-        if not self._strangers[source]:
-            del self._strangers[source]
 
     async def _shake_hands(self, incoming: socket.socket, source: str) -> _Caller | None:
         loop = asyncio.get_running_loop()
@@ -222,3 +231,11 @@ class Server:
 def _malformed(error: Exception) -> No:
     text = str(error) if isinstance(error, Malformed) else "a request is one short line"
     return No(text, "both sides need the same version of hapair")
+
+
+def network_of(source: str) -> str:
+    """Return what strangers are counted by: one of them may have many addresses of IPv6."""
+    address = ip_address(source.partition("%")[0])
+    if not isinstance(address, IPv6Address):
+        return source
+    return str(address.ipv4_mapped or int(address) >> HOST_BITS)
