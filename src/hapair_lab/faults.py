@@ -136,6 +136,7 @@ def mend_disk(machine: Machine, device: str) -> None:
     if machine.run(["test", "-e", kept]).ok:
         _exchange_table(machine, name, machine.get(kept).decode())
         machine.check(["rm", kept])
+        return  # It goes on, and what LVM suspends from now on, e.g. for a snapshot, is LVM's.
     # LVM of the node may resume it in the same moment: then there is nothing left to resume.
     resumed = machine.run(["dmsetup", "resume", name])
     shown = machine.check(["dmsetup", "info", "-c", "--noheadings", "-o", "suspended", name])
