@@ -141,10 +141,11 @@ class Channel:
                 left = self._on_its_way_bytes - message["took_bytes"]
                 self._on_its_way_bytes = max(left, 0)  # Some may have come from an earlier host.
                 self._took.notify()
-        if message.get("id") == self._probe and "hello" in message:
+        if "hello" in message:
             with self._took:
-                self._on_its_way_bytes = 0
-                self._took.notify()
+                if message.get("id") == self._probe:
+                    self._on_its_way_bytes = 0
+                    self._took.notify()
         # A serial line that nobody has made raw yet, as while a guest boots, echoes what it gets.
         is_echo = "do" in message
         if not isinstance(message.get("id"), int) or is_echo:
@@ -238,6 +239,7 @@ class Channel:
                 self._probe = time.time_ns()
                 probe = {"id": self._probe, "do": "hello"}
                 self._socket.sendall(b"\n" + json.dumps(probe).encode() + b"\n")
+            self._probe = None  # A later answer says nothing of what is sent from now on.
             if self._has_ended:
                 raise ConnectionResetError("its line has ended")
             if not was_asked:

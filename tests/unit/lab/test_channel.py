@@ -169,6 +169,24 @@ def test_a_line_that_lost_what_was_said_of_it_goes_on(
     assert asked.result(PATIENCE_S).result(PATIENCE_S)["written"] is True
 
 
+def test_a_late_word_opens_the_window_no_wider(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest that only stood still takes what was sent, and then answers."""
+    monkeypatch.setattr(module, "AGAIN_S", 4 * QUIET_S)
+    asked = guest.asked(LARGE)
+    guest.hears_exactly(WINDOW_BYTES)
+    guest.line.settimeout(PATIENCE_S)
+    word = json.loads(guest.line.recv(WINDOW_BYTES))
+    guest.says({"took_bytes": WINDOW_BYTES})
+    guest.hears_exactly(WINDOW_BYTES)
+    guest.says({"id": word["id"], "hello": "node1"})
+    assert guest.hears() == b"", "what was sent meanwhile may not have been taken"
+    guest.line.close()
+    with pytest.raises(GuestGoneError):
+        asked.result(PATIENCE_S).result(PATIENCE_S)
+
+
 def test_who_waits_for_room_is_told_at_once_when_the_guest_loses_power(guest: Guest) -> None:
     asked = guest.asked(LARGE)
     guest.hears_exactly(WINDOW_BYTES)
